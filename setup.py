@@ -1,0 +1,45 @@
+"""The compiled half of the build; everything else stands in pyproject.toml.
+
+Two environment variables change how the kernel is built (see CONTRIBUTING.md):
+
+TCALLOC_SANITIZE=address,undefined   compile and link with these gcc/clang sanitizers
+TCALLOC_COVERAGE=1                   line tracing, so that coverage.py sees the .pyx lines
+"""
+
+import os
+import sys
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+KERNELS = ["_oracle"]
+
+sanitize = os.environ.get("TCALLOC_SANITIZE", "")
+coverage = os.environ.get("TCALLOC_COVERAGE", "") not in ("", "0")
+
+directives = {"language_level": 3, "linetrace": coverage}
+macros = [("CYTHON_TRACE_NOGIL", "1")] if coverage else []
+
+if sys.platform == "win32":
+    compile_args, link_args = ["/O2", "/fp:precise"], []
+else:
+    # -ffp-contract=off: the compensated sums are exact only if no multiply and add are fused behind their back.
+    # -g0 shrinks the library to a third.
+    compile_args, link_args = ["-O3", "-g0", "-ffp-contract=off", "-fno-math-errno"], []
+if sanitize:
+    flags = [f"-fsanitize={sanitize}", "-fno-omit-frame-pointer", "-g", "-O1"]
+    compile_args, link_args = [*compile_args, *flags], [f"-fsanitize={sanitize}"]
+
+extensions = [
+    Extension(
+        f"tcalloc.{name}",
+        [f"src/tcalloc/{name}.pyx"],
+        extra_compile_args=compile_args,
+        extra_link_args=link_args,
+        define_macros=macros,
+    )
+    for name in KERNELS
+]
+
+# build_dir: generated C stays out of src/, and so out of the sdist.
+setup(ext_modules=cythonize(extensions, build_dir="build/cython", compiler_directives=directives))

@@ -1,0 +1,21 @@
+"""Adaptive test-time compute: which questions deserve more of it, and which can be answered cheaply.
+
+``solve(acc, cost, budget)`` chooses one action per instance: the highest expected accuracy at an average budget,
+exactly, with its upper bound. ``frontier`` answers for every budget at once, ``decide`` for one row at a price.
+"""
+
+from tcalloc._version import __version__
+from tcalloc.errors import BudgetError, InputError, MissingExtraError, TcallocError
+from tcalloc.solve import Allocation, Split, decide, solve
+
+__all__ = [
+    "Allocation",
+    "BudgetError",
+    "InputError",
+    "MissingExtraError",
+    "Split",
+    "TcallocError",
+    "__version__",
+    "decide",
+    "solve",
+]

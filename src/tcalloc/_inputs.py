@@ -1,0 +1,287 @@
+"""From what users hold to what the kernel trusts: conversion, checks, and errors that say what to do.
+
+Everything is refused here, before any work. float32 and float64 arrays pass through as they are (read-only and strided
+too); other numbers are converted; nothing is ever modified.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tcalloc._kernel import kernel
+from tcalloc.errors import InputError
+
+__all__ = ["Problem", "prepare", "prepare_rows", "scalar"]
+
+# Magnitudes within 2^±COMFORT (and 0) are used as they are: no product or quotient of two can leave float64, and their
+# rounding errors stay normal numbers. Others are scaled by a power of two, which is exact, if they span at most
+# 2^SPAN.
+COMFORT = 200
+SPAN = 400
+
+
+@dataclass(slots=True)
+class Problem:
+    """Checked and scaled input: what `_search.py` and the kernel work on."""
+
+    acc: NDArray[Any]  # (N, K) float32 or float64
+    cost: NDArray[Any]  # (N, K); a shared row has a row stride of 0
+    available: NDArray[np.uint8] | None  # (N, K)
+    weights: NDArray[np.float64] | None  # (N,)
+    acc_bound: float  # no |acc| is larger
+    cost_bound: float
+    acc_exponent: int = 0  # the user's acc is acc·2^acc_exponent
+    cost_exponent: int = 0
+    weight_exponent: int = 0
+    ids: Any = None
+    names: tuple[str, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """N and K."""
+        return self.acc.shape[0], self.acc.shape[1]
+
+    def take(self, rows: NDArray[np.intp]) -> "Problem":
+        """Return the problem of these rows only."""
+        shared = self.cost.strides[0] == 0
+        return Problem(
+            acc=self.acc[rows],
+            cost=np.broadcast_to(self.cost[:1], (len(rows), self.cost.shape[1])) if shared else self.cost[rows],
+            available=None if self.available is None else self.available[rows],
+            weights=None if self.weights is None else self.weights[rows],
+            acc_bound=self.acc_bound,
+            cost_bound=self.cost_bound,
+        )
+
+
+# ---------------------------------------------------------------------------------------------- containers
+
+
+def _columns(value: Any) -> tuple[Any, Any, tuple[str, ...] | None]:
+    """Take a data frame apart: the values, the ids (None if they only count the rows), the column names."""
+    kind = type(value).__module__.partition(".")[0]
+    if kind == "pandas":
+        index = getattr(value, "index", None)
+        counts = index is None or (type(index).__name__ == "RangeIndex" and index.start == 0 and index.step == 1)
+        names = tuple(str(c) for c in value.columns) if hasattr(value, "columns") else None
+        return value.to_numpy(), None if counts else index.to_numpy(), names
+    if kind == "polars":
+        names = tuple(value.columns) if hasattr(value, "columns") else None
+        return value.to_numpy(), None, names
+    if kind == "pyarrow" and hasattr(value, "column_names"):
+        arrays = [value.column(i).to_numpy() for i in range(value.num_columns)]
+        return np.column_stack(arrays) if arrays else np.empty((value.num_rows, 0)), None, tuple(value.column_names)
+    return value, None, None
+
+
+def _numbers(value: Any, name: str, rank: tuple[int, ...], shape_words: str) -> NDArray[Any]:
+    """Convert to a float32 or float64 array of an allowed rank, without a copy where that is possible."""
+    if isinstance(value, np.ma.MaskedArray):
+        if value.mask is not np.ma.nomask and value.mask.any():
+            raise InputError(
+                f"{name} is a masked array with masked values, which NumPy would silently fill in. Pass {name}.filled(0) "
+                f"and say which actions exist with available=~{name}.mask."
+            )
+        value = value.data
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"{name} cannot be made an array of shape {shape_words}: {error}") from error
+    if array.ndim not in rank:
+        raise InputError(f"{name} has shape {array.shape}; expected {shape_words}.")
+    if array.dtype.kind not in "fiub":
+        raise InputError(
+            f"{name} has dtype {array.dtype}; allowed are float32, float64 and what converts to them (other floats, "
+            f"integers, booleans). Convert it first, e.g. numpy.asarray({name}, dtype=float)."
+        )
+    if array.dtype not in (np.float32, np.float64) or not array.dtype.isnative:
+        array = array.astype(np.float32 if array.dtype == np.dtype(">f4") else np.float64)
+    return array if array.flags.aligned else array.copy()
+
+
+def scalar(value: Any, name: str) -> float:
+    """Convert to a float; NaN and −∞ are refused."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{name} is {value!r}; expected a number.") from None
+    if math.isnan(number) or number == -math.inf:
+        raise InputError(f"{name} is {number}; expected a number (inf means: no limit).")
+    return number
+
+
+# ---------------------------------------------------------------------------------------------- values
+
+_REMEDY = {
+    "acc": "Accuracies must be finite. If the row does not have this action, say so: available=numpy.isfinite(acc).",
+    "cost": "Costs must be finite and at least 0. If the row does not have this action, say so with available=.",
+    "weights": "Weights say how often an instance occurs: finite and at least 0.",
+}
+
+
+def _check_values(array: NDArray[Any], name: str, available: NDArray[np.uint8] | None) -> tuple[float, float]:
+    """Refuse the first value that is not allowed; return bounds of the magnitudes (smallest nonzero, largest)."""
+    signed = name == "acc"
+    flat = _flat(array)
+    if flat is not None and flat.size:
+        # A guess from a sample, confirmed (or not) at the speed of memory, is enough for nearly every table.
+        integer = np.int32 if array.dtype == np.float32 else np.int64
+        peek = np.abs(flat[:: max(1, flat.size // 1024)])
+        guess = min(float(peek.max()) * 4096.0, float(np.finfo(array.dtype).max))
+        smallest = max(2.0**-COMFORT, float(np.finfo(array.dtype).tiny))
+        if 0 < guess < 2.0**COMFORT:
+            tiny, huge = (int(np.array(x, dtype=array.dtype).view(integer)) for x in (smallest, guess))
+            if kernel.within(flat.view(integer), tiny, huge, signed):
+                return smallest, guess
+    values = array.reshape(-1, 1) if array.ndim == 1 else array
+    code, row, column, largest, least = kernel.survey(values, available, signed)
+    if code != kernel.OK:
+        place = f"[{row}, {column}]" if array.ndim == 2 else f"[{row}]"
+        problem = "negative" if code == kernel.NEGATIVE else "not finite"
+        raise InputError(f"{name}{place} is {float(values[row, column])!r}, which is {problem}. {_REMEDY[name]}")
+    return least, largest
+
+
+def _flat(array: NDArray[Any]) -> NDArray[Any] | None:
+    """The array's memory as one row, if it can be had without a copy (in any order)."""
+    if array.ndim == 2 and array.strides[0] == 0:
+        array = array[0]
+    if array.flags.c_contiguous:
+        return array.reshape(-1)
+    return array.T.reshape(-1) if array.flags.f_contiguous else None
+
+
+def _scale(array: NDArray[Any], name: str, least: float, largest: float) -> tuple[NDArray[Any], int, float]:
+    """Bring magnitudes into the comfortable range by a power of two; return (array, exponent, bound)."""
+    if largest <= 2.0**COMFORT and least >= 2.0**-COMFORT:
+        return array, 0, largest
+    if largest == 0:
+        return array, 0, 0.0
+    exponent = math.frexp(largest)[1]
+    if math.frexp(least)[1] - exponent < -SPAN:
+        raise InputError(
+            f"{name} holds magnitudes from {least:g} to {largest:g}; at most a factor of 1e{int(SPAN * math.log10(2))} between the "
+            f"smallest nonzero and the largest can be told apart in sums. Round the smallest to 0, or rescale."
+        )
+    return np.ldexp(array.astype(np.float64), -exponent), exponent, 1.0
+
+
+# ---------------------------------------------------------------------------------------------- the table
+
+
+def prepare(
+    acc: Any,
+    cost: Any,
+    available: Any = None,
+    weights: Any = None,
+    ids: Any = None,
+    names: Any = None,
+) -> Problem:
+    """Check and convert everything that describes the instances.
+
+    Raises
+    ------
+    InputError
+        Naming the argument, the place, what is allowed and the remedy.
+    """
+    acc, acc_ids, acc_names = _columns(acc)
+    cost, cost_ids, cost_names = _columns(cost)
+    a = _numbers(acc, "acc", (2,), "(N, K): one row per instance, one column per action")
+    n, k = a.shape
+    if n == 0 or k == 0:
+        raise InputError(f"acc has shape {a.shape}: an empty table. At least one instance and one action are needed.")
+    c = _numbers(cost, "cost", (1, 2), f"({n}, {k}) like acc, or ({k},) shared by all instances")
+    if c.shape not in ((n, k), (k,)):
+        raise InputError(
+            f"cost has shape {c.shape}, acc has {a.shape}; expected ({n}, {k}), or ({k},) shared by all instances."
+        )
+    c = np.broadcast_to(c, (n, k))
+    if acc_names is not None and cost_names is not None and acc_names != cost_names:
+        raise InputError(
+            f"acc and cost name their columns differently ({', '.join(acc_names)} against {', '.join(cost_names)}). "
+            "Give both the same columns in the same order."
+        )
+    if acc_ids is not None and cost_ids is not None and not np.array_equal(acc_ids, cost_ids):
+        raise InputError("acc and cost have different indexes. Give both the same rows in the same order.")
+
+    mask = _available(available, n, k)
+    w, w_exponent = _weights(weights, n)
+    a, a_exponent, a_bound = _scale(a, "acc", *_check_values(a, "acc", mask))
+    c, c_exponent, c_bound = _scale(c, "cost", *_check_values(c, "cost", mask))
+    return Problem(
+        acc=a,
+        cost=c,
+        available=mask,
+        weights=w,
+        acc_bound=a_bound,
+        cost_bound=c_bound,
+        acc_exponent=a_exponent,
+        cost_exponent=c_exponent,
+        weight_exponent=w_exponent,
+        ids=_ids(acc_ids if ids is None else ids, n),
+        names=_names(acc_names or cost_names if names is None else names, k),
+    )
+
+
+def _available(available: Any, n: int, k: int) -> NDArray[np.uint8] | None:
+    if available is None:
+        return None
+    mask = np.asarray(_columns(available)[0])
+    if mask.dtype != np.bool_:
+        raise InputError(f"available has dtype {mask.dtype}; expected booleans, True where a row has the action.")
+    if mask.shape != (n, k):
+        raise InputError(f"available has shape {mask.shape}; expected ({n}, {k}) like acc.")
+    some = mask.any(axis=1)
+    if not some.all():
+        row = int(some.argmin())
+        raise InputError(f"available[{row}] is False everywhere: row {row} has no action. Give it one, or drop the row.")
+    return mask.view(np.uint8)
+
+
+def _weights(weights: Any, n: int) -> tuple[NDArray[np.float64] | None, int]:
+    if weights is None:
+        return None, 0
+    w = _numbers(_columns(weights)[0], "weights", (1,), f"({n},)")
+    if w.shape != (n,):
+        raise InputError(f"weights has shape {w.shape}; expected ({n},), one per instance.")
+    least, largest = _check_values(w, "weights", None)
+    if largest == 0 or not w.any():
+        raise InputError("weights are all 0: no instance occurs. At least one weight must be positive.")
+    w, exponent, _ = _scale(w, "weights", least, largest)
+    return w.astype(np.float64, copy=False), exponent
+
+
+def _ids(ids: Any, n: int) -> Any:
+    if ids is None:
+        return None
+    array = np.asarray(ids)
+    if array.shape != (n,):
+        raise InputError(f"ids has shape {array.shape}; expected ({n},), one per instance.")
+    return array
+
+
+def _names(names: Any, k: int) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    names = tuple(str(name) for name in names)
+    if len(names) != k:
+        raise InputError(f"{len(names)} action names for {k} actions.")
+    if len(set(names)) != k:
+        raise InputError(f"action names repeat: {', '.join(names)}. Each action needs its own.")
+    return names
+
+
+def prepare_rows(acc: ArrayLike, cost: ArrayLike, available: Any = None) -> Problem:
+    """Like `prepare`, for one row (K,) or many (N, K), without scaling."""
+    a = np.asarray(_columns(acc)[0])
+    if a.ndim == 1:
+        acc = a[None, :]
+        c = np.asarray(_columns(cost)[0])
+        if c.ndim == 2:
+            raise InputError(f"cost has shape {c.shape} but acc is one row of {a.size} actions; expected ({a.size},).")
+        if available is not None and np.asarray(available).ndim == 1:
+            available = np.asarray(available)[None, :]
+    return prepare(acc, cost, available)

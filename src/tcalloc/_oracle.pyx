@@ -1,0 +1,434 @@
+# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: autotestdict=False, freethreading_compatible=True, embedsignature=False
+"""The kernel: what is done once per row, at the speed of memory.
+
+It trusts its caller. Shapes, dtypes, signs, finiteness and magnitudes were checked before (`_inputs.py`); there is
+no error text here, no global state and no Python object inside a loop. Each function has a readable NumPy twin of the
+same name and signature in `_reference.py`, and tests compare the two.
+
+The problem.  Row i has actions a with acc[i, a], cost[i, a] and occurs w[i] times. Choose one action per row so that
+Σ w·acc is largest while Σ w·cost stays within a limit. Relaxing the limit with a price λ splits the problem into one
+argmax per row, of the utility acc − λ·cost, and the spend this induces falls as λ rises (arXiv 2604.14853, section 3).
+
+(A) Hulls and steps.  As λ falls from ∞ to 0, a row's argmax walks along the vertices of its upper concave envelope
+    over cost, from its cheapest action to its best one. One segment of the envelope is a *step*: pay Δcost, gain
+    Δacc; its efficiency Δacc/Δcost is the price at which the row is indifferent. So a price λ takes exactly the steps
+    of efficiency > λ, and the linear program's optimum takes all steps of all rows in one order (efficiency falling,
+    then row, then position) until the limit is met. No tolerance, no iteration: one order and one cut.
+    From a vertex the next one is the dearer, better action of the largest efficiency *as computed in float64* (ties:
+    the cheaper). A running minimum keeps a row's efficiencies from rising by a rounding error.
+
+(B) Not sorting what need not be sorted.  The caller guesses a bracket lo < λ* < hi from a sample. One pass (`scan`)
+    then keeps, for each row, the best two utilities at both ends. If the same action wins at both ends it wins in
+    between, because utilities are linear in λ: the row is *fixed*, and costs one argmax. Only the other rows walk
+    their hull and emit the steps inside the bracket; the caller sorts those few. A wrong guess is noticed (the limit
+    is not met inside the bracket) and costs another pass, never a wrong answer.
+
+(C) Why the two ways agree to the last bit.  Utilities carry an absolute rounding error of a few ulps of
+    |acc| + λ·cost; efficiencies carry a relative one. "Wins" in (B) therefore means: by more than `slack`, which
+    bounds the former generously (2⁻⁴⁸ of the largest magnitudes). A row that is nearer to a tie than that walks its
+    hull from the cheapest action, where only computed efficiencies are compared. At lo = 0 utilities are the inputs
+    themselves, so there no slack is needed, and saturated rows (acc = 1, 1, 1) stay fixed.
+
+(D) Sums.  Spend and accuracy are compensated sums (a high and a low float64, about 106 bits) over fixed blocks of
+    `BLOCK` rows, so they do not depend on how the rows were shared among threads, and a budget that is the rounded
+    mean of a feasible choice is feasible. Steps carry w·Δcost and w·Δacc in the same form.
+
+(E) Reading.  Each row is first copied to two small float64 arrays; this is where float32, strides, shared costs (a
+    row stride of 0) and unavailable actions (acc = −∞) end, and the loops behind it know none of them. Those loops
+    are branch-free where the data decide: a mispredicted branch costs as much as the whole argmax.
+"""
+
+from libc.math cimport INFINITY, fabs
+from libc.stdlib cimport free, malloc
+
+BLOCK = 4096
+
+cdef enum:
+    ROWS_PER_BLOCK = 4096
+
+OK, NOT_FINITE, NEGATIVE, NO_MEMORY = 0, 1, 2, 3
+
+cdef enum:
+    C_OK = 0
+    C_NOT_FINITE = 1
+    C_NEGATIVE = 2
+    C_NO_MEMORY = 3
+
+ctypedef fused real:
+    float
+    double
+
+# The cost's own type: two fused names give all four combinations.
+ctypedef fused real2:
+    float
+    double
+
+# A float's bits, as an integer of its size.
+ctypedef fused integer:
+    int
+    long long
+
+
+# ---------------------------------------------------------------------------------------------- double-double (D)
+
+cdef inline void add(double* hi, double* lo, double x) noexcept nogil:
+    """Add x to hi + lo: Knuth's two-sum, the error kept in lo."""
+    cdef double s = hi[0] + x
+    cdef double b = s - hi[0]
+    lo[0] += (hi[0] - (s - b)) + (x - b)
+    hi[0] = s
+
+
+cdef inline void product(double x, double y, double* hi, double* lo) noexcept nogil:
+    """Set hi + lo = x·y exactly: Dekker's product with Veltkamp's split (no fused multiply-add is assumed)."""
+    cdef double t, x1, x2, y1, y2
+    t = 134217729.0 * x
+    x1 = t - (t - x)
+    x2 = x - x1
+    t = 134217729.0 * y
+    y1 = t - (t - y)
+    y2 = y - y1
+    hi[0] = x * y
+    lo[0] = ((x1 * y1 - hi[0]) + x1 * y2 + x2 * y1) + x2 * y2
+
+
+cdef inline void add_product(double* hi, double* lo, double w, double x) noexcept nogil:
+    cdef double p, e
+    product(w, x, &p, &e)
+    add(hi, lo, p)
+    lo[0] += e
+
+
+cdef inline void weighted_difference(double w, double x, double y, double* hi, double* lo) noexcept nogil:
+    """Set hi + lo = w·x − w·y, normalized (hi is the sum rounded)."""
+    cdef double p, e, q, f, s
+    if w == 1.0:
+        p, e, q, f = x, 0.0, y, 0.0
+    else:
+        product(w, x, &p, &e)
+        product(w, y, &q, &f)
+    hi[0] = p
+    lo[0] = e - f
+    add(hi, lo, -q)
+    s = hi[0] + lo[0]
+    lo[0] = lo[0] - (s - hi[0])
+    hi[0] = s
+
+
+# ------------------------------------------------------------------------------------------------- one row (A)
+
+cdef inline void load(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:, :] available,
+                      bint masked, Py_ssize_t i, Py_ssize_t n, double* a, double* c) noexcept nogil:
+    """Copy row i to a and c as float64; an unavailable action becomes acc = −∞, cost = 0."""
+    cdef Py_ssize_t k
+    for k in range(n):
+        a[k] = acc[i, k]
+        c[k] = cost[i, k]
+    if masked:
+        for k in range(n):
+            if not available[i, k]:
+                a[k] = -INFINITY
+                c[k] = 0.0
+
+
+cdef inline Py_ssize_t cheapest(const double* a, const double* c, Py_ssize_t n) noexcept nogil:
+    """The first vertex: the cheapest action, then the most accurate, then the lowest column."""
+    cdef Py_ssize_t k, j = -1
+    for k in range(n):
+        if a[k] == -INFINITY:
+            continue
+        if j < 0 or c[k] < c[j] or (c[k] == c[j] and a[k] > a[j]):
+            j = k
+    return j
+
+
+cdef inline Py_ssize_t next_vertex(const double* a, const double* c, Py_ssize_t n, Py_ssize_t j,
+                                   double* efficiency) noexcept nogil:
+    """The vertex after j and the step's efficiency, or −1 at the last vertex."""
+    cdef Py_ssize_t k, best = -1
+    cdef double e, top = 0.0
+    for k in range(n):
+        if a[k] > a[j] and c[k] > c[j]:
+            e = (a[k] - a[j]) / (c[k] - c[j])
+            if e > top or (e == top and best >= 0 and (c[k] < c[best] or (c[k] == c[best] and a[k] > a[best]))):
+                top = e
+                best = k
+    efficiency[0] = top
+    return best
+
+
+cdef inline Py_ssize_t argmax(const double* a, const double* c, Py_ssize_t n, double price,
+                              bint endless) noexcept nogil:
+    """The action of the largest utility; ties go to the cheaper, then to the lower column.
+
+    At an endless price utility is −cost, and ties go to the more accurate.
+    """
+    cdef Py_ssize_t k, j = 0
+    cdef long take
+    cdef double u, best_u = -INFINITY, best_c = INFINITY, best_a = -INFINITY
+    for k in range(n):
+        u = -c[k] if endless else a[k] - price * c[k]
+        take = (u > best_u) | ((u == best_u) & ((c[k] < best_c) | (
+            endless & (c[k] == best_c) & (a[k] > best_a))))
+        take &= a[k] > -INFINITY
+        best_u = u if take else best_u
+        best_c = c[k] if take else best_c
+        best_a = a[k] if take else best_a
+        j = k if take else j
+    return j
+
+
+# ------------------------------------------------------------------------------------------------- validation
+
+def within(const integer[::1] bits, integer tiny, integer huge, bint signed):
+    """Whether every bit pattern, its sign bit dropped, is 0 or in tiny..huge (signed=False: and no sign bit is set).
+
+    The patterns of non-negative floats are ordered as the floats are, infinities and NaNs above all. The sign bit of
+    a difference is the comparison: integers without branches, because these the compiler makes SIMD of, and a first
+    look at every input must cost no more than its reading.
+    """
+    cdef Py_ssize_t i
+    cdef integer y, bad = 0, mask = (<integer> 1 << (8 * sizeof(integer) - 2)) - 1
+    mask = 2 * mask + 1
+    cdef integer signs = 0 if signed else ~mask
+    with nogil:
+        for i in range(bits.shape[0]):
+            y = bits[i] & mask
+            bad |= ((y - tiny) | (huge - y)) & -y | (bits[i] & signs)
+    return bad >= 0
+
+
+def survey(const real[:, :] values, const unsigned char[:, :] available, bint signed):
+    """Find the first value that is not allowed, and the range of the magnitudes.
+
+    Returns (code, row, column, largest magnitude, smallest nonzero magnitude or inf).
+    Unavailable cells are not looked at.
+    """
+    cdef Py_ssize_t i, k, row = -1, column = -1
+    cdef bint masked = available is not None
+    cdef double v, m, largest = 0.0, smallest = INFINITY
+    cdef int code = C_OK
+    with nogil:
+        for i in range(values.shape[0]):
+            for k in range(values.shape[1]):
+                if masked and not available[i, k]:
+                    continue
+                v = values[i, k]
+                m = fabs(v)
+                if not m < INFINITY:
+                    code = C_NOT_FINITE
+                elif v < 0.0 and not signed:
+                    code = C_NEGATIVE
+                if code != C_OK:
+                    row, column = i, k
+                    break
+                largest = m if m > largest else largest
+                smallest = m if (m < smallest) & (m > 0.0) else smallest
+            if code != C_OK:
+                break
+    return code, row, column, largest, smallest
+
+
+# ------------------------------------------------------------------------------------------------- at a price
+
+def decide_row(const double[:] acc, const double[:] cost, double price):
+    """The action for one row, or −1 if a value is not finite or a cost is negative."""
+    cdef Py_ssize_t k, j = -1
+    cdef bint endless = price == INFINITY
+    cdef bint good = price >= 0.0
+    cdef double u, best_u = -INFINITY, best_c = INFINITY, best_a = -INFINITY, a, c
+    for k in range(acc.shape[0]):
+        a, c = acc[k], cost[k]
+        good &= (fabs(a) < INFINITY) & (c >= 0.0) & (c < INFINITY)
+        u = -c if endless else a - price * c
+        if u > best_u or (u == best_u and (c < best_c or (endless and c == best_c and a > best_a))):
+            j, best_u, best_c, best_a = k, u, c, a
+    return j if good else -1
+
+
+def best_at(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:, :] available,
+            const double[:] weights, double price, Py_ssize_t start, Py_ssize_t stop,
+            int[::1] actions, double[:, ::1] sums):
+    """Write the argmax at `price` for the rows start..stop; add up each block unless `sums` is None.
+
+    `sums[b]` receives the compensated w·cost, w·acc and w of block b (high, low, high, low, high, low).
+    """
+    cdef Py_ssize_t i, j, b, n = acc.shape[1]
+    cdef bint masked = available is not None, weighted = weights is not None, summed = sums is not None
+    cdef bint endless = price == INFINITY
+    cdef double* a = <double*> malloc(2 * n * sizeof(double))
+    cdef double* c = a + n
+    cdef double[6] t
+    if a == NULL:
+        return C_NO_MEMORY
+    with nogil:
+        t[0] = t[1] = t[2] = t[3] = t[4] = t[5] = 0.0
+        for i in range(start, stop):
+            load(acc, cost, available, masked, i, n, a, c)
+            j = argmax(a, c, n, price, endless)
+            actions[i] = <int> j
+            if summed:
+                tally(t, weights[i] if weighted else 1.0, weighted, c[j], a[j])
+                if (i + 1) % ROWS_PER_BLOCK == 0 or i + 1 == stop:
+                    settle(t, &sums[i // ROWS_PER_BLOCK, 0])
+        free(a)
+    return C_OK
+
+
+cdef inline void tally(double* t, double w, bint weighted, double c, double a) noexcept nogil:
+    if weighted:
+        add_product(&t[0], &t[1], w, c)
+        add_product(&t[2], &t[3], w, a)
+        add(&t[4], &t[5], w)
+    else:
+        add(&t[0], &t[1], c)
+        add(&t[2], &t[3], a)
+        t[4] += 1.0
+
+
+cdef inline void settle(double* t, double* out) noexcept nogil:
+    """Write a finished block's six numbers and begin the next."""
+    cdef int k
+    for k in range(6):
+        out[k] = t[k]
+        t[k] = 0.0
+
+
+# ------------------------------------------------------------------------------------------------- the scan (B, C)
+
+def scan(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:, :] available,
+         const double[:] weights, double lo, double hi, double slack_lo, double slack_hi,
+         Py_ssize_t start, Py_ssize_t stop, int[::1] actions, double[:, ::1] sums,
+         double[::1] efficiency, long long[::1] row, int[:, ::1] hop, double[:, ::1] delta):
+    """Set each row's action after all steps of efficiency > hi, and emit its steps in [lo, hi].
+
+    The outputs have room for (stop − start)·(K − 1) steps; their number is returned, or −NO_MEMORY. A step is its
+    efficiency, row, hop (from, to) and delta (w·Δcost high, low, w·Δacc high, low). hi = inf: every row
+    starts at its cheapest action. lo = 0: all the rest is emitted. `sums` as in best_at.
+    """
+    cdef Py_ssize_t i, j, k, q, m = 0, n = acc.shape[1]
+    cdef bint masked = available is not None, weighted = weights is not None
+    cdef bint everything = hi == INFINITY, sure, fixed
+    cdef double* a = <double*> malloc(2 * n * sizeof(double))
+    cdef double* c = a + n
+    cdef double[6] t
+    cdef double w, e, last, u, v, s, best_hi, next_hi, best_lo, next_lo, at_lo
+    if a == NULL:
+        return -C_NO_MEMORY
+    with nogil:
+        t[0] = t[1] = t[2] = t[3] = t[4] = t[5] = 0.0
+        for i in range(start, stop):
+            load(acc, cost, available, masked, i, n, a, c)
+            w = weights[i] if weighted else 1.0
+            j = 0
+            sure = fixed = False
+            if not everything:
+                best_hi = next_hi = best_lo = next_lo = -INFINITY
+                at_lo = 0.0
+                for k in range(n):
+                    u = a[k] - hi * c[k]
+                    v = a[k] - lo * c[k]
+                    j = k if u > best_hi else j
+                    at_lo = v if u > best_hi else at_lo
+                    s = u if u < best_hi else best_hi
+                    next_hi = s if s > next_hi else next_hi
+                    best_hi = u if u > best_hi else best_hi
+                    s = v if v < best_lo else best_lo
+                    next_lo = s if s > next_lo else next_lo
+                    best_lo = v if v > best_lo else best_lo
+                sure = best_hi - next_hi > slack_hi
+                fixed = sure & (at_lo == best_lo) & (best_lo - next_lo >= slack_lo)
+            if not fixed:
+                if not sure:
+                    j = cheapest(a, c, n)
+                last = INFINITY
+                k = j
+                while True:
+                    q = next_vertex(a, c, n, k, &e)
+                    if q < 0:
+                        break
+                    last = e if e < last else last
+                    if last > hi:
+                        j = q
+                    elif last >= lo:
+                        efficiency[m] = last
+                        row[m] = i
+                        hop[m, 0] = <int> k
+                        hop[m, 1] = <int> q
+                        weighted_difference(w, c[q], c[k], &delta[m, 0], &delta[m, 1])
+                        weighted_difference(w, a[q], a[k], &delta[m, 2], &delta[m, 3])
+                        m += 1
+                    else:
+                        break
+                    k = q
+            actions[i] = <int> j
+            tally(t, w, weighted, c[j], a[j])
+            if (i + 1) % ROWS_PER_BLOCK == 0 or i + 1 == stop:
+                settle(t, &sums[i // ROWS_PER_BLOCK, 0])
+        free(a)
+    return m
+
+
+# ------------------------------------------------------------------------------------------------- along the order
+
+cdef inline bint exceeds(double hi, double lo, double limit_hi, double limit_lo) noexcept nogil:
+    """Whether hi + lo > limit; neither need be normalized (hi − limit_hi is exact where it matters)."""
+    return (hi - limit_hi) + (lo - limit_lo) > 0.0
+
+
+def walk(const long long[::1] row, const int[:, ::1] hop, const double[:, ::1] delta, double[::1] state,
+         double limit_hi, double limit_lo, Py_ssize_t fill, int[::1] actions):
+    """Take steps, which stand in the canonical order, until the next would exceed the limit; then fill.
+
+    `state` holds the spend and accuracy sums before (high, low, high, low): in place it becomes those at the split,
+    followed by those after the fill (8 numbers). The fill goes on through the `fill` steps behind the split and
+    takes each that fits and whose predecessor in its row was taken. `actions` follows. Returns the split's index (the
+    number of steps taken before it).
+    """
+    cdef Py_ssize_t s, split, n = row.shape[0], end
+    cdef double hi = state[0], lo = state[1], gain_hi = state[2], gain_lo = state[3], h, l
+    with nogil:
+        s = 0
+        while s < n:
+            h, l = hi, lo
+            add(&h, &l, delta[s, 0])
+            l += delta[s, 1]
+            if exceeds(h, l, limit_hi, limit_lo):
+                break
+            hi, lo = h, l
+            add(&gain_hi, &gain_lo, delta[s, 2])
+            gain_lo += delta[s, 3]
+            actions[row[s]] = hop[s, 1]
+            s += 1
+        split = s
+        state[0], state[1], state[2], state[3] = hi, lo, gain_hi, gain_lo
+        end = n if fill > n - split - 1 else split + 1 + fill
+        s = split + 1
+        while s < end:
+            if actions[row[s]] == hop[s, 0]:
+                h, l = hi, lo
+                add(&h, &l, delta[s, 0])
+                l += delta[s, 1]
+                if not exceeds(h, l, limit_hi, limit_lo):
+                    hi, lo = h, l
+                    add(&gain_hi, &gain_lo, delta[s, 2])
+                    gain_lo += delta[s, 3]
+                    actions[row[s]] = hop[s, 1]
+            s += 1
+        state[4], state[5], state[6], state[7] = hi, lo, gain_hi, gain_lo
+    return split
+
+
+def running(const double[:, ::1] delta, double[:, ::1] path):
+    """Fill path[1:] with the compensated sums path[0] + delta[0] + ... (high, low, high, low)."""
+    cdef Py_ssize_t s
+    cdef double h, l, g, f
+    with nogil:
+        h, l, g, f = path[0, 0], path[0, 1], path[0, 2], path[0, 3]
+        for s in range(delta.shape[0]):
+            add(&h, &l, delta[s, 0])
+            l += delta[s, 1]
+            add(&g, &f, delta[s, 2])
+            f += delta[s, 3]
+            path[s + 1, 0], path[s + 1, 1], path[s + 1, 2], path[s + 1, 3] = h, l, g, f

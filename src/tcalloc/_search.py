@@ -1,0 +1,301 @@
+"""The driver: from a checked problem and a limit to actions, by passes of the kernel.
+
+Here stand the loops over chunks and threads, the sampled bracket, and the choice of what to do when a guess was
+wrong. What is done per row is the kernel's; what users see is in `solve.py` and `frontier.py`.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc._inputs import Problem
+from tcalloc._kernel import kernel
+
+__all__ = ["FILL", "Outcome", "Steps", "Sums", "bisect", "exact", "ordered_steps", "slack_limit"]
+
+FILL = 4096  # how many steps behind the split are tried (part of the canonical answer)
+SMALL = 16384  # below this many rows, sorting all steps is cheaper than guessing a bracket
+CHUNK = 1 << 19  # cells per kernel call: between two calls ctrl-C is noticed
+
+# The canonical tolerance of "feasible": a budget that is the rounded mean of a feasible choice is feasible.
+TOLERANCE = Fraction(1, 2**50)
+
+
+@dataclass(slots=True)
+class Sums:
+    """Exact totals over all rows: Σ w·cost, Σ w·acc and Σ w, each a high and a low float64."""
+
+    spend: tuple[float, float]
+    gain: tuple[float, float]
+    weight: tuple[float, float]
+
+    @classmethod
+    def of(cls, blocks: NDArray[np.float64]) -> "Sums":
+        """Add up the blocks' sums; the order does not matter, because fsum rounds once."""
+        pairs = []
+        for q in (0, 2, 4):
+            terms = blocks[:, q : q + 2].ravel().tolist()
+            high = math.fsum(terms)
+            pairs.append((high, math.fsum([*terms, -high])))
+        return cls(*pairs)
+
+
+@dataclass(slots=True)
+class Steps:
+    """Hull steps, in the canonical order (efficiency falling, then row, then position)."""
+
+    efficiency: NDArray[np.float64]  # (M,)
+    row: NDArray[np.int64]  # (M,)
+    hop: NDArray[np.int32]  # (M, 2): from action, to action
+    delta: NDArray[np.float64]  # (M, 4): w·Δcost high, low, w·Δacc high, low
+
+    def __len__(self) -> int:
+        return len(self.efficiency)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a method reached, in the problem's (scaled) units; the sums are over all rows."""
+
+    actions: NDArray[np.int32]
+    price: float
+    weight: tuple[float, float]
+    spend: tuple[float, float]
+    gain: tuple[float, float]
+    bound: float  # upper bound of the gain (sum)
+    split: tuple[int, int, int, float] | None  # row, from, to, fraction
+    smallest: tuple[float, float] | None = None  # set instead of everything else if the limit is below this
+
+
+def exactly(pair: tuple[float, float]) -> Fraction:
+    """Return the exact value of a high and a low float64."""
+    return Fraction(pair[0]) + Fraction(pair[1])
+
+
+def as_pair(value: Fraction) -> tuple[float, float]:
+    """Round to a high and a low float64."""
+    try:
+        high = float(value)
+    except OverflowError:
+        return math.inf, 0.0
+    return high, float(value - Fraction(high))
+
+
+def slack_limit(limit: Fraction | float) -> tuple[float, float]:
+    """Return the limit with the tolerance of feasibility added, as a pair."""
+    return (math.inf, 0.0) if limit == math.inf else as_pair(Fraction(limit) * (1 + TOLERANCE))
+
+
+# ---------------------------------------------------------------------------------------------- passes
+
+
+def _chunks(problem: Problem) -> list[tuple[int, int]]:
+    n, k = problem.shape
+    size = max(1, CHUNK // k // kernel.BLOCK) * kernel.BLOCK
+    return [(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def _each(work: Callable[[int, int], Any], chunks: list[tuple[int, int]], threads: int) -> list[Any]:
+    """Call work(start, stop) for each chunk and return the results in order; an interrupt stops between chunks."""
+    if threads == 1 or len(chunks) == 1:
+        return [work(*chunk) for chunk in chunks]
+    pool = ThreadPoolExecutor(min(threads, len(chunks)))
+    try:
+        return list(pool.map(lambda chunk: work(*chunk), chunks))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _blocks(n: int) -> NDArray[np.float64]:
+    return np.zeros((-(-n // kernel.BLOCK), 6))
+
+
+def _obey(code: int) -> int:
+    if code == -kernel.NO_MEMORY or code == kernel.NO_MEMORY:
+        raise MemoryError("no memory for one row's scratch space")
+    return code
+
+
+def sweep(problem: Problem, lo: float, hi: float, actions: NDArray[np.int32], threads: int) -> tuple[Sums, Steps]:
+    """Set `actions` to each row's after all steps above hi; return the totals there and the steps in [lo, hi]."""
+    n, k = problem.shape
+    blocks = _blocks(n)
+    # Note (C) of the kernel: what a utility's rounding error can never reach.
+    slack_lo, slack_hi = (2.0**-48 * (problem.acc_bound + p * problem.cost_bound) for p in (lo, hi))
+
+    def work(start: int, stop: int) -> Steps:
+        room = (stop - start) * (k - 1)  # reserved, not touched: only what is written costs memory
+        out = Steps(np.empty(room), np.empty(room, np.int64), np.empty((room, 2), np.int32), np.empty((room, 4)))
+        count = kernel.scan(
+            problem.acc, problem.cost, problem.available, problem.weights,
+            lo, hi, slack_lo if lo > 0 else 0.0, slack_hi, start, stop, actions, blocks,
+            out.efficiency, out.row, out.hop, out.delta,
+        )  # fmt: skip
+        _obey(min(count, 0))
+        if count == room:
+            return out
+        return Steps(*(x[:count].copy() for x in (out.efficiency, out.row, out.hop, out.delta)))
+
+    parts = _each(work, _chunks(problem), threads)
+    names = ("efficiency", "row", "hop", "delta")
+    if len(parts) == 1:
+        steps = parts[0]
+    else:
+        steps = Steps(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    # Emitted by row and position, so a stable sort by efficiency gives the canonical order.
+    order = np.argsort(-steps.efficiency, kind="stable")
+    return Sums.of(blocks), Steps(*(getattr(steps, name)[order] for name in names))
+
+
+def ordered_steps(problem: Problem, threads: int) -> tuple[NDArray[np.int32], Sums, Steps]:
+    """Return all hull steps of all rows in the canonical order, with the cheapest actions and their totals."""
+    actions = np.empty(problem.shape[0], np.int32)
+    return actions, *sweep(problem, 0.0, math.inf, actions, threads)
+
+
+# ---------------------------------------------------------------------------------------------- the exact method
+
+
+def _brackets(problem: Problem, budget: float, threads: int) -> Iterator[tuple[float, float]]:
+    """Guess lo < λ* < hi, ever more cautiously; the last guess cannot fail."""
+    if problem.shape[0] > SMALL:
+        for caution in (3.0, 8.0):
+            yield _guess(problem, budget, caution, threads)
+    yield 0.0, math.inf
+
+
+def _guess(problem: Problem, budget: float, caution: float, threads: int) -> tuple[float, float]:
+    """Bracket the price by the one that a sample of rows would pay, `caution` standard errors to either side."""
+    n = problem.shape[0]
+    size = min(n // 4, 2 * math.ceil(n ** (2 / 3)))
+    # One random row from each of `size` strata: a sorted table is as good as a shuffled one. The seed cannot change
+    # the answer, only (hardly) the time.
+    rows = ((np.arange(size) + np.random.default_rng(size).random(size)) * (n / size)).astype(np.intp)
+    sample = problem.take(rows)
+    actions = np.empty(size, np.int32)
+    lo, hi = _guess(sample, budget, 8.0, threads) if size > SMALL // 4 else (0.0, math.inf)
+    totals, steps = sweep(sample, lo, hi, actions, threads)
+    if len(steps) == 0:
+        return lo, hi
+    spent = totals.spend[0] + np.cumsum(steps.delta[:, 0])
+    weights = 1.0 if sample.weights is None else sample.weights
+    off = weights * (sample.cost[np.arange(size), actions].astype(np.float64) - budget)
+    error = caution * math.sqrt(float(np.dot(off, off)))
+    limit = budget * totals.weight[0]
+    first = int(np.searchsorted(spent, limit - error))
+    # Behind the split the fill still wants FILL steps of the whole table.
+    last = int(np.searchsorted(spent, limit + error)) + math.ceil(1.5 * FILL * size / n) + 16
+    # Off the breakpoints by an odd little factor: a row whose step ties with an end of the bracket takes the long way.
+    top = hi if first == 0 else float(steps.efficiency[min(first, len(steps)) - 1]) * (1 + 3.1e-6)
+    bottom = lo if last >= len(steps) else float(steps.efficiency[last]) * (1 - 3.7e-6)
+    return bottom, top
+
+
+def exact(problem: Problem, limit: Fraction | float, threads: int) -> Outcome:
+    """Take all steps in the canonical order until the limit, then fill (design: `_oracle.pyx`, A to C)."""
+    n = problem.shape[0]
+    actions = np.empty(n, np.int32)
+    allowed = slack_limit(limit)
+    for lo, hi in _brackets(problem, _mean(problem, limit), threads):
+        totals, steps = sweep(problem, lo, hi, actions, threads)
+        if exactly(totals.spend) > (math.inf if allowed[0] == math.inf else exactly(allowed)):
+            if hi < math.inf:
+                continue
+            return Outcome(actions, math.inf, totals.weight, totals.spend, totals.gain, 0.0, None, totals.spend)
+        state = np.array([*totals.spend, *totals.gain, 0.0, 0.0, 0.0, 0.0])
+        split = kernel.walk(steps.row, steps.hop, steps.delta, state, *allowed, FILL, actions)
+        if lo > 0 and split + 1 + FILL > len(steps):
+            continue
+        return _outcome(actions, steps, split, state, totals.weight, limit)
+    raise AssertionError("the last bracket is (0, inf)")
+
+
+def _mean(problem: Problem, limit: Fraction | float) -> float:
+    """Return the budget per unit of weight, as a guess needs it."""
+    weight = problem.shape[0] if problem.weights is None else float(problem.weights.sum())
+    return float(limit) / weight
+
+
+def _outcome(
+    actions: NDArray[np.int32],
+    steps: Steps,
+    split: int,
+    state: NDArray[np.float64],
+    weight: tuple[float, float],
+    limit: Fraction | float,
+) -> Outcome:
+    """Read off the linear program's optimum at the split, and what the fill made of it."""
+    numbers = state.tolist()
+    before, after = numbers[:4], numbers[4:]
+    price, bound, divided = 0.0, exactly((before[2], before[3])), None
+    if split < len(steps):
+        price = float(steps.efficiency[split])
+        d = steps.delta[split].tolist()
+        fraction = (Fraction(limit) - exactly((before[0], before[1]))) / exactly((d[0], d[1]))
+        if fraction > 0:
+            bound += fraction * exactly((d[2], d[3]))
+            divided = (int(steps.row[split]), *map(int, steps.hop[split]), float(fraction))
+    return Outcome(
+        actions=actions,
+        price=price,
+        weight=weight,
+        spend=(after[0], after[1]),
+        gain=(after[2], after[3]),
+        bound=max(as_pair(bound)[0], after[2] + after[3]),
+        split=divided,  # type: ignore[arg-type]  # mypy cannot count map's items
+    )
+
+
+# ---------------------------------------------------------------------------------------------- the paper's method
+
+
+def bisect(problem: Problem, limit: Fraction | float, threads: int) -> Outcome:
+    """Find the largest spend within the limit that one price induces, by halving the price's interval.
+
+    arXiv 2604.14853, section 3. The halving is on the bit pattern of the float, so it ends exactly, after at most 63
+    passes over the table, at two neighbouring prices.
+    """
+    n = problem.shape[0]
+    allowed = slack_limit(limit)
+    most = math.inf if allowed[0] == math.inf else exactly(allowed)
+
+    def at(price: float) -> tuple[NDArray[np.int32], Sums]:
+        actions, blocks = np.empty(n, np.int32), _blocks(n)
+
+        def work(start: int, stop: int) -> None:
+            _obey(
+                kernel.best_at(
+                    problem.acc, problem.cost, problem.available, problem.weights,
+                    price, start, stop, actions, blocks,
+                )
+            )  # fmt: skip
+
+        _each(work, _chunks(problem), threads)
+        return actions, Sums.of(blocks)
+
+    price = 0.0
+    actions, totals = at(price)
+    if exactly(totals.spend) > most:
+        low, high = 0, int(np.float64(math.inf).view(np.int64))
+        price = math.inf
+        actions, totals = at(price)
+        if exactly(totals.spend) > most:
+            return Outcome(actions, price, totals.weight, totals.spend, totals.gain, 0.0, None, totals.spend)
+        while high - low > 1 and exactly(totals.spend) != most:
+            middle = (low + high) // 2
+            tried = float(np.int64(middle).view(np.float64))
+            found = at(tried)
+            if exactly(found[1].spend) > most:
+                low = middle
+            else:
+                high, price, (actions, totals) = middle, tried, found
+    # The dual value at the price reached: an upper bound of the linear program by weak duality.
+    left = 0.0 if price == 0 or math.isinf(price) else price * float(Fraction(limit) - exactly(totals.spend))
+    bound = math.inf if math.isinf(price) else totals.gain[0] + max(left, 0.0)
+    return Outcome(actions, price, totals.weight, totals.spend, totals.gain, bound, None)

@@ -1,0 +1,36 @@
+"""What tcalloc raises: one root, and one class for each thing a caller may want to catch.
+
+Every message names the argument, the place, what is allowed and what to do about it.
+"""
+
+__all__ = ["BudgetError", "InputError", "MissingExtraError", "TcallocError"]
+
+
+class TcallocError(Exception):
+    """The root of all errors that tcalloc raises on purpose."""
+
+
+class InputError(TcallocError, ValueError):
+    """An argument or a file holds something that is not allowed; nothing was computed."""
+
+
+class BudgetError(InputError):
+    """No choice of actions meets the budget (or the target accuracy).
+
+    Attributes
+    ----------
+    limit : float
+        The nearest value that can be met: the smallest feasible budget (in the unit that was asked
+        for: a mean for ``budget=``, a sum for ``total=``), or the highest accuracy that can be reached.
+    """
+
+    def __init__(self, message: str, limit: float):
+        super().__init__(message)
+        self.limit = limit
+
+    def __reduce__(self):  # type: ignore[no-untyped-def]  # two arguments do not survive pickling by default
+        return type(self), (self.args[0], self.limit)
+
+
+class MissingExtraError(TcallocError, ImportError):
+    """An optional dependency is not installed; the message names the extra that brings it."""

@@ -1,0 +1,346 @@
+"""The friendly layer: solve one budget, decide at a price.
+
+What to use when
+----------------
+`solve`
+    One table, one budget: the exact answer with its bound.
+`tcalloc.frontier`
+    One table, many budgets, or a target accuracy: sort once, ask often.
+`decide`
+    One row or many, at a price found before: what a server does per question.
+"""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tcalloc import _search
+from tcalloc._inputs import Problem, prepare, prepare_rows, scalar
+from tcalloc._kernel import kernel
+from tcalloc._search import Outcome, exactly
+from tcalloc.errors import BudgetError, InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Allocation", "Split", "decide", "solve"]
+
+
+class Split(NamedTuple):
+    """The one instance that the linear program divides between two actions."""
+
+    row: int
+    """Its row."""
+    lower: int
+    """The cheaper action (a column)."""
+    upper: int
+    """The dearer action."""
+    fraction: float
+    """How much of the step from lower to upper the budget pays, in (0, 1)."""
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Allocation:
+    """One action per instance, what it reaches, and how far from the best it can be at most.
+
+    All means are weighted by the instances' weights, and in the units of the input.
+    """
+
+    actions: NDArray[np.int32]
+    """(N,) the chosen column of each instance."""
+    price: float
+    """λ, accuracy that one more unit of cost must buy; 0 if the budget does not bind."""
+    accuracy: float
+    """Mean expected accuracy of the chosen actions."""
+    spend: float
+    """Mean expected cost of the chosen actions, at most the budget."""
+    budget: float
+    """The mean budget that was asked for (``total`` divided by the sum of the weights)."""
+    upper_bound: float
+    """No choice within the budget has a higher mean accuracy: the optimum of the linear program (for
+    ``method="bisect"`` the dual value at the price found)."""
+    split: Split | None
+    """What the linear program divides; None if nothing."""
+    counts: NDArray[np.int64]
+    """(K,) how many instances got each action (rows, not weights)."""
+    ids: NDArray[Any] | None = None
+    """(N,) the instances' ids, if given."""
+    action_names: tuple[str, ...] | None = None
+    """(K,) the actions' names, if given."""
+
+    @property
+    def gap(self) -> float:
+        """Upper bound minus accuracy: what a better choice could gain at most."""
+        return max(0.0, self.upper_bound - self.accuracy)
+
+    def to_frame(self, acc: ArrayLike | None = None, cost: ArrayLike | None = None) -> "pd.DataFrame":
+        """Return a pandas DataFrame with one row per instance.
+
+        Parameters
+        ----------
+        acc, cost : optional
+            The table that was solved; adds the chosen action's ``accuracy`` and ``cost``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``id`` (the row number if no ids were given), ``action`` (the column), ``name`` (if
+            the actions have names), and ``accuracy``, ``cost`` where asked for.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingExtraError("to_frame needs pandas: pip install pandas") from error
+        n = len(self.actions)
+        columns: dict[str, Any] = {"id": np.arange(n) if self.ids is None else self.ids, "action": self.actions}
+        if self.action_names is not None:
+            columns["name"] = np.asarray(self.action_names, dtype=object)[self.actions]
+        if acc is not None or cost is not None:
+            k = len(self.counts)
+            zero = np.zeros(k)
+            problem = prepare(np.zeros((n, k)) if acc is None else acc, zero if cost is None else cost)
+            rows = np.arange(n)
+            for name, given, values, exponent in (
+                ("accuracy", acc, problem.acc, problem.acc_exponent),
+                ("cost", cost, problem.cost, problem.cost_exponent),
+            ):
+                if given is not None:
+                    columns[name] = np.ldexp(values[rows, self.actions], exponent)
+        return pd.DataFrame(columns)
+
+    def __repr__(self) -> str:
+        names = self.action_names or tuple(str(k) for k in range(len(self.counts)))
+        used = [(name, int(c)) for name, c in zip(names, self.counts, strict=True) if c]
+        shown = ", ".join(f"{name}: {c}" for name, c in used[:8]) + (", …" if len(used) > 8 else "")
+        return (
+            f"Allocation(accuracy={self.accuracy:.6g}, spend={self.spend:.6g} of {self.budget:.6g}, "
+            f"price={self.price:.4g}, gap={self.gap:.2g}, N={len(self.actions)}, counts={{{shown}}})"
+        )
+
+
+def solve(
+    acc: ArrayLike,
+    cost: ArrayLike,
+    budget: float | None = None,
+    *,
+    total: float | None = None,
+    available: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    method: str = "exact",
+    threads: int = 1,
+    ids: ArrayLike | None = None,
+    action_names: list[str] | tuple[str, ...] | None = None,
+) -> Allocation:
+    """Choose one action per instance: the highest mean accuracy whose mean cost is within the budget.
+
+    Parameters
+    ----------
+    acc : array_like, (N, K)
+        Expected accuracy (or any utility) of each action on each instance. float32 and float64 arrays are
+        used as they are, strided and read-only ones too; pandas, polars and pyarrow tables and lists are
+        converted. Never modified.
+    cost : array_like, (N, K) or (K,)
+        Expected cost, ≥ 0, in any unit; (K,) is shared by all instances.
+    budget : float
+        Average cost per instance that may be spent, in the unit of `cost`; ``inf`` for no limit.
+    total : float
+        Instead of `budget`: the sum Σ w·cost that may be spent.
+    available : array_like of bool, (N, K), optional
+        False where an instance does not have the action; what acc and cost hold there is not looked at.
+    weights : array_like, (N,), optional
+        How often each instance occurs, ≥ 0.
+    method : {"exact", "bisect"}
+        "exact" takes the hull steps of all rows in order of efficiency and is within one step of the upper
+        bound. "bisect" is the procedure of the paper, the largest spend within the budget that a single price
+        induces; it is there to be compared with, and loses where many rows tie.
+    threads : int
+        Threads for the passes over the table; the answer has the same bits for any number. Below 1e5
+        rows they cost more than they give.
+    ids : array_like, (N,), optional
+        Names of the instances; taken from a pandas index if there is one.
+    action_names : sequence of str, (K,), optional
+        Names of the actions; taken from a data frame's columns if there are any.
+
+    Returns
+    -------
+    Allocation
+        Always feasible: Σ w·cost ≤ budget·Σ w·(1 + 2⁻⁵⁰). Equal utilities go to the cheaper, then to the lower column.
+
+    Raises
+    ------
+    InputError
+        If an argument is not allowed; names the argument, the place and the remedy.
+    BudgetError
+        If even the cheapest choice exceeds the budget; its ``limit`` is the smallest feasible budget.
+
+    Notes
+    -----
+    Source of the relaxation: arXiv 2604.14853, section 3. The exact method is the greedy solution of the linear
+    relaxation of the multiple-choice knapsack problem (Sinha & Zoltners 1979; Kellerer, Pferschy & Pisinger,
+    *Knapsack Problems*, 2004, section 11.2), without its sort.
+
+    Examples
+    --------
+    Three questions, answered by 1 or by 4 samples:
+
+    >>> import tcalloc
+    >>> plan = tcalloc.solve([[0.9, 0.9], [0.3, 0.8], [0.5, 0.6]], cost=[1, 4], budget=2.0)
+    >>> plan.actions.tolist(), round(plan.accuracy, 3), plan.spend
+    ([0, 1, 0], 0.733, 2.0)
+    """
+    if method not in ("exact", "bisect"):
+        raise InputError(f"method is {method!r}; allowed are 'exact' and 'bisect'.")
+    workers = check_threads(threads)
+    asked = check_limit(budget, total)
+    problem = prepare(acc, cost, available, weights, ids, action_names)
+    limit = scaled_limit(problem, asked, is_total=total is not None)
+    outcome = (_search.exact if method == "exact" else _search.bisect)(problem, limit, workers)
+    return allocation(problem, outcome, asked, is_total=total is not None)
+
+
+def check_threads(threads: Any) -> int:
+    """Refuse what is not a positive whole number."""
+    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
+        raise InputError(f"threads is {threads!r}; expected a whole number of at least 1.")
+    return int(threads)
+
+
+def check_limit(budget: Any, total: Any) -> float:
+    """Return the one of the two that was given."""
+    if (budget is None) == (total is None):
+        given = "neither" if budget is None else "both"
+        raise InputError(f"{given} of budget and total given; expected one: a mean per instance, or a sum.")
+    return scalar(budget, "budget") if total is None else scalar(total, "total")
+
+
+def scaled_limit(problem: Problem, asked: float, *, is_total: bool) -> Fraction | float:
+    """Return the limit of Σ w·cost in the problem's scaled units, exactly."""
+    if asked == math.inf:
+        return math.inf
+    limit = Fraction(asked) / Fraction(2) ** (problem.cost_exponent + (problem.weight_exponent if is_total else 0))
+    return limit if is_total else limit * weight_sum(problem)
+
+
+def weight_sum(problem: Problem) -> Fraction:
+    """Return Σ w exactly (in scaled units)."""
+    if problem.weights is None:
+        return Fraction(problem.shape[0])
+    terms = problem.weights.tolist()
+    high = math.fsum(terms)
+    return Fraction(high) + Fraction(math.fsum([*terms, -high]))
+
+
+def allocation(problem: Problem, outcome: Outcome, asked: float, *, is_total: bool) -> Allocation:
+    """Put an outcome into the user's units and words."""
+    weight = exactly(outcome.weight)
+    spend = unscale(exactly(outcome.spend) / weight, problem.cost_exponent)
+    if outcome.smallest is not None:
+        least = spend
+        word, unit = "budget", "per instance"
+        if is_total:
+            least = unscale(exactly(outcome.spend), problem.cost_exponent + problem.weight_exponent)
+            word, unit = "total", "in all"
+        raise BudgetError(
+            f"{word} is {asked!r}, but the cheapest action of every instance already costs {least!r} {unit}: "
+            f"that is the smallest feasible {word}. Raise it, or offer cheaper actions (a cost of 0 means: not answered).",
+            least,
+        )
+    mean = asked
+    if is_total and asked != math.inf:
+        mean = float(Fraction(asked) / (weight * Fraction(2) ** problem.weight_exponent))
+    price = math.inf if math.isinf(outcome.price) else unscale(
+        Fraction(outcome.price), problem.acc_exponent - problem.cost_exponent
+    )  # fmt: skip
+    bound = outcome.bound if math.isinf(outcome.bound) else unscale(
+        Fraction(outcome.bound) / weight, problem.acc_exponent
+    )  # fmt: skip
+    return Allocation(
+        actions=outcome.actions,
+        price=price,
+        accuracy=unscale(exactly(outcome.gain) / weight, problem.acc_exponent),
+        spend=spend,
+        budget=mean,
+        upper_bound=bound,
+        split=None if outcome.split is None else Split(*outcome.split),
+        counts=np.bincount(outcome.actions, minlength=problem.shape[1]),
+        ids=problem.ids,
+        action_names=problem.names,
+    )
+
+
+def unscale(value: Fraction, exponent: int) -> float:
+    """Undo the scaling by a power of two, rounding once."""
+    try:
+        return float(value * Fraction(2) ** exponent)
+    except OverflowError:
+        raise InputError(
+            "a result does not fit a float: the magnitudes of acc, cost and weights differ too much. Rescale them."
+        ) from None
+
+
+def decide(
+    acc: ArrayLike, cost: ArrayLike, price: float, *, available: ArrayLike | None = None
+) -> int | NDArray[np.int32]:
+    """Choose the action of the largest utility acc − price·cost, for one row or for many.
+
+    Parameters
+    ----------
+    acc : array_like, (K,) or (N, K)
+        Expected accuracy of each action.
+    cost : array_like, (K,) or (N, K)
+        Expected cost, ≥ 0.
+    price : float
+        λ ≥ 0, accuracy per unit of cost; ``inf`` picks the cheapest (ties: the most accurate).
+    available : array_like of bool, like `acc`, optional
+        False where an action does not exist.
+
+    Returns
+    -------
+    int or ndarray of int32, (N,)
+        The column(s). Equal utilities go to the cheaper, then to the lower column.
+
+    Raises
+    ------
+    InputError
+        If an argument is not allowed.
+
+    Examples
+    --------
+    >>> import tcalloc
+    >>> tcalloc.decide([0.3, 0.8], [1, 4], price=0.1), tcalloc.decide([0.3, 0.8], [1, 4], price=0.2)
+    (1, 0)
+    """
+    if (
+        type(acc) is np.ndarray
+        and type(cost) is np.ndarray
+        and available is None
+        and acc.ndim == 1
+        and acc.shape == cost.shape
+        and acc.dtype == np.float64
+        and cost.dtype == np.float64
+    ):
+        # The short way for a server; whatever is wrong with the input is worded by the long one.
+        found = kernel.decide_row(acc, cost, price)
+        if found >= 0:
+            return int(found)
+    rate = scalar(price, "price")
+    if rate < 0:
+        raise InputError(f"price is {rate!r}; expected at least 0 (accuracy per unit of cost).")
+    one = np.ndim(acc) == 1  # type: ignore[arg-type]
+    problem = prepare_rows(acc, cost, available)
+    rate = math.ldexp(rate, problem.cost_exponent - problem.acc_exponent) if math.isfinite(rate) else rate
+    n = problem.shape[0]
+    actions = np.empty(n, np.int32)
+    _search._obey(
+        kernel.best_at(problem.acc, problem.cost, problem.available, None, rate, 0, n, actions, None)
+    )
+    return int(actions[0]) if one else actions
