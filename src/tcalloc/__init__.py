@@ -6,16 +6,19 @@ exactly, with its upper bound. ``frontier`` answers for every budget at once, ``
 
 from tcalloc._version import __version__
 from tcalloc.errors import BudgetError, InputError, MissingExtraError, TcallocError
+from tcalloc.frontier import Frontier, frontier
 from tcalloc.solve import Allocation, Split, decide, solve
 
 __all__ = [
     "Allocation",
     "BudgetError",
+    "Frontier",
     "InputError",
     "MissingExtraError",
     "Split",
     "TcallocError",
     "__version__",
     "decide",
+    "frontier",
     "solve",
 ]

@@ -14,13 +14,25 @@ from numpy.typing import ArrayLike, NDArray
 from tcalloc._kernel import kernel
 from tcalloc.errors import InputError
 
-__all__ = ["Problem", "prepare", "prepare_rows", "scalar"]
+__all__ = ["Labels", "Problem", "prepare", "prepare_rows", "scalar"]
 
 # Magnitudes within 2^±COMFORT (and 0) are used as they are: no product or quotient of two can leave float64, and their
 # rounding errors stay normal numbers. Others are scaled by a power of two, which is exact, if they span at most
 # 2^SPAN.
 COMFORT = 200
 SPAN = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What it takes to say a result in the user's words and units."""
+
+    actions: int  # K
+    ids: NDArray[Any] | None = None
+    names: tuple[str, ...] | None = None
+    acc_exponent: int = 0  # the user's acc is acc·2^acc_exponent
+    cost_exponent: int = 0
+    weight_exponent: int = 0
 
 
 @dataclass(slots=True)
@@ -33,11 +45,7 @@ class Problem:
     weights: NDArray[np.float64] | None  # (N,)
     acc_bound: float  # no |acc| is larger
     cost_bound: float
-    acc_exponent: int = 0  # the user's acc is acc·2^acc_exponent
-    cost_exponent: int = 0
-    weight_exponent: int = 0
-    ids: Any = None
-    names: tuple[str, ...] | None = None
+    labels: Labels
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -54,6 +62,7 @@ class Problem:
             weights=None if self.weights is None else self.weights[rows],
             acc_bound=self.acc_bound,
             cost_bound=self.cost_bound,
+            labels=self.labels,
         )
 
 
@@ -67,13 +76,17 @@ def _columns(value: Any) -> tuple[Any, Any, tuple[str, ...] | None]:
         index = getattr(value, "index", None)
         counts = index is None or (type(index).__name__ == "RangeIndex" and index.start == 0 and index.step == 1)
         names = tuple(str(c) for c in value.columns) if hasattr(value, "columns") else None
-        return value.to_numpy(), None if counts else index.to_numpy(), names
+        return value.to_numpy(), None if index is None or counts else index.to_numpy(), names
     if kind == "polars":
         names = tuple(value.columns) if hasattr(value, "columns") else None
         return value.to_numpy(), None, names
     if kind == "pyarrow" and hasattr(value, "column_names"):
         arrays = [value.column(i).to_numpy() for i in range(value.num_columns)]
-        return np.column_stack(arrays) if arrays else np.empty((value.num_rows, 0)), None, tuple(value.column_names)
+        return (
+            np.column_stack(arrays) if arrays else np.empty((value.num_rows, 0)),
+            None,
+            tuple(value.column_names),
+        )
     return value, None, None
 
 
@@ -82,7 +95,7 @@ def _numbers(value: Any, name: str, rank: tuple[int, ...], shape_words: str) -> 
     if isinstance(value, np.ma.MaskedArray):
         if value.mask is not np.ma.nomask and value.mask.any():
             raise InputError(
-                f"{name} is a masked array with masked values, which NumPy would silently fill in. Pass {name}.filled(0) "
+                f"{name} is a masked array with masked values, which NumPy would fill in unasked. Pass {name}.filled(0), "
                 f"and say which actions exist with available=~{name}.mask."
             )
         value = value.data
@@ -146,7 +159,7 @@ def _check_values(array: NDArray[Any], name: str, available: NDArray[np.uint8] |
 
 
 def _flat(array: NDArray[Any]) -> NDArray[Any] | None:
-    """The array's memory as one row, if it can be had without a copy (in any order)."""
+    """Return the array's memory as one row, if it can be had without a copy (in any order)."""
     if array.ndim == 2 and array.strides[0] == 0:
         array = array[0]
     if array.flags.c_contiguous:
@@ -163,8 +176,8 @@ def _scale(array: NDArray[Any], name: str, least: float, largest: float) -> tupl
     exponent = math.frexp(largest)[1]
     if math.frexp(least)[1] - exponent < -SPAN:
         raise InputError(
-            f"{name} holds magnitudes from {least:g} to {largest:g}; at most a factor of 1e{int(SPAN * math.log10(2))} between the "
-            f"smallest nonzero and the largest can be told apart in sums. Round the smallest to 0, or rescale."
+            f"{name} holds magnitudes from {least:g} to {largest:g}; at most a factor of 1e{int(SPAN * math.log10(2))} "
+            f"may lie between the smallest nonzero and the largest. Round the smallest to 0, or drop those rows."
         )
     return np.ldexp(array.astype(np.float64), -exponent), exponent, 1.0
 
@@ -218,11 +231,14 @@ def prepare(
         weights=w,
         acc_bound=a_bound,
         cost_bound=c_bound,
-        acc_exponent=a_exponent,
-        cost_exponent=c_exponent,
-        weight_exponent=w_exponent,
-        ids=_ids(acc_ids if ids is None else ids, n),
-        names=_names(acc_names or cost_names if names is None else names, k),
+        labels=Labels(
+            actions=k,
+            ids=_ids(acc_ids if ids is None else ids, n),
+            names=_names(acc_names or cost_names if names is None else names, k),
+            acc_exponent=a_exponent,
+            cost_exponent=c_exponent,
+            weight_exponent=w_exponent,
+        ),
     )
 
 
@@ -237,7 +253,9 @@ def _available(available: Any, n: int, k: int) -> NDArray[np.uint8] | None:
     some = mask.any(axis=1)
     if not some.all():
         row = int(some.argmin())
-        raise InputError(f"available[{row}] is False everywhere: row {row} has no action. Give it one, or drop the row.")
+        raise InputError(
+            f"available[{row}] is False everywhere: row {row} has no action. Give it one, or drop the row."
+        )
     return mask.view(np.uint8)
 
 
@@ -254,7 +272,7 @@ def _weights(weights: Any, n: int) -> tuple[NDArray[np.float64] | None, int]:
     return w.astype(np.float64, copy=False), exponent
 
 
-def _ids(ids: Any, n: int) -> Any:
+def _ids(ids: Any, n: int) -> NDArray[Any] | None:
     if ids is None:
         return None
     array = np.asarray(ids)
@@ -266,12 +284,12 @@ def _ids(ids: Any, n: int) -> Any:
 def _names(names: Any, k: int) -> tuple[str, ...] | None:
     if names is None:
         return None
-    names = tuple(str(name) for name in names)
-    if len(names) != k:
-        raise InputError(f"{len(names)} action names for {k} actions.")
-    if len(set(names)) != k:
-        raise InputError(f"action names repeat: {', '.join(names)}. Each action needs its own.")
-    return names
+    known = tuple(str(name) for name in names)
+    if len(known) != k:
+        raise InputError(f"action_names has {len(known)} names for {k} actions; expected one for each column of acc.")
+    if len(set(known)) != k:
+        raise InputError(f"action_names repeats a name ({', '.join(known)}); each action needs its own.")
+    return known
 
 
 def prepare_rows(acc: ArrayLike, cost: ArrayLike, available: Any = None) -> Problem:

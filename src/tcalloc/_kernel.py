@@ -14,9 +14,9 @@ def _choose(name: str) -> ModuleType:
 
         return _reference
     if name in ("", "compiled"):
-        from tcalloc import _oracle
+        import tcalloc._oracle as compiled
 
-        return _oracle
+        return compiled
     raise InputError(f"TCALLOC_KERNEL is {name!r}: allowed are 'compiled' (the default) and 'reference'")
 
 

@@ -5,7 +5,6 @@ explains the algorithm. Tests compare the two; ``TCALLOC_KERNEL=reference`` make
 one. Where the kernel goes row by row with a bracket, this says what the answer is and takes its time.
 """
 
-
 from fractions import Fraction
 
 import numpy as np
@@ -41,17 +40,14 @@ def survey(values, available, signed):
 
 
 def _argmax(acc, cost, price):
-    """The first action in the order: utility falling, cost rising, (at an endless price: acc falling,) column."""
-    if price == np.inf:
-        keys = (-acc, cost)
-    else:
-        keys = (cost, -(acc - price * cost))
+    """Return the first action in the order: utility falling, cost rising, (endless price: acc falling,) column."""
     # lexsort is stable and sorts by its last key first.
+    keys = (-acc, cost) if price == np.inf else (cost, -(acc - price * cost))
     return int(np.lexsort(keys)[0])
 
 
 def decide_row(acc, cost, price):
-    """The action for one row, or −1 if a value is not finite or a cost is negative."""
+    """Return the action for one row, or −1 if a value is not finite or a cost is negative."""
     acc, cost = np.asarray(acc, dtype=np.float64), np.asarray(cost, dtype=np.float64)
     if not (np.isfinite(acc).all() and np.isfinite(cost).all() and (cost >= 0).all() and price >= 0):
         return -1
@@ -60,13 +56,13 @@ def decide_row(acc, cost, price):
 
 
 def _row(acc, cost, available, i):
-    """Row i as (columns, acc, cost), of the available actions only."""
+    """Return row i as (columns, acc, cost), of the available actions only."""
     columns = np.arange(acc.shape[1]) if available is None else np.flatnonzero(available[i])
     return columns, acc[i, columns].astype(np.float64), cost[i, columns].astype(np.float64)
 
 
 def _exactly(terms):
-    """The sum of Fractions as a high and a low float64."""
+    """Return the sum of Fractions as a high and a low float64."""
     total = sum(terms, Fraction(0))
     high = float(total)
     return high, float(total - Fraction(high))
@@ -97,12 +93,14 @@ def best_at(acc, cost, available, weights, price, start, stop, actions, sums):
 
 
 def hull(acc, cost):
-    """One row's vertices (indices) and the efficiencies of the steps between them.
+    """Return one row's vertices (indices) and the efficiencies of the steps between them.
 
     From the cheapest action (ties: the most accurate, then the first), go to the dearer and better one of
-    the largest computed efficiency (ties: the cheaper, then the more accurate, then the first), as long as there is one.
+    the largest computed efficiency (ties: the cheaper, then the more accurate, then the first), as long as there is
+    one. A running minimum keeps the efficiencies from rising by a rounding error.
     """
-    vertices, efficiencies = [_argmax(acc, cost, np.inf)], []
+    vertices: list[int] = [_argmax(acc, cost, np.inf)]
+    efficiencies: list[float] = []
     while True:
         j = vertices[-1]
         onward = np.flatnonzero((acc > acc[j]) & (cost > cost[j]))
@@ -115,7 +113,22 @@ def hull(acc, cost):
 
 
 def scan(
-    acc, cost, available, weights, lo, hi, slack_lo, slack_hi, start, stop, actions, sums, efficiency, row, hop, delta
+    acc,
+    cost,
+    available,
+    weights,
+    lo,
+    hi,
+    slack_lo,
+    slack_hi,
+    start,
+    stop,
+    actions,
+    sums,
+    efficiency,
+    row,
+    hop,
+    delta,
 ):
     """Set each row's action after all steps of efficiency > hi, and emit its steps in [lo, hi].
 
@@ -141,7 +154,7 @@ def scan(
 
 def walk(row, hop, delta, state, limit_hi, limit_lo, fill, actions):
     """Take steps until the next would exceed the limit, then go on through the `fill` steps behind it."""
-    limit = Fraction(limit_hi) + Fraction(limit_lo)
+    limit = limit_hi if limit_hi == np.inf else Fraction(limit_hi) + Fraction(limit_lo)
     spend = Fraction(state[0]) + Fraction(state[1])
     gain = Fraction(state[2]) + Fraction(state[3])
     split = None
@@ -170,5 +183,3 @@ def running(delta, path):
         spend = [*_exactly([*map(Fraction, spend), *map(Fraction, delta[s, :2])])]
         gain = [*_exactly([*map(Fraction, gain), *map(Fraction, delta[s, 2:])])]
         path[s + 1] = (*spend, *gain)
-
-

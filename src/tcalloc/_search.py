@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tcalloc._inputs import Problem
 from tcalloc._kernel import kernel
 
-__all__ = ["FILL", "Outcome", "Steps", "Sums", "bisect", "exact", "ordered_steps", "slack_limit"]
+__all__ = ["FILL", "Infeasible", "Outcome", "Split", "Steps", "Sums", "bisect", "exact", "ordered_steps"]
 
 FILL = 4096  # how many steps behind the split are tried (part of the canonical answer)
 SMALL = 16384  # below this many rows, sorting all steps is cheaper than guessing a bracket
@@ -59,6 +59,19 @@ class Steps:
         return len(self.efficiency)
 
 
+class Split(NamedTuple):
+    """The one instance that the linear program divides between two actions."""
+
+    row: int
+    """Its row."""
+    lower: int
+    """The cheaper action (a column)."""
+    upper: int
+    """The dearer action."""
+    fraction: float
+    """How much of the step from lower to upper the budget pays, in (0, 1)."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What a method reached, in the problem's (scaled) units; the sums are over all rows."""
@@ -68,9 +81,16 @@ class Outcome:
     weight: tuple[float, float]
     spend: tuple[float, float]
     gain: tuple[float, float]
-    bound: float  # upper bound of the gain (sum)
-    split: tuple[int, int, int, float] | None  # row, from, to, fraction
-    smallest: tuple[float, float] | None = None  # set instead of everything else if the limit is below this
+    bound: Fraction | float  # upper bound of the gain (exact, or inf)
+    split: Split | None
+
+
+class Infeasible(Exception):
+    """The limit is below the cheapest choice of all rows: a message between two layers, users see a BudgetError."""
+
+    def __init__(self, cheapest: Sums):
+        super().__init__(cheapest)
+        self.cheapest = cheapest
 
 
 def exactly(pair: tuple[float, float]) -> Fraction:
@@ -90,6 +110,11 @@ def as_pair(value: Fraction) -> tuple[float, float]:
 def slack_limit(limit: Fraction | float) -> tuple[float, float]:
     """Return the limit with the tolerance of feasibility added, as a pair."""
     return (math.inf, 0.0) if limit == math.inf else as_pair(Fraction(limit) * (1 + TOLERANCE))
+
+
+def exceeds(totals: Sums, allowed: tuple[float, float]) -> bool:
+    """Say whether the spend is above the allowed one, exactly."""
+    return allowed[0] != math.inf and exactly(totals.spend) > exactly(allowed)
 
 
 # ---------------------------------------------------------------------------------------------- passes
@@ -140,7 +165,9 @@ def sweep(problem: Problem, lo: float, hi: float, actions: NDArray[np.int32], th
         _obey(min(count, 0))
         if count == room:
             return out
-        return Steps(*(x[:count].copy() for x in (out.efficiency, out.row, out.hop, out.delta)))
+        return Steps(
+            out.efficiency[:count].copy(), out.row[:count].copy(), out.hop[:count].copy(), out.delta[:count].copy()
+        )
 
     parts = _each(work, _chunks(problem), threads)
     names = ("efficiency", "row", "hop", "delta")
@@ -204,15 +231,15 @@ def exact(problem: Problem, limit: Fraction | float, threads: int) -> Outcome:
     allowed = slack_limit(limit)
     for lo, hi in _brackets(problem, _mean(problem, limit), threads):
         totals, steps = sweep(problem, lo, hi, actions, threads)
-        if exactly(totals.spend) > (math.inf if allowed[0] == math.inf else exactly(allowed)):
+        if exceeds(totals, allowed):
             if hi < math.inf:
                 continue
-            return Outcome(actions, math.inf, totals.weight, totals.spend, totals.gain, 0.0, None, totals.spend)
+            raise Infeasible(totals)
         state = np.array([*totals.spend, *totals.gain, 0.0, 0.0, 0.0, 0.0])
         split = kernel.walk(steps.row, steps.hop, steps.delta, state, *allowed, FILL, actions)
         if lo > 0 and split + 1 + FILL > len(steps):
             continue
-        return _outcome(actions, steps, split, state, totals.weight, limit)
+        return outcome(actions, steps, split, state, totals.weight, limit)
     raise AssertionError("the last bracket is (0, inf)")
 
 
@@ -222,7 +249,7 @@ def _mean(problem: Problem, limit: Fraction | float) -> float:
     return float(limit) / weight
 
 
-def _outcome(
+def outcome(
     actions: NDArray[np.int32],
     steps: Steps,
     split: int,
@@ -240,15 +267,16 @@ def _outcome(
         fraction = (Fraction(limit) - exactly((before[0], before[1]))) / exactly((d[0], d[1]))
         if fraction > 0:
             bound += fraction * exactly((d[2], d[3]))
-            divided = (int(steps.row[split]), *map(int, steps.hop[split]), float(fraction))
+            lower, upper = steps.hop[split].tolist()
+            divided = Split(int(steps.row[split]), lower, upper, float(fraction))
     return Outcome(
         actions=actions,
         price=price,
         weight=weight,
         spend=(after[0], after[1]),
         gain=(after[2], after[3]),
-        bound=max(as_pair(bound)[0], after[2] + after[3]),
-        split=divided,  # type: ignore[arg-type]  # mypy cannot count map's items
+        bound=max(bound, exactly((after[2], after[3]))),
+        split=divided,
     )
 
 
@@ -263,7 +291,6 @@ def bisect(problem: Problem, limit: Fraction | float, threads: int) -> Outcome:
     """
     n = problem.shape[0]
     allowed = slack_limit(limit)
-    most = math.inf if allowed[0] == math.inf else exactly(allowed)
 
     def at(price: float) -> tuple[NDArray[np.int32], Sums]:
         actions, blocks = np.empty(n, np.int32), _blocks(n)
@@ -281,21 +308,24 @@ def bisect(problem: Problem, limit: Fraction | float, threads: int) -> Outcome:
 
     price = 0.0
     actions, totals = at(price)
-    if exactly(totals.spend) > most:
+    if exceeds(totals, allowed):
         low, high = 0, int(np.float64(math.inf).view(np.int64))
         price = math.inf
         actions, totals = at(price)
-        if exactly(totals.spend) > most:
-            return Outcome(actions, price, totals.weight, totals.spend, totals.gain, 0.0, None, totals.spend)
-        while high - low > 1 and exactly(totals.spend) != most:
+        if exceeds(totals, allowed):
+            raise Infeasible(totals)
+        while high - low > 1:
             middle = (low + high) // 2
             tried = float(np.int64(middle).view(np.float64))
             found = at(tried)
-            if exactly(found[1].spend) > most:
+            if exceeds(found[1], allowed):
                 low = middle
             else:
                 high, price, (actions, totals) = middle, tried, found
     # The dual value at the price reached: an upper bound of the linear program by weak duality.
-    left = 0.0 if price == 0 or math.isinf(price) else price * float(Fraction(limit) - exactly(totals.spend))
-    bound = math.inf if math.isinf(price) else totals.gain[0] + max(left, 0.0)
+    bound: Fraction | float = math.inf
+    if price == 0:
+        bound = exactly(totals.gain)
+    elif price < math.inf:
+        bound = exactly(totals.gain) + Fraction(price) * max(Fraction(0), Fraction(limit) - exactly(totals.spend))
     return Outcome(actions, price, totals.weight, totals.spend, totals.gain, bound, None)

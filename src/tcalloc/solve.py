@@ -13,34 +13,21 @@ What to use when
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc import _search
-from tcalloc._inputs import Problem, prepare, prepare_rows, scalar
+from tcalloc._inputs import Labels, Problem, prepare, prepare_rows, scalar
 from tcalloc._kernel import kernel
-from tcalloc._search import Outcome, exactly
+from tcalloc._search import Infeasible, Outcome, Split, Sums, exactly
 from tcalloc.errors import BudgetError, InputError, MissingExtraError
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from pandas import DataFrame
 
 __all__ = ["Allocation", "Split", "decide", "solve"]
-
-
-class Split(NamedTuple):
-    """The one instance that the linear program divides between two actions."""
-
-    row: int
-    """Its row."""
-    lower: int
-    """The cheaper action (a column)."""
-    upper: int
-    """The dearer action."""
-    fraction: float
-    """How much of the step from lower to upper the budget pays, in (0, 1)."""
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -77,7 +64,7 @@ class Allocation:
         """Upper bound minus accuracy: what a better choice could gain at most."""
         return max(0.0, self.upper_bound - self.accuracy)
 
-    def to_frame(self, acc: ArrayLike | None = None, cost: ArrayLike | None = None) -> "pd.DataFrame":
+    def to_frame(self, acc: ArrayLike | None = None, cost: ArrayLike | None = None) -> "DataFrame":
         """Return a pandas DataFrame with one row per instance.
 
         Parameters
@@ -101,7 +88,10 @@ class Allocation:
         except ImportError as error:
             raise MissingExtraError("to_frame needs pandas: pip install pandas") from error
         n = len(self.actions)
-        columns: dict[str, Any] = {"id": np.arange(n) if self.ids is None else self.ids, "action": self.actions}
+        columns: dict[str, Any] = {
+            "id": np.arange(n) if self.ids is None else self.ids,
+            "action": self.actions,
+        }
         if self.action_names is not None:
             columns["name"] = np.asarray(self.action_names, dtype=object)[self.actions]
         if acc is not None or cost is not None:
@@ -110,8 +100,8 @@ class Allocation:
             problem = prepare(np.zeros((n, k)) if acc is None else acc, zero if cost is None else cost)
             rows = np.arange(n)
             for name, given, values, exponent in (
-                ("accuracy", acc, problem.acc, problem.acc_exponent),
-                ("cost", cost, problem.cost, problem.cost_exponent),
+                ("accuracy", acc, problem.acc, problem.labels.acc_exponent),
+                ("cost", cost, problem.cost, problem.labels.cost_exponent),
             ):
                 if given is not None:
                     columns[name] = np.ldexp(values[rows, self.actions], exponent)
@@ -202,9 +192,13 @@ def solve(
     workers = check_threads(threads)
     asked = check_limit(budget, total)
     problem = prepare(acc, cost, available, weights, ids, action_names)
-    limit = scaled_limit(problem, asked, is_total=total is not None)
-    outcome = (_search.exact if method == "exact" else _search.bisect)(problem, limit, workers)
-    return allocation(problem, outcome, asked, is_total=total is not None)
+    is_total = total is not None
+    limit = scaled_limit(problem.labels, weight_sum(problem), asked, is_total=is_total)
+    try:
+        outcome = (_search.exact if method == "exact" else _search.bisect)(problem, limit, workers)
+    except Infeasible as error:
+        raise infeasible(problem.labels, error.cheapest, asked, is_total=is_total) from None
+    return allocation(problem.labels, outcome, asked, is_total=is_total)
 
 
 def check_threads(threads: Any) -> int:
@@ -222,12 +216,12 @@ def check_limit(budget: Any, total: Any) -> float:
     return scalar(budget, "budget") if total is None else scalar(total, "total")
 
 
-def scaled_limit(problem: Problem, asked: float, *, is_total: bool) -> Fraction | float:
-    """Return the limit of Σ w·cost in the problem's scaled units, exactly."""
+def scaled_limit(labels: Labels, weight: Fraction, asked: float, *, is_total: bool) -> Fraction | float:
+    """Return the limit of Σ w·cost in scaled units, exactly; `weight` is Σ w there."""
     if asked == math.inf:
         return math.inf
-    limit = Fraction(asked) / Fraction(2) ** (problem.cost_exponent + (problem.weight_exponent if is_total else 0))
-    return limit if is_total else limit * weight_sum(problem)
+    limit = Fraction(asked) / Fraction(2) ** (labels.cost_exponent + (labels.weight_exponent if is_total else 0))
+    return limit if is_total else limit * weight
 
 
 def weight_sum(problem: Problem) -> Fraction:
@@ -239,41 +233,44 @@ def weight_sum(problem: Problem) -> Fraction:
     return Fraction(high) + Fraction(math.fsum([*terms, -high]))
 
 
-def allocation(problem: Problem, outcome: Outcome, asked: float, *, is_total: bool) -> Allocation:
+def allocation(labels: Labels, outcome: Outcome, asked: float, *, is_total: bool) -> Allocation:
     """Put an outcome into the user's units and words."""
     weight = exactly(outcome.weight)
-    spend = unscale(exactly(outcome.spend) / weight, problem.cost_exponent)
-    if outcome.smallest is not None:
-        least = spend
-        word, unit = "budget", "per instance"
-        if is_total:
-            least = unscale(exactly(outcome.spend), problem.cost_exponent + problem.weight_exponent)
-            word, unit = "total", "in all"
-        raise BudgetError(
-            f"{word} is {asked!r}, but the cheapest action of every instance already costs {least!r} {unit}: "
-            f"that is the smallest feasible {word}. Raise it, or offer cheaper actions (a cost of 0 means: not answered).",
-            least,
-        )
+    spend = unscale(exactly(outcome.spend) / weight, labels.cost_exponent)
     mean = asked
     if is_total and asked != math.inf:
-        mean = float(Fraction(asked) / (weight * Fraction(2) ** problem.weight_exponent))
-    price = math.inf if math.isinf(outcome.price) else unscale(
-        Fraction(outcome.price), problem.acc_exponent - problem.cost_exponent
-    )  # fmt: skip
-    bound = outcome.bound if math.isinf(outcome.bound) else unscale(
-        Fraction(outcome.bound) / weight, problem.acc_exponent
-    )  # fmt: skip
+        mean = float(Fraction(asked) / (weight * Fraction(2) ** labels.weight_exponent))
+    price, bound = outcome.price, math.inf
+    if price < math.inf:
+        price = unscale(Fraction(price), labels.acc_exponent - labels.cost_exponent)
+    if outcome.bound != math.inf:
+        bound = unscale(Fraction(outcome.bound) / weight, labels.acc_exponent)
     return Allocation(
         actions=outcome.actions,
         price=price,
-        accuracy=unscale(exactly(outcome.gain) / weight, problem.acc_exponent),
+        accuracy=unscale(exactly(outcome.gain) / weight, labels.acc_exponent),
         spend=spend,
         budget=mean,
         upper_bound=bound,
-        split=None if outcome.split is None else Split(*outcome.split),
-        counts=np.bincount(outcome.actions, minlength=problem.shape[1]),
-        ids=problem.ids,
-        action_names=problem.names,
+        split=outcome.split,
+        counts=np.bincount(outcome.actions, minlength=labels.actions),
+        ids=labels.ids,
+        action_names=labels.names,
+    )
+
+
+def infeasible(labels: Labels, cheapest: Sums, asked: float, *, is_total: bool) -> BudgetError:
+    """Word the error for a limit below the cheapest choice."""
+    if is_total:
+        word, unit = "total", "in all"
+        least = unscale(exactly(cheapest.spend), labels.cost_exponent + labels.weight_exponent)
+    else:
+        word, unit = "budget", "per instance"
+        least = unscale(exactly(cheapest.spend) / exactly(cheapest.weight), labels.cost_exponent)
+    return BudgetError(
+        f"{word} is {asked!r}, but the cheapest action of every instance already costs {least!r} {unit}: that is the "
+        f"smallest feasible {word}. Raise it, or offer cheaper actions (a cost of 0 means: not answered).",
+        least,
     )
 
 
@@ -335,12 +332,10 @@ def decide(
     rate = scalar(price, "price")
     if rate < 0:
         raise InputError(f"price is {rate!r}; expected at least 0 (accuracy per unit of cost).")
-    one = np.ndim(acc) == 1  # type: ignore[arg-type]
+    one = np.ndim(acc) == 1
     problem = prepare_rows(acc, cost, available)
-    rate = math.ldexp(rate, problem.cost_exponent - problem.acc_exponent) if math.isfinite(rate) else rate
+    rate = math.ldexp(rate, problem.labels.cost_exponent - problem.labels.acc_exponent) if math.isfinite(rate) else rate
     n = problem.shape[0]
     actions = np.empty(n, np.int32)
-    _search._obey(
-        kernel.best_at(problem.acc, problem.cost, problem.available, None, rate, 0, n, actions, None)
-    )
+    _search._obey(kernel.best_at(problem.acc, problem.cost, problem.available, None, rate, 0, n, actions, None))
     return int(actions[0]) if one else actions

@@ -1,0 +1,451 @@
+"""Every budget at once: all hull steps of all rows, sorted once, asked often.
+
+The curve is that of the linear program (concave, piecewise linear); `Frontier.allocate` turns a point of it into
+actions, the same that `tcalloc.solve` gives.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tcalloc import _search
+from tcalloc._inputs import Labels, prepare, scalar
+from tcalloc._kernel import kernel
+from tcalloc._search import FILL, Outcome, Steps, Sums, exactly, slack_limit
+from tcalloc.errors import BudgetError, InputError, MissingExtraError
+from tcalloc.solve import Allocation, allocation, check_limit, check_threads, infeasible, scaled_limit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Frontier", "frontier"]
+
+# More points than a plot has pixels say nothing.
+PLOT_POINTS = 2000
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Frontier:
+    """The best accuracy at every budget; made by `frontier`, merged with ``+`` or `merge`. Picklable.
+
+    Its arrays hold one entry per hull step, at most N·(K − 1), about 60 bytes each.
+    """
+
+    _labels: Labels
+    _cheapest: NDArray[np.int32]  # (N,) the actions at the smallest budget
+    _weight: tuple[float, float]  # Σ w, high and low
+    _efficiency: NDArray[np.float64]  # (M,) falling
+    _row: NDArray[np.int64]  # (M,)
+    _hop: NDArray[np.int32]  # (M, 2)
+    _path: NDArray[np.float64]  # (M + 1, 4) Σ w·cost and Σ w·acc after each step: high, low, high, low
+
+    # ------------------------------------------------------------------------------------------ the curve
+
+    @property
+    def budgets(self) -> NDArray[np.float64]:
+        """(M + 1,) the vertices' mean costs, rising: from the smallest feasible budget to the last useful one."""
+        return self._means(0, self._labels.cost_exponent)
+
+    @property
+    def accuracies(self) -> NDArray[np.float64]:
+        """(M + 1,) the vertices' mean accuracies, rising."""
+        return self._means(2, self._labels.acc_exponent)
+
+    @property
+    def prices(self) -> NDArray[np.float64]:
+        """(M,) the accuracy that one more unit of cost buys between two vertices, falling."""
+        return np.ldexp(self._efficiency, self._labels.acc_exponent - self._labels.cost_exponent)
+
+    def _means(self, column: int, exponent: int) -> NDArray[np.float64]:
+        return np.ldexp(self._path[:, column] / self._weight[0], exponent)
+
+    def accuracy_at(self, budget: ArrayLike) -> Any:
+        """Return the highest mean accuracy at a mean budget: the linear program's, an upper bound of any choice's.
+
+        Parameters
+        ----------
+        budget : float or array_like
+            In the unit of the costs; ``inf`` for no limit.
+
+        Returns
+        -------
+        float or ndarray
+            Like `budget`. Above the last useful budget the curve is flat.
+
+        Raises
+        ------
+        BudgetError
+            If a budget is below the smallest feasible one.
+        """
+        asked = self._feasible(budget)
+        return _like(np.interp(asked, self.budgets, self.accuracies), budget)
+
+    def price_at(self, budget: ArrayLike) -> Any:
+        """Return the price at a mean budget: what one more unit of cost buys there, 0 where nothing more is to be had.
+
+        Parameters, returns and errors as in `accuracy_at`.
+        """
+        asked = self._feasible(budget)
+        # As in solve: a budget that is the rounded mean of a vertex reaches that vertex.
+        after = np.searchsorted(self.budgets, asked * (1 + 2.0**-50), side="right") - 1
+        return _like(np.append(self.prices, 0.0)[after], budget)
+
+    def budget_for(self, accuracy: ArrayLike) -> Any:
+        """Return the smallest mean budget whose curve reaches a mean accuracy (the inverse of `accuracy_at`).
+
+        ``allocate(accuracy=…)`` gives actions that reach it, for at most one step more.
+
+        Parameters
+        ----------
+        accuracy : float or array_like
+
+        Returns
+        -------
+        float or ndarray
+            Like `accuracy`.
+
+        Raises
+        ------
+        BudgetError
+            If an accuracy is above the highest that can be reached; its ``limit`` is that.
+        """
+        target = _values(accuracy, "accuracy")
+        budgets, accuracies, prices = self.budgets, self.accuracies, self.prices
+        self._reachable(float(target.max(initial=-math.inf)), accuracies)
+        at = np.minimum(np.searchsorted(accuracies, target), len(budgets) - 1)
+        before = np.maximum(at - 1, 0)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            back = (accuracies[at] - target) / prices[np.minimum(before, len(prices) - 1)] if len(prices) else 0.0
+        inside = np.maximum(budgets[at] - np.maximum(back, 0.0), budgets[before])
+        return _like(np.where(at == 0, budgets[0], inside), accuracy)
+
+    def _feasible(self, budget: ArrayLike) -> NDArray[np.float64]:
+        asked = _values(budget, "budget")
+        low = asked.min(initial=math.inf)
+        if low < math.inf and Fraction(low) * (1 + _search.TOLERANCE) < Fraction(float(self.budgets[0])):
+            raise infeasible(self._labels, self._base, float(low), is_total=False)
+        return asked
+
+    def _reachable(self, target: float, accuracies: NDArray[np.float64]) -> None:
+        best = float(accuracies[-1])
+        if target > best + abs(best) * 2.0**-50:
+            raise BudgetError(
+                f"accuracy is {target!r}, but the best action of every instance reaches {best!r}: that is the highest "
+                "accuracy that any budget buys. Ask for less, or offer better actions.",
+                best,
+            )
+
+    @property
+    def _base(self) -> Sums:
+        c, cl, a, al = self._path[0].tolist()
+        return Sums((c, cl), (a, al), self._weight)
+
+    # ------------------------------------------------------------------------------------------ actions
+
+    def allocate(
+        self, budget: float | None = None, *, total: float | None = None, accuracy: float | None = None
+    ) -> Allocation:
+        """Return the actions at one budget, as `tcalloc.solve` does, or the cheapest for a target accuracy.
+
+        Parameters
+        ----------
+        budget, total, accuracy : float
+            One of them: the mean cost or the sum that may be spent, or the mean accuracy that must be reached.
+
+        Returns
+        -------
+        Allocation
+            For a target accuracy: it is reached, at most one step above the cheapest spend (`budget_for`), and
+            ``budget`` is what it spends.
+
+        Raises
+        ------
+        BudgetError
+            If the budget cannot be kept, or the accuracy not reached.
+        """
+        if accuracy is not None:
+            if budget is not None or total is not None:
+                raise InputError("accuracy is given together with budget or total; expected one of the three.")
+            return self._reach(scalar(accuracy, "accuracy"))
+        asked = check_limit(budget, total)
+        is_total = total is not None
+        limit = scaled_limit(self._labels, exactly(self._weight), asked, is_total=is_total)
+        allowed = slack_limit(limit)
+        if _search.exceeds(self._base, allowed):
+            raise infeasible(self._labels, self._base, asked, is_total=is_total)
+        split = self._first_above(0, allowed) - 1
+        actions, steps, state = self._stand_at(split)
+        kernel.walk(steps.row, steps.hop, steps.delta, state, *allowed, FILL, actions)
+        outcome = _search.outcome(actions, steps, 0, state, self._weight, limit)
+        return allocation(self._labels, outcome, asked, is_total=is_total)
+
+    def _first_above(self, column: int, value: tuple[float, float]) -> int:
+        """Return the first vertex whose sum is above value (both exact), M + 1 if none is."""
+        high = self._path[:, column]
+        first = int(np.searchsorted(high, value[0] * (1 - math.copysign(2.0**-40, value[0]))))
+        last = int(np.searchsorted(high, value[0] * (1 + math.copysign(2.0**-40, value[0])), side="right"))
+        while first < last:
+            middle = (first + last) // 2
+            pair = (float(self._path[middle, column]), float(self._path[middle, column + 1]))
+            above = value[0] != math.inf and exactly(pair) > exactly(value)
+            first, last = (first, middle) if above else (middle + 1, last)
+        return first
+
+    def _stand_at(self, vertex: int) -> tuple[NDArray[np.int32], Steps, NDArray[np.float64]]:
+        """Return the actions at a vertex, the steps that the fill may try from there, and walk's state."""
+        actions = self._cheapest.copy()
+        # Of several steps of one row the last one counts: NumPy assigns in order.
+        actions[self._row[:vertex]] = self._hop[:vertex, 1]
+        ahead = slice(vertex, vertex + 1 + FILL)
+        steps = Steps(
+            self._efficiency[ahead],
+            self._row[ahead],
+            self._hop[ahead],
+            _differences(self._path[vertex : vertex + 2 + FILL]),
+        )
+        return actions, steps, np.concatenate([self._path[vertex], np.zeros(4)])
+
+    def _reach(self, target: float) -> Allocation:
+        """Take steps until the target is reached; the last one is the cheapest of those that suffice."""
+        self._reachable(target, self.accuracies)
+        wanted = Fraction(target) / Fraction(2) ** self._labels.acc_exponent * exactly(self._weight)
+        wanted -= abs(wanted) * _search.TOLERANCE
+        # The last vertex that falls short; from there one step is enough.
+        short = int(np.searchsorted(self._path[:, 2], float(wanted) * (1 - math.copysign(2.0**-40, wanted))))
+        short = max(0, short - 1)
+        while short < len(self._efficiency) and exactly(tuple(self._path[short + 1, 2:].tolist())) < wanted:
+            short += 1
+        actions, steps, state = self._stand_at(short)
+        c, cl, a, al = state[:4].tolist()
+        if exactly((a, al)) < wanted and len(steps):
+            missing = float(wanted - exactly((a, al)))
+            open_steps = actions[steps.row] == steps.hop[:, 0]
+            enough = open_steps & (steps.delta[:, 2] + steps.delta[:, 3] >= missing)
+            enough[0] = True
+            pick = int(np.where(enough, steps.delta[:, 0], np.inf).argmin())
+            actions[steps.row[pick]] = steps.hop[pick, 1]
+            d = steps.delta[pick].tolist()
+            c, cl = _search.as_pair(exactly((c, cl)) + exactly((d[0], d[1])))
+            a, al = _search.as_pair(exactly((a, al)) + exactly((d[2], d[3])))
+        price = float(self._efficiency[short]) if short < len(self._efficiency) else 0.0
+        spent = exactly((c, cl)) / exactly(self._weight)
+        mean = float(spent * Fraction(2) ** self._labels.cost_exponent)
+        bound = float(np.interp(mean, self.budgets, self.accuracies))
+        found = Outcome(actions, price, self._weight, (c, cl), (a, al), math.inf, None)
+        plan = allocation(self._labels, found, mean, is_total=False)
+        return replace(plan, upper_bound=max(bound, plan.accuracy))
+
+    # ------------------------------------------------------------------------------------------ merging
+
+    @classmethod
+    def merge(cls, frontiers: Iterable["Frontier"]) -> "Frontier":
+        """Join the frontiers of blocks of rows (or of separate tables with the same actions) into one.
+
+        Parameters
+        ----------
+        frontiers : iterable of Frontier
+            In the order of their rows; the curve is the same (to 1e-12) in any order.
+
+        Raises
+        ------
+        InputError
+            If there are none, or their actions differ.
+        """
+        parts = list(frontiers)
+        if not parts:
+            raise InputError("frontiers is empty; expected at least one Frontier.")
+        if not all(isinstance(part, Frontier) for part in parts):
+            raise InputError("frontiers holds something that is not a Frontier; make each with tcalloc.frontier.")
+        first = parts[0]._labels
+        for part in parts[1:]:
+            if (part._labels.actions, part._labels.names) != (first.actions, first.names):
+                raise InputError(
+                    f"frontiers have different actions ({_said(first)} against {_said(part._labels)}); "
+                    "only tables with the same actions in the same order can be merged."
+                )
+        labels = Labels(
+            actions=first.actions,
+            ids=_joined_ids(parts),
+            names=first.names,
+            acc_exponent=max(part._labels.acc_exponent for part in parts),
+            cost_exponent=max(part._labels.cost_exponent for part in parts),
+            weight_exponent=max(part._labels.weight_exponent for part in parts),
+        )
+        scaled = [part._rescaled(labels) for part in parts]
+        offsets = np.cumsum([0, *(len(part._cheapest) for part in scaled)])
+        efficiency = np.concatenate([part._efficiency for part in scaled])
+        order = np.argsort(-efficiency, kind="stable")
+        delta = np.concatenate([_differences(part._path) for part in scaled])[order]
+        base = [
+            sum((exactly((part._path[0, q], part._path[0, q + 1])) for part in scaled), Fraction(0)) for q in (0, 2)
+        ]
+        path = np.empty((len(order) + 1, 4))
+        path[0] = (*_search.as_pair(base[0]), *_search.as_pair(base[1]))
+        kernel.running(delta, path)
+        return cls(
+            _labels=labels,
+            _cheapest=np.concatenate([part._cheapest for part in scaled]),
+            _weight=_search.as_pair(sum((exactly(part._weight) for part in scaled), Fraction(0))),
+            _efficiency=efficiency[order],
+            _row=np.concatenate([part._row + o for part, o in zip(scaled, offsets[:-1], strict=True)])[order],
+            _hop=np.concatenate([part._hop for part in scaled])[order],
+            _path=path,
+        )
+
+    def __add__(self, other: "Frontier") -> "Frontier":
+        return self.merge([self, other]) if isinstance(other, Frontier) else NotImplemented
+
+    def _rescaled(self, labels: Labels) -> "Frontier":
+        """Return this frontier in the units of other exponents."""
+        a = self._labels.acc_exponent - labels.acc_exponent
+        c = self._labels.cost_exponent - labels.cost_exponent
+        w = self._labels.weight_exponent - labels.weight_exponent
+        if (a, c, w) == (0, 0, 0):
+            return self
+        return replace(
+            self,
+            _weight=(math.ldexp(self._weight[0], w), math.ldexp(self._weight[1], w)),
+            _efficiency=np.ldexp(self._efficiency, a - c),
+            _path=np.ldexp(self._path, [c + w, c + w, a + w, a + w]),
+        )
+
+    # ------------------------------------------------------------------------------------------ for people
+
+    def plot(self, ax: "Axes | None" = None, **style: Any) -> "Axes":
+        """Draw accuracy against budget.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure if not given.
+        **style
+            Passed to ``ax.plot``.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        MissingExtraError
+            If Matplotlib is not installed.
+        """
+        if ax is None:
+            try:
+                import matplotlib.pyplot as plt
+            except ImportError as error:
+                raise MissingExtraError("plot needs Matplotlib: pip install 'tcalloc[plot]'") from error
+            ax = plt.figure(figsize=(7, 4.5), layout="constrained").add_subplot()
+            ax.set_xlabel("budget (mean cost per instance)")
+            ax.set_ylabel("mean expected accuracy")
+            ax.set_title(f"Best accuracy at every budget ({len(self._cheapest):,} instances)")
+            ax.grid(alpha=0.25)
+        budgets, accuracies = self.budgets, self.accuracies
+        if len(budgets) > PLOT_POINTS:
+            even = np.linspace(budgets[0], budgets[-1], PLOT_POINTS)
+            budgets, accuracies = even, np.interp(even, budgets, accuracies)
+        ax.plot(budgets, accuracies, **({"color": "C0", "marker": "o" if len(budgets) == 1 else None} | style))
+        return ax
+
+    def __repr__(self) -> str:
+        (low, high), (worst, best) = (x[[0, -1]].tolist() for x in (self.budgets, self.accuracies))
+        return (
+            f"Frontier(N={len(self._cheapest)}, K={self._labels.actions}, steps={len(self._efficiency)}, "
+            f"budget {low:.6g} to {high:.6g}, accuracy {worst:.6g} to {best:.6g})"
+        )
+
+
+def frontier(
+    acc: ArrayLike,
+    cost: ArrayLike,
+    *,
+    available: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    threads: int = 1,
+    ids: ArrayLike | None = None,
+    action_names: list[str] | tuple[str, ...] | None = None,
+) -> Frontier:
+    """Compute the best mean accuracy at every budget, with one sort.
+
+    Parameters
+    ----------
+    acc, cost, available, weights, threads, ids, action_names
+        As in `tcalloc.solve`.
+
+    Returns
+    -------
+    Frontier
+        Its curve is that of the linear program (concave); ``allocate`` gives the feasible actions.
+
+    Raises
+    ------
+    InputError
+        If an argument is not allowed.
+
+    Examples
+    --------
+    >>> import tcalloc
+    >>> curve = tcalloc.frontier([[0.9, 0.9], [0.3, 0.8], [0.5, 0.6]], cost=[1, 4])
+    >>> curve
+    Frontier(N=3, K=2, steps=2, budget 1 to 3, accuracy 0.566667 to 0.766667)
+    >>> round(curve.accuracy_at(2.0), 4), round(curve.budget_for(0.75), 4)
+    (0.7333, 2.5)
+    """
+    workers = check_threads(threads)
+    problem = prepare(acc, cost, available, weights, ids, action_names)
+    cheapest, totals, steps = _search.ordered_steps(problem, workers)
+    path = np.empty((len(steps) + 1, 4))
+    path[0] = (*totals.spend, *totals.gain)
+    kernel.running(steps.delta, path)
+    return Frontier(problem.labels, cheapest, totals.weight, steps.efficiency, steps.row, steps.hop, path)
+
+
+# ---------------------------------------------------------------------------------------------- small parts
+
+
+def _values(value: ArrayLike, name: str) -> NDArray[np.float64]:
+    """Convert numbers that are asked for; NaN and −∞ are refused."""
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} is {value!r}; expected a number or an array of numbers.") from None
+    bad = np.isnan(array) | (array == -math.inf)
+    if bad.any():
+        raise InputError(f"{name} is {float(array[bad].flat[0])}; expected a number (inf means: no limit).")
+    return array
+
+
+def _like(result: Any, asked: ArrayLike) -> Any:
+    return float(result) if np.ndim(asked) == 0 else np.asarray(result)
+
+
+def _differences(path: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the steps between a path's vertices, as pairs: path[1:] − path[:-1]."""
+    delta = np.empty((len(path) - 1, 4))
+    for q in (0, 2):
+        x, y = path[1:, q], path[:-1, q]
+        difference = x - y
+        b = x - difference
+        # Knuth's two-sum for x + (−y): what the rounding of the difference left.
+        delta[:, q] = difference
+        delta[:, q + 1] = ((x - (difference + b)) + (b - y)) + (path[1:, q + 1] - path[:-1, q + 1])
+    return delta
+
+
+def _joined_ids(parts: list[Frontier]) -> NDArray[Any] | None:
+    ids = [part._labels.ids for part in parts]
+    known = [i for i in ids if i is not None]
+    if not known:
+        return None
+    if len(known) < len(ids):
+        raise InputError("some frontiers have ids and some have none; give ids to all of them or to none.")
+    return np.concatenate(known)
+
+
+def _said(labels: Labels) -> str:
+    return ", ".join(labels.names) if labels.names else f"{labels.actions} unnamed"

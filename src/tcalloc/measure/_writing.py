@@ -1,0 +1,121 @@
+"""Files, out: named columns as CSV, Parquet or NPZ, and never half of one."""
+
+import csv
+import io
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import repeat
+from typing import IO, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.errors import InputError, MissingExtraError
+
+__all__ = ["SUFFIXES", "replacing", "suffix_of", "write_columns", "write_csv"]
+
+SUFFIXES = (".csv", ".parquet", ".npz")
+# Rows that are Python objects at one time: enough to be fast, little enough to be small.
+BLOCK = 1 << 14
+
+
+def suffix_of(path: str) -> str:
+    """Return the suffix that says a table file's format; others are refused."""
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix not in SUFFIXES:
+        if suffix in (".gz", ".zst", ".bz2", ".xz", ".zip"):
+            raise InputError(f"{path}: compressed files ({suffix}) are not read or written; decompress it first.")
+        got = f"unknown suffix {suffix!r}" if suffix else "a name without a suffix"
+        raise InputError(f"{path}: {got}; allowed are .csv, .parquet and .npz.")
+    return suffix
+
+
+@contextmanager
+def replacing(path: str) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path` that takes its place when all went well.
+
+    Whatever happens, Ctrl-C included, `path` holds the old contents or the new, never half.
+    """
+    target = os.path.realpath(path)
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        raise InputError(f"{path}: the folder {folder} does not exist. Create it first.")
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise InputError(f"{path}: not a regular file; expected the name of a file to write.")
+    temporary = f"{target}.{secrets.token_hex(4)}.tmp"
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+        if os.path.exists(target):
+            shutil.copymode(target, temporary)
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def write_columns(path: str, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write named columns of one length; the suffix says the format. NaN is an empty cell (a null in Parquet)."""
+    suffix = suffix_of(path)
+    if suffix == ".npz":
+        with replacing(path) as file:
+            np.savez(file, allow_pickle=False, **{name: _plain(values) for name, values in columns.items()})
+    elif suffix == ".parquet":
+        try:
+            import pyarrow as pa
+            import pyarrow.parquet as pq
+        except ImportError:
+            raise MissingExtraError(f"{path}: writing Parquet needs pyarrow: pip install 'tcalloc[parquet]'") from None
+        with _encodable(path), replacing(path) as file:
+            arrays = [
+                pa.array(values.tolist(), pa.string())
+                if values.dtype.kind in "OU"
+                else pa.array(values, from_pandas=True)
+                for values in columns.values()
+            ]
+            pq.write_table(pa.Table.from_arrays(arrays, names=list(columns)), file)
+    else:
+        with replacing(path) as file, _encodable(path):
+            write_csv(file, columns)
+
+
+def write_csv(file: IO[bytes], columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write named columns as CSV: UTF-8, lines end in a line feed, floats with the fewest digits that read back the same."""
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=False)
+    try:
+        # The csv module quotes a line feed, which ends its lines, but (before Python 3.13) not a carriage return, which
+        # readers take for the end of a line too.
+        odd = any("\r" in cell for v in columns.values() if v.dtype.kind in "OU" for cell in v.tolist())
+        odd = odd or any("\r" in name for name in columns)
+        writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC if odd else csv.QUOTE_MINIMAL)
+        writer.writerow(columns)
+        for start in range(0, len(next(iter(columns.values()))), BLOCK):
+            writer.writerows(zip(*(_cells(v[start : start + BLOCK]) for v in columns.values()), strict=True))
+        text.flush()
+    finally:
+        text.detach()
+
+
+def _cells(values: NDArray[Any]) -> list[Any]:
+    cells: list[Any] = values.tolist()
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        return [cell if cell == cell else "" for cell in cells]
+    return cells
+
+
+def _plain(values: NDArray[Any]) -> NDArray[Any]:
+    """Return what NPZ holds without pickle: text as NumPy's fixed-width strings."""
+    return values.astype(np.str_) if values.dtype.kind in "OT" else values
+
+
+@contextmanager
+def _encodable(path: str) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeEncodeError as error:
+        part = error.object[error.start : error.end]
+        raise InputError(f"{path}: {part!r} in an id or a name is not text that UTF-8 can hold. Rename it.") from None

@@ -1,0 +1,237 @@
+"""A table: what each action reaches and costs on each instance, and its files.
+
+The layout of table files
+-------------------------
+CSV and Parquet (one row per instance; columns in any order):
+
+========== ================================================================================================
+column     holds
+========== ================================================================================================
+id         optional: the instance's name, text; ids must differ. Without it rows are counted from 0.
+acc:NAME   the expected accuracy of action NAME there; the order of these columns is the order of the actions
+cost:NAME  its expected cost, at least 0, in any unit: samples, tokens, dollars, seconds
+weight     optional: how often the instance occurs, at least 0
+========== ================================================================================================
+
+An empty cell (null or NaN in Parquet) in both acc:NAME and cost:NAME: the row does not have that action. Other columns
+are ignored, and said in `Table.ignored`. CSV is UTF-8 (a byte order mark is accepted), separated by commas, with one
+header line:
+
+    id,acc:vote1,acc:vote4,cost:vote1,cost:vote4
+    q1,0.90,0.95,1,4
+    q2,0.30,0.80,1,4
+
+NPZ: arrays ``acc`` (N, K), ``cost`` (N, K) or (K,), and optionally ``ids`` (N,), ``actions`` (K,) names, ``available``
+(N, K) of booleans, ``weights`` (N,).
+"""
+
+import os
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc._inputs import prepare
+from tcalloc.errors import InputError
+from tcalloc.frontier import Frontier, frontier
+from tcalloc.measure._reading import read_csv, read_npz, read_parquet, shown
+from tcalloc.measure._writing import suffix_of, write_columns
+from tcalloc.solve import Allocation, solve
+
+__all__ = ["Table", "read_table", "write_table"]
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Table:
+    """Accuracy and cost of each action on each instance; checked when it is made, so that what it holds can be solved.
+
+    Arrays are kept as they are (float32 and float64 are not copied); what else `tcalloc.solve` takes is converted.
+
+    Raises
+    ------
+    InputError
+        If `tcalloc.solve` would refuse it.
+
+    Examples
+    --------
+    >>> from tcalloc.measure import Table
+    >>> table = Table([[0.9, 0.9], [0.3, 0.8], [0.5, 0.6]], [1, 4], action_names=("vote1", "vote4"))
+    >>> table
+    Table(3 instances, 2 actions: vote1, vote4)
+    >>> table.solve(budget=2.0).actions.tolist()
+    [0, 1, 0]
+    """
+
+    acc: NDArray[Any]
+    """(N, K) expected accuracy."""
+    cost: NDArray[Any]
+    """(N, K) expected cost, or (K,) shared by all instances."""
+    ids: NDArray[Any] | None = None
+    """(N,) the instances' names; None: counted from 0."""
+    action_names: tuple[str, ...] | None = None
+    """(K,) the actions' names."""
+    available: NDArray[np.bool_] | None = None
+    """(N, K) False where an instance does not have the action; None: every instance has every action."""
+    weights: NDArray[Any] | None = None
+    """(N,) how often each instance occurs; None: equally often."""
+    ignored: tuple[str, ...] = field(default=(), kw_only=True)
+    """Columns (or arrays) of the file that are no part of a table and were not read."""
+
+    def __post_init__(self) -> None:
+        problem = prepare(self.acc, self.cost, self.available, self.weights, self.ids, self.action_names)
+        labels = problem.labels
+        shared = np.ndim(self.cost) == 1
+        put = object.__setattr__  # frozen for users, not for this
+        put(self, "acc", _unscaled(problem.acc, labels.acc_exponent))
+        put(self, "cost", _unscaled(problem.cost[0] if shared else problem.cost, labels.cost_exponent))
+        put(self, "ids", labels.ids)
+        put(self, "action_names", labels.names)
+        if problem.available is not None:
+            put(self, "available", problem.available.view(np.bool_))
+        if problem.weights is not None:
+            put(self, "weights", _unscaled(problem.weights, labels.weight_exponent))
+
+    def solve(self, budget: float | None = None, **options: Any) -> Allocation:
+        """Choose one action per instance: `tcalloc.solve` on this table, with its `total`, `method` and `threads`."""
+        return solve(self.acc, self.cost, budget, **self._labelled(), **options)
+
+    def frontier(self, **options: Any) -> Frontier:
+        """Answer for every budget at once: `tcalloc.frontier` on this table, with its `threads`."""
+        return frontier(self.acc, self.cost, **self._labelled(), **options)
+
+    def _labelled(self) -> dict[str, Any]:
+        return {key: getattr(self, key) for key in ("available", "weights", "ids", "action_names")}
+
+    def __repr__(self) -> str:
+        n, k = self.acc.shape
+        names = ""
+        if self.action_names is not None:
+            names = ": " + ", ".join(self.action_names[:8]) + (", ..." if k > 8 else "")
+        return f"Table({n} instance{'s' * (n > 1)}, {k} action{'s' * (k > 1)}{names})"
+
+
+def _unscaled(values: NDArray[Any], exponent: int) -> NDArray[Any]:
+    return values if exponent == 0 else np.ldexp(values, exponent)
+
+
+def read_table(path: str | os.PathLike[str]) -> Table:
+    """Read a table from a CSV, Parquet or NPZ file.
+
+    Parameters
+    ----------
+    path : path
+        Its suffix says the format: .csv, .parquet or .npz. The layouts are those of `tcalloc.measure.table`.
+
+    Returns
+    -------
+    Table
+        Its ``ignored`` lists the columns that were not read.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or malformed; names the file, the place and the remedy.
+    MissingExtraError
+        If it is Parquet and pyarrow is not installed.
+    """
+    name = os.fspath(path)
+    if os.path.isdir(name):
+        raise InputError(f"{name}: a folder; expected a .csv, .parquet or .npz file.")
+    if not os.path.exists(name):
+        raise InputError(f"{name}: no such file. Check the path.")
+    read = {".csv": read_csv, ".parquet": read_parquet, ".npz": read_npz}[suffix_of(name)]
+    try:
+        found = read(name)
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({error.strerror or error}).") from None
+    try:
+        return Table(**found)
+    except InputError as error:
+        raise InputError(f"{name}: {_with_labels(str(error), found)}") from None
+
+
+def _with_labels(message: str, found: dict[str, Any]) -> str:
+    """Add the id and the action's name to a message that begins with a place in an array."""
+    place = re.match(r"(\w+)\[(\d+)(?:, (\d+))?\]", message)
+    if place is None:
+        return message
+    labels = []
+    if found.get("ids") is not None:
+        labels.append(f"id {shown(str(found['ids'][int(place[2])]))}")
+    if found.get("action_names") is not None and place[3] is not None:
+        labels.append(f"action {shown(found['action_names'][int(place[3])])}")
+    return f"{place[0]} ({', '.join(labels)}){message[place.end() :]}" if labels else message
+
+
+def write_table(table: Table, path: str | os.PathLike[str]) -> None:
+    """Write a table to a CSV, Parquet or NPZ file, which `read_table` reads back.
+
+    Parameters
+    ----------
+    table : Table
+        Ids are written as text, actions without names under their column numbers. CSV and Parquet repeat costs that all
+        instances share; the values of actions that a row does not have are not kept there.
+    path : path
+        Its suffix says the format: .csv, .parquet or .npz. An existing file is replaced, at once or not at all.
+
+    Raises
+    ------
+    InputError
+        If the path cannot be written, or an id or a name could not be read back.
+    MissingExtraError
+        If it is Parquet and pyarrow is not installed.
+    """
+    name = os.fspath(path)
+    suffix = suffix_of(name)
+    names = _writable_names(table)
+    columns: dict[str, NDArray[Any]] = {}
+    if table.ids is not None:
+        columns["ids" if suffix == ".npz" else "id"] = _writable_ids(table.ids)
+    if suffix == ".npz":
+        columns |= {"acc": table.acc, "cost": table.cost}
+        if table.action_names is not None:
+            columns["actions"] = np.array(names, dtype=np.str_)
+        if table.available is not None:
+            columns["available"] = table.available
+        if table.weights is not None:
+            columns["weights"] = table.weights
+    else:
+        if table.weights is not None:
+            columns["weight"] = table.weights
+        for kind, values in (("acc", table.acc), ("cost", np.broadcast_to(table.cost, table.acc.shape))):
+            for k, action in enumerate(names):
+                here = values[:, k]
+                if table.available is not None:
+                    here = np.where(table.available[:, k], here, np.nan)
+                columns[f"{kind}:{action}"] = here
+    write_columns(name, columns)
+
+
+def _writable_ids(ids: NDArray[Any]) -> NDArray[Any]:
+    """Return the ids as text; refuse what would not be read back."""
+    texts = [str(value) for value in ids.tolist()]
+    first: dict[str, int] = {}
+    for row, text in enumerate(texts):
+        if not text.strip() or "\0" in text:
+            raise InputError(f"ids[{row}] is {shown(text)}; a file needs ids that are not empty and hold no NUL.")
+        if first.setdefault(text, row) != row:
+            raise InputError(
+                f"ids[{row}] is {shown(text)} like ids[{first[text]}]; a file needs ids that differ. "
+                "For how often an instance occurs there are weights."
+            )
+    return np.array(texts, dtype=object)
+
+
+def _writable_names(table: Table) -> tuple[str, ...]:
+    """Return the actions' names (their column numbers if they have none); refuse what would not be read back."""
+    if table.action_names is None:
+        return tuple(str(k) for k in range(table.acc.shape[1]))
+    for name in table.action_names:
+        if name != name.strip() or not name or "\0" in name:
+            raise InputError(
+                f"the action name {shown(name)} cannot be read back from a file: it is empty, begins or ends with a "
+                "blank, or holds a NUL. Rename the action."
+            )
+    return table.action_names
