@@ -53,7 +53,7 @@ def lp_value(table, limit):
         gain += w * hull[0][1]
         for (c, a), (d, b) in itertools.pairwise(hull):
             steps.append(((b - a) / (d - c), w * (d - c), w * (b - a)))
-    if spend > limit * (1 + Fraction(1, 2**50)):
+    if spend > limit * (1 + Fraction(1, 2**48)):
         raise ValueError("infeasible")
     largest = max((s[2] for s in steps), default=Fraction(0))
     for _, dc, da in sorted(steps, key=lambda s: -s[0]):

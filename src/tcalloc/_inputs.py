@@ -95,7 +95,7 @@ def _numbers(value: Any, name: str, rank: tuple[int, ...], shape_words: str) -> 
     if isinstance(value, np.ma.MaskedArray):
         if value.mask is not np.ma.nomask and value.mask.any():
             raise InputError(
-                f"{name} is a masked array with masked values, which NumPy would fill in unasked. Pass {name}.filled(0), "
+                f"{name} is a masked array with masked values, which NumPy would fill in. Pass {name}.filled(0), "
                 f"and say which actions exist with available=~{name}.mask."
             )
         value = value.data
@@ -292,14 +292,14 @@ def _names(names: Any, k: int) -> tuple[str, ...] | None:
     return known
 
 
-def prepare_rows(acc: ArrayLike, cost: ArrayLike, available: Any = None) -> Problem:
-    """Like `prepare`, for one row (K,) or many (N, K), without scaling."""
-    a = np.asarray(_columns(acc)[0])
-    if a.ndim == 1:
-        acc = a[None, :]
-        c = np.asarray(_columns(cost)[0])
-        if c.ndim == 2:
-            raise InputError(f"cost has shape {c.shape} but acc is one row of {a.size} actions; expected ({a.size},).")
-        if available is not None and np.asarray(available).ndim == 1:
-            available = np.asarray(available)[None, :]
-    return prepare(acc, cost, available)
+def prepare_rows(acc: ArrayLike, cost: ArrayLike, available: Any = None) -> tuple[Problem, bool]:
+    """Like `prepare`, for one row (K,) or many (N, K); say whether it was one."""
+    a = _numbers(_columns(acc)[0], "acc", (1, 2), "(K,) for one row or (N, K) for many")
+    if a.ndim == 2:
+        return prepare(acc, cost, available), False
+    c = _numbers(_columns(cost)[0], "cost", (0, 1, 2), f"({a.size},) like acc")
+    if c.ndim == 2:
+        raise InputError(f"cost has shape {c.shape} but acc is one row of {a.size} actions; expected ({a.size},).")
+    if available is not None:
+        available = np.atleast_2d(np.asarray(available))
+    return prepare(a[None, :], c, available), True

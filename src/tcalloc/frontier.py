@@ -117,7 +117,8 @@ class Frontier:
         target = _values(accuracy, "accuracy")
         budgets, accuracies, prices = self.budgets, self.accuracies, self.prices
         self._reachable(float(target.max(initial=-math.inf)), accuracies)
-        at = np.minimum(np.searchsorted(accuracies, target), len(budgets) - 1)
+        # A target that is the rounded accuracy of a vertex is reached there.
+        at = np.minimum(np.searchsorted(accuracies, target - np.abs(target) * 2.0**-50), len(budgets) - 1)
         before = np.maximum(at - 1, 0)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             back = (accuracies[at] - target) / prices[np.minimum(before, len(prices) - 1)] if len(prices) else 0.0

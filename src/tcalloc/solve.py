@@ -320,6 +320,7 @@ def decide(
         type(acc) is np.ndarray
         and type(cost) is np.ndarray
         and available is None
+        and isinstance(price, (float, int))
         and acc.ndim == 1
         and acc.shape == cost.shape
         and acc.dtype == np.float64
@@ -332,8 +333,7 @@ def decide(
     rate = scalar(price, "price")
     if rate < 0:
         raise InputError(f"price is {rate!r}; expected at least 0 (accuracy per unit of cost).")
-    one = np.ndim(acc) == 1
-    problem = prepare_rows(acc, cost, available)
+    problem, one = prepare_rows(acc, cost, available)
     rate = math.ldexp(rate, problem.labels.cost_exponent - problem.labels.acc_exponent) if math.isfinite(rate) else rate
     n = problem.shape[0]
     actions = np.empty(n, np.int32)

@@ -26,7 +26,7 @@ class Recorded:
     relative_cost: Mapping[str, float]
     """CPU cost of one sample; the cheapest model's is 1."""
     answers: Mapping[str, NDArray[np.int16]]
-    """(N, S) answer codes: -1 none, 0 the gold answer, 1, 2, … the question's other answers, the same in every model."""
+    """(N, S) answer codes: -1 none, 0 the gold answer, 1, 2, … the others, the same answer in every model."""
     correct: Mapping[str, NDArray[np.bool_]]
     """(N, S) whether the answer is the gold one (code 0)."""
     tokens: Mapping[str, NDArray[np.int16]]
@@ -40,8 +40,8 @@ class Recorded:
     difficulty: NDArray[np.int8]
     """(N,) graded within the family, 0 (easy) to 4 (hard)."""
     questions: list[dict[str, Any]]
-    """(N,) per question: ``question``, ``gold``, ``accept`` (accepted spellings) and ``few_shot`` (the pairs of
-    question and answer that the models were shown before it)."""
+    """(N,) per question: ``question``, ``gold``, ``accept`` (accepted answers, lower case) and ``few_shot`` (the pairs
+    of question and answer that the models were shown before it)."""
     meta: dict[str, Any]
     """Provenance: ``models``, ``cost_unit``, ``sampling``, ``answer``."""
 

@@ -10,8 +10,6 @@ import os
 import zipfile
 import zlib
 from array import array
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -19,127 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError, MissingExtraError
+from tcalloc.measure._layout import EMPTY, EXPECTED, layout, refuse_halves, refuse_ids, refuse_values, shown
 
-__all__ = ["read_csv", "read_npz", "read_parquet", "shown"]
+__all__ = ["read_csv", "read_npz", "read_parquet"]
 
-EXPECTED = "expected acc:NAME and cost:NAME for each action, and optionally id and weight"
-BOTH_EMPTY = "leave acc:NAME and cost:NAME both empty if the row does not have this action"
+# What an empty cell becomes until all rows are read: a NaN that differs from that of a cell that says "nan".
+BLANK_BITS = 0x7FF8_0000_0B1A_4B1A
+BLANK = float(np.int64(BLANK_BITS).view(np.float64))
+
 NPZ_ARRAYS = ("acc", "cost", "ids", "actions", "available", "weights")
-
-
-def shown(text: str, limit: int = 40) -> str:
-    """Quote what a file holds, shortened and printable."""
-    return repr(text if len(text) <= limit else text[: limit - 3] + "...")
-
-
-# ---------------------------------------------------------------------------------------------- the columns
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Which column holds what; numbers are positions in the header."""
-
-    names: tuple[str, ...]
-    acc: tuple[int, ...]
-    cost: tuple[int, ...]
-    id: int | None
-    weight: int | None
-    ignored: tuple[str, ...]
-
-
-def _layout(path: str, headers: Sequence[str]) -> Layout:
-    """Find a table's columns by their names."""
-    found: dict[str, int] = {}
-    ignored = []
-    for position, header in enumerate(headers):
-        kind, colon, rest = header.strip().partition(":")
-        name = f"{kind}:{rest.strip()}" if colon else kind
-        if kind in ("acc", "cost") and colon:
-            if not rest.strip():
-                raise InputError(f"{path}: column {position + 1} is {kind}: without a name; {EXPECTED}.")
-        elif name not in ("id", "weight"):
-            ignored.append(header)
-            continue
-        if name in found:
-            raise InputError(
-                f"{path}: columns {found[name] + 1} and {position + 1} are both {shown(name)}. Rename or drop one."
-            )
-        found[name] = position
-    names = tuple(name[4:] for name in found if name.startswith("acc:"))
-    if not names:
-        raise InputError(f"{path}: no acc:NAME column; {EXPECTED}. {_met(headers)}")
-    for name in names:
-        if f"cost:{name}" not in found:
-            raise InputError(
-                f"{path}: column {shown('acc:' + name)} has no {shown('cost:' + name)} beside it; {EXPECTED}."
-            )
-    for column in found:
-        if column.startswith("cost:") and column[5:] not in names:
-            raise InputError(
-                f"{path}: column {shown(column)} has no {shown('acc:' + column[5:])} beside it; {EXPECTED}."
-            )
-    return Layout(
-        names=names,
-        acc=tuple(found[f"acc:{name}"] for name in names),
-        cost=tuple(found[f"cost:{name}"] for name in names),
-        id=found.get("id"),
-        weight=found.get("weight"),
-        ignored=tuple(ignored),
-    )
-
-
-def _met(headers: Sequence[str]) -> str:
-    if len(headers) == 1:
-        for mark, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
-            if mark in headers[0]:
-                return f"The header seems to be separated by {word}; separate by commas."
-    more = f" and {len(headers) - 6} more" if len(headers) > 6 else ""
-    return f"The columns are {', '.join(shown(h, 30) for h in headers[:6])}{more}."
-
-
-# ---------------------------------------------------------------------------------------------- the values
-
-
-def _refuse_values(
-    table: dict[str, Any], place: Callable[[int], str], column: Callable[[str, int], str], remedy: str
-) -> None:
-    """Refuse the first value that is not allowed, with its place in the file."""
-    acc, cost, available, weights = (table.get(key) for key in ("acc", "cost", "available", "weights"))
-    if available is not None and not (some := available.any(axis=1)).all():
-        raise InputError(f"{place(int(some.argmin()))}: the row has no action. Give it one, or drop the row.")
-    checks = [
-        ("acc", acc, available, "Accuracies must be finite"),
-        ("cost", cost, available, "Costs must be finite and at least 0"),
-    ]
-    if weights is not None:
-        checks.append(("weight", weights[:, None], None, "Weights must be finite and at least 0"))
-    for field, values, mask, rule in checks:
-        fine = np.isfinite(values) if field == "acc" else np.isfinite(values) & (values >= 0)
-        if mask is not None:
-            fine |= ~mask
-        if not fine.all():
-            row, k = divmod(int(fine.argmin()), values.shape[1])
-            value = float(values[row, k])
-            problem = "negative" if np.isfinite(value) else "not finite"
-            also = "" if field == "weight" else f"; {remedy}"
-            raise InputError(f"{place(row)}, {column(field, k)}: {value!r} is {problem}. {rule}{also}.")
-
-
-def _refuse_ids(ids: Iterable[str], place: Callable[[int], str]) -> None:
-    """Refuse ids that are empty or repeat."""
-    first: dict[str, int] = {}
-    for row, name in enumerate(ids):
-        if not name.strip():
-            raise InputError(
-                f"{place(row)}: the id is empty. Fill it in, or drop the id column (rows are then counted)."
-            )
-        if "\0" in name:
-            raise InputError(f"{place(row)}: the id {shown(name)} holds a NUL character. Remove it.")
-        if first.setdefault(name, row) != row:
-            raise InputError(
-                f"{place(row)}: the id {shown(name)} stands at {place(first[name]).rpartition(', ')[2]} already. "
-                "Ids must differ; for how often an instance occurs there is the column weight."
-            )
 
 
 # ---------------------------------------------------------------------------------------------- CSV
@@ -173,25 +59,24 @@ def _csv_table(path: str, reader: Any, line: list[int]) -> dict[str, Any]:
             break
     if not headers:
         raise InputError(f"{path}: the file is empty; {EXPECTED}.")
-    columns = _layout(path, headers)
+    columns = layout(path, headers)
     weighted = columns.weight is not None
     pick = itemgetter(*columns.acc, *columns.cost, *([columns.weight] if weighted else []))
-    numbers, lines, partial = array("d"), array("q"), array("q")
+    numbers, lines = array("d"), array("q")
     ids: list[str] = []
     for row in reader:
         if len(row) == len(headers):
             try:
-                values = list(map(float, pick(row)))
+                values = [float(cell) if cell else BLANK for cell in pick(row)]
             except ValueError:
-                values = _csv_row(path, line[0], row, columns)
-                partial.append(len(lines))
+                values = [_csv_number(f"{path}, line {line[0]}", headers[i], row[i]) for i in pick(range(len(row)))]
             numbers.fromlist(values)
             lines.append(line[0])
             if columns.id is not None:
                 ids.append(row[columns.id])
         elif row:  # an empty line is no row
             raise InputError(
-                f"{path}, line {line[0]}: {len(row)} cells, but the header has {len(headers)} columns. "
+                f"{path}, line {line[0]}: the header has {len(headers)} columns, but this row has {len(row)} cells. "
                 "Give every row one cell per column, and quote cells that hold a comma."
             )
         line[0] = reader.line_num + 1
@@ -203,62 +88,35 @@ def _csv_table(path: str, reader: Any, line: list[int]) -> dict[str, Any]:
 
     k = len(columns.names)
     matrix = np.frombuffer(numbers).reshape(len(lines), -1)
-    table: dict[str, Any] = {
-        "acc": np.ascontiguousarray(matrix[:, :k]),
-        "cost": np.ascontiguousarray(matrix[:, k : 2 * k]),
-        "action_names": columns.names,
-        "weights": np.ascontiguousarray(matrix[:, 2 * k]) if weighted else None,
-        "ignored": columns.ignored,
-    }
-    if partial:
-        # In these rows NaN stands for an empty cell; elsewhere somebody wrote "nan", which is refused below.
-        table["available"] = np.ones((len(lines), k), np.bool_)
-        table["available"][partial] = ~np.isnan(table["acc"][partial])
+    acc, cost = np.ascontiguousarray(matrix[:, :k]), np.ascontiguousarray(matrix[:, k : 2 * k])
+    table: dict[str, Any] = {"acc": acc, "cost": cost, "action_names": columns.names, "ignored": columns.ignored}
+    blank = matrix.view(np.int64) == BLANK_BITS
+    if blank[:, : 2 * k].any():
+        refuse_halves(place, columns.names, acc, cost, blank[:, :k], blank[:, k : 2 * k])
+        table["available"] = ~blank[:, :k]
+    if weighted:
+        table["weights"] = np.ascontiguousarray(matrix[:, -1])
+        if blank[:, -1].any():
+            row = int(blank[:, -1].argmax())
+            raise InputError(f"{place(row)}, column weight: the cell is empty. Write how often the instance occurs.")
     if columns.id is not None:
-        _refuse_ids(ids, place)
+        refuse_ids(ids, place)
         table["ids"] = np.array(ids, dtype=object)
-    _refuse_values(table, place, lambda field, at: _column(field, columns.names[at]), BOTH_EMPTY)
+    refuse_values(table, place, columns.names)
     return table
 
 
-def _column(field: str, name: str) -> str:
-    return "column weight" if field == "weight" else f"column {shown(f'{field}:{name}')}"
-
-
-def _csv_row(path: str, line: int, row: list[str], columns: Layout) -> list[float]:
-    """Convert a row with cells that are empty or not numbers, cell by cell."""
-
-    def number(text: str, column: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            raise InputError(
-                f"{path}, line {line}, {column}: {shown(text)} is not a number. Write it like 0.75; {BOTH_EMPTY}."
-            ) from None
-        if value != value:
-            raise InputError(f"{path}, line {line}, {column}: {shown(text)} is not finite; {BOTH_EMPTY}.")
-        return value
-
-    acc, cost = [], []
-    for name, a, c in zip(columns.names, columns.acc, columns.cost, strict=True):
-        empty = [not row[a].strip(), not row[c].strip()]
-        if any(empty) and not all(empty):
-            raise InputError(_half(f"{path}, line {line}", name, *empty, row[a] + row[c]))
-        acc.append(np.nan if empty[0] else number(row[a], _column("acc", name)))
-        cost.append(np.nan if empty[1] else number(row[c], _column("cost", name)))
-    if columns.weight is None:
-        return acc + cost
-    if not row[columns.weight].strip():
-        raise InputError(f"{path}, line {line}, column weight: the cell is empty. Write how often the instance occurs.")
-    return [*acc, *cost, number(row[columns.weight], "column weight")]
-
-
-def _half(place: str, name: str, no_acc: bool, no_cost: bool, other: str) -> str:
-    empty, full = ("acc", "cost") if no_acc else ("cost", "acc")
-    return (
-        f"{place}: {shown(f'{empty}:{name}')} is empty, but {shown(f'{full}:{name}')} is {shown(other.strip())}. "
-        "Fill in both, or leave both empty if the row does not have this action."
-    )
+def _csv_number(place: str, header: str, cell: str) -> float:
+    """Convert one cell of a row in which something is not a number."""
+    if not cell.strip():
+        return BLANK
+    try:
+        return float(cell)
+    except ValueError:
+        raise InputError(
+            f"{place}, column {shown(header.strip())}: {shown(cell.strip())} is not a number. Write it like 0.75, or "
+            f"leave {EMPTY} if the row does not have the action."
+        ) from None
 
 
 def _not_utf8(path: str) -> str:
@@ -289,13 +147,13 @@ def read_parquet(path: str) -> dict[str, Any]:
     try:
         with pq.ParquetFile(path) as file:
             headers = file.schema_arrow.names
-            columns = _layout(path, headers)
+            columns = layout(path, headers)
             wanted = [*columns.acc, *columns.cost, columns.weight, columns.id]
             data = file.read(columns=[headers[i] for i in wanted if i is not None])
     except (pa.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0].strip().rstrip(".")
         raise InputError(f"{path}: not a readable Parquet file ({reason}). Write it again.") from None
-    n, k = data.num_rows, len(columns.names)
+    n = data.num_rows
     if n == 0:
         raise InputError(f"{path}: columns and no rows. At least one instance is needed.")
     ids = None if columns.id is None else _parquet_ids(pa, path, data.column(headers[columns.id]))
@@ -313,17 +171,16 @@ def read_parquet(path: str) -> dict[str, Any]:
 
     acc, cost = matrix(columns.acc), matrix(columns.cost)
     no_acc, no_cost = np.isnan(acc), np.isnan(cost)
-    if (halves := no_acc != no_cost).any():
-        row, at = divmod(int(halves.argmax()), k)
-        other = f"{float(np.nansum([acc[row, at], cost[row, at]])):g}"
-        raise InputError(_half(place(row), columns.names[at], no_acc[row, at], no_cost[row, at], other))
-    table: dict[str, Any] = {"acc": acc, "cost": cost, "action_names": columns.names, "ids": ids}
-    table["available"] = ~no_acc if no_acc.any() else None
-    table["weights"] = matrix((columns.weight,))[:, 0] if columns.weight is not None else None
-    table["ignored"] = columns.ignored
+    refuse_halves(place, columns.names, acc, cost, no_acc, no_cost)
+    table: dict[str, Any] = {"acc": acc, "cost": cost, "action_names": columns.names, "ignored": columns.ignored}
+    if no_acc.any():
+        table["available"] = ~no_acc
+    if columns.weight is not None:
+        table["weights"] = matrix((columns.weight,))[:, 0]
     if ids is not None:
-        _refuse_ids(ids, lambda row: f"{path}, row {row}")
-    _refuse_values(table, place, lambda field, at: _column(field, columns.names[at]), BOTH_EMPTY)
+        refuse_ids(ids.tolist(), lambda row: f"{path}, row {row}")
+        table["ids"] = ids
+    refuse_values(table, place, columns.names)
     return table
 
 
@@ -340,7 +197,7 @@ def _parquet_floats(pa: Any, path: str, header: str, column: Any) -> NDArray[Any
 
 def _parquet_ids(pa: Any, path: str, column: Any) -> NDArray[Any]:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if not (pa.types.is_integer(kind) or kind in (pa.string(), pa.large_string(), pa.string_view())):
+    if not (pa.types.is_integer(kind) or str(kind) in ("string", "large_string", "string_view")):
         raise InputError(f"{path}, column id: its type is {kind}; expected text or whole numbers. Convert it.")
     if column.null_count:
         row = column.is_null().to_numpy().argmax()
@@ -381,7 +238,7 @@ def read_npz(path: str) -> dict[str, Any]:
         table["action_names"] = tuple(_npz_text(path, "actions", found["actions"]).tolist())
     if "ids" in found:
         table["ids"] = _npz_text(path, "ids", found["ids"])
-        _refuse_ids(table["ids"].tolist(), lambda row: f"{path}, ids[{row}]")
+        refuse_ids(table["ids"].tolist(), lambda row: f"{path}, ids[{row}]")
     return table
 
 
@@ -391,8 +248,8 @@ def _npz_array(path: str, file: Any, name: str) -> NDArray[Any]:
     except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError, MemoryError) as error:
         if "allow_pickle" in str(error):
             raise InputError(
-                f"{path}: the array {name} holds Python objects (pickle), which are not loaded since they can run code. "
-                "Save it as numbers or text, e.g. numpy.asarray(ids, dtype=str)."
+                f"{path}: the array {name} holds Python objects (pickle), which could run code and are not loaded. "
+                f"Save it as numbers or text, e.g. numpy.asarray({name}, dtype=str)."
             ) from None
         raise InputError(f"{path}: the array {name} cannot be read ({_reason(error)}). Write the file again.") from None
     if not isinstance(value, np.ndarray):
@@ -403,7 +260,8 @@ def _npz_array(path: str, file: Any, name: str) -> NDArray[Any]:
 def _npz_text(path: str, name: str, values: NDArray[Any]) -> NDArray[Any]:
     if values.ndim != 1 or values.dtype.kind not in "USiu":
         raise InputError(
-            f"{path}: {name} has dtype {values.dtype} and shape {values.shape}; expected one row of text or whole numbers."
+            f"{path}: {name} has dtype {values.dtype} and shape {values.shape}; "
+            "expected one dimension of text or whole numbers."
         )
     if values.dtype.kind == "S":
         try:
@@ -414,4 +272,6 @@ def _npz_text(path: str, name: str, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _reason(error: BaseException) -> str:
+    if "pickle" in str(error):  # NumPy takes whatever is no NPZ file for one
+        return "it does not begin like one"
     return str(error).partition("\n")[0].strip().rstrip(".") or type(error).__name__

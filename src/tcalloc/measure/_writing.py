@@ -7,7 +7,6 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from itertools import repeat
 from typing import IO, Any, BinaryIO
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from tcalloc.errors import InputError, MissingExtraError
 
-__all__ = ["SUFFIXES", "replacing", "suffix_of", "write_columns", "write_csv"]
+__all__ = ["SUFFIXES", "replacing", "suffix_of", "target_of", "write_columns", "write_csv"]
 
 SUFFIXES = (".csv", ".parquet", ".npz")
 # Rows that are Python objects at one time: enough to be fast, little enough to be small.
@@ -33,18 +32,24 @@ def suffix_of(path: str) -> str:
     return suffix
 
 
-@contextmanager
-def replacing(path: str) -> Iterator[BinaryIO]:
-    """Open a temporary file beside `path` that takes its place when all went well.
-
-    Whatever happens, Ctrl-C included, `path` holds the old contents or the new, never half.
-    """
+def target_of(path: str) -> str:
+    """Return the file that writing to `path` writes; refuse what cannot be one."""
     target = os.path.realpath(path)
     folder = os.path.dirname(target)
     if not os.path.isdir(folder):
         raise InputError(f"{path}: the folder {folder} does not exist. Create it first.")
     if os.path.exists(target) and not os.path.isfile(target):
         raise InputError(f"{path}: not a regular file; expected the name of a file to write.")
+    return target
+
+
+@contextmanager
+def replacing(path: str) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path` that takes its place when all went well.
+
+    Whatever happens, Ctrl-C included, `path` holds the old contents or the new, never half.
+    """
+    target = target_of(path)
     temporary = f"{target}.{secrets.token_hex(4)}.tmp"
     try:
         with open(temporary, "xb") as file:
@@ -84,8 +89,8 @@ def write_columns(path: str, columns: Mapping[str, NDArray[Any]]) -> None:
 
 
 def write_csv(file: IO[bytes], columns: Mapping[str, NDArray[Any]]) -> None:
-    """Write named columns as CSV: UTF-8, lines end in a line feed, floats with the fewest digits that read back the same."""
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=False)
+    """Write named columns as CSV: UTF-8, lines end in a line feed, floats read back the same."""
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     try:
         # The csv module quotes a line feed, which ends its lines, but (before Python 3.13) not a carriage return, which
         # readers take for the end of a line too.

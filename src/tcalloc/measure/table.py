@@ -36,7 +36,8 @@ from numpy.typing import NDArray
 from tcalloc._inputs import prepare
 from tcalloc.errors import InputError
 from tcalloc.frontier import Frontier, frontier
-from tcalloc.measure._reading import read_csv, read_npz, read_parquet, shown
+from tcalloc.measure._layout import shown
+from tcalloc.measure._reading import read_csv, read_npz, read_parquet
 from tcalloc.measure._writing import suffix_of, write_columns
 from tcalloc.solve import Allocation, solve
 

@@ -7,7 +7,6 @@ subsets in which no other answer (a rival) has more than g, by a dynamic program
 below 2⁵³, equal chances come out as equal floats, so that ties between actions stay ties.
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -60,14 +59,13 @@ def vote_accuracy(answers: ArrayLike, k: int) -> Floats:
     [1.0, 0.333]
     """
     codes, votes = _check(answers, k)
-    everything = math.comb(codes.shape[1], votes)
-    try:
-        choose = _binomials(codes.shape[1], votes)
-    except OverflowError:
+    choose = _binomials(codes.shape[1], votes)
+    everything = choose[codes.shape[1], votes]
+    if not np.isfinite(choose).all():
         raise InputError(
             f"k is {votes} of {codes.shape[1]} samples: the number of subsets does not fit a float. "
             "Use at most 1029 of the samples, or a smaller k."
-        ) from None
+        )
     # Few count patterns are distinct: many questions are answered always right, or in the same way.
     patterns, which = np.unique(_tally(codes), axis=0, return_inverse=True)
     gold, silent, rivals = patterns[:, 0], patterns[:, 1], patterns[:, 2:]
@@ -90,9 +88,7 @@ def _check(answers: Any, k: Any) -> tuple[Counts, int]:
             f"answers has shape {codes.shape}; expected (N, S): one row per question, one column per sample."
         )
     if 0 in codes.shape:
-        raise InputError(
-            f"answers has shape {codes.shape}: an empty table. At least one question and one sample."
-        )
+        raise InputError(f"answers has shape {codes.shape}: an empty table. At least one question and one sample.")
     if codes.dtype.kind not in "iu":
         raise InputError(
             f"answers has dtype {codes.dtype}; expected integer codes: 0 the gold answer, 1, 2, … the other distinct "
@@ -114,8 +110,13 @@ def _check(answers: Any, k: Any) -> tuple[Counts, int]:
 
 
 def _binomials(n: int, k: int) -> Floats:
-    """Return C(i, j) for i up to n, j up to k."""
-    return np.array([[float(math.comb(i, j)) for j in range(k + 1)] for i in range(n + 1)])
+    """Return C(i, j) for i up to n, j up to k, by Pascal's triangle; inf where a float ends."""
+    table = np.zeros((n + 1, k + 1))
+    table[:, 0] = 1.0
+    with np.errstate(over="ignore"):
+        for i in range(1, n + 1):
+            table[i, 1:] = table[i - 1, 1:] + table[i - 1, :-1]
+    return table
 
 
 def _tally(codes: Counts) -> Counts:

@@ -1,0 +1,106 @@
+"""The command line: ``tcalloc demo``, ``tcalloc solve``, ``tcalloc frontier``.
+
+Data on standard output, messages on standard error. Exit codes: 0 done; 1 the work failed (a file that cannot be
+read, a budget that cannot be kept, a missing extra); 2 the command line is wrong; 130 interrupted. A reader that
+closes the pipe early (``| head``) has what it wanted: that is 0.
+
+Each command is a module with ``add_parser(subparsers)`` and ``run(args) -> exit code``; what is slow to import is
+imported by `run`.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+from tcalloc._version import __version__
+from tcalloc.cli import demo, frontier, solve
+from tcalloc.cli._shared import EXIT_CODES, Parser, UsageError, say
+from tcalloc.errors import TcallocError
+
+__all__ = ["main"]
+
+DESCRIPTION = """\
+Which questions deserve more LLM compute? Given a table of the accuracy and the
+cost of every way to answer each question (1 sample, a vote of 16, a larger
+model, ...), tcalloc chooses one way per question: the highest mean accuracy at
+a mean budget, exactly, with a proven upper bound.
+"""
+
+EPILOG = f"""\
+start here:
+  tcalloc demo                                 the main job on a real table
+  tcalloc solve table.csv --budget 4           which action for which question
+  tcalloc frontier table.csv --plot curve.png  every budget at once
+  tcalloc solve --help                         the table's layout, more examples
+
+{EXIT_CODES}"""
+
+
+def _parser() -> Parser:
+    parser = Parser("tcalloc", DESCRIPTION, EPILOG)
+    parser.add_argument("--version", action="version", version=f"tcalloc {__version__}")
+    # The class and the arguments of the commands' parsers are those of Parser.
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", parser_class=Parser)
+    for command in (demo, solve, frontier):
+        command.add_parser(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments without the program's name; those of the process if not given.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    try:
+        code = _run(argv)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where its failure still has a message, not at exit
+        return code
+    except UsageError as error:
+        return say(f"error: {error}", 2)
+    except TcallocError as error:
+        return say(f"error: {error}", 1)
+    except BrokenPipeError:
+        _abandon_stdout()
+        return 0
+    except OSError as error:
+        _abandon_stdout()
+        reason = error.strerror or str(error) or type(error).__name__
+        return say(f"error: {error.filename or 'standard output'}: {reason}.", 1)
+    except MemoryError:
+        return say("error: not enough memory for this table. Use float32, or fewer rows at a time.", 1)
+    except KeyboardInterrupt:
+        return say("interrupted.", 130)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    if hasattr(sys.stdout, "reconfigure"):
+        # Names from a table may hold what the terminal's encoding does not.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    parser = _parser()
+    try:
+        args = parser.parse_args(argv)
+    except SystemExit as stop:  # --help, --version, or a wrong command line, which argparse has told
+        return int(stop.code or 0)
+    if args.command is None:
+        parser.print_help(sys.stderr)
+        return 2
+    code: int = args.run(args)
+    return code
+
+
+def _abandon_stdout() -> None:
+    """Let what is still buffered go nowhere, or Python would complain about it at exit."""
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,0 +1,241 @@
+"""What the commands share: the parser, types of arguments, numbers and tables as text, notes."""
+
+import argparse
+import io
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.measure import Table, read_table
+from tcalloc.measure._writing import suffix_of, target_of, write_columns, write_csv
+
+__all__ = [
+    "EXIT_CODES",
+    "LAYOUT",
+    "Parser",
+    "UsageError",
+    "budget",
+    "check_outputs",
+    "columns_of",
+    "count",
+    "finite",
+    "fixed_mixture",
+    "load",
+    "number",
+    "output",
+    "print_json",
+    "say",
+    "say_block",
+    "share",
+    "text_table",
+    "write_output",
+]
+
+EXIT_CODES = """\
+exit codes: 0 done; 1 the work failed (unreadable file, budget below the
+smallest feasible one, missing extra); 2 wrong command line; 130 interrupted.
+Data go to standard output, messages to standard error.
+"""
+
+LAYOUT = """\
+the table: one instance (question) per row. CSV or Parquet: columns acc:NAME and
+cost:NAME for every action NAME, and optionally id (text) and weight (how often
+the instance occurs):
+
+  id,acc:vote1,acc:vote4,cost:vote1,cost:vote4
+  q1,0.90,0.95,1,4
+  q2,0.30,0.80,1,4
+
+Both cells empty: the instance does not have that action. Costs are in any unit:
+samples, tokens, dollars, seconds. NPZ: arrays acc (N, K), cost (N, K) or (K,),
+and optionally ids, actions (their names), available (N, K) booleans, weights.
+"""
+
+
+class UsageError(Exception):
+    """The command line is wrong in a way that argparse cannot see."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Help as it is written, no guessing of abbreviations, errors in one sentence."""
+
+    def __init__(self, prog: str, description: str, epilog: str, **options: Any):
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(prog=prog, description=description, epilog=epilog, allow_abbrev=False, **options)
+        self.color = False  # Python 3.14 would colour the help
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one sentence."""
+        self.exit(2, f"tcalloc: error: {message} (see: {self.prog} --help)\n")
+
+
+def say(message: str, code: int = 0) -> int:
+    """Write one line to standard error, if there is one; return the exit code."""
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):
+            print("tcalloc:", " ".join(message.split("\n")), file=sys.stderr)
+    return code
+
+
+def say_block(text: str) -> None:
+    """Write text for people to standard error, where standard output holds data."""
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):
+            print(text, file=sys.stderr)
+
+
+# ---------------------------------------------------------------------------------------------- arguments
+
+
+def budget(text: str) -> float:
+    """Convert an amount; NaN is refused."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if math.isnan(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return value
+
+
+def count(text: str, least: int = 1) -> int:
+    """Convert a whole number of at least `least`."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+    return value
+
+
+def output(text: str) -> str:
+    """Take a file that can be written by its suffix, or - for standard output."""
+    if text != "-":
+        try:
+            suffix_of(text)
+        except InputError as error:
+            raise argparse.ArgumentTypeError(f"{str(error).rstrip('.')}; or - for CSV on standard output") from None
+    return text
+
+
+def check_outputs(args: argparse.Namespace, *paths: str | None) -> None:
+    """Refuse before the work what could not be written after it."""
+    if args.out == "-" and args.json:
+        raise UsageError("--out - and --json both write to standard output; choose one.")
+    for path in paths:
+        if path is None or path == "-":
+            continue
+        target = target_of(path)
+        if os.path.exists(target) and os.path.exists(args.table) and os.path.samefile(target, args.table):
+            raise UsageError(f"{path} is the table itself and would be overwritten; write to another file.")
+
+
+# ---------------------------------------------------------------------------------------------- input, output
+
+
+def load(path: str) -> Table:
+    """Read a table; say what of it was ignored."""
+    table = read_table(path)
+    if table.ignored:
+        names = [repr(name if len(name) <= 30 else name[:27] + "...") for name in table.ignored[:8]]
+        more = f" and {len(table.ignored) - 8} more" if len(table.ignored) > 8 else ""
+        what = "arrays" if path.lower().endswith(".npz") else "columns"
+        say(f"note: {path}: ignored the {what} {', '.join(names)}{more}, which are no part of a table.")
+    return table
+
+
+def write_output(path: str, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write named columns to a file, or as CSV to standard output."""
+    if path != "-":
+        write_columns(path, columns)
+        say(f"wrote {path}: {len(next(iter(columns.values()))):,} rows of {', '.join(columns)}.")
+    elif hasattr(sys.stdout, "buffer"):
+        # Bytes, so that the data are the same whatever the terminal's encoding is.
+        sys.stdout.flush()
+        write_csv(sys.stdout.buffer, columns)
+    else:
+        memory = io.BytesIO()
+        write_csv(memory, columns)
+        sys.stdout.write(memory.getvalue().decode())
+
+
+def finite(value: float) -> float | None:
+    """Return what JSON can hold: null for what is not finite."""
+    value = float(value)
+    return value if math.isfinite(value) else None
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print one JSON document."""
+    print(json.dumps(document, allow_nan=False))
+
+
+# ---------------------------------------------------------------------------------------------- numbers
+
+
+def columns_of(values: Sequence[float], *, trim: bool = True) -> list[str]:
+    """Return numbers with equally many decimals, four digits for the largest; what is not finite is "-".
+
+    `trim` drops zeros that all of them end in.
+    """
+    largest = max((abs(v) for v in values if math.isfinite(v)), default=0.0)
+    exponent = math.ceil(math.log10(largest)) - 1 if largest else -1
+    if not -4 <= exponent < 9:
+        return [f"{v:.3e}" if math.isfinite(v) else "-" for v in values]
+    decimals = max(0, 3 - exponent)
+    texts = [f"{v:.{decimals}f}" if math.isfinite(v) else "-" for v in values]
+    while trim and decimals and all(text == "-" or text[-1] == "0" for text in texts):
+        decimals -= 1
+        texts = [text if text == "-" else text[:-1].rstrip(".") for text in texts]
+    return texts
+
+
+def number(value: float) -> str:
+    """Return one number as text."""
+    return str(value) if math.isinf(value) else columns_of([value])[0]
+
+
+def share(value: float) -> str:
+    """Return a share as text."""
+    return f"{100 * value:.1f} %"
+
+
+def text_table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Align columns: the first `left` to the left, the others to the right."""
+    lines = [heads, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
+    return "\n".join(
+        "  ".join(
+            c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+# ---------------------------------------------------------------------------------------------- comparison
+
+
+def fixed_mixture(table: Table) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return accuracy (1, K) and cost (1, K) of giving every instance the same action; None if some cannot have it."""
+    if table.available is not None and not table.available.all():
+        return None
+    with np.errstate(all="ignore"):
+        if table.weights is None:
+            acc, cost = (values.mean(axis=0, dtype=np.float64) for values in (table.acc, np.atleast_2d(table.cost)))
+        else:
+            w = np.asarray(table.weights, np.float64) / table.weights.max()
+            acc, cost = (
+                values if values.ndim == 1 else w @ values / w.sum() for values in (table.acc, np.asarray(table.cost))
+            )
+    if not (np.isfinite(acc).all() and np.isfinite(cost).all()):  # sums beyond float64
+        return None
+    return acc[None, :], np.asarray(cost, np.float64)[None, :]

@@ -1,0 +1,208 @@
+"""``tcalloc frontier``: the best accuracy at every budget."""
+
+import argparse
+import math
+import os
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.cli import _shared as shared
+from tcalloc.errors import BudgetError, MissingExtraError
+from tcalloc.frontier import Frontier, frontier
+from tcalloc.measure import Table
+from tcalloc.measure._writing import replacing
+
+__all__ = ["add_parser", "run"]
+
+DESCRIPTION = """\
+The highest mean accuracy at every mean budget, and the price at each: the
+accuracy that one more unit of cost buys there. It shows what budget is worth
+paying.
+"""
+
+EPILOG = f"""\
+examples:
+  tcalloc frontier table.csv                   from the cheapest to the last
+                                               useful budget
+  tcalloc frontier table.csv --points 30       more of them
+  tcalloc frontier table.npz --plot curve.png  a picture (.png, .svg, .pdf)
+  tcalloc frontier table.csv --out curve.csv   every vertex of the curve
+  tcalloc frontier table.csv --json            the points, for programs
+
+The best fixed mixture gives the same one or two actions to everyone at random:
+what that budget reaches without looking at the instances. --out writes budget,
+accuracy and price (that of the next unit) of the vertices; between them the
+curve is straight.
+
+{shared.LAYOUT}
+{shared.EXIT_CODES}"""
+
+PICTURES = (".png", ".svg", ".pdf")
+CAUTION = "Accuracies estimated on few samples flatter the curve: it chooses on the estimates that it reports."
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "frontier", prog="tcalloc frontier", help="every budget at once", description=DESCRIPTION, epilog=EPILOG
+    )
+    parser.add_argument("table", metavar="TABLE", help="a .csv, .parquet or .npz file (layout: below)")
+    parser.add_argument(
+        "--points",
+        metavar="N",
+        type=lambda text: shared.count(text, 2),
+        default=12,
+        help="budgets to print (default: 12)",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="PATH",
+        type=shared.output,
+        help="write the whole curve: .csv, .parquet, .npz, or - for CSV on standard output (the table of points then "
+        "goes to standard error)",
+    )
+    parser.add_argument("--plot", metavar="PATH", type=_picture, help="draw the curve: .png, .svg or .pdf")
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table of points")
+    parser.add_argument(
+        "--threads", metavar="N", type=shared.count, default=1, help="worth it above 100,000 instances (default: 1)"
+    )
+    parser.set_defaults(run=run)
+
+
+def _picture(text: str) -> str:
+    if os.path.splitext(text)[1].lower() not in PICTURES:
+        raise argparse.ArgumentTypeError(f"{text}: allowed are names that end in .png, .svg or .pdf")
+    return text
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    shared.check_outputs(args, args.out, args.plot)
+    if args.plot is not None:
+        try:
+            import matplotlib.figure  # noqa: F401  # whether it is there, before the work
+        except ImportError:
+            raise MissingExtraError("--plot needs Matplotlib: pip install 'tcalloc[plot]'") from None
+    table = shared.load(args.table)
+    curve = table.frontier(threads=args.threads)
+    means = shared.fixed_mixture(table)
+    mixture = None if means is None else frontier(*means)
+    if args.out is not None:
+        prices = np.append(curve.prices, 0.0)
+        shared.write_output(args.out, {"budget": curve.budgets, "accuracy": curve.accuracies, "price": prices})
+    if args.plot is not None:
+        _plot(args, table, curve, mixture)
+    points = _points(curve, mixture, args.points)
+    if args.json:
+        shared.print_json(_document(args, table, curve, points))
+    elif args.out == "-":
+        shared.say_block(_summary(args, table, curve, points))
+    else:
+        print(_summary(args, table, curve, points))
+    return 0
+
+
+def _points(curve: Frontier, mixture: Frontier | None, wanted: int) -> dict[str, NDArray[np.float64]]:
+    """Return budgets from the smallest to the last useful one, with what they reach."""
+    vertices, reached = curve.budgets, curve.accuracies
+    low, high = vertices[[0, -1]].tolist()
+    span, rise = high - low, reached[-1] - reached[0]
+    budgets = np.array([low])
+    if span > 0 and rise > 0:
+        # From point to point the shares of budget and accuracy rise by the same sum: many points where the curve is
+        # steep, and some where it is flat.
+        way = (vertices - low) / span + (reached - reached[0]) / rise
+        between = np.interp(np.linspace(0.0, way[-1], wanted)[1:-1], way, vertices)
+        between = np.round(between, -math.floor(math.log10(span / (20 * wanted))))
+        budgets = np.unique([low, *between[(between > low) & (between < high)], high])
+    found = {"budget": budgets, "accuracy": curve.accuracy_at(budgets), "price": curve.price_at(budgets)}
+    if mixture is not None:
+        found["best_fixed_mixture"] = np.array([_accuracy(mixture, b) for b in budgets.tolist()])
+    return found
+
+
+def _accuracy(mixture: Frontier, budget: float) -> float:
+    try:
+        return float(mixture.accuracy_at(budget))
+    except BudgetError:  # instances differ in which action is the cheapest
+        return float("nan")
+
+
+def _summary(args: argparse.Namespace, table: Table, curve: Frontier, points: dict[str, Any]) -> str:
+    n, k = table.acc.shape
+    heads = ["budget", "accuracy", "price"]
+    accuracies = [points["accuracy"].tolist()]
+    if "best_fixed_mixture" in points:
+        heads.append("best fixed mixture")
+        accuracies.append(points["best_fixed_mixture"].tolist())
+    said = shared.columns_of([value for values in accuracies for value in values], trim=False)
+    size = len(points["budget"])
+    columns = [
+        shared.columns_of(points["budget"].tolist()),
+        said[:size],
+        [f"{price:.3g}" for price in points["price"].tolist()],
+        *([said[size:]] if len(accuracies) > 1 else []),
+    ]
+    weighted = "" if table.weights is None else ", weighted"
+    notes = [CAUTION]
+    if len(accuracies) == 1:
+        notes.insert(0, "Best fixed mixture: not computed, since some instances do not have every action.")
+    elif "-" in said:
+        notes.insert(0, "-: no fixed mixture is this cheap; instances differ in which action is the cheapest.")
+    return "\n\n".join(
+        [
+            f"{args.table}: {n:,} instance{'s' * (n > 1)}{weighted}, {k} action{'s' * (k > 1)}; "
+            f"{len(curve.budgets):,} vertices",
+            shared.text_table(heads, [*zip(*columns, strict=True)], left=0),
+            "\n".join(notes),
+        ]
+    )
+
+
+def _document(args: argparse.Namespace, table: Table, curve: Frontier, points: dict[str, Any]) -> dict[str, Any]:
+    rows = zip(*(values.tolist() for values in points.values()), strict=True)
+    return {
+        "table": args.table,
+        "instances": table.acc.shape[0],
+        "action_names": table.action_names,
+        "smallest_budget": shared.finite(curve.budgets[0]),
+        "last_useful_budget": shared.finite(curve.budgets[-1]),
+        "vertices": len(curve.budgets),
+        "points": [
+            {"best_fixed_mixture": None} | {key: shared.finite(v) for key, v in zip(points, row, strict=True)}
+            for row in rows
+        ],
+        "out": args.out,
+        "plot": args.plot,
+    }
+
+
+def _plot(args: argparse.Namespace, table: Table, curve: Frontier, mixture: Frontier | None) -> None:
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    figure = Figure(figsize=(7.5, 4.8), layout="constrained")
+    ax = figure.add_subplot()
+    curve.plot(ax, color="#1257a8", lw=2.5, label="action per instance")
+    if mixture is not None:
+        mixture.plot(ax, color="#333333", lw=1.5, ls=(0, (4, 3)), label="best fixed mixture")
+    ends = np.concatenate([c.budgets[[0, -1]] for c in (curve, mixture) if c is not None])
+    if ends.min() > 0 and ends.max() / ends.min() >= 10:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel("budget (mean cost per instance)")
+    ax.set_ylabel("mean expected accuracy")
+    n, k = table.acc.shape
+    title = f"{os.path.basename(args.table)}: {n:,} instances, {k} actions"
+    ax.set_title(title, loc="left", parse_math=False)
+    ax.grid(alpha=0.25)
+    ax.legend(frameon=False, loc="lower right")
+    with replacing(args.plot) as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # the font lacks a sign of the file's name
+        figure.savefig(file, format=os.path.splitext(args.plot)[1][1:].lower(), dpi=150)
+    shared.say(f"wrote {args.plot}.")

@@ -1,0 +1,270 @@
+"""``tcalloc solve``: one budget, one action per instance."""
+
+import argparse
+import math
+import textwrap
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.cli import _shared as shared
+from tcalloc.errors import BudgetError
+from tcalloc.measure import Table
+from tcalloc.solve import Allocation, solve
+
+__all__ = ["add_parser", "run"]
+
+DESCRIPTION = """\
+Choose one action for every instance of a table: the highest mean accuracy whose
+mean cost is within the budget. Prints a summary; --out writes the choice.
+"""
+
+EPILOG = f"""\
+examples:
+  tcalloc solve table.csv --budget 4           4 per instance on average
+  tcalloc solve table.csv --total 5000         5000 for all instances together
+  tcalloc solve table.csv --accuracy 0.92      the cheapest way to that accuracy
+  tcalloc solve table.npz --budget 4 --out actions.csv
+                                               id, action, accuracy, cost of all
+  tcalloc solve table.csv --budget 4 --out - | head
+                                               the same on standard output
+  tcalloc solve table.csv --budget 4 --json    everything, for programs
+
+{shared.LAYOUT}
+what the summary says: the upper bound is the optimum of the linear program,
+which no choice exceeds; the gap is what a better choice could gain at most. The
+price is the accuracy that one more unit of cost must buy. The best fixed mixture
+gives the same one or two actions to everyone at random, at the same spend: what
+is reached without looking at the instances.
+
+{shared.EXIT_CODES}"""
+
+CAUTION = (
+    "Caution: accuracies that were estimated on the same samples that now choose flatter themselves (by 1 to 9 points "
+    "in real tables). Score the chosen actions on samples that did not choose."
+)
+# More actions than this are listed only if used.
+LISTED = 20
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "solve",
+        prog="tcalloc solve",
+        help="one budget: one action for every instance",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+    )
+    parser.add_argument("table", metavar="TABLE", help="a .csv, .parquet or .npz file (layout: below)")
+    limit = parser.add_mutually_exclusive_group(required=True)
+    limit.add_argument("--budget", metavar="B", type=shared.budget, help="mean cost per instance that may be spent")
+    limit.add_argument("--total", metavar="T", type=shared.budget, help="sum of costs that may be spent")
+    limit.add_argument(
+        "--accuracy", metavar="A", type=shared.budget, help="the mean accuracy to reach, as cheaply as possible"
+    )
+    parser.add_argument(
+        "--method",
+        choices=("exact", "bisect"),
+        default="exact",
+        help="bisect is the procedure of arXiv 2604.14853, to compare with (default: exact)",
+    )
+    parser.add_argument(
+        "--threads", metavar="N", type=shared.count, default=1, help="worth it above 100,000 instances (default: 1)"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="PATH",
+        type=shared.output,
+        help="write id, action, accuracy, cost of every instance: .csv, .parquet, .npz, or - for CSV on standard output "
+        "(the summary then goes to standard error)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of the summary")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    if args.accuracy is not None and args.method != "exact":
+        raise shared.UsageError("--method bisect works with --budget and --total only, not with --accuracy.")
+    shared.check_outputs(args, args.out)
+    table = shared.load(args.table)
+    least = None
+    if args.accuracy is None:
+        plan = table.solve(args.budget, total=args.total, method=args.method, threads=args.threads)
+    else:
+        curve = table.frontier(threads=args.threads)
+        plan, least = curve.allocate(accuracy=args.accuracy), curve.budget_for(args.accuracy)
+    chosen = _chosen(table, plan)
+    if args.out is not None:
+        shared.write_output(args.out, chosen)
+    if args.json:
+        shared.print_json(_document(args, table, plan, chosen, least))
+    elif args.out == "-":
+        shared.say_block(_summary(args, table, plan, chosen, least))
+    else:
+        print(_summary(args, table, plan, chosen, least))
+    return 0
+
+
+def _chosen(table: Table, plan: Allocation) -> dict[str, NDArray[Any]]:
+    """Return the columns that --out writes."""
+    n = len(plan.actions)
+    rows = np.arange(n)
+    return {
+        "id": rows if table.ids is None else table.ids,
+        "action": plan.actions
+        if table.action_names is None
+        else np.array(table.action_names, dtype=object)[plan.actions],
+        "accuracy": table.acc[rows, plan.actions],
+        "cost": table.cost[plan.actions] if table.cost.ndim == 1 else table.cost[rows, plan.actions],
+    }
+
+
+def _by_action(table: Table, plan: Allocation, chosen: dict[str, NDArray[Any]]) -> list[dict[str, Any]]:
+    """Return what each action is used for; means are weighted, NaN where nobody has the action."""
+    k = len(plan.counts)
+    weights = np.ones(len(plan.actions)) if table.weights is None else table.weights / table.weights.max()
+    with np.errstate(all="ignore"):
+        weight = np.bincount(plan.actions, weights, k)
+        means = {
+            key: np.bincount(plan.actions, weights * chosen[key].astype(np.float64), k) / weight
+            for key in ("cost", "accuracy")
+        }
+    return [
+        {
+            "action": str(a) if table.action_names is None else table.action_names[a],
+            "instances": int(plan.counts[a]),
+            "share": float(weight[a] / weight.sum()),
+            "mean_cost": float(means["cost"][a]),
+            "mean_accuracy": float(means["accuracy"][a]),
+        }
+        for a in range(k)
+    ]
+
+
+def _mixture(table: Table, spend: float) -> tuple[dict[str, Any] | None, str]:
+    """Return the best fixed mixture at the same spend, and a sentence about it."""
+    means = shared.fixed_mixture(table)
+    if means is None:
+        return None, "not computed, since some instances do not have every action."
+    try:
+        plan = solve(*means, budget=spend, action_names=table.action_names)
+    except BudgetError as error:
+        return None, f"none is this cheap; the cheapest action for everyone costs {shared.number(error.limit)}."
+    parts = {int(plan.actions[0]): 1.0}
+    if plan.split is not None:
+        parts = {plan.split.lower: 1.0 - plan.split.fraction, plan.split.upper: plan.split.fraction}
+    named: list[dict[str, Any]] = [
+        {"action": str(a) if table.action_names is None else table.action_names[a], "share": part}
+        for a, part in parts.items()
+    ]
+    said = ", ".join(f"{shared.share(part['share'])} {part['action']}" for part in named)
+    return {
+        "accuracy": plan.upper_bound,
+        "parts": named,
+    }, f"accuracy {shared.columns_of([plan.upper_bound], trim=False)[0]} ({said})"
+
+
+# ---------------------------------------------------------------------------------------------- for people
+
+
+def _summary(
+    args: argparse.Namespace,
+    table: Table,
+    plan: Allocation,
+    chosen: dict[str, NDArray[Any]],
+    least: float | None,
+) -> str:
+    n, k = table.acc.shape
+    accuracy, bound = shared.columns_of([plan.accuracy, plan.upper_bound], trim=False)
+    if least is not None:
+        limits = f"asked for {shared.number(args.accuracy)}"
+        spent = f"per instance; no choice that reaches it costs less than {shared.number(least)}"
+    else:
+        limits = f"upper bound {bound}, gap {plan.gap:.2g}"
+        asked = f" ({shared.number(args.total)} in all)" if args.total is not None else ""
+        spent = f"of {shared.number(plan.budget)} per instance{asked}"
+    facts = [
+        ("accuracy", accuracy, limits),
+        ("spend", shared.number(plan.spend), spent),
+        ("price", shared.number(plan.price), _price_words(plan.price)),
+    ]
+    used = _by_action(table, plan, chosen)
+    listed = [entry for entry in used if entry["instances"] or k <= LISTED]
+    rows = zip(
+        [entry["action"] for entry in listed],
+        [f"{entry['instances']:,}" for entry in listed],
+        [shared.share(entry["share"]) for entry in listed],
+        shared.columns_of([entry["mean_cost"] for entry in listed]),
+        shared.columns_of([entry["mean_accuracy"] for entry in listed], trim=False),
+        strict=True,
+    )
+    heads = ("action", "instances", "share", "mean cost", "mean accuracy")
+    weighted = "" if table.weights is None else ", weighted"
+    blocks = [
+        f"{args.table}: {n:,} instance{'s' * (n > 1)}{weighted}, {k} action{'s' * (k > 1)}",
+        shared.text_table(("", "", ""), facts, left=3).lstrip("\n"),
+        shared.text_table(heads, [*rows])
+        + (f"\n({k - len(listed)} more actions are not used)" if len(listed) < k else ""),
+    ]
+    mixture, said = _mixture(table, plan.spend)
+    text = f"Best fixed mixture at the same spend: {said}"
+    if mixture is not None:
+        # Where both are the same choice, their sums may round differently.
+        gain = plan.accuracy - mixture["accuracy"]
+        gain = 0.0 if abs(gain) < 1e-12 * abs(plan.accuracy) else gain
+        text += f"; choosing per instance: {'-' if gain < 0 else '+'}{shared.number(abs(gain))}."
+    return "\n\n".join([*blocks, textwrap.fill(text, 98), textwrap.fill(CAUTION, 98)])
+
+
+def _price_words(price: float) -> str:
+    if price == 0:
+        return "spending more would gain nothing"
+    if math.isinf(price):
+        return "only the cheapest actions can be paid"
+    return f"one more unit of cost must buy {shared.number(price)} accuracy"
+
+
+# ---------------------------------------------------------------------------------------------- for programs
+
+
+def _document(
+    args: argparse.Namespace,
+    table: Table,
+    plan: Allocation,
+    chosen: dict[str, NDArray[Any]],
+    least: float | None,
+) -> dict[str, Any]:
+    split = None
+    if plan.split is not None:
+        split = plan.split._asdict()
+    return {
+        "table": args.table,
+        "instances": len(plan.actions),
+        "method": args.method,
+        "asked": {
+            key: shared.finite(getattr(args, key))
+            for key in ("budget", "total", "accuracy")
+            if getattr(args, key) is not None
+        },
+        "accuracy": shared.finite(plan.accuracy),
+        "upper_bound": shared.finite(plan.upper_bound),
+        "gap": shared.finite(plan.gap),
+        "spend": shared.finite(plan.spend),
+        "budget": shared.finite(plan.budget),
+        "least_spend": None if least is None else shared.finite(least),
+        "price": shared.finite(plan.price),
+        "split": split,
+        "counts": plan.counts.tolist(),
+        "by_action": [
+            {key: shared.finite(value) if isinstance(value, float) else value for key, value in entry.items()}
+            for entry in _by_action(table, plan, chosen)
+        ],
+        "best_fixed_mixture": _mixture(table, plan.spend)[0],
+        "action_names": table.action_names,
+        "ids": None if table.ids is None else table.ids.tolist(),
+        "actions": plan.actions.tolist(),
+        "out": args.out,
+    }

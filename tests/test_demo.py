@@ -1,0 +1,214 @@
+"""The demonstration: honest figures, plain words, one plot."""
+
+import dataclasses
+import io
+import json
+import math
+import sys
+
+import numpy as np
+import pytest
+
+import tcalloc
+from tcalloc import demo
+from tcalloc.datasets import load_recorded
+from tcalloc.errors import BudgetError, InputError, MissingExtraError
+from tcalloc.measure import vote_accuracy
+
+
+@pytest.fixture(scope="module")
+def result():
+    return demo.figures(splits=6)
+
+
+def table(recorded):
+    acc = np.column_stack([vote_accuracy(recorded.answers[m], k) for m in recorded.models for k in demo.VOTES])
+    cost = np.array([recorded.relative_cost[m] * k for m in recorded.models for k in demo.VOTES])
+    return acc, cost
+
+
+def test_in_sample_and_fixed_figures_are_the_solvers(result):
+    acc, cost = table(load_recorded())
+    fixed = tcalloc.frontier(acc.mean(axis=0)[None, :], cost)
+    assert [a.accuracy for a in result.actions] == acc.mean(axis=0).tolist()
+    assert [a.cost for a in result.actions] == cost.tolist()
+    for line in result.lines:
+        assert line.in_sample == pytest.approx(tcalloc.solve(acc, cost, line.budget).accuracy, abs=1e-12)
+        # Halves average to the whole table, but for their own hull and the fresh split.
+        assert line.mixture == pytest.approx(fixed.accuracy_at(line.spend), abs=0.005)
+        assert line.spend <= line.budget
+        if line.needed is not None:
+            assert fixed.accuracy_at(line.needed) == pytest.approx(line.held_out, abs=1e-12)
+            assert line.needed_low <= line.needed
+            shares = {a.name: (a.cost, a.accuracy) for a in result.actions}
+            mean = sum(s * np.array(shares[name]) for name, s in line.needed_mixture.items())
+            np.testing.assert_allclose(mean, [line.needed, line.held_out], atol=1e-9)
+        else:
+            assert line.held_out > result.best_action.accuracy
+    assert sum(result.spending.actions.values()) == pytest.approx(1)
+
+
+def test_held_out_lies_between_and_its_lead_is_paired(result):
+    for line in result.lines:
+        assert line.mixture < line.held_out < line.in_sample
+        assert line.lead == pytest.approx(line.held_out - line.mixture)
+        assert line.lead_low < line.lead < line.lead_high
+        assert line.lead_low > 0
+    # Cruder actions on the same table give the same picture: a lead of 12 points at a budget of 2.
+    assert result.lines[2].lead == pytest.approx(0.12, abs=0.01)
+
+
+def test_held_out_figures_by_hand():
+    """One split, one budget, straight from the definition."""
+    recorded = load_recorded()
+    random = np.random.default_rng(5)
+    halves = [[], []]
+    for m in recorded.models:
+        shuffled = random.permuted(recorded.answers[m], axis=1)
+        for i, part in enumerate(np.split(shuffled, 2, axis=1)):
+            halves[i] += [vote_accuracy(part, k) for k in demo.VOTES]
+    halves = [np.column_stack(half) for half in halves]
+    _, cost = table(recorded)
+    spends, accuracies, mixtures, differences = [], [], [], []
+    for choosing, scoring in (halves, halves[::-1]):
+        plan = tcalloc.solve(choosing, cost, 1.5)
+        reached = scoring[np.arange(293), plan.actions]
+        best = tcalloc.solve(scoring.mean(axis=0)[None, :], cost, plan.spend)
+        _, low, high, fraction = best.split
+        mixed = (1 - fraction) * scoring[:, low] + fraction * scoring[:, high]
+        assert mixed.mean() == pytest.approx(best.upper_bound)
+        spends.append(plan.spend)
+        accuracies.append(reached.mean())
+        mixtures.append(mixed.mean())
+        differences.append(reached - mixed)
+    (line,) = demo.figures(budgets=[1.5], splits=1, seed=5).lines
+    assert line.spend == pytest.approx(np.mean(spends))
+    assert line.held_out == pytest.approx(np.mean(accuracies))
+    assert line.mixture == pytest.approx(np.mean(mixtures))
+    width = 1.96 * np.mean(differences, axis=0).std(ddof=1) / math.sqrt(293)
+    assert line.lead_high - line.lead == pytest.approx(width)
+
+
+def test_no_lead_is_found_where_there_is_none():
+    """All questions alike: the oracle in sample still claims points, held out it must not."""
+    recorded = load_recorded()
+    random = np.random.default_rng(1)
+    answers = {}
+    for m, right in zip(recorded.models, (0.55, 0.45, 0.7), strict=True):
+        shape = recorded.answers[m].shape
+        answers[m] = np.where(random.random(shape) < right, 0, random.integers(1, 4, shape)).astype(np.int16)
+    alike = dataclasses.replace(recorded, answers=answers)
+    found = demo.figures(alike, splits=4)
+    for line in found.lines:
+        assert line.in_sample > line.mixture + 0.05
+        assert line.lead_low < 0.01
+        assert line.lead < 0.02
+    text = demo.show(found)
+    assert "none at these budgets" in text
+
+
+def test_same_seed_same_figures_and_seed_matters(result):
+    assert demo.figures(splits=6) == result
+    assert demo.figures(splits=6, seed=1).lines != result.lines
+
+
+@pytest.mark.parametrize("splits", [0, -1, 1.5, True])
+def test_bad_splits(splits):
+    with pytest.raises(InputError, match=r"splits is .*; expected a whole number of at least 1"):
+        demo.figures(splits=splits)
+
+
+def test_bad_budget():
+    with pytest.raises(BudgetError, match="smallest feasible budget"):
+        demo.figures(budgets=[0.5], splits=1)
+
+
+def test_words(result):
+    text = demo.show(result)
+    assert text.isascii()  # no terminal or redirected file may choke on the first thing that a newcomer runs
+    assert max(map(len, text.splitlines())) <= 100
+    assert len(text.splitlines()) <= 40
+    for line in result.lines:
+        assert f"{100 * line.held_out:.1f} %" in text
+        assert f"{100 * line.in_sample:.1f} %" in text
+    line = result.lines[0]
+    assert f"{100 * (1 - line.spend / line.needed):.0f} % less compute" in " ".join(text.split())
+    for words in ("best fixed mixture", "held out", "flatters itself", "not yet a policy", "tcalloc solve table.csv"):
+        assert words in text
+
+
+def test_run_prints_data_on_out_and_notes_on_err(tmp_path):
+    out, err = io.StringIO(), io.StringIO()
+    path = tmp_path / "demo.png"
+    fields = demo.run(path, splits=2, out=out, err=err)
+    assert out.getvalue().startswith("Which questions deserve more compute?")
+    assert err.getvalue() == f"plot written to {path}\n"
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert set(fields) == {field.name for field in dataclasses.fields(demo.Figures)}
+
+
+def test_run_prints_to_the_standard_streams(capsys):
+    demo.run(None, splits=1)
+    captured = capsys.readouterr()
+    assert captured.out
+    assert not captured.err
+
+
+def test_json(tmp_path):
+    out, err = io.StringIO(), io.StringIO()
+    fields = demo.run(None, splits=2, as_json=True, out=out, err=err)
+    read = json.loads(out.getvalue(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert read["lines"] == fields["lines"]
+    assert read["questions"] == 293
+    assert [line["budget"] for line in read["lines"]] == list(demo.BUDGETS)
+    assert read["lines"][-1]["needed"] is None
+    assert not err.getvalue()
+
+
+def test_plot_where_it_cannot_go(tmp_path):
+    out = io.StringIO()
+    with pytest.raises(InputError, match=r"the plot cannot be written to .*nowhere.*Give a path in a folder"):
+        demo.run(tmp_path / "nowhere" / "demo.png", splits=1, out=out)
+    assert out.getvalue()  # what could be printed was
+    with pytest.raises(InputError, match=r"the plot cannot be written to .*demo\.docx"):
+        demo.run(tmp_path / "demo.docx", splits=1, out=out)
+
+
+def test_without_matplotlib_the_figures_are_printed_and_the_remedy_named(monkeypatch, tmp_path):
+    for name in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, name, None)
+    out = io.StringIO()
+    with pytest.raises(MissingExtraError, match=r"Matplotlib: pip install 'tcalloc\[demo\]'"):
+        demo.run(tmp_path / "demo.png", splits=1, out=out)
+    assert "The saving:" in out.getvalue()
+    demo.run(None, splits=1, out=out)
+
+
+def test_labels_of_the_plot_do_not_overlap(result):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.5, 5.6), layout="constrained")
+    ax = figure.add_subplot()
+    demo.draw(result, ax)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    texts = [text for text in ax.texts if text.get_text()]
+    boxes = [text.get_window_extent() for text in texts]
+    for i, box in enumerate(boxes):
+        for j in range(i):
+            assert not box.overlaps(boxes[j]), (texts[i].get_text(), texts[j].get_text())
+        assert figure.bbox.x0 <= box.x0
+        assert box.x1 <= figure.bbox.x1
+    assert "cost per question" in ax.get_xlabel()
+    assert "right" in ax.get_ylabel()
+
+
+def test_the_mixture_is_drawn_straight_in_cost_although_the_axis_is_logarithmic(result):
+    from matplotlib.figure import Figure
+
+    ax = Figure().add_subplot()
+    demo.draw(result, ax)
+    x, y = ax.lines[0].get_data()
+    np.testing.assert_allclose(y, np.interp(x, result.mixture.spend, result.mixture.accuracy))
+    assert len(x) > 100

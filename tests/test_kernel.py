@@ -1,0 +1,149 @@
+"""Each kernel function against its readable twin, on inputs that the friendly layer would let through."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from tables import tables
+
+from tcalloc import _oracle, _reference
+from tcalloc._inputs import prepare
+
+
+def bits_of(x, dtype):
+    return int(np.array(x, dtype=dtype).view(np.int32 if dtype == np.float32 else np.int64))
+
+
+@given(
+    st.sampled_from([np.float32, np.float64]).flatmap(
+        lambda t: hnp.arrays(t, st.integers(0, 40), elements=st.floats(width=32 if t == np.float32 else 64))
+    ),
+    st.booleans(),
+)
+def test_within(values, signed):
+    tiny, huge = bits_of(2.0**-100, values.dtype), bits_of(2.0**100, values.dtype)
+    view = values.view(np.int32 if values.dtype == np.float32 else np.int64)
+    found = _oracle.within(view, tiny, huge, signed)
+    assert found == _reference.within(view, tiny, huge, signed)
+    good = (values == 0) | ((abs(values) >= 2.0**-100) & (abs(values) <= 2.0**100))
+    assert found == bool(good.all() and (signed or not np.signbit(values).any()))
+
+
+@given(
+    hnp.arrays(np.float64, (5, 3), elements=st.one_of(st.floats(-3, 3), st.sampled_from([np.nan, np.inf, 0.0, 1e300]))),
+    st.one_of(st.none(), hnp.arrays(np.uint8, (5, 3), elements=st.integers(0, 1))),
+    st.booleans(),
+)
+def test_survey(values, available, signed):
+    assert _oracle.survey(values, available, signed) == _reference.survey(values, available, signed)
+
+
+@given(
+    hnp.arrays(np.float64, 4, elements=st.floats(-2, 2) | st.sampled_from([0.5, 0.25, np.nan])),
+    hnp.arrays(np.float64, 4, elements=st.sampled_from([0.0, 1.0, 2.0, 3.5, -1.0, np.inf])),
+    st.sampled_from([0.0, 0.5, 1e300, np.inf, -1.0, np.nan]),
+)
+def test_decide_row(acc, cost, price):
+    assert _oracle.decide_row(acc, cost, price) == _reference.decide_row(acc, cost, price)
+
+
+def run_best_at(kernel, problem, price):
+    n = problem.shape[0]
+    actions, sums = np.full(n, -9, np.int32), np.zeros((-(-n // kernel.BLOCK), 6))
+    code = kernel.best_at(problem.acc, problem.cost, problem.available, problem.weights, price, 0, n, actions, sums)
+    assert code == kernel.OK
+    return actions, sums[:, ::2] + sums[:, 1::2]
+
+
+@given(tables(max_rows=9), st.sampled_from([0.0, 1e-3, 0.125, 1.0, 40.0, np.inf]))
+def test_best_at(table, price):
+    problem = prepare(**table.inputs)
+    ours, twins = run_best_at(_oracle, problem, price), run_best_at(_reference, problem, price)
+    assert ours[0].tolist() == twins[0].tolist()
+    assert ours[1].tolist() == twins[1].tolist()
+
+
+def run_scan(kernel, problem, lo, hi):
+    n, k = problem.shape
+    room = n * (k - 1)
+    actions, sums = np.full(n, -9, np.int32), np.zeros((-(-n // kernel.BLOCK), 6))
+    out = np.full(room, -9.0), np.full(room, -9), np.full((room, 2), -9, np.int32), np.full((room, 4), -9.0)
+    slack = [2.0**-48 * (problem.acc_bound + (0 if p == np.inf else p) * problem.cost_bound) for p in (lo, hi)]
+    m = kernel.scan(
+        problem.acc, problem.cost, problem.available, problem.weights,
+        lo, hi, slack[0] if lo > 0 else 0.0, slack[1], 0, n, actions, sums, *out,
+    )  # fmt: skip
+    assert all((x[m:] == -9).all() for x in out)
+    efficiency, row, hop, delta = (x[:m] for x in out)
+    return (
+        actions.tolist(),
+        (sums[:, ::2] + sums[:, 1::2]).tolist(),
+        efficiency.tolist(),
+        row.tolist(),
+        hop.tolist(),
+        (delta[:, ::2] + delta[:, 1::2]).tolist(),
+    )
+
+
+@given(
+    tables(max_rows=9),
+    st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    st.sampled_from(["anywhere", "anywhere", "on a step", "around a step", "all", "from 0", "to infinity"]),
+)
+def test_scan(table, shares, kind):
+    """With any bracket, its ends on breakpoints too, the short way must say exactly what the long way says."""
+    problem = prepare(**table.inputs)
+    everything = run_scan(_reference, problem, 0.0, np.inf)
+    steps = sorted(everything[2]) or [1.0]
+    lo, hi = sorted(steps[0] / 2 + s * (steps[-1] * 1.5 - steps[0] / 2) for s in shares)
+    if kind == "on a step":
+        lo, hi = sorted(steps[int(s * (len(steps) - 1))] for s in shares)
+    elif kind == "around a step":
+        e = steps[int(shares[0] * (len(steps) - 1))]
+        lo, hi = e * (1 - 1e-15), e * (1 + 1e-15)
+    elif kind == "all":
+        lo, hi = 0.0, np.inf
+    elif kind == "from 0":
+        lo = 0.0
+    elif kind == "to infinity":
+        hi = np.inf
+    assert run_scan(_oracle, problem, lo, hi) == run_scan(_reference, problem, lo, hi)
+
+
+@given(tables(max_rows=8), st.floats(-0.1, 1.1), st.integers(0, 9))
+def test_walk_and_running(table, share, fill):
+    problem = prepare(**table.inputs)
+    start, _, efficiency, row, hop, _ = run_scan(_oracle, problem, 0.0, np.inf)
+    order = np.argsort(-np.array(efficiency), kind="stable").astype(int)
+    row, hop = np.array(row, np.int64)[order], np.array(hop, np.int32).reshape(-1, 2)[order]
+    rng = np.random.default_rng(len(order))
+    delta = np.abs(rng.normal(size=(len(order), 4))) * [1, 1e-17, 1, 1e-17]
+    limit = delta[:, 0].sum() * share
+    results = []
+    for kernel in (_oracle, _reference):
+        actions, state = np.array(start, np.int32), np.zeros(8)
+        split = kernel.walk(row, hop, delta, state, limit, 1e-18, fill, actions)
+        path = np.zeros((len(order) + 1, 4))
+        kernel.running(delta, path)
+        results.append(
+            (split, actions.tolist(), (state[::2] + state[1::2]).tolist(), (path[:, ::2] + path[:, 1::2]).tolist())
+        )
+    assert results[0] == results[1]
+
+
+def test_sums_do_not_lose_small_costs_between_large_ones():
+    n = 5000
+    cost = np.where(np.arange(n) % 2 == 0, 1e16, 1.0)[:, None]
+    sums = np.zeros((2, 6))
+    _oracle.best_at(np.zeros((n, 1)), cost, None, None, 0.0, 0, n, np.empty(n, np.int32), sums)
+    assert (sums[:, 0].sum() - 2500 * 1e16) + sums[:, 1].sum() == 2500
+
+
+@pytest.mark.parametrize("dtypes", [(np.float32, np.float32), (np.float32, np.float64), (np.float64, np.float32)])
+def test_mixed_dtypes(dtypes):
+    rng = np.random.default_rng(0)
+    acc, cost = rng.random((50, 4)).astype(dtypes[0]), rng.random((50, 4)).astype(dtypes[1])
+    problem, doubled = prepare(acc, cost), prepare(acc.astype(float), cost.astype(float))
+    assert problem.acc.dtype == dtypes[0]
+    assert run_scan(_oracle, problem, 0.3, 1.0) == run_scan(_oracle, doubled, 0.3, 1.0)
