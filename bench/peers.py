@@ -121,10 +121,7 @@ def numpy_sweep(acc: Floats, cost: Floats, prices: Floats) -> tuple[Floats, Floa
     """Return spend and accuracy at each price: the paper's way to a frontier, as many points as passes."""
     at = _Argmax(acc, cost)
     actions = np.empty(len(acc), np.int64)
-    spends = np.array([at.spend(price, actions) for price in prices[:-1]])
-    # The accuracy would need the actions of every price; one take per price, as a user would write it.
-    spends = np.empty(len(prices))
-    accuracies = np.empty(len(prices))
+    spends, accuracies = np.empty(len(prices)), np.empty(len(prices))
     rows = np.arange(len(acc)) * acc.shape[1]
     flat = acc.reshape(-1)
     for i, price in enumerate(prices):

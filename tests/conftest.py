@@ -10,9 +10,10 @@ settings.register_profile(
     "default",
     deadline=None,
     max_examples=300,
+    derandomize=True,  # the same examples for everyone; "thorough" draws new ones
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=3000)
+settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=3000, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 

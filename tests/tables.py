@@ -77,8 +77,8 @@ def tables(draw, max_rows=7, max_actions=5, plain=False, magnitudes=True):
     """Small random tables; `plain`: without masks and weights."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     n, k = draw(st.integers(1, max_rows)), draw(st.integers(1, max_actions))
-    acc = _acc(draw(st.sampled_from(ACC)), rng, n, k)
-    cost = _cost(draw(st.sampled_from(COST)), rng, n, k)
+    kinds = draw(st.sampled_from(ACC)), draw(st.sampled_from(COST))
+    acc, cost = _acc(kinds[0], rng, n, k), _cost(kinds[1], rng, n, k)
     change = draw(st.sampled_from(["", "", "", "duplicate", "collinear", "sorted", "repeat"]))
     if change == "duplicate" and k > 1:
         acc[:, -1], cost[:, -1] = acc[:, 0], cost[:, 0]
@@ -92,7 +92,7 @@ def tables(draw, max_rows=7, max_actions=5, plain=False, magnitudes=True):
         acc, cost = np.repeat(acc[:1], n, axis=0), np.repeat(cost[:1], n, axis=0)
     if draw(st.integers(0, 3)) == 0:
         cost = cost[0].copy()
-    if magnitudes:
+    if magnitudes and "near" not in kinds:  # near at 1e±150 would need prices beyond 1e308: refused, with its own test
         acc = acc * 10.0 ** draw(st.sampled_from([0, 0, 0, 0, 150, -150, 3, -7]))
         cost = cost * 10.0 ** draw(st.sampled_from([0, 0, 0, 0, 150, -150, 4, -5]))
     if draw(st.integers(0, 4)) == 0 and not (magnitudes and (abs(acc).max() > 1e30 or abs(cost).max() > 1e30)):

@@ -131,8 +131,15 @@ def test_nothing_is_computed_before_the_refusal(monkeypatch):
 
 
 def test_a_price_beyond_float_is_refused_not_wrong():
-    with pytest.raises(InputError, match="does not fit a float"):
-        tcalloc.solve([[0.0, 1e300]], [0.0, 1e-300], 5e-301)
+    acc, cost = [[0.0, 1e300]], [0.0, 1e-300]
+    for call in (
+        lambda: tcalloc.solve(acc, cost, 5e-301),
+        lambda: tcalloc.solve(acc, cost, 5e-301, method="bisect"),
+        lambda: tcalloc.frontier(acc, cost).prices,
+        lambda: tcalloc.frontier(acc, cost).allocate(5e-301),
+    ):
+        with pytest.raises(InputError, match="beyond 1e308"):
+            call()
 
 
 def test_errors_have_one_root_and_survive_pickling():

@@ -137,6 +137,32 @@ def test_words(result):
         assert words in text
 
 
+def test_only_what_the_interval_shows_is_called_out_of_reach(result):
+    unreached = [line.budget for line in result.lines if line.needed_low is None]
+    maybe = [line.budget for line in result.lines if line.needed is None]
+    assert min(maybe) < min(unreached)
+    text = " ".join(demo.show(result).split())
+    assert f"From {min(unreached):g} on, no fixed mixture can buy its accuracy" in text
+
+
+def test_the_interval_of_what_a_mixture_needs():
+    random = np.random.default_rng(0)
+    acc = random.random((200, 2)) * [0.5, 1.0]
+    fixed = demo._Mixture(acc, np.array([1.0, 5.0]))
+    chosen = np.clip(acc.mean(axis=1) + random.normal(0.0, 0.2, 200), 0, 1)
+    needed, low, high = demo._needed(chosen, fixed)
+    assert 1 < low < needed < high < 5
+
+    def standard_errors(spend):
+        lag = chosen - fixed.per_question(spend)
+        return lag.mean() / (lag.std(ddof=1) / math.sqrt(200))
+
+    assert standard_errors(needed) == pytest.approx(0, abs=1e-9)
+    assert standard_errors(low) == pytest.approx(1.96, abs=0.02)
+    assert standard_errors(high) == pytest.approx(-1.96, abs=0.02)
+    assert demo._needed(np.ones(200), fixed) == (None, None, None)
+
+
 def test_run_prints_data_on_out_and_notes_on_err(tmp_path):
     out, err = io.StringIO(), io.StringIO()
     path = tmp_path / "demo.png"

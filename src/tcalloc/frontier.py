@@ -18,7 +18,7 @@ from tcalloc._inputs import Labels, prepare, scalar
 from tcalloc._kernel import kernel
 from tcalloc._search import FILL, Outcome, Steps, Sums, exactly, slack_limit
 from tcalloc.errors import BudgetError, InputError, MissingExtraError
-from tcalloc.solve import Allocation, allocation, check_limit, check_threads, infeasible, scaled_limit
+from tcalloc.solve import Allocation, allocation, beyond_float, check_limit, check_threads, infeasible, scaled_limit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,10 +59,10 @@ class Frontier:
     @property
     def prices(self) -> NDArray[np.float64]:
         """(M,) the accuracy that one more unit of cost buys between two vertices, falling."""
-        return np.ldexp(self._efficiency, self._labels.acc_exponent - self._labels.cost_exponent)
+        return _unscaled(self._efficiency, self._labels.acc_exponent - self._labels.cost_exponent)
 
     def _means(self, column: int, exponent: int) -> NDArray[np.float64]:
-        return np.ldexp(self._path[:, column] / self._weight[0], exponent)
+        return _unscaled(self._path[:, column] / self._weight[0], exponent)
 
     def accuracy_at(self, budget: ArrayLike) -> Any:
         """Return the highest mean accuracy at a mean budget: the linear program's, an upper bound of any choice's.
@@ -407,6 +407,17 @@ def frontier(
 
 
 # ---------------------------------------------------------------------------------------------- small parts
+
+
+def _unscaled(values: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
+    """Undo the scaling by a power of two."""
+    if exponent == 0:
+        return values
+    with np.errstate(over="ignore"):
+        result = np.ldexp(values, exponent)
+    if not np.isfinite(result).all():
+        raise beyond_float()
+    return result
 
 
 def _values(value: ArrayLike, name: str) -> NDArray[np.float64]:

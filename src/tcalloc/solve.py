@@ -279,9 +279,14 @@ def unscale(value: Fraction, exponent: int) -> float:
     try:
         return float(value * Fraction(2) ** exponent)
     except OverflowError:
-        raise InputError(
-            "a result does not fit a float: the magnitudes of acc, cost and weights differ too much. Rescale them."
-        ) from None
+        raise beyond_float() from None
+
+
+def beyond_float() -> InputError:
+    """Word the error for a result that no float64 can hold."""
+    return InputError(
+        "a result (a price, say) is beyond 1e308: the magnitudes of acc, cost and weights differ too much; rescale them."
+    )
 
 
 def decide(

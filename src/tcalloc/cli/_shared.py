@@ -1,6 +1,7 @@
 """What the commands share: the parser, types of arguments, numbers and tables as text, notes."""
 
 import argparse
+import errno
 import io
 import json
 import math
@@ -158,6 +159,8 @@ def write_output(path: str, columns: Mapping[str, NDArray[Any]]) -> None:
     if path != "-":
         write_columns(path, columns)
         say(f"wrote {path}: {len(next(iter(columns.values()))):,} rows of {', '.join(columns)}.")
+    elif sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     elif hasattr(sys.stdout, "buffer"):
         # Bytes, so that the data are the same whatever the terminal's encoding is.
         sys.stdout.flush()

@@ -34,9 +34,9 @@ examples:
 {shared.LAYOUT}
 what the summary says: the upper bound is the optimum of the linear program,
 which no choice exceeds; the gap is what a better choice could gain at most. The
-price is the accuracy that one more unit of cost must buy. The best fixed mixture
-gives the same one or two actions to everyone at random, at the same spend: what
-is reached without looking at the instances.
+price is the accuracy that one more unit of cost must buy. The best fixed
+mixture gives the same one or two actions to everyone at random, at the same
+spend: what is reached without looking at the instances.
 
 {shared.EXIT_CODES}"""
 
@@ -77,8 +77,8 @@ def add_parser(commands: Any) -> None:
         "--out",
         metavar="PATH",
         type=shared.output,
-        help="write id, action, accuracy, cost of every instance: .csv, .parquet, .npz, or - for CSV on standard output "
-        "(the summary then goes to standard error)",
+        help="write id, action, accuracy, cost of every instance: .csv, .parquet, .npz, or - for CSV on standard "
+        "output (the summary then goes to standard error)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the summary")
     parser.set_defaults(run=run)
@@ -186,6 +186,8 @@ def _summary(
         limits = f"upper bound {bound}, gap {plan.gap:.2g}"
         asked = f" ({shared.number(args.total)} in all)" if args.total is not None else ""
         spent = f"of {shared.number(plan.budget)} per instance{asked}"
+        if math.isinf(plan.budget):
+            spent = "per instance; no limit was given"
     facts = [
         ("accuracy", accuracy, limits),
         ("spend", shared.number(plan.spend), spent),

@@ -113,10 +113,9 @@ def _csv_number(place: str, header: str, cell: str) -> float:
     try:
         return float(cell)
     except ValueError:
-        raise InputError(
-            f"{place}, column {shown(header.strip())}: {shown(cell.strip())} is not a number. Write it like 0.75, or "
-            f"leave {EMPTY} if the row does not have the action."
-        ) from None
+        remedy = f", or leave {EMPTY} if the row does not have the action" if ":" in header else ""
+        where = f"{place}, column {shown(header.strip())}"
+        raise InputError(f"{where}: {shown(cell.strip())} is not a number. Write it like 0.75{remedy}.") from None
 
 
 def _not_utf8(path: str) -> str:
@@ -159,7 +158,7 @@ def read_parquet(path: str) -> dict[str, Any]:
     ids = None if columns.id is None else _parquet_ids(pa, path, data.column(headers[columns.id]))
 
     def place(row: int) -> str:
-        return f"{path}, row {row}" + (" (the first is row 0)" if ids is None else f" (id {shown(str(ids[row]))})")
+        return f"{path}, row {row}" + (" (counted from 0)" if ids is None else f" (id {shown(str(ids[row]))})")
 
     def matrix(positions: tuple[int, ...]) -> NDArray[Any]:
         parts = [data.column(headers[i]) for i in positions]
@@ -212,11 +211,12 @@ def _parquet_ids(pa: Any, path: str, column: Any) -> NDArray[Any]:
 def read_npz(path: str) -> dict[str, Any]:
     """Read an NPZ file: acc, cost and optionally ids, actions, available, weights."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise InputError(
-                    f"{path}: a single array, not an NPZ file. Save it with numpy.savez(path, acc=..., cost=...)."
-                )
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise InputError(
+                f"{path}: a single array, not an NPZ file. Save it with numpy.savez(path, acc=..., cost=...)."
+            )
+        with loaded as file:
             present = file.files
             for name in ("acc", "cost"):
                 if name not in present:
@@ -245,7 +245,9 @@ def read_npz(path: str) -> dict[str, Any]:
 def _npz_array(path: str, file: Any, name: str) -> NDArray[Any]:
     try:
         value = file[name]
-    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError, MemoryError) as error:
+    except MemoryError as error:
+        raise InputError(f"{path}: the array {name} does not fit into memory ({_reason(error)}).") from None
+    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         if "allow_pickle" in str(error):
             raise InputError(
                 f"{path}: the array {name} holds Python objects (pickle), which could run code and are not loaded. "

@@ -150,7 +150,9 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     try:
         return Table(**found)
     except InputError as error:
-        raise InputError(f"{name}: {_with_labels(str(error), found)}") from None
+        # In an NPZ file the names of the actions are the array "actions".
+        message = _with_labels(str(error), found).replace("action_names", "actions")
+        raise InputError(f"{name}: {message}") from None
 
 
 def _with_labels(message: str, found: dict[str, Any]) -> str:

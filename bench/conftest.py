@@ -1,0 +1,62 @@
+"""Options, fixtures, and the tables at the end of the run."""
+
+import os
+import sys
+
+# One thread for BLAS, so that "one read of the inputs" is what one core can do; only heeded before NumPy is loaded.
+LATE = "numpy" in sys.modules
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+
+from collections.abc import Iterator  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import pytest  # noqa: E402
+
+from bench.race import Board, Race  # noqa: E402
+
+BOARD = pytest.StashKey[Board]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("tcalloc benchmarks")
+    group.addoption("--full", action="store_true", help="the whole grid, with more repetitions (some 20 minutes)")
+    group.addoption("--table", metavar="PATH", help="write the tables of ratios to PATH, as Markdown")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    board = config.stash[BOARD] = Board()
+    if LATE:
+        board.remarks.append("NumPy was loaded before bench/: one read may have used several threads.")
+    # The tables of ratios replace pytest-benchmark's own, which shows times alone; --benchmark-verbose brings it back.
+    if hasattr(config.option, "benchmark_quiet"):
+        config.option.benchmark_quiet = True
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    board = config.stash[BOARD]
+    if not board.rows:
+        return
+    text = board.markdown()
+    terminalreporter.section("side by side")
+    terminalreporter.write_line(text)
+    path = config.getoption("--table")
+    if path:
+        Path(path).write_text(text, encoding="utf-8")
+        terminalreporter.write_line(f"written to {path}")
+
+
+@pytest.fixture(scope="session")
+def full(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--full"))
+
+
+@pytest.fixture(scope="session")
+def board(request: pytest.FixtureRequest) -> Board:
+    return request.config.stash[BOARD]
+
+
+@pytest.fixture
+def race(request: pytest.FixtureRequest, full: bool) -> Iterator[Race]:
+    pytest.importorskip("pytest_benchmark", reason="pytest-benchmark is not installed (dependency group `bench`)")
+    yield Race(request.getfixturevalue("benchmark"), allowance=20.0 if full else 2.0)
