@@ -15,6 +15,7 @@ import pytest  # noqa: E402
 
 from bench.race import Board, Race  # noqa: E402
 
+HERE = Path(__file__).resolve().parent
 BOARD = pytest.StashKey[Board]()
 
 
@@ -25,12 +26,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "full: only with --full")
     board = config.stash[BOARD] = Board()
     if LATE:
         board.remarks.append("NumPy was loaded before bench/: one read may have used several threads.")
     # The tables of ratios replace pytest-benchmark's own, which shows times alone; --benchmark-verbose brings it back.
     if hasattr(config.option, "benchmark_quiet"):
         config.option.benchmark_quiet = True
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--full"):
+        return
+    late = [item for item in items if item.path.parent == HERE and item.get_closest_marker("full")]
+    config.hook.pytest_deselected(items=late)
+    items[:] = [item for item in items if item not in late]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

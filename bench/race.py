@@ -148,7 +148,7 @@ class Board:
 def _table(rows: list[dict[str, str]]) -> str:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     cells = [columns, *([row.get(name, "") for name in columns] for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    widths = [max(3, *(len(line[i]) for line in cells)) for i in range(len(columns))]
 
     def line(values: list[str]) -> str:
         first = values[0].ljust(widths[0])

@@ -147,13 +147,20 @@ cdef inline Py_ssize_t next_vertex(const double* a, const double* c, Py_ssize_t 
                                    double* efficiency) noexcept nogil:
     """The vertex after j and the step's efficiency, or −1 at the last vertex."""
     cdef Py_ssize_t k, best = -1
-    cdef double e, top = 0.0
+    cdef bint take
+    cdef double e, da, dc, top = 0.0, best_c = INFINITY, best_a = -INFINITY
     for k in range(n):
-        if a[k] > a[j] and c[k] > c[j]:
-            e = (a[k] - a[j]) / (c[k] - c[j])
-            if e > top or (e == top and best >= 0 and (c[k] < c[best] or (c[k] == c[best] and a[k] > a[best]))):
-                top = e
-                best = k
+        da = a[k] - a[j]
+        dc = c[k] - c[j]
+        # A branch after all: on sorted rows it is foreseen, and saves the division.
+        if not (da > 0.0) & (dc > 0.0):
+            continue
+        e = da / dc
+        take = (e > top) | ((e == top) & ((c[k] < best_c) | ((c[k] == best_c) & (a[k] > best_a))))
+        top = e if take else top
+        best_c = c[k] if take else best_c
+        best_a = a[k] if take else best_a
+        best = k if take else best
     efficiency[0] = top
     return best
 

@@ -99,8 +99,7 @@ def hull(acc, cost):
     the largest computed efficiency (ties: the cheaper, then the more accurate, then the first), as long as there is
     one. A running minimum keeps the efficiencies from rising by a rounding error.
     """
-    vertices: list[int] = [_argmax(acc, cost, np.inf)]
-    efficiencies: list[float] = []
+    vertices, efficiencies = [_argmax(acc, cost, np.inf)], []
     while True:
         j = vertices[-1]
         onward = np.flatnonzero((acc > acc[j]) & (cost > cost[j]))

@@ -175,9 +175,16 @@ def sweep(problem: Problem, lo: float, hi: float, actions: NDArray[np.int32], th
         steps = parts[0]
     else:
         steps = Steps(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
-    # Emitted by row and position, so a stable sort by efficiency gives the canonical order.
-    order = np.argsort(-steps.efficiency, kind="stable")
+    order = canonical_order(steps.efficiency)
     return Sums.of(blocks), Steps(*(getattr(steps, name)[order] for name in names))
+
+
+def canonical_order(efficiency: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Sort by efficiency, falling, keeping the order of equal ones: they were emitted by row and position."""
+    keys = -efficiency
+    order = np.argsort(keys)  # several times faster than a stable sort, and as good without ties
+    found = keys[order]
+    return np.argsort(keys, kind="stable") if (found[1:] == found[:-1]).any() else order
 
 
 def ordered_steps(problem: Problem, threads: int) -> tuple[NDArray[np.int32], Sums, Steps]:
@@ -213,7 +220,7 @@ def _guess(problem: Problem, budget: float, caution: float, threads: int) -> tup
     spent = totals.spend[0] + np.cumsum(steps.delta[:, 0])
     weights = 1.0 if sample.weights is None else sample.weights
     off = weights * (sample.cost[np.arange(size), actions].astype(np.float64) - budget)
-    error = caution * math.sqrt(float(np.dot(off, off)))
+    error = caution * math.sqrt(float((off * off).sum()))
     limit = budget * totals.weight[0]
     first = int(np.searchsorted(spent, limit - error))
     # Behind the split the fill still wants FILL steps of the whole table.

@@ -280,7 +280,7 @@ class Frontier:
         scaled = [part._rescaled(labels) for part in parts]
         offsets = np.cumsum([0, *(len(part._cheapest) for part in scaled)])
         efficiency = np.concatenate([part._efficiency for part in scaled])
-        order = np.argsort(-efficiency, kind="stable")
+        order = _search.canonical_order(efficiency)
         delta = np.concatenate([_differences(part._path) for part in scaled])[order]
         base = [
             sum((exactly((part._path[0, q], part._path[0, q + 1])) for part in scaled), Fraction(0)) for q in (0, 2)

@@ -25,7 +25,7 @@ from tcalloc._search import Infeasible, Outcome, Split, Sums, exactly
 from tcalloc.errors import BudgetError, InputError, MissingExtraError
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    import pandas
 
 __all__ = ["Allocation", "Split", "decide", "solve"]
 
@@ -52,8 +52,8 @@ class Allocation:
     ``method="bisect"`` the dual value at the price found)."""
     split: Split | None
     """What the linear program divides; None if nothing."""
-    counts: NDArray[np.int64]
-    """(K,) how many instances got each action (rows, not weights)."""
+    n_actions: int
+    """K."""
     ids: NDArray[Any] | None = None
     """(N,) the instances' ids, if given."""
     action_names: tuple[str, ...] | None = None
@@ -64,7 +64,12 @@ class Allocation:
         """Upper bound minus accuracy: what a better choice could gain at most."""
         return max(0.0, self.upper_bound - self.accuracy)
 
-    def to_frame(self, acc: ArrayLike | None = None, cost: ArrayLike | None = None) -> "DataFrame":
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(K,) how many instances got each action (rows, not weights)."""
+        return np.bincount(self.actions, minlength=self.n_actions)
+
+    def to_frame(self, acc: ArrayLike | None = None, cost: ArrayLike | None = None) -> "pandas.DataFrame":
         """Return a pandas DataFrame with one row per instance.
 
         Parameters
@@ -95,7 +100,7 @@ class Allocation:
         if self.action_names is not None:
             columns["name"] = np.asarray(self.action_names, dtype=object)[self.actions]
         if acc is not None or cost is not None:
-            k = len(self.counts)
+            k = self.n_actions
             zero = np.zeros(k)
             problem = prepare(np.zeros((n, k)) if acc is None else acc, zero if cost is None else cost)
             rows = np.arange(n)
@@ -108,7 +113,7 @@ class Allocation:
         return pd.DataFrame(columns)
 
     def __repr__(self) -> str:
-        names = self.action_names or tuple(str(k) for k in range(len(self.counts)))
+        names = self.action_names or tuple(str(k) for k in range(self.n_actions))
         used = [(name, int(c)) for name, c in zip(names, self.counts, strict=True) if c]
         shown = ", ".join(f"{name}: {c}" for name, c in used[:8]) + (", …" if len(used) > 8 else "")
         return (
@@ -253,7 +258,7 @@ def allocation(labels: Labels, outcome: Outcome, asked: float, *, is_total: bool
         budget=mean,
         upper_bound=bound,
         split=outcome.split,
-        counts=np.bincount(outcome.actions, minlength=labels.actions),
+        n_actions=labels.actions,
         ids=labels.ids,
         action_names=labels.names,
     )

@@ -23,10 +23,12 @@ __all__ = [
     "LAYOUT",
     "Parser",
     "UsageError",
+    "affordable",
     "budget",
     "check_outputs",
     "columns_of",
     "count",
+    "counted",
     "finite",
     "fixed_mixture",
     "load",
@@ -158,7 +160,7 @@ def write_output(path: str, columns: Mapping[str, NDArray[Any]]) -> None:
     """Write named columns to a file, or as CSV to standard output."""
     if path != "-":
         write_columns(path, columns)
-        say(f"wrote {path}: {len(next(iter(columns.values()))):,} rows of {', '.join(columns)}.")
+        say(f"wrote {path}: {counted(len(next(iter(columns.values()))), 'row')} of {', '.join(columns)}.")
     elif sys.stdout is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     elif hasattr(sys.stdout, "buffer"):
@@ -207,6 +209,11 @@ def number(value: float) -> str:
     return str(value) if math.isinf(value) else columns_of([value])[0]
 
 
+def counted(n: int, word: str) -> str:
+    """Return a number of things as text."""
+    return f"{n:,} {word}{'s' * (n != 1)}"
+
+
 def share(value: float) -> str:
     """Return a share as text."""
     return f"{100 * value:.1f} %"
@@ -242,3 +249,9 @@ def fixed_mixture(table: Table) -> tuple[NDArray[np.float64], NDArray[np.float64
     if not (np.isfinite(acc).all() and np.isfinite(cost).all()):  # sums beyond float64
         return None
     return acc[None, :], np.asarray(cost, np.float64)[None, :]
+
+
+def affordable(spend: float, cost: NDArray[np.float64]) -> float:
+    """Return the spend, or the cheapest column's mean if both are the same but for the rounding of sums."""
+    least = float(cost.min())
+    return least if least * (1 - 1e-12) <= spend < least else spend

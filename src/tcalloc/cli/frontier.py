@@ -126,7 +126,7 @@ def _points(curve: Frontier, mixture: Frontier | None, wanted: int) -> dict[str,
 
 def _accuracy(mixture: Frontier, budget: float) -> float:
     try:
-        return float(mixture.accuracy_at(budget))
+        return float(mixture.accuracy_at(shared.affordable(budget, mixture.budgets)))
     except BudgetError:  # instances differ in which action is the cheapest
         return float("nan")
 
@@ -154,8 +154,8 @@ def _summary(args: argparse.Namespace, table: Table, curve: Frontier, points: di
         notes.insert(0, "-: no fixed mixture is this cheap; instances differ in which action is the cheapest.")
     return "\n\n".join(
         [
-            f"{args.table}: {n:,} instance{'s' * (n > 1)}{weighted}, {k} action{'s' * (k > 1)}; "
-            f"{len(curve.budgets):,} vertices",
+            f"{args.table}: {shared.counted(n, 'instance')}{weighted}, {shared.counted(k, 'action')}, "
+            f"a curve of {shared.counted(len(curve.prices), 'step')}",
             shared.text_table(heads, [*zip(*columns, strict=True)], left=0),
             "\n".join(notes),
         ]
@@ -186,11 +186,11 @@ def _plot(args: argparse.Namespace, table: Table, curve: Frontier, mixture: Fron
 
     figure = Figure(figsize=(7.5, 4.8), layout="constrained")
     ax = figure.add_subplot()
-    curve.plot(ax, color="#1257a8", lw=2.5, label="action per instance")
+    _draw(ax, curve, color="#1257a8", lw=2.5, label="action per instance")
     if mixture is not None:
-        mixture.plot(ax, color="#333333", lw=1.5, ls=(0, (4, 3)), label="best fixed mixture")
+        _draw(ax, mixture, color="#333333", lw=1.5, ls=(0, (4, 3)), label="best fixed mixture")
     ends = np.concatenate([c.budgets[[0, -1]] for c in (curve, mixture) if c is not None])
-    if ends.min() > 0 and ends.max() / ends.min() >= 10:
+    if ends.min() > 0 and ends.max() / ends.min() >= 30:
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -198,7 +198,7 @@ def _plot(args: argparse.Namespace, table: Table, curve: Frontier, mixture: Fron
     ax.set_xlabel("budget (mean cost per instance)")
     ax.set_ylabel("mean expected accuracy")
     n, k = table.acc.shape
-    title = f"{os.path.basename(args.table)}: {n:,} instances, {k} actions"
+    title = f"{os.path.basename(args.table)}: {shared.counted(n, 'instance')}, {shared.counted(k, 'action')}"
     ax.set_title(title, loc="left", parse_math=False)
     ax.grid(alpha=0.25)
     ax.legend(frameon=False, loc="lower right")
@@ -206,3 +206,11 @@ def _plot(args: argparse.Namespace, table: Table, curve: Frontier, mixture: Fron
         warnings.filterwarnings("ignore", "Glyph")  # the font lacks a sign of the file's name
         figure.savefig(file, format=os.path.splitext(args.plot)[1][1:].lower(), dpi=150)
     shared.say(f"wrote {args.plot}.")
+
+
+def _draw(ax: Any, curve: Frontier, **style: Any) -> None:
+    """Draw a curve with points between its vertices: on a logarithmic axis its straight parts are not straight."""
+    low, high = curve.budgets[[0, -1]].tolist()
+    budgets = (np.geomspace if low > 0 else np.linspace)(low, high, 1000) if high > low else np.array([low])
+    style |= {"marker": "o"} if len(budgets) == 1 else {}
+    ax.plot(budgets, np.interp(budgets, curve.budgets, curve.accuracies), **style)

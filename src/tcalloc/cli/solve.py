@@ -150,7 +150,7 @@ def _mixture(table: Table, spend: float) -> tuple[dict[str, Any] | None, str]:
     if means is None:
         return None, "not computed, since some instances do not have every action."
     try:
-        plan = solve(*means, budget=spend, action_names=table.action_names)
+        plan = solve(*means, budget=shared.affordable(spend, means[1]), action_names=table.action_names)
     except BudgetError as error:
         return None, f"none is this cheap; the cheapest action for everyone costs {shared.number(error.limit)}."
     parts = {int(plan.actions[0]): 1.0}
@@ -206,7 +206,7 @@ def _summary(
     heads = ("action", "instances", "share", "mean cost", "mean accuracy")
     weighted = "" if table.weights is None else ", weighted"
     blocks = [
-        f"{args.table}: {n:,} instance{'s' * (n > 1)}{weighted}, {k} action{'s' * (k > 1)}",
+        f"{args.table}: {shared.counted(n, 'instance')}{weighted}, {shared.counted(k, 'action')}",
         shared.text_table(("", "", ""), facts, left=3).lstrip("\n"),
         shared.text_table(heads, [*rows])
         + (f"\n({k - len(listed)} more actions are not used)" if len(listed) < k else ""),

@@ -211,13 +211,13 @@ def _parquet_ids(pa: Any, path: str, column: Any) -> NDArray[Any]:
 def read_npz(path: str) -> dict[str, Any]:
     """Read an NPZ file: acc, cost and optionally ids, actions, available, weights."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise InputError(
-                f"{path}: a single array, not an NPZ file. Save it with numpy.savez(path, acc=..., cost=...)."
-            )
-        with loaded as file:
-            present = file.files
+        with open(path, "rb") as opened:  # NumPy would leave it open where it fails
+            loaded = np.load(opened, allow_pickle=False)
+            if not isinstance(loaded, np.lib.npyio.NpzFile):
+                raise InputError(
+                    f"{path}: a single array, not an NPZ file. Save it with numpy.savez(path, acc=..., cost=...)."
+                )
+            present = loaded.files
             for name in ("acc", "cost"):
                 if name not in present:
                     arrays = ", ".join(shown(f, 30)[1:-1] for f in present[:8]) or "none"
@@ -225,7 +225,7 @@ def read_npz(path: str) -> dict[str, Any]:
                         f"{path}: no array {name}; expected acc (N, K) and cost (N, K) or (K,), and optionally ids, "
                         f"actions, available, weights. The arrays are: {arrays}{', ...' if len(present) > 8 else ''}."
                     )
-            found = {name: _npz_array(path, file, name) for name in NPZ_ARRAYS if name in present}
+            found = {name: _npz_array(path, loaded, name) for name in NPZ_ARRAYS if name in present}
     except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, NotImplementedError) as error:
         if isinstance(error, InputError):
             raise
