@@ -12,6 +12,7 @@ import pytest
 import tcalloc
 from tcalloc import demo
 from tcalloc.datasets import load_recorded
+from tcalloc.demo import experiment
 from tcalloc.errors import BudgetError, InputError, MissingExtraError
 from tcalloc.measure import vote_accuracy
 
@@ -22,8 +23,8 @@ def result():
 
 
 def table(recorded):
-    acc = np.column_stack([vote_accuracy(recorded.answers[m], k) for m in recorded.models for k in demo.VOTES])
-    cost = np.array([recorded.relative_cost[m] * k for m in recorded.models for k in demo.VOTES])
+    acc = np.column_stack([vote_accuracy(recorded.answers[m], k) for m in recorded.models for k in experiment.VOTES])
+    cost = np.array([recorded.relative_cost[m] * k for m in recorded.models for k in experiment.VOTES])
     return acc, cost
 
 
@@ -66,7 +67,7 @@ def test_held_out_figures_by_hand():
     for m in recorded.models:
         shuffled = random.permuted(recorded.answers[m], axis=1)
         for i, part in enumerate(np.split(shuffled, 2, axis=1)):
-            halves[i] += [vote_accuracy(part, k) for k in demo.VOTES]
+            halves[i] += [vote_accuracy(part, k) for k in experiment.VOTES]
     halves = [np.column_stack(half) for half in halves]
     _, cost = table(recorded)
     spends, accuracies, mixtures, differences = [], [], [], []
@@ -148,9 +149,9 @@ def test_only_what_the_interval_shows_is_called_out_of_reach(result):
 def test_the_interval_of_what_a_mixture_needs():
     random = np.random.default_rng(0)
     acc = random.random((200, 2)) * [0.5, 1.0]
-    fixed = demo._Mixture(acc, np.array([1.0, 5.0]))
+    fixed = experiment._Mixture(acc, np.array([1.0, 5.0]))
     chosen = np.clip(acc.mean(axis=1) + random.normal(0.0, 0.2, 200), 0, 1)
-    needed, low, high = demo._needed(chosen, fixed)
+    needed, low, high = experiment._needed(chosen, fixed)
     assert 1 < low < needed < high < 5
 
     def standard_errors(spend):
@@ -160,7 +161,7 @@ def test_the_interval_of_what_a_mixture_needs():
     assert standard_errors(needed) == pytest.approx(0, abs=1e-9)
     assert standard_errors(low) == pytest.approx(1.96, abs=0.02)
     assert standard_errors(high) == pytest.approx(-1.96, abs=0.02)
-    assert demo._needed(np.ones(200), fixed) == (None, None, None)
+    assert experiment._needed(np.ones(200), fixed) == (None, None, None)
 
 
 def test_run_prints_data_on_out_and_notes_on_err(tmp_path):
@@ -186,7 +187,7 @@ def test_json(tmp_path):
     read = json.loads(out.getvalue(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert read["lines"] == fields["lines"]
     assert read["questions"] == 293
-    assert [line["budget"] for line in read["lines"]] == list(demo.BUDGETS)
+    assert [line["budget"] for line in read["lines"]] == list(experiment.BUDGETS)
     assert read["lines"][-1]["needed"] is None
     assert not err.getvalue()
 

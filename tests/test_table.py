@@ -1,4 +1,4 @@
-"""Tables and their files: round trips, what is not written, and that a file is never half. Bad files: test_bad_files.py."""
+"""Tables and their files: round trips, what is not written, never half a file. (Malformed ones: test_bad_files.py.)"""
 
 import dataclasses
 import os

@@ -1,0 +1,55 @@
+"""The demonstration on a recorded table, ``tcalloc demo``: `figures` computes, `show` words, `draw` plots."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+from tcalloc.demo.drawing import draw, write
+from tcalloc.demo.experiment import SPLITS, Figures, figures
+from tcalloc.demo.words import show
+
+__all__ = ["Figures", "draw", "figures", "run", "show"]
+
+
+def run(
+    plot_path: "str | Path | None" = "tcalloc-demo.png",
+    splits: int = SPLITS,
+    as_json: bool = False,
+    out: TextIO | None = None,
+    err: TextIO | None = None,
+) -> dict[str, Any]:
+    """Compute, print and plot: what ``tcalloc demo`` does.
+
+    Parameters
+    ----------
+    plot_path : str or Path, optional
+        Where the plot goes; None for no plot. What can be printed is printed before the plot is tried.
+    splits : int
+        Random splits of the samples into halves, from a fixed seed.
+    as_json : bool
+        Print JSON instead of text.
+    out, err : text streams, optional
+        Standard output (the figures) and standard error (where the plot went), if not given.
+
+    Returns
+    -------
+    dict
+        What JSON prints: the fields of `Figures`.
+
+    Raises
+    ------
+    MissingExtraError
+        If a plot is asked for and Matplotlib is not installed.
+    InputError
+        If `splits` is not a positive whole number, or the plot cannot be written.
+    """
+    out, err = out or sys.stdout, err or sys.stderr
+    result = figures(splits=splits)
+    fields = asdict(result)
+    print(json.dumps(fields, indent=2, allow_nan=False) if as_json else show(result), file=out, flush=True)
+    if plot_path is not None:
+        write(result, plot_path)
+        print(f"plot written to {plot_path}", file=err)
+    return fields
