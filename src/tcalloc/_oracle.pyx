@@ -34,9 +34,11 @@ argmax per row, of the utility acc − λ·cost, and the spend this induces fall
     `BLOCK` rows, so they do not depend on how the rows were shared among threads, and a budget that is the rounded
     mean of a feasible choice is feasible. Steps carry w·Δcost and w·Δacc in the same form.
 
-(E) Reading.  Each row is first copied to two small float64 arrays; this is where float32, strides, shared costs (a
-    row stride of 0) and unavailable actions (acc = −∞) end, and the loops behind it know none of them. Those loops
-    are branch-free where the data decide: a mispredicted branch costs as much as the whole argmax.
+(E) Reading.  A float64 row without gaps is read where it lies; any other is first copied to two small float64 arrays.
+    This is where float32, strides and unavailable actions (acc = −∞) end, and the loops behind it know none of them
+    (a cost shared by all rows is a row stride of 0). Those loops are branch-free where the data decide: a mispredicted
+    branch costs as much as the whole argmax. The walk along a hull, which few rows take, keeps its branches: on rows
+    sorted by cost they are foreseen, and save divisions.
 """
 
 from libc.math cimport INFINITY, fabs
@@ -118,6 +120,14 @@ cdef inline void weighted_difference(double w, double x, double y, double* hi, d
 
 # ------------------------------------------------------------------------------------------------- one row (A)
 
+cdef inline bint readable(const real[:, :] acc, const real2[:, :] cost, bint masked) noexcept nogil:
+    """Whether rows can be read where they lie, which is a quarter faster."""
+    if real is double and real2 is double:
+        return not masked and acc.strides[1] == sizeof(double) and cost.strides[1] == sizeof(double)
+    else:
+        return False
+
+
 cdef inline void load(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:, :] available,
                       bint masked, Py_ssize_t i, Py_ssize_t n, double* a, double* c) noexcept nogil:
     """Copy row i to a and c as float64; an unavailable action becomes acc = −∞, cost = 0."""
@@ -147,20 +157,13 @@ cdef inline Py_ssize_t next_vertex(const double* a, const double* c, Py_ssize_t 
                                    double* efficiency) noexcept nogil:
     """The vertex after j and the step's efficiency, or −1 at the last vertex."""
     cdef Py_ssize_t k, best = -1
-    cdef bint take
-    cdef double e, da, dc, top = 0.0, best_c = INFINITY, best_a = -INFINITY
+    cdef double e, top = 0.0
     for k in range(n):
-        da = a[k] - a[j]
-        dc = c[k] - c[j]
-        # A branch after all: on sorted rows it is foreseen, and saves the division.
-        if not (da > 0.0) & (dc > 0.0):
-            continue
-        e = da / dc
-        take = (e > top) | ((e == top) & ((c[k] < best_c) | ((c[k] == best_c) & (a[k] > best_a))))
-        top = e if take else top
-        best_c = c[k] if take else best_c
-        best_a = a[k] if take else best_a
-        best = k if take else best
+        if a[k] > a[j] and c[k] > c[j]:
+            e = (a[k] - a[j]) / (c[k] - c[j])
+            if e > top or (e == top and best >= 0 and (c[k] < c[best] or (c[k] == c[best] and a[k] > a[best]))):
+                top = e
+                best = k
     efficiency[0] = top
     return best
 
@@ -261,25 +264,31 @@ def best_at(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:,
 
     `sums[b]` receives the compensated w·cost, w·acc and w of block b (high, low, high, low, high, low).
     """
-    cdef Py_ssize_t i, j, b, n = acc.shape[1]
+    cdef Py_ssize_t i, j, n = acc.shape[1]
     cdef bint masked = available is not None, weighted = weights is not None, summed = sums is not None
     cdef bint endless = price == INFINITY
-    cdef double* a = <double*> malloc(2 * n * sizeof(double))
-    cdef double* c = a + n
+    cdef bint direct = readable(acc, cost, masked)
+    cdef double* scratch = <double*> malloc(2 * n * sizeof(double))
+    cdef const double* a = scratch
+    cdef const double* c = scratch + n
     cdef double[6] t
-    if a == NULL:
+    if scratch == NULL:
         return C_NO_MEMORY
     with nogil:
         t[0] = t[1] = t[2] = t[3] = t[4] = t[5] = 0.0
         for i in range(start, stop):
-            load(acc, cost, available, masked, i, n, a, c)
+            if direct:
+                a = <const double*> &acc[i, 0]
+                c = <const double*> &cost[i, 0]
+            else:
+                load(acc, cost, available, masked, i, n, scratch, scratch + n)
             j = argmax(a, c, n, price, endless)
             actions[i] = <int> j
             if summed:
                 tally(t, weights[i] if weighted else 1.0, weighted, c[j], a[j])
                 if (i + 1) % ROWS_PER_BLOCK == 0 or i + 1 == stop:
                     settle(t, &sums[i // ROWS_PER_BLOCK, 0])
-        free(a)
+        free(scratch)
     return C_OK
 
 
@@ -317,16 +326,22 @@ def scan(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:, :]
     cdef Py_ssize_t i, j, k, q, m = 0, n = acc.shape[1]
     cdef bint masked = available is not None, weighted = weights is not None
     cdef bint everything = hi == INFINITY, sure, fixed
-    cdef double* a = <double*> malloc(2 * n * sizeof(double))
-    cdef double* c = a + n
+    cdef bint direct = readable(acc, cost, masked)
+    cdef double* scratch = <double*> malloc(2 * n * sizeof(double))
+    cdef const double* a = scratch
+    cdef const double* c = scratch + n
     cdef double[6] t
     cdef double w, e, last, u, v, s, best_hi, next_hi, best_lo, next_lo, at_lo
-    if a == NULL:
+    if scratch == NULL:
         return -C_NO_MEMORY
     with nogil:
         t[0] = t[1] = t[2] = t[3] = t[4] = t[5] = 0.0
         for i in range(start, stop):
-            load(acc, cost, available, masked, i, n, a, c)
+            if direct:
+                a = <const double*> &acc[i, 0]
+                c = <const double*> &cost[i, 0]
+            else:
+                load(acc, cost, available, masked, i, n, scratch, scratch + n)
             w = weights[i] if weighted else 1.0
             j = 0
             sure = fixed = False
@@ -373,7 +388,7 @@ def scan(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:, :]
             tally(t, w, weighted, c[j], a[j])
             if (i + 1) % ROWS_PER_BLOCK == 0 or i + 1 == stop:
                 settle(t, &sums[i // ROWS_PER_BLOCK, 0])
-        free(a)
+        free(scratch)
     return m
 
 
@@ -394,16 +409,16 @@ def walk(const long long[::1] row, const int[:, ::1] hop, const double[:, ::1] d
     number of steps taken before it).
     """
     cdef Py_ssize_t s, split, n = row.shape[0], end
-    cdef double hi = state[0], lo = state[1], gain_hi = state[2], gain_lo = state[3], h, l
+    cdef double hi = state[0], lo = state[1], gain_hi = state[2], gain_lo = state[3], h, e
     with nogil:
         s = 0
         while s < n:
-            h, l = hi, lo
-            add(&h, &l, delta[s, 0])
-            l += delta[s, 1]
-            if exceeds(h, l, limit_hi, limit_lo):
+            h, e = hi, lo
+            add(&h, &e, delta[s, 0])
+            e += delta[s, 1]
+            if exceeds(h, e, limit_hi, limit_lo):
                 break
-            hi, lo = h, l
+            hi, lo = h, e
             add(&gain_hi, &gain_lo, delta[s, 2])
             gain_lo += delta[s, 3]
             actions[row[s]] = hop[s, 1]
@@ -414,11 +429,11 @@ def walk(const long long[::1] row, const int[:, ::1] hop, const double[:, ::1] d
         s = split + 1
         while s < end:
             if actions[row[s]] == hop[s, 0]:
-                h, l = hi, lo
-                add(&h, &l, delta[s, 0])
-                l += delta[s, 1]
-                if not exceeds(h, l, limit_hi, limit_lo):
-                    hi, lo = h, l
+                h, e = hi, lo
+                add(&h, &e, delta[s, 0])
+                e += delta[s, 1]
+                if not exceeds(h, e, limit_hi, limit_lo):
+                    hi, lo = h, e
                     add(&gain_hi, &gain_lo, delta[s, 2])
                     gain_lo += delta[s, 3]
                     actions[row[s]] = hop[s, 1]
@@ -430,12 +445,12 @@ def walk(const long long[::1] row, const int[:, ::1] hop, const double[:, ::1] d
 def running(const double[:, ::1] delta, double[:, ::1] path):
     """Fill path[1:] with the compensated sums path[0] + delta[0] + ... (high, low, high, low)."""
     cdef Py_ssize_t s
-    cdef double h, l, g, f
+    cdef double spend, spend_low, gain, gain_low
     with nogil:
-        h, l, g, f = path[0, 0], path[0, 1], path[0, 2], path[0, 3]
+        spend, spend_low, gain, gain_low = path[0, 0], path[0, 1], path[0, 2], path[0, 3]
         for s in range(delta.shape[0]):
-            add(&h, &l, delta[s, 0])
-            l += delta[s, 1]
-            add(&g, &f, delta[s, 2])
-            f += delta[s, 3]
-            path[s + 1, 0], path[s + 1, 1], path[s + 1, 2], path[s + 1, 3] = h, l, g, f
+            add(&spend, &spend_low, delta[s, 0])
+            spend_low += delta[s, 1]
+            add(&gain, &gain_low, delta[s, 2])
+            gain_low += delta[s, 3]
+            path[s + 1, 0], path[s + 1, 1], path[s + 1, 2], path[s + 1, 3] = spend, spend_low, gain, gain_low

@@ -199,7 +199,7 @@ def ordered_steps(problem: Problem, threads: int) -> tuple[NDArray[np.int32], Su
 def _brackets(problem: Problem, budget: float, threads: int) -> Iterator[tuple[float, float]]:
     """Guess lo < λ* < hi, ever more cautiously; the last guess cannot fail."""
     if problem.shape[0] > SMALL:
-        for caution in (3.0, 8.0):
+        for caution in (2.5, 8.0):
             yield _guess(problem, budget, caution, threads)
     yield 0.0, math.inf
 
@@ -207,7 +207,7 @@ def _brackets(problem: Problem, budget: float, threads: int) -> Iterator[tuple[f
 def _guess(problem: Problem, budget: float, caution: float, threads: int) -> tuple[float, float]:
     """Bracket the price by the one that a sample of rows would pay, `caution` standard errors to either side."""
     n = problem.shape[0]
-    size = min(n // 4, 2 * math.ceil(n ** (2 / 3)))
+    size = min(n // 4, math.ceil(n ** (2 / 3)))
     # One random row from each of `size` strata: a sorted table is as good as a shuffled one. The seed cannot change
     # the answer, only (hardly) the time.
     rows = ((np.arange(size) + np.random.default_rng(size).random(size)) * (n / size)).astype(np.intp)

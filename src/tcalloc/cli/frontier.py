@@ -55,7 +55,7 @@ def add_parser(commands: Any) -> None:
         metavar="N",
         type=lambda text: shared.count(text, 2),
         default=12,
-        help="budgets to print (default: 12)",
+        help="about so many budgets to print (default: 12)",
     )
     parser.add_argument(
         "--out",
@@ -116,7 +116,8 @@ def _points(curve: Frontier, mixture: Frontier | None, wanted: int) -> dict[str,
         # steep, and some where it is flat.
         way = (vertices - low) / span + (reached - reached[0]) / rise
         between = np.interp(np.linspace(0.0, way[-1], wanted)[1:-1], way, vertices)
-        between = np.round(between, -math.floor(math.log10(span / (20 * wanted))))
+        digits = 4 + math.ceil(math.log10(high / span))  # enough to tell them apart
+        between = np.array([float(f"{budget:.{digits}g}") for budget in between.tolist()])
         budgets = np.unique([low, *between[(between > low) & (between < high)], high])
     found = {"budget": budgets, "accuracy": curve.accuracy_at(budgets), "price": curve.price_at(budgets)}
     if mixture is not None:
@@ -141,7 +142,7 @@ def _summary(args: argparse.Namespace, table: Table, curve: Frontier, points: di
     said = shared.columns_of([value for values in accuracies for value in values], trim=False)
     size = len(points["budget"])
     columns = [
-        shared.columns_of(points["budget"].tolist()),
+        [shared.number(budget) for budget in points["budget"].tolist()],
         said[:size],
         [f"{price:.3g}" for price in points["price"].tolist()],
         *([said[size:]] if len(accuracies) > 1 else []),
