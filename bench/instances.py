@@ -131,7 +131,9 @@ def _votes(answers: Array, samples: tuple[int, ...]) -> Array:
 def _passes(correct: Array, samples: tuple[int, ...]) -> Array:
     """pass@k = 1 − C(S − c, k) / C(S, k), one column per k."""
     total = correct.shape[1]
-    closed = np.array([[1.0 - math.comb(total - c, k) / math.comb(total, k) for k in samples] for c in range(total + 1)])
+    closed = np.array(
+        [[1.0 - math.comb(total - c, k) / math.comb(total, k) for k in samples] for c in range(total + 1)]
+    )
     return closed[correct.sum(axis=1)]
 
 

@@ -125,9 +125,7 @@ def _strided(plain: Instance) -> Instance:
 
 
 def _backwards(plain: Instance) -> Instance:
-    return Instance(
-        np.ascontiguousarray(plain.acc[:, ::-1]), np.ascontiguousarray(plain.cost[:, ::-1]), plain.budget
-    )
+    return Instance(np.ascontiguousarray(plain.acc[:, ::-1]), np.ascontiguousarray(plain.cost[:, ::-1]), plain.budget)
 
 
 def _sorted(plain: Instance) -> Instance:

@@ -71,8 +71,8 @@ def test_solve_summary_of_other_requests(table, run):
     assert "spend     3       per instance; no limit was given" in out
     assert "spending more would gain nothing" in out
     _, out, _ = run("solve", table, "--accuracy", 0.7)
-    assert "accuracy  0.7333  asked for 0.7" in out
-    assert "spend     2       per instance; no choice that reaches it costs less than 1.8\n" in out
+    assert "accuracy  0.7333   asked for 0.7" in out
+    assert "spend     2        per instance; no choice that reaches it costs less than 1.8\n" in out
     _, out, _ = run("solve", table, "--budget", 1)
     assert "vote4           0    0.0 %          -              -" in out
     assert "(100.0 % vote1); choosing per instance: +0." in out

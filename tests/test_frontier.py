@@ -86,6 +86,13 @@ def test_the_last_step_to_a_target_is_the_cheapest_that_suffices():
     plan = tcalloc.frontier(acc, cost).allocate(accuracy=1.2 / 3)
     assert plan.actions.tolist() == [1, 0, 1]
     assert plan.spend == pytest.approx(5 / 3)
+    assert plan.price == pytest.approx(0.1)
+
+
+def test_a_target_and_the_budget_that_it_takes_have_the_same_price():
+    curve = tcalloc.frontier([[0.9, 0.9], [0.3, 0.8], [0.5, 0.6]], cost=[1, 4])
+    plan = curve.allocate(accuracy=0.7)
+    assert plan.price == curve.allocate(plan.spend).price == curve.price_at(plan.spend)
 
 
 @given(tables(max_rows=30, magnitudes=False), st.lists(st.integers(0, 30), max_size=3), st.randoms())

@@ -7,6 +7,7 @@ exactly, with its upper bound. ``frontier`` answers for every budget at once, ``
 from tcalloc._version import __version__
 from tcalloc.errors import BudgetError, InputError, MissingExtraError, TcallocError
 from tcalloc.frontier import Frontier, frontier
+from tcalloc.measure import Table, read_table, write_table
 from tcalloc.solve import Allocation, Split, decide, solve
 
 __all__ = [
@@ -16,9 +17,12 @@ __all__ = [
     "InputError",
     "MissingExtraError",
     "Split",
+    "Table",
     "TcallocError",
     "__version__",
     "decide",
     "frontier",
+    "read_table",
     "solve",
+    "write_table",
 ]

@@ -223,17 +223,19 @@ class Frontier:
             short += 1
         actions, steps, state = self._stand_at(short)
         c, cl, a, al = state[:4].tolist()
+        split = short  # the first step that is not taken: its efficiency is the price, as in solve
         if exactly((a, al)) < wanted and len(steps):
             missing = float(wanted - exactly((a, al)))
             open_steps = actions[steps.row] == steps.hop[:, 0]
             enough = open_steps & (steps.delta[:, 2] + steps.delta[:, 3] >= missing)
             enough[0] = True
             pick = int(np.where(enough, steps.delta[:, 0], np.inf).argmin())
+            split += pick == 0
             actions[steps.row[pick]] = steps.hop[pick, 1]
             d = steps.delta[pick].tolist()
             c, cl = _search.as_pair(exactly((c, cl)) + exactly((d[0], d[1])))
             a, al = _search.as_pair(exactly((a, al)) + exactly((d[2], d[3])))
-        price = float(self._efficiency[short]) if short < len(self._efficiency) else 0.0
+        price = float(self._efficiency[split]) if split < len(self._efficiency) else 0.0
         spent = exactly((c, cl)) / exactly(self._weight)
         mean = float(spent * Fraction(2) ** self._labels.cost_exponent)
         bound = float(np.interp(mean, self.budgets, self.accuracies))
