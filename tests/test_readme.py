@@ -1,0 +1,40 @@
+"""The README's Python runs as it stands, and its comments say what comes out."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import tcalloc
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+@pytest.fixture(scope="module")
+def names():
+    """What the README's first block of Python leaves behind."""
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    code = re.search(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)[1]
+    found = {}
+    exec(compile(code, "README.md", "exec"), found)
+    yield found
+    matplotlib.pyplot.close("all")
+
+
+def test_the_comments_are_true(names):
+    plan, curve = names["plan"], names["curve"]
+    assert plan.actions.tolist() == [0, 1, 0]
+    assert (f"{plan.accuracy:.3f}", plan.spend, plan.gap) == ("0.733", 2.0, 0.0)
+    assert f"{plan.price:.3f}" == "0.033"
+    assert curve.budget_for(0.75) == pytest.approx(2.5)
+    assert curve.allocate(2.0).actions.tolist() == plan.actions.tolist()
+    assert curve.allocate(accuracy=0.7).accuracy >= 0.7
+    assert tcalloc.decide([0.3, 0.8], [1, 4], price=0.1) == 1
+
+
+def test_the_table_of_the_readme_can_be_solved(tmp_path):
+    table = re.search(r"    (id,acc:.*?)\n\n", README.read_text(encoding="utf-8"), re.S)[1]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(line.strip() for line in table.splitlines()) + "\n", encoding="utf-8")
+    assert tcalloc.read_table(path).solve(budget=4).counts.sum() == 2
