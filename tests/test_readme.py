@@ -1,5 +1,7 @@
 """The README's Python runs as it stands, and its comments say what comes out."""
 
+import doctest
+import importlib
 import re
 from pathlib import Path
 
@@ -38,3 +40,12 @@ def test_the_table_of_the_readme_can_be_solved(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("\n".join(line.strip() for line in table.splitlines()) + "\n", encoding="utf-8")
     assert tcalloc.read_table(path).solve(budget=4).counts.sum() == 2
+
+
+@pytest.mark.parametrize(
+    "module", ["tcalloc.solve", "tcalloc.frontier", "tcalloc.measure.table", "tcalloc.measure.votes"]
+)
+def test_the_examples_of_the_docstrings_are_true(module):
+    found = doctest.testmod(importlib.import_module(module), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert found.attempted > 0
+    assert found.failed == 0
