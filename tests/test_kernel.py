@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from tables import tables
 
+import tcalloc
 from tcalloc import _oracle, _reference
 from tcalloc._inputs import prepare
 
@@ -142,3 +143,15 @@ def test_mixed_dtypes(dtypes):
     problem, doubled = prepare(acc, cost), prepare(acc.astype(float), cost.astype(float))
     assert problem.acc.dtype == dtypes[0]
     assert run_scan(_oracle, problem, 0.3, 1.0) == run_scan(_oracle, doubled, 0.3, 1.0)
+
+
+def test_efficiencies_of_a_row_never_rise_by_rounding():
+    # On one line, but computed the second step is an ulp more efficient than the first: it must not overtake it.
+    acc, cost = np.array([[0.0, 1.2, 1.5]]), np.array([[0.0, 2.0, 2.5]])
+    assert (1.5 - 1.2) / (2.5 - 2.0) > 1.2 / 2.0
+    found = run_scan(_oracle, prepare(acc, cost), 0.0, np.inf)
+    assert found == run_scan(_reference, prepare(acc, cost), 0.0, np.inf)
+    assert found[2] == [1.2 / 2.0] * 2
+    assert found[4] == [[0, 1], [1, 2]]
+    # Split at the price of the line: the order is that of the positions.
+    assert tcalloc.solve(acc, cost, 2.25).actions.tolist() == [1]
