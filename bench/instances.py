@@ -5,6 +5,7 @@ Each case builds its instance when its test runs, so that collecting costs nothi
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Absent", "Case", "Instance", "between", "synthetic", "tables"]
+__all__ = ["Absent", "Case", "Instance", "between", "slug", "synthetic", "tables"]
 
 # Beside the repository, not in it: some of these tables carry no licence.
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -55,6 +56,16 @@ class Case:
     name: str
     build: Callable[[], Instance]
     size: int = 0
+
+    @property
+    def slug(self) -> str:
+        """The name as pytest's -k takes it."""
+        return slug(self.name)
+
+
+def slug(name: str) -> str:
+    """Spell a name without what pytest's -k does not allow."""
+    return re.sub(r"[^\w.-]+", "-", name.replace("@", "").replace("%", "")).strip("-")
 
 
 def between(acc: Array, cost: Array, share: float) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,9 @@ __all__ = ["Board", "Race", "Times", "one_read"]
 def one_read(*arrays: NDArray[Any]) -> Callable[[], None]:
     """Return a function that reads each array once: what no solver can do without.
 
-    The unit is the fastest read that NumPy offers on one thread: a BLAS dot product of two arrays of one size, which are
-    two streams for the prefetcher (1.3 times faster than a maximum or a sum of each). An array without a partner of its
-    size and type is multiplied half by half. conftest.py keeps BLAS at one thread.
+    The unit is the fastest read that NumPy offers on one thread: a BLAS dot product of two arrays of one size, which
+    are two streams for the prefetcher (1.3 times faster than a maximum or a sum of each). An array without a partner of
+    its size and type is multiplied half by half. conftest.py keeps BLAS at one thread.
     """
     flat = [_memory(array) for array in arrays]
     if len(flat) == 2 and (flat[0].size, flat[0].dtype) == (flat[1].size, flat[1].dtype):
@@ -44,7 +44,7 @@ def one_read(*arrays: NDArray[Any]) -> Callable[[], None]:
 
 
 def _memory(array: NDArray[Any]) -> NDArray[Any]:
-    """The array as one row, in the order of its memory (a strided one is packed: only its own cells are read)."""
+    """Return the array as one row, in the order of its memory (a strided one is packed: its own cells are read)."""
     return array.reshape(-1) if array.flags.c_contiguous else array.T.reshape(-1)
 
 
@@ -75,7 +75,8 @@ class Times:
 class Race:
     """One subject against its rivals; pytest-benchmark times the subject, the rivals run in its set-up."""
 
-    benchmark: Any
+    fixture: Callable[[], Any]  # gives pytest-benchmark's fixture
+    cpu_time: bool  # of the calling thread: all contestants run on one
     allowance: float  # seconds that one rival may use; it runs at least once
 
     def run(
@@ -87,6 +88,7 @@ class Race:
     ) -> tuple[Any, dict[str, Any], Times]:
         """Return the subject's result, the rivals' results, and the times."""
         times = Times(rivals={name: [] for name in rivals})
+        clock = thread_time if self.cpu_time else perf_counter
         results: dict[str, Any] = {}
         subject()  # imports and first calls are not what is compared
 
@@ -95,26 +97,27 @@ class Race:
                 spent = times.rivals[name]
                 if spent and sum(spent) + spent[-1] > self.allowance:
                     continue
-                results[name] = _timed(rival, read, spent)
-            _timed(read, read, times.read)
+                results[name] = _timed(rival, read, spent, clock)
+            _timed(read, read, times.read, clock)
             read()
 
         def timed_subject() -> Any:
-            start = perf_counter()
+            start = clock()
             result = subject()
-            times.subject.append(perf_counter() - start)
+            times.subject.append(clock() - start)
             return result
 
-        result = self.benchmark.pedantic(timed_subject, setup=others, rounds=rounds)
-        self.benchmark.extra_info.update({"reads": times.reads, **times.ratios})
+        benchmark = self.fixture()
+        result = benchmark.pedantic(timed_subject, setup=others, rounds=rounds)
+        benchmark.extra_info.update({"reads": times.reads, **times.ratios})
         return result, results, times
 
 
-def _timed(function: Callable[[], Any], warm: Callable[[], None], into: list[float]) -> Any:
+def _timed(function: Callable[[], Any], warm: Callable[[], None], into: list[float], clock: Callable[[], float]) -> Any:
     warm()
-    start = perf_counter()
+    start = clock()
     result = function()
-    into.append(perf_counter() - start)
+    into.append(clock() - start)
     return result
 
 
@@ -180,7 +183,7 @@ def machine() -> str:
 
 
 def seconds(value: float) -> str:
-    """Three digits and a unit."""
+    """Word a time: three digits and a unit."""
     for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if value >= scale:
             return f"{_digits(value / scale)} {unit}"
@@ -188,7 +191,7 @@ def seconds(value: float) -> str:
 
 
 def times_as_long(value: float) -> str:
-    """A ratio for people: three digits at most."""
+    """Word a ratio: three digits at most."""
     return _digits(value)
 
 
@@ -199,6 +202,6 @@ def _digits(value: float) -> str:
 
 
 def count(value: int) -> str:
-    """1000 → 1e3, 1318 → 1,318."""
+    """Word a number of rows: 1000 → 1e3, 1318 → 1,318."""
     text = f"{value:.0e}".replace("e+0", "e")
     return text if value >= 1000 and int(float(text)) == value else f"{value:,}"

@@ -5,14 +5,17 @@ from functools import partial
 
 import numpy as np
 import pytest
-import tcalloc
 
+import tcalloc
 from bench import peers
 from bench.instances import synthetic
 from bench.race import Board, Race, count, one_read, seconds, times_as_long
 
 ONE = "4. decide: one row"
-ONE_NOTE = "Per call from Python, over 2,000 different rows. NumPy: int(np.argmax(acc - price * cost)); numba: a compiled loop."
+ONE_NOTE = (
+    "Per call from Python, over 2,000 different rows. NumPy: int(np.argmax(acc - price * cost)); numba: a compiled "
+    "loop that checks nothing."
+)
 MANY = "5. decide: a table"
 MANY_NOTE = "NumPy: np.argmax(acc - price * cost, axis=1); numba: a compiled loop; reads: of acc and cost."
 CALLS = 2000

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from tables import tables
 
 import tcalloc
-from tcalloc import _oracle, _reference
+from tcalloc import _oracle, _reference, _search
 from tcalloc._inputs import prepare
 
 
@@ -155,3 +155,19 @@ def test_efficiencies_of_a_row_never_rise_by_rounding():
     assert found[4] == [[0, 1], [1, 2]]
     # Split at the price of the line: the order is that of the positions.
     assert tcalloc.solve(acc, cost, 2.25).actions.tolist() == [1]
+
+
+def test_a_step_that_meets_the_limit_exactly_is_taken():
+    row, hop = np.array([0, 1]), np.array([[0, 1], [0, 1]], np.int32)
+    delta = np.array([[1.0, 2.0**-60, 1.0, 0.0], [2.0, 0.0, 1.0, 0.0]])
+    for limit_low, taken in [(2.0**-60, 2), (2.0**-61, 1)]:
+        for kernel in (_oracle, _reference):
+            actions, state = np.zeros(2, np.int32), np.zeros(8)
+            assert kernel.walk(row, hop, delta, state, 3.0, limit_low, 0, actions) == taken
+            assert actions.tolist() == [1, taken - 1]
+
+
+@given(st.lists(st.sampled_from([0.0, 0.125, 0.5, 0.7, 2.0]), max_size=40))
+def test_the_canonical_order_is_a_stable_sort(values):
+    efficiency = np.array(values, float)
+    assert _search.canonical_order(efficiency).tolist() == np.argsort(-efficiency, kind="stable").tolist()

@@ -175,17 +175,32 @@ cdef inline Py_ssize_t argmax(const double* a, const double* c, Py_ssize_t n, do
     At an endless price utility is −cost, and ties go to the more accurate.
     """
     cdef Py_ssize_t k, j = 0
-    cdef long take
-    cdef double u, best_u = -INFINITY, best_c = INFINITY, best_a = -INFINITY
+    cdef double u, s, best = -INFINITY, second = -INFINITY
+    if not endless:
+        for k in range(n):
+            u = a[k] - price * c[k]
+            j = k if u > best else j
+            s = u if u < best else best
+            second = s if s > second else second
+            best = u if u > best else best
+        if best > second:
+            return j
+    return tied_argmax(a, c, n, price, endless)
+
+
+cdef Py_ssize_t tied_argmax(const double* a, const double* c, Py_ssize_t n, double price,
+                            bint endless) noexcept nogil:
+    """The same with every rule; the bulk of the rows is spared it."""
+    cdef Py_ssize_t k, j = -1
+    cdef double u, best_u = -INFINITY
     for k in range(n):
+        if a[k] == -INFINITY:
+            continue
         u = -c[k] if endless else a[k] - price * c[k]
-        take = (u > best_u) | ((u == best_u) & ((c[k] < best_c) | (
-            endless & (c[k] == best_c) & (a[k] > best_a))))
-        take &= a[k] > -INFINITY
-        best_u = u if take else best_u
-        best_c = c[k] if take else best_c
-        best_a = a[k] if take else best_a
-        j = k if take else j
+        if j < 0 or u > best_u or (u == best_u and (
+                c[k] < c[j] or (endless and c[k] == c[j] and a[k] > a[j]))):
+            j = k
+            best_u = u
     return j
 
 

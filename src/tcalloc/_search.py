@@ -20,7 +20,7 @@ from tcalloc._kernel import kernel
 __all__ = ["FILL", "Infeasible", "Outcome", "Split", "Steps", "Sums", "bisect", "exact", "ordered_steps"]
 
 FILL = 4096  # how many steps behind the split are tried (part of the canonical answer)
-SMALL = 16384  # below this many rows, sorting all steps is cheaper than guessing a bracket
+SMALL = 2048  # below this many rows, sorting all steps is cheaper than guessing a bracket
 CHUNK = 1 << 19  # cells per kernel call: between two calls ctrl-C is noticed
 
 # The canonical tolerance of "feasible": a budget that is the rounded mean of a feasible choice is feasible.
@@ -95,7 +95,7 @@ class Infeasible(Exception):
 
 def exactly(pair: tuple[float, float]) -> Fraction:
     """Return the exact value of a high and a low float64."""
-    return Fraction(pair[0]) + Fraction(pair[1])
+    return Fraction(pair[0]) + Fraction(pair[1]) if pair[1] else Fraction(pair[0])
 
 
 def as_pair(value: Fraction) -> tuple[float, float]:
@@ -114,7 +114,9 @@ def slack_limit(limit: Fraction | float) -> tuple[float, float]:
 
 def exceeds(totals: Sums, allowed: tuple[float, float]) -> bool:
     """Say whether the spend is above the allowed one, exactly."""
-    return allowed[0] != math.inf and exactly(totals.spend) > exactly(allowed)
+    if allowed[0] == math.inf or abs(totals.spend[0] - allowed[0]) > 2.0**-40 * allowed[0]:
+        return totals.spend[0] > allowed[0]  # nearly always plain
+    return exactly(totals.spend) > exactly(allowed)
 
 
 # ---------------------------------------------------------------------------------------------- passes
@@ -181,10 +183,16 @@ def sweep(problem: Problem, lo: float, hi: float, actions: NDArray[np.int32], th
 
 def canonical_order(efficiency: NDArray[np.float64]) -> NDArray[np.intp]:
     """Sort by efficiency, falling, keeping the order of equal ones: they were emitted by row and position."""
-    keys = -efficiency
-    order = np.argsort(keys)  # several times faster than a stable sort, and as good without ties
-    found = keys[order]
-    return np.argsort(keys, kind="stable") if (found[1:] == found[:-1]).any() else order
+    # An unstable sort is several times faster; only ties have to be put back in order.
+    order = np.argsort(-efficiency)
+    found = efficiency[order]
+    with_next = found[1:] == found[:-1]
+    if with_next.any():
+        tied = np.flatnonzero(np.append(with_next, False) | np.append(False, with_next))
+        run = np.cumsum(np.append(0, ~with_next))[tied]
+        # One integer per step, ordered by run, then by place: runs stay where they are.
+        order[tied] = np.sort(run * len(order) + order[tied]) % len(order)
+    return order
 
 
 def ordered_steps(problem: Problem, threads: int) -> tuple[NDArray[np.int32], Sums, Steps]:
@@ -213,7 +221,7 @@ def _guess(problem: Problem, budget: float, caution: float, threads: int) -> tup
     rows = ((np.arange(size) + np.random.default_rng(size).random(size)) * (n / size)).astype(np.intp)
     sample = problem.take(rows)
     actions = np.empty(size, np.int32)
-    lo, hi = _guess(sample, budget, 8.0, threads) if size > SMALL // 4 else (0.0, math.inf)
+    lo, hi = _guess(sample, budget, 8.0, threads) if size > SMALL else (0.0, math.inf)
     totals, steps = sweep(sample, lo, hi, actions, threads)
     if len(steps) == 0:
         return lo, hi

@@ -225,7 +225,8 @@ def scaled_limit(labels: Labels, weight: Fraction, asked: float, *, is_total: bo
     """Return the limit of Σ w·cost in scaled units, exactly; `weight` is Σ w there."""
     if asked == math.inf:
         return math.inf
-    limit = Fraction(asked) / Fraction(2) ** (labels.cost_exponent + (labels.weight_exponent if is_total else 0))
+    exponent = labels.cost_exponent + (labels.weight_exponent if is_total else 0)
+    limit = Fraction(asked) / Fraction(2) ** exponent if exponent else Fraction(asked)
     return limit if is_total else limit * weight
 
 
@@ -282,7 +283,7 @@ def infeasible(labels: Labels, cheapest: Sums, asked: float, *, is_total: bool) 
 def unscale(value: Fraction, exponent: int) -> float:
     """Undo the scaling by a power of two, rounding once."""
     try:
-        return float(value * Fraction(2) ** exponent)
+        return float(value * Fraction(2) ** exponent if exponent else value)
     except OverflowError:
         raise beyond_float() from None
 
@@ -290,7 +291,7 @@ def unscale(value: Fraction, exponent: int) -> float:
 def beyond_float() -> InputError:
     """Word the error for a result that no float64 can hold."""
     return InputError(
-        "a result (a price, say) is beyond 1e308: the magnitudes of acc, cost and weights differ too much; rescale them."
+        "a result (a price, say) is beyond 1e308: the magnitudes of acc, cost and weights differ too much. Rescale."
     )
 
 
