@@ -21,7 +21,7 @@ BOARD = pytest.StashKey[Board]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("tcalloc benchmarks")
-    group.addoption("--full", action="store_true", help="the whole grid, with more repetitions (some 20 minutes)")
+    group.addoption("--full", action="store_true", help="the whole grid, with more repetitions (half an hour)")
     group.addoption(
         "--cpu-time", action="store_true", help="count CPU time instead of wall time: for a machine that others use too"
     )
@@ -77,4 +77,4 @@ def race(request: pytest.FixtureRequest, full: bool) -> Race:
         pytest.skip("pytest-benchmark is not installed (dependency group `bench`)")
     # Asked for when the race begins: a test that is skipped before must not have it, unused, or it warns.
     fixture = partial(request.getfixturevalue, "benchmark")
-    return Race(fixture, request.config.getoption("--cpu-time"), allowance=10.0 if full else 2.0)
+    return Race(fixture, request.config.getoption("--cpu-time"), allowance=6.0 if full else 2.0)

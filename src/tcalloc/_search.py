@@ -178,7 +178,8 @@ def sweep(problem: Problem, lo: float, hi: float, actions: NDArray[np.int32], th
     else:
         steps = Steps(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
     order = canonical_order(steps.efficiency)
-    return Sums.of(blocks), Steps(*(getattr(steps, name)[order] for name in names))
+    # take, not indexing: twenty times faster on arrays of short rows.
+    return Sums.of(blocks), Steps(*(np.take(getattr(steps, name), order, axis=0) for name in names))
 
 
 def canonical_order(efficiency: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -226,10 +227,12 @@ def _guess(problem: Problem, budget: float, caution: float, threads: int) -> tup
     if len(steps) == 0:
         return lo, hi
     spent = totals.spend[0] + np.cumsum(steps.delta[:, 0])
+    limit = budget * totals.weight[0]
+    taken = int(np.searchsorted(spent, limit))
+    actions[steps.row[:taken]] = steps.hop[:taken, 1]  # where the sample stands at its own price
     weights = 1.0 if sample.weights is None else sample.weights
     off = weights * (sample.cost[np.arange(size), actions].astype(np.float64) - budget)
     error = caution * math.sqrt(float((off * off).sum()))
-    limit = budget * totals.weight[0]
     first = int(np.searchsorted(spent, limit - error))
     # Behind the split the fill still wants FILL steps of the whole table.
     last = int(np.searchsorted(spent, limit + error)) + math.ceil(1.5 * FILL * size / n) + 16

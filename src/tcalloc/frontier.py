@@ -6,7 +6,7 @@ actions, the same that `tcalloc.solve` gives.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ PLOT_POINTS = 2000
 class Frontier:
     """The best accuracy at every budget; made by `frontier`, merged with ``+`` or `merge`. Picklable.
 
-    Its arrays hold one entry per hull step, at most N·(K − 1), about 60 bytes each.
+    Its arrays hold one entry per hull step, at most N·(K − 1), about 70 bytes each.
     """
 
     _labels: Labels
@@ -44,25 +44,26 @@ class Frontier:
     _hop: NDArray[np.int32]  # (M, 2)
     _path: NDArray[np.float64]  # (M + 1, 4) Σ w·cost and Σ w·acc after each step: high, low, high, low
 
+    budgets: NDArray[np.float64] = field(init=False)
+    """(M + 1,) the vertices' mean costs, rising: from the smallest feasible budget to the last useful one."""
+    accuracies: NDArray[np.float64] = field(init=False)
+    """(M + 1,) the vertices' mean accuracies, rising."""
+
+    def __post_init__(self) -> None:
+        for name, column, exponent in (
+            ("budgets", 0, self._labels.cost_exponent),
+            ("accuracies", 2, self._labels.acc_exponent),
+        ):
+            means = _unscaled(self._path[:, column] / self._weight[0], exponent)
+            means.flags.writeable = False
+            object.__setattr__(self, name, means)  # frozen for users, not for this
+
     # ------------------------------------------------------------------------------------------ the curve
-
-    @property
-    def budgets(self) -> NDArray[np.float64]:
-        """(M + 1,) the vertices' mean costs, rising: from the smallest feasible budget to the last useful one."""
-        return self._means(0, self._labels.cost_exponent)
-
-    @property
-    def accuracies(self) -> NDArray[np.float64]:
-        """(M + 1,) the vertices' mean accuracies, rising."""
-        return self._means(2, self._labels.acc_exponent)
 
     @property
     def prices(self) -> NDArray[np.float64]:
         """(M,) the accuracy that one more unit of cost buys between two vertices, falling."""
         return _unscaled(self._efficiency, self._labels.acc_exponent - self._labels.cost_exponent)
-
-    def _means(self, column: int, exponent: int) -> NDArray[np.float64]:
-        return _unscaled(self._path[:, column] / self._weight[0], exponent)
 
     def accuracy_at(self, budget: ArrayLike) -> Any:
         """Return the highest mean accuracy at a mean budget: the linear program's, an upper bound of any choice's.
@@ -92,8 +93,12 @@ class Frontier:
         """
         asked = self._feasible(budget)
         # As in solve: a budget that is the rounded mean of a vertex reaches that vertex.
-        after = np.searchsorted(self.budgets, asked * (1 + 2.0**-50), side="right") - 1
-        return _like(np.append(self.prices, 0.0)[after], budget)
+        after = np.atleast_1d(np.searchsorted(self.budgets, asked * (1 + 2.0**-50), side="right") - 1)
+        priced = after < len(self._efficiency)
+        prices = np.zeros(after.shape)
+        prices[priced] = self._efficiency[after[priced]]
+        exponent = self._labels.acc_exponent - self._labels.cost_exponent
+        return _like(_unscaled(prices, exponent).reshape(asked.shape), budget)
 
     def budget_for(self, accuracy: ArrayLike) -> Any:
         """Return the smallest mean budget whose curve reaches a mean accuracy (the inverse of `accuracy_at`).
@@ -283,7 +288,7 @@ class Frontier:
         offsets = np.cumsum([0, *(len(part._cheapest) for part in scaled)])
         efficiency = np.concatenate([part._efficiency for part in scaled])
         order = _search.canonical_order(efficiency)
-        delta = np.concatenate([_differences(part._path) for part in scaled])[order]
+        delta = np.take(np.concatenate([_differences(part._path) for part in scaled]), order, axis=0)
         base = [
             sum((exactly((part._path[0, q], part._path[0, q + 1])) for part in scaled), Fraction(0)) for q in (0, 2)
         ]
@@ -296,7 +301,7 @@ class Frontier:
             _weight=_search.as_pair(sum((exactly(part._weight) for part in scaled), Fraction(0))),
             _efficiency=efficiency[order],
             _row=np.concatenate([part._row + o for part, o in zip(scaled, offsets[:-1], strict=True)])[order],
-            _hop=np.concatenate([part._hop for part in scaled])[order],
+            _hop=np.take(np.concatenate([part._hop for part in scaled]), order, axis=0),
             _path=path,
         )
 
