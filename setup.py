@@ -12,7 +12,7 @@ import sys
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-KERNELS = ["_oracle"]
+KERNELS = ["_oracle", "_votes"]
 
 sanitize = os.environ.get("TCALLOC_SANITIZE", "")
 coverage = os.environ.get("TCALLOC_COVERAGE", "") not in ("", "0")

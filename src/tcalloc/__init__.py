@@ -7,18 +7,24 @@ exactly, with its upper bound. ``frontier`` answers for every budget at once, ``
 from tcalloc._version import __version__
 from tcalloc.errors import BudgetError, InputError, MissingExtraError, TcallocError
 from tcalloc.frontier import Frontier, frontier
-from tcalloc.measure import Table, read_table, write_table
+from tcalloc.measure import Action, Best, First, Rates, Samples, Table, Vote, read_table, write_table
 from tcalloc.solve import Allocation, Split, decide, solve
 
 __all__ = [
+    "Action",
     "Allocation",
+    "Best",
     "BudgetError",
+    "First",
     "Frontier",
     "InputError",
     "MissingExtraError",
+    "Rates",
+    "Samples",
     "Split",
     "Table",
     "TcallocError",
+    "Vote",
     "__version__",
     "decide",
     "frontier",

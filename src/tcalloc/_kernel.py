@@ -1,23 +1,24 @@
-"""Which kernel runs: the compiled one, or its readable NumPy twin if TCALLOC_KERNEL=reference."""
+"""Which kernels run: the compiled ones, or their readable NumPy twins if TCALLOC_KERNEL=reference."""
 
 import os
 from types import ModuleType
 
 from tcalloc.errors import InputError
 
-__all__ = ["kernel"]
+__all__ = ["kernel", "votes_kernel"]
 
 
-def _choose(name: str) -> ModuleType:
+def _choose(name: str) -> tuple[ModuleType, ModuleType]:
     if name == "reference":
-        from tcalloc import _reference
+        from tcalloc import _reference, _reference_votes
 
-        return _reference
+        return _reference, _reference_votes
     if name in ("", "compiled"):
         import tcalloc._oracle as compiled
+        import tcalloc._votes as votes
 
-        return compiled
+        return compiled, votes
     raise InputError(f"TCALLOC_KERNEL is {name!r}: allowed are 'compiled' (the default) and 'reference'")
 
 
-kernel = _choose(os.environ.get("TCALLOC_KERNEL", ""))
+kernel, votes_kernel = _choose(os.environ.get("TCALLOC_KERNEL", ""))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
-from tcalloc.measure import Table, read_table
+from tcalloc.measure import Samples, Table, read_table
 from tcalloc.measure._writing import suffix_of, target_of, write_columns, write_csv
 
 __all__ = [
@@ -146,7 +146,13 @@ def check_outputs(args: argparse.Namespace, *paths: str | None) -> None:
 
 
 def load(path: str) -> Table:
-    """Read a table; say what of it was ignored."""
+    """Read a table, or make one from a run folder; say what of it was ignored."""
+    if os.path.isdir(path):
+        samples = Samples.load(path)
+        table = samples.table(samples.usual_actions())
+        for note in table.notes:
+            say(f"note: {path}: {note}")
+        return table
     table = read_table(path)
     if table.ignored:
         names = [repr(name if len(name) <= 30 else name[:27] + "...") for name in table.ignored[:8]]

@@ -148,7 +148,7 @@ def _summary(args: argparse.Namespace, table: Table, curve: Frontier, points: di
         *([said[size:]] if len(accuracies) > 1 else []),
     ]
     weighted = "" if table.weights is None else ", weighted"
-    notes = [CAUTION]
+    notes = [CAUTION] if table.se is None else []
     if len(accuracies) == 1:
         notes.insert(0, "Best fixed mixture: not computed, since some instances do not have every action.")
     elif "-" in said:

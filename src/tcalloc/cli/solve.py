@@ -3,6 +3,7 @@
 import argparse
 import math
 import textwrap
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ examples:
   tcalloc solve table.csv --budget 4 --out - | head
                                                the same on standard output
   tcalloc solve table.csv --budget 4 --json    everything, for programs
+  tcalloc solve run/ --budget 4                a folder of tcalloc sample or import:
+                                               votes over 1, 3, 5, ... samples
 
 {shared.LAYOUT}
 what the summary says: the upper bound is the optimum of the linear program,
@@ -57,7 +60,7 @@ def add_parser(commands: Any) -> None:
         description=DESCRIPTION,
         epilog=EPILOG,
     )
-    parser.add_argument("table", metavar="TABLE", help="a .csv, .parquet or .npz file (layout: below)")
+    parser.add_argument("table", metavar="TABLE", help="a .csv, .parquet or .npz file (layout: below), or a run folder")
     limit = parser.add_mutually_exclusive_group(required=True)
     limit.add_argument("--budget", metavar="B", type=shared.budget, help="mean cost per instance that may be spent")
     limit.add_argument("--total", metavar="T", type=shared.budget, help="sum of costs that may be spent")
@@ -218,7 +221,21 @@ def _summary(
         gain = plan.accuracy - mixture["accuracy"]
         gain = 0.0 if abs(gain) < 1e-12 * abs(plan.accuracy) else gain
         text += f"; choosing per instance: {'-' if gain < 0 else '+'}{shared.number(abs(gain))}."
-    return "\n\n".join([*blocks, textwrap.fill(text, 98), textwrap.fill(CAUTION, 98)])
+    return "\n\n".join([*blocks, textwrap.fill(text, 98), textwrap.fill(_honesty(table, plan), 98)])
+
+
+def _honesty(table: Table, plan: Allocation) -> str:
+    """Return how far the accuracy can be believed."""
+    if table.se is None:
+        return CAUTION
+    claim = table.claim(plan)
+    low, high, low_there, high_there = (
+        f"{value:.4f}" for value in (claim.low, claim.high, claim.population_low, claim.population_high)
+    )
+    return (
+        "The accuracy is estimated from samples, with what choosing on them flatters taken off: "
+        f"{claim.level:.0%} interval {low} to {high} on these questions, {low_there} to {high_there} on others like them."
+    )
 
 
 def _price_words(price: float) -> str:
@@ -268,5 +285,6 @@ def _document(
         "action_names": table.action_names,
         "ids": None if table.ids is None else table.ids.tolist(),
         "actions": plan.actions.tolist(),
+        "claim": None if table.se is None else {key: shared.finite(x) for key, x in asdict(table.claim(plan)).items()},
         "out": args.out,
     }

@@ -1,6 +1,21 @@
 """From samples to tables: unbiased estimates of what an action would have reached, and the tables' files."""
 
+from tcalloc.measure.actions import Action, Best, First, Rates, Vote
+from tcalloc.measure.claims import Claim
+from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table, read_table, write_table
 from tcalloc.measure.votes import vote_accuracy
 
-__all__ = ["Table", "read_table", "vote_accuracy", "write_table"]
+__all__ = [
+    "Action",
+    "Best",
+    "Claim",
+    "First",
+    "Rates",
+    "Samples",
+    "Table",
+    "Vote",
+    "read_table",
+    "vote_accuracy",
+    "write_table",
+]

@@ -39,6 +39,7 @@ from tcalloc.frontier import Frontier, frontier
 from tcalloc.measure._layout import shown
 from tcalloc.measure._reading import read_csv, read_npz, read_parquet
 from tcalloc.measure._writing import suffix_of, write_columns
+from tcalloc.measure.claims import Claim, Trial, claim
 from tcalloc.solve import Allocation, solve
 
 __all__ = ["Table", "read_table", "write_table"]
@@ -79,6 +80,13 @@ class Table:
     """(N,) how often each instance occurs; None: equally often."""
     ignored: tuple[str, ...] = field(default=(), kw_only=True)
     """Columns (or arrays) of the file that are no part of a table and were not read."""
+    se: NDArray[np.float64] | None = field(default=None, kw_only=True)
+    """(N, K) standard errors of `acc`, as far as fresh samples of the same questions would change it; None: not known
+    (files do not hold them)."""
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
+    """What was noticed while the table was made; each is a sentence."""
+    trials: tuple[Trial, ...] = field(default=(), kw_only=True)
+    """Halves of the samples for cross-fitted claims; made by ``Samples.table(cross_fit=...)``."""
 
     def __post_init__(self) -> None:
         problem = prepare(self.acc, self.cost, self.available, self.weights, self.ids, self.action_names)
@@ -93,6 +101,8 @@ class Table:
             put(self, "available", problem.available.view(np.bool_))
         if problem.weights is not None:
             put(self, "weights", _unscaled(problem.weights, labels.weight_exponent))
+        if self.se is not None:
+            put(self, "se", _checked_errors(self.se, self.acc.shape))
 
     def solve(self, budget: float | None = None, **options: Any) -> Allocation:
         """Choose one action per instance: `tcalloc.solve` on this table, with its `total`, `method` and `threads`."""
@@ -101,6 +111,69 @@ class Table:
     def frontier(self, **options: Any) -> Frontier:
         """Answer for every budget at once: `tcalloc.frontier` on this table, with its `threads`."""
         return frontier(self.acc, self.cost, **self._labelled(), **options)
+
+    def claim(self, plan: Allocation, level: float = 0.95) -> Claim:
+        """Return what a plan of this table may claim: its accuracy with its intervals.
+
+        Parameters
+        ----------
+        plan : Allocation
+            What `solve` of this table returned.
+        level : float
+            How often the intervals shall hold.
+
+        Returns
+        -------
+        Claim
+            The accuracy; the interval for these questions, answered with fresh samples (NaN if the table has no `se`);
+            and the wider one for questions like these. Printed, it is one line.
+
+        Raises
+        ------
+        InputError
+            If the plan is not of this table.
+
+        Examples
+        --------
+        >>> from tcalloc.measure import Samples, Vote
+        >>> table = Samples([[0, 0, 0, 1], [0, 1, 0, 0], [1, 0, 1, 1]]).table([Vote(1), Vote(3)], shrink=False)
+        >>> claim = table.claim(table.solve(budget=2.0))
+        >>> round(claim.accuracy, 3), claim.low < claim.accuracy < claim.high
+        (0.667, True)
+        """
+        return claim(self, plan, level)
+
+    def interval(self, plan: Allocation, level: float = 0.95, of: str = "questions") -> tuple[float, float]:
+        """Return one of the intervals of `claim`.
+
+        Parameters
+        ----------
+        plan, level
+            As in `claim`.
+        of : {"questions", "population"}
+            "questions": these questions, answered with fresh samples. "population": questions like these.
+
+        Returns
+        -------
+        tuple of float
+            Low and high.
+
+        Raises
+        ------
+        InputError
+            If the plan is not of this table, or the table has no standard errors, which "questions" needs.
+        """
+        if of not in ("questions", "population"):
+            raise InputError(f"of is {of!r}; allowed are 'questions' and 'population'.")
+        found = self.claim(plan, level)
+        if of == "population":
+            return found.population_low, found.population_high
+        if self.se is None:
+            raise InputError(
+                "this table has no standard errors (se), so how far its samples may mislead is not known. Make it with "
+                "Samples.table, or ask of='population'."
+            )
+        return found.low, found.high
 
     def _labelled(self) -> dict[str, Any]:
         return {key: getattr(self, key) for key in ("available", "weights", "ids", "action_names")}
@@ -111,6 +184,20 @@ class Table:
         if self.action_names is not None:
             names = ": " + ", ".join(self.action_names[:8]) + (", ..." if k > 8 else "")
         return f"Table({n} instance{'s' * (n > 1)}, {k} action{'s' * (k > 1)}{names})"
+
+
+def _checked_errors(se: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    try:
+        errors = np.asarray(se, np.float64)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"se cannot be made an array of shape {shape}: {error}") from error
+    if errors.shape != shape:
+        raise InputError(f"se has shape {errors.shape}, but acc has {shape}.")
+    bad = ~(np.isfinite(errors) & (errors >= 0))
+    if bad.any():
+        row, column = np.argwhere(bad)[0].tolist()
+        raise InputError(f"se[{row}, {column}] is {errors[row, column]}; expected a finite number, at least 0.")
+    return errors
 
 
 def _unscaled(values: NDArray[Any], exponent: int) -> NDArray[Any]:

@@ -1,23 +1,39 @@
 """How often a majority vote over k of S recorded samples is right: the exact expectation, no drawing.
 
 The votes of k samples drawn without replacement are multivariate hypergeometric: of the C(S, k) subsets, those with
-n_a votes for answer a number Π C(count_a, n_a). `vote_accuracy` adds up, for each number g of gold votes, the
-subsets in which no other answer (a rival) has more than g, by a dynamic programme over the rivals whose state is
-(samples used, rivals that tie with gold). Its work is polynomial, and it counts in whole numbers: where C(S, k) is
-below 2⁵³, equal chances come out as equal floats, so that ties between actions stay ties.
+n_a votes for answer a number Π C(count_a, n_a). The kernel (`_votes.pyx`; in plain NumPy: `_reference_votes.py`) adds
+up, for each number g of gold votes, the subsets in which no other answer (a rival) has more than g, by a dynamic
+programme over the rivals. Its work is polynomial, and it counts in whole numbers: where C(S, k) is below 2⁵³, equal
+chances come out as equal floats, so that ties between actions stay ties.
 """
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._kernel import votes_kernel
 from tcalloc.errors import InputError
 
-__all__ = ["vote_accuracy"]
+__all__ = [
+    "Tally",
+    "binomials",
+    "expected_votes",
+    "independent_votes",
+    "pattern_votes",
+    "patterns_of",
+    "tally",
+    "vote_accuracy",
+]
 
 Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]
+Counts = NDArray[np.int32]
+
+# Rows per task of a thread: some milliseconds.
+CHUNK = 4096
 
 
 def vote_accuracy(answers: ArrayLike, k: int) -> Floats:
@@ -59,25 +75,10 @@ def vote_accuracy(answers: ArrayLike, k: int) -> Floats:
     [1.0, 0.333]
     """
     codes, votes = _check(answers, k)
-    choose = _binomials(codes.shape[1], votes)
-    everything = choose[codes.shape[1], votes]
-    if not np.isfinite(choose).all():
-        raise InputError(
-            f"k is {votes} of {codes.shape[1]} samples: the number of subsets does not fit a float. "
-            "Use at most 1029 of the samples, or a smaller k."
-        )
-    # Few count patterns are distinct: many questions are answered always right, or in the same way.
-    patterns, which = np.unique(_tally(codes), axis=0, return_inverse=True)
-    gold, silent, rivals = patterns[:, 0], patterns[:, 1], patterns[:, 2:]
-    won = np.zeros(len(patterns))
-    for g in range(1, votes + 1):
-        rows = np.flatnonzero(gold >= g)
-        if len(rows):
-            won[rows] += choose[gold[rows], g] * _unbeaten(silent[rows], rivals[rows], g, votes - g, choose)
-    return np.asarray((won / everything)[which.reshape(-1)])
+    return np.asarray(expected_votes(tally(codes), [votes])[:, 0])
 
 
-def _check(answers: Any, k: Any) -> tuple[Counts, int]:
+def _check(answers: Any, k: Any) -> tuple[NDArray[Any], int]:
     """Refuse what is not a table of answer codes, or not a number of its samples."""
     try:
         codes = np.asarray(answers)
@@ -109,7 +110,68 @@ def _check(answers: Any, k: Any) -> tuple[Counts, int]:
     return codes, int(k)
 
 
-def _binomials(n: int, k: int) -> Floats:
+# ---------------------------------------------------------------------------------------------- counts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tally:
+    """What a vote depends on: how often each answer was given. One row per distinct pattern, not per question.
+
+    Few patterns are distinct: many questions are answered always right, or in the same way.
+    """
+
+    gold: Counts
+    """(P,) right votes."""
+    silent: Counts
+    """(P,) samples without an answer."""
+    rivals: Counts
+    """(P, R) votes of the other answers, descending, filled up with 0."""
+    which: NDArray[np.intp]
+    """(N,) each question's pattern."""
+
+    @property
+    def samples(self) -> Counts:
+        """(P,) samples of a pattern."""
+        return np.asarray(self.gold + self.silent + self.rivals.sum(axis=1, dtype=np.int32), np.int32)
+
+    @property
+    def frequency(self) -> NDArray[np.intp]:
+        """(P,) questions that have a pattern."""
+        return np.bincount(self.which, minlength=len(self.gold))
+
+
+def tally(codes: NDArray[Any]) -> Tally:
+    """Count each question's answers. Codes below −1 are samples that were not drawn."""
+    n, s = codes.shape
+    ordered = np.sort(codes, axis=1)
+    run = np.zeros((n, s), np.int64)  # equal answers stand together: number the runs
+    np.cumsum(ordered[:, 1:] != ordered[:, :-1], axis=1, out=run[:, 1:])
+    run += s * np.arange(n)[:, None]
+    others = np.bincount(run[ordered > 0], minlength=n * s).reshape(n, s)
+    most = max(1, int((others > 0).sum(axis=1).max(initial=0)))
+    others = -np.sort(-others, axis=1)[:, :most]
+    return patterns_of(np.column_stack([(codes == 0).sum(axis=1), (codes == -1).sum(axis=1), others]))
+
+
+def patterns_of(counts: NDArray[Any]) -> Tally:
+    """Make a tally of rows that hold gold, silent and the rivals' counts in descending order."""
+    rows = np.ascontiguousarray(counts, np.int16 if counts.max(initial=0) < 2**15 else np.int32)
+    # One opaque item per row: sorting those is several times faster than np.unique(axis=0).
+    _, first, which = np.unique(
+        rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).reshape(-1),
+        return_index=True,
+        return_inverse=True,
+    )
+    kept = rows[first].astype(np.int32)
+    return Tally(
+        np.ascontiguousarray(kept[:, 0]),
+        np.ascontiguousarray(kept[:, 1]),
+        np.ascontiguousarray(kept[:, 2:]),
+        which.reshape(-1),
+    )
+
+
+def binomials(n: int, k: int) -> Floats:
     """Return C(i, j) for i up to n, j up to k, by Pascal's triangle; inf where a float ends."""
     table = np.zeros((n + 1, k + 1))
     table[:, 0] = 1.0
@@ -119,35 +181,53 @@ def _binomials(n: int, k: int) -> Floats:
     return table
 
 
-def _tally(codes: Counts) -> Counts:
-    """Count each row's votes: gold, none, then its other answers in descending order."""
-    n, s = codes.shape
-    ordered = np.sort(codes, axis=1)
-    run = np.zeros((n, s), np.int64)  # equal answers stand together: number the runs
-    np.cumsum(ordered[:, 1:] != ordered[:, :-1], axis=1, out=run[:, 1:])
-    cell = run + s * np.arange(n)[:, None]
-    others = np.bincount(cell[ordered > 0], minlength=n * s).reshape(n, s)
-    others = -np.sort(-others, axis=1)
-    most = int((others > 0).sum(axis=1).max())
-    return np.column_stack([(codes == 0).sum(axis=1), (codes == -1).sum(axis=1), others[:, :most]])
+# ---------------------------------------------------------------------------------------------- expectations
 
 
-def _unbeaten(silent: Counts, rivals: Counts, g: int, room: int, choose: Floats) -> Floats:
-    """Return the subsets of `room` samples, gold's aside, in which no rival has more than g; ties at g count a part.
+def expected_votes(counts: Tally, ks: Sequence[int], threads: int = 1) -> Floats:
+    """Return the accuracy of a vote over each k of `ks` without replacement, (N, len(ks)); NaN where k is above S."""
+    return np.asarray(pattern_votes(counts, ks, threads)[counts.which])
 
-    ``ways[i, n, t]`` are the subsets of n samples among the answers met so far in which t rivals have exactly g votes.
-    """
-    ties = room // g
-    ways = np.zeros((len(silent), room + 1, ties + 1))
-    ways[:, :, 0] = choose[silent, : room + 1]  # samples without an answer: any number of them
-    for count in rivals.T:
-        rows = np.flatnonzero(count)
-        before, after = ways[rows], np.zeros((len(rows), room + 1, ties + 1))
-        for n in range(min(g, room, int(count.max())) + 1):
-            drawn = choose[count[rows], n, None, None] * before[:, : room + 1 - n]
-            if n < g:
-                after[:, n:] += drawn
-            else:
-                after[:, n:, 1:] += drawn[:, :, :-1]
-        ways[rows] = after
-    return np.asarray(ways[:, room] @ (1.0 / np.arange(1, ties + 2)))
+
+def pattern_votes(counts: Tally, ks: Sequence[int], threads: int = 1) -> Floats:
+    """Return the same per pattern, (P, len(ks))."""
+    most, top = int(counts.samples.max(initial=0)), max(ks)
+    choose = binomials(most, top)
+    if not np.isfinite(choose).all():
+        raise InputError(
+            f"k is {top} of {most} samples: the number of subsets does not fit a float. "
+            "Use at most 1029 of the samples, or a smaller k."
+        )
+    out = np.empty((len(counts.gold), len(ks)))
+    wanted = np.asarray(ks, np.int32)
+
+    def work(start: int, stop: int) -> int:
+        return votes_kernel.hypergeometric(counts.gold, counts.silent, counts.rivals, wanted, choose, start, stop, out)  # type: ignore[no-any-return]
+
+    _in_chunks(work, len(out), threads)
+    return out
+
+
+def independent_votes(gold: Floats, silent: Floats, rivals: Floats, ks: Sequence[int], threads: int = 1) -> Floats:
+    """Return the accuracy of a vote over each k of `ks` independent draws from shares that add up to 1 per row."""
+    out = np.empty((len(gold), len(ks)))
+    shares = [np.ascontiguousarray(x, np.float64) for x in (gold, silent, -np.sort(-rivals, axis=1))]
+    wanted = np.asarray(ks, np.int32)
+
+    def work(start: int, stop: int) -> int:
+        return votes_kernel.multinomial(*shares, wanted, start, stop, out)  # type: ignore[no-any-return]
+
+    _in_chunks(work, len(out), threads)
+    return out
+
+
+def _in_chunks(work: Any, rows: int, threads: int) -> None:
+    """Run `work` on all rows, shared among threads (the kernel lets go of the interpreter)."""
+    starts = range(0, rows, CHUNK)
+    if threads == 1 or len(starts) == 1:
+        codes = [work(start, min(start + CHUNK, rows)) for start in starts]
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            codes = list(pool.map(lambda start: work(start, min(start + CHUNK, rows)), starts))
+    if any(codes):
+        raise MemoryError("no memory for counting votes")

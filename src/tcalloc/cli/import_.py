@@ -1,0 +1,158 @@
+"""``tcalloc import``: answers that exist already, as a run folder."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from tcalloc.cli import _shared as shared
+
+__all__ = ["add_parser", "run"]
+
+FORMATS = ("auto", "jsonl", "lm-eval", "openai-batch")
+
+DESCRIPTION = """\
+Make a run folder of answers that exist already, so that nothing need be sampled
+again. The run is there completely or not at all.
+"""
+
+EPILOG = f"""\
+examples:
+  tcalloc import logs.jsonl --out run/         JSON lines, see below
+  tcalloc import logs.jsonl --out run/ --questions q.jsonl --grader numeric
+                                               grade texts by the gold answers
+  tcalloc import logs.jsonl --out run/ --field answer=pred --field id=uid
+                                               other names of fields
+  tcalloc import samples_gsm8k_2025-01-31T10-00-00.000000.jsonl --out run/ \\
+      --filter strict-match                    lm-evaluation-harness
+  tcalloc import batch_output.jsonl --out run/ --questions q.jsonl \\
+      --grader choice --split-id '(?P<id>.+)-(?P<sample>[0-9]+)'
+                                               OpenAI batch; ids like q7-0, q7-1
+  tcalloc import small.jsonl large.jsonl --out run/
+                                               several models into one run
+  tcalloc solve run/ --budget 4                and on from there
+
+JSON lines (also .gz): one sample per line, or lists with an entry per sample:
+
+  {{"id": "q1", "answer": "42", "correct": true, "cost": 0.002}}
+  {{"id": "q1", "text": "6 times 7 is 42.", "gold": "42", "output_tokens": 9}}
+  {{"id": "q2", "answer": ["a", "b", "a"], "correct": [1, 0, 1], "cost": 0.01}}
+
+Fields: id; at least one of answer, text, correct; and if there: gold, accept,
+question, choices, sample (its number), model, cost, input_tokens,
+output_tokens, reasoning_tokens, logprob, score, seconds, finish.
+
+graders (--grader); without one, "correct" counts, else answers are compared
+with the gold answers as numbers or normalized text:
+  numeric         numbers by value: #### 42, \\boxed{{42}}, "the answer is $42.00"
+  choice          the letter of a choice, in many phrasings, or its text
+  exact           the whole completion, to the letter
+  normalized      text without case, punctuation, articles
+  regex:PATTERN   what a regular expression finds (its first group)
+  math            expressions, by math-verify: pip install 'tcalloc[math]'
+  python:MODULE:FUNCTION
+                  your own function(question, text)
+
+Samples without a gold answer can tell how often answers agree, not how often
+they are right. Failed requests of a batch are no samples; they are counted.
+
+{shared.EXIT_CODES}"""
+
+
+class _Fields(argparse.Action):
+    """Collect OURS=THEIRS."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        ours, equals, theirs = str(values).partition("=")
+        if not (ours and equals and theirs):
+            parser.error(f"argument --field: {values!r} is not of the form OURS=THEIRS, e.g. answer=pred")
+        setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), ours: theirs})
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command's parser."""
+    parser = commands.add_parser(
+        "import",
+        prog="tcalloc import",
+        help="a run folder of answers that exist already",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+    )
+    parser.add_argument("logs", metavar="LOG", nargs="+", help="a .jsonl or .jsonl.gz file; several become one run")
+    parser.add_argument("--out", metavar="RUN", required=True, help="the run folder to make")
+    parser.add_argument("--format", choices=FORMATS, default="auto", help="default: auto, by the first line")
+    parser.add_argument("--questions", metavar="FILE", help="the questions file; its gold answers then count")
+    parser.add_argument("--grader", metavar="GRADER", help="grade the texts (below)")
+    parser.add_argument("--model", metavar="NAME", help="whose samples they are, where the log does not say")
+    parser.add_argument(
+        "--field",
+        metavar="OURS=THEIRS",
+        action=_Fields,
+        dest="fields",
+        help="which field of a JSON line is which, e.g. answer=pred or text=response.text; may be given often",
+    )
+    parser.add_argument("--filter", metavar="NAME", help="lm-evaluation-harness: which filter's results count")
+    parser.add_argument("--metric", metavar="NAME", help="lm-evaluation-harness: which metric says right or wrong")
+    parser.add_argument(
+        "--split-id", metavar="REGEX", help="ids that hold question and sample number: groups id and sample"
+    )
+    parser.add_argument("--skip-bad", action="store_true", help="leave out lines that cannot be read, and name them")
+    parser.add_argument("--no-text", action="store_true", help="do not store the completions")
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of the summary")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from tcalloc.measure.importing import import_logs
+
+    report = import_logs(
+        args.logs,
+        args.out,
+        format=args.format,
+        questions=args.questions,
+        grader=args.grader,
+        model=args.model,
+        fields=args.fields,
+        filter=args.filter,
+        metric=args.metric,
+        split_id=args.split_id,
+        skip_bad=args.skip_bad,
+        keep_text=not args.no_text,
+    )
+    for words in report.skipped_words:
+        shared.say(f"skipped: {words}")
+    if report.skipped > len(report.skipped_words):
+        shared.say(f"skipped: {report.skipped - len(report.skipped_words):,} more.")
+    if report.failed:
+        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in report.failed.items())
+        failed = shared.counted(sum(report.failed.values()), "request")
+        shared.say(f"note: {failed} had failed and brought no sample ({reasons}).")
+    for note in report.notes:
+        shared.say(f"note: {note}")
+    if args.json:
+        shared.print_json(asdict(report))
+        return 0
+    least, most = report.per_question
+    drawn = f"{least}" if least == most else f"{least} to {most}"
+    models = ", ".join(report.models[:5]) + (f" and {len(report.models) - 5} more" if len(report.models) > 5 else "")
+    facts = [
+        ("questions", f"{report.questions:,}", ""),
+        ("samples", f"{report.samples:,}", f"{drawn} of each question that has any, of {models}"),
+    ]
+    if report.marked:
+        facts.append(
+            ("right", shared.share(report.right / report.marked), f"of {report.marked:,} that could be marked")
+        )
+    if report.errors:
+        facts.append(("errors", f"{report.errors:,}", "samples that could not be graded; they count as not right"))
+    if report.skipped:
+        facts.append(("skipped", f"{report.skipped:,}", "lines"))
+    print(shared.text_table(["wrote", report.out, ""], facts, left=1))
+    return 0

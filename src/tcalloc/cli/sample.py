@@ -1,0 +1,314 @@
+"""``tcalloc sample``: draw, grade and store samples from a model behind an OpenAI-compatible server."""
+
+import argparse
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from tcalloc.cli import _shared as shared
+
+if TYPE_CHECKING:
+    from tcalloc.llm.client import ChatClient
+    from tcalloc.llm.sampler import Outcome
+
+__all__ = ["add_parser", "run"]
+
+DESCRIPTION = """\
+Ask a model every question so many times, grade each answer and store it at
+once. The same command goes on after ctrl-C, a crash or a limit: what is stored
+is not asked for again.
+"""
+
+EPILOG = f"""\
+examples:
+  tcalloc sample questions.jsonl --base-url http://127.0.0.1:8080/v1 \\
+      --model smollm2 --samples 16 --out run/
+  tcalloc sample ... --dry-run                 what it will take and tell, from
+                                               5 paid calls, which are kept
+  tcalloc sample ... --max-tokens 512 --price-in 0.15 --price-out 0.6 \\
+      --max-cost 2
+  tcalloc sample questions.jsonl --local --samples 16 --out run/
+                                               a small model here, no key
+
+the questions: one JSON object per line, such as
+  {{"question": "6 times 7?", "answer": "42"}}
+answer may be missing (then only agreement can be told); also id, accept,
+choices, few_shot, messages; .jsonl or .jsonl.gz.
+
+the key: --api-key-env or --api-key-file; else the variable of a known host
+(OPENAI_API_KEY for api.openai.com, ...); else ~/.config/tcalloc/keys.json
+({{"host": "key"}}, chmod 600). It goes to its host alone and is written nowhere.
+
+limits: --max-cost counts what the run folder cost in all, --max-requests what
+this call sends, retries included; both hold whatever --concurrency is. A
+request is sent only if the most it can cost still fits.
+
+{shared.EXIT_CODES}"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to a parser."""
+    parser = subparsers.add_parser(
+        "sample",
+        prog="tcalloc sample",
+        help="draw, grade and store samples from a model",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+    )
+    parser.add_argument("questions", metavar="QUESTIONS", help="the questions: .jsonl or .jsonl.gz")
+    parser.add_argument("--out", required=True, metavar="RUN", help="the run folder: made, or gone on with")
+    where = parser.add_argument_group("the model")
+    where.add_argument("--base-url", metavar="URL", help="the server, up to /v1")
+    where.add_argument("--model", metavar="NAME", help="the model's name there")
+    where.add_argument("--local", action="store_true", help="a small model on this machine instead (extra: local)")
+    where.add_argument("--api-key-env", metavar="NAME", help="the environment variable that holds the key")
+    where.add_argument("--api-key-file", metavar="FILE", help="the file that holds the key")
+    asked = parser.add_argument_group("what is asked")
+    asked.add_argument("--samples", type=shared.count, default=16, metavar="S", help="per question (16)")
+    asked.add_argument("--temperature", type=_number, metavar="T")
+    asked.add_argument("--top-p", type=_number, metavar="P")
+    asked.add_argument("--max-tokens", type=shared.count, metavar="N", help="where an answer is cut off")
+    asked.add_argument(
+        "--stop",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="ends an answer; may be repeated; \\n is a line feed",
+    )
+    asked.add_argument("--reasoning-effort", metavar="EFFORT", help="low, medium, high, ...")
+    asked.add_argument("--system", metavar="TEXT", help="a system message")
+    asked.add_argument("--seed", type=int, default=0, help="what all seeds derive from (0)")
+    asked.add_argument("--logprobs", action="store_true", help="ask for log-probabilities and store their sum")
+    asked.add_argument(
+        "--grader",
+        default="numeric",
+        metavar="NAME",
+        help="numeric (the default), choice, exact, normalized, regex:PATTERN, math, python:MODULE:FUNCTION",
+    )
+    asked.add_argument("--no-text", action="store_true", help="store answers without the completions they stand in")
+    how = parser.add_argument_group("how it is sent")
+    how.add_argument("--concurrency", type=shared.count, default=8, metavar="C", help="requests at one time (8)")
+    how.add_argument(
+        "--n-per-request",
+        type=shared.count,
+        default=1,
+        metavar="N",
+        help="choices per request: the prompt is paid once (1)",
+    )
+    how.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=600.0,
+        metavar="S",
+        help="seconds without a byte; covers a server's queue (600)",
+    )
+    how.add_argument("--max-cost", type=_amount, metavar="X", help="spend no more; needs prices and --max-tokens")
+    how.add_argument("--max-requests", type=shared.count, metavar="N", help="send no more")
+    for name, what in (("in", "input"), ("out", "output"), ("reasoning", "reasoning")):
+        how.add_argument(f"--price-{name}", type=_amount, metavar="X", help=f"per million {what} tokens")
+    how.add_argument(
+        "--dry-run", action="store_true", help="only a few paid calls, and what the whole will take and tell"
+    )
+    how.add_argument("--pilot", type=shared.count, default=5, metavar="N", help="calls of --dry-run (5)")
+    parser.add_argument("--json", action="store_true", help="one JSON document instead of the summary")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    _check(args)
+    from tcalloc.llm.graders import check_golds, make_grader
+    from tcalloc.llm.questions import gold_words, read_questions
+    from tcalloc.llm.sampler import sample
+
+    questions = read_questions(args.questions)
+    grader = make_grader(args.grader)
+    check_golds(grader, questions)
+    words = gold_words(questions)
+    if words is not None:
+        shared.say(f"note: {words}")
+    try:
+        with _client(args) as client:
+            outcome = sample(
+                questions,
+                client,
+                grader,
+                args.samples,
+                out=args.out,
+                max_cost=args.max_cost,
+                max_requests=args.max_requests,
+                concurrency=args.concurrency,
+                n_per_request=args.n_per_request,
+                text=not args.no_text,
+                progress=True,
+                pilot=args.pilot if args.dry_run else None,
+                say=shared.say,
+            )
+            for note in outcome.notes:
+                shared.say(f"note: {note}")
+            code = _report_plan(args, len(questions), client, outcome) if args.dry_run else _report(args, outcome)
+    finally:
+        close = getattr(grader, "close", None)  # worker processes
+        if close is not None:
+            close()
+    return code
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what argparse cannot see."""
+    if args.local:
+        for name in ("base_url", "api_key_env", "api_key_file"):
+            if getattr(args, name) is not None:
+                raise shared.UsageError(f"--local and --{name.replace('_', '-')} exclude each other.")
+    elif args.base_url is None or args.model is None:
+        raise shared.UsageError("which model? Give --base-url and --model, or --local.")
+    if args.api_key_env is not None and args.api_key_file is not None:
+        raise shared.UsageError("--api-key-env and --api-key-file exclude each other.")
+    if (args.price_in is None) != (args.price_out is None):
+        raise shared.UsageError("--price-in and --price-out belong together; give both.")
+    if args.price_reasoning is not None and args.price_out is None:
+        raise shared.UsageError("--price-reasoning needs --price-in and --price-out.")
+    if args.max_cost is not None and args.price_in is None:
+        raise shared.UsageError("--max-cost needs --price-in and --price-out: without prices the cost is not known.")
+    if args.max_cost is not None and args.max_tokens is None:
+        raise shared.UsageError("--max-cost needs --max-tokens: without it no request has a highest cost.")
+
+
+@contextlib.contextmanager
+def _client(args: argparse.Namespace) -> "Iterator[ChatClient]":
+    from tcalloc.llm.client import ChatClient, Parameters
+    from tcalloc.llm.keys import find_key
+    from tcalloc.llm.meter import Rates
+    from tcalloc.llm.transport import Timeouts
+
+    given = {
+        "temperature": args.temperature,
+        "top_p": args.top_p,
+        "max_tokens": args.max_tokens,
+        "stop": tuple(text.replace("\\n", "\n") for text in args.stop) or None,
+        "reasoning_effort": args.reasoning_effort,
+        "system": args.system,
+        "logprobs": args.logprobs or None,
+        "seed": args.seed,
+    }
+    given = {key: value for key, value in given.items() if value is not None}
+    rates = None if args.price_in is None else Rates(args.price_in, args.price_out, args.price_reasoning)
+    timeouts = Timeouts(min(10.0, args.timeout), args.timeout, 3 * args.timeout)
+    with contextlib.ExitStack() as stack:
+        label, extra = None, {}
+        if args.local:
+            from tcalloc.llm import local
+
+            server = stack.enter_context(local.serve())
+            url, model, key, label = server.base_url, args.model or server.model, None, "local"
+            known = {name: value for name, value in local.REQUEST.items() if name in Parameters.__dataclass_fields__}
+            extra = {name: value for name, value in local.REQUEST.items() if name not in known}
+            # How this model is best asked (its template needs the stop); what the command line says comes first.
+            given = known | {"stop": tuple(known.get("stop", ()))} | given
+        else:
+            url, model = args.base_url, args.model
+            key = find_key(url, variable=args.api_key_env, file=args.api_key_file)
+        parameters = Parameters(**given, extra=tuple(extra.items()))
+        yield stack.enter_context(
+            ChatClient(url, model, parameters, key=key, rates=rates, timeouts=timeouts, label=label)
+        )
+
+
+# ---------------------------------------------------------------------------------------------- reports
+
+
+def _report(args: argparse.Namespace, outcome: "Outcome") -> int:
+    if args.json:
+        shared.print_json(asdict(outcome) | {"complete": outcome.complete})
+    elif outcome.drawn or outcome.there:
+        spent = "" if outcome.spent is None else f", {shared.number(outcome.spent)} spent in all"
+        lost = f" (and up to {shared.number(outcome.lost)} on replies that were lost)" if outcome.lost else ""
+        print(
+            f"{outcome.out}: {outcome.there + outcome.drawn:,} of {shared.counted(outcome.wanted, 'sample')}, "
+            f"{outcome.drawn:,} new; {shared.counted(outcome.requests, 'request')}{spent}{lost}."
+        )
+    return _end(outcome, "The same command goes on.")
+
+
+def _end(outcome: "Outcome", remedy: str) -> int:
+    """Say why it is not complete; return the exit code."""
+    if outcome.interrupted:
+        return shared.say(f"interrupted. What came back is stored. {remedy}", 130)
+    if outcome.stopped is not None:
+        kept = f" {remedy}" if outcome.drawn or outcome.there else ""
+        return shared.say(f"error: {outcome.stopped}{kept}", 1)
+    if not outcome.complete:
+        reason = outcome.reasons[0] if outcome.reasons else "no reason is known."
+        return shared.say(f"error: {shared.counted(outcome.failed, 'sample')} failed: {reason} {remedy}", 1)
+    return 0
+
+
+def _report_plan(args: argparse.Namespace, questions: int, client: "ChatClient", outcome: "Outcome") -> int:
+    from tcalloc.llm.forecast import forecast
+    from tcalloc.llm.progress import clock
+    from tcalloc.measure.store import read_run
+
+    records = read_run(args.out).records
+    there = sum(record.get("arm") == client.arm and record["sample"] < args.samples for record in records)
+    per_request = min(args.n_per_request, client.n_limit or args.n_per_request)
+    plan = forecast(records, client.arm, questions, args.samples, there, per_request, args.concurrency)
+    if plan is None:
+        return _end(outcome, "The same command tries again.")
+    if args.json:
+        shared.print_json({"out": args.out, "pilot": asdict(outcome), "plan": asdict(plan)})
+        return _end(outcome, "The same command goes on.")
+    rows = [
+        (
+            "samples",
+            f"{plan.samples:,}",
+            f"to draw: {shared.counted(questions, 'question')}, {args.samples} each, {there:,} are there",
+        ),
+        ("requests", f"{plan.requests:,}", "and more if some fail"),
+        (
+            "tokens",
+            f"{plan.input_tokens + plan.output_tokens:,.0f}",
+            f"{plan.input_tokens:,.0f} in, {plan.output_tokens:,.0f} out",
+        ),
+        ("time", clock(plan.seconds), f"if {args.concurrency} at a time are as fast as the pilot's"),
+    ]
+    if plan.cost is not None and plan.cost_high is not None:
+        rows.insert(3, ("cost", shared.number(plan.cost), f"perhaps {shared.number(plan.cost_high)}"))
+    lines = [
+        f"{args.out}: from {shared.counted(plan.seen, 'sample')}, which are stored",
+        shared.text_table(("", "", ""), rows, left=1).lstrip("\n"),
+        f"It would tell the mean accuracy to ± {100 * plan.mean_interval:.1f} points (95 %, at most), one question's\n"
+        f"own to ± {100 * plan.question_interval:.0f} points, and votes of up to {plan.largest_vote} samples.",
+    ]
+    if plan.truncated:
+        lines.append(f"{shared.share(plan.truncated)} of the samples were cut off by max_tokens.")
+    print("\n\n".join(lines))
+    return _end(outcome, "The same command goes on.")
+
+
+# ---------------------------------------------------------------------------------------------- arguments
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return value
+
+
+def _amount(text: str) -> float:
+    value = _number(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is negative")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = _number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not more than 0 seconds")
+    return value

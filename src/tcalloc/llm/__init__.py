@@ -1,0 +1,1 @@
+"""Language models over HTTP: questions, an OpenAI-compatible client, the sampler, graders, a local model."""

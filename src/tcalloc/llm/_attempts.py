@@ -1,0 +1,48 @@
+"""Where requests go, and what became of one that brought no reply."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+from tcalloc.errors import InputError
+from tcalloc.llm.failures import LlmError
+
+__all__ = ["Adapted", "Failed", "endpoint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A request that brought nothing: whether to send it again, and whether it may have been billed."""
+
+    error: LlmError
+    again: bool = False
+    after: float | None = None
+    billed: bool = False
+    bad: bool = False
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """A refused request that goes again at once, without what was refused."""
+
+    n: int
+    said: str
+
+
+def endpoint(base_url: str) -> str:
+    """Return the URL that chat completions are posted to; refuse what is no server's."""
+    parts = urlsplit(base_url)
+    shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    try:
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is no number
+        good = False
+    if not good:
+        raise InputError(f"{shown!r} is not a URL of a server. Write it like http://127.0.0.1:8080/v1.")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise InputError(
+            f"{shown}: a user, a query or a fragment in the URL is not taken. Keys come from --api-key-env or a file."
+        )
+    path = parts.path.rstrip("/")
+    path = path if path.endswith("/chat/completions") else path + "/chat/completions"
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))

@@ -1,0 +1,73 @@
+"""The run folder as the sampler uses it: opening it, and what is known from the samples in it."""
+
+import json
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import Any
+
+from tcalloc.errors import InputError
+from tcalloc.llm.client import ChatClient
+from tcalloc.llm.questions import Question
+from tcalloc.measure.store import Store
+
+__all__ = ["open_run", "spent_before", "spread"]
+
+
+def open_run(out: str, questions: Sequence[Question], client: ChatClient, grader: Any) -> Store:
+    """Make the run folder, or open it to go on with the same questions and grader."""
+    digest = _digest(questions)
+    name = str(getattr(grader, "name", type(grader).__name__))
+    arm = {
+        "arm": client.arm,
+        "model": client.model,
+        "host": client.host,
+        "parameters": client.parameters.as_dict(),
+        "grader": name,
+        "rates": None
+        if client.rates is None
+        else {k: getattr(client.rates, k) for k in ("input", "output", "reasoning")},
+    }
+    if not Store.exists(out):
+        manifest = {"questions": len(questions), "questions_sha256": digest, "arms": [arm]}
+        rows = ({"id": q.id, "gold": q.gold, "accept": list(q.accept)} for q in questions)
+        return Store.create(out, manifest, rows)
+    store = Store.open(out)
+    try:
+        if store.manifest.get("questions_sha256") != digest:
+            raise InputError(f"{out}: made from other questions. Give that file or another folder.")
+        for known in store.manifest["arms"]:
+            if known.get("arm") == client.arm and known.get("grader") != name:
+                raise InputError(
+                    f"{out}: its samples are graded by {known.get('grader')!r}, not {name!r}. Use that grader, or "
+                    "write to another folder."
+                )
+        store.add_arm(arm)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _digest(questions: Iterable[Question]) -> str:
+    whole = sha256()
+    for question in questions:
+        row = [question.id, question.messages, question.gold, question.accept]
+        whole.update(json.dumps(row, sort_keys=True, separators=(",", ":")).encode() + b"\n")
+    return whole.hexdigest()
+
+
+def spent_before(store: Store, client: ChatClient) -> float:
+    """Return what the samples that are there cost; learn from them how many tokens texts have."""
+    spent = 0.0
+    for record in store.records():
+        spent += record.get("cost") or 0.0
+        single = record.get("choices") == 1 and not record.get("estimated") and record.get("arm") == client.arm
+        if single and "text" in record and not record.get("reasoning_tokens"):
+            client.counter.learn(len(record["text"]), record["output_tokens"])
+    return spent
+
+
+def spread(questions: Sequence[Question], count: int) -> list[Question]:
+    """Return so many questions, evenly spread: files are often sorted."""
+    count = min(count, len(questions))
+    return [questions[(2 * i + 1) * len(questions) // (2 * count)] for i in range(count)]

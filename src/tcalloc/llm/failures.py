@@ -1,0 +1,43 @@
+"""What can go wrong between here and a server, and what a caller may want to tell apart."""
+
+from tcalloc.errors import TcallocError
+
+__all__ = ["AccessError", "LimitReached", "LlmError", "QuotaError", "RefusedError", "Stopped", "UnreachableError"]
+
+
+class LlmError(TcallocError):
+    """A request failed for good. `fatal` is whether all others would fail in the same way."""
+
+    fatal = False
+
+
+class RefusedError(LlmError):
+    """The server refused this request (4xx); sent again it would be refused again."""
+
+
+class AccessError(LlmError):
+    """The key, the model or the URL is wrong."""
+
+    fatal = True
+
+
+class QuotaError(LlmError):
+    """The account has no money left."""
+
+    fatal = True
+
+
+class UnreachableError(LlmError):
+    """No usable reply after all retries."""
+
+
+class LimitReached(LlmError):
+    """The next request could exceed ``max_cost`` or ``max_requests``; it was not sent."""
+
+    fatal = True
+
+
+class Stopped(LlmError):
+    """The run was interrupted while this request waited for its turn or its retry."""
+
+    fatal = True

@@ -1,0 +1,119 @@
+"""What a whole run will take, and what it will tell, from the samples that are there already."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Forecast", "forecast"]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The estimate for a run of so many samples per question.
+
+    Attributes
+    ----------
+    seen : int
+        Samples that it rests on.
+    samples, requests : int
+        Still to be drawn, and the requests that takes if none fails.
+    input_tokens, output_tokens : float
+        Expected for what is still to be drawn.
+    cost, cost_high : float or None
+        Expected, and a high guess (two standard errors more); None without prices.
+    seconds : float
+        Expected, if the server is as fast for many requests at once as for the pilot's.
+    truncated : float
+        Share of the samples seen that max_tokens cut off.
+    accuracy : float or None
+        Share of the samples seen that are right; None without gold answers.
+    mean_interval : float
+        Half the width, at most, of the 95 % interval of the mean accuracy of one sample.
+    question_interval : float
+        The same of one question's own accuracy.
+    largest_vote : int
+        Votes over more samples than this cannot be estimated.
+    """
+
+    seen: int
+    samples: int
+    requests: int
+    input_tokens: float
+    output_tokens: float
+    cost: float | None
+    cost_high: float | None
+    seconds: float
+    truncated: float
+    accuracy: float | None
+    mean_interval: float
+    question_interval: float
+    largest_vote: int
+
+
+def forecast(
+    records: Iterable[Mapping[str, Any]],
+    arm: str,
+    questions: int,
+    n: int,
+    there: int,
+    n_per_request: int,
+    concurrency: int,
+) -> Forecast | None:
+    """Estimate what is still to come.
+
+    Parameters
+    ----------
+    records : iterable of mapping
+        A run's samples.
+    arm : str
+        Those of this arm count.
+    questions, n, there : int
+        Questions, samples for each, and samples that are there.
+    n_per_request, concurrency : int
+        Choices per request, and requests at one time.
+
+    Returns
+    -------
+    Forecast or None
+        None if there is no sample to go by.
+    """
+    seen = [record for record in records if record.get("arm") == arm]
+    if not seen:
+        return None
+    missing = max(0, questions * n - there)
+    requests = math.ceil(missing / n_per_request) if missing else 0
+    inputs, outputs = (_mean([r[key] for r in seen]) for key in ("input_tokens", "output_tokens"))
+    costs = [r["cost"] for r in seen if r.get("cost") is not None]
+    known = [bool(r["correct"]) for r in seen if r.get("correct") is not None]
+    cost, error = _mean(costs), _error(costs)
+    # With few samples the rate is drawn towards one half, where the interval is widest.
+    p = (sum(known) + 1) / (len(known) + 2) if len(known) >= 30 else 0.5
+    return Forecast(
+        seen=len(seen),
+        samples=missing,
+        requests=requests,
+        input_tokens=inputs * requests,
+        output_tokens=outputs * missing,
+        cost=cost * missing if costs else None,
+        cost_high=(cost + 2 * error) * missing if costs else None,
+        seconds=_mean([r["seconds"] for r in seen]) * requests / concurrency,
+        truncated=_mean([bool(r["truncated"]) for r in seen]),
+        accuracy=_mean(known) if known else None,
+        # The samples of one question may all agree: then only the number of questions counts.
+        mean_interval=1.96 * math.sqrt(p * (1 - p) / questions),
+        question_interval=1.96 * math.sqrt(0.25 / n),
+        largest_vote=n,
+    )
+
+
+def _mean(values: list[Any]) -> float:
+    return math.fsum(values) / len(values) if values else 0.0
+
+
+def _error(values: list[float]) -> float:
+    """Return the standard error of the mean; of one value it is taken to be half of it."""
+    if len(values) < 2:
+        return _mean(values) / 2
+    mean = _mean(values)
+    return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1) / len(values))

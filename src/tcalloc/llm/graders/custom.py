@@ -1,0 +1,79 @@
+"""A user's own function as a grader."""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from tcalloc.errors import InputError
+from tcalloc.llm.graders._base import Grade, settle
+from tcalloc.llm.graders._text import any_key
+from tcalloc.llm.questions import Question
+
+__all__ = ["FunctionGrader", "imported"]
+
+
+class FunctionGrader:
+    """Calls ``function(question, text)``, which may return any of:
+
+    - a `Grade`;
+    - True or False: right or wrong; the normalized completion is the vote;
+    - text or a number: the answer, which is normalized and compared with the gold answers; None: there is no answer;
+    - a pair (answer, correct), where both may be None.
+
+    It runs in this process and in the threads that sample; it must not hang, and what it raises marks that answer only.
+
+    Parameters
+    ----------
+    function : callable
+        The function.
+    name : str, optional
+        How it is called in a run's manifest.
+    """  # noqa: D400
+
+    def __init__(self, function: Callable[[Question, str], Any], name: str | None = None):
+        self.name = name or f"function:{getattr(function, '__qualname__', type(function).__name__)}"
+        self._function = function
+
+    def __call__(self, question: Question, text: str) -> Grade:
+        """Grade one completion."""
+        result = self._function(question, text)
+        if isinstance(result, Grade):
+            return result
+        if isinstance(result, tuple) and len(result) == 2:
+            answer, correct = result
+            if correct is not None:
+                return Grade(_answer(answer), bool(correct))
+            result = answer
+        if result is True or result is False or type(result).__name__ == "bool_":
+            return Grade(any_key(text), bool(result))
+        return settle(question, _answer(result), any_key, "a text with letters or digits")
+
+
+def _answer(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str | int | float):
+        return any_key(str(value))
+    raise TypeError(
+        f"the grader returned {type(value).__name__}; expected a Grade, a bool, text, None, or (answer, correct)"
+    )
+
+
+def imported(spec: str) -> FunctionGrader:
+    """Return the grader of ``python:MODULE:FUNCTION``; modules of the current folder are found too."""
+    module, _, function = spec.removeprefix("python:").rpartition(":")
+    if not module or not function:
+        raise InputError(f"grader {spec!r}: expected python:MODULE:FUNCTION, e.g. python:my_grading:grade.")
+    here = os.getcwd()
+    sys.path.insert(0, here)
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"grader {spec!r}: cannot be imported ({error}). Check the names.") from None
+    finally:
+        sys.path.remove(here)
+    if not callable(found):
+        raise InputError(f"grader {spec!r}: is a {type(found).__name__}, not a function.")
+    return FunctionGrader(found, spec)

@@ -1,0 +1,117 @@
+"""Money and requests: what may be spent, what is promised to requests under way, what was spent.
+
+A request reserves the most it can cost before it is sent, and settles when its reply is there; so a limit holds
+whatever the number of requests under way. A request whose reply was lost may have been billed: it keeps what it
+reserved. One that the server refused (4xx, 5xx) is not billed and gives all of it back.
+"""
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tcalloc.errors import InputError
+from tcalloc.llm.failures import LimitReached
+
+__all__ = ["Meter", "Rates"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Prices per million tokens.
+
+    Attributes
+    ----------
+    input, output : float
+        Of the prompt's and of the completion's tokens.
+    reasoning : float, optional
+        Of those tokens of the completion that are reasoning; as `output` if not given.
+    """
+
+    input: float
+    output: float
+    reasoning: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("input", "output", "reasoning"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise InputError(f"the price of {name} tokens is {value}; expected a number of at least 0.")
+
+    def cost(self, input_tokens: float, output_tokens: int, reasoning_tokens: int) -> float:
+        """Return the price of a sample; its reasoning tokens are among its output tokens."""
+        reasoning = self.output if self.reasoning is None else self.reasoning
+        visible = output_tokens - reasoning_tokens
+        return (input_tokens * self.input + visible * self.output + reasoning_tokens * reasoning) / 1e6
+
+    def most(self, prompt_bytes: int, n: int, max_tokens: int) -> float:
+        """Return the most that a request of n choices can cost."""
+        # No tokenizer makes more tokens than there are bytes; chat templates add a few to each message.
+        return self.cost(prompt_bytes, 0, 0) + n * max_tokens * max(self.output, self.reasoning or 0.0) / 1e6
+
+
+class Meter:
+    """Keeps a run within its limits. Threads share it.
+
+    Parameters
+    ----------
+    max_cost : float, optional
+        What may be spent, `spent` before included.
+    max_requests : int, optional
+        How many requests may be sent, retries included.
+    spent : float, optional
+        What was spent before.
+
+    Attributes
+    ----------
+    spent : float
+        What replies cost.
+    lost : float
+        What requests without a usable reply may have cost at most.
+    requests : int
+        How many were sent.
+    """
+
+    def __init__(self, max_cost: float | None = None, max_requests: int | None = None, spent: float = 0.0):
+        self.max_cost = math.inf if max_cost is None else max_cost
+        self.max_requests = max_requests
+        self.spent = spent
+        self.lost = 0.0
+        self.requests = 0
+        self._reserved = 0.0
+        self._under_way = 0
+        self._change = threading.Condition()
+
+    def reserve(self, most: float, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Take the right to send one request that costs at most `most`; wait while others may give theirs back."""
+        with self._change:
+            while True:
+                if self.max_requests is not None and self.requests >= self.max_requests:
+                    raise LimitReached(f"{self.requests:,} requests were sent, and no more are allowed (max_requests).")
+                if self.spent + self.lost + self._reserved + most <= self.max_cost:
+                    break
+                if not self._under_way or stopped():
+                    lost = f" and up to {self.lost:.6g} on lost replies" if self.lost else ""
+                    raise LimitReached(
+                        f"{self.spent:.6g} is spent{lost}; the next request may cost {most:.3g}, more than is left of "
+                        f"max_cost = {self.max_cost:.6g}."
+                    )
+                self._change.wait(0.5)
+            self.requests += 1
+            self._reserved += most
+            self._under_way += 1
+
+    def settle(self, most: float, *, lost: bool = False) -> None:
+        """Give back what a request reserved; `lost` if it may have been billed and nothing came of it."""
+        with self._change:
+            self._under_way -= 1
+            # Sums of floats that return to nothing return to zero.
+            self._reserved = self._reserved - most if self._under_way else 0.0
+            if lost:
+                self.lost += most
+            self._change.notify_all()
+
+    def pay(self, cost: float) -> None:
+        """Count what a reply cost, before its request settles."""
+        with self._change:
+            self.spent += cost

@@ -1,0 +1,58 @@
+"""What is asked of a model besides the question."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tcalloc.errors import InputError
+
+__all__ = ["Parameters"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What is asked for besides the question; None is left to the server.
+
+    Attributes
+    ----------
+    temperature, top_p : float or None
+        How samples are drawn.
+    max_tokens : int or None
+        Where an answer is cut off.
+    stop : tuple of str
+        Texts that end an answer.
+    reasoning_effort : str or None
+        low, medium, high, or what else the server knows.
+    system : str or None
+        A message that goes before the question's.
+    logprobs : bool
+        Whether to ask for the tokens' log-probabilities.
+    seed : int or None
+        What the samples' seeds derive from, with question and sample number; None sends no seeds.
+    extra : tuple of (str, value)
+        Further fields of the request, as they are.
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    reasoning_effort: str | None = None
+    system: str | None = None
+    logprobs: bool = False
+    seed: int | None = 0
+    extra: tuple[tuple[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, least, most in (("temperature", 0.0, 100.0), ("top_p", 0.0, 1.0)):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and least <= value <= most):
+                raise InputError(f"{name} = {value}; allowed is a number from {least:g} to {most:g}.")
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise InputError(f"max_tokens = {self.max_tokens}; allowed is a whole number of at least 1.")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is set, as a run's manifest tells it."""
+        values = asdict(self)
+        values["stop"], values["extra"] = list(self.stop), dict(self.extra)
+        return {k: v for k, v in values.items() if v is not None and v is not False and v != [] and v != {}}

@@ -1,0 +1,341 @@
+r"""Questions and their gold answers: reading a questions file, and what is said about a malformed one.
+
+A questions file has one JSON object a line (``.jsonl``, also compressed with gzip)::
+
+    {"question": "What is 6 times 7?", "answer": "42"}
+    {"id": "q2", "question": "The capital of the Netherlands?", "answer": "Amsterdam", "accept": ["A'dam"]}
+    {"id": "q3", "question": "2 + 2 = ?", "choices": ["3", "4"], "answer": "B", "few_shot": [["1 + 1 = ?", "2"]]}
+    {"id": "q4", "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]}
+
+The files of GSM8K (``answer`` ends in ``#### 42``) and of MATH (``problem`` and a ``solution`` with ``\boxed{...}``)
+are read as they are. A question without an answer is fine: then only agreement can be told.
+"""
+
+import os
+import re
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from tcalloc.errors import InputError
+from tcalloc.measure._jsonl import read_objects, snippet
+
+__all__ = ["Question", "gold_words", "last_boxed", "question_from", "read_questions"]
+
+EXAMPLE = '{"question": "What is 6 times 7?", "answer": "42"}'
+# The first name is ours; the others are what published files use.
+NAMES = {
+    "id": ("id", "qid", "unique_id"),
+    "question": ("question", "problem", "prompt"),
+    "answer": ("answer", "gold"),
+}
+OTHERS = ("messages", "solution", "accept", "choices", "few_shot")
+PLAIN = {"id", "question", "answer"}
+ROLES = ("system", "developer", "user", "assistant", "tool")
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*(\{)?")
+_BARE = re.compile(r"[^\s$\\{}.,;]+")
+_BRACE = re.compile(r"(?<!\\)[{}]")
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question: what is sent to a model, and what counts as right.
+
+    Attributes
+    ----------
+    id : str
+        Its name; no two questions of a file share one.
+    messages : tuple of dict
+        What is sent: the messages of the file, or the few-shot examples as turns and then the question.
+    text : str
+        The question itself (of a conversation: the last message of the user).
+    gold : str or None
+        The right answer; None if it is not known.
+    accept : tuple of str
+        Further right answers.
+    choices : tuple of str
+        The texts of the choices A, B, C, ...; empty if there are none.
+    few_shot : tuple of (str, str)
+        Examples of question and answer; they are in `messages` already.
+    extra : mapping
+        What else the file says of the question.
+    """
+
+    id: str
+    messages: tuple[dict[str, str], ...]
+    text: str
+    gold: str | None = None
+    accept: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    few_shot: tuple[tuple[str, str], ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+
+    @property
+    def golds(self) -> tuple[str, ...]:
+        """All right answers, the gold answer first; empty if none is known."""
+        return self.accept if self.gold is None else (self.gold, *self.accept)
+
+
+def read_questions(path: str | os.PathLike[str]) -> list[Question]:
+    """Read a questions file.
+
+    Parameters
+    ----------
+    path : path
+        A file of JSON lines, compressed with gzip or not. A line has ``question`` (or ``problem``, ``prompt``, or
+        ``messages``), and optionally ``id`` (otherwise the questions are "0", "1", ...), ``answer`` (or ``gold``, or a
+        ``solution`` with a box), ``accept``, ``choices`` and ``few_shot``.
+
+    Returns
+    -------
+    list of Question
+        At least one.
+
+    Raises
+    ------
+    InputError
+        With the file, the line and the remedy.
+    """
+    path = os.fspath(path)
+    questions: list[Question] = []
+    lines = array("q")
+    seen: set[str] = set()
+    for number, row in read_objects(path, EXAMPLE):
+        question = question_from(row, f"{path}, line {number}", str(len(questions)))
+        if question.id in seen:
+            first = next(i for i, earlier in enumerate(questions) if earlier.id == question.id)
+            raise InputError(
+                f"{path}, line {number}: the id {snippet(question.id)} was already given to line {lines[first]}. Give "
+                "every question its own id, or drop the ids."
+            )
+        seen.add(question.id)
+        questions.append(question)
+        lines.append(number)
+    if not questions:
+        raise InputError(f"{path}: only empty lines; expected one JSON object a line, like {EXAMPLE}.")
+    return questions
+
+
+def question_from(row: Mapping[str, Any], place: str, default_id: str) -> Question:
+    """Return the question of one object; `place` is for the messages.
+
+    Parameters
+    ----------
+    row : mapping
+        A line of a questions file.
+    place : str
+        Where it stands, for the messages.
+    default_id : str
+        The id if the row has none.
+
+    Returns
+    -------
+    Question
+        The question.
+    """
+    text, answer, name = row.get("question"), row.get("answer"), row.get("id", default_id)
+    if (
+        row.keys() <= PLAIN  # most files: nothing to look for
+        and type(text) is type(answer) is type(name) is str
+        and text.strip()
+        and answer.strip()
+        and name.strip()
+        and "####" not in answer
+        and "\0" not in name
+    ):
+        return Question(name, ({"role": "user", "content": text},), text, answer.strip())
+    used = {name: _named(row, names, place) for name, names in NAMES.items()}
+    few_shot = _few_shot(row.get("few_shot"), place)
+    if used["question"] is not None and row.get("messages") is not None:
+        raise InputError(f"{place}: both '{used['question']}' and 'messages'. Keep one of them.")
+    if used["question"] is not None:
+        text = row[used["question"]]
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(
+                f"{place}, field '{used['question']}': expected text, got {_kind(text)}. Write the question."
+            )
+        messages = (*_turns(few_shot), {"role": "user", "content": text})
+    elif row.get("messages") is not None:
+        if few_shot:
+            raise InputError(f"{place}: both 'messages' and 'few_shot'. Put the examples into the messages.")
+        messages = _messages(row["messages"], place)
+        text = next((m["content"] for m in reversed(messages) if m["role"] == "user"), messages[-1]["content"])
+    else:
+        fields = ", ".join(snippet(name, 20) for name in list(row)[:8]) or "none"
+        raise InputError(
+            f"{place}: no field 'question' (or 'messages'). Write it like {EXAMPLE}; the fields are {fields}."
+        )
+    taken = {name for name in used.values() if name is not None}.union(OTHERS)
+    extra = {key: value for key, value in row.items() if key not in taken}
+    return Question(
+        id=default_id if used["id"] is None else _id(row[used["id"]], f"{place}, field '{used['id']}'"),
+        messages=messages,
+        text=text,
+        gold=_gold(row, used["answer"], place),
+        accept=_texts(row, "accept", place),
+        choices=_choices(row, place),
+        few_shot=few_shot,
+        extra=extra or NOTHING,
+    )
+
+
+def last_boxed(text: str) -> str | None:
+    r"""Return what stands in the last ``\boxed{...}`` (or ``\fbox``), braces matched; None if there is none."""
+    # A box that is never closed is passed over; a few at most, since each is looked for up to the end.
+    for box in list(_BOX.finditer(text))[:-20:-1]:
+        if box[1] is None:  # \boxed 42
+            if bare := _BARE.match(text, box.end()):
+                return bare[0]
+            continue
+        depth = 1
+        for brace in _BRACE.finditer(text, box.end()):
+            depth += 1 if brace[0] == "{" else -1
+            if not depth:
+                return text[box.end() : brace.start()].strip() or None
+    return None
+
+
+def gold_words(questions: Iterable[Question]) -> str | None:
+    """Say what can be told if answers are not known; None if all are.
+
+    Parameters
+    ----------
+    questions : iterable of Question
+        The questions.
+
+    Returns
+    -------
+    str or None
+        One sentence.
+    """
+    counts = [0, 0]
+    for question in questions:
+        counts[bool(question.golds)] += 1
+    without, total = counts[0], sum(counts)
+    if not without:
+        return None
+    if without == total:
+        return "No question has a gold answer: only agreement between samples can be told, not accuracy."
+    return (
+        f"{without:,} of {total:,} questions have no gold answer: of them only agreement between samples can be told, "
+        "not accuracy."
+    )
+
+
+# ---------------------------------------------------------------------------------------------- fields
+
+
+def _kind(value: object) -> str:
+    """Name what was found where something else was expected."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return snippet(value) if value.strip() else "empty text"
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    return f"the number {value}"
+
+
+def _named(row: Mapping[str, Any], names: tuple[str, ...], place: str) -> str | None:
+    """Return under which of its names a field is there."""
+    present = [name for name in names if row.get(name) is not None]
+    if len(present) > 1 and row[present[0]] != row[present[1]]:
+        raise InputError(f"{place}: '{present[0]}' and '{present[1]}' mean the same and differ. Keep one of them.")
+    return present[0] if present else None
+
+
+def _plain(value: object, place: str, what: str) -> str:
+    """Return text, or a number as text."""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(f"{place}: expected {what} (text or a number), got {_kind(value)}. Write it as text.")
+    return str(value)
+
+
+def _id(value: object, place: str) -> str:
+    if isinstance(value, str) and value.strip() and "\0" not in value:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise InputError(f"{place}: expected text or a whole number, got {_kind(value)}. Fill it in, or drop all ids.")
+
+
+def _gold(row: Mapping[str, Any], name: str | None, place: str) -> str | None:
+    if name is None:
+        solution = row.get("solution")
+        if solution is None:
+            return None
+        boxed = last_boxed(solution) if isinstance(solution, str) else None
+        if not boxed:
+            raise InputError(
+                f"{place}, field 'solution': no \\boxed{{...}} in it. Write the right answer into the field 'answer'."
+            )
+        return boxed
+    answer = _plain(row[name], f"{place}, field '{name}'", "one answer")
+    if "####" in answer:  # GSM8K: the reasoning, and behind the mark the answer
+        answer = answer.rpartition("####")[2].strip()
+    if not answer:
+        raise InputError(
+            f"{place}, field '{name}': the answer is empty. Fill it in, or drop the field if it is not known."
+        )
+    return answer
+
+
+def _list(row: Mapping[str, Any], name: str, place: str) -> list[Any]:
+    value = row.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise InputError(f'{place}, field \'{name}\': expected a list like ["a", "b"], got {_kind(value)}.')
+    return value
+
+
+def _texts(row: Mapping[str, Any], name: str, place: str) -> tuple[str, ...]:
+    return tuple(
+        _plain(item, f"{place}, field '{name}'[{i}]", "one answer") for i, item in enumerate(_list(row, name, place))
+    )
+
+
+def _choices(row: Mapping[str, Any], place: str) -> tuple[str, ...]:
+    choices = _texts(row, "choices", place)
+    if choices and not 2 <= len(choices) <= 26:
+        raise InputError(f"{place}, field 'choices': {len(choices)} of them; from 2 to 26 (A to Z) are allowed.")
+    return choices
+
+
+def _few_shot(value: object, place: str) -> tuple[tuple[str, str], ...]:
+    if value is None:
+        return ()
+    pairs: list[Any] = value if isinstance(value, list) else [None]
+    for pair in pairs:
+        if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(text, str) for text in pair)):
+            raise InputError(f"{place}, field 'few_shot': expected a list of pairs [question, answer], both text.")
+    return tuple((question, answer) for question, answer in pairs)
+
+
+def _turns(few_shot: tuple[tuple[str, str], ...]) -> tuple[dict[str, str], ...]:
+    return tuple(
+        {"role": role, "content": text}
+        for pair in few_shot
+        for role, text in zip(("user", "assistant"), pair, strict=True)
+    )
+
+
+def _messages(value: object, place: str) -> tuple[dict[str, str], ...]:
+    where = f"{place}, field 'messages'"
+    if not isinstance(value, list) or not value:
+        raise InputError(f'{where}: expected a list like [{{"role": "user", "content": "Why?"}}], got {_kind(value)}.')
+    for i, message in enumerate(value):
+        if not isinstance(message, dict) or message.get("role") not in ROLES:
+            raise InputError(f"{where}[{i}]: expected an object whose role is one of {', '.join(ROLES)}.")
+        if not isinstance(message.get("content"), str):
+            raise InputError(
+                f"{where}[{i}]: its content is {_kind(message.get('content'))}; only text is sent. Write it as text."
+            )
+    return tuple(value)

@@ -1,0 +1,322 @@
+"""What a server sent back, as choices with their tokens; and what its `usage` is worth.
+
+Servers differ in what they count: some send no usage, some count the first of n choices alone, some leave reasoning
+out of the completion's tokens. What is missing or cannot be is estimated and marked, never taken as 0.
+"""
+
+import json
+import math
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+__all__ = [
+    "BadReply",
+    "Choice",
+    "Reply",
+    "ServerError",
+    "TokenCounter",
+    "error_of",
+    "is_quota",
+    "message_of",
+    "parse_reply",
+]
+
+_QUOTA = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance")
+
+
+class BadReply(Exception):
+    """A reply with status 200 that is no answer."""
+
+
+class ServerError(Exception):
+    """An error that came under status 200; `status` is what it should have been."""
+
+    def __init__(self, status: int | None, body: dict[str, Any]):
+        super().__init__(status)
+        self.status = status
+        self.body = body
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One sample.
+
+    Attributes
+    ----------
+    text : str
+        The completion, without reasoning that the server sends apart.
+    finish : str
+        Why it ended: stop, length, content_filter, ...
+    output_tokens, reasoning_tokens : int
+        Tokens of the completion, and those among them that are reasoning.
+    estimated : bool
+        Whether the tokens are estimated, since the server did not count them or counted wrong.
+    logprob : float or None
+        Sum over the tokens, where the server gives it.
+    """
+
+    text: str
+    finish: str
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False
+    logprob: float | None = None
+    counted: int | None = None  # tokens as counted from logprobs
+    reasoning: int = 0  # characters of reasoning that came apart
+
+    @property
+    def truncated(self) -> bool:
+        """Whether it was cut off by max_tokens."""
+        return self.finish == "length"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What one request brought.
+
+    Attributes
+    ----------
+    choices : tuple of Choice
+        At least one; perhaps fewer than were asked for.
+    input_tokens : int
+        Tokens of the prompt, charged once for all choices.
+    input_estimated : bool
+        Whether they are estimated.
+    id, model : str
+        As the server named them.
+    seconds : float
+        From sending the request to the end of its reply.
+    seed : int or None
+        As it was sent.
+    """
+
+    choices: tuple[Choice, ...]
+    input_tokens: int
+    input_estimated: bool
+    id: str
+    model: str
+    seconds: float = 0.0
+    seed: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The first choice's text."""
+        return self.choices[0].text
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens of all completions."""
+        return sum(choice.output_tokens for choice in self.choices)
+
+
+class TokenCounter:
+    """Estimates tokens, better with every reply whose count can be trusted. Threads share it."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._characters = 0.0
+        self._tokens = 0.0
+
+    def learn(self, characters: int, tokens: int) -> None:
+        """Take note of a text whose tokens were counted."""
+        with self._guard:
+            self._characters += characters
+            self._tokens += tokens
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether enough was counted to say that a server counts wrong."""
+        return self._characters >= 200 or (self._characters > 0 and self._tokens >= 20)
+
+    def estimate(self, characters: int, words: int = 0) -> int:
+        """Return about how many tokens a text has; at least 1, since its end is one."""
+        # English has 4 to 5 characters a token, mathematics 2 to 3: 4 until something was counted.
+        with self._guard:
+            ratio = self._tokens / self._characters if self.calibrated else 0.25
+        return max(1, words, math.ceil(ratio * characters))
+
+
+def parse_reply(body: bytes, n: int, prompt_characters: int, counter: TokenCounter) -> Reply:
+    """Return the choices in the body of a reply.
+
+    Parameters
+    ----------
+    body : bytes
+        As it came.
+    n : int
+        How many choices were asked for; what is beyond, or repeats an index, is dropped.
+    prompt_characters : int
+        The prompt's length, for its tokens if the server does not count them.
+    counter : TokenCounter
+        Estimates what was not counted.
+    """
+    document = _load(body)
+    listed = document.get("choices")
+    if not isinstance(listed, list) or not listed:
+        raise BadReply("it has no choices")
+    choices: dict[Any, Choice] = {}
+    for place, item in enumerate(listed):
+        choice = _choice(item)
+        index = item.get("index", place)
+        if isinstance(index, int) and index not in choices and len(choices) < n:
+            choices[index] = choice
+    if not choices:
+        raise BadReply("its choices have no index")
+    usage = document.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    prompt = _tokens(usage.get("prompt_tokens"))
+    return Reply(
+        choices=_count(tuple(choices[index] for index in sorted(choices)), usage, counter),
+        input_tokens=prompt or max(1, math.ceil(prompt_characters / 4)),
+        input_estimated=not prompt,
+        id=_text(document.get("id")),
+        model=_text(document.get("model")),
+    )
+
+
+def _load(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise BadReply("it is not a JSON object, or the end is missing")
+    error = document.get("error")
+    if error and not document.get("choices"):
+        error = error if isinstance(error, dict) else {"message": str(error)}
+        status = next(
+            (c for c in (error.get("code"), error.get("status")) if isinstance(c, int) and 400 <= c < 600), None
+        )
+        raise ServerError(status, {"error": error})
+    return document
+
+
+def _choice(item: Any) -> Choice:
+    message = item.get("message") if isinstance(item, dict) else None
+    if not isinstance(message, dict):
+        raise BadReply("a choice has no message")
+    error = item.get("error")
+    if error:
+        raise ServerError(None, {"error": error if isinstance(error, dict) else {"message": str(error)}})
+    content = message.get("content")
+    if isinstance(content, list):  # parts; those of type text count
+        content = "".join(
+            part.get("text") or "" for part in content if isinstance(part, dict) and part.get("type") == "text"
+        )
+    if content is None:
+        content = message.get("refusal") or ""
+    if not isinstance(content, str):
+        raise BadReply("a choice's content is not text")
+    reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
+    finish = item.get("finish_reason")
+    finish = finish if isinstance(finish, str) else ""
+    logprob, counted = _logprobs(item.get("logprobs"), finish)
+    return Choice(_text(content), finish, logprob=logprob, counted=counted, reasoning=len(str(reasoning)))
+
+
+def _logprobs(given: Any, finish: str) -> tuple[float | None, int | None]:
+    """Return the sum of a choice's logprobs, and how many tokens they count."""
+    entries = given.get("content") if isinstance(given, dict) else None
+    if not isinstance(entries, list) or not entries:
+        return None, None
+    values: list[Any] = [entry.get("logprob") if isinstance(entry, dict) else None for entry in entries]
+    if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
+        return None, None
+    # The end of the text is a token that was generated, and has no entry.
+    return math.fsum(values), len(entries) + (finish == "stop")
+
+
+def _count(choices: tuple[Choice, ...], usage: dict[str, Any], counter: TokenCounter) -> tuple[Choice, ...]:
+    """Give every choice its tokens: as counted by its logprobs, by the server, or estimated."""
+    total = _tokens(usage.get("completion_tokens"))
+    details = usage.get("completion_tokens_details")
+    reasoning = _tokens(details.get("reasoning_tokens")) if isinstance(details, dict) else 0
+    apart = sum(choice.reasoning for choice in choices)
+    everything = _tokens(usage.get("total_tokens"))
+    if (
+        reasoning
+        and total
+        and (reasoning > total or everything == _tokens(usage.get("prompt_tokens")) + total + reasoning)
+    ):
+        total += reasoning  # a server that counts it beside the completion
+    sizes = [len(choice.text) + choice.reasoning for choice in choices]
+    guesses = [counter.estimate(size, len(c.text.split())) for size, c in zip(sizes, choices, strict=True)]
+    estimated = False
+    if total and len(choices) == 1:
+        counts = [total]
+        counter.learn(sizes[0], total)
+    elif not apart and not reasoning and all(choice.counted for choice in choices):
+        counts = [choice.counted or 1 for choice in choices]
+    elif not total:
+        counts, estimated = guesses, True
+    elif total < (0.75 if counter.calibrated else 0.6) * sum(guesses) or total < len(choices):
+        # It counted the first choice alone, so much is plain; the others are in proportion to it.
+        scale = max(0.5, min(2.0, total / guesses[0]))
+        counts, estimated = [total, *(max(1, round(scale * guess)) for guess in guesses[1:])], True
+        reasoning *= len(choices)
+    else:
+        counts = _share(total, guesses)
+    if not reasoning and apart:
+        # Sent, but not counted: as much of the tokens as of the characters.
+        parts = [
+            round(count * c.reasoning / size) if size else 0
+            for count, c, size in zip(counts, choices, sizes, strict=True)
+        ]
+    elif reasoning:
+        weights = [choice.reasoning for choice in choices] if apart else counts
+        parts = _share(min(reasoning, sum(counts)), weights)
+    else:
+        parts = [0] * len(choices)
+    return tuple(
+        replace(choice, output_tokens=count, reasoning_tokens=min(part, count), estimated=estimated)
+        for choice, count, part in zip(choices, counts, parts, strict=True)
+    )
+
+
+def _share(total: int, weights: list[int]) -> list[int]:
+    """Divide whole tokens in proportion, so that they add up."""
+    whole = sum(weights) or 1
+    shares, taken, seen = [], 0, 0
+    for weight in weights:
+        seen += weight
+        upto = round(total * seen / whole)
+        shares.append(upto - taken)
+        taken = upto
+    return shares
+
+
+def _tokens(value: Any) -> int:
+    """Return a count of tokens; 0 for what is none."""
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and 0 < value < 1e12
+    return int(value) if good else 0
+
+
+def _text(value: Any) -> str:
+    """Return text that UTF-8 can hold; JSON may escape half of a surrogate pair."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def error_of(body: bytes) -> dict[str, Any]:
+    """Return the error object in a body; what is none is taken as its message."""
+    try:
+        document = json.loads(body[: 1 << 16])
+    except (ValueError, RecursionError):
+        return {}  # HTML of a proxy says less than the status
+    if not isinstance(document, dict):
+        return {}
+    error = document.get("error", document)
+    return error if isinstance(error, dict) else {"message": str(error)}
+
+
+def message_of(error: Mapping[str, Any]) -> str:
+    """Return what an error says, short and on one line."""
+    message = error.get("message") or error.get("detail") or ""
+    text = " ".join(str(message).split()).rstrip(".")
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+def is_quota(error: Mapping[str, Any]) -> bool:
+    """Say whether an error means that the account has no money left."""
+    return any(str(error.get(key, "")) in _QUOTA for key in ("code", "type"))

@@ -1,0 +1,352 @@
+"""Sampling: every question n times, each sample graded and stored at once; what is stored is not asked for again."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from tcalloc.errors import InputError
+from tcalloc.llm._folder import open_run, spent_before, spread
+from tcalloc.llm.client import ChatClient
+from tcalloc.llm.failures import LimitReached, LlmError, RefusedError, Stopped
+from tcalloc.llm.graders import Grade, grade_safely
+from tcalloc.llm.meter import Meter
+from tcalloc.llm.progress import Progress
+from tcalloc.llm.questions import Question
+from tcalloc.llm.replies import Reply
+from tcalloc.measure.store import Store
+
+__all__ = ["Outcome", "sample"]
+
+Task: TypeAlias = tuple[Question, str, list[int]]
+# So many refusals before any answer mean that the server will refuse all.
+_HOPELESS = 8
+# Samples asked for one by one, to learn how many tokens a text has, before a request brings several.
+_SINGLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one call of `sample` did.
+
+    Attributes
+    ----------
+    out : str
+        The run folder.
+    arm : str
+        The key of model, host and parameters in it.
+    wanted, there, drawn, failed : int
+        Samples asked for; those that were there before; those that are new; those that failed and are still missing.
+    requests : int
+        Requests sent, retries included.
+    spent : float or None
+        What all samples of the folder cost, earlier calls included; None without prices.
+    lost : float
+        What requests without a usable reply may have cost besides, at most.
+    seconds : float
+        How long it took.
+    stopped : str or None
+        Why it ended before its time: a limit, or an error that all requests would meet.
+    interrupted : bool
+        Whether ctrl-C ended it.
+    reasons : tuple of str
+        Why samples failed, each reason once.
+    notes : tuple of str
+        What was noticed about the folder and the server.
+    """
+
+    out: str
+    arm: str
+    wanted: int
+    there: int
+    drawn: int
+    failed: int
+    requests: int
+    spent: float | None
+    lost: float
+    seconds: float
+    stopped: str | None = None
+    interrupted: bool = False
+    reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every sample is there."""
+        return self.there + self.drawn >= self.wanted
+
+
+def sample(
+    questions: Sequence[Question],
+    client: ChatClient,
+    grader: Any,
+    n: int,
+    *,
+    out: str,
+    max_cost: float | None = None,
+    max_requests: int | None = None,
+    concurrency: int = 8,
+    n_per_request: int = 1,
+    text: bool = True,
+    progress: bool = False,
+    pilot: int | None = None,
+    grace: float = 10.0,
+    say: Callable[[str], object] = lambda message: None,
+) -> Outcome:
+    """Draw what is missing of n samples per question, grade it and store it.
+
+    Parameters
+    ----------
+    questions : sequence of Question
+        See `tcalloc.llm.questions`.
+    client : ChatClient
+        Whom to ask, and how.
+    grader : Grader
+        See `tcalloc.llm.graders`; threads share it.
+    n : int
+        Samples per question.
+    out : str
+        The run folder; made, or gone on with.
+    max_cost : float, optional
+        What the folder's samples may cost, those of earlier calls included. Needs the client's rates and max_tokens.
+    max_requests : int, optional
+        How many requests this call may send, retries included.
+    concurrency : int, optional
+        Requests under way at one time.
+    n_per_request : int, optional
+        Choices per request, where the server gives them: the prompt is then paid once.
+    text : bool, optional
+        Whether to store the completions besides their answers.
+    progress : bool, optional
+        Whether to show on standard error how far it is.
+    pilot : int, optional
+        Draw only one sample each of so many questions, spread over all.
+    grace : float, optional
+        After ctrl-C, seconds in which requests under way may come back; a second ctrl-C drops them.
+    say : callable, optional
+        Told one line when ctrl-C came.
+
+    Returns
+    -------
+    Outcome
+        What was done. A limit, ctrl-C or a server that fails end it early and raise nothing: `stopped` and
+        `interrupted` tell, and the same call goes on.
+    """
+    if min(n, concurrency, n_per_request) < 1:
+        raise InputError("n, concurrency and n_per_request must be at least 1.")
+    if max_cost is not None:
+        if client.rates is None:
+            raise InputError(
+                "max_cost needs prices: without them the cost is not known. Give rates (--price-in, --price-out)."
+            )
+        if client.parameters.max_tokens is None:
+            raise InputError(
+                "max_cost needs max_tokens: without it no request has a highest cost. Set it (--max-tokens)."
+            )
+    with open_run(out, questions, client, grader) as store:
+        meter = Meter(max_cost, max_requests, spent_before(store, client))
+        job = _Job(questions, client, grader, n, store, meter, concurrency, n_per_request, text)
+        return job.run(progress, pilot, grace, say)
+
+
+class _Job:
+    """One call of `sample`."""
+
+    def __init__(
+        self,
+        questions: Sequence[Question],
+        client: ChatClient,
+        grader: Any,
+        n: int,
+        store: Store,
+        meter: Meter,
+        concurrency: int,
+        n_per_request: int,
+        text: bool,
+    ):
+        self.questions, self.client, self.grader, self.n = questions, client, grader, n
+        self.store, self.meter, self.concurrency, self.n_per_request = store, meter, concurrency, n_per_request
+        self.text = text
+        self.guard = threading.Lock()
+        self.drawn = self.failed = 0
+        self.refused = self.gave_up = 0
+        self.reasons: dict[str, None] = {}
+        self.stopped: str | None = None
+        self.broken: BaseException | None = None
+        self.interrupted = False
+        self.abandoned = False
+
+    def run(self, progress: bool, pilot: int | None, grace: float, say: Callable[[str], object]) -> Outcome:
+        started = time.monotonic()
+        client = self.client
+        client.go_on()
+        if pilot is None:
+            wanted = self.n * len(self.questions)
+            missing = sum(len(samples) for _, _, samples in self._missing(self.n))
+            # A few alone first: what is wrong with the URL, the key or the model shows before all ask at once.
+            singles = _SINGLES if self.n_per_request > 1 and not client.counter.calibrated else 1
+            phases = [
+                (singles, itertools.islice(self._missing(1), singles)),
+                (self.concurrency, self._missing(self.n_per_request)),
+            ]
+        else:
+            chosen = spread(self.questions, pilot)
+            first = [(q, params, samples) for q, params, samples in self._missing(1, chosen) if samples == [0]]
+            wanted, missing = len(chosen), len(first)
+            phases = [(1, iter(first[:1])), (self.concurrency, iter(first[1:]))]
+        there = wanted - missing
+        bar = Progress(wanted, there, self.meter, client.rates is not None) if progress else None
+        for width, tasks in phases:
+            if self.stopped is None and not self.interrupted:
+                self._phase(width, tasks, there, bar, grace, say)
+                if not self.drawn and self.gave_up:
+                    break
+        if bar is not None:
+            bar.show(there + self.drawn, self.failed, last=True)
+        if self.broken is not None:
+            raise self.broken
+        if self.stopped is None and self.gave_up and not self.drawn:
+            self.stopped = next(iter(self.reasons))
+        return Outcome(
+            self.store.path,
+            client.arm,
+            wanted,
+            there,
+            self.drawn,
+            self.failed,
+            self.meter.requests,
+            None if client.rates is None else self.meter.spent,
+            self.meter.lost,
+            time.monotonic() - started,
+            self.stopped,
+            self.interrupted,
+            tuple(self.reasons),
+            (*self.store.notes, *client.notes),
+        )
+
+    def _missing(self, size: int, questions: Iterable[Question] | None = None) -> Iterator[Task]:
+        """Return what is not there, in pieces of at most `size` samples of one question."""
+        for question in self.questions if questions is None else questions:
+            params = self.client.params(question.messages)
+            held = self.store.held(question.id, params)
+            samples = [j for j in range(self.n) if not held >> j & 1]
+            for start in range(0, len(samples), size):
+                yield question, params, samples[start : start + size]
+
+    def _phase(
+        self,
+        width: int,
+        tasks: Iterator[Task],
+        there: int,
+        bar: Progress | None,
+        grace: float,
+        say: Callable[[str], object],
+    ) -> None:
+        # Daemons: a request that was dropped must not keep the process.
+        threads = [threading.Thread(target=self._work, args=(tasks,), daemon=True) for _ in range(width)]
+        deadline = None
+        for thread in threads:
+            thread.start()
+        while True:
+            try:
+                alive = [thread for thread in threads if thread.is_alive()]
+                if not alive or (deadline is not None and time.monotonic() > deadline):
+                    break
+                alive[0].join(0.1)
+                if bar is not None and deadline is None:
+                    bar.show(there + self.drawn, self.failed)
+            except KeyboardInterrupt:
+                self.client.stop()
+                if self.interrupted:
+                    break
+                self.interrupted = True
+                deadline = time.monotonic() + grace
+                say(f"interrupted: waiting up to {grace:g} s for requests under way; ctrl-C again drops them.")
+        with self.guard:
+            self.abandoned = any(thread.is_alive() for thread in threads)
+
+    def _work(self, tasks: Iterator[Task]) -> None:
+        while not self.client.stopped:
+            with self.guard:  # a generator is not to be entered twice
+                task = next(tasks, None)
+            if task is None:
+                return
+            question, params, samples = task
+            try:
+                self._draw(question, params, samples)  # which takes out of the list what is stored
+            except Stopped:
+                return
+            except LlmError as error:
+                self._fail(error, samples)
+            except BaseException as error:  # a full disk, a bug: nothing goes on, and the caller gets it
+                with self.guard:
+                    if not self.abandoned and self.broken is None:
+                        self.broken = error
+                self.client.stop()
+                return
+
+    def _draw(self, question: Question, params: str, samples: list[int]) -> None:
+        while samples:
+            seed = self.client.seed(f"{question.id}\0{question.text}", samples[0])
+            reply = self.client.complete(question.messages, len(samples), seed, self.meter)
+            records = [self._record(question, params, j, i, reply) for i, j in enumerate(samples[: len(reply.choices)])]
+            with self.guard:
+                self.refused = self.gave_up = 0
+            for record in records:
+                self.store.append(record)
+                del samples[0]
+                with self.guard:
+                    self.drawn += 1
+
+    def _record(self, question: Question, params: str, number: int, place: int, reply: Reply) -> dict[str, Any]:
+        choice = reply.choices[place]
+        grade: Grade = grade_safely(self.grader, question, choice.text)
+        share = reply.input_tokens / len(reply.choices)  # the prompt is paid once for all choices
+        rates = self.client.rates
+        cost = None if rates is None else rates.cost(share, choice.output_tokens, choice.reasoning_tokens)
+        record = {
+            "id": question.id,
+            "sample": number,
+            "params": params,
+            "arm": self.client.arm,
+            "model": self.client.model,
+            "text": choice.text,
+            "answer": grade.answer,
+            "correct": grade.correct,
+            "error": grade.error,
+            "finish": choice.finish,
+            "truncated": choice.truncated,
+            "input_tokens": reply.input_tokens,
+            "output_tokens": choice.output_tokens,
+            "reasoning_tokens": choice.reasoning_tokens,
+            "estimated": choice.estimated or reply.input_estimated,
+            "logprob": choice.logprob,
+            "seed": reply.seed,
+            "choice": place,
+            "choices": len(reply.choices),
+            "cost": cost,
+            "seconds": round(reply.seconds, 6),
+        }
+        if not self.text:
+            del record["text"]
+        return record
+
+    def _fail(self, error: LlmError, samples: list[int]) -> None:
+        stop = error.fatal
+        with self.guard:
+            if not isinstance(error, LimitReached):
+                self.failed += len(samples)
+                if len(self.reasons) < 20:
+                    self.reasons.setdefault(str(error))
+                if isinstance(error, RefusedError):
+                    self.refused += 1
+                    stop = stop or (not self.drawn and self.refused >= _HOPELESS)
+                else:
+                    self.gave_up += 1
+                    stop = stop or self.gave_up >= max(3, self.concurrency)
+            if stop and self.stopped is None:
+                self.stopped = str(error)
+        if stop:
+            self.client.stop()

@@ -1,0 +1,217 @@
+"""One HTTP exchange: sends a body, returns status, headers and body, or says how the connection was lost.
+
+On requests' connection pools: no redirects, no .netrc, no proxies from the environment for this machine, a bound on
+the body, a deadline for the whole reply. Nothing that holds the key leaves this module: exceptions of requests carry
+the request with its headers, so they are turned into words here.
+"""
+
+import contextlib
+import os
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from tcalloc.errors import InputError, MissingExtraError
+from tcalloc.llm.keys import Key, is_loopback
+
+__all__ = ["Exchange", "Lost", "Timeouts", "Transport"]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long to wait, in seconds.
+
+    Attributes
+    ----------
+    connect : float
+        For the connection.
+    read : float
+        For the first byte, and between two. A busy local server does not say 429: its requests queue, so this must
+        cover the queue.
+    total : float
+        For the whole reply.
+    """
+
+    connect: float = 10.0
+    read: float = 600.0
+    total: float = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A reply that came whole."""
+
+    status: int
+    kind: str  # the content type, without parameters
+    retry_after: str | None
+    location: str | None
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """No reply, or not all of it. `sent` is whether the server may have answered, and billed."""
+
+    reason: str
+    sent: bool
+    bad: bool = False  # it came, and is not to be used: too large
+
+
+class Transport:
+    """Sends to one URL. Threads share it; each has its own connection."""
+
+    def __init__(self, url: str, key: Key | None, timeouts: Timeouts, max_body: int):
+        try:
+            import requests
+            import urllib3
+        except ImportError:
+            raise MissingExtraError("talking to a server needs requests: pip install 'tcalloc[llm]'") from None
+        self._requests: Any = requests
+        self._urllib3: Any = urllib3
+        self.url = url
+        self._timeouts = timeouts
+        self._max_body = max_body
+        self._key = key
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "tcalloc"}
+        headers["Content-Type"] = "application/json"
+        if key is not None:
+            headers["Authorization"] = key.header(url)
+        try:
+            self._prepared = requests.Request("POST", url, headers=headers, data=b"{}").prepare()
+        except (requests.RequestException, ValueError):
+            problem = True
+        else:
+            problem = False
+        if problem:
+            raise InputError(f"{url!r} is not a URL that can be asked. Write it like http://127.0.0.1:8080/v1.")
+        # requests' trust_env would bring .netrc, whose credentials replace the key. What else it brings is taken here.
+        local = is_loopback(urlsplit(url).hostname)
+        self._proxies: dict[str, str] = {} if local else dict(requests.utils.get_environ_proxies(url))
+        self._verify: Any = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        self._headers = dict(self._prepared.headers)
+        self._headers.pop("Content-Length", None)
+        self._target = ""
+        self._timeout = urllib3.Timeout(connect=timeouts.connect, read=timeouts.read)
+        self._here = threading.local()
+        self._guard = threading.Lock()
+        self._adapters: list[Any] = []
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"Transport({self.url!r})"
+
+    def close(self) -> None:
+        """Drop all connections."""
+        self._closed = True
+        with self._guard:
+            adapters, self._adapters = self._adapters, []
+        for adapter in adapters:
+            adapter.close()
+
+    def reconnect(self) -> None:
+        """Drop this thread's connection: what else comes over it cannot be trusted."""
+        pool = getattr(self._here, "pool", None)
+        if pool is not None:
+            self._here.pool = None
+            pool.close()
+
+    def send(self, body: bytes) -> Exchange | Lost:
+        """Send one body and wait for the reply."""
+        deadline = time.monotonic() + self._timeouts.total
+        response = None
+        lost: Lost
+        try:
+            response = self._pool().urlopen(
+                "POST",
+                self._target,
+                body=body,
+                headers=self._headers,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+                decode_content=False,
+                timeout=self._timeout,
+            )
+            headers = response.headers
+            length = headers.get("Content-Length", "")
+            if length.isdigit() and int(length) > self._max_body:
+                lost = Lost(f"its reply is larger than {self._max_body:,} bytes", sent=True, bad=True)
+            else:
+                content = self._read(response, deadline)
+                if isinstance(content, bytes):
+                    if self._key is not None:
+                        content = self._key.redact(content)
+                    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+                    whole = Exchange(
+                        response.status, kind, headers.get("Retry-After"), headers.get("Location"), content
+                    )
+                    response.release_conn()
+                    response = None
+                    return whole
+                lost = content
+        except (self._requests.RequestException, self._urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            lost = self._words(error)
+        finally:
+            if response is not None:
+                with contextlib.suppress(Exception):
+                    response.close()
+        return lost
+
+    def _pool(self) -> Any:
+        """Return this thread's connection pool (of one)."""
+        pool = getattr(self._here, "pool", None)
+        if pool is None:
+            # A session would follow redirects, read .netrc and keep cookies; its adapter does none of that, and knows
+            # about certificates and proxies. What it does besides for each request costs more than the request.
+            adapter: Any = self._requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
+            if hasattr(adapter, "get_connection_with_tls_context"):  # requests 2.32
+                pool = adapter.get_connection_with_tls_context(self._prepared, self._verify, proxies=self._proxies)
+            else:
+                pool = adapter.get_connection(self.url, self._proxies)
+            adapter.cert_verify(pool, self.url, self._verify, None)
+            self._here.pool = pool
+            self._target = adapter.request_url(self._prepared, self._proxies)
+            with self._guard:
+                self._adapters.append(adapter)
+        return pool
+
+    def _read(self, raw: Any, deadline: float) -> bytes | Lost:
+        """Read the body piece by piece: at most so many bytes, until the deadline at latest."""
+        pieces: list[bytes] = []
+        size = 0
+        # What is there, not as much as was asked for (read1, since urllib3 2), so that the deadline is looked at.
+        read1: Any = getattr(raw, "read1", None)
+        chunks = raw.stream(1 << 16, decode_content=True) if raw.chunked or read1 is None else None
+        while True:
+            piece = next(chunks, b"") if chunks is not None else read1(1 << 16, decode_content=True)
+            if not piece:
+                return b"".join(pieces)
+            pieces.append(piece)
+            size += len(piece)
+            if size > self._max_body:
+                return Lost(f"its reply is larger than {self._max_body:,} bytes", sent=True, bad=True)
+            if time.monotonic() > deadline:
+                return Lost(f"its reply took longer than {self._timeouts.total:g} s", sent=True)
+
+    def _words(self, error: Exception) -> Lost:
+        """Say what happened, without what the exception holds."""
+        r, u = self._requests.exceptions, self._urllib3.exceptions
+        host = urlsplit(self.url).netloc.rpartition("@")[2]
+        if isinstance(error, r.ConnectTimeout | u.ConnectTimeoutError) and not isinstance(error, u.NewConnectionError):
+            return Lost(f"no connection to {host} within {self._timeouts.connect:g} s", sent=False)
+        if isinstance(error, r.ReadTimeout | u.ReadTimeoutError | TimeoutError):
+            return Lost(f"{host} sent nothing for {self._timeouts.read:g} s", sent=True)
+        if isinstance(error, r.SSLError | u.SSLError):
+            return Lost(
+                f"no secure connection to {host}: the certificate is not trusted or it is not https", sent=False
+            )
+        if isinstance(error, r.ProxyError | u.ProxyError):
+            return Lost(f"the proxy for {host} does not answer", sent=False)
+        if isinstance(error, getattr(u, "NameResolutionError", ())) or "getaddrinfo" in str(error):
+            return Lost(f"the host {host} is not known", sent=False)
+        if isinstance(error, u.NewConnectionError):
+            return Lost(f"{host} refused the connection", sent=False)
+        return Lost(f"the connection to {host} was lost", sent=True)

@@ -1,0 +1,280 @@
+"""Actions as data: how to spend on a question, and what that costs.
+
+What to use when
+----------------
+`Vote`, `Best`, `First`
+    Make an `Action`: a majority vote over k samples; the best of k by a verifier or a score; one answer.
+`Action`
+    All of its settings at once. Any mix of actions is an action set: routing between models and sampling more are one
+    problem.
+`Rates`
+    What a server charges per token. Without rates a sample costs what was recorded, or 1.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from tcalloc.errors import InputError
+
+__all__ = ["Action", "Best", "First", "Rates", "Vote", "action_names", "check_actions"]
+
+COMBINE = ("first", "vote", "best")
+BY = ("verifier", "score")
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What tokens cost, in one unit of your choice (dollars, seconds).
+
+    Raises
+    ------
+    InputError
+        If a rate is negative or not finite.
+
+    Examples
+    --------
+    A dollar per million input tokens, four per million output tokens, the prompt charged once per request:
+
+    >>> from tcalloc.measure import Rates
+    >>> rates = Rates(input=1e-6, output=4e-6)
+    >>> round(rates.of(input_tokens=500, output_tokens=100, samples=4) * 1e6)
+    2100
+    """
+
+    input: float = 0.0
+    """Per token of the prompt."""
+    output: float = 0.0
+    """Per token of an answer, reasoning aside."""
+    reasoning: float | None = None
+    """Per reasoning token; None: like output."""
+    prompt_once: bool = True
+    """The prompt is charged once for all choices of a request (``n``); False: once per sample, as where a server
+    ignores ``n`` or each sample is a call."""
+
+    def __post_init__(self) -> None:
+        for name in ("input", "output", "reasoning"):
+            value = getattr(self, name)
+            if value is None and name == "reasoning":
+                continue
+            object.__setattr__(self, name, _number(f"Rates.{name}", value, "a rate per token, at least 0", least=0.0))
+        if not isinstance(self.prompt_once, (bool, np.bool_)):
+            raise InputError(
+                f"Rates.prompt_once is {self.prompt_once!r}; allowed are True (once per request) and False (for each "
+                "sample)."
+            )
+
+    def of(self, input_tokens: Any, output_tokens: Any, reasoning_tokens: Any = 0, samples: int = 1) -> Any:
+        """Return the cost of some samples of one question.
+
+        Parameters
+        ----------
+        input_tokens : float or array
+            Of the prompt.
+        output_tokens, reasoning_tokens : float or array
+            Of one answer. As OpenAI's ``usage`` counts, output tokens include the reasoning tokens.
+        samples : int
+            How many are drawn.
+
+        Returns
+        -------
+        float or array
+            Like the tokens.
+        """
+        reasoning = self.output if self.reasoning is None else self.reasoning
+        answer = (output_tokens - reasoning_tokens) * self.output + reasoning_tokens * reasoning
+        return input_tokens * self.input * (1 if self.prompt_once else samples) + answer * samples
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One way to answer a question. Fields that are None are left to the server, or do not matter.
+
+    Raises
+    ------
+    InputError
+        If a setting is not allowed; names it and the remedy.
+
+    Examples
+    --------
+    >>> from tcalloc.measure import Action, Vote
+    >>> action = Vote(5, model="qwen", temperature=0.8)
+    >>> print(action)
+    vote5 qwen temperature=0.8: majority vote over 5 samples of qwen (temperature 0.8)
+    >>> Action.from_dict(action.to_dict()) == action
+    True
+    """
+
+    samples: int = 1
+    """How many are drawn."""
+    combine: str = "vote"
+    """"first" (the first sample), "vote" (the most frequent answer, ties split evenly) or "best" (of `by`)."""
+    by: str | None = None
+    """How "best" chooses: "verifier" (a check that knows a right answer: pass@k) or "score" (the highest score)."""
+    model: str | None = None
+    """Which model (or recorded arm); None where there is one."""
+    max_tokens: int | None = None
+    """The longest answer."""
+    temperature: float | None = None
+    """Of sampling, at least 0."""
+    reasoning_effort: str | None = None
+    """What the server calls it: "low", "medium", "high"."""
+    thinking_tokens: int | None = None
+    """Budget of reasoning tokens."""
+    rates: Rates | None = None
+    """What tokens cost; None: what was recorded."""
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "samples", _count("samples", self.samples))
+        if self.combine not in COMBINE:
+            raise InputError(f"combine is {self.combine!r}; allowed are {_listed(COMBINE)}.")
+        if self.combine == "best":
+            put(self, "by", "verifier" if self.by is None else self.by)
+            if self.by not in BY:
+                raise InputError(f"by is {self.by!r}; allowed are {_listed(BY)}.")
+        elif self.by is not None:
+            raise InputError(f"by is {self.by!r}, but combine is {self.combine!r}: only 'best' chooses by something.")
+        if self.combine == "first" and self.samples != 1:
+            raise InputError(
+                f"samples is {self.samples}, but combine is 'first', which looks at one. "
+                "Use combine='vote' or 'best', or samples=1."
+            )
+        for name in ("model", "reasoning_effort"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, str) or not value.strip() or value != value.strip()):
+                raise InputError(f"{name} is {value!r}; expected a name, not empty, without blanks around it.")
+        for name in ("max_tokens", "thinking_tokens"):
+            if getattr(self, name) is not None:
+                put(self, name, _count(name, getattr(self, name), least=0 if name == "thinking_tokens" else 1))
+        if self.temperature is not None:
+            put(self, "temperature", _number("temperature", self.temperature, "a number, at least 0", least=0.0))
+        if self.rates is not None and not isinstance(self.rates, Rates):
+            raise InputError(f"rates is {self.rates!r}; expected tcalloc.Rates(input=…, output=…).")
+
+    @property
+    def name(self) -> str:
+        """A short name that tells it from others: what a table calls its column."""
+        head = "first" if self.combine == "first" else f"{self.combine}{self.samples}"
+        if self.by == "score":
+            head += " by score"
+        return " ".join([head, *([self.model] if self.model else []), *self._settings("{}={}")])
+
+    def _settings(self, form: str) -> list[str]:
+        named = {
+            "temperature": self.temperature,
+            "effort": self.reasoning_effort,
+            "thinking": self.thinking_tokens,
+            "max": self.max_tokens,
+        }
+        return [
+            form.format(key, f"{value:g}" if isinstance(value, float) else value)
+            for key, value in named.items()
+            if value is not None
+        ]
+
+    def __str__(self) -> str:
+        many = f"{self.samples} samples" if self.samples > 1 else "1 sample"
+        how = {
+            "first": "one answer",
+            "vote": f"majority vote over {many}",
+            "best": f"the best of {many} by {'a verifier' if self.by == 'verifier' else 'their score'}",
+        }[self.combine]
+        settings = ", ".join(self._settings("{} {}"))
+        return f"{self.name}: {how}{f' of {self.model}' if self.model else ''}{f' ({settings})' if settings else ''}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as a dictionary for JSON; settings that are None are left out."""
+        found = {key: value for key, value in asdict(self).items() if value is not None}
+        if self.rates is not None:
+            found["rates"] = {key: value for key, value in found["rates"].items() if value is not None}
+        return found
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Action":
+        """Return the action that `to_dict` wrote down.
+
+        Raises
+        ------
+        InputError
+            If a field is unknown or not allowed.
+        """
+        given = _known(cls, data, "an action")
+        if given.get("rates") is not None and not isinstance(given["rates"], Rates):
+            given["rates"] = Rates(**_known(Rates, given["rates"], "rates"))
+        return cls(**given)
+
+
+def Vote(k: int, model: str | None = None, **settings: Any) -> Action:
+    """Return the action: a majority vote over k samples. Settings are those of `Action`."""
+    return Action(_count("k", k), "vote", None, model, **settings)
+
+
+def Best(k: int, model: str | None = None, *, by: str = "verifier", **settings: Any) -> Action:
+    """Return the action: the best of k samples by a verifier (pass@k) or by their score."""
+    return Action(_count("k", k), "best", by, model, **settings)
+
+
+def First(model: str | None = None, **settings: Any) -> Action:
+    """Return the action: one answer."""
+    return Action(1, "first", None, model, **settings)
+
+
+def check_actions(actions: Any) -> tuple[Action, ...]:
+    """Refuse what is no action set: actions that differ, at least one."""
+    if isinstance(actions, (Action, str, bytes)) or not isinstance(actions, Iterable):
+        raise InputError(f"actions is {actions!r}; expected a list, such as [Vote(1), Vote(4)].")
+    found = tuple(actions)
+    if not found:
+        raise InputError("actions is empty; expected at least one, such as [Vote(1), Vote(4)].")
+    for a, action in enumerate(found):
+        if not isinstance(action, Action):
+            raise InputError(f"actions[{a}] is {action!r}; expected an action, such as Vote(4).")
+    return found
+
+
+def action_names(actions: tuple[Action, ...]) -> tuple[str, ...]:
+    """Return the actions' names; refuse two that are called alike.
+
+    Raises
+    ------
+    InputError
+        If an action stands there twice.
+    """
+    names = tuple(action.name for action in actions)
+    for a, name in enumerate(names):
+        if name in names[:a]:
+            raise InputError(f"actions[{a}] is {name!r} like actions[{names.index(name)}]; leave one out.")
+    return names
+
+
+def _known(kind: Any, data: Any, what: str) -> dict[str, Any]:
+    if not isinstance(data, Mapping):
+        raise InputError(f"{what}: {data!r} is not a mapping; expected what to_dict() returns.")
+    names = [field.name for field in fields(kind)]
+    for key in data:
+        if key not in names:
+            raise InputError(f"{what}: unknown field {key!r}; allowed are {', '.join(names)}.")
+    return dict(data)
+
+
+def _count(name: str, value: Any, least: int = 1) -> int:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < least:
+        raise InputError(f"{name} is {value!r}; expected a whole number, at least {least}.")
+    return int(value)
+
+
+def _number(name: str, value: Any, expected: str, least: float) -> float:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise InputError(f"{name} is {value!r}; expected {expected}.")
+    if not math.isfinite(value) or value < least:
+        raise InputError(f"{name} is {value!r}; expected {expected}.")
+    return float(value)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return re.sub(r", ([^,]*)$", r" and \1", ", ".join(map(repr, names)))

@@ -1,0 +1,113 @@
+"""What actions cost: expected, from the samples that were drawn.
+
+A sample that is not yet drawn has no token count, so a question's own counts are not known when a policy decides. The
+default is therefore one cost per action, the mean over questions (each question counts alike, however many samples it
+has). Where hard questions have long answers, a choice that gives them more samples then spends more than planned: the
+note says how far a question's costs are from the mean. ``costs="question"`` plans with each question's own mean, shrunk
+towards the common mean by its reliability, since a cheap question may just have been lucky.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.measure.actions import Action
+from tcalloc.measure.samples import Samples
+
+__all__ = ["cost_columns"]
+
+Floats = NDArray[np.float64]
+
+
+def cost_columns(
+    samples: Samples, actions: tuple[Action, ...], arms: list[str], costs: str
+) -> tuple[Floats, list[str]]:
+    """Return the actions' costs, (K,) if `costs` is "shared" and (N, K) if it is "question", and what to say."""
+    columns, spread = [], 0.0
+    for a, (action, name) in enumerate(zip(actions, arms, strict=True)):
+        arm = samples.by_model[name]
+        if action.rates is not None:
+            once, each = _by_rates(arm, action, f"actions[{a}] ({action.name})")
+        else:
+            once, each = np.zeros(len(arm)), _recorded(arm)
+        own = once + action.samples * each
+        known = np.isfinite(own)
+        mean = float(own[known].mean())
+        if known.any() and mean > 0:
+            spread = max(spread, float(own[known].std()) / mean)
+        columns.append(np.full(len(arm), mean) if costs == "shared" else np.where(known, own, mean))
+    table = np.column_stack(columns)
+    notes = []
+    units = {_unit(samples.by_model[arm], action) for arm, action in zip(arms, actions, strict=True)}
+    if len(units) > 1:
+        raise InputError(
+            f"costs are in different units: {', '.join(sorted(units))}. Give every model a cost, or every action rates."
+        )
+    if costs == "shared":
+        table = table[0]
+        if spread > 0.05:
+            notes.append(
+                f"costs are means over questions, what is known beforehand; questions differ by {spread:.0%} (standard "
+                "deviation). costs='question' plans with each question's own."
+            )
+    return np.ascontiguousarray(table), notes
+
+
+def _unit(arm: Samples, action: Action) -> str:
+    if action.rates is not None:
+        return "rates"
+    return "samples" if arm.cost is None else "recorded cost"
+
+
+def _recorded(arm: Samples) -> Floats:
+    """Return each question's expected cost of a sample; NaN where none is known."""
+    if arm.cost is None:
+        return np.ones(len(arm))
+    if arm.cost.ndim < 2:
+        return np.broadcast_to(arm.cost, (len(arm),)).astype(np.float64)
+    return _shrunk_mean(np.where(arm.drawn, arm.cost, np.nan))
+
+
+def _by_rates(arm: Samples, action: Action, where: str) -> tuple[Floats, Floats]:
+    """Return what is paid once per question, and what per sample."""
+    rates, tokens = action.rates, arm.tokens
+    assert rates is not None
+    if tokens is None or (rates.output > 0 and "output" not in tokens) or (rates.input > 0 and "input" not in tokens):
+        raise InputError(
+            f"{where} has rates, but its tokens were not all recorded. Give tokens={{'input': …, 'output': …}}."
+        )
+    nothing = np.zeros(arm.drawn.shape)
+    count = {key: np.where(arm.drawn, tokens.get(key, nothing), np.nan) for key in ("input", "output")}
+    count["reasoning"] = np.where(arm.drawn, np.nan_to_num(tokens.get("reasoning", nothing)), np.nan)
+    prompt = _means(count["input"]) * rates.input
+    answer = _shrunk_mean(rates.of(0.0, count["output"], count["reasoning"]))
+    return (prompt, answer) if rates.prompt_once else (np.zeros(len(arm)), prompt + answer)
+
+
+def _means(values: Floats) -> Floats:
+    there = np.isfinite(values)
+    size = there.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(size > 0, np.where(there, values, 0.0).sum(axis=1) / size, np.nan))
+
+
+def _shrunk_mean(values: Floats) -> Floats:
+    """Return each row's mean, drawn towards all rows' by its reliability (analysis of variance); NaN rows stay."""
+    there = np.isfinite(values)
+    size = there.sum(axis=1)
+    mean = _means(values)
+    known = size > 0
+    if not known.any():
+        raise InputError("no cost (or token count) is known of any sample.")
+    centre = float(mean[known].mean())
+    several = size > 1
+    if several.any():
+        around = np.where(there, values - mean[:, None], 0.0)
+        within = float(((around**2).sum(axis=1)[several] / (size[several] - 1)).mean())
+        noise = within / np.maximum(size, 1)
+        between = max(float(((mean[known] - centre) ** 2).mean()) - float(noise[known].mean()), 0.0)
+        with np.errstate(invalid="ignore"):
+            weight = np.where(between + noise > 0, between / np.where(between + noise > 0, between + noise, 1.0), 1.0)
+    else:
+        weight = np.full(len(mean), 0.5)
+    return np.asarray(centre + weight * (mean - centre))

@@ -1,0 +1,135 @@
+"""A run folder as arrays: what `Samples.load` reads."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.measure.store import read_run
+
+__all__ = ["Loaded", "load_run"]
+
+NUMBERS = {"cost": "cost", "logprob": "logprobs", "input_tokens": "input", "output_tokens": "output",
+           "reasoning_tokens": "reasoning"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The arguments of `Samples`, per arm."""
+
+    arms: dict[str, dict[str, Any]]
+    ids: NDArray[Any]
+    notes: tuple[str, ...]
+
+
+def load_run(path: str | os.PathLike[str]) -> Loaded:
+    """Read a run folder and lay its samples out: a row per question, a column per sample, an arm per model.
+
+    Codes: 0 for right answers, 1, 2, … for a question's others in the order in which they appear (the same answer has
+    one code in all arms), −1 for none. Questions whose samples could not be marked (no gold answer) are left out, and
+    a note says how many: without a gold answer there is agreement, not accuracy.
+    """
+    name = os.fspath(path)
+    run = read_run(name)
+    notes = list(run.notes)
+    if not run.records:
+        raise InputError(f"{name}: holds no samples yet. Draw some first: tcalloc sample ... --out {name}")
+    index = {str(question["id"]): i for i, question in enumerate(run.questions)}
+    marked, strangers = set(), 0
+    kept = []
+    for record in run.records:
+        if str(record["id"]) not in index:
+            strangers += 1
+            continue
+        kept.append(record)
+        if record.get("correct") is not None:
+            marked.add(str(record["id"]))
+    if strangers:
+        notes.append(f"{strangers} samples of questions that are not in questions.jsonl were left out.")
+    if not marked:
+        raise InputError(
+            f"{name}: no sample is marked right or wrong, since no question has a gold answer: how often answers agree "
+            "is known, how often they are right is not. Give gold answers (field 'answer') and grade again."
+        )
+    unmarked = {str(record["id"]) for record in kept} - marked
+    if unmarked:
+        notes.append(
+            f"{len(unmarked)} of {len(index)} questions have no gold answer and were left out: how often their answers "
+            "agree says nothing about how often they are right."
+        )
+    missing = len(index) - len(marked) - len(unmarked)
+    if missing:
+        notes.append(f"{missing} of {len(index)} questions have no samples yet and were left out.")
+    rows = {question: i for i, question in enumerate(q for q in index if q in marked)}
+    arms = _arms([record for record in kept if str(record["id"]) in rows])
+    codes: dict[str, dict[Any, int]] = defaultdict(dict)
+    arrays = {arm: _layout(records, rows, codes) for arm, records in arms.items()}
+    if any("cost" not in found for found in arrays.values()):
+        if any("cost" in found for found in arrays.values()):
+            notes.append("some samples have no recorded cost: costs count samples instead.")
+        for found in arrays.values():
+            found.pop("cost", None)
+    guessed = sum(bool(record.get("estimated")) for record in kept)
+    if guessed:
+        notes.append(f"the token counts of {guessed} samples are estimates, since the server gave none.")
+    return Loaded(arrays, np.array(list(rows), dtype=object), tuple(notes))
+
+
+def _arms(records: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Sort the samples by model; by model and parameters where a model was asked in several ways."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for record in records:
+        # "params" also hashes the prompt; "arm" is what the samples of different questions share.
+        found[str(record.get("model", "")), str(record.get("arm", record.get("params", "")))].append(record)
+    models = [model for model, _ in found]
+    return {
+        (model if models.count(model) == 1 else f"{model} {params}".strip()): some
+        for (model, params), some in found.items()
+    }
+
+
+def _layout(records: list[dict[str, Any]], rows: dict[str, int], codes: dict[str, dict[Any, int]]) -> dict[str, Any]:
+    """Return one arm's arrays. Columns are a question's samples in the order of their numbers, without gaps."""
+    by_question: list[list[dict[str, Any]]] = [[] for _ in rows]
+    for record in records:
+        by_question[rows[str(record["id"])]].append(record)
+    width = max(map(len, by_question))
+    answers = np.full((len(rows), width), -2, np.int32)
+    numbers = {key: np.full((len(rows), width), np.nan) for key in NUMBERS.values()}
+    scores = np.full((len(rows), width), np.nan)
+    for i, some in enumerate(by_question):
+        some.sort(key=lambda record: record["sample"])
+        for j, record in enumerate(some):
+            answers[i, j] = _code(record, codes[str(record["id"])])
+            for source, key in NUMBERS.items():
+                if record.get(source) is not None:
+                    numbers[key][i, j] = record[source]
+            if record.get("score") is not None:
+                scores[i, j] = record["score"]
+    drawn = answers != -2
+    arrays: dict[str, Any] = {"answers": answers}
+    if not np.isnan(numbers["cost"][drawn]).any():
+        arrays["cost"] = numbers["cost"]
+    if not np.isnan(numbers["logprobs"][drawn]).all():
+        arrays["logprobs"] = numbers["logprobs"]
+    if not np.isnan(scores[drawn]).all():
+        arrays["scores"] = scores
+    elif "logprobs" in arrays:
+        arrays["scores"] = numbers["logprobs"]
+    tokens = {key: numbers[key] for key in ("input", "output", "reasoning") if not np.isnan(numbers[key][drawn]).all()}
+    if tokens:
+        arrays["tokens"] = tokens
+    return arrays
+
+
+def _code(record: dict[str, Any], codes: dict[Any, int]) -> int:
+    if record.get("correct"):
+        return 0
+    if record.get("answer") is None:
+        return -1
+    return codes.setdefault(record["answer"], len(codes) + 1)

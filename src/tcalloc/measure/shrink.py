@@ -1,0 +1,317 @@
+"""Against the winner's curse: estimates that may choose and still say what comes true.
+
+Choosing the best of several noisy estimates per question takes the luckiest: the exact expectation, unbiased for every
+action, then claims 1 to 6 points too much. A posterior mean does not: E[truth | data] is right whatever is chosen by
+the data. So each question's estimate is drawn towards what questions have in common, by as much as its samples deserve.
+Column means stay those of the exact expectation: what an action reaches for everyone is known far better.
+
+(A) Votes: a quarter of (1) and three quarters of (2); their errors differ, and (1) assumes less.
+    (1) `linear`. The deviation of a vote from one sample, dev[k] = U[k] − U[1], is shrunk towards its mean by w, the
+        reliability of deviations: how well those from one half of the samples predict those from the other
+        (Spearman-Brown). U[1] stays: its errors average out over questions, however the votes choose.
+    (2) `latent_votes`. Questions belong to latent classes, each with its shares of right answers, of the most
+        frequent wrong ones, of the rest and of silence: a mixture of multinomials, fitted by EM from the questions' own
+        smoothed shares (nonparametric maximum likelihood, approximately). A question's estimate is the mean over
+        classes, weighted by how well they explain its counts, of the class's vote accuracy. EM moves the classes'
+        shares, not their weights alone: the questions' own shares scatter more than the truth does, by chance, and
+        classes that stay there claim too much. A class's accuracy is half what its shares imply (too little where wrong
+        answers vary: the most frequent of them is so by chance) and half the mean exact expectation of its members (too
+        much: members are members by chance).
+(B) pass@k: (2) with one share, its mixing distribution on a grid, by EM from the beta distribution of the same mean and
+    variance (`latent_successes`).
+(C) Best of k by score: (1) alone, since nothing is known of how scores and right answers depend on each other.
+(D) Several models: their levels are compared too, so `levels` shrinks U[1] of all models jointly towards its mean, by
+    signal·(signal + noise)⁻¹: noise is known (binomial), signal is what remains of the covariance over questions. That
+    level replaces each model's own; deviations from it are those of (A), (B) or (C).
+
+What was tried and is worse: see bench/README.md.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.measure.votes import Tally, independent_votes
+
+__all__ = ["ENOUGH", "LINEAR", "latent_successes", "latent_votes", "levels", "linear", "reliability"]
+
+Floats = NDArray[np.float64]
+
+# Latent classes at the start of EM, its steps, and the pseudo-samples that smooth a class's first shares. More classes
+# or steps change claims by less than their noise.
+CLASSES, STEPS, SMOOTHING = 120, 60, 1.0
+# Questions that are fitted: a mixture gains nothing from more.
+ENOUGH = 4000
+# Of (1) in the estimate for votes.
+LINEAR = 0.25
+# Questions at a time.
+CHUNK = 8192
+# Random halvings of the samples for (1): the reliability's noise from them is below that over questions.
+HALVINGS = 8
+GRID = np.concatenate([[0.0], np.linspace(0.0025, 0.9975, 200), [1.0]])
+GRID_STEPS = 200
+
+
+# ---------------------------------------------------------------------------------------------- (1)
+
+
+def reliability(estimate: Callable[[NDArray[np.intp]], Floats], drawn: NDArray[np.bool_], seed: int = 0) -> float:
+    """Return how well deviations from one half of the samples predict those from the other: a correlation, 0 to 1.
+
+    Parameters
+    ----------
+    estimate : callable
+        From the columns of a half, (N, S // 2), to the deviations (N, K); NaN where there are too few.
+    drawn : ndarray of bool, (N, S)
+        Which samples there are; a question with 2h or 2h + 1 of them gives h to each half.
+    seed : int
+        Of the halvings.
+
+    Returns
+    -------
+    float
+        NaN if it is undefined (no variance).
+    """
+    rng = np.random.default_rng(seed)
+    together = apart = 0.0
+    half = drawn.shape[1] // 2
+    sizes = drawn.sum(axis=1) // 2
+    for _ in range(HALVINGS):
+        order = np.argsort(np.where(drawn, rng.random(drawn.shape), 2.0), axis=1)
+        # Rows with fewer samples get −1: no column.
+        columns = np.arange(half)
+        some = columns < sizes[:, None]
+        first = np.where(some, order[:, :half], -1)
+        second = np.where(
+            some, np.take_along_axis(order, np.minimum(columns + sizes[:, None], order.shape[1] - 1), 1), -1
+        )
+        a, b = estimate(first), estimate(second)
+        both = np.isfinite(a) & np.isfinite(b)
+        a, b = (np.where(both, x, 0.0) for x in (a, b))
+        count = np.maximum(both.sum(axis=0), 1)
+        a, b = (np.where(both, x - x.sum(axis=0) / count, 0.0) for x in (a, b))
+        together += float((a * b).sum())
+        apart += float((a * a).sum() + (b * b).sum()) / 2
+    return float("nan") if apart == 0 else min(max(together / apart, 0.0), 1.0)
+
+
+def linear(exact: Floats, base: Floats, halves: float, drawn: NDArray[np.bool_]) -> Floats:
+    """Return base + mean deviation + w·(deviation − its mean), w from the reliability of halves.
+
+    Parameters
+    ----------
+    exact : ndarray, (N, K)
+        The estimates; NaN where there is none.
+    base : ndarray, (N,)
+        The estimate for one sample.
+    halves : float
+        What `reliability` returned; NaN: unknown, which is taken for w = 1/2.
+    drawn : ndarray of bool, (N, S)
+        Which samples there are.
+
+    Returns
+    -------
+    ndarray, (N, K)
+    """
+    size = drawn.sum(axis=1)
+    deviation = exact - base[:, None]
+    mean = _column_means(deviation)
+    # Questions with more samples than others are more reliable: f is how many halves' worth of samples one has.
+    f = size / max(float((size // 2).mean()), 0.5)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        w = f * halves / (1 + (f - 1) * halves) if np.isfinite(halves) else np.full(len(size), 0.5)
+    return np.asarray(base[:, None] + mean + np.clip(w, 0.0, 1.0)[:, None] * (deviation - mean))
+
+
+def _column_means(values: Floats) -> Floats:
+    there = np.isfinite(values)
+    return np.asarray(np.where(there, values, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1))
+
+
+# ---------------------------------------------------------------------------------------------- (2)
+
+
+def latent_votes(counts: Tally, exact: Floats, ks: Sequence[int], threads: int = 1, seed: int = 0) -> Floats:
+    """Return posterior means of vote accuracies under latent classes of questions.
+
+    Parameters
+    ----------
+    counts : Tally
+        The questions' answer counts.
+    exact : ndarray, (N, len(ks))
+        The exact expectations, whose column means are kept; NaN where k is above S.
+    ks : sequence of int
+        Samples that vote.
+    threads : int
+        For the classes' votes.
+    seed : int
+        Of the classes' start.
+
+    Returns
+    -------
+    ndarray, (N, len(ks))
+        NaN where `exact` is.
+    """
+    rng = np.random.default_rng(seed)
+    full = np.column_stack([counts.gold, counts.silent, counts.rivals]).astype(np.float64)
+    # What tells classes apart: right, silent, the two most frequent wrong answers, the rest.
+    narrow = np.column_stack([full[:, :4], full[:, 4:].sum(axis=1)])
+    some = counts.which[counts.samples[counts.which] > 0]
+    if len(some) > ENOUGH:
+        some = rng.choice(some, ENOUGH, replace=False)
+    frequency = np.bincount(some, minlength=len(full)).astype(np.float64)
+    seen = np.flatnonzero(frequency)
+    shares, weights, answers = _fit(narrow[seen], full[seen], frequency[seen], rng)
+    modelled = independent_votes(answers[:, 0], answers[:, 1], answers[:, 2:], ks, threads)
+    first = np.zeros(len(full), np.intp)
+    first[counts.which] = np.arange(len(counts.which))
+    members = frequency[seen, None] * _belonging(narrow[seen], shares, weights)
+    reached = (modelled + _observed(members, exact[first[seen]], modelled)) / 2
+    result = np.empty((len(full), len(ks)))
+    for start in range(0, len(full), CHUNK):
+        part = slice(start, start + CHUNK)
+        result[part] = _belonging(narrow[part], shares, weights) @ reached
+    return _matched(result[counts.which], exact)
+
+
+def _observed(members: Floats, exact: Floats, otherwise: Floats) -> Floats:
+    """Return the classes' means of the exact expectations, weighted by membership; `otherwise` where nobody has one."""
+    there = np.isfinite(exact)
+    size = members.T @ there
+    total = members.T @ np.where(there, exact, 0.0)
+    return np.asarray(np.where(size > 1e-9, total / np.maximum(size, 1e-9), otherwise))
+
+
+def _fit(narrow: Floats, full: Floats, frequency: Floats, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+    """Fit classes by EM; return their shares in the narrow categories, their weights, their shares of all answers."""
+    samples = full.sum(axis=1)
+    few = np.arange(len(full))
+    if len(full) > CLASSES:
+        few = rng.choice(len(full), CLASSES, replace=False, p=frequency / frequency.sum())
+    common, common_full = (frequency @ (x / samples[:, None]) / frequency.sum() for x in (narrow, full))
+    shares = (narrow[few] + SMOOTHING * common) / (samples[few] + SMOOTHING)[:, None]
+    weights = frequency[few] / frequency[few].sum()
+    for _ in range(STEPS):
+        part = frequency[:, None] * _belonging(narrow, shares, weights)
+        weights = part.sum(axis=0) / frequency.sum()
+        drawn = part.T @ samples + 0.01  # a hundredth of a sample for classes that nobody belongs to
+        shares = (part.T @ narrow + 0.01 * common) / drawn[:, None]
+    return shares, weights, (part.T @ full + 0.01 * common_full) / drawn[:, None]
+
+
+def _belonging(narrow: Floats, shares: Floats, weights: Floats) -> Floats:
+    """Return the chances with which patterns belong to classes."""
+    with np.errstate(divide="ignore"):
+        fit = narrow @ np.log(np.maximum(shares, 1e-12)).T + np.log(weights)
+    fit -= fit.max(axis=1, keepdims=True)
+    chance = np.exp(fit, out=fit)
+    chance /= chance.sum(axis=1, keepdims=True)
+    return np.asarray(chance)
+
+
+def latent_successes(right: NDArray[np.int64], drawn: NDArray[np.int64], exact: Floats, ks: Sequence[int]) -> Floats:
+    """Return posterior means of pass@k: the success rate's distribution by nonparametric maximum likelihood.
+
+    Parameters
+    ----------
+    right, drawn : ndarray of int, (N,)
+        Right samples and samples of each question.
+    exact : ndarray, (N, len(ks))
+        The unbiased estimates, whose column means are kept; NaN where k is above S.
+    ks : sequence of int
+        Samples per action.
+
+    Returns
+    -------
+    ndarray, (N, len(ks))
+        NaN where `exact` is.
+    """
+    kinds, which = np.unique(np.column_stack([right, drawn]), axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    frequency = np.where(kinds[:, 1] > 0, np.bincount(which), 0).astype(np.float64)
+    hits, misses = kinds[:, :1].astype(np.float64), (kinds[:, 1:] - kinds[:, :1]).astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # 0·log 0 is 0: no miss says nothing against a rate of 1.
+        fit = np.where(hits > 0, hits * np.log(GRID), 0.0) + np.where(misses > 0, misses * np.log1p(-GRID), 0.0)
+    likelihood = np.exp(fit - fit.max(axis=1, keepdims=True))
+    weights = _first_guess(kinds[:, 0], kinds[:, 1], frequency)
+    for _ in range(GRID_STEPS):
+        part = likelihood * weights
+        part /= part.sum(axis=1, keepdims=True)
+        weights = frequency @ part / frequency.sum()
+    reached = np.column_stack([1.0 - (1.0 - GRID) ** k for k in ks])
+    return _matched((part @ reached)[which], exact)
+
+
+def _first_guess(right: NDArray[np.int64], drawn: NDArray[np.int64], frequency: Floats) -> Floats:
+    """Return the beta distribution of the rates' mean and variance, on the grid.
+
+    From there EM has a short way, and stops before it fits chance: from a flat start, or run to its end, it gives a
+    few isolated rates, whose ripples choose badly where there are five samples a question.
+    """
+    several = drawn > 1
+    if not several.any():  # single samples do not tell how rates scatter
+        return np.full(len(GRID), 1 / len(GRID))
+    mean = float(frequency @ (right / np.maximum(drawn, 1)) / frequency.sum())
+    # c(c − 1)/S(S − 1) is unbiased for the square of a rate.
+    pairs = right[several] * (right[several] - 1) / (drawn[several] * (drawn[several] - 1))
+    square = float(frequency[several] @ pairs / frequency[several].sum())
+    spread = max(square - mean**2, 1e-6)
+    total = min(max(mean * (1 - mean) / spread - 1, 0.05), 200.0)  # within what the grid can hold
+    a, b = max(mean * total, 0.02), max((1 - mean) * total, 0.02)
+    edges = np.concatenate([[0.0], (GRID[1:] + GRID[:-1]) / 2, [1.0]])
+    inner = np.clip(GRID, 1e-3, 1 - 1e-3)
+    density = inner ** (a - 1) * (1 - inner) ** (b - 1) * np.diff(edges)
+    density[0], density[-1] = edges[1] ** a / a, (1 - edges[-2]) ** b / b
+    return np.asarray(density / density.sum())
+
+
+def _matched(estimate: Floats, exact: Floats) -> Floats:
+    """Shift columns to the exact expectation's means; leave out what that leaves out."""
+    estimate = np.where(np.isfinite(exact), estimate, np.nan)
+    return np.asarray(estimate + (_column_means(exact) - _column_means(estimate)))
+
+
+# ---------------------------------------------------------------------------------------------- several models
+
+
+def levels(base: Floats, drawn: NDArray[np.int64]) -> Floats:
+    """Shrink the models' accuracies at one sample jointly towards their means.
+
+    Parameters
+    ----------
+    base : ndarray, (N, M)
+        Share of right samples, per question and model; NaN where nothing was drawn.
+    drawn : ndarray of int, (N, M)
+        Samples.
+
+    Returns
+    -------
+    ndarray, (N, M)
+    """
+    there = np.isfinite(base)
+    mean = _column_means(base)
+    centred = np.where(there, base - mean, 0.0)
+    pairs = there.T.astype(np.float64) @ there
+    total = centred.T @ centred / np.maximum(pairs, 1.0)
+    noise = np.zeros(len(mean))
+    single = np.zeros(len(mean), bool)
+    for m in range(base.shape[1]):
+        several = there[:, m] & (drawn[:, m] > 1)
+        single[m] = not several.any()
+        if not single[m]:
+            # p(1 − p)/(S − 1) is unbiased for the variance of a share of S samples.
+            p, s = base[several, m], drawn[several, m]
+            spread = float((p * (1 - p) * s / (s - 1)).mean())  # of one sample
+            noise[m] = spread * float((1 / drawn[there[:, m], m]).mean())
+    signal = total - np.diag(noise)
+    for m in np.flatnonzero(single).tolist():
+        # One sample cannot tell luck from difficulty; what it shares with other models is no luck.
+        shared = np.delete(total[m], m)
+        signal[m, m] = float(np.clip(shared.max(initial=0.0), 0.0, total[m, m]))
+    values, vectors = np.linalg.eigh((signal + signal.T) / 2)
+    signal = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    noise = np.where(single, np.maximum(np.diag(total) - np.diag(signal), 0.0), noise)
+    gain = signal @ np.linalg.pinv(signal + np.diag(noise))
+    return np.asarray(np.where(there, mean + centred @ gain.T, np.nan))

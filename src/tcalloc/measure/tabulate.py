@@ -1,0 +1,311 @@
+"""From samples and actions to a table: which estimate goes where, what is available, what it costs.
+
+Actions are sorted into groups that are estimated alike: one model, one way to combine. `_group` gives a group's exact
+estimates, their standard errors and, if asked for, the shrunk ones.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.measure import shrink as shrinking
+from tcalloc.measure.actions import Action, action_names, check_actions
+from tcalloc.measure.claims import Trial
+from tcalloc.measure.costs import cost_columns
+from tcalloc.measure.estimates import best_by_score, pass_at_k, score_errors, success_errors, vote_errors
+from tcalloc.measure.samples import Samples
+from tcalloc.measure.table import Table
+from tcalloc.measure.votes import Tally, expected_votes, tally
+
+__all__ = ["tabulate"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Estimate:
+    """One group's columns, (N, its actions); NaN where a question has fewer samples than an action needs."""
+
+    acc: Floats
+    se: Floats | None
+
+
+def tabulate(
+    samples: Samples,
+    actions: Iterable[Action],
+    shrink: bool | str = True,
+    cross_fit: int | None = None,
+    *,
+    costs: str = "shared",
+    threads: int = 1,
+) -> Table:
+    """Return the table of `Samples.table`, which documents the arguments."""
+    asked = check_actions(actions)
+    if not (isinstance(shrink, (bool, np.bool_)) or shrink == "window"):
+        raise InputError(f"shrink is {shrink!r}; allowed are True (the default), False and 'window'.")
+    if costs not in ("shared", "question"):
+        raise InputError(f"costs is {costs!r}; allowed are 'shared' (the default) and 'question'.")
+    names = action_names(asked)
+    arms = [_arm_of(samples, action, f"actions[{a}]") for a, action in enumerate(asked)]
+    _check_recorded(samples, asked, arms)
+    if cross_fit is not None:
+        _check_cross_fit(samples, asked, arms, cross_fit)
+
+    notes = list(samples.notes)
+    acc, se = _estimates(samples, asked, arms, shrink, threads, errors=True)
+    assert se is not None
+    kept = np.flatnonzero(np.isfinite(acc).any(axis=1))
+    if len(kept) < len(samples):
+        notes.append(f"{len(samples) - len(kept)} of {len(samples)} questions have too few samples for any action.")
+    cost, words = cost_columns(samples, asked, arms, costs)
+    notes += words
+    trials: tuple[Trial, ...] = ()
+    if cross_fit is not None:
+        trials = _trials(samples, asked, arms, shrink, cross_fit, cost, kept, threads)
+        notes.append(
+            f"claims are cross-fitted: chosen on one half of the samples, scored on the other, {cross_fit} splits."
+        )
+    available = np.isfinite(acc[kept])
+    for a in np.flatnonzero(~available.all(axis=0)):
+        lacking = int((~available[:, a]).sum())
+        notes.append(
+            f"{names[a]} is not available for {lacking} of {len(kept)} questions: they have fewer than "
+            f"{asked[a].samples} samples."
+        )
+    if len(kept) < len(samples) and cost.ndim == 2:
+        cost = cost[kept]
+    ids = samples.ids if samples.ids is None or len(kept) == len(samples) else samples.ids[kept]
+    if samples.ids is None and len(kept) < len(samples):
+        ids = kept
+    return Table(
+        np.where(available, acc[kept], 0.0),
+        np.where(available, cost, 0.0) if cost.ndim == 2 else cost,
+        ids=ids,
+        action_names=names,
+        available=None if available.all() else available,
+        se=np.where(available, np.nan_to_num(se[kept]), 0.0),
+        notes=tuple(notes),
+        trials=trials,
+    )
+
+
+# ---------------------------------------------------------------------------------------------- what is asked
+
+
+def _arm_of(samples: Samples, action: Action, where: str) -> str:
+    arms = samples.by_model
+    if action.model is None:
+        if len(arms) == 1:
+            return next(iter(arms))
+        raise InputError(
+            f"{where} ({action.name}) names no model, but there are several: {', '.join(arms)}. "
+            f"Say which, as in Vote({action.samples}, model={next(iter(arms))!r})."
+        )
+    if action.model in arms:
+        return action.model
+    if samples.arms is None:  # one model, without a name
+        return ""
+    raise InputError(f"{where} asks for the model {action.model!r}; there are {', '.join(arms)}.")
+
+
+def _check_recorded(samples: Samples, actions: tuple[Action, ...], arms: list[str]) -> None:
+    for a, (action, arm) in enumerate(zip(actions, arms, strict=True)):
+        of = f" of {arm}" if arm else ""
+        found = samples.by_model[arm]
+        if action.combine == "vote" and found.answers is None:
+            raise InputError(
+                f"actions[{a}] is {action.name}, but only right and wrong were recorded{of}: how the wrong answers "
+                "split decides a vote. Give answers, or use Best (pass@k)."
+            )
+        if action.by == "score" and found.scores is None:
+            raise InputError(
+                f"actions[{a}] is {action.name}, but no scores were recorded{of}. Give scores=, or use by='verifier'."
+            )
+        most = int(found.drawn.sum(axis=1).max())
+        if action.samples > most:
+            raise InputError(
+                f"actions[{a}] is {action.name}, but no question has more than {most} samples{of}: what more samples "
+                "than were drawn would reach cannot be estimated. Draw more, or use a smaller k."
+            )
+
+
+def _check_cross_fit(samples: Samples, actions: tuple[Action, ...], arms: list[str], splits: Any) -> None:
+    if isinstance(splits, bool) or not isinstance(splits, (int, np.integer)) or splits < 1:
+        raise InputError(f"cross_fit is {splits!r}; expected a number of splits, at least 1, or None.")
+    for a, (action, arm) in enumerate(zip(actions, arms, strict=True)):
+        most = int(samples.by_model[arm].drawn.sum(axis=1).max()) // 2
+        if action.samples > most:
+            raise InputError(
+                f"cross_fit: actions[{a}] is {action.name}, but half of the samples are {most}: a half must choose and "
+                "the other score. Use smaller k, or shrink=True, which needs no split."
+            )
+
+
+# ---------------------------------------------------------------------------------------------- estimates
+
+
+def _estimates(
+    samples: Samples, actions: tuple[Action, ...], arms: list[str], shrink: bool | str, threads: int, *, errors: bool
+) -> tuple[Floats, Floats | None]:
+    """Return accuracies (N, K), NaN where not available, and their standard errors."""
+    n = len(samples)
+    acc = np.empty((n, len(actions)))
+    se = np.empty((n, len(actions))) if errors else None
+    groups: dict[tuple[str, str], list[int]] = {}
+    for a, (action, arm) in enumerate(zip(actions, arms, strict=True)):
+        # One sample is one sample, however it would be combined.
+        how = "first" if action.combine == "first" else action.by or "vote"
+        groups.setdefault(
+            (arm, "vote" if how == "first" and samples.by_model[arm].answers is not None else how), []
+        ).append(a)
+    used = list(dict.fromkeys(arms))
+    together = _levels(samples, used) if shrink is True and len(used) > 1 else None
+    for (arm, how), columns in groups.items():
+        ks = [actions[a].samples for a in columns]
+        found = _group(
+            samples.by_model[arm], how, [*ks, 1] if together is not None else ks, shrink, threads, errors=errors
+        )
+        acc[:, columns] = found.acc[:, : len(ks)]
+        if together is not None:
+            # The level of a model among others replaces that of the model alone.
+            moved = acc[:, columns] + (together[:, used.index(arm)] - found.acc[:, -1])[:, None]
+            acc[:, columns] = np.clip(moved, 0.0, 1.0)
+        if se is not None and found.se is not None:
+            se[:, columns] = found.se[:, : len(ks)]
+    return acc, se
+
+
+def _group(samples: Samples, how: str, ks: list[int], shrink: bool | str, threads: int, *, errors: bool) -> _Estimate:
+    if shrink == "window":
+        windows = _windows(samples, how, ks)
+        return _Estimate(windows, _exact(samples, how, ks, threads, errors=True).se if errors else None)
+    counts = tally(samples.answers) if how == "vote" else None
+    found = _exact(samples, how, ks, threads, errors=errors, counts=counts)
+    if not shrink:
+        return found
+    right, size = samples.correct.sum(axis=1), samples.drawn.sum(axis=1)
+    if how in ("verifier", "first"):
+        return _Estimate(np.clip(shrinking.latent_successes(right, size, found.acc, ks), 0.0, 1.0), found.se)
+    if set(ks) == {1}:
+        return found  # nothing to choose between
+    base = np.where(size > 0, right / np.maximum(size, 1), np.nan)
+    shrunk = shrinking.linear(found.acc, base, _halves(samples, how, ks), samples.drawn)
+    if counts is not None:
+        latent = shrinking.latent_votes(counts, found.acc, ks, threads)
+        shrunk = shrinking.LINEAR * shrunk + (1 - shrinking.LINEAR) * latent
+    return _Estimate(np.clip(shrunk, 0.0, 1.0), found.se)
+
+
+def _exact(
+    samples: Samples, how: str, ks: list[int], threads: int, *, errors: bool, counts: Tally | None = None
+) -> _Estimate:
+    if how == "vote":
+        counts = tally(samples.answers) if counts is None else counts
+        acc = expected_votes(counts, ks, threads)
+        return _Estimate(acc, vote_errors(counts, ks, threads)[counts.which] if errors else None)
+    if how == "score":
+        args = samples.correct, samples.scores, samples.drawn, ks
+        return _Estimate(best_by_score(*args), score_errors(*args) if errors else None)
+    right, size = samples.correct.sum(axis=1), samples.drawn.sum(axis=1)
+    return _Estimate(pass_at_k(right, size, ks), success_errors(right, size, ks) if errors else None)
+
+
+def _halves(samples: Samples, how: str, ks: list[int]) -> float:
+    """Return the reliability of deviations, of the actions that halves of the samples can tell."""
+    if len(samples) > shrinking.ENOUGH:
+        samples = samples.take(np.random.default_rng(0).choice(len(samples), shrinking.ENOUGH, replace=False))
+    half = samples.drawn.shape[1] // 2
+    told = [k for k in ks if 1 < k <= half]
+    if not told:
+        return float("nan")
+
+    def deviations(columns: NDArray[np.intp]) -> Floats:
+        some = columns >= 0
+        at = np.maximum(columns, 0)
+        if how == "vote":
+            codes = np.where(some, np.take_along_axis(samples.answers, at, axis=1), -2)
+            values = expected_votes(tally(codes), [1, *told])
+        else:
+            values = best_by_score(
+                np.take_along_axis(samples.correct, at, axis=1),
+                np.take_along_axis(samples.scores, at, axis=1),
+                some,
+                [1, *told],
+            )
+        return np.asarray(values[:, 1:] - values[:, :1])
+
+    return shrinking.reliability(deviations, samples.drawn)
+
+
+def _levels(samples: Samples, arms: list[str]) -> Floats:
+    """Return each model's accuracy at one sample, shrunk jointly, (N, models); NaN where nothing was drawn."""
+    size = np.column_stack([samples.by_model[arm].drawn.sum(axis=1) for arm in arms])
+    right = np.column_stack([samples.by_model[arm].correct.sum(axis=1) for arm in arms])
+    base = np.where(size > 0, right / np.maximum(size, 1), np.nan)
+    return shrinking.levels(base, size)
+
+
+def _windows(samples: Samples, how: str, ks: list[int]) -> Floats:
+    """Return means over each question's disjoint windows of k samples, in the order in which they were drawn."""
+    size = samples.drawn.sum(axis=1)
+    order = np.argsort(~samples.drawn, axis=1, kind="stable")
+    result = np.full((len(samples), len(ks)), np.nan)
+    for q, k in enumerate(ks):
+        total = np.zeros(len(samples))
+        for w in range(int(size.max()) // k):
+            rows = np.flatnonzero(size >= (w + 1) * k)
+            part = samples.take(rows).columns(order[rows, w * k : (w + 1) * k])
+            total[rows] += _exact(part, how, [k], 1, errors=False).acc[:, 0]
+        enough = size >= k
+        result[enough, q] = total[enough] / (size[enough] // k)
+    return result
+
+
+# ---------------------------------------------------------------------------------------------- cross-fitting
+
+
+def _trials(
+    samples: Samples,
+    actions: tuple[Action, ...],
+    arms: list[str],
+    shrink: bool | str,
+    splits: int,
+    cost: Floats,
+    kept: NDArray[np.intp],
+    threads: int,
+) -> tuple[Trial, ...]:
+    """Return, for both directions of each split, the estimates that choose and those that score."""
+    rng = np.random.default_rng(0)
+    paid = cost if cost.ndim == 1 else cost[kept]
+    found = []
+    for _ in range(splits):
+        first, second = {}, {}
+        for name, arm in samples.by_model.items():
+            size = arm.drawn.sum(axis=1)[:, None]
+            order = np.argsort(np.where(arm.drawn, rng.random(arm.drawn.shape), 2.0), axis=1)
+            place = np.empty_like(order)
+            np.put_along_axis(place, order, np.arange(order.shape[1])[None], axis=1)
+            first[name] = _only(arm, place < size // 2)
+            second[name] = _only(arm, (place >= size // 2) & (place < 2 * (size // 2)))
+        halves = [_joined(samples, part) for part in (first, second)]
+        scores = [_estimates(half, actions, arms, False, threads, errors=False)[0][kept] for half in halves]
+        chosen = scores
+        if shrink is not False:
+            chosen = [_estimates(half, actions, arms, shrink, threads, errors=False)[0][kept] for half in halves]
+        found += [Trial(chosen[0], scores[1], paid), Trial(chosen[1], scores[0], paid)]
+    return tuple(found)
+
+
+def _only(arm: Samples, some: NDArray[np.bool_]) -> Samples:
+    if arm.answers is not None:
+        codes = np.where(some, arm.answers, -2)
+        return Samples(codes, scores=arm.scores)
+    return Samples(correct=np.where(some, arm.correct, -1).astype(np.int8), scores=arm.scores)
+
+
+def _joined(samples: Samples, parts: dict[str, Samples]) -> Samples:
+    return parts[""] if samples.arms is None else Samples(arms=parts)
