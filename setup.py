@@ -1,8 +1,9 @@
 """The compiled half of the build; everything else stands in pyproject.toml.
 
-Two environment variables change how the kernel is built (see CONTRIBUTING.md):
+Three environment variables change how the kernel is built (see CONTRIBUTING.md):
 
 TCALLOC_SANITIZE=address,undefined   compile and link with these gcc/clang sanitizers
+TCALLOC_NO_SIMD=1                    without the AVX2 forms of two loops, as on other machines (_simd.h)
 TCALLOC_COVERAGE=1                   line tracing, so that coverage.py sees the .pyx lines
 """
 
@@ -19,6 +20,8 @@ coverage = os.environ.get("TCALLOC_COVERAGE", "") not in ("", "0")
 
 directives = {"language_level": 3, "linetrace": coverage}
 macros = [("CYTHON_TRACE_NOGIL", "1")] if coverage else []
+if os.environ.get("TCALLOC_NO_SIMD", "") not in ("", "0"):
+    macros.append(("TCALLOC_NO_SIMD", "1"))
 
 if sys.platform == "win32":
     compile_args, link_args = ["/O2", "/fp:precise"], []
@@ -34,6 +37,8 @@ extensions = [
     Extension(
         f"tcalloc.{name}",
         [f"src/tcalloc/{name}.pyx"],
+        depends=["src/tcalloc/_simd.h"],
+        include_dirs=["src/tcalloc"],  # the generated C lies elsewhere
         extra_compile_args=compile_args,
         extra_link_args=link_args,
         define_macros=macros,

@@ -14,18 +14,20 @@ README = Path(__file__).parents[1] / "README.md"
 
 @pytest.fixture(scope="module")
 def names():
-    """What the README's first block of Python leaves behind."""
+    """What the README's blocks of Python leave behind."""
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
-    code = re.search(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)[1]
-    found = {}
-    exec(compile(code, "README.md", "exec"), found)
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
+    found = []
+    for code in blocks:
+        found.append({})
+        exec(compile(code, "README.md", "exec"), found[-1])
     yield found
     matplotlib.pyplot.close("all")
 
 
 def test_the_comments_are_true(names):
-    plan, curve = names["plan"], names["curve"]
+    plan, curve = names[0]["plan"], names[0]["curve"]
     assert plan.actions.tolist() == [0, 1, 0]
     assert (f"{plan.accuracy:.3f}", plan.spend, plan.gap) == ("0.733", 2.0, 0.0)
     assert f"{plan.price:.3f}" == "0.033"
@@ -33,6 +35,13 @@ def test_the_comments_are_true(names):
     assert curve.allocate(2.0).actions.tolist() == plan.actions.tolist()
     assert curve.allocate(accuracy=0.7).accuracy >= 0.7
     assert tcalloc.decide([0.3, 0.8], [1, 4], price=0.1) == 1
+
+
+def test_what_is_measured_can_be_solved_and_claimed(names):
+    table, plan = names[1]["table"], names[1]["plan"]
+    assert table.acc.shape == (3, 3)
+    claim = table.claim(plan)
+    assert claim.population_low <= claim.accuracy <= claim.population_high
 
 
 def test_the_table_of_the_readme_can_be_solved(tmp_path):

@@ -56,14 +56,19 @@ class Problem:
         """Return the problem of these rows only."""
         shared = self.cost.strides[0] == 0
         return Problem(
-            acc=self.acc[rows],
-            cost=np.broadcast_to(self.cost[:1], (len(rows), self.cost.shape[1])) if shared else self.cost[rows],
-            available=None if self.available is None else self.available[rows],
+            acc=_rows(self.acc, rows),
+            cost=np.broadcast_to(self.cost[:1], (len(rows), self.cost.shape[1])) if shared else _rows(self.cost, rows),
+            available=None if self.available is None else _rows(self.available, rows),
             weights=None if self.weights is None else self.weights[rows],
             acc_bound=self.acc_bound,
             cost_bound=self.cost_bound,
             labels=self.labels,
         )
+
+
+def _rows(array: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
+    """Return these rows; take is ten times faster than indexing, but would copy a strided array whole."""
+    return np.take(array, rows, axis=0) if array.flags.c_contiguous else array[rows]
 
 
 # ---------------------------------------------------------------------------------------------- containers

@@ -20,7 +20,7 @@ argmax per row, of the utility acc − λ·cost, and the spend this induces fall
 
 (B) Not sorting what need not be sorted.  The caller guesses a bracket lo < λ* < hi from a sample. One pass (`scan`)
     then keeps, for each row, the best two utilities at both ends. If the same action wins at both ends it wins in
-    between, because utilities are linear in λ: the row is *fixed*, and costs one argmax. Only the other rows walk
+    between, because utilities are linear in λ: the row costs one argmax (`classify`). Only the other rows walk
     their hull and emit the steps inside the bracket; the caller sorts those few. A wrong guess is noticed (the limit
     is not met inside the bracket) and costs another pass, never a wrong answer.
 
@@ -34,7 +34,7 @@ argmax per row, of the utility acc − λ·cost, and the spend this induces fall
     `BLOCK` rows, so they do not depend on how the rows were shared among threads, and a budget that is the rounded
     mean of a feasible choice is feasible. Steps carry w·Δcost and w·Δacc in the same form.
 
-(E) Reading.  A float64 row without gaps is read where it lies; any other is first copied to two small float64 arrays.
+(E) Reading.  Float64 rows without gaps are read where they lie; others are first copied to small float64 arrays.
     This is where float32, strides and unavailable actions (acc = −∞) end, and the loops behind it know none of them
     (a cost shared by all rows is a row stride of 0). Those loops are branch-free where the data decide: a mispredicted
     branch costs as much as the whole argmax. The walk along a hull, which few rows take, keeps its branches: on rows
@@ -44,10 +44,22 @@ argmax per row, of the utility acc − λ·cost, and the spend this induces fall
 from libc.math cimport INFINITY, fabs
 from libc.stdlib cimport free, malloc
 
+cdef extern from "_simd.h" nogil:
+    int tcalloc_has_avx2()
+    int tcalloc_within_avx2(const long long* bits, Py_ssize_t size, long long tiny, long long huge, long long signs)
+    void tcalloc_classify_avx2(const double* a, Py_ssize_t row_a, const double* c, Py_ssize_t row_c, Py_ssize_t rows,
+                               Py_ssize_t n, double lo, double hi, double slack_lo, double slack_hi, int* best,
+                               unsigned char* state)
+
 BLOCK = 4096
 
 cdef enum:
     ROWS_PER_BLOCK = 4096
+    TILE = 64  # rows that are classified at a time: they stay in the first cache
+    SURE = 1  # bits of a row's state, note (B)
+    STAYS = 2
+
+cdef bint AVX2 = tcalloc_has_avx2()
 
 OK, NOT_FINITE, NEGATIVE, NO_MEMORY = 0, 1, 2, 3
 
@@ -67,9 +79,11 @@ ctypedef fused real2:
     double
 
 # A float's bits, as an integer of its size.
+ctypedef long long longlong
+
 ctypedef fused integer:
     int
-    long long
+    longlong
 
 
 # ---------------------------------------------------------------------------------------------- double-double (D)
@@ -217,6 +231,11 @@ def within(const integer[::1] bits, integer tiny, integer huge, bint signed):
     cdef integer y, bad = 0, mask = (<integer> 1 << (8 * sizeof(integer) - 2)) - 1
     mask = 2 * mask + 1
     cdef integer signs = 0 if signed else ~mask
+    if integer is longlong:
+        if AVX2 and bits.shape[0] > 0:
+            with nogil:
+                bad = tcalloc_within_avx2(&bits[0], bits.shape[0], tiny, huge, signs)
+            return bad != 0
     with nogil:
         for i in range(bits.shape[0]):
             y = bits[i] & mask
@@ -328,6 +347,29 @@ cdef inline void settle(double* t, double* out) noexcept nogil:
 
 # ------------------------------------------------------------------------------------------------- the scan (B, C)
 
+cdef inline void classify(const double* a, const double* c, Py_ssize_t n, double lo, double hi, double slack_lo,
+                          double slack_hi, int* best, unsigned char* state) noexcept nogil:
+    """The winner at hi, and whether it is sure of that and stays so until lo; four rows at once: _simd.h."""
+    cdef Py_ssize_t k, j = 0
+    cdef double u, v, s, at_lo = 0.0
+    cdef double best_hi = -INFINITY, next_hi = -INFINITY, best_lo = -INFINITY, next_lo = -INFINITY
+    for k in range(n):
+        u = a[k] - hi * c[k]
+        v = a[k] - lo * c[k]
+        j = k if u > best_hi else j
+        at_lo = v if u > best_hi else at_lo
+        s = u if u < best_hi else best_hi
+        next_hi = s if s > next_hi else next_hi
+        best_hi = u if u > best_hi else best_hi
+        s = v if v < best_lo else best_lo
+        next_lo = s if s > next_lo else next_lo
+        best_lo = v if v > best_lo else best_lo
+    best[0] = <int> j
+    state[0] = SURE if best_hi - next_hi > slack_hi else 0
+    if (at_lo == best_lo) & (best_lo - next_lo >= slack_lo):
+        state[0] |= STAYS
+
+
 def scan(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:, :] available,
          const double[:] weights, double lo, double hi, double slack_lo, double slack_hi,
          Py_ssize_t start, Py_ssize_t stop, int[::1] actions, double[:, ::1] sums,
@@ -338,71 +380,81 @@ def scan(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:, :]
     efficiency, row, hop (from, to) and delta (w·Δcost high, low, w·Δacc high, low). hi = inf: every row
     starts at its cheapest action. lo = 0: all the rest is emitted. `sums` as in best_at.
     """
-    cdef Py_ssize_t i, j, k, q, m = 0, n = acc.shape[1]
+    cdef Py_ssize_t first, rows, r, i, j, k, q, m = 0, n = acc.shape[1], row_a = n, row_c = n
     cdef bint masked = available is not None, weighted = weights is not None
-    cdef bint everything = hi == INFINITY, sure, fixed
+    cdef bint everything = hi == INFINITY
     cdef bint direct = readable(acc, cost, masked)
-    cdef double* scratch = <double*> malloc(2 * n * sizeof(double))
+    cdef double* scratch = <double*> malloc(2 * TILE * n * sizeof(double))
     cdef const double* a = scratch
-    cdef const double* c = scratch + n
+    cdef const double* c = scratch + TILE * n
+    cdef const double* tile_a = a
+    cdef const double* tile_c = c
+    cdef int[TILE] best
+    cdef unsigned char[TILE] state
     cdef double[6] t
-    cdef double w, e, last, u, v, s, best_hi, next_hi, best_lo, next_lo, at_lo
+    cdef double w, e, last
     if scratch == NULL:
         return -C_NO_MEMORY
     with nogil:
         t[0] = t[1] = t[2] = t[3] = t[4] = t[5] = 0.0
-        for i in range(start, stop):
+        first = start
+        while first < stop:
+            rows = TILE if TILE < stop - first else stop - first
             if direct:
-                a = <const double*> &acc[i, 0]
-                c = <const double*> &cost[i, 0]
+                tile_a = <const double*> &acc[first, 0]
+                tile_c = <const double*> &cost[first, 0]
+                row_a = acc.strides[0] // <Py_ssize_t> sizeof(double)
+                row_c = cost.strides[0] // <Py_ssize_t> sizeof(double)
             else:
-                load(acc, cost, available, masked, i, n, scratch, scratch + n)
-            w = weights[i] if weighted else 1.0
-            j = 0
-            sure = fixed = False
-            if not everything:
-                best_hi = next_hi = best_lo = next_lo = -INFINITY
-                at_lo = 0.0
-                for k in range(n):
-                    u = a[k] - hi * c[k]
-                    v = a[k] - lo * c[k]
-                    j = k if u > best_hi else j
-                    at_lo = v if u > best_hi else at_lo
-                    s = u if u < best_hi else best_hi
-                    next_hi = s if s > next_hi else next_hi
-                    best_hi = u if u > best_hi else best_hi
-                    s = v if v < best_lo else best_lo
-                    next_lo = s if s > next_lo else next_lo
-                    best_lo = v if v > best_lo else best_lo
-                sure = best_hi - next_hi > slack_hi
-                fixed = sure & (at_lo == best_lo) & (best_lo - next_lo >= slack_lo)
-            if not fixed:
-                if not sure:
-                    j = cheapest(a, c, n)
-                last = INFINITY
-                k = j
-                while True:
-                    q = next_vertex(a, c, n, k, &e)
-                    if q < 0:
-                        break
-                    last = e if e < last else last
-                    if last > hi:
-                        j = q
-                    elif last >= lo:
-                        efficiency[m] = last
-                        row[m] = i
-                        hop[m, 0] = <int> k
-                        hop[m, 1] = <int> q
-                        weighted_difference(w, c[q], c[k], &delta[m, 0], &delta[m, 1])
-                        weighted_difference(w, a[q], a[k], &delta[m, 2], &delta[m, 3])
-                        m += 1
-                    else:
-                        break
-                    k = q
-            actions[i] = <int> j
-            tally(t, w, weighted, c[j], a[j])
-            if (i + 1) % ROWS_PER_BLOCK == 0 or i + 1 == stop:
-                settle(t, &sums[i // ROWS_PER_BLOCK, 0])
+                for r in range(rows):
+                    load(acc, cost, available, masked, first + r, n, scratch + r * n, scratch + (TILE + r) * n)
+            if everything:
+                for r in range(rows):
+                    state[r] = 0
+            else:
+                r = 0
+                if AVX2:
+                    r = rows & ~<Py_ssize_t> 3
+                    tcalloc_classify_avx2(tile_a, row_a, tile_c, row_c, r, n, lo, hi, slack_lo, slack_hi, best, state)
+                while r < rows:
+                    classify(tile_a + r * row_a, tile_c + r * row_c, n, lo, hi, slack_lo, slack_hi, &best[r],
+                             &state[r])
+                    r += 1
+            for r in range(rows):
+                i = first + r
+                a = tile_a + r * row_a
+                c = tile_c + r * row_c
+                w = weights[i] if weighted else 1.0
+                j = best[r]
+                if state[r] != SURE + STAYS:
+                    if not state[r] & SURE:
+                        j = cheapest(a, c, n)
+                    last = INFINITY
+                    k = j
+                    while True:
+                        q = next_vertex(a, c, n, k, &e)
+                        if q < 0:
+                            break
+                        last = e if e < last else last
+                        if last > hi:
+                            j = q
+                        elif last >= lo:
+                            efficiency[m] = last
+                            row[m] = i
+                            hop[m, 0] = <int> k
+                            hop[m, 1] = <int> q
+                            weighted_difference(w, c[q], c[k], &delta[m, 0], &delta[m, 1])
+                            weighted_difference(w, a[q], a[k], &delta[m, 2], &delta[m, 3])
+                            m += 1
+                        else:
+                            break
+                        k = q
+                actions[i] = <int> j
+                tally(t, w, weighted, c[j], a[j])
+            first += rows
+            # Tiles divide blocks, and chunks begin with a block.
+            if first % ROWS_PER_BLOCK == 0 or first == stop:
+                settle(t, &sums[(first - 1) // ROWS_PER_BLOCK, 0])
         free(scratch)
     return m
 

@@ -21,6 +21,7 @@ __all__ = ["FILL", "Infeasible", "Outcome", "Split", "Steps", "Sums", "bisect", 
 
 FILL = 4096  # how many steps behind the split are tried (part of the canonical answer)
 SMALL = 2048  # below this many rows, sorting all steps is cheaper than guessing a bracket
+RUN = 8  # neighbouring rows that a sample takes together
 CHUNK = 1 << 19  # cells per kernel call: between two calls ctrl-C is noticed
 
 # The canonical tolerance of "feasible": a budget that is the rounded mean of a feasible choice is feasible.
@@ -216,10 +217,12 @@ def _brackets(problem: Problem, budget: float, threads: int) -> Iterator[tuple[f
 def _guess(problem: Problem, budget: float, caution: float, threads: int) -> tuple[float, float]:
     """Bracket the price by the one that a sample of rows would pay, `caution` standard errors to either side."""
     n = problem.shape[0]
-    size = min(n // 4, math.ceil(n ** (2 / 3)))
-    # One random row from each of `size` strata: a sorted table is as good as a shuffled one. The seed cannot change
-    # the answer, only (hardly) the time.
-    rows = ((np.arange(size) + np.random.default_rng(size).random(size)) * (n / size)).astype(np.intp)
+    runs = max(1, min(n // 4, 2 * math.ceil(n ** (2 / 3))) // RUN)
+    # From each of equal strata a few neighbouring rows at a random place: a sorted table is as good as a shuffled one,
+    # and memory likes neighbours. The seed cannot change the answer, only (hardly) the time.
+    starts = (np.arange(runs) + np.random.default_rng(runs).random(runs)) * ((n - RUN) / runs)
+    rows = (starts.astype(np.intp)[:, None] + np.arange(RUN)).ravel()
+    size = len(rows)
     sample = problem.take(rows)
     actions = np.empty(size, np.int32)
     lo, hi = _guess(sample, budget, 8.0, threads) if size > SMALL else (0.0, math.inf)
@@ -232,7 +235,8 @@ def _guess(problem: Problem, budget: float, caution: float, threads: int) -> tup
     actions[steps.row[:taken]] = steps.hop[:taken, 1]  # where the sample stands at its own price
     weights = 1.0 if sample.weights is None else sample.weights
     off = weights * (sample.cost[np.arange(size), actions].astype(np.float64) - budget)
-    error = caution * math.sqrt(float((off * off).sum()))
+    # Neighbours may be alike, so the independent observations are the runs.
+    error = caution * math.sqrt(float((off.reshape(runs, RUN).sum(axis=1) ** 2).sum()))
     first = int(np.searchsorted(spent, limit - error))
     # Behind the split the fill still wants FILL steps of the whole table.
     last = int(np.searchsorted(spent, limit + error)) + math.ceil(1.5 * FILL * size / n) + 16

@@ -84,7 +84,7 @@ class Frontier:
             If a budget is below the smallest feasible one.
         """
         asked = self._feasible(budget)
-        return _like(np.interp(asked, self.budgets, self.accuracies), budget)
+        return _like(_interpolated(asked, self.budgets, self.accuracies), budget)
 
     def price_at(self, budget: ArrayLike) -> Any:
         """Return the price at a mean budget: what one more unit of cost buys there, 0 where nothing more is to be had.
@@ -243,7 +243,7 @@ class Frontier:
         price = float(self._efficiency[split]) if split < len(self._efficiency) else 0.0
         spent = exactly((c, cl)) / exactly(self._weight)
         mean = float(spent * Fraction(2) ** self._labels.cost_exponent)
-        bound = float(np.interp(mean, self.budgets, self.accuracies))
+        bound = float(_interpolated(np.float64(mean), self.budgets, self.accuracies))
         found = Outcome(actions, price, self._weight, (c, cl), (a, al), math.inf, None)
         plan = allocation(self._labels, found, mean, is_total=False)
         return replace(plan, upper_bound=max(bound, plan.accuracy))
@@ -414,6 +414,16 @@ def frontier(
 
 
 # ---------------------------------------------------------------------------------------------- small parts
+
+
+def _interpolated(x: Any, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> Any:
+    """Interpolate as np.interp does, which looks at all of xs."""
+    if len(xs) == 1:
+        return np.full(np.shape(x), ys[0])
+    right = np.clip(np.searchsorted(xs, x, side="right"), 1, len(xs) - 1)
+    width = xs[right] - xs[right - 1]
+    share = np.clip((x - xs[right - 1]) / np.where(width > 0, width, 1.0), 0.0, 1.0)
+    return ys[right - 1] + np.where((width > 0) | (x < xs[right]), share, 1.0) * (ys[right] - ys[right - 1])
 
 
 def _unscaled(values: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:

@@ -31,8 +31,8 @@ examples:
   tcalloc solve table.csv --budget 4 --out - | head
                                                the same on standard output
   tcalloc solve table.csv --budget 4 --json    everything, for programs
-  tcalloc solve run/ --budget 4                a folder of tcalloc sample or import:
-                                               votes over 1, 3, 5, ... samples
+  tcalloc solve run/ --budget 4                votes over 1, 3, 5, ... of the
+                                               samples that a run folder holds
 
 {shared.LAYOUT}
 what the summary says: the upper bound is the optimum of the linear program,
@@ -233,8 +233,9 @@ def _honesty(table: Table, plan: Allocation) -> str:
         f"{value:.4f}" for value in (claim.low, claim.high, claim.population_low, claim.population_high)
     )
     return (
-        "The accuracy is estimated from samples, with what choosing on them flatters taken off: "
-        f"{claim.level:.0%} interval {low} to {high} on these questions, {low_there} to {high_there} on others like them."
+        "The accuracy is estimated from samples, less what choosing on them flatters: "
+        f"{claim.level:.0%} interval {low} to {high} on these questions, {low_there} to {high_there} on "
+        "others like them."
     )
 
 
