@@ -12,13 +12,14 @@ import pytest
 
 pytest.importorskip("math_verify")
 
+import tcalloc
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.llm.graders import Grade, grade_safely, make_grader
 from tcalloc.llm.graders._pool import WorkerError
 from tcalloc.llm.questions import Question
 
 PATIENT = 60.0  # seconds: no test of what is right should fail on a busy machine
-SOURCE = str(Path(__file__).resolve().parents[1] / "src")
+SOURCE = str(Path(tcalloc.__file__).parents[1])  # installed or not
 
 
 def asked(gold=None, accept=()):

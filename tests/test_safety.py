@@ -61,10 +61,10 @@ def test_nothing_leaks():
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux's /proc")
 def test_the_leak_test_can_fail():
-    kept = []
-    python, process = leaks(lambda: kept.append(np.ones(40_000)))
-    assert python > 300_000
-    assert process > 200_000
+    kept = []  # arrays so large that no memory that was freed before can serve
+    python, process = leaks(lambda: kept.append(np.ones(400_000)), rounds=40, warm=1)
+    assert python > 3_000_000
+    assert process > 1_000_000
 
 
 def test_many_threads_agree():
