@@ -45,6 +45,23 @@ def test_pandas():
         tcalloc.solve(pd.DataFrame(ACC).replace(0.3, np.nan), [1.0, 4.0], 2.0)
 
 
+def test_pandas_that_is_in_another_order_is_refused():
+    pd = pytest.importorskip("pandas")
+    acc = pd.DataFrame(ACC, columns=["one", "four"], index=["a", "b", "c"])
+    cost = pd.Series([1.0, 4.0], index=["one", "four"])
+    expected(tcalloc.solve(acc, cost, 2.0, weights=pd.Series([1.0, 1, 1], index=["a", "b", "c"])))
+    have = pd.DataFrame(True, columns=["one", "four"], index=["a", "b", "c"])
+    expected(tcalloc.solve(acc, cost, 2.0, available=have))
+    for change, message in [
+        ({"cost": cost[::-1]}, r"acc and cost name their columns differently \(one, four against four, one\)"),
+        ({"weights": pd.Series([1.0, 2, 3], index=["b", "a", "c"])}, "acc and weights have different indexes"),
+        ({"available": have[::-1]}, "acc and available have different indexes"),
+        ({"available": have[["four", "one"]]}, "acc and available name their columns differently"),
+    ]:
+        with pytest.raises(tcalloc.InputError, match=message):
+            tcalloc.solve(**{"acc": acc, "cost": cost, "budget": 2.0, **change})
+
+
 def test_polars():
     pl = pytest.importorskip("polars")
     acc = pl.DataFrame(ACC, schema=["one", "four"], orient="row")

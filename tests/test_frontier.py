@@ -141,6 +141,9 @@ def test_merging_says_what_does_not_fit():
         one + two
     with pytest.raises(tcalloc.InputError, match="empty"):
         Frontier.merge([])
+    for wrong in (one, None):
+        with pytest.raises(tcalloc.InputError, match="is no list of them"):
+            Frontier.merge(wrong)
     with pytest.raises(tcalloc.InputError, match="not a Frontier"):
         Frontier.merge([one, 3])
     with pytest.raises(TypeError):

@@ -48,7 +48,7 @@ def test_the_table_of_the_readme_can_be_solved(tmp_path):
     table = re.search(r"    (id,acc:.*?)\n\n", README.read_text(encoding="utf-8"), re.S)[1]
     path = tmp_path / "table.csv"
     path.write_text("\n".join(line.strip() for line in table.splitlines()) + "\n", encoding="utf-8")
-    assert tcalloc.read_table(path).solve(budget=4).counts.sum() == 2
+    assert tcalloc.read_table(path).solve(budget=2).counts.tolist() == [2, 1]
 
 
 @pytest.mark.parametrize(

@@ -62,9 +62,9 @@ def test_nothing_leaks():
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux's /proc")
 def test_the_leak_test_can_fail():
     kept = []  # arrays so large that no memory that was freed before can serve
-    python, process = leaks(lambda: kept.append(np.ones(400_000)), rounds=40, warm=1)
-    assert python > 3_000_000
-    assert process > 1_000_000
+    python, process = leaks(lambda: kept.append(np.ones(5_000_000)), rounds=5, warm=1)
+    assert python > 30_000_000
+    assert process > 10_000_000
 
 
 def test_many_threads_agree():
@@ -96,7 +96,7 @@ def test_the_kernel_lets_other_threads_run():
     done.set()
     thread.join()
     # If the kernel held the interpreter's lock, no tick could fall inside the call.
-    assert sum(start < t < stop for t in ticks) >= 3
+    assert any(start < t < stop for t in ticks)
 
 
 INTERRUPTED = """

@@ -337,3 +337,9 @@ def test_a_hundred_thousand_questions_take_seconds(ragged):
     table = Samples(answers).table([Vote(k) for k in (1, 3, 5, 9, 16)])
     assert time.process_time() - start < 30  # 5 s on a quiet machine
     assert table.acc.shape == (100_000, 5)
+
+
+@pytest.mark.parametrize("path", [None, "no/such/folder", __file__])
+def test_what_is_no_run_folder_is_refused(path):
+    with pytest.raises(tcalloc.InputError, match="no run folder"):
+        tcalloc.Samples.load(path)

@@ -4,6 +4,7 @@
 exactly, with its upper bound. ``frontier`` answers for every budget at once, ``decide`` for one row at a price.
 """
 
+from tcalloc import datasets
 from tcalloc._version import __version__
 from tcalloc.errors import BudgetError, InputError, MissingExtraError, TcallocError
 from tcalloc.frontier import Frontier, frontier
@@ -26,6 +27,7 @@ __all__ = [
     "TcallocError",
     "Vote",
     "__version__",
+    "datasets",
     "decide",
     "frontier",
     "read_table",

@@ -216,6 +216,9 @@ def prepare(
         raise InputError(
             f"cost has shape {c.shape}, acc has {a.shape}; expected ({n}, {k}), or ({k},) shared by all instances."
         )
+    if c.ndim == 1 and cost_ids is not None:  # a pandas Series: its index names the actions
+        cost_names = tuple(str(name) for name in np.asarray(cost_ids))
+        cost_ids = None
     c = np.broadcast_to(c, (n, k))
     if acc_names is not None and cost_names is not None and acc_names != cost_names:
         raise InputError(
@@ -224,6 +227,15 @@ def prepare(
         )
     if acc_ids is not None and cost_ids is not None and not np.array_equal(acc_ids, cost_ids):
         raise InputError("acc and cost have different indexes. Give both the same rows in the same order.")
+    for name, given in (("available", available), ("weights", weights)):
+        _, their_ids, their_names = _columns(given)
+        if acc_ids is not None and their_ids is not None and not np.array_equal(acc_ids, their_ids):
+            raise InputError(f"acc and {name} have different indexes. Give both the same rows in the same order.")
+        if acc_names is not None and acc_names != (their_names or acc_names) and {*acc_names} & {*(their_names or ())}:
+            raise InputError(
+                f"acc and {name} name their columns differently ({', '.join(acc_names)} against "
+                f"{', '.join(their_names or ())}). Give both the same columns in the same order."
+            )
 
     mask = _available(available, n, k)
     w, w_exponent = _weights(weights, n)
@@ -252,7 +264,10 @@ def _available(available: Any, n: int, k: int) -> NDArray[np.uint8] | None:
         return None
     mask = np.asarray(_columns(available)[0])
     if mask.dtype != np.bool_:
-        raise InputError(f"available has dtype {mask.dtype}; expected booleans, True where a row has the action.")
+        raise InputError(
+            f"available has dtype {mask.dtype}; expected booleans, True where a row has the action "
+            f"(from zeros and ones: numpy.asarray(available, dtype=bool))."
+        )
     if mask.shape != (n, k):
         raise InputError(f"available has shape {mask.shape}; expected ({n}, {k}) like acc.")
     some = mask.any(axis=1)

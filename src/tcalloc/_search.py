@@ -268,7 +268,7 @@ def exact(problem: Problem, limit: Fraction | float, threads: int) -> Outcome:
 def _mean(problem: Problem, limit: Fraction | float) -> float:
     """Return the budget per unit of weight, as a guess needs it."""
     weight = problem.shape[0] if problem.weights is None else float(problem.weights.sum())
-    return float(limit) / weight
+    return (limit if isinstance(limit, float) else as_pair(limit)[0]) / weight
 
 
 def outcome(

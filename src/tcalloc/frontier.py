@@ -264,6 +264,8 @@ class Frontier:
         InputError
             If there are none, or their actions differ.
         """
+        if isinstance(frontiers, Frontier) or not isinstance(frontiers, Iterable):
+            raise InputError("frontiers is no list of them; expected e.g. Frontier.merge([first, second]).")
         parts = list(frontiers)
         if not parts:
             raise InputError("frontiers is empty; expected at least one Frontier.")

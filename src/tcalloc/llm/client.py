@@ -313,7 +313,7 @@ class ChatClient:
             return Failed(
                 QuotaError(f"{self.base_url}: the quota is used up: {message or status}. Add credit, then run again.")
             )
-        if status == 429 or status >= 500:
+        if status == 429 or (status >= 500 and status != 501):  # 501: it never will
             return Failed(UnreachableError(f"{said}."), again=True, after=retry_after(exchange.retry_after))
         if 300 <= status < 400:
             where = urlsplit(exchange.location or "")
@@ -393,6 +393,7 @@ class ChatClient:
             return False
         if getattr(self._here, "doubted", None) == reply.id:  # over a new connection too: one id for all replies
             self._same_ids = True
+            self._note("ids", "gives all replies one id; until that was clear, a request per thread was asked twice")
             return False
         self._here.doubted = reply.id
         self._transport.reconnect()

@@ -98,17 +98,20 @@ def claim(table: "Table", plan: Allocation, level: float = 0.95) -> Claim:
     # n/(n − 1), as for any variance about an estimated mean.
     questions = float(weights**2 @ (chosen - accuracy) ** 2) * (n / (n - 1) if n > 1 else math.nan)
     both = math.sqrt(questions + (samples**2 if math.isfinite(samples) else 0.0))
+    # An interval of shares ends at 0 and 1; utilities on other scales have no such ends.
+    shares = bool(((chosen >= 0) & (chosen <= 1)).all())
     return Claim(
         accuracy,
-        *_around(accuracy, z * samples),
-        *_around(accuracy, z * both),
+        *_around(accuracy, z * samples, shares),
+        *_around(accuracy, z * both, shares),
         level=float(level),
         cross_fitted=bool(table.trials),
     )
 
 
-def _around(middle: float, width: float) -> tuple[float, float]:
-    return middle - width, middle + width
+def _around(middle: float, width: float, shares: bool) -> tuple[float, float]:
+    low, high = middle - width, middle + width
+    return (max(low, 0.0), min(high, 1.0)) if shares and math.isfinite(width) else (low, high)
 
 
 def _cross_fitted(table: "Table", plan: Allocation) -> Floats:

@@ -256,6 +256,8 @@ class Samples:
         """
         from tcalloc.measure.loading import load_run
 
+        if not isinstance(path, (str, os.PathLike)) or not os.path.isdir(path):
+            raise InputError(f"{path}: no run folder; expected one that tcalloc sample or tcalloc import wrote.")
         found = load_run(path)
         arms = {name: cls(**arrays) for name, arrays in found.arms.items()}
         if len(arms) == 1:
