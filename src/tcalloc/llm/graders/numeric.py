@@ -2,6 +2,7 @@
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 from tcalloc.errors import InputError
 from tcalloc.llm.graders._base import Grade, gold_keys, visible
@@ -42,6 +43,8 @@ class NumericGrader:
             raise InputError(f"tolerance is {tolerance!r}; allowed are numbers from 0 (exact) to below 1, e.g. 1e-6.")
         self._tolerance = Fraction(tolerance)
         self._comma = decimal_comma
+        # The samples of one question come close together, and finding its gold number costs as much as finding theirs.
+        self._gold = lru_cache(maxsize=1024)(self._find)
 
     def __call__(self, question: Question, text: str) -> Grade:
         """Grade one completion."""
@@ -58,9 +61,6 @@ class NumericGrader:
     def check(self, question: Question) -> None:
         """Refuse a gold answer that is no number."""
         gold_keys(question, self._gold_key, "a number")
-
-    def _gold(self, text: str) -> Number | None:
-        return self._find(text)
 
     def _gold_key(self, text: str) -> str | None:
         number = self._gold(text)
