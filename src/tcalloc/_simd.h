@@ -52,14 +52,23 @@ __attribute__((target("avx2"))) static void tcalloc_classify_avx2(
     }
 }
 
-/* The plain loop of within(), which the compiler makes AVX2 of. */
+/* The plain loop of within(), which the compiler makes AVX2 of. Both halves at once: two streams of memory are read
+ * faster than one.
+ */
 __attribute__((target("avx2"))) static int tcalloc_within_avx2(
     const long long *bits, ptrdiff_t size, long long tiny, long long huge, long long signs)
 {
+    const long long magnitude = 0x7fffffffffffffffLL;
+    const ptrdiff_t half = size / 2;
+    const long long *other = bits + half;
     long long bad = 0;
-    for (ptrdiff_t i = 0; i < size; i++) {
-        const long long y = bits[i] & 0x7fffffffffffffffLL;
-        bad |= (((y - tiny) | (huge - y)) & -y) | (bits[i] & signs);
+    for (ptrdiff_t i = 0; i < half; i++) {
+        const long long x = bits[i] & magnitude, y = other[i] & magnitude;
+        bad |= (((x - tiny) | (huge - x)) & -x) | (((y - tiny) | (huge - y)) & -y) | ((bits[i] | other[i]) & signs);
+    }
+    for (ptrdiff_t i = 2 * half; i < size; i++) {
+        const long long x = bits[i] & magnitude;
+        bad |= (((x - tiny) | (huge - x)) & -x) | (bits[i] & signs);
     }
     return bad >= 0;
 }
