@@ -178,7 +178,9 @@ def test_limits_end_with_1_and_go_on(tmp_path, capsys):
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c(times, tmp_path):
     questions = write_questions(tmp_path / "q.jsonl", 50)
-    with Chaos(["ok"] * 10, default="slow:0.7" if times == 1 else "slow:30") as server:
+    # The one that is waited for first comes last: an interrupted wait must not forget it.
+    slow = ["slow:2.0", "slow:0.7", "slow:0.7", "slow:0.7"] if times == 1 else []
+    with Chaos(["ok"] * 10 + slow, default="slow:30") as server:
         process = start(server.url, questions, tmp_path / "run", "--concurrency", 4)
         deadline = time.monotonic() + 30
         while len(server.requests) < 14:

@@ -170,7 +170,7 @@ class _Job:
         self.store, self.meter, self.concurrency, self.n_per_request = store, meter, concurrency, n_per_request
         self.text = text
         self.guard = threading.Lock()
-        self.drawn = self.failed = 0
+        self.drawn = self.failed = self.working = 0
         self.refused = self.gave_up = 0
         self.reasons: dict[str, None] = {}
         self.stopped: str | None = None
@@ -244,17 +244,17 @@ class _Job:
         grace: float,
         say: Callable[[str], object],
     ) -> None:
-        # Daemons: a request that was dropped must not keep the process.
-        threads = [threading.Thread(target=self._work, args=(tasks,), daemon=True) for _ in range(width)]
+        # Who works is counted here: a join that ctrl-C interrupts takes its thread for dead (Python up to 3.12), and a
+        # reply that it waits for, and that is paid, would be lost.
+        self.working = width
         deadline = None
-        for thread in threads:
-            thread.start()
+        for _ in range(width):  # daemons: a request that was dropped must not keep the process
+            threading.Thread(target=self._crew, args=(tasks,), daemon=True).start()
         while True:
             try:
-                alive = [thread for thread in threads if thread.is_alive()]
-                if not alive or (deadline is not None and time.monotonic() > deadline):
+                if not self.working or (deadline is not None and time.monotonic() > deadline):
                     break
-                alive[0].join(0.1)
+                time.sleep(0.02)
                 if bar is not None and deadline is None:
                     bar.show(there + self.drawn, self.failed)
             except KeyboardInterrupt:
@@ -265,7 +265,14 @@ class _Job:
                 deadline = time.monotonic() + grace
                 say(f"interrupted: waiting up to {grace:g} s for requests under way; ctrl-C again drops them.")
         with self.guard:
-            self.abandoned = any(thread.is_alive() for thread in threads)
+            self.abandoned = self.working > 0
+
+    def _crew(self, tasks: Iterator[Task]) -> None:
+        try:
+            self._work(tasks)
+        finally:
+            with self.guard:
+                self.working -= 1
 
     def _work(self, tasks: Iterator[Task]) -> None:
         while not self.client.stopped:

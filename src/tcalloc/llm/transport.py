@@ -7,9 +7,13 @@ the request with its headers, so they are turned into words here.
 
 import contextlib
 import os
+import ssl
 import threading
 import time
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -93,7 +97,6 @@ class Transport:
         self._headers = dict(self._prepared.headers)
         self._headers.pop("Content-Length", None)
         self._target = ""
-        self._timeout = urllib3.Timeout(connect=timeouts.connect, read=timeouts.read)
         self._here = threading.local()
         self._guard = threading.Lock()
         self._adapters: list[Any] = []
@@ -120,81 +123,106 @@ class Transport:
     def send(self, body: bytes) -> Exchange | Lost:
         """Send one body and wait for the reply."""
         deadline = time.monotonic() + self._timeouts.total
-        response = None
-        lost: Lost
+        pool = conn = response = None
         try:
-            response = self._pool().urlopen(
-                "POST",
-                self._target,
-                body=body,
-                headers=self._headers,
-                retries=False,
-                redirect=False,
-                assert_same_host=False,
-                preload_content=False,
-                decode_content=False,
-                timeout=self._timeout,
-            )
-            headers = response.headers
-            length = headers.get("Content-Length", "")
-            if length.isdigit() and int(length) > self._max_body:
-                lost = Lost(f"its reply is larger than {self._max_body:,} bytes", sent=True, bad=True)
+            pool = self._pool()
+            if pool.proxy is None:
+                # What urlopen does besides (retries, redirects, statistics) costs more than the request.
+                conn = pool._get_conn()  # this thread's; closed if the server dropped it
+                if conn.sock is None:
+                    self._connect(conn)
+                response = conn.ask(self._target, body, self._headers)
             else:
-                content = self._read(response, deadline)
-                if isinstance(content, bytes):
-                    if self._key is not None:
-                        content = self._key.redact(content)
-                    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-                    whole = Exchange(
-                        response.status, kind, headers.get("Retry-After"), headers.get("Location"), content
-                    )
-                    response.release_conn()
-                    response = None
-                    return whole
-                lost = content
-        except (self._requests.RequestException, self._urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            lost = self._words(error)
+                response = self._by_proxy(pool, body)
+            content = self._read(response, deadline)
+            if isinstance(content, Lost):
+                return content
+            headers = response.headers
+            if self._key is not None:
+                content = self._key.redact(content)
+            kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            exchange = Exchange(response.status, kind, headers.get("Retry-After"), headers.get("Location"), content)
+            if conn is None:
+                response.release_conn()
+            else:
+                response.close()  # not the connection, unless the server said so
+                pool._put_conn(conn)
+            response = conn = None
+            return exchange
+        except (self._urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError, zlib.error) as error:
+            return self._words(error)  # those of requests are OSErrors
         finally:
-            if response is not None:
-                with contextlib.suppress(Exception):
-                    response.close()
-        return lost
+            for thing in (response, conn):  # whatever else may come over it is not to be read
+                if thing is not None:
+                    with contextlib.suppress(Exception):
+                        thing.close()
 
     def _pool(self) -> Any:
         """Return this thread's connection pool (of one)."""
         pool = getattr(self._here, "pool", None)
         if pool is None:
             # A session would follow redirects, read .netrc and keep cookies; its adapter does none of that, and knows
-            # about certificates and proxies. What it does besides for each request costs more than the request.
+            # about certificates and proxies.
             adapter: Any = self._requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
             if hasattr(adapter, "get_connection_with_tls_context"):  # requests 2.32
                 pool = adapter.get_connection_with_tls_context(self._prepared, self._verify, proxies=self._proxies)
             else:
                 pool = adapter.get_connection(self.url, self._proxies)
             adapter.cert_verify(pool, self.url, self._verify, None)
+            pool.ConnectionCls = _asking(pool.ConnectionCls)
             self._here.pool = pool
             self._target = adapter.request_url(self._prepared, self._proxies)
             with self._guard:
                 self._adapters.append(adapter)
         return pool
 
-    def _read(self, raw: Any, deadline: float) -> bytes | Lost:
+    def _connect(self, conn: Any) -> None:
+        conn.timeout = self._timeouts.connect
+        try:
+            conn.connect()
+        except TimeoutError:  # in the TLS handshake
+            raise self._urllib3.exceptions.ConnectTimeoutError from None
+        conn.sock.settimeout(self._timeouts.read)
+
+    def _by_proxy(self, pool: Any, body: bytes) -> Any:
+        return pool.urlopen(
+            "POST",
+            self._target,
+            body=body,
+            headers=self._headers,
+            retries=False,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            decode_content=False,
+            timeout=self._urllib3.Timeout(connect=self._timeouts.connect, read=self._timeouts.read),
+        )
+
+    def _read(self, response: Any, deadline: float) -> bytes | Lost:
         """Read the body piece by piece: at most so many bytes, until the deadline at latest."""
+        told = response.headers.get("Content-Length", "")
+        length = int(told) if told.isdigit() else None
+        large = Lost(f"its reply is larger than {self._max_body:,} bytes", sent=True, bad=True)
+        if length is not None and length > self._max_body:
+            return large
         pieces: list[bytes] = []
         size = 0
-        # What is there, not as much as was asked for (read1, since urllib3 2), so that the deadline is looked at.
-        read1: Any = getattr(raw, "read1", None)
-        chunks = raw.stream(1 << 16, decode_content=True) if raw.chunked or read1 is None else None
-        while True:
-            piece = next(chunks, b"") if chunks is not None else read1(1 << 16, decode_content=True)
-            if not piece:
-                return b"".join(pieces)
+        for piece in _pieces(response):
             pieces.append(piece)
             size += len(piece)
             if size > self._max_body:
-                return Lost(f"its reply is larger than {self._max_body:,} bytes", sent=True, bad=True)
+                return large
             if time.monotonic() > deadline:
                 return Lost(f"its reply took longer than {self._timeouts.total:g} s", sent=True)
+        if length is not None and size < length:
+            raise HTTPException  # the connection ended before the body
+        body = b"".join(pieces)
+        if response.headers.get("Content-Encoding", "identity") == "identity":
+            return body
+        # It was asked not to; whoever does it all the same uses one of these two.
+        inflate = zlib.decompressobj(wbits=47)
+        body = inflate.decompress(body, self._max_body)
+        return large if inflate.unconsumed_tail else body
 
     def _words(self, error: Exception) -> Lost:
         """Say what happened, without what the exception holds."""
@@ -204,7 +232,7 @@ class Transport:
             return Lost(f"no connection to {host} within {self._timeouts.connect:g} s", sent=False)
         if isinstance(error, r.ReadTimeout | u.ReadTimeoutError | TimeoutError):
             return Lost(f"{host} sent nothing for {self._timeouts.read:g} s", sent=True)
-        if isinstance(error, r.SSLError | u.SSLError):
+        if isinstance(error, r.SSLError | u.SSLError | ssl.SSLError):
             return Lost(
                 f"no secure connection to {host}: the certificate is not trusted or it is not https", sent=False
             )
@@ -215,3 +243,37 @@ class Transport:
         if isinstance(error, u.NewConnectionError):
             return Lost(f"{host} refused the connection", sent=False)
         return Lost(f"the connection to {host} was lost", sent=True)
+
+
+def _asking(kind: Any) -> Any:
+    """Return the class of connections with a method that asks: the request in one piece, the reply as it comes."""
+
+    class Asking(kind):  # type: ignore[misc]
+        _held: list[bytes] | None = None
+
+        def ask(self, target: str, body: bytes, headers: dict[str, str]) -> Any:
+            self._held = []
+            try:
+                HTTPConnection.request(self, "POST", target, body, headers)
+                whole = b"".join(self._held)
+            finally:
+                self._held = None
+            self.send(whole)  # head and body in two would wake the server twice
+            return HTTPConnection.getresponse(self)
+
+        def send(self, data: Any) -> None:
+            if self._held is None:
+                super().send(data)
+            else:
+                self._held.append(data)
+
+    return Asking
+
+
+def _pieces(response: Any) -> Iterator[bytes]:
+    """Yield what is there, not as much as could be asked for, so that the deadline is looked at between."""
+    if hasattr(response, "stream"):  # urllib3's own, by way of a proxy: its read1 knows no chunks
+        yield from response.stream(1 << 16, decode_content=False)
+        return
+    while piece := response.read1(1 << 16):
+        yield piece

@@ -59,12 +59,14 @@ class Store:
         self._lock_file = lock
         self._guard = threading.Lock()
         self._file = -1
+        self._size = 0
         self._unsynced = 0
         self._synced_at = time.monotonic()
         self._held: dict[tuple[str, str], int] = {}
         try:
             self._repair()
             self._file = os.open(_samples(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            self._size = os.fstat(self._file).st_size
         except BaseException:
             self.close()
             raise
@@ -190,13 +192,14 @@ class Store:
 
     def _write(self, line: bytes) -> None:
         """Write a whole line or nothing: half of one is what a full disk leaves."""
-        size = os.fstat(self._file).st_size
+        size = self._size  # nobody else writes
         try:
             written = os.write(self._file, line)
             if written < len(line):
                 written += os.write(self._file, line[written:])  # raises the reason: no space, quota
             if written < len(line):
                 raise OSError(f"{_samples(self.path)}: only half of a line could be written.")
+            self._size += written
         except BaseException:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, size)
