@@ -250,6 +250,7 @@ def _asking(kind: Any) -> Any:
 
     class Asking(kind):  # type: ignore[misc]
         _held: list[bytes] | None = None
+        putheader = HTTPConnection.putheader  # urllib3's looks for headers to skip, at each
 
         def ask(self, target: str, body: bytes, headers: dict[str, str]) -> Any:
             self._held = []

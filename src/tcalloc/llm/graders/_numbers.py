@@ -145,13 +145,14 @@ def _number(match: re.Match[str]) -> Number | None:
         power = int(part["exponent"] or part["power"] or part["ten"] or 0)
         if whole is None or abs(power) > POWER:
             return None
-        value = whole * Fraction(10) ** power
+        value = whole * Fraction(10) ** power if power else whole
         if part["over"] is not None:
             over = _fraction(part["over"])
             if not over:
                 return None
             value /= over
-    value *= _SCALES.get((part["scale"] or "").lower(), 1)
+    if part["scale"] is not None:
+        value *= _SCALES[part["scale"].lower()]
     negative = (part["sign"] == "-") != (part["inner"] == "-")
     return Number(-value if negative else value, part["percent"] is not None, match.start(), match.end())
 

@@ -70,6 +70,8 @@ class NumericGrader:
         values = [found.value]
         if found.percent != gold.percent:
             values.append(found.value / 100 if found.percent else found.value * 100)
+        if gold.value in values:
+            return True
         return any(abs(value - gold.value) <= self._tolerance * abs(gold.value) for value in values)
 
     def _find(self, text: str) -> Number | None:
