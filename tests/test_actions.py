@@ -99,3 +99,27 @@ def test_rates():
     assert rates.of(10, 20, 5, samples=4) == 10 + 4 * (15 * 2 + 5 * 3)
     assert Rates(input=1.0, output=2.0, prompt_once=False).of(10, 20, 5, samples=4) == 4 * (10 + 20 * 2)
     assert rates.of(np.array([10, 0]), np.array([20, 1])).tolist() == [50, 2]
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        Vote(5),
+        First(),
+        Best(4),
+        Best(2, by="score"),
+        First("qwen 2.5"),
+        Vote(3, "smollm2", temperature=0.5, max_tokens=64),
+        Best(16, "o3 mini", by="score", reasoning_effort="low", thinking_tokens=0),
+    ],
+)
+def test_names_are_read_back(action):
+    assert Action.parse(action.name) == action
+
+
+@pytest.mark.parametrize(
+    "name", ["", "vote", "vote0", "voter3", "first2", " vote3", "vote3  x", "vote3 x max=y", None, 3]
+)
+def test_names_of_nothing(name):
+    with pytest.raises(InputError):
+        Action.parse(name)

@@ -375,3 +375,11 @@ def test_a_run_folder_is_solved_with_its_interval(run, tmp_path, monkeypatch):
     claim = json.loads(run("solve", "run/", "--budget", 3, "--json")[1])["claim"]
     assert claim["low"] < claim["accuracy"] < claim["high"]
     assert run("frontier", "run/")[0] == 0
+    code, out, err = run("solve", "run/", "--budget", 3, "--actions", "vote1, best4")
+    assert code == 0
+    assert "best4" in out
+    assert "costs are numbers of samples" in err
+    code, _, err = run("solve", "run/", "--budget", 3, "--actions", "vote1,plurality4")
+    assert code == 1
+    assert "'plurality4' is not the name of an action; expected 'vote5'" in err
+    assert run("solve", "actions.csv", "--budget", 3, "--actions", "vote1")[0] == 2

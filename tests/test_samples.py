@@ -11,7 +11,7 @@ import pytest
 import tcalloc
 from tcalloc.datasets import load_recorded
 from tcalloc.errors import InputError
-from tcalloc.measure import Best, First, Rates, Samples, Vote, vote_accuracy
+from tcalloc.measure import Action, Best, First, Rates, Samples, Vote, vote_accuracy
 from tcalloc.measure.loading import load_run
 from tcalloc.measure.store import Store
 
@@ -343,3 +343,23 @@ def test_a_hundred_thousand_questions_take_seconds(ragged):
 def test_what_is_no_run_folder_is_refused(path):
     with pytest.raises(tcalloc.InputError, match="no run folder"):
         tcalloc.Samples.load(path)
+
+
+def test_arms_of_one_model_are_named_by_what_tells_them_apart(tmp_path):
+    shared = {"max_tokens": 64, "logprobs": True}
+    arms = [
+        {"arm": "a1", "model": "m", "parameters": shared | {"temperature": 0.5}},
+        {"arm": "a2", "model": "m", "parameters": shared | {"temperature": 1.0, "system": "Think hard."}},
+        {"arm": "a3", "model": "other", "parameters": shared},
+    ]
+    store = Store.create(tmp_path / "run", {"arms": arms}, [{"id": "q1", "gold": "42"}])
+    for arm, model in (("a1", "m"), ("a2", "m"), ("a3", "other")):
+        for j in range(2):
+            store.append(record("q1", j, params=arm + "x", model=model, arm=arm, correct=bool(j)))
+    store.close()
+    samples = Samples.load(tmp_path / "run")
+    assert list(samples.arms) == ["m temperature=0.5", "m temperature=1 system=Think_hard.", "other"]
+    asked = [Vote(1, "m", temperature=0.5), Action.parse("vote2 m temperature=0.5"), Vote(1, "other")]
+    table = samples.table(asked, shrink=False)
+    assert table.actions == tuple(asked)
+    assert table.acc.tolist() == [[0.5, 0.5, 0.5]]

@@ -19,7 +19,9 @@ ASK = [{"role": "user", "content": "1 + 1"}]
 
 
 def client_of(url, **options):
-    return ChatClient(url, "tiny", Parameters(seed=None), key=None, backoff=Backoff(retries=0, bad_replies=0), **options)
+    return ChatClient(
+        url, "tiny", Parameters(seed=None), key=None, backoff=Backoff(retries=0, bad_replies=0), **options
+    )
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
-from tcalloc.measure import Samples, Table, read_table
+from tcalloc.measure import Action, Samples, Table, read_table
 from tcalloc.measure._writing import suffix_of, target_of, write_columns, write_csv
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "LAYOUT",
     "Parser",
     "UsageError",
+    "add_actions",
     "affordable",
     "budget",
     "check_outputs",
@@ -145,14 +146,29 @@ def check_outputs(args: argparse.Namespace, *paths: str | None) -> None:
 # ---------------------------------------------------------------------------------------------- input, output
 
 
-def load(path: str) -> Table:
+def add_actions(parser: Any) -> None:
+    """Add the option that says which actions a run folder is asked about."""
+    parser.add_argument(
+        "--actions",
+        metavar="NAMES",
+        help="of a run folder: the actions to choose from, by name (vote1,vote4,best8; with several "
+        "models 'vote4 qwen,...'; default: votes over 1, 3, 5, 9, ... samples of each model)",
+    )
+
+
+def load(path: str, actions: str | None = None) -> Table:
     """Read a table, or make one from a run folder; say what of it was ignored."""
     if os.path.isdir(path):
         samples = Samples.load(path)
-        table = samples.table(samples.usual_actions())
+        asked = samples.usual_actions() if actions is None else [Action.parse(n.strip()) for n in actions.split(",")]
+        table = samples.table(asked)
+        recorded = all(arm.cost is not None for arm in samples.by_model.values())
+        say(f"note: {path}: costs are {'those recorded with the samples' if recorded else 'numbers of samples'}.")
         for note in table.notes:
             say(f"note: {path}: {note}")
         return table
+    if actions is not None:
+        raise UsageError(f"--actions is for run folders; the actions of {path} are its columns.")
     table = read_table(path)
     if table.ignored:
         names = [repr(name if len(name) <= 30 else name[:27] + "...") for name in table.ignored[:8]]

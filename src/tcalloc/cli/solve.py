@@ -83,6 +83,7 @@ def add_parser(commands: Any) -> None:
         help="write id, action, accuracy, cost of every instance: .csv, .parquet, .npz, or - for CSV on standard "
         "output (the summary then goes to standard error)",
     )
+    shared.add_actions(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the summary")
     parser.set_defaults(run=run)
 
@@ -92,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     if args.accuracy is not None and args.method != "exact":
         raise shared.UsageError("--method bisect works with --budget and --total only, not with --accuracy.")
     shared.check_outputs(args, args.out)
-    table = shared.load(args.table)
+    table = shared.load(args.table, args.actions)
     least = None
     if args.accuracy is None:
         plan = table.solve(args.budget, total=args.total, method=args.method, threads=args.threads)

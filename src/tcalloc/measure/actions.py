@@ -25,6 +25,15 @@ __all__ = ["Action", "Best", "First", "Rates", "Vote", "action_names", "check_ac
 
 COMBINE = ("first", "vote", "best")
 BY = ("verifier", "score")
+# As names write them, and the fields they stand for.
+SETTINGS = {
+    "temperature": "temperature",
+    "effort": "reasoning_effort",
+    "thinking": "thinking_tokens",
+    "max": "max_tokens",
+}
+_NAME = re.compile(r"(?:first|(?P<combine>vote|best)(?P<k>[0-9]{1,9})(?P<score> by score)?)(?: (?P<rest>\S.*))?")
+_SETTING = re.compile("(" + "|".join(SETTINGS) + r")=(\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,17 +173,16 @@ class Action:
             head += " by score"
         return " ".join([head, *([self.model] if self.model else []), *self._settings("{}={}")])
 
+    @property
+    def arm(self) -> str | None:
+        """The name of its samples where a model was asked in several ways: model and settings."""
+        return None if self.model is None else " ".join([self.model, *self._settings("{}={}")])
+
     def _settings(self, form: str) -> list[str]:
-        named = {
-            "temperature": self.temperature,
-            "effort": self.reasoning_effort,
-            "thinking": self.thinking_tokens,
-            "max": self.max_tokens,
-        }
         return [
             form.format(key, f"{value:g}" if isinstance(value, float) else value)
-            for key, value in named.items()
-            if value is not None
+            for key, field in SETTINGS.items()
+            if (value := getattr(self, field)) is not None
         ]
 
     def __str__(self) -> str:
@@ -193,6 +201,39 @@ class Action:
         if self.rates is not None:
             found["rates"] = {key: value for key, value in found["rates"].items() if value is not None}
         return found
+
+    @classmethod
+    def parse(cls, name: str) -> "Action":
+        """Return the action that has this `name` (rates are no part of it).
+
+        Raises
+        ------
+        InputError
+            If no action is called so.
+
+        Examples
+        --------
+        >>> Action.parse("vote5 qwen temperature=0.8") == Vote(5, "qwen", temperature=0.8)
+        True
+        """
+        head = _NAME.fullmatch(name) if isinstance(name, str) else None
+        if head is None:
+            raise InputError(
+                f"{name!r} is not the name of an action; expected 'vote5', 'best4', 'best4 by score' or 'first', then "
+                "perhaps the model and settings such as 'temperature=0.8'."
+            )
+        words = (head["rest"] or "").split(" ") if head["rest"] else []
+        given: dict[str, Any] = {}
+        while words and (setting := _SETTING.fullmatch(words[-1])):
+            key, value = SETTINGS[setting[1]], setting[2]
+            try:
+                given[key] = {"temperature": float, "reasoning_effort": str}.get(key, int)(value)
+            except ValueError:
+                raise InputError(f"{name!r}: {setting[1]} is {value!r}; expected a number.") from None
+            words.pop()
+        combine = head["combine"] or "first"
+        by = "score" if head["score"] else None
+        return cls(int(head["k"] or 1), combine, by, " ".join(words) or None, **given)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Action":

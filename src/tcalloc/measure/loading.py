@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
+from tcalloc.measure.actions import SETTINGS
 from tcalloc.measure.store import read_run
 
 __all__ = ["Loaded", "load_run"]
@@ -66,7 +67,7 @@ def load_run(path: str | os.PathLike[str]) -> Loaded:
     if missing:
         notes.append(f"{missing} of {len(index)} questions have no samples yet and were left out.")
     rows = {question: i for i, question in enumerate(q for q in index if q in marked)}
-    arms = _arms([record for record in kept if str(record["id"]) in rows])
+    arms = _arms([record for record in kept if str(record["id"]) in rows], run.manifest["arms"])
     codes: dict[str, dict[Any, int]] = defaultdict(dict)
     arrays = {arm: _layout(records, rows, codes) for arm, records in arms.items()}
     if any("cost" not in found for found in arrays.values()):
@@ -80,17 +81,36 @@ def load_run(path: str | os.PathLike[str]) -> Loaded:
     return Loaded(arrays, np.array(list(rows), dtype=object), tuple(notes))
 
 
-def _arms(records: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Sort the samples by model; by model and parameters where a model was asked in several ways."""
+def _arms(records: Iterable[dict[str, Any]], told: Any) -> dict[str, list[dict[str, Any]]]:
+    """Sort the samples by model; by model and settings where a model was asked in several ways."""
     found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for record in records:
         # "params" also hashes the prompt; "arm" is what the samples of different questions share.
         found[str(record.get("model", "")), str(record.get("arm", record.get("params", "")))].append(record)
-    models = [model for model, _ in found]
-    return {
-        (model if models.count(model) == 1 else f"{model} {params}".strip()): some
-        for (model, params), some in found.items()
-    }
+    asked = {str(arm.get("arm")): arm.get("parameters") for arm in told if isinstance(arm, dict)}
+    named: dict[str, list[dict[str, Any]]] = {}
+    for (model, arm), some in found.items():
+        name = " ".join([model, *_differing(arm, [other for of, other in found if of == model], asked)]).strip()
+        named[f"{name} {arm}" if name in named else name] = some
+    return named
+
+
+def _differing(arm: str, others: list[str], asked: dict[str, Any]) -> list[str]:
+    """Return the settings that tell one arm of a model from the others, as the names of actions write them."""
+    if len(others) == 1:
+        return []
+    if not all(isinstance(asked.get(other), dict) for other in others):
+        return [arm]
+    short = {field: word for word, field in SETTINGS.items()}
+    keys = sorted({key for other in others for key in asked[other]}, key=lambda key: [*short, key].index(key))
+    told = []
+    for key in keys:
+        values = [asked[other].get(key) for other in others]
+        value = asked[arm].get(key)
+        if value is not None and any(value != other for other in values):
+            text = f"{value:g}" if isinstance(value, float) else str(value)
+            told.append(f"{short.get(key, key)}={'_'.join(text.split())}")
+    return told
 
 
 def _layout(records: list[dict[str, Any]], rows: dict[str, int], codes: dict[str, dict[Any, int]]) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from tcalloc.frontier import Frontier, frontier
 from tcalloc.measure._layout import shown
 from tcalloc.measure._reading import read_csv, read_npz, read_parquet
 from tcalloc.measure._writing import suffix_of, write_columns
+from tcalloc.measure.actions import Action, check_actions
 from tcalloc.measure.claims import Claim, Trial, claim
 from tcalloc.solve import Allocation, solve
 
@@ -85,6 +86,8 @@ class Table:
     (files do not hold them)."""
     notes: tuple[str, ...] = field(default=(), kw_only=True)
     """What was noticed while the table was made; each is a sentence."""
+    actions: tuple[Action, ...] | None = field(default=None, kw_only=True)
+    """(K,) what the columns stand for, where it is known: what a policy needs to act (files do not hold them)."""
     trials: tuple[Trial, ...] = field(default=(), kw_only=True)
     """Halves of the samples for cross-fitted claims; made by ``Samples.table(cross_fit=...)``."""
 
@@ -103,6 +106,10 @@ class Table:
             put(self, "weights", _unscaled(problem.weights, labels.weight_exponent))
         if self.se is not None:
             put(self, "se", _checked_errors(self.se, self.acc.shape))
+        if self.actions is not None:
+            put(self, "actions", check_actions(self.actions))
+            if len(self.actions) != self.acc.shape[1]:
+                raise InputError(f"actions has {len(self.actions)} actions, but acc has {self.acc.shape[1]} columns.")
 
     def solve(self, budget: float | None = None, **options: Any) -> Allocation:
         """Choose one action per instance: `tcalloc.solve` on this table, with its `total`, `method` and `threads`."""

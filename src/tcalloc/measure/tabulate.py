@@ -89,6 +89,7 @@ def tabulate(
         available=None if available.all() else available,
         se=np.where(available, np.nan_to_num(se[kept]), 0.0),
         notes=tuple(notes),
+        actions=asked,
         trials=trials,
     )
 
@@ -105,8 +106,9 @@ def _arm_of(samples: Samples, action: Action, where: str) -> str:
             f"{where} ({action.name}) names no model, but there are several: {', '.join(arms)}. "
             f"Say which, as in Vote({action.samples}, model={next(iter(arms))!r})."
         )
-    if action.model in arms:
-        return action.model
+    for name in (action.arm, action.model):
+        if name in arms:
+            return name
     if samples.arms is None:  # one model, without a name
         return ""
     raise InputError(f"{where} asks for the model {action.model!r}; there are {', '.join(arms)}.")
