@@ -10,23 +10,13 @@ from tcalloc.llm.client import ChatClient
 from tcalloc.llm.questions import Question
 from tcalloc.measure.store import Store
 
-__all__ = ["open_run", "spent_before", "spread"]
+__all__ = ["arm_of", "open_run", "spent_before", "spread"]
 
 
 def open_run(out: str, questions: Sequence[Question], client: ChatClient, grader: Any) -> Store:
     """Make the run folder, or open it to go on with the same questions and grader."""
     digest = _digest(questions)
-    name = str(getattr(grader, "name", type(grader).__name__))
-    arm = {
-        "arm": client.arm,
-        "model": client.model,
-        "host": client.host,
-        "parameters": client.parameters.as_dict(),
-        "grader": name,
-        "rates": None
-        if client.rates is None
-        else {k: getattr(client.rates, k) for k in ("input", "output", "reasoning")},
-    }
+    arm = arm_of(client, grader)
     if not Store.exists(out):
         manifest = {"questions": len(questions), "questions_sha256": digest, "arms": [arm]}
         rows = ({"id": q.id, "gold": q.gold, "accept": list(q.accept)} for q in questions)
@@ -36,16 +26,29 @@ def open_run(out: str, questions: Sequence[Question], client: ChatClient, grader
         if store.manifest.get("questions_sha256") != digest:
             raise InputError(f"{out}: made from other questions. Give that file or another folder.")
         for known in store.manifest["arms"]:
-            if known.get("arm") == client.arm and known.get("grader") != name:
+            if known.get("arm") == client.arm and known.get("grader") != arm["grader"]:
                 raise InputError(
-                    f"{out}: its samples are graded by {known.get('grader')!r}, not {name!r}. Use that grader, or "
-                    "write to another folder."
+                    f"{out}: its samples are graded by {known.get('grader')!r}, not {arm['grader']!r}. Use that grader, "
+                    "or write to another folder."
                 )
         store.add_arm(arm)
     except BaseException:
         store.close()
         raise
     return store
+
+
+def arm_of(client: ChatClient, grader: Any) -> dict[str, Any]:
+    """Return what a run's manifest says of one way to ask."""
+    rates = client.rates
+    return {
+        "arm": client.arm,
+        "model": client.model,
+        "host": client.host,
+        "parameters": client.parameters.as_dict(),
+        "grader": str(getattr(grader, "name", type(grader).__name__)),
+        "rates": None if rates is None else {k: getattr(rates, k) for k in ("input", "output", "reasoning")},
+    }
 
 
 def _digest(questions: Iterable[Question]) -> str:

@@ -22,9 +22,20 @@ class Progress:
         Whether there are prices; else requests are shown for the spend.
     stream : file, optional
         Standard error if not given.
+    what : str
+        What is counted.
     """
 
-    def __init__(self, total: int, there: int, meter: Meter, priced: bool, stream: TextIO | None = None):
+    def __init__(
+        self,
+        total: int,
+        there: int,
+        meter: Meter,
+        priced: bool,
+        stream: TextIO | None = None,
+        what: str = "samples",
+    ):
+        self._what = what
         self._total, self._there, self._meter, self._priced = total, there, meter, priced
         self._stream = sys.stderr if stream is None else stream
         self._live = bool(self._stream is not None and self._stream.isatty())
@@ -36,7 +47,7 @@ class Progress:
         """Return the line for so many samples, those that were there before included."""
         seconds = time.monotonic() - self._started
         rate = (done - self._there) / seconds if seconds > 0 else 0.0
-        parts = [f"{done:,}/{self._total:,} samples ({100 * done / max(1, self._total):.1f} %)"]
+        parts = [f"{done:,}/{self._total:,} {self._what} ({100 * done / max(1, self._total):.1f} %)"]
         parts.append(f"{rate:.3g}/s" if rate < 100 else f"{rate:,.0f}/s")
         parts.append(f"spent {self._meter.spent:.4g}" if self._priced else f"{self._meter.requests:,} requests")
         if rate > 0 and done < self._total:

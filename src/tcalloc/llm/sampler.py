@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from tcalloc.errors import InputError
+from tcalloc.llm._drawing import Drawer
 from tcalloc.llm._folder import open_run, spent_before, spread
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.failures import LimitReached, LlmError, RefusedError, Stopped
-from tcalloc.llm.graders import Grade, grade_safely
 from tcalloc.llm.meter import Meter
 from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question
-from tcalloc.llm.replies import Reply
 from tcalloc.measure.store import Store
 
 __all__ = ["Outcome", "sample"]
@@ -166,9 +165,9 @@ class _Job:
         n_per_request: int,
         text: bool,
     ):
-        self.questions, self.client, self.grader, self.n = questions, client, grader, n
+        self.questions, self.client, self.n = questions, client, n
         self.store, self.meter, self.concurrency, self.n_per_request = store, meter, concurrency, n_per_request
-        self.text = text
+        self.drawer = Drawer(client, grader, meter, text=text)
         self.guard = threading.Lock()
         self.drawn = self.failed = self.working = 0
         self.refused = self.gave_up = 0
@@ -296,9 +295,7 @@ class _Job:
 
     def _draw(self, question: Question, params: str, samples: list[int]) -> None:
         while samples:
-            seed = self.client.seed(f"{question.id}\0{question.text}", samples[0])
-            reply = self.client.complete(question.messages, len(samples), seed, self.meter)
-            records = [self._record(question, params, j, i, reply) for i, j in enumerate(samples[: len(reply.choices)])]
+            records = self.drawer.ask(question, params, samples)
             with self.guard:
                 self.refused = self.gave_up = 0
             for record in records:
@@ -306,39 +303,6 @@ class _Job:
                 del samples[0]
                 with self.guard:
                     self.drawn += 1
-
-    def _record(self, question: Question, params: str, number: int, place: int, reply: Reply) -> dict[str, Any]:
-        choice = reply.choices[place]
-        grade: Grade = grade_safely(self.grader, question, choice.text)
-        share = reply.input_tokens / len(reply.choices)  # the prompt is paid once for all choices
-        rates = self.client.rates
-        cost = None if rates is None else rates.cost(share, choice.output_tokens, choice.reasoning_tokens)
-        record = {
-            "id": question.id,
-            "sample": number,
-            "params": params,
-            "arm": self.client.arm,
-            "model": self.client.model,
-            "text": choice.text,
-            "answer": grade.answer,
-            "correct": grade.correct,
-            "error": grade.error,
-            "finish": choice.finish,
-            "truncated": choice.truncated,
-            "input_tokens": reply.input_tokens,
-            "output_tokens": choice.output_tokens,
-            "reasoning_tokens": choice.reasoning_tokens,
-            "estimated": choice.estimated or reply.input_estimated,
-            "logprob": choice.logprob,
-            "seed": reply.seed,
-            "choice": place,
-            "choices": len(reply.choices),
-            "cost": cost,
-            "seconds": round(reply.seconds, 6),
-        }
-        if not self.text:
-            del record["text"]
-        return record
 
     def _fail(self, error: LlmError, samples: list[int]) -> None:
         stop = error.fatal

@@ -1,0 +1,152 @@
+"""Arguments that say which model is asked, what and how; and the client that they make."""
+
+import argparse
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from tcalloc.cli import _shared as shared
+
+if TYPE_CHECKING:
+    from tcalloc.llm.client import ChatClient
+
+__all__ = ["add_asked", "add_model", "add_sending", "check", "client_of"]
+
+
+def add_model(parser: Any) -> None:
+    """Add which model is asked."""
+    where = parser.add_argument_group("the model")
+    where.add_argument("--base-url", metavar="URL", help="the server, up to /v1")
+    where.add_argument("--model", metavar="NAME", help="the model's name there")
+    where.add_argument("--local", action="store_true", help="a small model on this machine instead (extra: local)")
+    where.add_argument("--api-key-env", metavar="NAME", help="the environment variable that holds the key")
+    where.add_argument("--api-key-file", metavar="FILE", help="the file that holds the key")
+
+
+def add_asked(asked: Any) -> None:
+    """Add what is asked of it, and how its answers are graded."""
+    asked.add_argument("--temperature", type=_number, metavar="T")
+    asked.add_argument("--top-p", type=_number, metavar="P")
+    asked.add_argument("--max-tokens", type=shared.count, metavar="N", help="where an answer is cut off")
+    asked.add_argument(
+        "--stop",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="ends an answer; may be repeated; \\n is a line feed",
+    )
+    asked.add_argument("--reasoning-effort", metavar="EFFORT", help="low, medium, high, ...")
+    asked.add_argument("--system", metavar="TEXT", help="a system message")
+    asked.add_argument("--seed", type=int, default=0, help="what all seeds derive from (0)")
+    asked.add_argument("--logprobs", action="store_true", help="ask for log-probabilities and store their sum")
+    asked.add_argument(
+        "--grader",
+        default="numeric",
+        metavar="NAME",
+        help="numeric (the default), choice, exact, normalized, regex:PATTERN, math, python:MODULE:FUNCTION",
+    )
+
+
+def add_sending(how: Any) -> None:
+    """Add how requests are sent, and what limits them."""
+    how.add_argument("--concurrency", type=shared.count, default=8, metavar="C", help="requests at one time (8)")
+    how.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=600.0,
+        metavar="S",
+        help="seconds without a byte; covers a server's queue (600)",
+    )
+    how.add_argument("--max-cost", type=_amount, metavar="X", help="spend no more; needs prices and --max-tokens")
+    how.add_argument("--max-requests", type=shared.count, metavar="N", help="send no more")
+    for name, what in (("in", "input"), ("out", "output"), ("reasoning", "reasoning")):
+        how.add_argument(f"--price-{name}", type=_amount, metavar="X", help=f"per million {what} tokens")
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse what argparse cannot see."""
+    if args.local:
+        for name in ("base_url", "api_key_env", "api_key_file"):
+            if getattr(args, name) is not None:
+                raise shared.UsageError(f"--local and --{name.replace('_', '-')} exclude each other.")
+    elif args.base_url is None or args.model is None:
+        raise shared.UsageError("which model? Give --base-url and --model, or --local.")
+    if args.api_key_env is not None and args.api_key_file is not None:
+        raise shared.UsageError("--api-key-env and --api-key-file exclude each other.")
+    if (args.price_in is None) != (args.price_out is None):
+        raise shared.UsageError("--price-in and --price-out belong together; give both.")
+    if args.price_reasoning is not None and args.price_out is None:
+        raise shared.UsageError("--price-reasoning needs --price-in and --price-out.")
+    if args.max_cost is not None and args.price_in is None:
+        raise shared.UsageError("--max-cost needs --price-in and --price-out: without prices the cost is not known.")
+    if args.max_cost is not None and args.max_tokens is None:
+        raise shared.UsageError("--max-cost needs --max-tokens: without it no request has a highest cost.")
+
+
+@contextlib.contextmanager
+def client_of(args: argparse.Namespace, model: str | None = None) -> "Iterator[ChatClient]":
+    """Yield the client of the arguments; of another model there, if one is named."""
+    from tcalloc.llm.client import ChatClient, Parameters
+    from tcalloc.llm.keys import find_key
+    from tcalloc.llm.meter import Rates
+    from tcalloc.llm.transport import Timeouts
+
+    given = {
+        "temperature": args.temperature,
+        "top_p": args.top_p,
+        "max_tokens": args.max_tokens,
+        "stop": tuple(text.replace("\\n", "\n") for text in args.stop) or None,
+        "reasoning_effort": args.reasoning_effort,
+        "system": args.system,
+        "logprobs": args.logprobs or None,
+        "seed": args.seed,
+    }
+    given = {key: value for key, value in given.items() if value is not None}
+    rates = None if args.price_in is None else Rates(args.price_in, args.price_out, args.price_reasoning)
+    timeouts = Timeouts(min(10.0, args.timeout), args.timeout, 3 * args.timeout)
+    with contextlib.ExitStack() as stack:
+        label, extra = None, {}
+        if args.local:
+            from tcalloc.llm import local
+
+            server = stack.enter_context(local.serve())
+            url, model, key, label = server.base_url, model or args.model or server.model, None, "local"
+            known = {name: value for name, value in local.REQUEST.items() if name in Parameters.__dataclass_fields__}
+            extra = {name: value for name, value in local.REQUEST.items() if name not in known}
+            # How this model is best asked (its template needs the stop); what the command line says comes first.
+            given = known | {"stop": tuple(known.get("stop", ()))} | given
+        else:
+            url, model = args.base_url, model or args.model
+            key = find_key(url, variable=args.api_key_env, file=args.api_key_file)
+        parameters = Parameters(**given, extra=tuple(extra.items()))
+        yield stack.enter_context(
+            ChatClient(url, model, parameters, key=key, rates=rates, timeouts=timeouts, label=label)
+        )
+
+
+# ---------------------------------------------------------------------------------------------- arguments
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return value
+
+
+def _amount(text: str) -> float:
+    value = _number(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is negative")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = _number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not more than 0 seconds")
+    return value

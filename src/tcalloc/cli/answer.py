@@ -1,0 +1,177 @@
+"""``tcalloc answer``: answer questions by a policy, live, within a budget."""
+
+import argparse
+import contextlib
+import json
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from tcalloc.cli import _models as models
+from tcalloc.cli import _shared as shared
+from tcalloc.errors import InputError
+from tcalloc.measure._writing import replacing
+from tcalloc.measure.actions import Action
+
+if TYPE_CHECKING:
+    from tcalloc.learn._answers import Answers
+
+__all__ = ["add_parser", "run"]
+
+DESCRIPTION = """\
+Answer questions by a policy: it decides, question by question, what is worth its
+cost, within an average budget. The same command goes on after ctrl-C, a crash
+or a limit if there is a run folder (--out).
+"""
+
+EPILOG = f"""\
+examples:
+  tcalloc answer questions.jsonl --policy policy/ --budget 3 --out run/ \\
+      --base-url http://127.0.0.1:8080/v1 --model smollm2
+  tcalloc answer questions.jsonl --policy policy/ --budget 3 --local
+                                               a small model here, no key
+  tcalloc answer questions.jsonl --policy vote3 --local --answers -
+                                               the same action for everyone; the
+                                               answers on standard output
+  tcalloc answer questions.jsonl --policy policy/ --base-url ... \\
+      --model small --also-model large --costs small=1,large=2.6
+
+the policy: what `tcalloc fit` wrote, or the name of an action (vote3, first).
+
+the budget is the average cost per question, in the unit that the policy was
+trained with: samples, unless prices or --costs say otherwise. It is held: a draw
+that would leave too little for the questions that still wait is cut.
+
+gold answers in the questions file only score; neither policy nor vote sees them.
+
+{shared.EXIT_CODES}"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to a parser."""
+    parser = subparsers.add_parser(
+        "answer",
+        prog="tcalloc answer",
+        help="answer questions by a policy, within a budget",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+    )
+    parser.add_argument("questions", metavar="QUESTIONS", help="the questions: .jsonl or .jsonl.gz")
+    parser.add_argument("--policy", required=True, metavar="POLICY", help="a policy's folder, or an action's name")
+    parser.add_argument("--budget", type=shared.budget, metavar="B", help="average cost per question")
+    parser.add_argument("--out", metavar="RUN", help="the run folder of the samples: made, or gone on with")
+    parser.add_argument("--answers", metavar="FILE", help="write the answers as JSON lines; - for standard output")
+    models.add_model(parser)
+    asked = parser.add_argument_group("what is asked")
+    asked.add_argument(
+        "--also-model", action="append", default=[], metavar="NAME", help="a further model there; may be repeated"
+    )
+    models.add_asked(asked)
+    how = parser.add_argument_group("how it is sent")
+    how.add_argument("--costs", type=_costs, metavar="M=X,...", help="what one sample of each model costs")
+    models.add_sending(how)
+    parser.add_argument("--json", action="store_true", help="one JSON document instead of the summary")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    models.check(args)
+    if args.json and args.answers == "-":
+        raise shared.UsageError("--json and --answers - both write to standard output; choose one.")
+    if args.also_model and args.local:
+        raise shared.UsageError("--local has one model; --also-model needs --base-url.")
+    from tcalloc.learn.answering import answer
+    from tcalloc.llm.graders import make_grader
+    from tcalloc.llm.questions import read_questions
+
+    questions = read_questions(args.questions)
+    policy = _policy(args.policy)
+    grader = make_grader(args.grader)
+    with contextlib.ExitStack() as stack:
+        close = getattr(grader, "close", None)  # worker processes
+        if close is not None:
+            stack.callback(close)
+        client: Any = stack.enter_context(models.client_of(args))
+        if args.also_model:
+            others = {name: stack.enter_context(models.client_of(args, name)) for name in args.also_model}
+            client = {args.model: client} | others
+        answers = answer(
+            questions,
+            policy,
+            client,
+            budget=args.budget,
+            grader=grader,
+            costs=args.costs,
+            out=args.out,
+            max_cost=args.max_cost,
+            max_requests=args.max_requests,
+            concurrency=args.concurrency,
+            progress=True,
+            say=shared.say,
+        )
+    return _report(args, answers)
+
+
+def _policy(text: str) -> Any:
+    """Return the policy of a folder, or of an action's name."""
+    if os.path.isdir(text):
+        from tcalloc.learn.saving import load_policy
+
+        return load_policy(text)
+    from tcalloc.learn.protocol import Always
+
+    try:
+        return Always(Action.parse(text))
+    except InputError:
+        raise InputError(
+            f"--policy {text}: neither a policy's folder (tcalloc fit makes one) nor the name of an action like vote3."
+        ) from None
+
+
+def _costs(text: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, equals, value = part.rpartition("=")
+        try:
+            cost = float(value)
+        except ValueError:
+            cost = -1.0
+        if not equals or not name.strip() or not 0 <= cost < float("inf"):
+            raise argparse.ArgumentTypeError(f"{part!r} is not like small=1: a model and what one sample of it costs")
+        found[name.strip()] = cost
+    return found
+
+
+def _report(args: argparse.Namespace, answers: "Answers") -> int:
+    for note in answers.notes:
+        shared.say(f"note: {note}")
+    lines = [json.dumps(asdict(one), ensure_ascii=False) for one in answers]
+    files = [path for path in (args.answers, args.out and os.path.join(args.out, "answers.jsonl")) if path]
+    for path in files:
+        if path == "-":
+            print("\n".join(lines))
+        else:
+            with replacing(path) as file:
+                file.write("".join(line + "\n" for line in lines).encode("utf-8", "backslashreplace"))
+    if args.json:
+        whole = {key: getattr(answers, key) for key in ("wanted", "complete", "spend", "samples", "accuracy", "budget")}
+        whole |= {key: getattr(answers, key) for key in ("requests", "spent", "seconds", "stopped", "interrupted")}
+        finite = {key: shared.finite(value) if isinstance(value, float) else value for key, value in whole.items()}
+        shared.print_json(finite | {"answers": [asdict(one) for one in answers]})
+    elif answers.answered:
+        summary = f"{answers}\n{shared.counted(answers.requests, 'request')} in {answers.seconds:.1f} s" + (
+            "." if answers.spent is None else f", {shared.number(answers.spent)} spent in all."
+        )
+        if args.answers == "-":
+            shared.say(summary)
+        else:
+            print(summary)
+    remedy = "" if args.out is None else " The same command goes on."
+    if answers.interrupted:
+        return shared.say(f"interrupted.{remedy}", 130)
+    if answers.stopped is not None:
+        return shared.say(f"error: {answers.stopped}{remedy}", 1)
+    if answers.reasons:
+        return shared.say(f"note: some requests failed: {answers.reasons[0]}", 0)
+    return 0

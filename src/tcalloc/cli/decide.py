@@ -1,0 +1,150 @@
+"""``tcalloc decide``: which action for which new question, by a policy that was fitted before."""
+
+import argparse
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.cli import _policies as policies
+from tcalloc.cli import _shared as shared
+
+__all__ = ["add_parser", "run"]
+
+DESCRIPTION = """\
+Choose an action for every question of a file, by a policy that tcalloc fit
+wrote. Nothing is sampled. Prints a summary; --out writes the choice.
+"""
+
+EPILOG = f"""\
+examples:
+  tcalloc decide policy/ new_questions.jsonl   at the price of the policy
+  tcalloc decide policy/ new_questions.jsonl --budget 3
+                                               3 on average over these questions
+  tcalloc decide policy/ new_questions.jsonl --price 0.01
+                                               one more unit of cost must gain
+                                               one point of accuracy
+  tcalloc decide policy/ new_questions.jsonl --out actions.csv
+                                               id, action, cost of all
+  tcalloc decide policy/ new_questions.jsonl --out - | head
+                                               the same on standard output
+  tcalloc decide policy/ new_questions.jsonl --json
+                                               everything, for programs
+
+the questions: one JSON object per line, such as
+  {{"id": "q1", "question": "6 times 7?"}}
+answers are not looked at; .jsonl or .jsonl.gz. The categories that the policy
+was fitted with must be there. Costs are what the actions cost on average when
+the policy was fitted.
+
+{shared.EXIT_CODES}"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "decide",
+        prog="tcalloc decide",
+        help="an action for every new question, by a policy",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+    )
+    parser.add_argument("policy", metavar="POLICY", help="the folder that tcalloc fit wrote")
+    parser.add_argument("table", metavar="QUESTIONS", help="the questions: .jsonl or .jsonl.gz")
+    limit = parser.add_mutually_exclusive_group()
+    limit.add_argument("--budget", metavar="B", type=shared.budget, help="mean cost per question over this file")
+    limit.add_argument("--price", metavar="P", type=shared.budget, help="accuracy that one more unit of cost must gain")
+    parser.add_argument(
+        "--out",
+        metavar="PATH",
+        type=shared.output,
+        help="write id, action, cost of every question: .csv, .parquet, .npz, or - for CSV on standard output (the "
+        "summary then goes to standard error)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of the summary")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    shared.check_outputs(args, args.out)
+    from tcalloc.learn.saving import load_policy
+    from tcalloc.llm.questions import read_questions
+
+    policy = load_policy(args.policy)
+    questions = read_questions(args.table)
+    names = getattr(policy, "feature_names_in_", ())
+    columns = {
+        str(name): [policies.category(question, str(name), args.table) for question in questions]
+        for name in names
+        if name != policies.TEXT
+    }
+    x = policies.rows_of([question.text for question in questions], columns)
+    chosen = policy.decide(x, budget=args.budget, price=args.price)
+    found = {
+        "id": np.array([question.id for question in questions], object),
+        "action": np.array(policy.action_names_, object)[chosen],
+        "cost": np.asarray(policy.cost_)[chosen],
+    }
+    if args.out is not None:
+        shared.write_output(args.out, found)
+    if args.json:
+        shared.print_json(_document(args, policy, chosen, found))
+    elif args.out == "-":
+        shared.say_block(_summary(args, policy, chosen))
+    else:
+        print(_summary(args, policy, chosen))
+    return 0
+
+
+def _asked(args: argparse.Namespace, policy: Any) -> str:
+    """Say by what was decided."""
+    if args.budget is not None:
+        return f"budget {shared.number(args.budget)}"
+    if args.price is not None:
+        return f"price {shared.number(args.price)}"
+    if policy.budget_ is None:
+        return "the policy's own setting"
+    kept = "" if policy.guarantee_ is None or policy.guarantee_.confidence is None else ", guaranteed"
+    return f"the policy's budget of {shared.number(policy.budget_)}{kept}"
+
+
+def _summary(args: argparse.Namespace, policy: Any, chosen: NDArray[np.int32]) -> str:
+    n, k = len(chosen), len(policy.cost_)
+    counts = np.bincount(chosen, minlength=k)
+    spend = float(np.asarray(policy.cost_)[chosen].mean())
+    rows = zip(
+        policy.action_names_,
+        [f"{count:,}" for count in counts],
+        [shared.share(count / n) for count in counts],
+        shared.columns_of([float(value) for value in policy.cost_]),
+        strict=True,
+    )
+    return "\n\n".join(
+        [
+            f"{args.table}: {shared.counted(n, 'question')}, decided by {args.policy} at {_asked(args, policy)}",
+            shared.text_table(("action", "questions", "share", "cost"), [*rows]),
+            f"Expected spend: {shared.number(spend)} per question.",
+        ]
+    )
+
+
+def _document(
+    args: argparse.Namespace, policy: Any, chosen: NDArray[np.int32], found: dict[str, NDArray[Any]]
+) -> dict[str, Any]:
+    return {
+        "policy": args.policy,
+        "questions": args.table,
+        "asked": {
+            key: shared.finite(getattr(args, key)) for key in ("budget", "price") if getattr(args, key) is not None
+        },
+        "budget": None if policy.budget_ is None else shared.finite(policy.budget_),
+        "price": None if policy.price_ is None else shared.finite(policy.price_),
+        "spend": shared.finite(float(found["cost"].mean())),
+        "action_names": list(policy.action_names_),
+        "action_costs": [shared.finite(value) for value in policy.cost_],
+        "counts": np.bincount(chosen, minlength=len(policy.cost_)).tolist(),
+        "ids": found["id"].tolist(),
+        "actions": chosen.tolist(),
+        "out": args.out,
+    }

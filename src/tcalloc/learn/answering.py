@@ -1,0 +1,390 @@
+"""Answering questions by a policy, live: what it asks for is drawn from real models, within a budget.
+
+    with ChatClient("http://127.0.0.1:8080/v1", "smollm2", Parameters(max_tokens=256)) as client:
+        answers = answer("questions.jsonl", policy, client, budget=3.0, out="run/")
+    print(answers)
+
+Samples go to a run folder as those of ``tcalloc sample`` do, so that a run that was killed goes on: a policy decides
+the same on the same samples, and those that are stored are not drawn again.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from tcalloc.errors import InputError
+from tcalloc.learn._answers import Answered, Answers, Ledger
+from tcalloc.learn.protocol import Draw, Policy, Result, Run
+from tcalloc.llm._drawing import Drawer
+from tcalloc.llm._folder import arm_of, open_run, spent_before
+from tcalloc.llm.client import ChatClient
+from tcalloc.llm.failures import LimitReached, LlmError, Stopped
+from tcalloc.llm.graders import make_grader
+from tcalloc.llm.meter import Meter
+from tcalloc.llm.progress import Progress
+from tcalloc.llm.questions import Question, question_from, read_questions
+from tcalloc.measure.store import Store
+
+__all__ = ["answer", "answer_async"]
+
+Records = dict[tuple[str, str], dict[int, dict[str, Any]]]
+# So many questions in a row without any reply: the server will give none to the others either.
+_HOPELESS = 8
+
+
+def answer(
+    questions: Any,
+    policy: Policy,
+    client: ChatClient | Mapping[str, ChatClient],
+    *,
+    budget: float | None = None,
+    X: Any = None,
+    grader: Any = "numeric",
+    verifier: Callable[[str, str], bool] | None = None,
+    costs: Mapping[str, float] | None = None,
+    out: str | None = None,
+    max_cost: float | None = None,
+    max_requests: int | None = None,
+    concurrency: int = 8,
+    progress: bool = False,
+    grace: float = 10.0,
+    say: Callable[[str], object] = lambda message: None,
+) -> Answers:
+    """Answer questions by a policy.
+
+    Parameters
+    ----------
+    questions : path, or sequence of str, mapping or Question
+        A questions file, or texts, or what its lines hold. Gold answers, where given, only score; neither policy nor
+        vote sees them.
+    policy : Policy
+        What decides; see `tcalloc.learn.protocol`.
+    client : ChatClient or mapping of str to ChatClient
+        Whom to ask; by model's name if the policy chooses between several.
+    budget : float, optional
+        Average cost per question, in the unit of `costs`. The policy is set to it (its ``at(budget)``), and it is held:
+        a draw that would leave too little for one sample of each question that still waits is cut, and in the end left
+        out.
+    X : array_like, optional
+        What the policy looks at, a row per question; the questions' texts if not given.
+    grader : str or Grader
+        Finds the answer in a completion (and scores it, where there is a gold answer); see `make_grader`.
+    verifier : callable, optional
+        Called with question and completion: whether it is right. For policies that stop at a success.
+    costs : mapping of str to float, optional
+        What one sample of each model costs, in the unit that the policy was trained with. If not given: the price by
+        the client's rates where it has some, else 1.
+    out : str, optional
+        A run folder, made or gone on with: samples in it are not drawn again.
+    max_cost, max_requests
+        As in `tcalloc.llm.sampler.sample`: money and requests, whatever the budget.
+    concurrency : int
+        Requests under way at one time.
+    progress : bool
+        Whether to show on standard error how far it is.
+    grace : float
+        After ctrl-C, seconds in which requests under way may come back.
+    say : callable
+        Told one line when ctrl-C came.
+
+    Returns
+    -------
+    Answers
+        An answer per question, and what they cost. Limits, ctrl-C and servers that fail end it early and raise nothing.
+
+    Raises
+    ------
+    InputError
+        For what cannot be asked: no questions, a model that no client has, a budget that is no number.
+    """
+    if concurrency < 1:
+        raise InputError("concurrency must be at least 1.")
+    if max_cost is not None and any(c.rates is None or c.parameters.max_tokens is None for c in _clients(client)):
+        raise InputError(
+            "max_cost needs rates and max_tokens of every client: without them no request has a highest cost."
+        )
+    asked = _questions(questions)
+    rows = [question.text for question in asked] if X is None else list(X)
+    if len(rows) != len(asked):
+        raise InputError(f"X has {len(rows)} rows, but there are {len(asked)} questions.")
+    if budget is not None:
+        at = getattr(policy, "at", None)
+        policy = policy if at is None else at(budget)
+    with ExitStack() as stack:
+        store = None
+        grader = make_grader(grader) if isinstance(grader, str) else grader
+        if out is not None:
+            store = stack.enter_context(open_run(out, asked, _clients(client)[0], grader))
+            for other in _clients(client)[1:]:
+                store.add_arm(arm_of(other, grader))
+        spent = spent_before(store, _clients(client)[0]) if store is not None else 0.0
+        meter = Meter(max_cost, max_requests, spent)
+        unpriced = all(one.rates is None for one in _clients(client))
+        ledger = Ledger(budget, len(asked), costs, 1.0 if unpriced and costs is None else None)
+        job = _Job(asked, rows, policy, client, grader, verifier, store, meter, ledger, concurrency)
+        return job.run(progress, grace, say)
+
+
+async def answer_async(questions: Any, policy: Policy, client: Any, **options: Any) -> Answers:
+    """Answer questions by a policy without blocking the event loop: `answer` in a thread.
+
+    If the task is cancelled, nothing more is sent; what comes back is stored.
+    """
+    try:
+        return await asyncio.to_thread(answer, questions, policy, client, **options)
+    except asyncio.CancelledError:
+        for one in _clients(client):
+            one.stop()
+        raise
+
+
+def _clients(client: Any) -> list[ChatClient]:
+    found = list(client.values()) if isinstance(client, Mapping) else [client]
+    if not found or not all(isinstance(one, ChatClient) for one in found):
+        raise InputError("client must be a ChatClient, or a mapping of models' names to such.")
+    return found
+
+
+def _questions(given: Any) -> list[Question]:
+    if isinstance(given, str) or hasattr(given, "__fspath__"):
+        return read_questions(given)
+    found = []
+    for i, one in enumerate(given):
+        if isinstance(one, Question):
+            found.append(one)
+        else:
+            row = {"question": one} if isinstance(one, str) else one
+            found.append(question_from(row, f"questions[{i}]", str(i)))
+    if not found:
+        raise InputError("questions is empty; expected at least one.")
+    seen: dict[str, int] = {}
+    for i, question in enumerate(found):
+        if seen.setdefault(question.id, i) != i:
+            raise InputError(f"questions[{i}] has the id {question.id!r} like questions[{seen[question.id]}].")
+    return found
+
+
+@dataclass(slots=True)
+class _Drawn:
+    """What one question has so far."""
+
+    records: list[dict[str, Any]]
+    numbers: dict[str, int]  # per client's arm: samples taken
+    rounds: int = 0
+
+
+class _Job:
+    """One call of `answer`."""
+
+    def __init__(
+        self,
+        questions: Sequence[Question],
+        rows: Sequence[Any],
+        policy: Policy,
+        client: ChatClient | Mapping[str, ChatClient],
+        grader: Any,
+        verifier: Callable[[str, str], bool] | None,
+        store: Store | None,
+        meter: Meter,
+        ledger: Ledger,
+        concurrency: int,
+    ):
+        self.questions, self.rows, self.policy, self.client = questions, rows, policy, client
+        self.verifier, self.store, self.meter, self.ledger = verifier, store, meter, ledger
+        self.concurrency = concurrency
+        self.drawers = {one.arm: Drawer(one, grader, meter, blind=True) for one in _clients(client)}
+        self.stored: Records = {}
+        if store is not None:
+            for record in store.records():
+                self.stored.setdefault((record["id"], record["params"]), {})[record["sample"]] = record
+        self.guard = threading.Lock()
+        self.slots = threading.Semaphore(concurrency)  # requests, where a question has several at a time
+        self.done: dict[int, Answered] = {}
+        self.working = self.silent = 0
+        self.stopped: str | None = None
+        self.broken: BaseException | None = None
+        self.interrupted = self.abandoned = False
+        self.reasons: dict[str, None] = {}
+
+    def run(self, progress: bool, grace: float, say: Callable[[str], object]) -> Answers:
+        started = time.monotonic()
+        for client in _clients(self.client):
+            client.go_on()
+        priced = all(client.rates is not None for client in _clients(self.client))
+        bar = Progress(len(self.questions), 0, self.meter, priced, what="questions") if progress else None
+        order = iter(range(len(self.questions)))
+        self.working = min(self.concurrency, len(self.questions))
+        for _ in range(self.working):  # daemons: a request that was dropped must not keep the process
+            threading.Thread(target=self._work, args=(order,), daemon=True).start()
+        self._wait(bar, grace, say)
+        if bar is not None:
+            bar.show(len(self.done), last=True)
+        if self.broken is not None:
+            raise self.broken
+        return Answers(
+            tuple(self.done[i] for i in sorted(self.done)),
+            len(self.questions),
+            self.ledger.budget,
+            self.meter.requests,
+            self.meter.spent if priced else None,
+            time.monotonic() - started,
+            self.stopped,
+            self.interrupted,
+            tuple(self.reasons),
+            tuple(note for client in _clients(self.client) for note in client.notes),
+        )
+
+    def _wait(self, bar: Progress | None, grace: float, say: Callable[[str], object]) -> None:
+        deadline = None
+        while True:
+            try:
+                if not self.working or (deadline is not None and time.monotonic() > deadline):
+                    break
+                time.sleep(0.02)  # not a join, which ctrl-C breaks
+                if bar is not None and deadline is None:
+                    bar.show(len(self.done))
+            except KeyboardInterrupt:
+                self._stop()
+                if self.interrupted:
+                    break
+                self.interrupted = True
+                deadline = time.monotonic() + grace
+                say(f"interrupted: waiting up to {grace:g} s for requests under way; ctrl-C again drops them.")
+        with self.guard:
+            self.abandoned = self.working > 0
+
+    def _stop(self) -> None:
+        for client in _clients(self.client):
+            client.stop()
+
+    def _stopping(self) -> bool:
+        return any(client.stopped for client in _clients(self.client))
+
+    def _work(self, order: Iterator[int]) -> None:
+        try:
+            while not self._stopping():
+                with self.guard:
+                    i = next(order, None)
+                if i is None:
+                    return
+                self._question(i)
+        except BaseException as error:  # a full disk, a bug, a policy that fails: nothing goes on, the caller gets it
+            with self.guard:
+                if not self.abandoned and self.broken is None:
+                    self.broken = error
+            self._stop()
+        finally:
+            with self.guard:
+                self.working -= 1
+
+    def _question(self, i: int) -> None:
+        question = self.questions[i]
+        run = self.policy.start(self.rows[i])
+        drawn = _Drawn([], {})
+        whole = True
+        self.ledger.begin()
+        while whole and (draw := run.next()) is not None:
+            n, aside = self.ledger.grant(draw)
+            if n == 0:
+                break
+            records, whole = self._draw(question, Draw(draw.action, n), drawn)
+            results = [self._result(question, draw, record) for record in records]
+            self.ledger.settle(draw, aside, [result.cost for result in results])
+            run.add(results)
+            whole = whole and bool(records)
+        with self.guard:
+            if self._stopping() and not whole and (self.store is not None or not drawn.records):
+                return  # its samples are stored; the same call goes on with it
+            self.done[i] = self._answered(question, run, drawn)
+            self.silent = 0 if drawn.records or not self.reasons else self.silent + 1
+            if self.silent >= _HOPELESS and self.stopped is None:
+                self.stopped = next(iter(self.reasons))
+        if self.stopped is not None:
+            self._stop()
+
+    def _draw(self, question: Question, draw: Draw, drawn: _Drawn) -> tuple[list[dict[str, Any]], bool]:
+        """Return the records of a draw, stored ones first, and whether to go on."""
+        client = self._client(draw.action.model)
+        params = client.params(question.messages)
+        there = self.stored.get((question.id, params), {})
+        first = drawn.numbers.get(client.arm, 0)
+        numbers = range(first, first + draw.n)
+        asked = self._together(client, question, params, [j for j in numbers if j not in there])
+        fresh = {record["sample"]: record for record in asked if isinstance(record, dict)}
+        found = [there.get(j) or fresh[j] for j in numbers if j in there or j in fresh]
+        drawn.numbers[client.arm] = first + draw.n
+        drawn.records.extend(found)
+        drawn.rounds += 1
+        return found, not any(isinstance(one, Stopped | LimitReached) for one in asked)
+
+    def _client(self, model: str | None) -> ChatClient:
+        if not isinstance(self.client, Mapping):
+            return self.client
+        if model is not None and model in self.client:
+            return self.client[model]
+        raise InputError(f"the policy asks for the model {model!r}; clients are given for {', '.join(self.client)}.")
+
+    def _together(self, client: ChatClient, question: Question, params: str, numbers: list[int]) -> list[Any]:
+        """Ask for some samples at the same time; return a record or an error for each."""
+        asked: list[Any] = [None] * len(numbers)
+
+        def ask(place: int) -> None:
+            try:
+                with self.slots:
+                    asked[place] = self.drawers[client.arm].ask(question, params, [numbers[place]])[0]
+                if self.store is not None:
+                    self.store.append(asked[place])
+            except BaseException as error:
+                asked[place] = error
+
+        threads = [threading.Thread(target=ask, args=(place,), daemon=True) for place in range(1, len(numbers))]
+        for thread in threads:
+            thread.start()
+        if numbers:
+            ask(0)
+        for thread in threads:
+            thread.join()
+        for one in asked:
+            if isinstance(one, LlmError):
+                self._fail(one)
+            elif isinstance(one, BaseException):
+                raise one
+        return asked
+
+    def _fail(self, error: LlmError) -> None:
+        if isinstance(error, Stopped):
+            return
+        with self.guard:
+            if not isinstance(error, LimitReached) and len(self.reasons) < 20:
+                self.reasons.setdefault(str(error))
+            if error.fatal and self.stopped is None:
+                self.stopped = str(error)
+        if error.fatal:
+            self._stop()
+
+    def _result(self, question: Question, draw: Draw, record: dict[str, Any]) -> Result:
+        return Result(
+            record["answer"],
+            self.ledger.cost(draw, record),
+            None if self.verifier is None else bool(self.verifier(question.text, record["text"])),
+            logprob=record.get("logprob"),
+            tokens=record.get("output_tokens"),
+            truncated=bool(record.get("truncated")),
+        )
+
+    def _answered(self, question: Question, run: Run, drawn: _Drawn) -> Answered:
+        with_it = next((r for r in drawn.records if r["answer"] is not None and r["answer"] == run.answer), None)
+        return Answered(
+            question.id,
+            None if run.answer is None else str(run.answer),
+            None if with_it is None else with_it.get("text"),
+            run.spend,
+            len(drawn.records),
+            drawn.rounds,
+            run.confidence,
+            (with_it["correct"] if with_it is not None else False) if question.golds else None,
+        )

@@ -1,0 +1,186 @@
+"""The one protocol of all policies: what a policy asks for, what comes back, and the run in between.
+
+    run = policy.start(x)              # x: one row of X, a text or a vector of features
+    while (draw := run.next()) is not None:
+        run.add(pay_for(draw))         # draw.n results of draw.action, each with its cost
+    run.answer, run.spend, run.confidence
+
+A policy that decides beforehand draws once; one that stops while sampling draws until the next sample is not worth its
+cost. Whoever drives the run (the replay of recorded samples, a live client, a gateway) knows no kinds of policies, and
+a policy sees nothing but what was paid for.
+"""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from tcalloc.errors import InputError
+from tcalloc.measure.actions import Action
+
+__all__ = ["Always", "DecidedRun", "Draw", "Policy", "Result", "Run", "combine", "uniform"]
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What to pay for next."""
+
+    action: Action
+    """Of which model and settings; its `samples` and `combine` are the policy's business."""
+    n: int
+    """How many samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One sample that was paid for."""
+
+    answer: Hashable | None
+    """Equal answers are one vote; None: no answer."""
+    cost: float
+    """What it cost."""
+    correct: bool | None = None
+    """What the verifier says; None where there is none. Never the gold answer: a policy must not know that."""
+    score: float | None = None
+    """Of a reward model or the like."""
+    logprob: float | None = None
+    """Sum of its tokens' log-probabilities."""
+    tokens: int | None = None
+    """Output tokens (or characters, where that is what was recorded)."""
+    truncated: bool = False
+    """Whether it was cut off."""
+
+
+@runtime_checkable
+class Run(Protocol):
+    """One question under way."""
+
+    def next(self) -> Draw | None:
+        """Return what to draw next; None: it has ended."""
+
+    def add(self, results: Sequence[Result]) -> None:
+        """Take what came back of the last draw; fewer than asked for is allowed, none at all ends the run."""
+
+    @property
+    def answer(self) -> Hashable | None:
+        """The answer as of now; None: none."""
+
+    @property
+    def spend(self) -> float:
+        """What was paid so far."""
+
+    @property
+    def confidence(self) -> float:
+        """The answer's share of the votes, or the policy's own estimate that it is right; in [0, 1]."""
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Anything that starts runs."""
+
+    def start(self, x: Any) -> Run:
+        """Begin with one question."""
+
+
+def combine(action: Action, results: Iterable[Result]) -> tuple[Hashable | None, float]:
+    """Return the answer that an action makes of its samples, and its share of the votes (or its verifier's word).
+
+    Ties go to the answer that came first, which splits them evenly as long as samples are exchangeable.
+    """
+    drawn = list(results)
+    answered = [result for result in drawn if result.answer is not None]
+    if not answered:
+        return None, 0.0
+    if action.combine == "best":
+        if action.by == "score":
+            best = max(answered, key=lambda result: -np.inf if result.score is None else result.score)
+            return best.answer, sum(result.answer == best.answer for result in answered) / len(drawn)
+        right = next((result for result in answered if result.correct), None)
+        return (answered[0].answer, 0.0) if right is None else (right.answer, 1.0)
+    if action.combine == "first":
+        return answered[0].answer, 1.0 / len(drawn)
+    votes: dict[Hashable, int] = {}
+    for result in answered:
+        votes[result.answer] = votes.get(result.answer, 0) + 1
+    most = max(votes, key=lambda answer: votes[answer])  # the first of equals, in order of appearance
+    return most, votes[most] / len(drawn)
+
+
+class DecidedRun:
+    """The run of a policy that has decided: one draw.
+
+    Parameters
+    ----------
+    action : Action or None
+        What to do; None: nothing, the question is left without an answer.
+    """
+
+    __slots__ = ("_action", "_asked", "_results")
+
+    def __init__(self, action: Action | None):
+        self._action = action
+        self._asked = action is None
+        self._results: list[Result] = []
+
+    def next(self) -> Draw | None:
+        """Return the one draw, then None."""
+        if self._asked or self._action is None:
+            return None
+        self._asked = True
+        return Draw(self._action, self._action.samples)
+
+    def add(self, results: Sequence[Result]) -> None:
+        """Take what came back."""
+        if not self._asked:
+            raise InputError("add: nothing was drawn yet. Call next() first.")
+        self._results.extend(results)
+
+    @property
+    def answer(self) -> Hashable | None:
+        """The answer as of now."""
+        return None if self._action is None else combine(self._action, self._results)[0]
+
+    @property
+    def spend(self) -> float:
+        """What was paid so far."""
+        return sum(result.cost for result in self._results)
+
+    @property
+    def confidence(self) -> float:
+        """The answer's share of the votes."""
+        return 0.0 if self._action is None else combine(self._action, self._results)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """The policy that does the same for everyone."""
+
+    action: Action
+    """What it does."""
+
+    def start(self, x: Any) -> DecidedRun:
+        """Begin with one question, whatever it is."""
+        return DecidedRun(self.action)
+
+
+def uniform(seed: int, x: Any) -> float:
+    """Return a number in [0, 1) that seed and question determine: the same question gets the same lot.
+
+    Parameters
+    ----------
+    seed : int
+        The policy's.
+    x : str or array_like
+        The question's text, or its features.
+    """
+    data = x.encode("utf-8", "surrogatepass") if isinstance(x, str) else _bytes(x)
+    return int.from_bytes(sha256(b"%d\0" % seed + data).digest()[:7], "big") / (1 << 56)
+
+
+def _bytes(x: Any) -> bytes:
+    row = np.atleast_1d(np.asarray(x))
+    if row.dtype.kind in "bifu":
+        return row.astype("<f8").tobytes()
+    return "\0".join(str(value) for value in row.ravel()).encode("utf-8", "surrogatepass")

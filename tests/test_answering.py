@@ -1,0 +1,302 @@
+"""Answering live by a policy: what is asked for, what it costs, what is stored, and the way back after a stop."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from chaos import Chaos
+from sample_cli import ENVIRONMENT
+
+from tcalloc.errors import InputError
+from tcalloc.learn._answers import Ledger
+from tcalloc.learn.answering import answer, answer_async
+from tcalloc.learn.protocol import Always, DecidedRun, Draw, combine
+from tcalloc.llm.client import ChatClient, Parameters
+from tcalloc.llm.meter import Rates
+from tcalloc.llm.retry import Backoff
+from tcalloc.measure import Samples, Vote
+from tcalloc.measure.store import read_run
+
+pytest.importorskip("requests")
+
+QUESTIONS = [{"id": f"q{i}", "question": f"{i} + {i}", "answer": str(2 * i)} for i in range(20)]
+
+
+class Agree:
+    """Draw until two agree, at most five."""
+
+    def start(self, x):
+        return Agreeing()
+
+
+class Agreeing:
+    def __init__(self):
+        self.results = []
+
+    def next(self):
+        seen = [result.answer for result in self.results]
+        if len(seen) >= 5 or len(set(seen)) < len(seen):
+            return None
+        return Draw(Vote(1), 1)
+
+    def add(self, results):
+        self.results.extend(results)
+
+    @property
+    def answer(self):
+        return combine(Vote(5), self.results)[0]
+
+    @property
+    def spend(self):
+        return sum(result.cost for result in self.results)
+
+    @property
+    def confidence(self):
+        return combine(Vote(5), self.results)[1]
+
+
+def client_of(server, model="tiny", **options):
+    return ChatClient(server.url, model, Parameters(max_tokens=32), key=None, backoff=Backoff(retries=1), **options)
+
+
+def test_votes_and_money():
+    with Chaos() as server, client_of(server, rates=Rates(1.0, 2.0)) as client:
+        answers = answer(QUESTIONS, Always(Vote(4)), client)
+    assert answers.complete
+    assert len(server.requests) == answers.requests == 80
+    assert [one.id for one in answers] == [row["id"] for row in QUESTIONS]
+    assert 0.5 < answers.accuracy <= 1
+    assert answers.spend * 20 == pytest.approx(answers.spent)
+    assert all(one.samples == 4 and one.rounds == 1 for one in answers)
+    for one in answers:
+        assert one.correct == (one.answer == str(2 * int(one.id[1:])))
+        assert one.answer in one.text
+        assert one.confidence in (0.25, 0.5, 0.75, 1.0)
+
+
+def test_stopping_and_going_on(tmp_path):
+    out = str(tmp_path / "run")
+    with Chaos() as server, client_of(server) as client:
+        first = answer(QUESTIONS, Agree(), client, out=out, max_requests=25, concurrency=3)
+        assert not first.complete
+        assert "max_requests" in first.stopped
+        second = answer(QUESTIONS, Agree(), client, out=out)
+        assert second.complete
+        assert second.stopped is None
+        assert first.requests + second.requests == len(server.requests) == len(read_run(out).records)
+        assert second.spend * 20 == len(server.requests)
+    with Chaos() as server, client_of(server) as client:
+        clean = answer(QUESTIONS, Agree(), client)
+    assert list(clean) == list(second)
+    assert list(first) == [one for one in clean if one.id in {done.id for done in first}]
+    assert 2 <= clean.spend <= 5
+    assert all(one.rounds == one.samples for one in clean)
+    assert Samples.load(out).table([Vote(1)]).acc.shape == (20, 1)  # a run folder like any other
+
+
+def test_the_budget_holds():
+    with Chaos() as server, client_of(server) as client:
+        answers = answer(QUESTIONS, Always(Vote(8)), client, budget=2.5, concurrency=5)
+        assert answers.complete
+        assert answers.spend == 2.5
+        assert all(one.samples >= 1 for one in answers)
+        answers = answer(QUESTIONS, Always(Vote(1)), client, budget=0.5)
+        assert answers.spend == 0.5
+        assert sum(one.answer is None for one in answers) == 10
+
+
+def test_policies_that_can_be_set_to_a_budget():
+    class At(Always):
+        def at(self, budget):
+            return Always(Vote(int(budget)))
+
+    with Chaos() as server, client_of(server) as client:
+        assert answer(QUESTIONS, At(Vote(1)), client, budget=3).spend == 3
+
+
+def test_nobody_sees_the_gold_answer():
+    seen = []
+
+    class Looking(Always):
+        def start(self, x):
+            run = super().start(x)
+            add = run.add
+            seen.append(x)
+
+            class Run:
+                next = run.next
+                answer = spend = confidence = None
+
+                def add(self, results):
+                    seen.extend(results)
+                    add(results)
+
+            return Run()
+
+    with Chaos() as server, client_of(server) as client:
+        answer(["1 + 1"], Looking(Vote(2)), client)
+        answer([QUESTIONS[1]], Looking(Vote(2)), client)
+    assert seen[0] == seen[3] == "1 + 1"
+    assert seen[1:3] == seen[4:]  # with and without a gold answer: the same
+    assert all(result.correct is None for result in seen[1:3])
+
+
+def test_several_models_and_what_they_cost():
+    class Route:
+        def start(self, x):
+            return DecidedRun(Vote(1, "big") if x.startswith("1") else Vote(2, "small"))
+
+    with Chaos() as server, client_of(server, "a") as small, client_of(server, "b") as big:
+        clients = {"small": small, "big": big}
+        answers = answer(QUESTIONS, Route(), clients, costs={"small": 1, "big": 2.5})
+        assert {r["body"]["model"] for r in server.requests} == {"a", "b"}
+        assert answers.spend == pytest.approx((11 * 2.5 + 9 * 2) / 20)
+        with pytest.raises(InputError, match="asks for the model 'big'; clients are given for small"):
+            answer(QUESTIONS, Route(), {"small": small})
+        with pytest.raises(InputError, match="costs has no entry"):
+            answer(QUESTIONS, Route(), clients, costs={"small": 1})
+
+
+def test_a_server_that_fails():
+    with Chaos(["status:400"] * 3) as server, client_of(server) as client:
+        answers = answer(QUESTIONS[:4], Always(Vote(1)), client, concurrency=1)
+        assert [one.answer is None for one in answers] == [True, True, True, False]
+        assert answers.complete
+        assert answers.reasons
+    with Chaos(default="status:400") as server, client_of(server) as client:
+        answers = answer(QUESTIONS, Always(Vote(1)), client, concurrency=1)
+        assert "400" in answers.stopped
+        assert len(server.requests) < 20
+    with Chaos(default="bad_key") as server, client_of(server) as client:
+        assert "key" in answer(QUESTIONS, Always(Vote(1)), client).stopped
+
+
+def test_a_verifier():
+    seen = []
+
+    class Verified(Always):
+        def start(self, x):
+            run = DecidedRun(self.action)
+            add = run.add
+            run_add = lambda results: (seen.extend(results), add(results))  # noqa: E731
+
+            class Run:
+                next, spend, confidence = run.next, 0.0, 1.0
+                answer = None
+
+                def add(self, results):
+                    run_add(results)
+
+            return Run()
+
+    with Chaos() as server, client_of(server) as client:
+        answer(["2 + 2"], Verified(Vote(8)), client, verifier=lambda question, text: text == "The answer is 4.")
+    assert {result.correct for result in seen} == {True, False}
+    assert all(result.correct == (result.answer == "4") for result in seen)
+
+
+def test_async():
+    async def both():
+        with Chaos() as server, client_of(server) as client:
+            ticks = 0
+
+            async def tick():
+                nonlocal ticks
+                while True:
+                    await asyncio.sleep(0.001)
+                    ticks += 1
+
+            beside = asyncio.create_task(tick())
+            answers = await answer_async(QUESTIONS, Always(Vote(2)), client)
+            beside.cancel()
+            return answers, ticks
+
+    answers, ticks = asyncio.run(both())
+    assert answers.complete
+    assert ticks > 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"questions": []}, "questions is empty"),
+        ({"questions": [{"id": "a", "question": "1"}, {"id": "a", "question": "2"}]}, "like questions"),
+        ({"budget": float("nan")}, "budget is nan"),
+        ({"budget": -1}, "budget is -1"),
+        ({"X": [1]}, "X has 1 rows"),
+        ({"concurrency": 0}, "concurrency"),
+        ({"max_cost": 1.0}, "max_cost needs rates"),
+        ({"costs": {"tiny": -1}}, "costs"),
+        ({"client": None}, "client must be"),
+    ],
+)
+def test_bad_arguments(change, words):
+    with client_of(type("Nowhere", (), {"url": "http://127.0.0.1:1/v1"})) as client:
+        given = {"questions": QUESTIONS, "client": client} | change
+        with pytest.raises(InputError, match=words):
+            answer(given.pop("questions"), Always(Vote(1)), given.pop("client"), **given)
+
+
+def test_the_ledger_under_threads():
+    import threading
+
+    ledger = Ledger(3.0, 40, {"m": 1.0})
+    spent = []
+
+    def work():
+        for _ in range(10):
+            ledger.begin()
+            for _ in range(4):
+                draw = Draw(Vote(2, "m"), 2)
+                n, aside = ledger.grant(draw)
+                time.sleep(0.0002)
+                ledger.settle(draw, aside, [1.0] * n)
+                spent.append(n)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(spent) == 120
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_answering import Agree, QUESTIONS, client_of
+from tcalloc.learn.answering import answer
+class Server: url = {url!r}
+with client_of(Server) as client:
+    answers = answer(QUESTIONS, Agree(), client, out={out!r}, concurrency=4, say=lambda m: print(m, file=sys.stderr))
+print(len(answers), answers.interrupted)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_killed_and_gone_on(number, tmp_path):
+    out = str(tmp_path / "run")
+    with Chaos(default="ok:0.1") as server:
+        script = SCRIPT.format(tests=str(Path(__file__).parent), url=server.url, out=out)
+        process = subprocess.Popen([sys.executable, "-c", script], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+        while len(server.requests) < 12:
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.kill(process.pid, number)
+        printed, _ = process.communicate(timeout=20)
+        if number == signal.SIGINT:
+            assert printed.endswith("True\n")
+            assert len(read_run(out).records) == len(server.requests)
+        before = {(r["id"], r["sample"]) for r in read_run(out).records}
+        assert len(before) >= len(server.requests) - 4
+        under_way = len(server.requests) - len(before)
+        with client_of(server) as client:
+            answers = answer(QUESTIONS, Agree(), client, out=out)
+        assert answers.complete
+        assert len(server.requests) == under_way + sum(one.samples for one in answers)

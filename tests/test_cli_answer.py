@@ -1,0 +1,82 @@
+"""``tcalloc answer`` as a user meets it."""
+
+import json
+
+import pytest
+from chaos import Chaos
+
+from tcalloc import cli
+from tcalloc.measure.store import read_run
+
+pytest.importorskip("requests")
+
+
+@pytest.fixture
+def questions(tmp_path):
+    path = tmp_path / "q.jsonl"
+    path.write_text("".join(json.dumps({"question": f"{i} + {i}", "answer": str(2 * i)}) + "\n" for i in range(12)))
+    return path
+
+
+def call(capsys, *argv):
+    code = cli.main(["answer", *map(str, argv)])
+    return code, *capsys.readouterr()
+
+
+def test_the_same_for_everyone(questions, tmp_path, capsys):
+    with Chaos() as server:
+        argv = [questions, "--policy", "vote3", "--base-url", server.url, "--model", "tiny", "--out", tmp_path / "run"]
+        code, out, _ = call(capsys, *argv)
+        assert code == 0
+        assert out.startswith("12 of 12 questions answered, ")
+        assert "3 samples and a spend of 3 per question" in out
+        assert "36 requests" in out
+        code, out, _ = call(capsys, *argv, "--json")
+        document = json.loads(out)
+        assert document["requests"] == 0  # all of it was there
+        assert document["spend"] == 3
+        assert len(document["answers"]) == 12
+        code, out, err = call(capsys, *argv, "--answers", "-")
+        assert [json.loads(line) for line in out.splitlines()] == document["answers"]
+        assert "12 of 12" in err
+    rows = [json.loads(line) for line in (tmp_path / "run" / "answers.jsonl").read_text().splitlines()]
+    assert rows == document["answers"]
+    assert len(read_run(tmp_path / "run").records) == 36
+
+
+def test_a_budget_and_several_models(questions, capsys):
+    with Chaos() as server:
+        argv = [questions, "--base-url", server.url, "--model", "small", "--also-model", "large"]
+        code, out, _ = call(capsys, *argv, "--policy", "vote4 large", "--budget", 5, "--costs", "small=1,large=2.5")
+        assert code == 0
+        assert "of 5 per question" in out
+        assert {r["body"]["model"] for r in server.requests} == {"large"}
+        assert len(server.requests) == 24
+
+
+def test_limits_and_failures(questions, tmp_path, capsys):
+    with Chaos() as server:
+        argv = [questions, "--policy", "vote3", "--base-url", server.url, "--model", "tiny", "--out", tmp_path / "run"]
+        code, out, err = call(capsys, *argv, "--max-requests", 10)
+        assert code == 1
+        assert "max_requests" in err
+        assert err.endswith("The same command goes on.\n")
+        assert call(capsys, *argv)[0] == 0
+        assert len(server.requests) == 36
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "words"),
+    [
+        (["--policy", "nowhere/"], 1, "neither a policy's folder"),
+        (["--policy", "vote3", "--costs", "small"], 2, "'small' is not like small=1"),
+        (["--policy", "vote3", "--budget", "-1"], 1, "budget is -1"),
+        (["--policy", "vote3", "--json", "--answers", "-"], 2, "both write to standard output"),
+        ([], 2, "--policy"),
+    ],
+)
+def test_one_sentence_each(argv, code, words, questions, capsys):
+    found = call(capsys, questions, "--base-url", "http://127.0.0.1:1/v1", "--model", "m", *argv)
+    assert found[0] == code
+    assert words in found[2]
+    assert "Traceback" not in found[2]
