@@ -57,7 +57,7 @@ def test_a_budget_and_several_models(questions, capsys):
 def test_limits_and_failures(questions, tmp_path, capsys):
     with Chaos() as server:
         argv = [questions, "--policy", "vote3", "--base-url", server.url, "--model", "tiny", "--out", tmp_path / "run"]
-        code, out, err = call(capsys, *argv, "--max-requests", 10)
+        code, _, err = call(capsys, *argv, "--max-requests", 10)
         assert code == 1
         assert "max_requests" in err
         assert err.endswith("The same command goes on.\n")

@@ -28,8 +28,8 @@ def open_run(out: str, questions: Sequence[Question], client: ChatClient, grader
         for known in store.manifest["arms"]:
             if known.get("arm") == client.arm and known.get("grader") != arm["grader"]:
                 raise InputError(
-                    f"{out}: its samples are graded by {known.get('grader')!r}, not {arm['grader']!r}. Use that grader, "
-                    "or write to another folder."
+                    f"{out}: its samples are graded by {known.get('grader')!r}, not {arm['grader']!r}. Use that "
+                    "grader, or write to another folder."
                 )
         store.add_arm(arm)
     except BaseException:
