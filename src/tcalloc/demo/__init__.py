@@ -17,6 +17,7 @@ def run(
     plot_path: "str | Path | None" = "tcalloc-demo.png",
     splits: int = SPLITS,
     as_json: bool = False,
+    learn: bool = True,
     out: TextIO | None = None,
     err: TextIO | None = None,
 ) -> dict[str, Any]:
@@ -30,6 +31,8 @@ def run(
         Random splits of the samples into halves, from a fixed seed.
     as_json : bool
         Print JSON instead of text.
+    learn : bool
+        Whether to learn policies too, which takes most of the time.
     out, err : text streams, optional
         Standard output (the figures) and standard error (where the plot went), if not given.
 
@@ -46,7 +49,7 @@ def run(
         If `splits` is not a positive whole number, or the plot cannot be written.
     """
     out, err = out or sys.stdout, err or sys.stderr
-    result = figures(splits=splits)
+    result = figures(splits=splits, learn=learn)
     fields = asdict(result)
     print(json.dumps(fields, indent=2, allow_nan=False) if as_json else show(result), file=out, flush=True)
     if plot_path is not None:

@@ -9,21 +9,20 @@ That the budget would be kept on any other set of questions is not used: at smal
 than too narrow.
 """
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.datasets import Recorded, load_recorded
-from tcalloc.errors import BudgetError, InputError
+from tcalloc.demo.learned import Learned, learned
+from tcalloc.errors import BudgetError, InputError, MissingExtraError
 from tcalloc.frontier import Frontier, frontier
 from tcalloc.measure import vote_accuracy
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["BUDGETS", "NAMES", "SPLITS", "VOTES", "Action", "Curve", "Figures", "Line", "Spending", "figures"]
 
@@ -121,6 +120,8 @@ class Figures:
     mixture: Curve
     in_sample: Curve
     held_out: Curve
+    learned: list[Learned] | None
+    """A policy that decides from the question's text; None without the extra learn."""
 
     @property
     def best_action(self) -> Action:
@@ -136,8 +137,9 @@ def figures(
     budgets: Sequence[float] = BUDGETS,
     splits: int = SPLITS,
     seed: int = 0,
+    learn: bool = True,
 ) -> Figures:
-    """Compute everything: about a second for the shipped table.
+    """Compute everything: a few seconds for the shipped table.
 
     Parameters
     ----------
@@ -148,7 +150,9 @@ def figures(
     splits : int
         Random splits of the samples into halves.
     seed : int
-        Of the splits.
+        Of the splits and folds.
+    learn : bool
+        Whether to learn policies too, which takes most of the time.
 
     Returns
     -------
@@ -178,6 +182,10 @@ def figures(
     counts = np.mean([trial.choices.allocate(SHOWN).counts for trial in trials], axis=0) / len(shown)
 
     names = [f"{NAMES.get(model, model)} x{k}" for model, k in kinds]
+    policy = None
+    if learn:
+        with contextlib.suppress(MissingExtraError):
+            policy = learned([str(row["question"]) for row in table.questions], everything, cost, budgets, seed)
     actions = [
         Action(name, model, k, float(c), float(a))
         for name, (model, k), c, a in zip(names, kinds, cost, everything.mean(axis=0), strict=True)
@@ -203,6 +211,7 @@ def figures(
             [m.accuracy - m.lead[1] for m in means],
             [m.accuracy + m.lead[1] for m in means],
         ),
+        learned=policy,
     )
 
 

@@ -13,16 +13,39 @@ WIDTH = 98
 
 def show(result: Figures) -> str:
     """Return the figures as text for people, in ASCII, at most 100 columns wide."""
-    return "\n\n".join([_intro(result), _table(result), _saving(result), _destinations(result), _NEXT])
+    return "\n\n".join(
+        [_intro(result), _table(result), _saving(result), _destinations(result), _learned(result), _NEXT]
+    )
 
 
 _NEXT = """\
-Mind: the oracle, held out, knows each question from other answers to that same question. It is the
-target for a policy that decides from the question alone, not yet a policy that you can deploy.
-
 Next, your own table: a row per question, columns acc:NAME and cost:NAME for every action you have.
     tcalloc solve table.csv --budget 4
 """
+
+
+def _learned(result: Figures) -> str:
+    mind = (
+        "Mind: the oracle, held out, knows each question from other answers to that same question. It is a target, not "
+        "a policy that you can deploy."
+    )
+    if result.learned is None:
+        return _fill(mind + " To see one that is learned from the questions' texts: pip install 'tcalloc[learn]'.")
+    said = (
+        " What can be deployed: a policy that predicts from a question's text what each action would reach on it, and "
+        "takes the one that is worth its price. Here it decides questions that it never saw (five folds):"
+    )
+    rows = [
+        _fill(mind + said),
+        "",
+        "         really    best fixed   from the   lead, in points",
+        "  budget spent     mixture      text       (95 % interval)",
+    ]
+    for one in result.learned:
+        lead = f"{100 * one.lead:+.1f} ({100 * one.lead_low:.1f} to {100 * one.lead_high:.1f})".replace("-0.0", "0.0")
+        shares = f"{percent(one.mixture, 1):>13} {percent(one.accuracy, 1):>10}"
+        rows.append(f"{one.budget:7g} {cost(one.spend):>6} {shares}   {lead}")
+    return "\n".join(rows)
 
 
 def _intro(result: Figures) -> str:

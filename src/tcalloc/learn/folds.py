@@ -1,0 +1,294 @@
+"""Comparisons out of fold: frontiers tuned on the training questions, held to one spend, paired by question.
+
+What to use when
+----------------
+`split`
+    Folds over questions from a fixed seed.
+`Frontier`
+    The settings on the hull of what they spend and reach, and the mixture of two neighbours for a spend.
+`held_out`
+    A family of settings, tuned in fold, at given spends: accuracy and spend of every question while it was held out.
+`on_test`
+    The same with the hull picked on the questions it is scored on: what hindsight would make of the family.
+`paired`
+    The difference of two such results, with an interval over questions.
+
+A mixture tuned to a spend on the training questions spends a little more or less on others, and accuracy follows
+spend. `held_out` therefore moves every fold's nominal spend by one common amount until the spend over all held-out
+questions is the one asked for: that takes no label, and it is done to all sides alike.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tcalloc.errors import InputError
+
+__all__ = ["SEEDS", "Difference", "Frontier", "Held", "Tuned", "held_out", "on_test", "paired", "split", "tabled"]
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+# The seeds of all documented comparisons.
+SEEDS = (0, 1, 2, 3, 4)
+# Bisections for a spend: half the bits of a float are more than any figure shows.
+STEPS = 40
+
+
+def split(n: int, folds: int = 5, seed: int = 0) -> list[tuple[Rows, Rows]]:
+    """Return (training rows, held-out rows) of each fold; every question is held out once.
+
+    Raises
+    ------
+    InputError
+        If there are fewer questions than folds, or fewer than two folds.
+    """
+    if not 2 <= folds <= n:
+        raise InputError(f"folds is {folds}; expected 2 to {n}, the number of questions.")
+    order = np.random.default_rng(seed).permutation(n)
+    parts = np.array_split(order, folds)
+    return [(np.sort(np.concatenate([*parts[:f], *parts[f + 1 :]])), np.sort(parts[f])) for f in range(folds)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frontier:
+    """The settings on the upper concave hull of accuracy over spend, up to the most accurate."""
+
+    settings: NDArray[np.intp]
+    """(H,) their numbers."""
+    spend: Floats
+    """(H,) ascending."""
+    accuracy: Floats
+    """(H,) ascending."""
+
+    @classmethod
+    def of(cls, spend: ArrayLike, accuracy: ArrayLike) -> "Frontier":
+        """Return the hull of settings that spend and reach so much, (J,) each.
+
+        Examples
+        --------
+        >>> from tcalloc.learn.folds import Frontier
+        >>> Frontier.of([1, 2, 3, 4], [0.5, 0.6, 0.8, 0.7]).settings.tolist()
+        [0, 2]
+        """
+        x, y = np.asarray(spend, np.float64), np.asarray(accuracy, np.float64)
+        if x.ndim != 1 or x.shape != y.shape or not len(x):
+            raise InputError(f"spend has shape {x.shape} and accuracy {y.shape}; expected one number each per setting.")
+        if not (np.isfinite(x).all() and np.isfinite(y).all()):
+            raise InputError("spend or accuracy is not finite; expected numbers.")
+        hull: list[int] = []
+        for j in np.lexsort((-y, x)).tolist():
+            if hull and y[j] <= y[hull[-1]]:
+                continue  # dearer and no better
+            while len(hull) > 1:
+                a, b = hull[-2:]
+                if (y[b] - y[a]) * (x[j] - x[a]) > (y[j] - y[a]) * (x[b] - x[a]):
+                    break
+                hull.pop()
+            hull.append(j)
+        found = np.array(hull, np.intp)
+        return cls(found, x[found], y[found])
+
+    def mix(self, spend: float) -> tuple[int, int, float]:
+        """Return two neighbouring settings, and the second's share, that spend so much; the ends beyond the hull."""
+        at = int(np.searchsorted(self.spend, spend))
+        if at == 0:
+            return int(self.settings[0]), int(self.settings[0]), 0.0
+        if at == len(self.spend):
+            return int(self.settings[-1]), int(self.settings[-1]), 0.0
+        share = (spend - self.spend[at - 1]) / (self.spend[at] - self.spend[at - 1])
+        return int(self.settings[at - 1]), int(self.settings[at]), float(share)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tuned:
+    """What a family of settings does after one training."""
+
+    spend: Floats
+    """(J,) mean spend of each setting, on the training questions (or cross-validated among them)."""
+    accuracy: Floats
+    """(J,) the same for accuracy: these two choose."""
+    held_spend: Floats
+    """(J, m) each setting's spend on each held-out question."""
+    held_accuracy: Floats
+    """(J, m) its accuracy there: looked at only for scoring."""
+
+
+Fit = Callable[[Rows, Rows, int], Tuned]
+"""From training rows, held-out rows and a seed to what was learned and what it does."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """Accuracy and spend of every question while it was held out, mean over the seeds; (B, N) for B spends."""
+
+    asked: Floats
+    """(B,) the spends that were asked for."""
+    spend: Floats
+    """(B, N)."""
+    accuracy: Floats
+    """(B, N)."""
+
+
+def tabled(spend: ArrayLike, accuracy: ArrayLike) -> Fit:
+    """Return a family whose settings need no training but the choice among them.
+
+    Parameters
+    ----------
+    spend, accuracy : array_like, (J, N)
+        Of each setting on each question.
+    """
+    x, y = np.asarray(spend, np.float64), np.asarray(accuracy, np.float64)
+
+    def fit(train: Rows, held: Rows, seed: int) -> Tuned:
+        return Tuned(x[:, train].mean(axis=1), y[:, train].mean(axis=1), x[:, held], y[:, held])
+
+    return fit
+
+
+def held_out(
+    fit: Fit, n: int, spends: Iterable[float], *, folds: int = 5, seeds: Iterable[int] = SEEDS, match: bool = True
+) -> Held:
+    """Return what a family reaches at given spends, tuned without the questions it is scored on.
+
+    Parameters
+    ----------
+    fit : callable
+        ``fit(training rows, held-out rows, seed) -> Tuned``; `tabled` makes one of a table.
+    n : int
+        Questions.
+    spends : iterable of float
+        Mean spend per question. Where a family cannot spend so much, or finds nothing to spend it on, it spends less.
+    folds : int
+        Of each seed.
+    seeds : iterable of int
+        One split into folds each.
+    match : bool
+        Whether the nominal spend is moved until the real one is as asked (see above).
+
+    Returns
+    -------
+    Held
+    """
+    asked = np.array([float(s) for s in spends])
+    listed = list(seeds)
+    total_spend, total_accuracy = np.zeros((len(asked), n)), np.zeros((len(asked), n))
+    for seed in listed:
+        parts = []
+        for train, held in split(n, folds, seed):
+            tuned = fit(train, held, seed)
+            parts.append((Frontier.of(tuned.spend, tuned.accuracy), tuned, held))
+        for b, target in enumerate(asked):
+            nominal = _nominal(parts, n, target) if match else target
+            for frontier, tuned, held in parts:
+                low, high, share = frontier.mix(nominal)
+                total_spend[b, held] += _mixed(tuned.held_spend, low, high, share)
+                total_accuracy[b, held] += _mixed(tuned.held_accuracy, low, high, share)
+    return Held(asked, total_spend / len(listed), total_accuracy / len(listed))
+
+
+def on_test(spend: ArrayLike, accuracy: ArrayLike, spends: Iterable[float]) -> Held:
+    """Return the same with the hull picked on the questions it is scored on: flattering, for orientation.
+
+    `spend` and `accuracy` are (J, N).
+    """
+    x, y = np.asarray(spend, np.float64), np.asarray(accuracy, np.float64)
+    frontier = Frontier.of(x.mean(axis=1), y.mean(axis=1))
+    asked = np.array([float(s) for s in spends])
+    mixtures = [frontier.mix(target) for target in asked]
+    return Held(asked, np.array([_mixed(x, *m) for m in mixtures]), np.array([_mixed(y, *m) for m in mixtures]))
+
+
+def _mixed(values: Floats, low: int, high: int, share: float) -> Floats:
+    return np.asarray((1 - share) * values[low] + share * values[high])
+
+
+def _nominal(parts: list[Any], n: int, target: float) -> float:
+    """Return the nominal spend at which the held-out questions of all folds together spend the target."""
+
+    def real(nominal: float) -> float:
+        total = 0.0
+        for frontier, tuned, _ in parts:
+            total += float(_mixed(tuned.held_spend, *frontier.mix(nominal)).sum())
+        return total / n
+
+    low = min(float(frontier.spend[0]) for frontier, _, _ in parts)
+    high = max(float(frontier.spend[-1]) for frontier, _, _ in parts)
+    if real(high) <= target:
+        return high
+    if real(low) >= target:
+        return low
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if real(middle) > target else (middle, high)
+    return low
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A mean difference between two policies over the same questions, with a 95 % interval."""
+
+    mean: float
+    """First minus second."""
+    low: float
+    """Lower end."""
+    high: float
+    """Upper end."""
+    n: int
+    """Questions."""
+
+    @property
+    def below(self) -> bool:
+        """Whether the first is worse beyond the interval."""
+        return self.high < 0
+
+    @property
+    def above(self) -> bool:
+        """Whether the first is better beyond the interval."""
+        return self.low > 0
+
+    def __str__(self) -> str:
+        return f"{100 * self.mean:+.2f} [{100 * self.low:+.2f}, {100 * self.high:+.2f}]"
+
+
+def paired(first: ArrayLike, second: ArrayLike, *, bootstrap: int = 0, seed: int = 0) -> Difference:
+    """Return the mean difference of two scores of the same questions, with a 95 % interval over questions.
+
+    Parameters
+    ----------
+    first, second : array_like, (N,)
+        Scores per question, each the mean over seeds and orders.
+    bootstrap : int
+        So many resamples of the questions (percentiles); 0: the normal interval, mean ± 1.96 standard errors.
+    seed : int
+        Of the bootstrap.
+
+    Raises
+    ------
+    InputError
+        If the two differ in length, or there is only one question.
+
+    Examples
+    --------
+    >>> from tcalloc.learn.folds import paired
+    >>> print(paired([1, 1, 0, 1], [1, 0, 0, 1]))
+    +25.00 [-24.00, +74.00]
+    """
+    one, two = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if one.ndim != 1 or one.shape != two.shape:
+        raise InputError(f"first has shape {one.shape}, second {two.shape}; expected one score per question in both.")
+    n = len(one)
+    if n < 2:
+        raise InputError(f"{n} question: an interval needs at least two.")
+    difference = one - two
+    mean = float(difference.mean())
+    if bootstrap:
+        rng = np.random.default_rng(seed)
+        means = [float(difference[rng.integers(n, size=n)].mean()) for _ in range(bootstrap)]
+        low, high = np.quantile(means, [0.025, 0.975])
+        return Difference(mean, float(low), float(high), n)
+    half = 1.96 * float(difference.std(ddof=1)) / float(np.sqrt(n))
+    return Difference(mean, mean - half, mean + half, n)

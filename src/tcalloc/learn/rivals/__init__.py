@@ -1,0 +1,39 @@
+"""Rules that others stop by, from their papers: what a policy of this package has to beat.
+
+What to use when
+----------------
+`FixedK`, `SuccessStop`
+    So many samples for every question; the same with a stop at the first that a verifier calls right.
+`AdaptiveConsistency`
+    Aggarwal et al. 2023: the majority is stable (Beta or Dirichlet criterion).
+`ESC`
+    Li et al. 2024: a window of equal answers.
+`SPRT`
+    Lee et al. 2025 (ConSol): a sequential test between the two leading answers.
+`MarginCap`
+    The leader is m votes ahead, or the cap is reached.
+`families`
+    Each of them at all settings worth trying, so that none is judged at a setting chosen badly.
+
+All are policies of the one protocol (`start`), and rules of counts, which `tcalloc.learn.paths.Paths` replays at once.
+"""
+
+from tcalloc.learn.rivals._counting import Counting, CountingRun
+from tcalloc.learn.rivals.adaptive_consistency import AdaptiveConsistency
+from tcalloc.learn.rivals.esc import ESC
+from tcalloc.learn.rivals.fixed import FixedK, SuccessStop
+from tcalloc.learn.rivals.margin import MarginCap
+from tcalloc.learn.rivals.settings import families
+from tcalloc.learn.rivals.sprt import SPRT
+
+__all__ = [
+    "ESC",
+    "SPRT",
+    "AdaptiveConsistency",
+    "Counting",
+    "CountingRun",
+    "FixedK",
+    "MarginCap",
+    "SuccessStop",
+    "families",
+]

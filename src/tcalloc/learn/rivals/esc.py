@@ -1,0 +1,49 @@
+"""ESC, early-stopping self-consistency (Li et al. 2024, arXiv 2401.10480): stop at a window of equal answers.
+
+Samples are drawn in windows of w at once. When all answers within a window are one and the same (its entropy is 0),
+sampling stops; else the next window is drawn, up to the cap. The answer is the majority of all that was drawn. Window
+and cap are the two knobs that the paper's control scheme turns. A window that holds a sample without an answer is not
+unanimous.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.learn.paths import States
+from tcalloc.learn.rivals._counting import VOTE, Counting, check_common, whole
+from tcalloc.measure.actions import Action
+
+__all__ = ["ESC"]
+
+
+@dataclass(frozen=True, slots=True)
+class ESC(Counting):
+    """Sample windows until one is unanimous."""
+
+    window: int = 5
+    """Samples per window; the paper takes 5 (8 on MATH). 1 stops after the first answer."""
+    cap: int = 40
+    """The most samples; the last window is cut off there."""
+    action: Action = VOTE
+    """Of which model."""
+
+    def __post_init__(self) -> None:
+        check_common(self)
+        object.__setattr__(self, "window", whole("window", self.window, 1))
+
+    @property
+    def key(self) -> Hashable:
+        """One measure per window."""
+        return ("esc", self.window)
+
+    def measure(self, states: States) -> NDArray[np.float64]:
+        """Return 1 at the end of a window whose answers were all the same."""
+        unanimous = (states.n % self.window == 0) & (states.streak >= self.window)
+        return np.asarray(unanimous, np.float64)
+
+    def batch(self, states: States) -> NDArray[np.int64]:
+        """Return what is left of the window."""
+        return self.window - states.n % self.window

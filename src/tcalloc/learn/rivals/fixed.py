@@ -1,0 +1,67 @@
+"""Fixed k: as many samples for every question; and the same with a stop at the first success."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.learn.paths import States
+from tcalloc.learn.rivals._counting import BEST, VOTE, Counting, check_common
+from tcalloc.measure.actions import Action
+
+__all__ = ["FixedK", "SuccessStop"]
+
+
+@dataclass(frozen=True, slots=True)
+class FixedK(Counting):
+    """Draw k samples, all at once (Wang et al. 2023, self-consistency, if they vote).
+
+    Examples
+    --------
+    >>> from tcalloc.learn.rivals import FixedK
+    >>> FixedK(3).start("Which?").next().n
+    3
+    """
+
+    cap: int = 1
+    """k; 0 leaves every question without an answer."""
+    action: Action = VOTE
+    """Of which model."""
+
+    def __post_init__(self) -> None:
+        check_common(self, least=0)
+
+    def measure(self, states: States) -> NDArray[np.float64]:
+        """Return 0 everywhere: only the cap stops it."""
+        return np.zeros(len(states))
+
+    def batch(self, states: States) -> NDArray[np.int64]:
+        """Return what is left of k."""
+        return self.cap - states.n
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessStop(Counting):
+    """Draw up to k samples, one after the other, and stop at the first that the verifier calls right.
+
+    With one model whose samples are exchangeable, and nothing known of the question, no rule spends less for the same
+    success rate: a failure says the same of every question that has had as many.
+    """
+
+    cap: int = 1
+    """k; 0 leaves every question without an answer."""
+    action: Action = BEST
+    """Of which model."""
+
+    def __post_init__(self) -> None:
+        check_common(self, least=0)
+
+    @property
+    def key(self) -> Hashable:
+        """One measure for all k."""
+        return "success"
+
+    def measure(self, states: States) -> NDArray[np.float64]:
+        """Return 1 where a right one was found."""
+        return states.success.astype(np.float64)

@@ -1,0 +1,51 @@
+"""Margin + cap: stop when the leader is m votes ahead, or at the cap.
+
+The shape of a sequential test between two answers, without its theory. Where wrong answers differ from each other it
+comes close to optimal stopping.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.learn.paths import States
+from tcalloc.learn.rivals._counting import VOTE, Counting, check_common, whole
+from tcalloc.measure.actions import Action
+
+__all__ = ["MarginCap"]
+
+
+@dataclass(frozen=True, slots=True)
+class MarginCap(Counting):
+    """Sample until c₁ − c₂ ≥ m or n = cap."""
+
+    margin: int = 3
+    """m."""
+    cap: int = 40
+    """The most samples."""
+    action: Action = VOTE
+    """Of which model."""
+
+    def __post_init__(self) -> None:
+        check_common(self)
+        object.__setattr__(self, "margin", whole("margin", self.margin, 1))
+
+    @property
+    def threshold(self) -> float:
+        """The margin."""
+        return float(self.margin)
+
+    @property
+    def key(self) -> Hashable:
+        """One measure for all margins."""
+        return "margin"
+
+    def measure(self, states: States) -> NDArray[np.float64]:
+        """Return c₁ − c₂."""
+        return (states.counts[:, 0] - states.counts[:, 1]).astype(np.float64)
+
+    def batch(self, states: States) -> NDArray[np.int64]:
+        """Return how many votes the leader lacks: it cannot stop earlier."""
+        return np.asarray(np.maximum(self.margin - (states.counts[:, 0] - states.counts[:, 1]), 1))

@@ -1,0 +1,92 @@
+"""Every rival at all settings worth trying: what a comparison tunes in fold."""
+
+import numpy as np
+
+from tcalloc.learn.rivals._counting import Counting, whole
+from tcalloc.learn.rivals.adaptive_consistency import AdaptiveConsistency, beta_criterion
+from tcalloc.learn.rivals.esc import ESC
+from tcalloc.learn.rivals.fixed import FixedK, SuccessStop
+from tcalloc.learn.rivals.margin import MarginCap
+from tcalloc.learn.rivals.sprt import SPRT
+from tcalloc.measure.actions import Action, Best
+
+__all__ = ["families"]
+
+# Shares of the leader under H₁, and errors, for SPRT.
+SHARES = (0.5001, 0.55, 0.6, 0.7, 0.8, 0.9)
+ACCEPT = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+REJECT = (1.0, 2.0, 4.0, 30.0)
+
+
+def families(size: int, *, verifier: bool = False, model: str | None = None) -> dict[str, list[Counting]]:
+    """Return the rivals by name, each at all settings worth trying.
+
+    Parameters
+    ----------
+    size : int
+        Samples per question: the largest cap.
+    verifier : bool
+        Whether a verifier says which samples are right: then fixed k with and without a stop at the first success;
+        votes have nothing to add.
+    model : str, optional
+        Whose samples.
+
+    Returns
+    -------
+    dict of str to list of policies
+    """
+    size = whole("size", size, 1)
+    vote, best = Action(model=model), Best(1, model)
+    fixed: list[Counting] = [FixedK(k, best if verifier else vote) for k in range(size + 1)]
+    if verifier:
+        return {"fixed k": fixed, "fixed k, success stop": [SuccessStop(k, best) for k in range(size + 1)]}
+    return {
+        "fixed k": fixed,
+        "AC Beta": _adaptive(size, "beta", vote),
+        "AC Dirichlet": _adaptive(size, "dirichlet", vote),
+        "ESC": _windows(size, vote),
+        "SPRT": _tests(size, vote),
+        "margin + cap": [MarginCap(m, cap, vote) for m in range(1, min(size, 16) + 1) for cap in range(m, size + 1)],
+    }
+
+
+def _adaptive(size: int, criterion: str, action: Action) -> list[Counting]:
+    """All confidences at which the Beta criterion changes early on, and a fine grid up to 1; two caps.
+
+    The paper has one cap (40) and tunes the confidence. With every cap to choose from, the criterion is margin + cap
+    under another name, within .1 points on real tables: that rival stands beside it.
+    """
+    counts = np.arange(min(size, 12) + 1)
+    first, second = (grid.ravel() for grid in np.meshgrid(counts, counts))
+    reached = beta_criterion(first[first > second], second[first > second])
+    grid = 1 / (1 + np.exp(-np.linspace(0.0, 14.0, 57)))
+    confident = np.unique(np.round(np.concatenate([reached - 1e-9, grid, [0.5, 1.0]]), 9))
+    return [AdaptiveConsistency(float(c), cap, criterion, action) for c in confident if c >= 0.5 for cap in _caps(size)]
+
+
+def _caps(size: int) -> list[int]:
+    """Return the whole record, and half of it."""
+    return sorted({max(1, size // 2), size})
+
+
+def _windows(size: int, action: Action) -> list[Counting]:
+    """All windows up to 10 with all caps that are a whole number of windows, and the whole record."""
+    found: list[Counting] = []
+    for window in range(1, min(size, 10) + 1):
+        caps = sorted({*range(window, size + 1, window), size})
+        found += [ESC(window, cap, action) for cap in caps]
+    return found
+
+
+def _tests(size: int, action: Action) -> list[Counting]:
+    """Bounds in multiples of the leader's step under H₁, so that they mean alike at every share."""
+    found: list[Counting] = []
+    for share in SHARES:
+        up = np.log(2 * share)
+        for accept in ACCEPT:
+            for reject in REJECT:
+                # A = accept·up and B = −reject·up, solved for the two errors.
+                a, b = np.exp(accept * up), np.exp(-reject * up)
+                alpha = (1 - b) / (a - b)
+                found += [SPRT(share, float(alpha), float(b * (1 - alpha)), cap, action) for cap in _caps(size)]
+    return found

@@ -1,0 +1,87 @@
+"""SPRT, the sequential probability ratio test of ConSol (Lee et al. 2025, arXiv 2503.17587).
+
+The two leading answers are compared as in Wald's test: H₀, each new vote of theirs goes to either with chance ½; H₁, to
+the leader with chance p₁ > ½. After each batch the log-likelihood ratio
+
+    L = c₁·ln(p₁/½) + c₂·ln((1 − p₁)/½)
+
+is compared with A = ln((1 − β)/α), where H₁ is accepted: the leader is the answer; and with B = ln(β/(1 − α)), where
+H₀ is: the two do not differ, and sampling more would not tell. Both stop. As in the authors' package a batch is as
+small as can stop; here it also looks at the way to B, so that it stops where sampling one by one would.
+
+Wald's bounds on the errors hold for two answers fixed beforehand; those in the lead are chosen by the data, so α and β
+are knobs here, as they are in the paper (p₁ = .5001, α = .05, β = .949976).
+"""
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.learn.paths import States
+from tcalloc.learn.rivals._counting import VOTE, Counting, check_common, number
+from tcalloc.measure.actions import Action
+
+__all__ = ["SPRT"]
+
+# Below this a comparison of sums of logarithms is one of rounding errors.
+SLACK = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class SPRT(Counting):
+    """Sample until the leader is accepted, or until it is accepted that the two leading answers do not differ."""
+
+    p1: float = 0.5001
+    """The leader's share under H₁, above ½."""
+    alpha: float = 0.05
+    """Chance to accept H₁ though H₀ holds."""
+    beta: float = 0.949976
+    """Chance to accept H₀ though H₁ holds. Together below 1."""
+    cap: int = 40
+    """The most samples (256 in the authors' package)."""
+    action: Action = VOTE
+    """Of which model."""
+
+    def __post_init__(self) -> None:
+        check_common(self)
+        for name, low, high in (("p1", 0.5, 1.0), ("alpha", 0.0, 1.0), ("beta", 0.0, 1.0)):
+            object.__setattr__(self, name, number(name, getattr(self, name), low, high))
+        if self.alpha + self.beta >= 1:
+            raise InputError(
+                f"alpha + beta is {self.alpha + self.beta:g}; expected less than 1: else the bounds cross. "
+                "Use smaller errors."
+            )
+
+    @property
+    def key(self) -> Hashable:
+        """One measure per setting."""
+        return ("sprt", self.p1, self.alpha, self.beta)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """B and A: at or below the first H₀ is accepted, at or above the second H₁."""
+        return math.log(self.beta / (1 - self.alpha)), math.log((1 - self.beta) / self.alpha)
+
+    def ratio(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the log-likelihood ratio L."""
+        up, down = math.log(2 * self.p1), math.log(2 * (1 - self.p1))
+        return first * up + second * down
+
+    def measure(self, states: States) -> NDArray[np.float64]:
+        """Return 1 where one of the two is accepted; never before any answer."""
+        low, high = self.bounds
+        found = self.ratio(states.counts[:, 0], states.counts[:, 1])
+        return (((found >= high - SLACK) | (found <= low + SLACK)) & (states.voted > 0)).astype(np.float64)
+
+    def batch(self, states: States) -> NDArray[np.int64]:
+        """Return the smallest number of votes after which it could stop."""
+        low, high = self.bounds
+        found = self.ratio(states.counts[:, 0], states.counts[:, 1])
+        up = np.ceil((high - SLACK - found) / math.log(2 * self.p1))
+        # Downwards each vote of the second counts; it has to catch up before it could count for anybody else.
+        down = np.ceil((found - low - SLACK) / -math.log(2 * (1 - self.p1)))
+        return np.maximum(np.minimum(up, down), 1).astype(np.int64)

@@ -1,0 +1,120 @@
+"""Folds, hulls, spends that match, paired intervals."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcalloc.errors import InputError
+from tcalloc.learn.folds import Frontier, Tuned, held_out, on_test, paired, split, tabled
+
+
+def test_every_question_is_held_out_once():
+    parts = split(23, 5, 7)
+    assert sorted(np.concatenate([held for _, held in parts]).tolist()) == list(range(23))
+    for train, held in parts:
+        assert sorted([*train.tolist(), *held.tolist()]) == list(range(23))
+    assert [held.tolist() for _, held in split(23, 5, 7)] == [held.tolist() for _, held in parts]
+    assert [held.tolist() for _, held in split(23, 5, 8)] != [held.tolist() for _, held in parts]
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=12))
+def test_no_setting_and_no_mixture_of_two_beats_the_hull(points):
+    x, y = np.array(points, float).T
+    frontier = Frontier.of(x, y)
+    assert (np.diff(frontier.spend) > 0).all()
+    assert (np.diff(frontier.accuracy) > 0).all()
+    slopes = np.diff(frontier.accuracy) / np.diff(frontier.spend)
+    assert (np.diff(slopes) < 1e-12).all()
+    for j in range(len(x)):
+        low, high, share = frontier.mix(x[j])
+        assert (1 - share) * y[low] + share * y[high] >= y[j] - 1e-9
+        assert (1 - share) * x[low] + share * x[high] <= x[j] + 1e-9 or x[j] < frontier.spend[0]
+
+
+def table(seed=0, n=200, j=9):
+    """Return settings that spend and reach more and more, with question noise."""
+    rng = np.random.default_rng(seed)
+    level = np.linspace(1, 8, j)[:, None]
+    spend = level * rng.uniform(0.5, 1.5, (1, n)) + rng.uniform(0, 0.1, (j, n))
+    accuracy = 1 - np.exp(-level * rng.uniform(0.1, 1, (1, n))) + rng.normal(0, 0.1, (j, n))
+    return spend, accuracy
+
+
+def test_spends_are_matched_and_held_out_is_no_better_than_hindsight():
+    spend, accuracy = table()
+    found = held_out(tabled(spend, accuracy), 200, [1.5, 3, 6], seeds=(0, 1))
+    assert found.spend.mean(axis=1) == pytest.approx([1.5, 3, 6], abs=1e-6)
+    best = on_test(spend, accuracy, [1.5, 3, 6])
+    assert best.spend.mean(axis=1) == pytest.approx([1.5, 3, 6])
+    assert (found.accuracy.mean(axis=1) <= best.accuracy.mean(axis=1) + 1e-9).all()
+    assert (found.accuracy.mean(axis=1) > best.accuracy.mean(axis=1) - 0.02).all()
+
+
+def test_unmatched_spends_follow_the_training_questions():
+    spend, accuracy = table(1)
+    found = held_out(tabled(spend, accuracy), 200, [3.0], seeds=(0,), match=False)
+    assert found.spend.mean() != pytest.approx(3.0, abs=1e-6)
+    assert found.spend.mean() == pytest.approx(3.0, abs=0.3)
+
+
+def test_spends_beyond_the_hull_are_not_spent():
+    spend, accuracy = table()
+    found = held_out(tabled(spend, accuracy), 200, [0.1, 1000.0], seeds=(0,))
+    assert found.spend[0].mean() == pytest.approx(spend[0].mean())
+    assert found.spend[1].mean() <= spend.mean(axis=1).max()
+
+
+def test_labels_of_held_out_questions_choose_nothing():
+    spend, accuracy = table(2)
+    plain = held_out(tabled(spend, accuracy), 200, [2.0, 4.0], seeds=(0,))
+    first_held = split(200, 5, 0)[0][1]
+
+    def corrupted(train, held, seed):
+        tuned = tabled(spend, accuracy)(train, held, seed)
+        return Tuned(tuned.spend, tuned.accuracy, tuned.held_spend, tuned.held_accuracy[:, ::-1])
+
+    other = held_out(corrupted, 200, [2.0, 4.0], seeds=(0,))
+    assert np.array_equal(plain.spend, other.spend)  # what is played does not move when only held-out labels do
+    assert other.accuracy[:, first_held].mean(axis=1) == pytest.approx(plain.accuracy[:, first_held].mean(axis=1))
+
+
+def test_the_bootstrap_agrees_with_the_normal_interval():
+    rng = np.random.default_rng(0)
+    first, second = rng.random(400), rng.random(400)
+    normal, drawn = paired(first, second), paired(first, second, bootstrap=2000)
+    assert (drawn.low, drawn.high) == pytest.approx((normal.low, normal.high), abs=0.006)
+    assert paired(first, second, bootstrap=50) == paired(first, second, bootstrap=50)
+
+
+def test_a_difference_says_what_it_shows():
+    worse = paired([0.0, 0.1, 0.0, 0.1], [1.0, 1.0, 0.9, 1.0])
+    assert worse.below
+    assert not worse.above
+    assert str(paired([1.0, 1.0], [0.5, 0.5])) == "+50.00 [+50.00, +50.00]"
+
+
+def test_coverage_of_the_interval():
+    rng = np.random.default_rng(1)
+    inside = 0
+    for _ in range(1000):
+        found = paired(rng.normal(0.3, 1.0, 60), rng.normal(0.0, 1.0, 60))
+        inside += found.low <= 0.3 <= found.high
+    assert 925 <= inside <= 970
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: split(4, 5), "folds is 5; expected 2 to 4"),
+        (lambda: split(4, 1), "folds is 1"),
+        (lambda: Frontier.of([], []), "expected one number each per setting"),
+        (lambda: Frontier.of([1, 2], [1]), "expected one number each"),
+        (lambda: Frontier.of([1, np.nan], [1, 2]), "not finite"),
+        (lambda: paired([1, 2], [1]), r"first has shape \(2,\), second \(1,\)"),
+        (lambda: paired([1], [1]), "an interval needs at least two"),
+    ],
+)
+def test_bad_input_is_refused(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
