@@ -295,7 +295,7 @@ def test_version_and_help(run):
     code, out, err = run()
     assert (code, out) == (2, "")
     assert err.startswith("usage: tcalloc")
-    for command in ([], ["demo"], ["solve"], ["frontier"], ["sample"], ["import"]):
+    for command in ([], ["demo"], ["solve"], ["frontier"], ["sample"], ["import"], ["fit"], ["decide"], ["answer"]):
         code, out, err = run(*command, "--help")
         assert (code, err) == (0, "")
         assert out.isascii()

@@ -111,6 +111,24 @@ def test_held_out_on_the_public_table(shared_data):
     assert (np.mean(reached[True], axis=0) > np.mean(reached[False], axis=0) - 0.001).all()
 
 
+@pytest.mark.parametrize("s", [8, 16])
+def test_votes_over_all_samples_neither_boast_nor_understate(s):
+    # Three kinds of questions, wrong answers that gather on one, actions up to all samples: two estimates that differ.
+    kinds = (lambda rng, n: rng.choice([0.05, 0.45, 0.97], n, p=[0.3, 0.3, 0.4])), 0.1
+    ks = [k for k in KS if k <= s // 2] + [s]
+    gaps = []
+    for seed in range(4):
+        codes, shares = generate(*kinds, s, seed)
+        truth = independent_votes(shares[:, 0], shares[:, -1], shares[:, 1:-1], ks)
+        table, exact = (Samples(codes).table([Vote(k) for k in ks], how) for how in (True, False))
+        noise = (exact.acc - truth).mean(axis=0)
+        for budget in (2.0, 4.0):
+            plan = table.solve(budget)
+            # What the actions' means are off by chance is no bias.
+            gaps.append(plan.accuracy - chosen(truth, plan) - noise @ plan.counts / len(truth))
+    assert np.abs(np.mean(np.reshape(gaps, (4, 2)), axis=0)).max() < 0.004
+
+
 # ---------------------------------------------------------------------------------------------- its parts
 
 
@@ -164,6 +182,25 @@ def test_latent_votes_of_questions_that_are_alike():
     found = shrink.latent_votes(tally(codes), exact, KS)
     assert (found.std(axis=0) < 0.4 * exact.std(axis=0)).all()
     del shares
+
+
+def test_means_are_matched_where_there_is_doubt():
+    found = shrink._matched(
+        np.array([[0.0], [0.5], [0.9], [1.0], [0.2]]), np.array([[0.1], [0.9], [0.9], [0.9], [np.nan]])
+    )
+    assert found[[0, 3], 0].tolist() == pytest.approx([0.0, 1.0], abs=1e-6)
+    assert found[:4].mean() == pytest.approx(0.7, abs=1e-9)
+    assert math.isnan(found[4, 0])
+    assert found[1, 0] - 0.5 > found[2, 0] - 0.9 > 0
+    # Means that nothing can reach: as near as it gets, and no overflow.
+    assert shrink._matched(np.full((3, 1), 0.5), np.ones((3, 1))).min() > 0.99
+
+
+def test_how_wrong_answers_split_is_partial_evidence():
+    # One class whose wrong answers agree, one whose do not; a question that looks like the first.
+    shares = np.array([[0.5, 0.0, 0.45, 0.05], [0.5, 0.0, 0.05, 0.45]])
+    odds = np.divide(*shrink._belonging(np.array([[8.0, 0.0, 2.0, 0.0]]), shares, np.array([0.5, 0.5]))[0])
+    assert odds == pytest.approx(9.0 ** (2 * shrink.EVIDENCE))
 
 
 # ---------------------------------------------------------------------------------------------- claims

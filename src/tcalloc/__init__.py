@@ -2,7 +2,12 @@
 
 ``solve(acc, cost, budget)`` chooses one action per instance: the highest expected accuracy at an average budget,
 exactly, with its upper bound. ``frontier`` answers for every budget at once, ``decide`` for one row at a price.
+
+`Samples` makes tables from recorded answers. `PricedRegressor` and `Imitator` learn to decide from a question's text
+(extra ``learn``); `answer` does what a policy says, live (extra ``llm``).
 """
+
+from typing import TYPE_CHECKING
 
 from tcalloc import datasets
 from tcalloc._version import __version__
@@ -10,6 +15,14 @@ from tcalloc.errors import BudgetError, InputError, MissingExtraError, TcallocEr
 from tcalloc.frontier import Frontier, frontier
 from tcalloc.measure import Action, Best, First, Rates, Samples, Table, Vote, read_table, write_table
 from tcalloc.solve import Allocation, Split, decide, solve
+
+if TYPE_CHECKING:
+    from tcalloc.learn.answering import answer as answer
+    from tcalloc.learn.answering import answer_async as answer_async
+    from tcalloc.learn.features import Features as Features
+    from tcalloc.learn.imitator import Imitator as Imitator
+    from tcalloc.learn.priced import PricedRegressor as PricedRegressor
+    from tcalloc.learn.saving import load_policy as load_policy
 
 __all__ = [
     "Action",
@@ -34,3 +47,25 @@ __all__ = [
     "solve",
     "write_table",
 ]
+
+# Where the names are that need an extra: they are imported when they are asked for, and then say what is missing.
+_LAZY = {
+    "Features": "tcalloc.learn.features",
+    "Imitator": "tcalloc.learn.imitator",
+    "PricedRegressor": "tcalloc.learn.priced",
+    "answer": "tcalloc.learn.answering",
+    "answer_async": "tcalloc.learn.answering",
+    "load_policy": "tcalloc.learn.saving",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'tcalloc' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *_LAZY]

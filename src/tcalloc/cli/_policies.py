@@ -28,8 +28,8 @@ def category(question: "Question", name: str, place: str) -> str:
     value = question.extra.get(name)
     if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
         raise InputError(
-            f"{place}: the question {question.id!r} has no category {name!r} (a text or a whole number). Fill the field "
-            "in, or leave it out of --category."
+            f"{place}: the question {question.id!r} has no category {name!r}; expected a text or a whole number. Fill "
+            "the field in, or fit without it."
         )
     return str(value)
 
@@ -63,7 +63,8 @@ def questions_of(run: str, ids: Iterable[Any], given: str | None) -> list["Quest
         path = os.path.join(run, "questions.jsonl")
         for number, row in read_objects(path, '{"id": "q1", "question": "6 times 7?"}'):
             text = row.get("question")
-            if isinstance(text, str) and text.strip():
+            # An import of answers without texts knows the questions by their ids alone.
+            if isinstance(text, str) and text.strip() and text != row.get("id"):
                 known[str(row.get("id"))] = question_from(row, f"{path}, line {number}", str(number))
     wanted = [str(name) for name in ids]
     missing = [name for name in wanted if name not in known]

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["add_parser", "run"]
 
 DESCRIPTION = """\
-Answer questions by a policy: it decides, question by question, what is worth its
-cost, within an average budget. The same command goes on after ctrl-C, a crash
-or a limit if there is a run folder (--out).
+Answer questions by a policy: it decides, question by question, what is worth
+its cost, within an average budget. The same command goes on after ctrl-C, a
+crash or a limit if there is a run folder (--out).
 """
 
 EPILOG = f"""\
@@ -39,10 +39,10 @@ examples:
 the policy: what `tcalloc fit` wrote, or the name of an action (vote3, first).
 
 the budget is the average cost per question, in the unit that the policy was
-trained with: samples, unless prices or --costs say otherwise. It is held: a draw
-that would leave too little for the questions that still wait is cut.
+trained with: samples, unless prices or --costs say otherwise. It is held: a
+draw that would leave too little for the questions that still wait is cut.
 
-gold answers in the questions file only score; neither policy nor vote sees them.
+gold answers in the questions file only score; policy and vote do not see them.
 
 {shared.EXIT_CODES}"""
 

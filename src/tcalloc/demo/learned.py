@@ -77,7 +77,7 @@ def learned(texts: list[str], acc: Floats, cost: Floats, budgets: Any, seed: int
         shares = [np.interp(spend, fixed.budgets, unit) for unit in np.eye(len(vertices))]
         mixed = acc[:, vertices] @ shares
         lead = reached - mixed
-        half = 1.96 * lead.std(ddof=1) / math.sqrt(n)
-        means = [float(values.mean()) for values in (reached, mixed, lead)]
-        found.append(Learned(budget, spend, *means, means[2] - float(half), means[2] + float(half)))
+        half = 1.96 * float(lead.std(ddof=1)) / math.sqrt(n)
+        mine, theirs, mean = (float(values.mean()) for values in (reached, mixed, lead))
+        found.append(Learned(budget, spend, mine, theirs, mean, mean - half, mean + half))
     return found

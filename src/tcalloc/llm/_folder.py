@@ -19,7 +19,9 @@ def open_run(out: str, questions: Sequence[Question], client: ChatClient, grader
     arm = arm_of(client, grader)
     if not Store.exists(out):
         manifest = {"questions": len(questions), "questions_sha256": digest, "arms": [arm]}
-        rows = ({"id": q.id, "gold": q.gold, "accept": list(q.accept)} for q in questions)
+        # With their texts, which policies learn from; what else the file says may be a category.
+        own = ({"id": q.id, "question": q.text, "gold": q.gold, "accept": list(q.accept)} for q in questions)
+        rows = (dict(q.extra) | row for q, row in zip(questions, own, strict=True))
         return Store.create(out, manifest, rows)
     store = Store.open(out)
     try:

@@ -325,7 +325,7 @@ def _question_record(question: "Question") -> dict[str, Any]:
         "gold": question.gold,
         "accept": list(question.accept),
     }
-    return record | ({"choices": list(question.choices)} if question.choices else {})
+    return dict(question.extra) | record | ({"choices": list(question.choices)} if question.choices else {})
 
 
 def _short_hash(*parts: Any) -> str:

@@ -5,18 +5,21 @@ action, then claims 1 to 6 points too much. A posterior mean does not: E[truth |
 the data. So each question's estimate is drawn towards what questions have in common, by as much as its samples deserve.
 Column means stay those of the exact expectation: what an action reaches for everyone is known far better.
 
-(A) Votes: a quarter of (1) and three quarters of (2); their errors differ, and (1) assumes less.
+(A) Votes: a tenth of (1), the rest of (2); their errors differ, and (1) assumes less. Not more of (1): the mean of two
+    honest estimates that disagree spreads less than the truth, so its choices are worth more than it claims (a quarter
+    of (1): up to .5 points more, where k comes near S and (1) has to go by smaller k).
     (1) `linear`. The deviation of a vote from one sample, dev[k] = U[k] − U[1], is shrunk towards its mean by w, the
         reliability of deviations: how well those from one half of the samples predict those from the other
         (Spearman-Brown). U[1] stays: its errors average out over questions, however the votes choose.
     (2) `latent_votes`. Questions belong to latent classes, each with its shares of right answers, of the most
-        frequent wrong ones, of the rest and of silence: a mixture of multinomials, fitted by EM from the questions' own
+        frequent wrong one, of the rest and of silence: a mixture of multinomials, fitted by EM from the questions' own
         smoothed shares (nonparametric maximum likelihood, approximately). A question's estimate is the mean over
         classes, weighted by how well they explain its counts, of the class's vote accuracy. EM moves the classes'
         shares, not their weights alone: the questions' own shares scatter more than the truth does, by chance, and
         classes that stay there claim too much. A class's accuracy is half what its shares imply (too little where wrong
         answers vary: the most frequent of them is so by chance) and half the mean exact expectation of its members (too
-        much: members are members by chance).
+        much: members are members by chance). How wrong answers split is evidence to the power `EVIDENCE` only: again,
+        the most frequent is so by chance, and a multinomial would take that for a difference between questions.
 (B) pass@k: (2) with one share, its mixing distribution on a grid, by EM from the beta distribution of the same mean and
     variance (`latent_successes`).
 (C) Best of k by score: (1) alone, since nothing is known of how scores and right answers depend on each other.
@@ -44,13 +47,18 @@ CLASSES, STEPS, SMOOTHING = 120, 60, 1.0
 # Questions that are fitted: a mixture gains nothing from more.
 ENOUGH = 4000
 # Of (1) in the estimate for votes.
-LINEAR = 0.25
+LINEAR = 0.1
+# The power of the likelihood of how wrong answers split: 1 claims up to .6 points too much at 8 samples, 0 (only right,
+# wrong and silent) chooses worse where wrong answers gather on one.
+EVIDENCE = 0.7
 # Questions at a time.
 CHUNK = 8192
 # Random halvings of the samples for (1): the reliability's noise from them is below that over questions.
 HALVINGS = 8
 GRID = np.concatenate([[0.0], np.linspace(0.0025, 0.9975, 200), [1.0]])
 GRID_STEPS = 200
+# Steps of Newton's method that bring columns to their means.
+MATCHING = 25
 
 
 # ---------------------------------------------------------------------------------------------- (1)
@@ -155,8 +163,8 @@ def latent_votes(counts: Tally, exact: Floats, ks: Sequence[int], threads: int =
     """
     rng = np.random.default_rng(seed)
     full = np.column_stack([counts.gold, counts.silent, counts.rivals]).astype(np.float64)
-    # What tells classes apart: right, silent, the two most frequent wrong answers, the rest.
-    narrow = np.column_stack([full[:, :4], full[:, 4:].sum(axis=1)])
+    # What tells classes apart: right, silent, the most frequent wrong answer, the rest.
+    narrow = np.column_stack([full[:, :3], full[:, 3:].sum(axis=1)])
     some = counts.which[counts.samples[counts.which] > 0]
     if len(some) > ENOUGH:
         some = rng.choice(some, ENOUGH, replace=False)
@@ -201,9 +209,13 @@ def _fit(narrow: Floats, full: Floats, frequency: Floats, rng: np.random.Generat
 
 
 def _belonging(narrow: Floats, shares: Floats, weights: Floats) -> Floats:
-    """Return the chances with which patterns belong to classes."""
+    """Return the chances with which patterns belong to classes; columns of `narrow` from 2 are wrong answers."""
+    shares = np.maximum(shares, 1e-12)
+    wrong = np.log(shares[:, 2:].sum(axis=1, keepdims=True))
+    logs = np.log(shares)
+    logs[:, 2:] = wrong + EVIDENCE * (logs[:, 2:] - wrong)
     with np.errstate(divide="ignore"):
-        fit = narrow @ np.log(np.maximum(shares, 1e-12)).T + np.log(weights)
+        fit = narrow @ logs.T + np.log(weights)
     fit -= fit.max(axis=1, keepdims=True)
     chance = np.exp(fit, out=fit)
     chance /= chance.sum(axis=1, keepdims=True)
@@ -268,9 +280,25 @@ def _first_guess(right: NDArray[np.int64], drawn: NDArray[np.int64], frequency: 
 
 
 def _matched(estimate: Floats, exact: Floats) -> Floats:
-    """Shift columns to the exact expectation's means; leave out what that leaves out."""
-    estimate = np.where(np.isfinite(exact), estimate, np.nan)
-    return np.asarray(estimate + (_column_means(exact) - _column_means(estimate)))
+    """Shift columns to the exact expectation's means; leave out what that leaves out.
+
+    Shifted are the logits: what is sure, 0 or 1, stays so, and what is doubtful moves most.
+    """
+    there = np.isfinite(exact)
+    target = _column_means(exact)
+    sure = 1e-9
+    estimate = np.clip(estimate, sure, 1 - sure)
+    logits = np.log(estimate / (1 - estimate))
+    shift = np.zeros(exact.shape[1])
+    for _ in range(MATCHING):
+        slope = _column_means(np.where(there, estimate * (1 - estimate), np.nan))
+        gap = target - _column_means(np.where(there, estimate, np.nan))
+        # Newton's steps, held back: from far off they would overshoot.
+        shift += np.clip(gap / np.maximum(slope, sure), -1.0, 1.0)
+        estimate = 1.0 / (1.0 + np.exp(-np.clip(logits + shift, -30.0, 30.0)))
+        if np.abs(gap).max() < sure:
+            break
+    return np.where(there, estimate, np.nan)
 
 
 # ---------------------------------------------------------------------------------------------- several models

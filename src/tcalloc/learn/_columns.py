@@ -1,0 +1,177 @@
+"""Columns as users hold them (lists, arrays, pandas, polars) as lists of texts and arrays of numbers."""
+
+import numbers as abstract
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.errors import InputError
+
+__all__ = ["column_of", "columns_of", "kind_of", "role_of"]
+
+# A column of texts is one of categories when no more values than this differ, each occurs twice on average, and none is
+# longer than a name would be.
+MOST_CATEGORIES = 50
+LONGEST_CATEGORY = 64
+
+
+def module_of(value: Any) -> str:
+    """Return the package that an object's class comes from."""
+    return type(value).__module__.partition(".")[0]
+
+
+def kind_of(X: Any) -> str:
+    """Say what X looks like: "texts", "matrix" or "frame"."""
+    if hasattr(X, "toarray") and not isinstance(X, np.ndarray):
+        raise InputError("X is a sparse matrix; sparse input is not supported. Pass X.toarray().")
+    if isinstance(X, str | bytes | Mapping):
+        raise InputError(f"X is {type(X).__name__}; expected one row per question: put it into a list, or use as_row.")
+    if hasattr(X, "columns") and module_of(X) in ("pandas", "polars"):
+        return "matrix" if _unnamed(X) else "frame"
+    if isinstance(X, np.ndarray):
+        one = X.ndim == 1 and (X.dtype.kind in "UT" or (X.dtype.kind == "O" and (not X.size or _texty(X[0]))))
+        return "texts" if one else "matrix"
+    if module_of(X) in ("pandas", "polars"):  # a Series
+        return "texts" if len(X) and all(_texty(value) for value in X.head(1).to_list()) else "matrix"
+    if isinstance(X, list | tuple) and X:
+        if isinstance(X[0], Mapping):
+            return "frame"
+        if _texty(X[0]):
+            return "texts"
+    return "matrix"
+
+
+def _texty(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _unnamed(X: Any) -> bool:
+    """Whether a pandas frame of numbers has numbers for names, which name nothing."""
+    return module_of(X) == "pandas" and len(X.columns) > 0 and not any(isinstance(name, str) for name in X.columns)
+
+
+def columns_of(X: Any) -> tuple[int, dict[str, Any]]:
+    """Take a frame (or a list of dictionaries) apart: the number of rows, and its columns by name."""
+    if isinstance(X, list | tuple):
+        first = X[0]
+        for i, row in enumerate(X):
+            if not isinstance(row, Mapping):
+                raise InputError(f"X[{i}] is {type(row).__name__}; expected a dictionary like X[0].")
+            if row.keys() != first.keys():
+                odd = sorted(map(str, row.keys() ^ first.keys()))
+                raise InputError(f"X[{i}] has other columns than X[0] ({', '.join(odd)}). Give all the same.")
+        names, columns = list(first), [[row[name] for row in X] for name in first]
+    else:
+        names, columns = (
+            list(X.columns),
+            [X.iloc[:, j] for j in range(X.shape[1])] if module_of(X) == "pandas" else list(X),
+        )
+    for j, name in enumerate(names):
+        if not isinstance(name, str):
+            raise InputError(f"X: the name of column {j} is {name!r}; expected texts. Rename it: X.columns = [...].")
+        if name in names[:j]:
+            raise InputError(f"X: two columns are called {name!r}. Rename or drop one.")
+    if not names:
+        raise InputError("X has no columns.")
+    return len(X), dict(zip(names, columns, strict=True))
+
+
+def role_of(values: Any, name: str) -> str:
+    """Say what a column of a frame is: "text", "category" or "number"."""
+    kind = _dtype(values)
+    if kind in ("category", "number"):
+        return kind
+    cells = _cells(values)
+    if kind == "object":
+        for i, cell in enumerate(cells):
+            if not isinstance(cell, str) and not _missing(cell):
+                if isinstance(cell, abstract.Real | np.bool_) and all(
+                    isinstance(c, abstract.Real | np.bool_) for c in cells
+                ):
+                    return "number"
+                raise InputError(
+                    f"X: row {i}, column {name!r} is of type {type(cell).__name__}; expected texts or numbers alone."
+                )
+    distinct = set(cells)
+    few = len(distinct) <= MOST_CATEGORIES and 2 * len(distinct) <= len(cells)
+    return "category" if few and all(len(str(cell)) <= LONGEST_CATEGORY for cell in distinct) else "text"
+
+
+def _dtype(values: Any) -> str:
+    """Say "category", "number", "text" or "object" (to be looked at) of a column."""
+    if isinstance(values, list):
+        return "object"
+    dtype = values.dtype
+    if module_of(values) == "polars":
+        word = str(dtype).partition("(")[0]
+        if word in ("Categorical", "Enum"):
+            return "category"
+        if dtype.is_numeric() or word == "Boolean":
+            return "number"
+        return "text" if word == "String" else "object"
+    if type(dtype).__name__ == "CategoricalDtype":
+        return "category"
+    if type(dtype).__name__ in ("StringDtype", "StringDType"):
+        return "text"
+    kind = getattr(dtype, "kind", "O")
+    return "number" if kind in "fiub" else "text" if kind in "UT" else "object"
+
+
+def _cells(values: Any) -> list[Any]:
+    return (
+        values
+        if isinstance(values, list)
+        else list(values.to_list() if hasattr(values, "to_list") else values.tolist())
+    )
+
+
+def _missing(cell: Any) -> bool:
+    if cell is None:
+        return True
+    try:
+        return bool(cell != cell)
+    except TypeError:  # pandas' NA is neither
+        return True
+
+
+def column_of(values: Any, name: str, role: str) -> Any:
+    """Return a column's texts (a list of str) or numbers ((n,) float64); refuse what is neither.
+
+    Raises
+    ------
+    InputError
+        With the row.
+    """
+    place = "X[{}]" if name == "X" else f"X: row {{}}, column {name!r}"
+    if role == "number":
+        return _floats(values, name)
+    cells = list(values) if isinstance(values, list | tuple) else _cells(values)
+    # Every text passes here, so the check is one C loop; only then is the culprit looked for.
+    if set(map(type, cells)) <= {str}:
+        return cells
+    found = []
+    for i, cell in enumerate(cells):
+        if isinstance(cell, str):
+            found.append(str(cell))
+        elif _missing(cell):
+            raise InputError(
+                f"{place.format(i)} is missing ({cell!r}). Fill it in, with '' if need be, or drop the row."
+            )
+        elif role == "category" and isinstance(cell, int | np.integer | bool | np.bool_):
+            found.append(str(cell))
+        else:
+            raise InputError(f"{place.format(i)} is of type {type(cell).__name__}; expected a text.")
+    return found
+
+
+def _floats(values: Any, name: str) -> NDArray[np.float64]:
+    try:
+        if module_of(values) == "pandas":
+            return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan), np.float64)
+        if isinstance(values, list) and any(isinstance(cell, str) for cell in values):
+            raise ValueError("it holds texts")
+        return np.asarray(values, np.float64)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"X: column {name!r} cannot be made numbers: {error}.") from None

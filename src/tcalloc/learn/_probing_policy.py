@@ -1,0 +1,154 @@
+"""What a policy with a probe does beside deciding: runs, their replay, calibration on samples."""
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.learn._training import Mix, Training, as_table
+from tcalloc.learn.base import Actions, Batch, LearnedPolicy
+from tcalloc.learn.gate import Gate
+from tcalloc.learn.inputs import Rows, as_row, as_rows
+from tcalloc.learn.probed import PROBE, Probed, ProbedRun
+from tcalloc.learn.probing import Draws, draws_of
+from tcalloc.learn.protocol import DecidedRun
+from tcalloc.measure.samples import Samples
+
+__all__ = ["ProbingPolicy"]
+
+Floats = NDArray[np.float64]
+
+
+class ProbingPolicy(LearnedPolicy):
+    """What `PricedRegressor` has for its probe; not a policy itself."""
+
+    probed_: Probed | None
+    gate_: Gate
+    mix_: Mix
+
+    if TYPE_CHECKING:
+
+        def _predicted(self, rows: Rows) -> Floats: ...
+
+        def _x(self, rows: Rows) -> Floats: ...
+
+        def _mixed(self, batch: Batch, budget: float) -> Actions: ...
+
+    def start(self, x: Any) -> Any:
+        """Begin with one question; with a probe, decide first whether to draw it.
+
+        Errors as in `LearnedPolicy.start`.
+        """
+        self._check_fitted()
+        probed = self.probed_
+        if probed is None:
+            return super().start(x)
+        assert self.actions_ is not None
+        row = as_row(x, expected=self.schema_)
+        price, budget = self._own()
+        spend = self.gate_.budget_of(price) if price is not None else budget
+        assert spend is not None
+        if not self.gate_.open_at(spend):
+            batch = Batch(row, self.cost_, None)
+            return DecidedRun(self.actions_[int(self._mixed(batch, spend)[0])])
+        if price is None:
+            one, other, share = probed.between(spend)
+            price = float(probed.prices[other if share and self._lots(row)[0] < share else one])
+        features = self._x(row)
+        first = int(probed.first(self._predicted(row), features, price, self.cost_)[0])
+        if first == PROBE:
+            return ProbedRun(probed, features, price, self.actions_)
+        return DecidedRun(self.actions_[first])
+
+    def simulate(
+        self,
+        X: Any,
+        samples: Samples,
+        *,
+        budget: float | None = None,
+        price: float | None = None,
+        orders: int = 32,
+        seed: int = 0,
+    ) -> tuple[Floats, Floats]:
+        """Return what runs would reach and spend on recorded samples, drawn in random orders.
+
+        Parameters
+        ----------
+        X : like that of `fit`
+        samples : Samples
+            Of the same questions; they are shown to the policy only as far as it pays for them.
+        budget, price : float, optional
+            As in `decide`.
+        orders, seed : int
+            Orders of each question's samples, and their seed.
+
+        Returns
+        -------
+        tuple of ndarray
+            Accuracy and spend per question, (n,): means over the orders, and over the lots of mixtures.
+        """
+        self._check_fitted()
+        rows = as_rows(X, expected=self.schema_)
+        held = as_table(samples, rows.n, self.actions_, None)
+        if budget is None and price is None:
+            price, budget = self._own()
+        if self.probed_ is None:
+            chosen = self._decide(rows, budget, price, None, None)
+            every = np.arange(rows.n)
+            return held.acc[every, chosen], held.cost[every, chosen]
+        spend = self.gate_.budget_of(price) if price is not None else float(budget)  # type: ignore[arg-type]
+        if not self.gate_.open_at(spend):
+            self.mix_.check(spend)
+            low, high, share = self.mix_.at(spend)
+            acc, paid = ((1 - share) * of[:, low] + share * of[:, high] for of in (held.acc, held.cost))
+            return acc, paid  # expectations over the lots
+        probed = self.probed_
+        draws = draws_of(samples, probed.plan, held.acc, held.cost, orders, seed)
+        parts = [(price, 1.0)]
+        if price is None:
+            one, other, share = probed.between(spend)
+            parts = [(float(probed.prices[one]), 1 - share), (float(probed.prices[other]), share)]
+        x = self._x(rows)
+        predicted = self._predicted(rows)
+        found = np.zeros((2, rows.n))
+        for at, share in parts:
+            if share:
+                found += share * self._replayed(draws, held, predicted, x, float(at))  # type: ignore[arg-type]
+        return found[0], found[1]
+
+    def _replayed(self, draws: Draws, held: Training, predicted: Floats, x: Floats, price: float) -> Floats:
+        """Return accuracy and spend at a price, (2, n)."""
+        probed = self.probed_
+        assert probed is not None
+        r, n = draws.key.shape
+        first = probed.first(predicted, x, price, self.cost_)
+        every = np.arange(n)
+        found = np.array([values[every, np.maximum(first, 0)] for values in (held.acc, held.cost)])
+        some = np.flatnonzero(first == PROBE)
+        if len(some):
+            key, extra = draws.key[:, some].reshape(-1), draws.extra[:, some].reshape(r * len(some), -1)
+            then = probed.then(key, np.tile(x[some], (r, 1)), extra, price).reshape(r, len(some), 1)
+            for row, values in enumerate((draws.acc, draws.paid)):
+                found[row, some] = np.take_along_axis(values[:, some], then, axis=2)[:, :, 0].mean(axis=0)
+        return found
+
+    def calibrate(
+        self, X: Any, table: Any, *, budget: float, confidence: float | None = None, cost: Any = None
+    ) -> Self:
+        """Set the price on held-out questions; as in `LearnedPolicy.calibrate`, with Samples if there is a probe."""
+        self._check_fitted()
+        if self.probed_ is None:
+            return super().calibrate(X, table, budget=budget, confidence=confidence, cost=cost)
+        if not isinstance(table, Samples):
+            raise InputError(f"table is {type(table).__name__}; a policy with a probe is calibrated on Samples.")
+        from tcalloc.learn.calibrate import calibrate_price
+
+        steps, settings = self._dial()
+        # One order per question: what it costs is one draw of what the next one will cost.
+        spends = np.column_stack([self.simulate(X, table, **setting, orders=1, seed=1)[1] for setting in settings])
+        dearest = max(*self.probed_.plan.cost, self.cost_range_[1], float(spends.max()))
+        least = min(self.cost_range_[0], float(spends.min()))
+        found = calibrate_price(steps, spends, budget, confidence, low=least, high=dearest)
+        self._set_dial(found, settings[int(np.flatnonzero(steps == found.price)[0])])
+        return self

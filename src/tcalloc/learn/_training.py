@@ -1,0 +1,251 @@
+"""What policies are trained on: a table, checked against X, and the best fixed mixture of its actions."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tcalloc.errors import BudgetError, InputError
+from tcalloc.measure.actions import Action, action_names
+from tcalloc.measure.samples import Samples
+from tcalloc.measure.table import Table
+
+__all__ = ["NOTHING", "Mix", "Training", "as_table", "fallback", "parsed"]
+
+Floats = NDArray[np.float64]
+
+NOTHING = "nothing"
+"""The name of the action that spends nothing and leaves the question without an answer; in a list of actions: None."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Training:
+    """A table as policies use it; all arrays are float64."""
+
+    acc: Floats
+    """(N, K) accuracy; NaN where the question does not have the action."""
+    cost: Floats
+    """(N, K) what is really paid."""
+    weights: Floats
+    """(N,) mean 1."""
+    names: tuple[str, ...]
+    """(K,)"""
+    actions: tuple[Action | None, ...] | None
+    """(K,) what to do; None for the whole: only names are known."""
+    available: NDArray[np.bool_] | None = None
+    """(N, K); None: everything."""
+
+    @property
+    def mean_cost(self) -> Floats:
+        """(K,) mean cost of each action over the questions that have it."""
+        return self._mean(self.cost)
+
+    @property
+    def mean_acc(self) -> Floats:
+        """(K,) mean accuracy of each action over the questions that have it."""
+        return self._mean(self.acc)
+
+    def _mean(self, values: Floats) -> Floats:
+        there = np.ones(values.shape) if self.available is None else self.available.astype(float)
+        weight = self.weights[:, None] * there
+        return np.asarray((weight * np.nan_to_num(values)).sum(axis=0) / np.maximum(weight.sum(axis=0), 1e-300))
+
+    @property
+    def order(self) -> NDArray[np.intp]:
+        """(K,) the actions from the cheapest to the dearest; of equally dear ones the worse first."""
+        return np.lexsort((self.mean_acc, self.mean_cost))
+
+    def take(self, rows: Any) -> "Training":
+        """Return some of the questions."""
+        available = None if self.available is None else self.available[rows]
+        return Training(self.acc[rows], self.cost[rows], self.weights[rows], self.names, self.actions, available)
+
+
+def as_table(table: Any, n: int, actions: Any, cost: Any) -> Training:
+    """Return what a policy is trained on.
+
+    Parameters
+    ----------
+    table : Table, Samples or array_like (n, K)
+        An array needs `cost`.
+    n : int
+        Rows of X.
+    actions : list of Action or None, optional
+        Of Samples: what to make a table of; default: its `usual_actions`. Of a table: what its columns mean. None in
+        the list is the action that does nothing.
+    cost : array_like, (K,) or (n, K), optional
+        Instead of the table's.
+
+    Raises
+    ------
+    InputError
+        If they do not fit each other.
+    """
+    known = None if actions is None else _actions(actions)
+    if isinstance(table, Samples):
+        known = tuple(table.usual_actions()) if known is None else known
+        # What is paid is each question's own mean; what is known before is the mean over questions.
+        made = table.table([action for action in known if action is not None], shrink=False, costs="question")
+        found = _with_nothing(made, known)
+    elif isinstance(table, Table):
+        found = table
+    else:
+        if cost is None:
+            raise InputError(
+                f"table is {type(table).__name__}; expected a Table, Samples, or an array of accuracies (n, K) "
+                "together with cost=."
+            )
+        found = Table(np.asarray(table), np.asarray(cost))
+    k = found.acc.shape[1]
+    if len(found.acc) != n:
+        raise InputError(
+            f"X has {n} rows, but the table has {len(found.acc)}; found input variables with inconsistent numbers of "
+            "samples. Give the same questions in the same order."
+        )
+    if known is None:
+        known = getattr(found, "actions", None)
+    if known is not None and len(known) != k:
+        raise InputError(f"actions has {len(known)} entries, but the table has {k} columns; expected one for each.")
+    names = found.action_names
+    if names is None:
+        names = tuple(str(a) for a in range(k)) if known is None else _names(known)
+    if known is None:
+        known = parsed(names)
+    paid = np.asarray(found.cost if cost is None else Table(found.acc, cost, available=found.available).cost, float)
+    available = found.available
+    weights = np.ones(n) if found.weights is None else np.asarray(found.weights, float) / np.mean(found.weights)
+    acc = np.array(found.acc, float)
+    if available is not None:
+        if available.all():
+            available = None
+        else:
+            acc[~available] = np.nan
+            for a in np.flatnonzero(~available.any(axis=0)):
+                raise InputError(
+                    f"no question has the action {names[a]!r}; leave it out, nothing can be learned of it."
+                )
+    cost_rows = np.ascontiguousarray(np.broadcast_to(paid, acc.shape))
+    return Training(acc, cost_rows, weights, tuple(names), known, available)
+
+
+def _actions(actions: Any) -> tuple[Action | None, ...]:
+    if isinstance(actions, (Action, str, bytes)) or not isinstance(actions, Iterable):
+        raise InputError(f"actions is {actions!r}; expected a list, such as [Vote(1), Vote(4)] (None: do nothing).")
+    found = tuple(actions)
+    if not found:
+        raise InputError("actions is empty; expected at least one, such as [Vote(1), Vote(4)].")
+    for a, action in enumerate(found):
+        if action is not None and not isinstance(action, Action):
+            raise InputError(f"actions[{a}] is {action!r}; expected an action, such as Vote(4), or None (do nothing).")
+    if found.count(None) > 1 or found == (None,):
+        raise InputError("actions: None (do nothing) may stand there once, beside an action.")
+    return found
+
+
+def _names(actions: tuple[Action | None, ...]) -> tuple[str, ...]:
+    names = iter(action_names(tuple(action for action in actions if action is not None)))
+    return tuple(NOTHING if action is None else next(names) for action in actions)
+
+
+def _with_nothing(made: Table, actions: tuple[Action | None, ...]) -> Table:
+    """Put a column of zeros where the action is None."""
+    names = _names(actions)
+    if None not in actions:
+        return made
+    at = actions.index(None)
+    available = None if made.available is None else np.insert(made.available, at, True, axis=1)
+    return Table(
+        np.insert(made.acc, at, 0.0, axis=1),
+        np.insert(made.cost, at, 0.0, axis=-1),
+        ids=made.ids,
+        action_names=names,
+        available=available,
+    )
+
+
+def parsed(names: tuple[str, ...]) -> tuple[Action | None, ...] | None:
+    """Return the actions that names such as "vote4 qwen", "best8" or "nothing" stand for; None if any is none."""
+    try:
+        return tuple(None if name == NOTHING else Action.parse(name) for name in names)
+    except InputError:
+        return None
+
+
+def fallback(available: NDArray[np.bool_] | None, order: NDArray[np.intp], n: int) -> NDArray[np.intp]:
+    """Return what a fixed action becomes on each question, (n, K): itself, else the next cheaper that is there.
+
+    Where no cheaper one is there either, the cheapest that is.
+    """
+    k = len(order)
+    if available is None:
+        return np.broadcast_to(np.arange(k), (n, k))
+    ranked = available[:, order]
+    place = np.where(ranked, np.arange(k), -1)
+    last = np.maximum.accumulate(place, axis=1)
+    last = np.where(last < 0, ranked.argmax(axis=1)[:, None], last)
+    found = np.empty((n, k), np.intp)
+    found[:, order] = order[last]
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mix:
+    """Fixed actions on the upper concave hull of their means: all best fixed mixtures.
+
+    A mixture gives one action to a share of the questions, chosen by lot, and the next one to the others.
+    """
+
+    hull: NDArray[np.intp]
+    """(H,) columns, from the cheapest to the most accurate."""
+    cost: Floats
+    """(H,) their mean costs, rising."""
+    acc: Floats
+    """(H,) their mean accuracies, rising."""
+
+    @classmethod
+    def of(cls, acc: ArrayLike, cost: ArrayLike) -> "Mix":
+        """Make it of the actions' mean accuracies and costs, both (K,)."""
+        means, costs = np.asarray(acc, float), np.asarray(cost, float)
+        kept: list[int] = []
+        for a in np.lexsort((-means, costs)).tolist():
+            if kept and means[a] <= means[kept[-1]]:
+                continue
+            while len(kept) > 1:
+                before, last = kept[-2], kept[-1]
+                rise = (means[last] - means[before]) * (costs[a] - costs[last])
+                if rise > (means[a] - means[last]) * (costs[last] - costs[before]):
+                    break
+                kept.pop()
+            kept.append(a)
+        hull = np.array(kept, np.intp)
+        return cls(hull, costs[hull], means[hull])
+
+    def at(self, spend: float) -> tuple[int, int, float]:
+        """Return two columns and the second one's share, for a mean cost; outside the hull its nearest end."""
+        j = int(np.searchsorted(self.cost, spend, side="right")) - 1
+        if j < 0:
+            return int(self.hull[0]), int(self.hull[0]), 0.0
+        if j >= len(self.hull) - 1:
+            return int(self.hull[-1]), int(self.hull[-1]), 0.0
+        share = (spend - self.cost[j]) / (self.cost[j + 1] - self.cost[j])
+        return int(self.hull[j]), int(self.hull[j + 1]), float(share)
+
+    def price(self, spend: float) -> float:
+        """Return the accuracy that one more unit of cost buys there; 0 at the end of the hull."""
+        j = int(np.searchsorted(self.cost, spend, side="right")) - 1
+        j = max(j, 0)
+        if j >= len(self.hull) - 1:
+            return 0.0
+        return float((self.acc[j + 1] - self.acc[j]) / (self.cost[j + 1] - self.cost[j]))
+
+    def check(self, budget: float) -> None:
+        """Refuse a budget below the cheapest action."""
+        least = float(self.cost[0])
+        if budget < least * (1 - 2.0**-40):
+            raise BudgetError(
+                f"budget is {budget!r}, but the cheapest action costs {least!r} per instance: that is the smallest "
+                "feasible budget. Raise it, or offer cheaper actions (a cost of 0 means: not answered).",
+                least,
+            )

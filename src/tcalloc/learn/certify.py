@@ -1,0 +1,374 @@
+"""What a policy is known to lose, on questions that it has not seen.
+
+What to use when
+----------------
+`certify`
+    From a policy's choices and the outcomes of the same questions; ``policy.certify(X, table)`` calls it.
+`Certificate`
+    What it returns; printed, a table.
+
+(A) Fidelity, the share of questions where the policy picks the oracle's action, means little alone. The majority
+    action's share says what always saying the same would reach; the agreement of two oracles, each from one half of the
+    samples, how far the oracle's actions are facts and not noise. What agrees with itself on a share p of the questions
+    is predicted, at best, on √p of them: max_a P(a) ≤ √Σ_a P(a)². (Halves are noisier than the whole.)
+(B) Regret at the price λ: R = mean of max_a (acc − λ·cost) less the policy's acc − λ·cost. By weak duality
+        V − U ≤ R + λ·(budget − spend),
+    V the optimum of the linear program at the budget, U the policy's accuracy. arXiv 2604.14853 leaves the second term
+    out, which is wrong as soon as the policy spends less than the budget. The bound holds for any λ ≥ 0 and any policy.
+(C) Gain captured: (policy − mixture)/(oracle − mixture), all at the policy's spend; the mixture is the best fixed one.
+    An oracle that chooses on the estimates it is scored on flatters itself. Given samples, it chooses on one half of
+    them and is scored on the other, both ways, over several random halvings.
+
+All intervals are over questions: what the same policy would show on others like these, at the same price.
+"""
+
+import math
+from dataclasses import dataclass, fields
+from statistics import NormalDist
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tcalloc._inputs import scalar
+from tcalloc.errors import BudgetError, InputError
+from tcalloc.learn._halves import Halves, gains_at
+from tcalloc.learn._training import Training, as_table
+from tcalloc.measure.samples import Samples
+from tcalloc.measure.table import Table
+from tcalloc.solve import decide, solve
+
+__all__ = ["Certificate", "Estimate", "certify"]
+
+Floats = NDArray[np.float64]
+Actions = NDArray[np.int32]
+
+
+class Estimate(NamedTuple):
+    """A figure and its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a policy is known to lose; all figures in the units of the table."""
+
+    n: int
+    """Questions."""
+    price: float
+    """λ at which regret and the oracle's actions are taken."""
+    budget: float
+    """What might have been spent per question."""
+    level: float
+    """How often intervals made like these hold."""
+    accuracy: Estimate
+    """Mean accuracy of the policy's actions."""
+    spend: Estimate
+    """Their mean cost."""
+    fidelity: Estimate
+    """Share of questions where the policy picks the oracle's action."""
+    majority: Estimate
+    """What fidelity would be of always picking the oracle's most frequent action."""
+    majority_action: str
+    """Which that is."""
+    agreement: Estimate | None
+    """Share of questions where two oracles, each from one half of the samples, agree; None: not known."""
+    regret: Estimate
+    """R at the price."""
+    bound: Estimate
+    """R + λ·(budget - spend): the policy is at most this below the optimum at the budget."""
+    shortfall: float | None
+    """The optimum at the budget less the policy's accuracy, on this table; never above `bound`. An optimum of
+    estimates flatters itself; `captured` says what can be had."""
+    gain: Estimate
+    """The policy's accuracy less that of the best fixed mixture at the same spend."""
+    captured: Estimate | None
+    """Share of the oracle's gain over the mixture, at the same spend; None where there is nothing to gain."""
+    held_out: bool
+    """Whether the oracle of `captured` chose on other samples than those that score it."""
+    notes: tuple[str, ...] = ()
+    """What to know of the above; each is a sentence."""
+
+    def __str__(self) -> str:
+        def line(name: str, found: Estimate | None, unit: float = 1.0, end: str = "") -> tuple[str, str, str]:
+            if found is None:
+                return name, "-", end.strip()
+            form = "{:.1f}" if unit == 100 else "{:.4f}" if abs(found.value) < 10 else "{:.6g}"
+            value, low, high = (form.format(unit * x) for x in found)
+            if not (math.isfinite(found.low) and math.isfinite(found.high)):
+                return name, value, f"no limit{end}"
+            return name, value, f"{low} to {high}{end}"
+
+        shortfall = "" if self.shortfall is None else f"; on these {self.shortfall:.4f}"
+        rows = [
+            ("", "", f"{self.level:.0%} interval"),
+            line("accuracy", self.accuracy),
+            line("spend", self.spend, end=f"; budget {self.budget:.6g}"),
+            line("fidelity, %", self.fidelity, 100),
+            line(f"  of always {self.majority_action}", self.majority, 100),
+            line("  of two half-sample oracles", self.agreement, 100),
+            line(f"regret at price {self.price:.4g}", self.regret),
+            line("below the optimum, at most", self.bound, end=shortfall),
+            line("gain over the best fixed mixture", self.gain),
+            line("  of the oracle's gain, %", self.captured, 100, "" if self.held_out else "; not held out"),
+        ]
+        left, middle = (max(len(row[i]) for row in rows) for i in (0, 1))
+        lines = [f"{a:<{left}}  {b:>{middle}}  {c}".rstrip() for a, b, c in rows]
+        return "\n".join([f"{self.n:,} questions{lines[0][len(f'{self.n:,} questions') :]}", *lines[1:], *self.notes])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as a dictionary for JSON; what is not finite is None."""
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, Estimate):
+                return {key: plain(x) for key, x in value._asdict().items()}
+            if isinstance(value, float):
+                return value if math.isfinite(value) else None
+            return list(value) if isinstance(value, tuple) else value
+
+        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
+
+
+def certify(
+    chosen: ArrayLike,
+    table: Any,
+    price: float | None = None,
+    *,
+    budget: float | None = None,
+    samples: Samples | None = None,
+    actions: Any = None,
+    cost: ArrayLike | None = None,
+    splits: int = 4,
+    level: float = 0.95,
+    random_state: int = 0,
+) -> Certificate:
+    """Return what a policy is known to lose on held-out questions.
+
+    Parameters
+    ----------
+    chosen : array_like of int, (N,)
+        The columns that the policy picked.
+    table : Table, Samples or array_like (N, K)
+        The outcomes of the same questions. An array of accuracies needs `cost`. Samples: the exact expectation, and
+        they serve as `samples` too.
+    price : float, optional
+        λ of the policy. None, or ``inf``: the price that is optimal for the budget on this table.
+    budget : float, optional
+        Mean cost per question that might have been spent; default: what was spent, so that the bound is the regret.
+    samples : Samples, optional
+        What the table was made of: for the agreement of half-sample oracles and an oracle held out. Actions may need at
+        most half of a question's samples.
+    actions : list of Action, optional
+        What the table's columns are, where neither the table nor their names say it.
+    cost : array_like, (K,) or (N, K), optional
+        Instead of the table's.
+    splits : int
+        Random halvings of the samples.
+    level : float
+        How often the intervals shall hold.
+    random_state : int
+        Of the halvings.
+
+    Returns
+    -------
+    Certificate
+
+    Raises
+    ------
+    InputError
+        If an argument is not allowed, or a question does not have the action that was picked.
+
+    Examples
+    --------
+    One question, the actions (cost, accuracy) = (1, 0) and (3, 1); the policy plays the first. Without the second term
+    the bound at budget 3 would be 0:
+
+    >>> from tcalloc.learn.certify import certify
+    >>> found = certify([0], [[0, 1]], price=1.0, budget=3.0, cost=[1, 3])
+    >>> found.regret.value, found.bound.value, found.shortfall
+    (0.0, 2.0, 1.0)
+    """
+    if samples is None and isinstance(table, Samples):
+        samples = table
+    picked = _whole(chosen)
+    if isinstance(table, Table) and table.available is not None and not table.available.any(axis=0).all():
+        table, picked, actions, cost = _without_absent(table, picked, actions, cost)
+    found = as_table(table, len(picked), actions, cost)
+    _check(picked, found)
+    if isinstance(level, bool) or not isinstance(level, (int, float, np.floating)) or not 0 < level < 1:
+        raise InputError(f"level is {level!r}; expected a number between 0 and 1, such as 0.95.")
+    if isinstance(splits, bool) or not isinstance(splits, (int, np.integer)) or splits < 1:
+        raise InputError(f"splits is {splits!r}; expected a whole number, at least 1.")
+    n, k = found.acc.shape
+    over = _Over(found.weights / found.weights.sum(), float(level))
+    every = np.arange(n)
+    acc = np.where(np.isfinite(found.acc), found.acc, 0.0)
+    own, paid = acc[every, picked], found.cost[every, picked]
+    spend = float(over.weights @ paid)
+    limit = spend if budget is None else scalar(budget, "budget")
+    notes: list[str] = []
+
+    optimum, natural = None, 0.0
+    try:
+        plan = solve(acc, found.cost, limit, available=found.available, weights=found.weights)
+        optimum, natural = plan.upper_bound, plan.price
+    except BudgetError as error:
+        notes.append(f"The budget is below the cheapest choice here, which costs {error.limit:.6g}: no optimum.")
+    if price is None or price == math.inf:
+        rate = natural if math.isfinite(natural) else 0.0
+        notes.append("The price is the one that is optimal for the budget on these questions.")
+    else:
+        rate = scalar(price, "price")
+        if rate < 0:
+            raise InputError(f"price is {rate!r}; expected at least 0 (accuracy per unit of cost).")
+
+    oracle = np.asarray(decide(acc, found.cost, rate, available=found.available), np.int32)
+    utility = acc - rate * found.cost
+    regret = utility[every, oracle] - utility[every, picked]
+    same = (oracle == picked).astype(float)
+    shares = np.bincount(oracle, over.weights, k)
+    most = int(shares.argmax())
+
+    halves = None if samples is None else Halves.of(samples, found, int(splits), random_state)
+    agreement = None if halves is None else over.of_some(halves.agreement(rate))
+    held_out = halves is not None and halves.whole
+    if halves is not None and not held_out:
+        notes.append(
+            "Half of the samples do not tell all actions: the two oracles choose among those that they tell, and the "
+            "oracle of the gain chose on the samples that score it."
+        )
+    gain, possible = (
+        halves.gains(picked, spend) if halves is not None and held_out else gains_at(acc, acc, picked, found, spend)
+    )
+    return Certificate(
+        n=n,
+        price=rate,
+        budget=limit,
+        level=float(level),
+        accuracy=over.mean(own),
+        spend=over.mean(paid),
+        fidelity=over.share(same),
+        majority=over.share((oracle == most).astype(float)),
+        majority_action=found.names[most],
+        agreement=agreement,
+        regret=over.mean(regret, 0.0),
+        bound=over.mean(regret + (rate * (limit - paid) if rate else 0.0)),  # 0 is 0, also times inf
+        shortfall=None if optimum is None else optimum - float(over.weights @ own),
+        gain=over.mean(gain),
+        captured=over.ratio(gain, possible),
+        held_out=held_out,
+        notes=tuple(notes),
+    )
+
+
+def _whole(chosen: Any) -> Actions:
+    picked = np.asarray(chosen)
+    if picked.ndim != 1 or picked.dtype.kind not in "iu" or not len(picked):
+        raise InputError(
+            f"chosen has dtype {picked.dtype} and shape {picked.shape}; expected whole numbers (N,): the column picked "
+            "for each question, as decide returns."
+        )
+    return picked.astype(np.int32)
+
+
+def _without_absent(table: Table, picked: Actions, actions: Any, cost: Any) -> tuple[Table, Actions, Any, Any]:
+    """Drop the actions that none of these questions has; what was picked is renumbered."""
+    there = np.asarray(table.available)
+    kept: NDArray[np.bool_] = np.asarray(there.any(axis=0))
+    k = len(kept)
+    for row, column in enumerate(picked.tolist()):
+        if 0 <= column < k and not kept[column]:
+            raise InputError(f"chosen[{row}] is {column}, an action that no question of the table has.")
+    number = np.where(kept, np.cumsum(kept) - 1, k)
+    outside = (picked < 0) | (picked >= k)
+    few = Table(
+        table.acc[:, kept],
+        table.cost[..., kept],
+        ids=table.ids,
+        action_names=tuple(name for name, some in zip(_names(table), kept, strict=True) if some),
+        available=there[:, kept],
+        weights=table.weights,
+    )
+    actions = getattr(table, "actions", None) if actions is None else actions
+    if actions is not None and len(actions) == k:
+        actions = [action for action, some in zip(actions, kept, strict=True) if some]
+    cost = None if cost is None else np.asarray(cost)[..., kept]
+    return few, np.where(outside, k, number[np.where(outside, 0, picked)]).astype(np.int32), actions, cost
+
+
+def _names(table: Table) -> tuple[str, ...]:
+    return table.action_names or tuple(str(a) for a in range(table.acc.shape[1]))
+
+
+def _check(picked: Actions, found: Training) -> None:
+    k = found.acc.shape[1]
+    wrong = (picked < 0) | (picked >= k)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise InputError(f"chosen[{row}] is {picked[row]}; the table has the columns 0 to {k - 1}.")
+    if found.available is not None:
+        lacking = ~found.available[np.arange(len(picked)), picked]
+        if lacking.any():
+            row = int(lacking.argmax())
+            raise InputError(
+                f"chosen[{row}] is {picked[row]} ({found.names[picked[row]]}), an action that the question does not "
+                "have. Decide with available=, or leave the question out."
+            )
+
+
+# ---------------------------------------------------------------------------------------------- intervals
+
+
+class _Over:
+    """Means over questions, with intervals."""
+
+    def __init__(self, weights: Floats, level: float):
+        self.weights = weights
+        self.level = level
+        self.z = NormalDist().inv_cdf((1 + level) / 2)
+        n = len(weights)
+        self.inflate = n / max(n - 1, 1)
+
+    def variance(self, values: Floats) -> float:
+        """Of the weighted mean."""
+        around = values - self.weights @ values
+        return float(self.weights**2 @ around**2) * self.inflate if len(values) > 1 else math.inf
+
+    def mean(self, values: Floats, least: float = -math.inf, most: float = math.inf) -> Estimate:
+        """Return the mean; values lie between `least` and `most`."""
+        middle = float(self.weights @ values)
+        width = self.z * math.sqrt(self.variance(values))
+        return Estimate(middle, max(middle - width, least), min(middle + width, most))
+
+    def of_some(self, some: tuple[Floats, NDArray[np.bool_]] | None) -> Estimate | None:
+        """Return the mean share over some questions."""
+        if some is None:
+            return None
+        values, rows = some
+        weights = self.weights[rows]
+        return _Over(weights / weights.sum(), self.level).mean(values, 0.0, 1.0)
+
+    def share(self, values: Floats) -> Estimate:
+        """Return the mean of zeros and ones, with Wilson's interval."""
+        p = min(float(self.weights @ values), 1.0)
+        n = 1 / float(self.weights @ self.weights)
+        square = self.z**2 / n
+        middle = (p + square / 2) / (1 + square)
+        width = math.sqrt(square * (p * (1 - p) + square / 4)) / (1 + square)
+        return Estimate(p, max(min(middle - width, p), 0.0), min(max(middle + width, p), 1.0))
+
+    def ratio(self, above: Floats, below: Floats) -> Estimate | None:
+        """Return the ratio of two means, with Fieller's interval; None if the lower one is hardly above 0."""
+        a, b = float(self.weights @ above), float(self.weights @ below)
+        spread = self.variance(below)
+        if b <= 1e-12 or b <= self.z * math.sqrt(spread):
+            return None
+        # All r with (a − r·b)² ≤ z²·var(above − r·below): between the roots of a quadratic that opens upwards.
+        square = self.z**2
+        both = (self.variance(above + below) - self.variance(above) - spread) / 2
+        p, q, r = b * b - square * spread, a * b - square * both, a * a - square * self.variance(above)
+        width = math.sqrt(max(q * q - p * r, 0.0))
+        return Estimate(a / b, (q - width) / p, (q + width) / p)

@@ -1,0 +1,367 @@
+"""Predict the row, then price it: one model for every price and budget.
+
+What is done with the questions whose outcomes are known:
+
+(1) features → acc[i, :] by a regression on all actions (`regressors.py`), with predictions out of fold beside it;
+(2) predictions are shrunk towards the mean curve by what comes true of them out of fold (`slopes.py`);
+(3) the gate asks, budget by budget, whether pricing those predictions beats the best fixed mixture (`gate.py`).
+
+With ``probe=m`` a question may first be given m samples, and is decided by what they show (`probed.py`).
+
+A new question's predicted row is priced: argmax of prediction − price·cost; for a batch and a budget the price comes
+from `tcalloc.solve` on the predicted table. Where the gate is closed, the mixture of the same spend is served.
+"""
+
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc._inputs import scalar
+from tcalloc.errors import InputError
+from tcalloc.learn._featured import fitted_features, transformed
+from tcalloc.learn._probing_policy import ProbingPolicy
+from tcalloc.learn._training import Mix, Training
+from tcalloc.learn.base import Actions, Batch
+from tcalloc.learn.baselines import obtainable
+from tcalloc.learn.gate import Gate
+from tcalloc.learn.inputs import Rows, as_rows
+from tcalloc.learn.probed import Probed
+from tcalloc.learn.probing import AfterProbe, draws_of, plan_of
+from tcalloc.learn.regressors import Ridge, folds_of, make_model, model_from_state, ridge_of
+from tcalloc.learn.slopes import Shrinkage
+from tcalloc.measure.samples import Samples
+from tcalloc.solve import decide, solve
+
+__all__ = ["PricedRegressor"]
+
+Floats = NDArray[np.float64]
+
+# Random orders of each question's samples that a probe is learned from.
+ORDERS = 16
+# Of an action's mean cost: what it is predicted to cost at least.
+LEAST = 0.05
+
+
+class PricedRegressor(ProbingPolicy):
+    """Predicts what each action would reach on a question, and takes the one that is worth its price.
+
+    Parameters
+    ----------
+    regressor : {"ridge", "xgboost", "knn"} or estimator
+        What predicts; an estimator is cloned, and fitted once per action.
+    budget : float, optional
+        At which it decides if nothing else is said.
+    features : transformer, optional
+        Such as ``Features(text=None)``; default: ``Features()``. False: none, only the probe counts.
+    probe : int
+        m: how many samples may be drawn, and paid for, before deciding (of the cheapest action's model). Needs Samples
+        in fit; such a policy decides in runs (`start`), and `simulate` replays them.
+    shrink : bool
+        Whether predictions are drawn towards the mean curve as far as they do not come true out of fold.
+    gate : bool
+        Whether the best fixed mixture is served where the gain over it is not significant out of fold.
+    costs : {"mean", "predicted", "given"}
+        What is known of costs before deciding: each action's mean; what a ridge predicts of each question (where costs
+        differ between questions, this gains, and keeps budgets better); or each question's own (then `decide` needs
+        ``cost=``).
+    random_state : int
+        Of folds, features and lots.
+
+    Attributes
+    ----------
+    features_, model_, shrinkage_, gate_, mix_
+        The parts, fitted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tcalloc.learn.priced import PricedRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.random((500, 2))  # the first feature says how much a dear action would help
+    >>> acc = np.column_stack([0.9 - 0.8 * X[:, 0], np.full(500, 0.9)])
+    >>> policy = PricedRegressor(budget=2).fit(X, acc, cost=[1, 4])
+    >>> policy.decide([[0.1, 0.5], [0.9, 0.5]]).tolist()
+    [0, 1]
+    """
+
+    def __init__(
+        self,
+        regressor: Any = "ridge",
+        budget: float | None = None,
+        features: Any = None,
+        probe: int = 0,
+        shrink: bool = True,
+        gate: bool = True,
+        costs: str = "mean",
+        random_state: int = 0,
+    ):
+        self.regressor = regressor
+        self.budget = budget
+        self.features = features
+        self.probe = probe
+        self.shrink = shrink
+        self.gate = gate
+        self.costs = costs
+        self.random_state = random_state
+
+    def _check_parameters(self) -> None:
+        if self.costs not in ("mean", "predicted", "given"):
+            raise InputError(f"costs is {self.costs!r}; allowed are 'mean', 'predicted' and 'given'.")
+        for name in ("shrink", "gate"):
+            if not isinstance(getattr(self, name), (bool, np.bool_)):
+                raise InputError(f"{name} is {getattr(self, name)!r}; allowed are True and False.")
+        if isinstance(self.probe, bool) or not isinstance(self.probe, (int, np.integer)) or self.probe < 0:
+            raise InputError(f"probe is {self.probe!r}; expected a number of samples, at least 0 (none).")
+        if self.probe and self.costs != "mean":
+            raise InputError(f"probe and costs={self.costs!r} do not go together; expected costs='mean'.")
+        make_model(self.regressor, 0)
+
+    # ------------------------------------------------------------------------------------------ fit
+
+    def fit(self, X: Any, table: Any, *, actions: Any = None, cost: Any = None) -> Self:
+        """Learn from questions whose outcomes are known.
+
+        Arguments as in `LearnedPolicy.fit`; Samples if there is a probe.
+        """
+        samples = table if isinstance(table, Samples) else None
+        self._check_parameters()
+        if self.probe and samples is None:
+            raise InputError(
+                f"probe is {self.probe}, but table is {type(table).__name__}: what the first samples show can only be "
+                "learned from Samples. Pass them, with actions=[…], or use probe=0."
+            )
+        self._samples = samples if self.probe else None
+        self.setting_: float | None = None
+        try:
+            super().fit(X, table, actions=actions, cost=cost)
+        finally:
+            del self._samples
+        if self.budget_ is not None and (self.probed_ is not None or not self.gate_.open_at(self.budget_)):
+            self.setting_ = self.budget_
+        return self
+
+    def _learn(self, rows: Rows, training: Training) -> None:
+        if rows.n < 2:
+            raise InputError("X has n_samples = 1; expected at least 2 questions, better hundreds.")
+        seed = int(self.random_state)
+        # False stands for no features at all.
+        self.features_ = None if self.features is False else fitted_features(self.features, rows, seed)
+        x = self._x(rows)
+        self.width_ = x.shape[1]
+        self.model_ = make_model(self.regressor, seed) if self.width_ else Ridge()
+        folds = folds_of(rows.n, [seed, 1])
+        predicted = self.model_.out_of_fold(x, training.acc, training.weights, folds)
+        self.model_.fit(x, training.acc, training.weights)
+        shrink, gate = bool(self.shrink), bool(self.gate)
+        self.shrinkage_ = Shrinkage.fit(predicted, training.acc, training.order, training.weights, shrink=shrink)
+        shrunk = self.shrinkage_.apply(predicted)
+        self.mean_acc_ = training.mean_acc
+        self.mix_ = Mix.of(self.mean_acc_, self.cost_)
+        self.probed_: Probed | None = None
+        self.costing_: Ridge | None = None
+        if self._samples is None:
+            planned = training.cost if self.costs == "given" else np.broadcast_to(self.cost_, training.cost.shape)
+            if self.costs == "predicted" and np.ptp(training.cost, axis=0).any():
+                paid = np.where(np.isfinite(training.acc), training.cost, np.nan)
+                self.costing_ = Ridge()
+                planned = self._floored(self.costing_.out_of_fold(x, paid, training.weights, folds))
+                self.costing_.fit(x, paid, training.weights)
+            also = () if self.budget is None else (float(self.budget),)
+            self.gate_ = Gate.fit(shrunk, planned, training, used=gate, also=also)
+            return
+        if training.actions is None or training.available is not None:
+            raise InputError("probe: every question must have every action. Leave out the others, or use probe=0.")
+        plan = plan_of(self._samples, training, int(self.probe))
+        draws = draws_of(self._samples, plan, training.acc, training.cost, ORDERS, seed)
+        after = AfterProbe(plan, self.width_, draws.extra.shape[2])
+        going = after.fit(draws, x, training.weights, folds, shrink=shrink)
+        self.probed_, self.gate_ = Probed.fit(
+            plan, after, draws, going, shrunk, x, training, folds, shrink=shrink, gate=gate
+        )
+
+    def _x(self, rows: Rows) -> Floats:
+        return np.empty((rows.n, 0)) if self.features_ is None else transformed(self.features_, rows)
+
+    def _price_of(self, budget: float) -> float:
+        self.mix_.check(budget)
+        return self.gate_.price_of(budget)
+
+    def _own(self) -> tuple[float | None, float | None]:
+        # A mixture (of fixed actions, or of two prices with a probe) keeps a budget that no price keeps.
+        return super()._own() if self.setting_ is None else (None, self.setting_)
+
+    def _dial(self) -> tuple[Floats, list[dict[str, float]]]:
+        grid = self.gate_.budgets
+        budgets = np.unique(np.concatenate([grid, *((1 - t) * grid[:-1] + t * grid[1:] for t in (0.25, 0.5, 0.75))]))
+        settings: list[dict[str, float]] = [{"price": np.inf}]
+        for budget in budgets.tolist():
+            mixed = self.probed_ is not None or not self.gate_.open_at(budget)
+            settings.append({"budget": budget} if mixed else {"price": self.gate_.price_of(budget)})
+        # Any falling numbers do: where the gate is closed, what is calibrated is the share of a mixture.
+        return np.arange(len(settings), 0.0, -1.0), settings
+
+    def _set_dial(self, found: Any, setting: dict[str, float]) -> None:
+        self.setting_ = setting.get("budget")
+        self.price_ = setting["price"] if self.setting_ is None else self.gate_.price_of(self.setting_)
+        self.budget_, self.guarantee_ = found.budget, replace(found, price=self.price_)
+
+    # ------------------------------------------------------------------------------------------ decide
+
+    def predict_rows(self, X: Any) -> Floats:
+        """Return what each action is predicted to reach on each question, (n, K), shrunk as the gate found it fit."""
+        self._check_fitted()
+        return self._predicted(as_rows(X, expected=self.schema_))
+
+    def _predicted(self, rows: Rows) -> Floats:
+        return self.shrinkage_.apply(self.model_.predict(self._x(rows)))
+
+    def _floored(self, costs: Floats) -> Floats:
+        # A line may fall below 0; what is dear on average is never nearly free.
+        return np.maximum(costs, LEAST * self.cost_)
+
+    def _seen(self, batch: Batch) -> tuple[Floats, Floats]:
+        """Return predicted rows, and what their actions will cost as far as is known, both (n, K)."""
+        x = self._x(batch.rows)
+        predicted = self.shrinkage_.apply(self.model_.predict(x))
+        if self.costing_ is not None and batch.cost is self.cost_:
+            return predicted, self._floored(self.costing_.predict(x))
+        return predicted, np.broadcast_to(batch.cost, predicted.shape)
+
+    def _choose(self, batch: Batch, price: float | None, budget: float | None) -> Actions:
+        if self.probed_ is not None:
+            raise InputError(
+                f"this policy decides after {self.probe} samples, so X alone is not enough. Use start(x), or "
+                "simulate(X, samples) on recorded ones."
+            )
+        if budget is not None:
+            if not self.gate_.open_at(budget):
+                return self._mixed(batch, budget)
+            return solve(*self._seen(batch), budget, available=batch.available).actions
+        assert price is not None
+        return self._priced(batch, *self._seen(batch), price)
+
+    def _priced(self, batch: Batch, predicted: Floats, costs: Floats, price: float) -> Actions:
+        spend = self.gate_.budget_of(price)
+        if not self.gate_.open_at(spend):
+            return self._mixed(batch, spend)
+        return np.asarray(decide(predicted, costs, price, available=batch.available), np.int32)
+
+    def _choices(self, batch: Batch, settings: list[dict[str, float]]) -> list[Actions]:
+        seen = self._seen(batch)
+        return [
+            self._mixed(batch, setting["budget"])
+            if "budget" in setting
+            else self._priced(batch, *seen, setting["price"])
+            for setting in settings
+        ]
+
+    def _mixed(self, batch: Batch, budget: float) -> Actions:
+        mix = self.mix_ if batch.cost is self.cost_ else Mix.of(self.mean_acc_, batch.mean_cost)
+        mix.check(budget)
+        low, high, share = mix.at(budget)
+        if share and batch.lots is None:
+            batch.lots = self._lots(batch.rows)
+        chosen = np.full(batch.rows.n, low) if batch.lots is None else np.where(batch.lots < share, high, low)
+        return obtainable(chosen, batch)
+
+    # ------------------------------------------------------------------------------------------ words and files
+
+    def _said(self) -> list[str]:
+        slopes = ", ".join(f"{slope:.2f}" for slope in self.shrinkage_.slopes[1:])
+        lines = [f"{self.model_.said()}, {self.width_} features; slopes of the increments: {slopes or 'none'}"]
+        if self.costing_ is not None:
+            lines.append(f"costs predicted by ridge, alpha {self.costing_.alpha:.3g}")
+        if self.probed_ is not None:
+            plan = self.probed_.plan
+            lines.append(f"probe: {plan.action.name}, then {', '.join(self._way(c) for c in plan.columns)}")
+        if not self.gate_.used:
+            return [*lines, "gate: none"]
+        spans = self.gate_.open_budgets()
+        if not spans:
+            lines.append("gate: closed at every budget, no significant gain out of fold; serves the best fixed mixture")
+        else:
+            where = ", ".join(f"{low:.3g} to {high:.3g}" for low, high in spans)
+            lines.append(f"gate: open at budgets {where}; elsewhere serves the best fixed mixture")
+        if self.budget_ is not None and self.gate_.used:
+            gain, error = self.gate_.at(self.budget_)
+            state = "open" if self.gate_.open_at(self.budget_) else "closed"
+            lines.append(
+                f"at budget {self.budget_:g}: {state}, gain {100 * gain:+.2f} ± {196 * error:.2f} points out of fold"
+            )
+            if state == "closed":
+                low, high, share = self.mix_.at(self.budget_ if self.setting_ is None else self.setting_)
+                names = self.action_names_
+                served = f"{1 - share:.0%} {names[low]}, {share:.0%} {names[high]}" if share else f"always {names[low]}"
+                lines.append(f"mixture: {served}")
+        return lines
+
+    def _way(self, column: int) -> str:
+        return "enough" if column < 0 else self.action_names_[column]
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
+        if self.features_ is not None and not hasattr(self.features_, "_state"):
+            raise InputError(f"{type(self.features_).__name__} cannot be saved without pickle. Use Features(…).")
+        meta, arrays, boosters = super()._state()
+        of_features: Any = ({}, {}, {}) if self.features_ is None else self.features_._state()
+        of_model = self.model_.state()
+        of_probe: Any = (None, {}) if self.probed_ is None else self.probed_.state()
+        of_costs: Any = ({}, {}, {}) if self.costing_ is None else self.costing_.state()
+        parts: tuple[tuple[str, Any, dict[str, NDArray[Any]], dict[str, bytes]], ...] = (
+            ("features/", *of_features),
+            ("model/", *of_model),
+            ("shrinkage/", {}, self.shrinkage_.to_arrays(), {}),
+            ("gate/", {}, self.gate_.to_arrays(), {}),
+            ("probe/", *of_probe, {}),
+            ("costs/", *of_costs),
+        )
+        for head, _, more, trees in parts:
+            arrays |= {head + name: values for name, values in more.items()}
+            boosters |= {head + name: raw for name, raw in trees.items()}
+        arrays["mean_acc"] = self.mean_acc_
+        features = False if self.features_ is None else None
+        params = self.get_params(deep=False) | {"features": features, "regressor": of_model[0]["kind"]}
+        setting = None if self.setting_ is None else float(self.setting_)
+        own: dict[str, Any] = {
+            "params": params,
+            "features": of_features[0],
+            "model": of_model[0],
+            "probe": of_probe[0],
+            "costing": None if self.costing_ is None else self.costing_.alpha,
+            "setting": setting,
+        }
+        return meta | own, arrays, boosters
+
+    @classmethod
+    def _from_state(cls, meta: Any, arrays: dict[str, NDArray[Any]], boosters: dict[str, bytes]) -> Self:
+        from tcalloc.learn.features import Features
+
+        def part(head: str, of: dict[str, Any]) -> dict[str, Any]:
+            return {name[len(head) :]: value for name, value in of.items() if name.startswith(head)}
+
+        made = cls(**meta["params"])
+        made._check_parameters()
+        made._restore(meta)
+        k = len(made.action_names_)
+        made.features_, made.width_ = None, 0
+        if made.features is not False:
+            made.features_ = Features._from_state(
+                meta["features"], part("features/", arrays), part("features/", boosters)
+            )
+            made.features = made.features_
+            made.width_ = len(made.features_.get_feature_names_out())
+        made.model_ = model_from_state(meta["model"], part("model/", arrays), part("model/", boosters), made.width_, k)
+        made.shrinkage_ = Shrinkage.from_arrays(part("shrinkage/", arrays), k)
+        made.gate_ = Gate.from_arrays(part("gate/", arrays), used=bool(made.gate))
+        made.mean_acc_ = np.asarray(arrays["mean_acc"], np.float64)
+        if made.mean_acc_.shape != (k,) or not np.isfinite(made.mean_acc_).all():
+            raise InputError("mean_acc: expected one finite number per action.")
+        made.mix_ = Mix.of(made.mean_acc_, made.cost_)
+        made.setting_ = None if meta["setting"] is None else scalar(meta["setting"], "setting")
+        made.probed_ = made.costing_ = None
+        if meta["costing"] is not None:
+            made.costing_ = ridge_of(meta["costing"], part("costs/", arrays), made.width_, k)
+        if made.probe:
+            made.probed_ = Probed.from_state(meta["probe"], part("probe/", arrays), made.width_, k)
+        return made

@@ -1,0 +1,223 @@
+"""``tcalloc fit`` and ``tcalloc decide``: what they print and write, what they refuse."""
+
+import csv
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="policies need scikit-learn")
+
+from policy_cli import main, write_log
+
+import tcalloc
+from tcalloc.learn.certify import certify
+from tcalloc.learn.saving import load_policy
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A run folder of 60 questions whose difficulty shows in their text, and a policy of it."""
+    folder = tmp_path_factory.mktemp("home")
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        write_log(folder / "log.jsonl", questions=60, tasks=True)
+        assert main(["import", "log.jsonl", "--out", "run"]) == 0
+        assert main(["fit", "run", "--budget", 3, "--out", "policy", "--folds", 2]) == 0
+        yield folder
+    finally:
+        os.chdir(before)
+
+
+@pytest.fixture
+def run(home, capfdbinary):
+    """Run the command line there; return (exit code, standard output, standard error)."""
+    capfdbinary.readouterr()
+
+    def run(*argv):
+        code = main(argv)
+        out, err = capfdbinary.readouterr()
+        return code, out.decode(), err.decode()
+
+    return run
+
+
+def texts_of(path):
+    return [json.loads(line)["question"] for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+def test_fit_says_what_the_policy_holds_and_loses(run):
+    code, out, err = run("fit", "run", "--budget", 3, "--out", "other", "--folds", 2)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "run: 60 questions, 4 actions"
+    assert lines[2] == "other: PricedRegressor"
+    assert lines[3] == "fitted on 60 questions; actions: vote1, vote3, vote5, vote9"
+    assert "gate: " in out
+    assert "Held out, in 2-fold cross-validation" in out
+    for words in ("60 questions", "95% interval", "budget 3", "fidelity, %", "of always vote", "regret at price",
+                  "of two half-sample oracles", "gain over the best fixed mixture"):  # fmt: skip
+        assert words in out
+    assert load_policy("other").action_names_ == ("vote1", "vote3", "vote5", "vote9")
+
+
+def test_the_certificate_is_held_out(run, home):
+    # Texts that say nothing: a classifier knows them by heart, and nothing of others.
+    (home / "noise").mkdir()
+    write_log(home / "noise" / "log.jsonl", questions=60, signal=False)
+    assert run("import", "noise/log.jsonl", "--out", "nothing")[0] == 0
+    argv = ["--budget", 3, "--out", "heart", "--folds", 2, "--policy", "imitator", "--json"]
+    certificate = json.loads(run("fit", "nothing", *argv)[1])["certificate"]
+    policy = load_policy("heart")
+    samples = tcalloc.Samples.load("nothing")
+    chosen = policy.decide(texts_of("noise/questions.jsonl"))
+    seen = certify(chosen, samples, policy.oracle_price_, budget=3.0, actions=list(policy.actions_))
+    assert seen.fidelity.value > 0.9
+    assert certificate["fidelity"]["value"] < 0.75
+    assert certificate["price"] == policy.oracle_price_
+
+
+def test_fit_json(run):
+    code, out, _ = run("fit", "run", "--budget", 3, "--out", "other", "--folds", 2, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert (found["policy"], found["questions"], found["budget"], found["folds"]) == ("PricedRegressor", 60, 3.0, 2)
+    policy = load_policy("other")
+    assert found["price"] == policy.price_
+    assert found["certificate"]["n"] == 60
+    assert found["certificate"]["shortfall"] <= found["certificate"]["bound"]["value"] + 1e-9
+
+
+def test_decide_summary_file_and_json(run, home):
+    code, out, err = run("decide", "policy", "questions.jsonl", "--out", "actions.csv")
+    assert code == 0
+    assert err == "tcalloc: wrote actions.csv: 60 rows of id, action, cost.\n"
+    assert out.startswith("questions.jsonl: 60 questions, decided by policy at the policy's budget of 3\n")
+    assert re.search(r"^vote1 +\d+ +\d+\.\d % +1$", out, re.M)
+    assert re.search(r"^Expected spend: [0-9.]+ per question\.$", out, re.M)
+    with open("actions.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    document = json.loads(run("decide", "policy", "questions.jsonl", "--json")[1])
+    names = document["action_names"]
+    assert [row["action"] for row in rows] == [names[a] for a in document["actions"]]
+    assert [row["id"] for row in rows] == document["ids"] == [f"q{q}" for q in range(60)]
+    assert document["spend"] == pytest.approx(np.mean([float(row["cost"]) for row in rows]))
+    assert sum(document["counts"]) == 60
+    # The same as from Python.
+    texts = texts_of("questions.jsonl")
+    assert document["actions"] == load_policy("policy").decide(texts).tolist()
+    code, out, err = run("decide", "policy", "questions.jsonl", "--out", "-")
+    assert code == 0
+    assert out.startswith("id,action,cost\n")
+    assert "Expected spend" in err
+
+
+def test_decide_at_other_budgets_and_prices(run):
+    spends = [
+        json.loads(run("decide", "policy", "questions.jsonl", "--json", "--budget", b)[1])["spend"] for b in (2, 5)
+    ]
+    assert spends[0] <= 2.4
+    assert spends[0] < spends[1]
+    dear = json.loads(run("decide", "policy", "questions.jsonl", "--json", "--price", "inf")[1])
+    assert dear["spend"] == 1.0
+    assert dear["asked"] == {"price": None}
+    assert "at budget 2" in run("decide", "policy", "questions.jsonl", "--budget", 2)[1]
+
+
+def test_categories_confidence_and_the_imitator(run):
+    argv = ["--out", "kinds", "--folds", 2, "--questions", "questions.jsonl", "--category", "task"]
+    code, out, err = run("fit", "run", "--budget", 4, "--confidence", 0.9, *argv)
+    assert (code, err) == (0, "")
+    assert "fitted on 45 questions" in out
+    assert "expected spend at most 4 with confidence 0.9, if the held-out" in " ".join(out.split())
+    policy = load_policy("kinds")
+    assert policy.guarantee_.n == 15
+    assert policy.feature_names_in_.tolist() == ["text", "task"]
+    code, out, _ = run("decide", "kinds", "questions.jsonl")
+    assert code == 0
+    assert "at the policy's budget of 4, guaranteed" in out
+    with open("bare.jsonl", "w", encoding="utf-8") as file:
+        file.write('{"id": "a", "question": "How many apples?"}\n')
+    code, out, err = run("decide", "kinds", "bare.jsonl")
+    assert (code, out) == (1, "")
+    assert err.startswith("tcalloc: error: bare.jsonl: the question 'a' has no category 'task'; expected a text")
+    code, out, _ = run("fit", "run", "--budget", 3, "--policy", "imitator", "--out", "imitator", "--folds", 2)
+    assert code == 0
+    assert "imitator: Imitator" in out
+    assert "the oracle's actions at budget 3" in out
+
+
+def test_a_run_without_texts_needs_the_questions_file(run, home):
+    (home / "bare").mkdir()
+    write_log(home / "bare" / "log.jsonl", questions=40, texts=False)
+    assert run("import", "bare/log.jsonl", "--out", "textless")[0] == 0
+    code, out, err = run("fit", "textless", "--budget", 3, "--out", "p4", "--folds", 2)
+    assert (code, out) == (1, "")
+    assert err == (
+        "tcalloc: error: textless: holds no text of its questions, and a policy learns from texts. Give the file that "
+        "was sampled: --questions FILE.\n"
+    )
+    assert not os.path.exists("p4")
+    code, out, _ = run(
+        "fit", "textless", "--budget", 3, "--out", "p4", "--folds", 2, "--questions", "bare/questions.jsonl"
+    )
+    assert code == 0
+    with open("few.jsonl", "w", encoding="utf-8") as file:
+        file.write('{"id": "q0", "question": "How many apples?"}\n')
+    err = run("fit", "textless", "--budget", 3, "--out", "p5", "--questions", "few.jsonl")[2]
+    assert "few.jsonl: holds no text of the question 'q1' and 38 others" in err
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "words"),
+    [
+        ("fit run --out p", 2, "the following arguments are required: --budget"),
+        ("fit run --budget 3", 2, "the following arguments are required: --out"),
+        ("fit run --budget x --out p", 2, "argument --budget: 'x' is not a number"),
+        ("fit run --budget 3 --out p --confidence 95", 2, "argument --confidence: '95' is not between 0 and 1"),
+        ("fit run --budget 3 --out p --folds 1", 2, "argument --folds: '1' is not a whole number of at least 2"),
+        ("fit run --budget 3 --out p --policy best", 2, "argument --policy: invalid choice"),
+        ("fit no --budget 3 --out p", 1, "no: no such folder; expected a run folder"),
+        ("fit log.jsonl --budget 3 --out p", 1, "log.jsonl: not a folder; expected a run folder"),
+        ("fit policy --budget 3 --out p", 1, "policy: not a run folder, since it has no run.json"),
+        ("fit run --budget 3 --out log.jsonl", 1, "log.jsonl: not a folder; a policy is a folder"),
+        ("fit run --budget 3 --out run", 1, "run: holds other files and no policy"),
+        ("fit run --budget 3 --out no/p", 1, "no/p: the folder "),
+        ("fit run --budget 3 --out p --folds 31", 1, "run: 60 questions; at least 62 are needed"),
+        ("fit run --budget 0.5 --out p", 1, "budget is 0.5, but the cheapest action costs 1.0"),
+        ("fit run --budget 3 --out p --category color", 1, "run: the question 'q0' has no category 'color'"),
+        ("fit run --budget 3 --out p --questions no.jsonl", 1, "no.jsonl: "),
+        ("fit run --budget 1.01 --out p --confidence 0.99", 1, "budget is 1.01, but 15 held-out questions"),
+        ("decide policy", 2, "the following arguments are required: QUESTIONS"),
+        ("decide policy questions.jsonl --budget 3 --price 1", 2, "argument --price: not allowed with argument"),
+        ("decide policy questions.jsonl --price nan", 2, "argument --price: 'nan' is not a number"),
+        ("decide policy questions.jsonl --price=-1", 1, "price is -1.0; expected at least 0"),
+        ("decide policy questions.jsonl --budget 0.5", 1, "budget is 0.5, but the cheapest"),
+        ("decide policy questions.jsonl --out x.txt", 2, "argument --out: x.txt: unknown suffix '.txt'"),
+        ("decide policy questions.jsonl --out - --json", 2, "--out - and --json both write"),
+        ("decide policy no.jsonl", 1, "no.jsonl: "),
+        ("decide no questions.jsonl", 1, "no: no such folder"),
+        ("decide run questions.jsonl", 1, "run"),
+    ],
+)
+def test_refusals(argv, code, words, run):
+    before = sorted(os.listdir())
+    found, out, err = run(*argv.split())
+    assert (found, out) == (code, "")
+    assert err.startswith("tcalloc: error: ")
+    assert words in err
+    assert err.count("\n") == 1
+    assert sorted(os.listdir()) == before
+
+
+def test_help_has_examples(run):
+    for command in ("fit", "decide"):
+        code, out, _ = run(command, "--help")
+        assert code == 0
+        assert "examples:" in out
+        assert "exit codes:" in out
+        assert max(map(len, out.splitlines())) <= 80
