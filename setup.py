@@ -13,7 +13,7 @@ import sys
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-KERNELS = ["_oracle", "_votes"]
+KERNELS = ["_oracle", "_stopping", "_votes"]
 
 sanitize = os.environ.get("TCALLOC_SANITIZE", "")
 coverage = os.environ.get("TCALLOC_COVERAGE", "") not in ("", "0")

@@ -115,13 +115,12 @@ def mmlupro() -> Case:
         "Meta-Llama-3_1-70B-Instruct",
     )
     which = [names.index(name) for name in asked]
-    cost = found["active_params_b"][which] * np.minimum(found["out_chars"][:, which], 4000) / 4000
-    table = Table(found["correct"][:, which].astype(float), cost.astype(float), action_names=asked)
-    texts = ["\n".join([row["question"], *row["options"]]) for row in rows]
-    budgets = (1.0, 2.0, 4.0, 6.0)
-    return Case(
-        "mmlupro", texts, table, budgets, [Vote(1, name) for name in asked], [str(c) for c in found["category"]]
-    )
+    some = np.sort(np.random.default_rng(0).permutation(len(rows))[:MMLUPRO])
+    cost = found["active_params_b"][which] * np.minimum(found["out_chars"][some][:, which], 4000) / 4000
+    table = Table(found["correct"][some][:, which].astype(float), cost.astype(float), action_names=asked)
+    texts = ["\n".join([rows[i]["question"], *rows[i]["options"]]) for i in some]
+    categories = [str(c) for c in found["category"][some]]
+    return Case("mmlupro", texts, table, (1.0, 2.0, 4.0, 6.0), [Vote(1, name) for name in asked], categories)
 
 
 def ulab() -> Case:

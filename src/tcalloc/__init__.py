@@ -3,8 +3,8 @@
 ``solve(acc, cost, budget)`` chooses one action per instance: the highest expected accuracy at an average budget,
 exactly, with its upper bound. ``frontier`` answers for every budget at once, ``decide`` for one row at a price.
 
-`Samples` makes tables from recorded answers. `PricedRegressor` and `Imitator` learn to decide from a question's text
-(extra ``learn``); `answer` does what a policy says, live (extra ``llm``).
+`Samples` makes tables from recorded answers. `PricedRegressor` and `Imitator` learn to decide from a question's text,
+`Sequential` while its samples come in (extra ``learn``); `answer` does what a policy says, live (extra ``llm``).
 """
 
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tcalloc.learn.imitator import Imitator as Imitator
     from tcalloc.learn.priced import PricedRegressor as PricedRegressor
     from tcalloc.learn.saving import load_policy as load_policy
+    from tcalloc.learn.sequential import Sequential as Sequential
 
 __all__ = [
     "Action",
@@ -53,6 +54,7 @@ _LAZY = {
     "Features": "tcalloc.learn.features",
     "Imitator": "tcalloc.learn.imitator",
     "PricedRegressor": "tcalloc.learn.priced",
+    "Sequential": "tcalloc.learn.sequential",
     "answer": "tcalloc.learn.answering",
     "answer_async": "tcalloc.learn.answering",
     "load_policy": "tcalloc.learn.saving",

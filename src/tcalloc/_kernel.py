@@ -5,20 +5,21 @@ from types import ModuleType
 
 from tcalloc.errors import InputError
 
-__all__ = ["kernel", "votes_kernel"]
+__all__ = ["kernel", "stopping_kernel", "votes_kernel"]
 
 
-def _choose(name: str) -> tuple[ModuleType, ModuleType]:
+def _choose(name: str) -> tuple[ModuleType, ModuleType, ModuleType]:
     if name == "reference":
-        from tcalloc import _reference, _reference_votes
+        from tcalloc import _reference, _reference_stopping, _reference_votes
 
-        return _reference, _reference_votes
+        return _reference, _reference_votes, _reference_stopping
     if name in ("", "compiled"):
         import tcalloc._oracle as compiled
+        import tcalloc._stopping as stopping
         import tcalloc._votes as votes
 
-        return compiled, votes
+        return compiled, votes, stopping
     raise InputError(f"TCALLOC_KERNEL is {name!r}: allowed are 'compiled' (the default) and 'reference'")
 
 
-kernel, votes_kernel = _choose(os.environ.get("TCALLOC_KERNEL", ""))
+kernel, votes_kernel, stopping_kernel = _choose(os.environ.get("TCALLOC_KERNEL", ""))

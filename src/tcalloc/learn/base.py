@@ -10,6 +10,7 @@ price (or into the share of a mixture) on the training questions, on held-out on
 questions that are to be decided (``decide(X, budget=...)``).
 """
 
+import copy
 import math
 from typing import Any, Self
 
@@ -241,6 +242,27 @@ class LearnedPolicy(Stored, BaseEstimator):  # type: ignore[misc]
             raise InputError(f"cost{place} is {known[tuple(place)]}; expected a finite number, at least 0.")
         return known
 
+    def at(self, budget: float) -> Self:
+        """Return the same policy, set to another budget: at the price that spends it on the training questions.
+
+        Parameters
+        ----------
+        budget : float
+            Mean cost per question.
+
+        Returns
+        -------
+        LearnedPolicy
+            This one, if that is its budget already.
+        """
+        self._check_fitted()
+        asked = scalar(budget, "budget")
+        if asked == self.budget_ and self.price_ is not None:
+            return self
+        made = copy.copy(self)
+        made.guarantee_, made.budget_, made.price_ = None, asked, self._price_of(asked)
+        return made
+
     def start(self, x: Any) -> Any:
         """Begin with one question: decide at the policy's price, draw once.
 
@@ -356,7 +378,7 @@ class LearnedPolicy(Stored, BaseEstimator):  # type: ignore[misc]
         asked = self._worth() if price is None else price
         known = table.cost if cost is None and self.costs == "given" else cost
         chosen = self.decide(X, cost=known) if price is None else self.decide(X, price=price, cost=known)
-        return certify(chosen, table, asked, **({"actions": self.actions_} | options))
+        return certify(chosen, table, asked, **({"actions": self.actions_, "budget": self.budget_} | options))
 
     # ------------------------------------------------------------------------------------------ files and words
 

@@ -49,6 +49,7 @@ CLASSES = {
     "LengthHeuristic": "tcalloc.learn.baselines",
     "Imitator": "tcalloc.learn.imitator",
     "PricedRegressor": "tcalloc.learn.priced",
+    "Sequential": "tcalloc.learn.sequential.policy",
 }
 MOST_META = 1 << 26
 MOST_ARRAYS = 1 << 29

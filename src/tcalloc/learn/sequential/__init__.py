@@ -1,0 +1,14 @@
+"""Stopping while sampling: draw until another sample is no longer worth its price.
+
+What to use when
+----------------
+`Sequential`
+    The policy: fit it on recorded samples, then ``start(question)`` for each live one.
+`Chances`
+    The exact course of a vote, and the rules that are optimal for it: for study, or where the truth is known.
+"""
+
+from tcalloc.learn.sequential.policy import Sequential, StoppingFrontier
+from tcalloc.learn.sequential.votes import Chances, Rules
+
+__all__ = ["Chances", "Rules", "Sequential", "StoppingFrontier"]

@@ -1,0 +1,209 @@
+"""What runs have seen so far, and how a rule looks at it: one code for a million replayed states and for a live one.
+
+What to use when
+----------------
+`Evidence`
+    Votes, weights and features of what was drawn, for M runs that drew equally often from each model.
+`names_of`
+    What the columns of `Evidence.describe` are.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["COMBINES", "Evidence", "names_of"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+COMBINES = ("vote", "verifier", "score")
+LATE = np.iinfo(np.int32).max
+
+
+def names_of(arms: tuple[str, ...], features: tuple[str, ...], told: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the columns that `Evidence.describe` makes.
+
+    Parameters
+    ----------
+    arms, features, told : tuple of str
+        Models; what is read off each sample; what was predicted before any.
+    """
+    found = ["voted", "log weight", "share", "first", "second", "margin", "silent", "distinct", "score", "score gap"]
+    found += [f"mean {feature} {arm}".strip() for arm in arms for feature in features]
+    found += [f"leader's {feature}" for feature in features] + [f"last {feature}" for feature in features]
+    return (*found, *told)
+
+
+class Evidence:
+    """What M runs have seen; all have drawn equally many samples of each model.
+
+    Parameters
+    ----------
+    runs : int
+        M.
+    arms : int
+        Models.
+    width : int
+        Features of a sample.
+    answers : int
+        Different answers that there is room for; grows.
+    told : ndarray, (M, T), optional
+        What was predicted of each question before any sample.
+    """
+
+    def __init__(self, runs: int, arms: int, width: int, answers: int = 4, told: Floats | None = None):
+        self.n = np.zeros(arms, np.int64)
+        """Samples drawn, per model."""
+        self.told = np.zeros((runs, 0)) if told is None else told
+        self.votes = np.zeros((runs, answers))
+        self.weight = np.zeros((runs, answers))
+        self.first = np.full((runs, answers), LATE, np.int64)
+        """When an answer first came; ties go to the earliest."""
+        self.sums = np.zeros((arms, runs, width))
+        self.by_answer = np.zeros((runs, answers, width))
+        self.last = np.zeros((runs, width))
+        self.success = np.zeros(runs, bool)
+        self.winner = np.full(runs, -1, np.int64)
+        """The answer that the verifier accepted, or that has the highest score; -1: none."""
+        self.best = np.full(runs, -np.inf)
+        self.runner_up = np.full(runs, -np.inf)
+
+    def copy(self) -> "Evidence":
+        """Return a copy that draws on by itself."""
+        made = object.__new__(Evidence)
+        for name, value in vars(self).items():
+            setattr(made, name, value if name == "told" else value.copy())
+        return made
+
+    def add(
+        self,
+        arm: int,
+        codes: Ints,
+        features: Floats,
+        weights: Floats,
+        right: NDArray[np.bool_] | None = None,
+        scores: Floats | None = None,
+    ) -> None:
+        """Take one sample of a model in each run.
+
+        Parameters
+        ----------
+        arm : int
+            Of which model.
+        codes : ndarray of int, (M,)
+            Which answer; negative: none.
+        features : ndarray, (M, width)
+            What is read off the sample.
+        weights : ndarray, (M,)
+            What its vote counts.
+        right : ndarray of bool, (M,), optional
+            What the verifier says.
+        scores : ndarray, (M,), optional
+            Of a reward model; NaN ranks last.
+        """
+        self._make_room(int(codes.max(initial=0)) + 1)
+        time = int(self.n.sum())
+        self.n[arm] += 1
+        voting = np.flatnonzero(codes >= 0)
+        answer = codes[voting]
+        self.votes[voting, answer] += 1.0
+        self.weight[voting, answer] += weights[voting]
+        self.by_answer[voting, answer] += features[voting]
+        self.first[voting, answer] = np.minimum(self.first[voting, answer], time)
+        self.sums[arm] += features
+        self.last = features
+        if right is not None:
+            fresh = right & ~self.success
+            self.winner[fresh] = codes[fresh]
+            self.success |= right
+        if scores is not None:
+            value = np.where(codes >= 0, np.nan_to_num(scores, nan=-1e300), -np.inf)
+            better = value > self.best
+            self.runner_up = np.where(better, self.best, np.maximum(self.runner_up, value))
+            self.winner = np.where(better, codes, self.winner)
+            self.best = np.where(better, value, self.best)
+
+    def _make_room(self, answers: int) -> None:
+        more = answers - self.votes.shape[1]
+        if more > 0:
+            more = max(more, 4)
+            self.votes = np.pad(self.votes, ((0, 0), (0, more)))
+            self.weight = np.pad(self.weight, ((0, 0), (0, more)))
+            self.first = np.pad(self.first, ((0, 0), (0, more)), constant_values=LATE)
+            self.by_answer = np.pad(self.by_answer, ((0, 0), (0, more), (0, 0)))
+
+    def tied(self) -> NDArray[np.bool_]:
+        """Return which answers have the highest weight, (M, A); none where nothing voted."""
+        top = self.weight.max(axis=1, keepdims=True)
+        return np.asarray((self.weight >= top * (1.0 - 1e-12)) & (self.votes > 0))
+
+    def leader(self) -> Ints:
+        """Return the answer in the lead, of equals the one that came first; -1: none."""
+        when = np.where(self.tied(), self.first, LATE)
+        lead = when.argmin(axis=1)
+        return np.where(when[np.arange(len(lead)), lead] < LATE, lead, -1)
+
+    def chosen(self, combine: str) -> Ints:
+        """Return the answer that would be given now; -1: none.
+
+        Parameters
+        ----------
+        combine : {"vote", "verifier", "score"}
+            Without a success, what a verifier refuses is still answered: the first sample that gave an answer.
+        """
+        if combine == "vote":
+            return self.leader()
+        earliest = self.first.argmin(axis=1)
+        seen = self.first[np.arange(len(earliest)), earliest] < LATE
+        return np.where(self.winner >= 0, self.winner, np.where(seen, earliest, -1))
+
+    def gold(self, combine: str) -> Floats:
+        """Return what the answer as of now scores if answer 0 is the right one; ties of votes split evenly."""
+        if combine == "verifier":
+            return np.asarray(self.success, np.float64)
+        if combine == "score":
+            return np.asarray(self.winner == 0, np.float64)
+        tied = self.tied()
+        return np.where(tied[:, 0], 1.0 / np.maximum(tied.sum(axis=1), 1), 0.0)
+
+    def top_two(self) -> tuple[Ints, Ints]:
+        """Return the two highest counts of votes, whatever they weigh."""
+        if self.votes.shape[1] == 1:
+            return self.votes[:, 0].astype(np.int64), np.zeros(len(self.votes), np.int64)
+        two = np.partition(self.votes, self.votes.shape[1] - 2, axis=1)[:, -2:]
+        return two[:, 1].astype(np.int64), two[:, 0].astype(np.int64)
+
+    def describe(self) -> Floats:
+        """Return what a rule looks at, (M, columns); see `names_of`."""
+        runs = np.arange(len(self.votes))
+        lead = np.maximum(self.leader(), 0)
+        votes, weight = self.votes[runs, lead], self.weight[runs, lead]
+        others = self.votes.copy()
+        others[runs, lead] = 0.0
+        second = others.max(axis=1)
+        total, drawn = self.weight.sum(axis=1), max(int(self.n.sum()), 1)
+        voted = self.votes.sum(axis=1)
+        known = np.isfinite(self.best) & (self.best > -1e299)
+        gap = known & np.isfinite(self.runner_up) & (self.runner_up > -1e299)
+        columns: list[Any] = [
+            voted > 0,
+            np.log(weight + 0.1),
+            weight / np.maximum(total, 1e-9),
+            votes,
+            second,
+            votes - second,
+            (int(self.n.sum()) - voted) / drawn,
+            (self.votes > 0).sum(axis=1),
+            np.where(known, self.best, 0.0),
+            np.subtract(self.best, self.runner_up, out=np.zeros(len(runs)), where=gap),
+        ]
+        blocks = [np.stack(columns, axis=1).astype(np.float64)]
+        blocks += [sums / max(int(n), 1) for sums, n in zip(self.sums, self.n, strict=True)]
+        own = self.by_answer[runs, lead]
+        rest = self.sums.sum(axis=0) - own
+        contrast = own / np.maximum(votes, 1.0)[:, None] - rest / np.maximum(drawn - votes, 1.0)[:, None]
+        blocks.append(np.where(((votes > 0) & (votes < drawn))[:, None], contrast, 0.0))
+        blocks += [self.last, self.told]
+        return np.concatenate(blocks, axis=1)

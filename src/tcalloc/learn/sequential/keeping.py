@@ -1,0 +1,184 @@
+"""What a fitted `Sequential` is made of, as values for JSON and arrays, and back; for `tcalloc.learn.saving`.
+
+What is read may come from a stranger: everything is rebuilt through constructors, and shapes are checked against each
+other before use.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.learn.sequential.choosing import Candidate, Choices
+from tcalloc.learn.sequential.evidence import COMBINES, names_of
+from tcalloc.learn.sequential.induction import Basis, Induced
+from tcalloc.learn.sequential.reading import FEATURES, Reading
+from tcalloc.learn.sequential.rules import Family, Move, Outcomes, Tables
+from tcalloc.learn.sequential.training import Settings, Trained
+
+__all__ = ["pack", "unpack"]
+
+Arrays = dict[str, NDArray[Any]]
+Parts = tuple[dict[str, Any], Arrays]
+
+COLUMNS = ("columns", "centre", "scale", "index", "knots", "told_knots", "cells", "margins", "mean", "spread")
+
+
+def pack(trained: Trained) -> Parts:
+    """Return values and arrays."""
+    settings, reading = trained.settings, trained.reading
+    meta: dict[str, Any] = {
+        "arms": list(settings.arms),
+        "combine": settings.combine,
+        "waves": list(settings.waves),
+        "round_cost": settings.round_cost,
+        "caps": list(settings.caps),
+        "unit": settings.unit,
+        "limit": None if settings.limit == np.inf else settings.limit,
+        "seed": settings.seed,
+        "features": list(reading.features),
+        "questions": trained.questions,
+        "asking": None,
+        "candidates": [],
+    }
+    arrays: Arrays = {"dearest": settings.dearest}
+    arrays |= {f"reading.{name}": getattr(reading, name) for name in ("centre", "scale", "tilt")}
+    if trained.asking is not None:
+        features, kept, _ = trained.asking.features._state()
+        ridge, weights, _ = trained.asking.ridge.state()
+        meta["asking"] = {"features": features, "ridge": ridge}
+        arrays |= {f"asking.features.{name}": array for name, array in kept.items()}
+        arrays |= {f"asking.ridge.{name}": array for name, array in weights.items()}
+    for c, candidate in enumerate(trained.choices.candidates):
+        words, kept = _pack_family(candidate.family)
+        meta["candidates"].append({"name": candidate.name, **words})
+        arrays |= {f"candidate{c}.{name}": array for name, array in kept.items()}
+        arrays |= {
+            f"candidate{c}.inner.{name}": getattr(candidate.inner, name).astype(np.float32)
+            for name in ("spend", "accuracy", "rounds")
+        }
+    return meta, arrays
+
+
+def _pack_family(family: Family) -> Parts:
+    moves = [[move.arm, move.samples] for move in family.moves]
+    if isinstance(family, Tables):
+        return {"kind": "tables", "moves": moves}, {"wave": family.wave}
+    if not isinstance(family, Induced):
+        raise InputError(f"a {type(family).__name__} cannot be saved.")
+    meta: dict[str, Any] = {
+        "kind": "induced",
+        "moves": moves,
+        "weighted": family.weighted,
+        "told": family.told,
+        "reads": family.reads,
+        "settings": family.settings,
+        "states": [],
+    }
+    arrays: Arrays = {}
+    for k, ((at, group), table) in enumerate(family.advantage.items()):
+        basis = family.bases[at, group]
+        meta["states"].append([list(at), group, basis.told])
+        arrays[f"{k}.possible"] = np.isfinite(table[:, -1, 0])
+        arrays[f"{k}.advantage"] = np.where(np.isfinite(table), table, 0.0).astype(np.float32)
+        for name in COLUMNS:
+            values = getattr(basis, name)
+            arrays[f"{k}.{name}"] = np.where(np.isfinite(values), values, 0.0) if name == "spread" else values
+    return meta, arrays
+
+
+def unpack(meta: dict[str, Any], arrays: Arrays) -> Trained:
+    """Return what `pack` took apart.
+
+    Raises
+    ------
+    InputError
+        If the parts do not fit.
+    """
+    arms = tuple(str(arm) for arm in meta["arms"])
+    caps = tuple(_whole(k, 255) for k in meta["caps"])
+    waves = tuple(_whole(k, 255) for k in meta["waves"])
+    limit = np.inf if meta["limit"] is None else float(meta["limit"])
+    features = tuple(meta["features"])
+    dearest = _numbers(arrays, "dearest", (len(arms),))
+    if not arms or len(caps) != len(arms) or meta["combine"] not in COMBINES or not set(features) <= set(FEATURES):
+        raise InputError("arms, caps, combine or features do not fit each other.")
+    settings = Settings(arms, meta["combine"], waves, float(meta["round_cost"]), caps, dearest, float(meta["unit"]),
+                        limit, _whole(meta["seed"], 1 << 62, 0))  # fmt: skip
+    shape = (len(arms), len(features))
+    reading = Reading(
+        arms,
+        features,
+        _numbers(arrays, "reading.centre", shape),
+        _numbers(arrays, "reading.scale", shape),
+        _numbers(arrays, "reading.tilt", (shape[0], shape[1] + 1)),
+    )
+    asking = None if meta["asking"] is None else _asking(meta["asking"], arrays, arms)
+    questions = _whole(meta["questions"], 1 << 40)
+    candidates = []
+    for c, words in enumerate(meta["candidates"]):
+        own = _under(f"candidate{c}.", arrays)
+        family = _family(words, own, arms, features, asking is not None)
+        size = (family.settings, questions)
+        inner = Outcomes(*(_numbers(own, f"inner.{name}", size) for name in ("spend", "accuracy", "rounds")))
+        candidates.append(Candidate(str(words["name"]), family, inner))
+    if not candidates:
+        raise InputError("there are no rules.")
+    return Trained(settings, reading, asking, Choices(candidates), questions)
+
+
+def _asking(meta: Any, arrays: Arrays, arms: tuple[str, ...]) -> Any:
+    from tcalloc.learn.features import Features
+    from tcalloc.learn.regressors import Ridge
+    from tcalloc.learn.sequential.asking import Asking
+
+    features = Features._from_state(meta["features"], _under("asking.features.", arrays), {})
+    width = len(features.get_feature_names_out())
+    ridge = Ridge.from_state(meta["ridge"], _under("asking.ridge.", arrays), {}, width, len(arms))
+    return Asking(features, ridge, arms)
+
+
+def _family(meta: Any, arrays: Arrays, arms: tuple[str, ...], features: tuple[str, ...], asked: bool) -> Family:
+    moves = tuple(Move(_whole(arm, len(arms) - 1, 0), _whole(samples, 255)) for arm, samples in meta["moves"])
+    if meta["kind"] == "tables":
+        wave = arrays["wave"]
+        known = {0, *(move.samples for move in moves)}
+        if wave.dtype != np.uint8 or wave.ndim != 4 or 0 in wave.shape or not set(np.unique(wave).tolist()) <= known:
+            raise InputError("a table of rules is not one.")
+        return Tables(wave, moves, "")
+    if meta["kind"] != "induced" or (meta["told"] and not asked):
+        raise InputError(f"rules of an unknown kind {meta['kind']!r}, or of questions that are not looked at.")
+    told = arms if meta["told"] else ()
+    width, settings = len(names_of(arms, features, told)), _whole(meta["settings"], 1 << 20)
+    made = Induced(moves, {}, {}, bool(meta["weighted"]), settings, bool(meta["told"]), bool(meta["reads"]), "")
+    for k, (at, group, known) in enumerate(meta["states"]):
+        place = (tuple(_whole(n, 255, 0) for n in at), _whole(group, 1, 0))
+        own = _under(f"{k}.", arrays)
+        parts = {name: np.asarray(own[name]) for name in COLUMNS}
+        parts["spread"] = np.where(parts["spread"] > 0, parts["spread"], np.inf)
+        basis = Basis(told=_whole(known, len(told), 0), **parts)
+        if len(place[0]) != len(arms) or basis.columns.dtype.kind != "i" or basis.columns.max(initial=0) >= width:
+            raise InputError("a state of the rules does not fit the models.")
+        columns = basis.of(np.zeros((1, width))).shape[1]  # fails if the parts do not fit each other
+        table = _numbers(own, "advantage", (len(moves), columns + 1, settings)).astype(np.float32)
+        table[~np.asarray(own["possible"], bool)] = -np.inf
+        made.bases[place], made.advantage[place] = basis, table
+    return made
+
+
+def _numbers(arrays: Arrays, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    array = np.asarray(arrays[name], np.float64)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise InputError(f"{name}: expected finite numbers of shape {shape}, found shape {array.shape}.")
+    return array
+
+
+def _under(prefix: str, arrays: Arrays) -> Arrays:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _whole(value: Any, most: int, least: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InputError(f"{value!r} is not a whole number from {least} to {most}.")
+    return value

@@ -1,0 +1,428 @@
+"""`Sequential`: stop sampling where the next sample is no longer worth its price."""
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import astuple, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc._inputs import scalar
+from tcalloc.errors import InputError
+from tcalloc.learn.calibrate import Calibration, calibrate_price
+from tcalloc.learn.protocol import uniform
+from tcalloc.learn.sequential.choosing import Mixture
+from tcalloc.learn.sequential.rules import Outcomes, outcomes
+from tcalloc.learn.sequential.run import SequentialRun
+from tcalloc.learn.sequential.trails import Trails
+from tcalloc.learn.sequential.training import Settings, Trained, train
+from tcalloc.measure.actions import Action
+from tcalloc.measure.samples import Samples
+
+__all__ = ["Sequential", "StoppingFrontier"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class StoppingFrontier:
+    """What can be had for which spend; every figure is from questions that were held out."""
+
+    spend: Floats
+    """(B,) mean cost of a question."""
+    accuracy: Floats
+    """(B,)."""
+    rounds: Floats
+    """(B,) draws of one or more samples at once."""
+    family: tuple[str, ...]
+    """(B,) which rules."""
+
+    def __len__(self) -> int:
+        return len(self.spend)
+
+    def __repr__(self) -> str:
+        picked = np.unique(np.linspace(0, len(self) - 1, 9).round().astype(int))
+        lines = [
+            f"StoppingFrontier({len(self)} budgets, held out)",
+            f"{'spend':>10} {'accuracy':>9} {'rounds':>7}  rules",
+        ]
+        lines += [
+            f"{self.spend[b]:10.4g} {self.accuracy[b]:9.4f} {self.rounds[b]:7.2f}  {self.family[b]}" for b in picked
+        ]
+        return "\n".join(lines)
+
+
+class Sequential:
+    """Draw samples until another is no longer worth its cost.
+
+    Learns from recorded samples by backward induction (exact over all orders where counts of votes decide, regression
+    where more is seen), at many prices at once; rules are judged on questions that were held out, two neighbouring ones
+    are mixed to spend the budget.
+
+    Parameters
+    ----------
+    budget : float, optional
+        Mean cost of a question, in the unit of the samples' costs (samples, if none were recorded). Can be given later:
+        ``policy.at(budget)``.
+    combine : {"vote", "verifier", "score"}, optional
+        What makes the answer: the most votes, the first sample that a verifier accepts, the highest score. Default:
+        votes, or a verifier where only right and wrong were recorded.
+    waves : tuple of int
+        How many samples may be drawn at once. Several at once save rounds, which only counts if a round costs
+        something.
+    round_cost : float
+        What a round costs besides its samples, in their unit; it steers the rules, and is no part of the spend.
+    most : int or mapping of str to int, optional
+        The most samples of a question, of each model. Default: those that were recorded, up to 40; of several models 8
+        of the cheapest and 4 of the others.
+    cap : float, optional
+        The most that one question may cost: nothing is drawn that could exceed it at the dearest sample recorded.
+    deadline : float, optional
+        Seconds after which a run draws nothing more.
+    actions : mapping of str to Action, optional
+        What a draw of a model is, with all its parameters; default: just its name.
+    random_state : int
+        Of orders, folds and lots.
+
+    Attributes
+    ----------
+    arms_ : tuple of str
+        Models, from the cheapest on: the order in which they are drawn from.
+    guarantee_ : Calibration or None
+        What `calibrate` promises.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tcalloc.learn.sequential import Sequential
+    >>> from tcalloc.measure import Samples
+    >>> rng = np.random.default_rng(0)
+    >>> codes = np.where(rng.random((60, 12)) < rng.uniform(0.3, 1.0, (60, 1)), 0, rng.integers(1, 4, (60, 12)))
+    >>> policy = Sequential(budget=3.0).fit(Samples(codes))
+    >>> run = policy.start("Which number is larger, 5 or 1?")
+    >>> run.next().n
+    1
+    """
+
+    def __init__(
+        self,
+        budget: float | None = None,
+        *,
+        combine: str | None = None,
+        waves: Sequence[int] = (1,),
+        round_cost: float = 0.0,
+        most: int | Mapping[str, int] | None = None,
+        cap: float | None = None,
+        deadline: float | None = None,
+        actions: Mapping[str, Action] | None = None,
+        random_state: int = 0,
+    ):
+        self.budget = None if budget is None else _budget(budget)
+        self.combine, self.waves, self.round_cost, self.most = combine, waves, round_cost, most
+        self.cap = None if cap is None else scalar(cap, "cap")
+        self.deadline = None if deadline is None else scalar(deadline, "deadline")
+        if self.cap is not None and self.cap <= 0:
+            raise InputError(f"cap is {self.cap:g}; expected the most that a question may cost, above 0.")
+        if self.deadline is not None and self.deadline < 0:
+            raise InputError(f"deadline is {self.deadline:g}; expected seconds, at least 0.")
+        self.actions = None if actions is None else dict(actions)
+        self.random_state = random_state
+        self.guarantee_: Calibration | None = None
+        self._trained: Trained | None = None
+        self._mixture: Mixture | None = None
+
+    # ------------------------------------------------------------------------------------------ fit
+
+    def fit(self, samples: Samples, X: Any = None) -> "Sequential":
+        """Learn from recorded samples.
+
+        Parameters
+        ----------
+        samples : Samples
+            Of one model or of several; with tokens, logprobs and scores if there are any.
+        X : sequence of str, matrix or frame, optional
+            The questions, as they will be given to `start`; needs the [learn] extra. Without it a question is not
+            looked at.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InputError
+            If the samples do not hold what `combine` needs, X does not fit them, or a parameter is not allowed.
+        """
+        settings = Settings.of(
+            samples, self.combine, self.waves, self.round_cost, self.most, self.cap, self.random_state
+        )
+        for arm in self.actions or {}:
+            if arm not in settings.arms:
+                raise InputError(f"actions: no model {arm!r} among the samples; there are {', '.join(settings.arms)}.")
+        self._trained = train(samples, X, settings)
+        self.arms_ = settings.arms
+        self.guarantee_ = None
+        self._mixture = None if self.budget is None else self._trained.choices.at(self.budget)
+        return self
+
+    def at(self, budget: float) -> "Sequential":
+        """Return the same policy at another budget; nothing is learned anew."""
+        found = copy(self)
+        found.budget, found.guarantee_ = _budget(budget), None
+        found._mixture = self._fitted().choices.at(found.budget)
+        return found
+
+    def calibrate(
+        self, samples: Samples, X: Any = None, *, budget: float, confidence: float | None = None, orders: int = 8
+    ) -> "Sequential":
+        """Set what may be spent on held-out questions, so that the budget is kept there.
+
+        Parameters
+        ----------
+        samples, X : as in `fit`
+            Of questions that were not trained on.
+        budget : float
+            Mean cost of a question.
+        confidence : float, optional
+            With it, P(expected spend > budget) ≤ 1 − confidence over the draw of the held-out questions; what that
+            rests on is said in `guarantee_`.
+        orders : int
+            Random orders of each question's samples.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        BudgetError
+            If nothing keeps the budget (with that confidence).
+        """
+        choices = self._fitted().choices
+        budgets = choices.budgets()
+        mixtures = [choices.at(float(b)) for b in budgets]
+        spends = self._replayed(mixtures, samples, X, orders, 0).spend
+        # The dial runs from the dearest price to the cheapest: here by its rank among the budgets.
+        dial = np.arange(len(budgets), 0, -1, dtype=np.float64)
+        trained = self._fitted()
+        high = float(max(spends.max(), (np.array(trained.settings.caps) * trained.settings.dearest).sum()))
+        found = calibrate_price(dial, spends.T, budget, confidence, low=0.0, high=high)
+        self._mixture = mixtures[int(np.flatnonzero(dial == found.price)[0])]
+        self.budget, self.guarantee_ = _budget(budget), found
+        return self
+
+    # ------------------------------------------------------------------------------------------ use
+
+    def start(self, x: Any = None) -> SequentialRun:
+        """Begin with one question.
+
+        Parameters
+        ----------
+        x : str, vector or mapping, optional
+            One row of X; also decides which of two neighbouring rules is used, so that the same question gets the same.
+
+        Raises
+        ------
+        InputError
+            If the policy is not fitted, has no budget, or was fitted with X and gets none.
+        """
+        trained = self._fitted()
+        if self._mixture is None:
+            raise InputError("this policy has no budget. Give it one: policy.at(budget), or Sequential(budget=…).")
+        mixture = self._mixture
+        lot = uniform(int(self.random_state), "" if x is None else x)
+        setting = mixture.high if lot < mixture.share else mixture.low
+        candidate = trained.choices.candidates[mixture.candidate]
+        told = None
+        if trained.asking is not None:
+            if x is None:
+                raise InputError("x is missing: the policy was fitted with X. Pass the question: start(x).")
+            told = trained.asking.predict_one(x) if candidate.family.told else None
+        settings = trained.settings
+        return SequentialRun(
+            candidate.family,
+            setting,
+            trained.reading,
+            self._actions(),
+            settings.combine,
+            told,
+            settings.caps,
+            settings.dearest,
+            settings.limit,
+            self.deadline,
+        )
+
+    def _actions(self) -> tuple[Action, ...]:
+        settings = self._fitted().settings
+        combine, by = {"vote": ("vote", None), "verifier": ("best", "verifier"), "score": ("best", "score")}[
+            settings.combine
+        ]
+        given = self.actions or {}
+        return tuple(
+            given.get(arm, Action(samples=1, combine=combine, by=by, model=arm or None)) for arm in settings.arms
+        )
+
+    def frontier(self) -> StoppingFrontier:
+        """Return spend and accuracy at many budgets, on the training questions while they were held out."""
+        choices = self._fitted().choices
+        found = [choices.at(float(budget)) for budget in choices.budgets()]
+        spend, accuracy, rounds = (
+            np.array([float(choices.expected(mixture, what).mean()) for mixture in found])
+            for what in ("spend", "accuracy", "rounds")
+        )
+        return StoppingFrontier(spend, accuracy, rounds, tuple(choices.candidates[m.candidate].name for m in found))
+
+    def replay(
+        self,
+        samples: Samples,
+        X: Any = None,
+        *,
+        budgets: Sequence[float],
+        orders: int = 8,
+        seed: int = 0,
+        columns: dict[str, NDArray[np.intp]] | None = None,
+    ) -> Outcomes:
+        """Return what the policy does at several budgets on recorded samples of other questions.
+
+        All states of all runs at once; the same as `tcalloc.learn.replay.replay` of each, up to the lots.
+
+        Parameters
+        ----------
+        samples, X : as in `fit`
+            Recorded.
+        budgets : sequence of float
+            Budgets.
+        orders, seed : int
+            Random orders of each question's samples.
+        columns : mapping of str to ndarray, (orders, N, S), optional
+            The orders themselves, per model (see `tcalloc.learn.paths.random_orders`).
+
+        Returns
+        -------
+        Outcomes
+            (budgets, questions) spend, accuracy, rounds.
+        """
+        choices = self._fitted().choices
+        return self._replayed([choices.at(_budget(budget)) for budget in budgets], samples, X, orders, seed, columns)
+
+    def _replayed(
+        self, mixtures: list[Mixture], samples: Samples, X: Any, orders: int, seed: int, columns: Any = None
+    ) -> Outcomes:
+        trained = self._fitted()
+        settings = trained.settings
+        used: dict[int, Any] = {}
+        for c in sorted({mixture.candidate for mixture in mixtures}):
+            family = trained.choices.candidates[c].family
+            numbers = np.unique([n for m in mixtures if m.candidate == c for n in (m.low, m.high)])
+            told = None
+            if family.told:
+                if X is None:
+                    raise InputError("X is missing: the policy was fitted with X. Pass the questions.")
+                told = trained.asking.predict(X) if trained.asking is not None else None
+            trails = Trails.walk(
+                samples,
+                trained.reading,
+                told,
+                settings.caps,
+                combine=settings.combine,
+                weighted=family.weighted,
+                orders=orders,
+                seed=seed,
+                counts_only=family.blind,
+                columns=columns,
+            )
+            used[c] = numbers, outcomes(family, trails, None, numbers, settings.limit, settings.dearest)
+        parts = [trained.choices.replayed(mixture, used) for mixture in mixtures]
+        return Outcomes(*(np.stack([getattr(p, name) for p in parts]) for name in ("spend", "accuracy", "rounds")))
+
+    # ------------------------------------------------------------------------------------------ files
+
+    def save(self, path: Any) -> None:
+        """Write the policy to a folder, without pickle; `tcalloc.learn.saving.load_policy` reads it."""
+        from tcalloc.learn.saving import save_policy
+
+        self._fitted()
+        save_policy(self, path)
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
+        """Return what to save: values for JSON, arrays; no boosters."""
+        from tcalloc.learn.sequential.keeping import pack
+
+        trained, arrays = pack(self._fitted())
+        most = dict(self.most) if isinstance(self.most, Mapping) else self.most
+        meta = {
+            "parameters": {
+                "budget": self.budget,
+                "combine": self.combine,
+                "waves": list(trained["waves"]),
+                "round_cost": float(self.round_cost),
+                "most": most,
+                "cap": self.cap,
+                "deadline": self.deadline,
+                "random_state": int(self.random_state),
+            },
+            "actions": None if self.actions is None else {arm: a.to_dict() for arm, a in self.actions.items()},
+            "mixture": None if self._mixture is None else [*astuple(self._mixture)],
+            "guarantee": None if self.guarantee_ is None else self.guarantee_.to_dict(),
+            "trained": trained,
+        }
+        return meta, arrays, {}
+
+    @classmethod
+    def _from_state(
+        cls, meta: dict[str, Any], arrays: dict[str, NDArray[Any]], boosters: dict[str, bytes]
+    ) -> "Sequential":
+        """Return the policy whose state this is; everything is checked as if a stranger had written it."""
+        from tcalloc.learn.sequential.keeping import unpack
+
+        actions = meta["actions"]
+        made = cls(
+            **meta["parameters"],
+            actions=None if actions is None else {arm: Action.from_dict(action) for arm, action in actions.items()},
+        )
+        made._trained = unpack(meta["trained"], arrays)
+        made.arms_ = made._trained.settings.arms
+        if meta["mixture"] is not None:
+            mixture = Mixture(*meta["mixture"])
+            choices = made._trained.choices.candidates
+            fine = all(type(v) is int and v >= 0 for v in (mixture.candidate, mixture.low, mixture.high))
+            if not fine or mixture.candidate >= len(choices) or not 0.0 <= mixture.share <= 1.0:
+                raise InputError("the mixture of rules is not one.")
+            if max(mixture.low, mixture.high) >= choices[mixture.candidate].family.settings:
+                raise InputError("the mixture is of rules that are not there.")
+            made._mixture = mixture
+        made.guarantee_ = None if meta["guarantee"] is None else Calibration.from_dict(meta["guarantee"])
+        return made
+
+    def _fitted(self) -> Trained:
+        if self._trained is None:
+            raise InputError("this Sequential is not fitted yet. Call fit(samples) first.")
+        return self._trained
+
+    def __repr__(self) -> str:
+        budget = "" if self.budget is None else f"budget={self.budget:g}"
+        if self._trained is None:
+            return f"Sequential({budget}), not fitted"
+        settings = self._trained.settings
+        names = ", ".join(c.name for c in self._trained.choices.candidates)
+        lines = [f"Sequential({budget}), fitted on {self._trained.questions:,} questions; rules: {names}"]
+        if self._mixture is not None:
+            m = self._mixture
+            expected = self._trained.choices.expected
+            lines.append(
+                f"  {self._trained.choices.candidates[m.candidate].name}: accuracy {expected(m).mean():.4f} at spend "
+                f"{expected(m, 'spend').mean():.4g}, {expected(m, 'rounds').mean():.3g} rounds (held out)"
+            )
+        if settings.arms != ("",):
+            lines.append(f"  models: {', '.join(settings.arms)}")
+        if self.guarantee_ is not None:
+            lines.append(f"  {self.guarantee_}")
+        return "\n".join(lines)
+
+
+def _budget(budget: Any) -> float:
+    found = scalar(budget, "budget")
+    if not 0 < found < np.inf:
+        raise InputError(f"budget is {found:g}; expected the mean cost of a question, above 0.")
+    return found

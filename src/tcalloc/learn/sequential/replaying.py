@@ -1,0 +1,56 @@
+"""`Sequential` out of fold, for comparisons: see `tcalloc.learn.folds`."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.learn.folds import Fit, Tuned
+from tcalloc.learn.paths import random_orders
+from tcalloc.learn.sequential.policy import Sequential
+from tcalloc.measure.samples import Samples
+
+__all__ = ["price_family"]
+
+
+def price_family(samples: Samples, X: Any = None, *, verifier: bool = False, orders: int = 8, **parameters: Any) -> Fit:
+    """Return how `Sequential` is trained without, and then replayed on, held-out questions; one setting per budget.
+
+    Parameters
+    ----------
+    samples : Samples
+        Of all questions.
+    X : sequence, optional
+        The questions.
+    verifier : bool
+        Whether a verifier says what is right.
+    orders : int
+        Random orders in which held-out samples are replayed: for every seed the same, those of
+        ``Paths(arm, orders, seed=number of the arm)``, so that rules of counts can be compared pair by pair.
+    **parameters
+        Of `Sequential`.
+
+    Returns
+    -------
+    callable
+        ``fit(training rows, held-out rows, seed) -> Tuned``. Its dial is the budget: of the training questions it keeps
+        spend alone, with a concave curve in place of accuracies, so that every budget stays on the hull.
+    """
+    order = {arm: random_orders(model.drawn, orders, a) for a, (arm, model) in enumerate(samples.by_model.items())}
+
+    def fit(train: NDArray[np.intp], held: NDArray[np.intp], seed: int) -> Tuned:
+        def some(rows: NDArray[np.intp]) -> Any:
+            if X is None:
+                return None
+            return [X[i] for i in rows] if isinstance(X, (list, tuple)) else X[rows]
+
+        policy = Sequential(combine="verifier" if verifier else None, random_state=seed, **parameters).fit(
+            samples.take(train), some(train)
+        )
+        budgets = policy.frontier().spend
+        keep = np.append(True, np.diff(budgets) > 1e-9)
+        columns = {arm: columns[:, held] for arm, columns in order.items()}
+        found = policy.replay(samples.take(held), some(held), budgets=budgets[keep], columns=columns)
+        return Tuned(budgets[keep], np.log(budgets[keep]), found.spend, found.accuracy)
+
+    return fit

@@ -1,0 +1,272 @@
+"""Families of rules: for each setting (price, threshold, …) what to draw next in each state.
+
+What to use when
+----------------
+`Tables`
+    Rules of one model that look at counts alone: optimal stopping on exact chances, margin + cap, Adaptive-Consistency,
+    fixed k, with or without a stop at the first success.
+`Family`
+    What all families can do; the other one is `tcalloc.learn.sequential.induction.Induced`.
+`outcomes`
+    What each rule of a family spends and reaches on recorded samples: all of them at once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.learn.rivals.adaptive_consistency import beta_criterion
+from tcalloc.learn.sequential.trails import Drawn, Trails
+from tcalloc.learn.sequential.votes import Chances
+from tcalloc.measure.samples import Samples
+
+__all__ = ["Family", "Move", "Outcomes", "Tables", "adaptive", "affordable", "fixed", "margins", "optimal", "outcomes"]
+
+Floats = NDArray[np.float64]
+Choice = NDArray[np.uint8]
+
+CONFIDENCES = (0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One thing to do next."""
+
+    arm: int
+    """Which model."""
+    samples: int
+    """How many samples at once."""
+
+
+class Family(Protocol):
+    """Rules that were learned together, one per setting."""
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        """What there is to do; 0 in a choice is to stop, i is moves[i - 1]."""
+
+    @property
+    def settings(self) -> int:
+        """How many rules."""
+
+    @property
+    def weighted(self) -> bool:
+        """Whether votes are weighted."""
+
+    @property
+    def told(self) -> bool:
+        """Whether it looks at the question."""
+
+    @property
+    def blind(self) -> bool:
+        """Whether it looks at counts alone."""
+
+    def choose(self, at: Drawn, x: Any, first: Any, second: Any, settings: Any) -> Choice:
+        """Return the moves of some rules in some states, (M, len(settings)).
+
+        Parameters
+        ----------
+        at : tuple of int
+            Samples drawn from each model.
+        x : ndarray, (M, columns)
+            `Evidence.describe`.
+        first, second : ndarray of int, (M,)
+            The two highest counts of votes.
+        settings : ndarray of int or slice
+            Which rules.
+        """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tables:
+    """Rules of one model that look at counts alone."""
+
+    wave: Choice
+    """(J, cap + 1, cap + 1, cap//2 + 1) how many samples next, by samples so far and the two highest counts."""
+    moves: tuple[Move, ...]
+    """One per number of samples that occurs."""
+    name: str
+    """What they are."""
+
+    @property
+    def settings(self) -> int:
+        """How many rules."""
+        return len(self.wave)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether votes are weighted: no."""
+        return False
+
+    @property
+    def told(self) -> bool:
+        """Whether it looks at the question: no."""
+        return False
+
+    @property
+    def blind(self) -> bool:
+        """Whether it looks at counts alone: yes."""
+        return True
+
+    def choose(self, at: Drawn, x: Any, first: Any, second: Any, settings: Any) -> Choice:
+        """Return the moves of some rules in some states; see `Family`."""
+        (n,) = at
+        table = self.wave[settings, min(n, self.wave.shape[1] - 1)]
+        waves = table[:, np.minimum(first, table.shape[1] - 1), np.minimum(second, table.shape[2] - 1)].T
+        code = np.zeros(256, np.uint8)
+        for i, move in enumerate(self.moves):
+            code[move.samples] = i + 1
+        return np.asarray(code[waves])
+
+    @classmethod
+    def of(cls, wave: NDArray[Any], name: str) -> "Tables":
+        """Make a family of its tables."""
+        found = np.ascontiguousarray(wave, np.uint8)
+        return cls(found, tuple(Move(0, int(k)) for k in np.unique(found) if k), name)
+
+
+def optimal(
+    samples: Samples, cap: int, prices: Floats, waves: Sequence[int], round_cost: float, pseudo: float
+) -> Tables:
+    """Return optimal stopping on the votes alone, by the exact chances of recorded answers; one rule per price."""
+    cost = None if samples.cost is None else _mean_costs(samples)
+    rules = Chances.of(samples.answers, cap, cost).rules(prices, tuple(waves), round_cost, pseudo)
+    return Tables.of(rules.wave, "votes")
+
+
+def _mean_costs(samples: Samples) -> Floats:
+    cost = np.asarray(samples.cost, np.float64)
+    if cost.ndim < 2:
+        return np.broadcast_to(cost, (len(samples),)).astype(np.float64)
+    there = samples.drawn & np.isfinite(cost)
+    count = np.maximum(there.sum(axis=1), 1)
+    return np.asarray(np.where(there, cost, 0.0).sum(axis=1) / count)
+
+
+def margins(cap: int, waves: Sequence[int]) -> Tables:
+    """Return margin + cap: stop where c₁ − c₂ ≥ m or n = cap; one rule per m and cap."""
+    n, c1, c2 = _grid(cap)
+    levels = [m for m in (1, 2, 3, 4, 5, 6, 8) if m <= cap] + [cap + 1]
+    return _thresholds(n, [(c1 - c2 < m, limit) for m in levels for limit in _caps(cap)], waves, "margin + cap")
+
+
+def adaptive(cap: int, waves: Sequence[int]) -> Tables:
+    """Return Adaptive-Consistency with the Beta criterion; one rule per confidence and cap."""
+    n, c1, c2 = _grid(cap)
+    sure = np.where(c1 > 0, beta_criterion(c1, np.minimum(c1, c2)), 0.0)
+    return _thresholds(
+        n, [(sure < level, limit) for level in CONFIDENCES for limit in _caps(cap)], waves, "Adaptive-Consistency"
+    )
+
+
+def fixed(cap: int, waves: Sequence[int]) -> Tables:
+    """Return fixed k, one rule per k; a run ends at the first success by itself."""
+    n, c1, _ = _grid(cap)
+    return _thresholds(n, [(c1 >= 0, limit) for limit in range(1, cap + 1)], waves, "fixed k")
+
+
+def _grid(cap: int) -> tuple[Any, Any, Any]:
+    n, c1, c2 = np.meshgrid(np.arange(cap + 1), np.arange(cap + 1), np.arange(cap // 2 + 1), indexing="ij")
+    return n, c1, c2
+
+
+def _caps(cap: int) -> list[int]:
+    return [k for k in (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 30, 40, 64, 128) if k < cap] + [cap]
+
+
+def _thresholds(n: Any, rules: list[tuple[Any, int]], waves: Sequence[int], name: str) -> Tables:
+    """Return rules that go on where a condition holds and n is below a cap, in the smallest wave there is."""
+    step = min(waves)
+    some = [(go & (n < cap)) * np.minimum(step, np.maximum(cap - n, 0)) for go, cap in rules]
+    return Tables.of(np.stack([np.zeros_like(n), *some]), name)  # the first draws nothing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcomes:
+    """What each rule does on each question, means over the orders; all are (J, N)."""
+
+    spend: Floats
+    """Cost."""
+    accuracy: Floats
+    """Accuracy."""
+    rounds: Floats
+    """Draws."""
+
+    def take(self, settings: Any) -> "Outcomes":
+        """Return some of the rules."""
+        return Outcomes(self.spend[settings], self.accuracy[settings], self.rounds[settings])
+
+
+def outcomes(
+    family: Family, trails: Trails, rows: Any = None, settings: Any = None, limit: float = np.inf, dearest: Any = None
+) -> Outcomes:
+    """Return what some rules do along trails.
+
+    Parameters
+    ----------
+    family : Family
+        The rules.
+    trails : Trails
+        Recorded samples in random orders.
+    rows : ndarray of int, optional
+        Only these questions.
+    settings : ndarray of int, optional
+        Only these rules.
+    limit : float
+        The most that a question may cost; nothing is drawn that could exceed it.
+    dearest : ndarray, (arms,), optional
+        What a sample of each model costs at most; needed with `limit`.
+    """
+    settings = np.arange(family.settings) if settings is None else np.asarray(settings)
+    questions = np.arange(trails.questions) if rows is None else np.arange(trails.questions)[rows]
+    runs = (np.arange(trails.orders)[:, None] * trails.questions + questions).ravel()
+    shape = (len(runs), len(settings))
+    totals = np.zeros((3, len(settings), len(questions)))
+    alive: dict[Drawn, NDArray[np.bool_]] = {tuple(0 for _ in trails.caps): np.ones(shape, bool)}
+    rounds = np.zeros(shape, np.uint16)
+    for at, node in trails.nodes.items():
+        here = alive.pop(at, None)
+        if here is None:
+            continue
+        some = np.flatnonzero(here.any(axis=1))
+        if not len(some):
+            continue
+        which = runs[some]
+        x = None if node.x is None else node.x[which]
+        moves = family.choose(at, x, node.first[which], node.second[which], settings)
+        moves[node.done[which] | ~here[some].any(axis=1)] = 0
+        going = np.zeros(shape, bool)
+        for m, move in enumerate(family.moves):
+            room = min(move.samples, trails.caps[move.arm] - at[move.arm])
+            moving = np.zeros(shape, bool)
+            moving[some] = here[some] & (moves == m + 1)
+            left = trails.size[move.arm, runs] - at[move.arm]
+            if limit < np.inf:
+                left = np.minimum(left, affordable(limit - trails.cost(at)[runs], dearest[move.arm]))
+            for k in range(1, room + 1):
+                # A draw that finds fewer samples than it asks for gets what there is.
+                able = moving & ((left >= k) if k == room else (left == k))[:, None]
+                if able.any():
+                    to = (*at[: move.arm], at[move.arm] + k, *at[move.arm + 1 :])
+                    alive[to] = alive[to] | able if to in alive else able
+                    rounds += able
+                    going |= able
+        stopped = here & ~going
+        cost = trails.cost(at)[runs]
+        parts: tuple[Any, ...] = (
+            stopped * cost[:, None],
+            stopped * node.score[runs][:, None].astype(np.float64),
+            stopped * rounds,
+        )
+        for total, part in zip(totals, parts, strict=True):
+            total += part.reshape(trails.orders, len(questions), -1).sum(axis=0).T
+        rounds[stopped] = 0
+    return Outcomes(*(totals / trails.orders))
+
+
+def affordable(rest: Any, dearest: float) -> Any:
+    """Return how many samples fit into what is left, whatever they turn out to cost."""
+    return np.maximum(np.floor(rest / max(dearest, 1e-300) + 1e-9), 0).astype(np.int64)

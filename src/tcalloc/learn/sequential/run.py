@@ -1,0 +1,178 @@
+"""One question under way, live or metered."""
+
+import time
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tcalloc.errors import InputError
+from tcalloc.learn.protocol import Draw, Result
+from tcalloc.learn.sequential.evidence import Evidence
+from tcalloc.learn.sequential.reading import Reading
+from tcalloc.learn.sequential.rules import Family, affordable
+from tcalloc.measure.actions import Action
+
+__all__ = ["SequentialRun"]
+
+
+class SequentialRun:
+    """The run of a `Sequential` policy on one question.
+
+    Parameters
+    ----------
+    family, setting : Family, int
+        The rule.
+    reading : Reading
+        What is read off results.
+    actions : tuple of Action
+        What a draw of each model is called.
+    combine : {"vote", "verifier", "score"}
+        What makes the answer.
+    told : ndarray, (1, T), or None
+        What was predicted of the question.
+    caps : tuple of int
+        The most samples of each model.
+    dearest : ndarray, (arms,)
+        What a sample of each costs at most.
+    limit : float
+        The most that the question may cost; nothing is drawn that could exceed it.
+    deadline : float or None
+        Seconds from now after which nothing more is drawn.
+    """
+
+    __slots__ = (
+        "_actions",
+        "_asked",
+        "_caps",
+        "_codes",
+        "_combine",
+        "_dearest",
+        "_ended",
+        "_evidence",
+        "_family",
+        "_labels",
+        "_limit",
+        "_reading",
+        "_rounds",
+        "_setting",
+        "_spend",
+        "_until",
+    )
+
+    def __init__(
+        self,
+        family: Family,
+        setting: int,
+        reading: Reading,
+        actions: tuple[Action, ...],
+        combine: str,
+        told: Any,
+        caps: tuple[int, ...],
+        dearest: Any,
+        limit: float = np.inf,
+        deadline: float | None = None,
+    ):
+        self._family, self._setting = family, np.array([setting])
+        self._reading, self._actions, self._combine = reading, actions, combine
+        self._caps, self._dearest, self._limit = caps, dearest, limit
+        self._until = None if deadline is None else time.monotonic() + deadline
+        self._evidence = Evidence(1, len(actions), len(reading.features), told=told)
+        self._codes: dict[Hashable, int] = {}
+        self._labels: list[Hashable] = []
+        self._asked: tuple[int, int] | None = None
+        self._ended = False
+        self._spend = 0.0
+        self._rounds = 0
+
+    def next(self) -> Draw | None:
+        """Return what to draw next; None: more is not worth its cost, cannot be paid, or comes too late."""
+        if self._ended or self._asked is not None:
+            return self._again()
+        seen = self._evidence
+        late = self._until is not None and time.monotonic() >= self._until
+        if late or (self._combine == "verifier" and seen.success[0]):
+            self._ended = True
+            return None
+        at = tuple(int(n) for n in seen.n)
+        first, second = seen.top_two()
+        x = None if self._family.blind else seen.describe()
+        choice = int(self._family.choose(at, x, first, second, self._setting)[0, 0])
+        if choice:
+            move = self._family.moves[choice - 1]
+            n = min(move.samples, self._caps[move.arm] - at[move.arm])
+            if self._limit < np.inf:
+                n = min(n, int(affordable(self._limit - self._spend, float(self._dearest[move.arm]))))
+            if n > 0:
+                self._asked = (move.arm, n)
+                return self._again()
+        self._ended = True
+        return None
+
+    def _again(self) -> Draw | None:
+        """Return the draw that is under way: asking twice changes nothing."""
+        return None if self._asked is None else Draw(self._actions[self._asked[0]], self._asked[1])
+
+    def add(self, results: Sequence[Result]) -> None:
+        """Take what came back of the last draw.
+
+        Raises
+        ------
+        InputError
+            If nothing was asked for, or more came back than was asked for.
+        """
+        if self._asked is None:
+            raise InputError("add: nothing was drawn. Call next() first; None means that the run has ended.")
+        arm, n = self._asked
+        came = list(results)
+        if len(came) > n:
+            raise InputError(f"add: {len(came)} results came back, but {n} were drawn.")
+        self._asked = None
+        if not came:
+            self._ended = True
+            return
+        self._rounds += 1
+        for result in came:
+            code = -1
+            if result.answer is not None:
+                code = self._codes.setdefault(result.answer, len(self._labels))
+                if code == len(self._labels):
+                    self._labels.append(result.answer)
+            features = self._reading.of_result(result, arm)
+            self._evidence.add(
+                arm,
+                np.array([code]),
+                features[None],
+                np.atleast_1d(self._reading.weights(features, arm, self._family.weighted)),
+                np.array([bool(result.correct)]) if self._combine == "verifier" else None,
+                np.array([np.nan if result.score is None else result.score]) if self._combine == "score" else None,
+            )
+            self._spend += result.cost
+
+    @property
+    def answer(self) -> Hashable | None:
+        """The answer as of now; None: none."""
+        code = int(self._evidence.chosen(self._combine)[0])
+        return None if code < 0 else self._labels[code]
+
+    @property
+    def spend(self) -> float:
+        """What was paid so far."""
+        return self._spend
+
+    @property
+    def rounds(self) -> int:
+        """Draws so far that brought something."""
+        return self._rounds
+
+    @property
+    def confidence(self) -> float:
+        """The answer's share of the samples, by weight if votes are weighted; of a verifier, 1 or 0."""
+        seen = self._evidence
+        if self._combine == "verifier":
+            return float(seen.success[0])
+        code = int(seen.chosen(self._combine)[0])
+        drawn, voted = int(seen.n.sum()), float(seen.votes.sum())
+        if code < 0 or not voted:
+            return 0.0
+        return float(seen.weight[0, code] / seen.weight[0].sum()) * voted / drawn

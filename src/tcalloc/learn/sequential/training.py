@@ -1,0 +1,199 @@
+"""Fitting `Sequential`: candidates, each judged on the training questions while they are held out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc._inputs import scalar
+from tcalloc.errors import InputError
+from tcalloc.learn.folds import split
+from tcalloc.learn.paths import arm_costs
+from tcalloc.learn.sequential.choosing import Candidate, Choices
+from tcalloc.learn.sequential.evidence import COMBINES
+from tcalloc.learn.sequential.induction import Induced
+from tcalloc.learn.sequential.reading import Reading
+from tcalloc.learn.sequential.rules import Family, Outcomes, adaptive, fixed, margins, optimal, outcomes
+from tcalloc.learn.sequential.trails import Trails
+from tcalloc.measure.samples import Samples
+
+if TYPE_CHECKING:
+    from tcalloc.learn.sequential.asking import Asking
+
+__all__ = ["Settings", "Trained", "train"]
+
+Floats = NDArray[np.float64]
+
+MOST_ONE, MOST_FIRST, MOST_OTHERS = 40, 8, 4
+# Prices, in accuracy per cost of the cheapest sample: from where nothing is gained to where nothing is drawn.
+PRICES = np.geomspace(1e-4, 1.5, 48)
+# Questions' worth of evidence to which the advantages of cells, and of regressions, are shrunk.
+PSEUDO_CELLS, PSEUDO_REGRESSION = 20.0, 3.0
+# Runs to learn from, of one model and of several: more orders of few questions.
+RUNS_ONE, RUNS_SEVERAL = 4000, 3000
+FOLDS = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Settings:
+    """Checked parameters."""
+
+    arms: tuple[str, ...]
+    """Models, from the cheapest on."""
+    combine: str
+    waves: tuple[int, ...]
+    round_cost: float
+    caps: tuple[int, ...]
+    """The most samples of each model."""
+    dearest: Floats
+    """(arms,) the dearest recorded sample."""
+    unit: float
+    """The mean cost of the cheapest model's sample."""
+    limit: float
+    """The most that a question may cost."""
+    seed: int
+
+    @classmethod
+    def of(
+        cls, samples: Samples, combine: Any, waves: Any, round_cost: Any, most: Any, cap: float | None, seed: Any
+    ) -> "Settings":
+        """Check the parameters against the samples."""
+        if not isinstance(samples, Samples):
+            raise InputError(f"samples is {type(samples).__name__}; expected Samples (see tcalloc.measure).")
+        models = samples.by_model
+        answered = all(model.answers is not None for model in models.values())
+        combine = ("vote" if answered else "verifier") if combine is None else combine
+        if combine not in COMBINES:
+            raise InputError(f"combine is {combine!r}; allowed are {', '.join(map(repr, COMBINES))}.")
+        if combine == "vote" and not answered:
+            raise InputError("combine is 'vote', but only right and wrong were recorded. Use combine='verifier'.")
+        if combine == "score" and any(model.scores is None for model in models.values()):
+            raise InputError("combine is 'score', but no scores were recorded. Give Samples(scores=…).")
+        if len(samples) < 2:
+            raise InputError(f"{len(samples)} question: learning when to stop needs at least two, better hundreds.")
+        sizes = _waves(waves)
+        paid = scalar(round_cost, "round_cost")
+        if paid < 0:
+            raise InputError(f"round_cost is {paid:g}; expected at least 0.")
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise InputError(f"random_state is {seed!r}; expected a whole number, at least 0.")
+        costs = arm_costs(samples)
+        mean = {arm: float(costs[arm][model.drawn].mean()) if model.drawn.any() else np.inf
+                for arm, model in models.items()}  # fmt: skip
+        arms = tuple(sorted(models, key=lambda arm: mean[arm]))
+        unit = next((mean[arm] for arm in arms if 0 < mean[arm] < np.inf), 1.0)
+        caps = _caps(most, arms, {arm: int(model.drawn.sum(axis=1).max()) for arm, model in models.items()})
+        dearest = np.array([float(costs[arm].max()) for arm in arms])
+        return cls(arms, combine, sizes, paid, caps, dearest, unit, np.inf if cap is None else float(cap), int(seed))
+
+
+def _waves(waves: Any) -> tuple[int, ...]:
+    found = [waves] if isinstance(waves, int) else list(waves)
+    for k in found:
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= 255:
+            raise InputError(f"waves holds {k!r}; expected whole numbers of samples, 1 to 255.")
+    if not found:
+        raise InputError("waves is empty; expected at least one number of samples, such as (1, 2, 4, 8).")
+    return tuple(sorted({int(k) for k in found}))
+
+
+def _caps(most: Any, arms: tuple[str, ...], sizes: Mapping[str, int]) -> tuple[int, ...]:
+    if isinstance(most, Mapping):
+        unknown = [arm for arm in most if arm not in arms]
+        if unknown:
+            raise InputError(f"most: no model {unknown[0]!r} among the samples; there are {', '.join(arms)}.")
+    found = []
+    for a, arm in enumerate(arms):
+        usual = MOST_ONE if len(arms) == 1 else MOST_FIRST if a == 0 else MOST_OTHERS
+        asked = most.get(arm, usual) if isinstance(most, Mapping) else usual if most is None else most
+        if isinstance(asked, bool) or not isinstance(asked, (int, np.integer)) or not 1 <= asked <= 255:
+            raise InputError(f"most is {asked!r}; expected a whole number of samples, 1 to 255.")
+        found.append(min(int(asked), sizes[arm]))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """All that was learned."""
+
+    settings: Settings
+    reading: Reading
+    asking: "Asking | None"
+    choices: Choices
+    questions: int
+    """How many there were."""
+
+
+Maker = Callable[[NDArray[np.intp]], Family]
+
+
+def train(samples: Samples, X: Any, settings: Settings) -> Trained:
+    """Fit all candidates on all questions, and judge each out of fold."""
+    asking, told = None, None
+    if X is not None:
+        from tcalloc.learn.sequential.asking import Asking  # needs the [learn] extra
+
+        if len(X) != len(samples):
+            raise InputError(
+                f"X has {len(X)} rows, but samples has {len(samples)} questions; expected the same questions in order."
+            )
+        asking, told = Asking.fit(X, samples, settings.arms, settings.seed)
+    reading = Reading.fit(samples, settings.arms)
+    several = len(settings.arms) > 1
+    orders = int(np.clip((RUNS_SEVERAL if several else RUNS_ONE) // len(samples), 4, 40))
+    prices = PRICES / settings.unit
+    candidates: list[Candidate] = []
+
+    def walk(telling: Floats | None, weighted: bool, counts: bool = False) -> Trails:
+        return Trails.walk(samples, reading, telling, settings.caps, combine=settings.combine,
+                           weighted=weighted, orders=orders, seed=settings.seed, counts_only=counts)  # fmt: skip
+
+    def judge(name: str, trails: Trails, make: Maker, learns: bool) -> None:
+        everything = np.arange(len(samples))
+        family = make(everything)
+        if learns and len(samples) >= FOLDS:
+            inner = _out_of_fold(make, trails, family.settings, settings)
+        else:
+            inner = outcomes(family, trails, None, None, settings.limit, settings.dearest)
+        candidates.append(Candidate(name, family, inner))
+
+    def induced(trails: Trails, telling: Floats | None, weighted: bool, name: str, reads: bool = True) -> Maker:
+        width = 0 if telling is None else telling.shape[1]
+        return lambda rows: Induced.fit(
+            trails, prices, settings.waves, settings.round_cost, PSEUDO_REGRESSION, width, weighted, name, rows, reads
+        )
+
+    if not several and settings.combine != "score":
+        model = samples.by_model[settings.arms[0]]
+        cap, trails = settings.caps[0], walk(None, False, counts=True)
+        if settings.combine == "vote":
+            judge("votes", trails, lambda rows: optimal(model.take(rows), cap, prices, settings.waves,
+                                                        settings.round_cost, PSEUDO_CELLS), True)  # fmt: skip
+            judge("margin + cap", trails, lambda rows: margins(cap, settings.waves), False)
+            judge("Adaptive-Consistency", trails, lambda rows: adaptive(cap, settings.waves), False)
+        else:
+            judge("fixed k", trails, lambda rows: fixed(cap, settings.waves), False)
+    else:
+        trails = walk(None, False)
+        judge("samples", trails, induced(trails, None, False, "samples", False), True)
+    if reading.features and (settings.combine != "score" or several):
+        weighted = settings.combine == "vote" and bool(reading.tilt.any())
+        trails = walk(None, weighted)
+        judge("lengths", trails, induced(trails, None, weighted, "lengths"), True)
+    if told is not None:
+        weighted = settings.combine == "vote" and bool(reading.tilt.any())
+        trails = walk(told, weighted)
+        judge("questions", trails, induced(trails, told, weighted, "questions"), True)
+    return Trained(settings, reading, asking, Choices(candidates), len(samples))
+
+
+def _out_of_fold(make: Maker, trails: Trails, count: int, settings: Settings) -> Outcomes:
+    n = trails.questions
+    parts = [np.zeros((count, n)) for _ in range(3)]
+    for train_rows, held in split(n, FOLDS, settings.seed):
+        found = outcomes(make(train_rows), trails, held, None, settings.limit, settings.dearest)
+        for part, values in zip(parts, (found.spend, found.accuracy, found.rounds), strict=True):
+            part[:, held] = values
+    return Outcomes(*parts)

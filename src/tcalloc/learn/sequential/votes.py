@@ -1,0 +1,230 @@
+"""Votes alone: the exact chances of every state, and the rule that each price makes of them.
+
+What to use when
+----------------
+`Chances.of`
+    What recorded answers say about the course of a vote: exact means over all orders in which they could have come.
+`Chances.rules`
+    When to stop, at many prices: tables of states, which a replay can look up.
+`Chances.breakpoints`
+    Every rule that is best at some price, where the chances are the truth (no shrinkage).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc._kernel import stopping_kernel
+from tcalloc.errors import InputError
+from tcalloc.measure.votes import binomials, tally
+
+__all__ = ["Chances", "Rules"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rules:
+    """When to stop, per price: ``wave[p, n, c1, c2]`` is how many samples to draw next, 0 to stop.
+
+    n samples were drawn, c1 of them voted for the leading answer, c2 for the one behind it.
+    """
+
+    prices: Floats
+    """(P,) of one unit of cost, in accuracy."""
+    wave: NDArray[np.uint8]
+    """(P, cap + 1, cap + 1, cap//2 + 1)."""
+    accuracy: Floats
+    """(P,) what each reaches where the chances come from."""
+    spend: Floats
+    """(P,)."""
+    rounds: Floats
+    """(P,) draws, each of one or more samples at once."""
+
+    @property
+    def cap(self) -> int:
+        """The most samples of a question."""
+        return int(self.wave.shape[1] - 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chances:
+    """A vote's course, question by question pooled; all arrays are [n, c1, c2] (see `Rules`)."""
+
+    mass: Floats
+    """How many questions are in a state after n samples."""
+    going: Floats
+    """The part of them with samples left to draw."""
+    stop: Floats
+    """The accuracy of the leading answer; ties split evenly."""
+    up: Floats
+    """The chance that one more sample votes for the leader (any leader, at a tie)."""
+    side: Floats
+    """The chance that it votes for the second and only that; 0 at ties."""
+    cost: Floats
+    """Of one more sample."""
+
+    @classmethod
+    def of(cls, codes: NDArray[Any], cap: int, cost: Floats | None = None) -> "Chances":
+        """Return the exact chances, the mean over all orders of each question's samples.
+
+        Parameters
+        ----------
+        codes : ndarray of int, (N, S)
+            Answer codes: 0 gold, 1, 2, … others, −1 none, −2 not drawn.
+        cap : int
+            The most samples of a question, 1 to 255.
+        cost : ndarray, (N,), optional
+            Of one sample of each question; None: 1.
+
+        Raises
+        ------
+        InputError
+            If the number of subsets does not fit a float (above about a thousand samples of a question).
+        """
+        counts = tally(codes)
+        samples = int(counts.samples.max(initial=0))
+        cap = min(cap, samples)
+        choose = binomials(samples, cap)
+        if not np.isfinite(choose).all():
+            raise InputError(
+                f"cap is {cap} of {samples} samples: the number of subsets does not fit a float. Use at most 1029 of "
+                "the samples, or a smaller cap."
+            )
+        patterns = len(counts.gold)
+        each = np.ones(len(codes)) if cost is None else np.asarray(cost, np.float64)
+        shape = (cap + 1, cap + 1, cap // 2 + 1)
+        mass, right, alone, going, outlay = (np.zeros(shape) for _ in range(5))
+        code = stopping_kernel.subsets(
+            counts.gold,
+            counts.silent,
+            counts.rivals,
+            counts.frequency.astype(np.float64),
+            np.bincount(counts.which, each, patterns),
+            choose,
+            mass,
+            right,
+            alone,
+            going,
+            outlay,
+        )
+        if code:
+            raise MemoryError("no memory for counting subsets")
+        return cls.from_masses(mass, right, alone, going, outlay)
+
+    @classmethod
+    def from_masses(cls, mass: Floats, right: Floats, alone: Floats, going: Floats, outlay: Floats) -> "Chances":
+        """Return the chances of a step from how often states are met; see (C) in `_stopping.pyx`.
+
+        `right` is the part of `mass` whose leader is right, `alone` that in which one answer alone is second (at c1 =
+        c2: in which two tie), `going` that with samples left, `outlay` the cost of one sample summed over `going`.
+        """
+        shape = mass.shape
+        n, c1, c2 = np.ogrid[: shape[0], : shape[1], : shape[2]]
+        up, side = np.zeros(shape), np.zeros(shape)
+        up[:-1, :-1] = mass[1:, 1:] * ((c1[:, 1:] / n[1:]) * (c1[:, 1:] > c2))
+        two_tie = c1 == c2[:, :, 1:]
+        side[:-1, :, :-1] = alone[1:, :, 1:] * (c2[:, :, 1:] / n[1:]) * np.where(two_tie, 2.0, 1.0)
+        return cls(
+            mass,
+            going,
+            _share(right, mass),
+            _share(up, going),
+            _share(side * (c1 > c2), going),
+            _share(outlay, going),
+        )
+
+    def rules(
+        self,
+        prices: Floats,
+        waves: tuple[int, ...] = (1,),
+        round_cost: float = 0.0,
+        pseudo: float = 10.0,
+    ) -> Rules:
+        """Return the rule of each price, by backward induction.
+
+        Parameters
+        ----------
+        prices : ndarray, (P,)
+            In accuracy per unit of cost.
+        waves : tuple of int
+            How many samples may be drawn at once, ascending.
+        round_cost : float
+            What a round costs besides its samples, in their unit; it steers the rule and is no part of its spend.
+        pseudo : float
+            Advantages are shrunk to the mean of their margin c1 − c2, and that to the mean of all after n samples,
+            with so many questions' weight. 0 where the chances are the truth.
+        """
+        prices = np.ascontiguousarray(prices, np.float64)
+        cap = len(self.mass) - 1
+        wave = np.zeros((len(prices), *self.mass.shape), np.uint8)
+        worth = np.empty(len(prices))
+        steps = (self.going, self.stop, self.up, self.side, self.cost)
+        sizes = np.array([k for k in waves if k <= cap], np.int32)
+        if stopping_kernel.induct(*steps, prices, sizes, round_cost, pseudo, wave, worth):
+            raise MemoryError("no memory for the induction")
+        return self.follow(prices, wave)
+
+    def follow(self, prices: Floats, wave: NDArray[np.uint8]) -> Rules:
+        """Return what rules reach and spend, if votes run as these chances say."""
+        accuracy, spend, rounds = (np.empty(len(prices)) for _ in range(3))
+        steps = (self.going, self.stop, self.up, self.side, self.cost)
+        if stopping_kernel.follow(*steps, np.ascontiguousarray(wave, np.uint8), accuracy, spend, rounds):
+            raise MemoryError("no memory for following the rules")
+        return Rules(prices, wave, accuracy, spend, rounds)
+
+    def breakpoints(self, waves: tuple[int, ...] = (1,), round_cost: float = 0.0, most: int = 4096) -> Rules:
+        """Return every rule that is best at some price, from the cheapest to the dearest.
+
+        Each comes with the highest price at which it is best: the breakpoints of the stopping frontier.
+
+        Parameters
+        ----------
+        waves, round_cost
+            As in `rules`.
+        most : int
+            Look no further once so many are known.
+
+        Notes
+        -----
+        What the best rule is worth is convex in the price. Two neighbours are worth the same at one price; where no
+        rule is worth more there, none stands between them (Eisner and Severance, JACM 1976, doi:10.1145/321978.321982).
+        """
+        tiny = self.cost[self.going > 0].min(initial=np.inf) + round_cost
+        ceiling = 2.0 / tiny if 0.0 < tiny < np.inf else 1.0  # no sample is worth that
+        ends = self.rules(np.array([ceiling, 0.0]), waves, round_cost, 0.0)
+        known = [(ends, 0), (ends, 1)]
+        open_gaps = [0]  # between known[i] and known[i + 1]
+        while open_gaps and len(known) < most:
+            left = [_point(*known[i], round_cost) for i in open_gaps]
+            right = [_point(*known[i + 1], round_cost) for i in open_gaps]
+            prices = np.array([(b[1] - a[1]) / (b[0] - a[0]) if b[0] > a[0] else 0.0
+                               for a, b in zip(left, right, strict=True)])  # fmt: skip
+            found = self.rules(prices, waves, round_cost, 0.0)
+            inserted, gaps = 0, []
+            for q, (i, a, b) in enumerate(zip(open_gaps, left, right, strict=True)):
+                paid, won = _point(found, q, round_cost)
+                if b[0] > a[0] and won - prices[q] * paid > a[1] - prices[q] * a[0] + 1e-12:
+                    known.insert(i + inserted + 1, (found, q))
+                    gaps += [i + inserted, i + inserted + 1]
+                    inserted += 1
+            open_gaps = gaps
+        wave = np.stack([rules.wave[q] for rules, q in known])
+        followed = self.follow(np.zeros(len(known)), wave)
+        outlay = followed.spend + round_cost * followed.rounds
+        keep = np.append(True, np.diff(outlay) > 0)
+        outlay, reached = outlay[keep], followed.accuracy[keep]
+        highest = np.append(np.inf, np.diff(reached) / np.diff(outlay))
+        return Rules(highest, wave[keep], reached, followed.spend[keep], followed.rounds[keep])
+
+
+def _point(rules: Rules, q: int, round_cost: float) -> tuple[float, float]:
+    """Return what a rule pays, rounds included, and reaches."""
+    return float(rules.spend[q] + round_cost * rules.rounds[q]), float(rules.accuracy[q])
+
+
+def _share(part: Floats, whole: Floats) -> Floats:
+    """Return part/whole, 0 where there is nothing."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
