@@ -35,7 +35,10 @@ class Grade:
 
 
 class Grader(Protocol):
-    """Anything with a `name` that can be called with a question and a completion. Threads may share it."""
+    """Anything with a `name` that can be called with a question and a completion. Threads may share it.
+
+    One with ``quick = True`` promises to need no more than the thread it runs in, for well under a millisecond.
+    """
 
     @property
     def name(self) -> str:

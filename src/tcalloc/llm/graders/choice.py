@@ -49,6 +49,7 @@ class ChoiceGrader:
     """
 
     name = "choice"
+    quick = True
 
     def __init__(self, *, choices: int = DEFAULT_CHOICES):
         if isinstance(choices, bool) or not isinstance(choices, int) or not 2 <= choices <= 26:

@@ -16,6 +16,7 @@ class ExactGrader:
     """The whole completion must be the gold answer; only spaces around it do not matter."""
 
     name = "exact"
+    quick = True
 
     def __call__(self, question: Question, text: str) -> Grade:
         """Grade one completion."""
@@ -35,6 +36,7 @@ class NormalizedGrader:
     """
 
     name = "normalized"
+    quick = True
 
     def __init__(self, *, accents: bool = True):
         self._accents = accents

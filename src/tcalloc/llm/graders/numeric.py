@@ -37,6 +37,7 @@ class NumericGrader:
     """
 
     name = "numeric"
+    quick = True
 
     def __init__(self, *, tolerance: float = 0.0, decimal_comma: bool = False):
         if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance < 1:
