@@ -221,3 +221,23 @@ def test_help_has_examples(run):
         assert "examples:" in out
         assert "exit codes:" in out
         assert max(map(len, out.splitlines())) <= 80
+
+
+def test_stopping(tmp_path, capsys):
+    write_log(tmp_path / "log.jsonl", questions=60, samples=10)
+    assert main(["import", tmp_path / "log.jsonl", "--out", tmp_path / "run"]) == 0
+    capsys.readouterr()
+    argv = ["fit", tmp_path / "run", "--budget", 2.5, "--policy", "sequential", "--out", tmp_path / "policy"]
+    assert main(argv) == 0
+    out = capsys.readouterr().out
+    assert "Sequential(budget=2.5), fitted on 60 questions" in out
+    assert "fixed number" in out
+    assert main([*argv, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    spends = [point["spend"] for point in document["frontier"]]
+    assert spends == sorted(spends)
+    policy = load_policy(tmp_path / "policy")
+    assert policy.start("What is 3 + 4?").next() is not None
+    (tmp_path / "new.jsonl").write_text('{"question": "What is 3 + 4?"}\n')
+    assert main(["decide", tmp_path / "policy", tmp_path / "new.jsonl"]) == 1
+    assert "Use it with tcalloc answer" in capsys.readouterr().err

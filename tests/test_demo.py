@@ -13,7 +13,9 @@ import tcalloc
 from tcalloc import demo
 from tcalloc.datasets import load_recorded
 from tcalloc.demo import experiment
+from tcalloc.demo import words as said
 from tcalloc.demo.learned import learned
+from tcalloc.demo.stopping import stopping
 from tcalloc.errors import BudgetError, InputError, MissingExtraError
 from tcalloc.measure import vote_accuracy
 
@@ -111,7 +113,7 @@ def test_no_lead_is_found_where_there_is_none():
 
 def test_same_seed_same_figures_and_seed_matters(result):
     again = demo.figures(splits=6, learn=False)
-    assert dataclasses.replace(again, learned=result.learned) == result
+    assert dataclasses.replace(again, learned=result.learned, stopping=result.stopping) == result
     assert demo.figures(splits=6, seed=1, learn=False).lines != result.lines
 
 
@@ -130,7 +132,7 @@ def test_words(result):
     text = demo.show(result)
     assert text.isascii()  # no terminal or redirected file may choke on the first thing that a newcomer runs
     assert max(map(len, text.splitlines())) <= 100
-    assert len(text.splitlines()) <= 50
+    assert len(text.splitlines()) <= 54
     for line in result.lines:
         assert f"{100 * line.held_out:.1f} %" in text
         assert f"{100 * line.in_sample:.1f} %" in text
@@ -278,3 +280,21 @@ def test_without_the_extra_the_rest_is_shown(monkeypatch):
     found = demo.figures(splits=1)
     assert found.learned is None
     assert "pip install 'tcalloc[learn]'" in demo.show(found)
+
+
+def test_stopping_saves_samples(result):
+    found = result.stopping
+    assert found.model == "Qwen2.5"
+    assert found.accuracy == pytest.approx(vote_accuracy(load_recorded().answers["qwen25_0p5b"], 8).mean())
+    assert 2 < found.needed_low < found.needed < 7
+    text = " ".join(demo.show(result).split())
+    assert f"({100 * found.accuracy:.1f} %) for {found.needed:.3g} on average, held out" in text
+
+
+def test_stopping_that_gains_nothing():
+    answers = np.zeros((40, 16), np.int16)
+    answers[20:] = 1  # one sample says it all
+    found = stopping("m", answers)
+    assert found.needed == found.needed_low == found.needed_high == 1
+    never = dataclasses.replace(found, needed=None, needed_low=None, needed_high=None)
+    assert "does not reach the accuracy" in " ".join(said._stopping(never).split())

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tcalloc.cli import _policies as policies
 from tcalloc.cli import _shared as shared
+from tcalloc.errors import InputError
 
 __all__ = ["add_parser", "run"]
 
@@ -72,6 +73,11 @@ def run(args: argparse.Namespace) -> int:
     from tcalloc.llm.questions import read_questions
 
     policy = load_policy(args.policy)
+    if not hasattr(policy, "decide"):
+        raise InputError(
+            f"{args.policy}: a {type(policy).__name__} decides while its samples come in, not beforehand. Use it with "
+            "tcalloc answer."
+        )
     questions = read_questions(args.table)
     names = getattr(policy, "feature_names_in_", ())
     columns = {

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tcalloc.cli import _policies as policies
 from tcalloc.cli import _shared as shared
+from tcalloc.cli import _stopping as stopping
 from tcalloc.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,7 +37,12 @@ examples:
                                                of the questions
   tcalloc fit run/ --budget 4 --policy imitator --out policy/
                                                as arXiv 2604.14853, to compare
+  tcalloc fit run/ --budget 3 --policy sequential --out policy/
+                                               draw until another sample is not
+                                               worth its cost
   tcalloc decide policy/ new_questions.jsonl   which action for which question
+  tcalloc answer new_questions.jsonl --policy policy/ --local
+                                               do it, live
 
 the run folder: from tcalloc sample or tcalloc import, with marked samples. The
 actions are votes over 1, 3, 5, 9, 17, 33 samples of each model (as many as were
@@ -83,9 +89,10 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--policy",
-        choices=("priced", "imitator"),
+        choices=("priced", "imitator", "sequential"),
         default="priced",
-        help="priced predicts what each action reaches; imitator predicts the oracle's action (default: priced)",
+        help="priced predicts what each action reaches; imitator predicts the oracle's action; sequential decides "
+        "after each sample whether another is worth its cost (default: priced)",
     )
     parser.add_argument(
         "--confidence", metavar="C", type=_confidence, help="guarantee the budget with this confidence, such as 0.95"
@@ -107,6 +114,8 @@ def run(args: argparse.Namespace) -> int:
             "and to be held out. Sample more questions."
         )
     everything = np.arange(n)
+    if args.policy == "sequential":
+        return stopping.run(args, samples, x)
     policy = _fitted(args, samples, x, everything)
     actions = list(policy.actions_)
     chosen = np.empty(n, np.int32)

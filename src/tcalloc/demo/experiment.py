@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from tcalloc.datasets import Recorded, load_recorded
 from tcalloc.demo.learned import Learned, learned
+from tcalloc.demo.stopping import Stopping, stopping
 from tcalloc.errors import BudgetError, InputError, MissingExtraError
 from tcalloc.frontier import Frontier, frontier
 from tcalloc.measure import vote_accuracy
@@ -122,6 +123,8 @@ class Figures:
     held_out: Curve
     learned: list[Learned] | None
     """A policy that decides from the question's text; None without the extra learn."""
+    stopping: Stopping | None
+    """A policy that decides while samples come in, of the dearest model; None if it was not asked for."""
 
     @property
     def best_action(self) -> Action:
@@ -182,8 +185,10 @@ def figures(
     counts = np.mean([trial.choices.allocate(SHOWN).counts for trial in trials], axis=0) / len(shown)
 
     names = [f"{NAMES.get(model, model)} x{k}" for model, k in kinds]
-    policy = None
+    policy = stops = None
     if learn:
+        dearest = max(table.models, key=lambda model: table.relative_cost[model])
+        stops = stopping(NAMES.get(dearest, dearest), table.answers[dearest], seed=seed)
         with contextlib.suppress(MissingExtraError):
             policy = learned([str(row["question"]) for row in table.questions], everything, cost, budgets, seed)
     actions = [
@@ -212,6 +217,7 @@ def figures(
             [m.accuracy + m.lead[1] for m in means],
         ),
         learned=policy,
+        stopping=stops,
     )
 
 

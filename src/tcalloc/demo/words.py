@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tcalloc.demo.experiment import NAMES, Figures, Line
+from tcalloc.demo.stopping import Stopping
 
 __all__ = ["cost", "headline", "percent", "saved", "show"]
 
@@ -14,7 +15,15 @@ WIDTH = 98
 def show(result: Figures) -> str:
     """Return the figures as text for people, in ASCII, at most 100 columns wide."""
     return "\n\n".join(
-        [_intro(result), _table(result), _saving(result), _destinations(result), _learned(result), _NEXT]
+        [
+            _intro(result),
+            _table(result),
+            _saving(result),
+            _destinations(result),
+            _learned(result),
+            *([] if result.stopping is None else [_stopping(result.stopping)]),
+            _NEXT,
+        ]
     )
 
 
@@ -131,6 +140,19 @@ Where a budget of {spending.budget:g} goes (oracle held out):
 
 def _per_group(families: list[tuple[str, float]]) -> str:
     return ", ".join(f"{name} {spend:.1f}" for name, spend in families)
+
+
+def _stopping(found: Stopping) -> str:
+    head = "And while samples come in, one can stop where another is not worth its price."
+    if found.needed is None:
+        return _fill(
+            f"{head} Here it does not reach the accuracy of {found.samples} samples of {found.model}, held out."
+        )
+    between = f"95 % interval: {cost(found.needed_low)} to {cost(found.needed_high)}".replace("to none", "or more")
+    return _fill(
+        f"{head} Stopping at a price gives the accuracy of {found.samples} samples of {found.model} for every question "
+        f"({percent(found.accuracy, 1)}) for {cost(found.needed)} on average, held out ({between})."
+    )
 
 
 def percent(share: float, digits: int = 0) -> str:

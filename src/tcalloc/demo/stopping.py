@@ -1,0 +1,95 @@
+"""What the demonstration says about stopping while sampling: how many samples buy the accuracy of a fixed number.
+
+Five folds over the questions: `Sequential` is fitted on the recorded answers of four and replayed on the fifth at many
+budgets; means over three divisions into folds, since one alone is lucky or not by a point. A vote over a fixed number
+of samples, on the same questions, is the exact expectation.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.demo.learned import FOLDS
+from tcalloc.measure import Samples, vote_accuracy
+
+__all__ = ["FIXED", "Stopping", "stopping"]
+
+# Half of what was recorded of most models.
+FIXED = 8
+BUDGETS = 24
+DIVISIONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """One model; spends are samples per question."""
+
+    model: str
+    samples: int
+    """The fixed number."""
+    accuracy: float
+    """Of its vote."""
+    needed: float | None
+    """What stopping spends for that accuracy, held out; None if it does not reach it."""
+    needed_low: float | None
+    needed_high: float | None
+    """Its 95 % interval: the spends at which the two are not told apart; None as above."""
+
+
+def stopping(model: str, answers: NDArray[Any], fixed: int = FIXED, seed: int = 0) -> Stopping:
+    """Fit on four folds, replay the fifth.
+
+    Parameters
+    ----------
+    model : str
+        What people read.
+    answers : ndarray, (N, S)
+        Answer codes.
+    fixed : int
+        The number of samples to compare with.
+    seed : int
+        Of folds and orders.
+
+    Returns
+    -------
+    Stopping
+    """
+    from tcalloc.learn.sequential import Sequential
+
+    n = len(answers)
+    random = np.random.default_rng(seed)
+    budgets = np.geomspace(1.0, answers.shape[1], BUDGETS)
+    spend, reached = np.zeros((BUDGETS, n)), np.zeros((BUDGETS, n))
+    for _ in range(DIVISIONS):
+        fold = random.permutation(n) % FOLDS
+        for f in range(FOLDS):
+            policy = Sequential(random_state=seed).fit(Samples(answers[fold != f]))
+            done = policy.replay(Samples(answers[fold == f]), budgets=budgets.tolist(), seed=seed)
+            spend[:, fold == f] += done.spend / DIVISIONS
+            reached[:, fold == f] += done.accuracy / DIVISIONS
+    alone = vote_accuracy(answers, fixed)
+    ahead = reached - alone
+    half = 1.96 * ahead.std(axis=1, ddof=1) / np.sqrt(n)
+    means, spends = ahead.mean(axis=1), spend.mean(axis=1)
+    return Stopping(
+        model,
+        fixed,
+        float(alone.mean()),
+        _first(spends, means),
+        _first(spends, means + half),
+        _first(spends, means - half),
+    )
+
+
+def _first(spends: NDArray[np.float64], lead: NDArray[np.float64]) -> float | None:
+    """Return the spend at which a lead first becomes 0, between the budgets; None if it never does."""
+    enough = np.flatnonzero(lead >= 0)
+    if not len(enough):
+        return None
+    b = int(enough[0])
+    if b == 0 or lead[b] == lead[b - 1]:
+        return float(spends[b])
+    share = -lead[b - 1] / (lead[b] - lead[b - 1])
+    return float(spends[b - 1] + share * (spends[b] - spends[b - 1]))
