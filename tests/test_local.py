@@ -333,6 +333,32 @@ def test_pipeline_live(server, tmp_path):
     assert abs(np.mean(graded) - plan.accuracy) < 0.3  # a vote is one draw per question
 
 
+def test_answering_live(server, tmp_path):
+    """Fresh questions, by a policy that was trained on recorded ones: within the budget, and gone on with."""
+    pytest.importorskip("requests")
+    from tcalloc.learn.answering import answer
+    from tcalloc.learn.sequential import Sequential
+    from tcalloc.llm.client import ChatClient
+    from tcalloc.llm.questions import question_from
+
+    recorded = load_recorded()
+    fresh = live.picked(recorded, 12)
+    others = np.setdiff1d(np.arange(len(recorded.ids)), fresh)
+    policy = Sequential().fit(Samples(recorded.answers["smollm2_135m"][others]))
+    questions = [question_from({"id": str(recorded.ids[i])} | recorded.questions[i], "", "") for i in fresh]
+    with ChatClient(server.base_url, server.model, PARAMETERS, key=None, label="local") as client:
+        given = {"budget": 2.5, "grader": "normalized", "out": str(tmp_path / "run"), "concurrency": 4}
+        answers = answer(questions, policy, client, **given)
+        again = answer(questions, policy, client, **given)
+    assert answers.complete
+    assert 1 <= answers.spend <= 2.5
+    assert answers.requests == sum(one.samples for one in answers) == len(read_run(tmp_path / "run").records)
+    assert len({one.samples for one in answers}) > 1
+    assert answers.accuracy > 0.1
+    assert again.requests == 0
+    assert list(again) == list(answers)
+
+
 def test_demo_live(smollm2, capsys):
     pytest.importorskip("requests")
     assert main(["demo", "--live", "--plot", "x.svg"]) == 2

@@ -58,3 +58,11 @@ def test_the_examples_of_the_docstrings_are_true(module):
     found = doctest.testmod(importlib.import_module(module), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert found.attempted > 0
     assert found.failed == 0
+
+
+def test_what_is_learned(names):
+    policy, new, stop = names[2]["policy"], names[2]["new"], names[2]["stop"]
+    assert policy.guarantee_.confidence == 0.95
+    assert set(policy.decide(names[2]["X"][2::3]).tolist()) <= {0, 1, 2}
+    assert policy.certify(names[2]["X"][2::3], new).spend.value <= 2.4
+    assert stop.start("What is 6 times 7?").next().n >= 1

@@ -169,7 +169,7 @@ class Transport:
             else:
                 pool = adapter.get_connection(self.url, self._proxies)
             adapter.cert_verify(pool, self.url, self._verify, None)
-            pool.ConnectionCls = _asking(pool.ConnectionCls)
+            pool.ConnectionCls = type("Asking", (_Asking, pool.ConnectionCls), {})
             self._here.pool = pool
             self._target = adapter.request_url(self._prepared, self._proxies)
             with self._guard:
@@ -245,30 +245,27 @@ class Transport:
         return Lost(f"the connection to {host} was lost", sent=True)
 
 
-def _asking(kind: Any) -> Any:
-    """Return the class of connections with a method that asks: the request in one piece, the reply as it comes."""
+class _Asking:
+    """Goes before a class of connections: asks with the request in one piece, returns the reply as it comes."""
 
-    class Asking(kind):  # type: ignore[misc]
-        _held: list[bytes] | None = None
-        putheader = HTTPConnection.putheader  # urllib3's looks for headers to skip, at each
+    _held: list[bytes] | None = None
+    putheader = HTTPConnection.putheader  # urllib3's looks for headers to skip, at each
 
-        def ask(self, target: str, body: bytes, headers: dict[str, str]) -> Any:
-            self._held = []
-            try:
-                HTTPConnection.request(self, "POST", target, body, headers)
-                whole = b"".join(self._held)
-            finally:
-                self._held = None
-            self.send(whole)  # head and body in two would wake the server twice
-            return HTTPConnection.getresponse(self)
+    def ask(self: Any, target: str, body: bytes, headers: dict[str, str]) -> Any:
+        self._held = []
+        try:
+            HTTPConnection.request(self, "POST", target, body, headers)
+            whole = b"".join(self._held)
+        finally:
+            self._held = None
+        self.send(whole)  # head and body in two would wake the server twice
+        return HTTPConnection.getresponse(self)
 
-        def send(self, data: Any) -> None:
-            if self._held is None:
-                super().send(data)
-            else:
-                self._held.append(data)
-
-    return Asking
+    def send(self, data: Any) -> None:
+        if self._held is None:
+            super().send(data)  # type: ignore[misc]
+        else:
+            self._held.append(data)
 
 
 def _pieces(response: Any) -> Iterator[bytes]:
