@@ -307,3 +307,17 @@ else:
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_feature_table_says_what_each_column_is():
+    features = Features(components=2).fit(FRAME)
+    table = features.describe()
+    assert list(table) == features.get_feature_names_out().tolist()
+    assert table["lexical:digits"] == "digits in 100 characters"
+    assert table["tfidf:svd01"] == "coordinate of the SVD of words and pairs of words, number 1"
+    assert table["task=a"] == "1 where 'task' is 'a', else 0"
+    assert table["n"] == "the column 'n'"
+    hashed = Features(lexical=False, text="hashing", components=4, embed=lambda texts: np.zeros((len(texts), 3)))
+    table = hashed.fit(QUESTIONS).describe()
+    assert table["hashing:02"] == "bucket of hashed words and pairs of words, number 2"
+    assert table["embedding:1"] == "entry 1 of the embedding"

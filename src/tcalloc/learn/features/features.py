@@ -204,6 +204,28 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "scale_")
         return np.array(self.names_, object)
 
+    def describe(self) -> dict[str, str]:
+        """Return the feature table: what each column is, by its name, in the columns' order."""
+        check_is_fitted(self, "scale_")
+        return {name: self._said(name) for name in self.names_}
+
+    def _said(self, name: str) -> str:
+        column, lexical, count = name.rpartition("lexical:")
+        of = f" of {column.removesuffix(':')!r}" if column else ""
+        if lexical and count in LEXICAL:
+            return LEXICAL[count] + of
+        for head, words in (("tfidf:svd", "coordinate of the SVD of"), ("hashing:", "bucket of hashed")):
+            column, found, number = name.rpartition(head)
+            if found and number.isdigit() and self.texts_:
+                of = f" of {column.removesuffix(':')!r}" if column else ""
+                return f"{words} words and pairs of words, number {int(number)}{of}"
+        for column, levels in self.levels_.items():
+            if name.startswith(f"{column}=") and name[len(column) + 1 :] in levels:
+                return f"1 where {column!r} is {name[len(column) + 1 :]!r}, else 0"
+        if self.embedding_width_ and name.startswith("embedding:"):
+            return f"entry {int(name[len('embedding:') :])} of the embedding"
+        return f"the column {name!r}"
+
     def _standardized(self, rows: Rows) -> NDArray[np.float64]:
         embedded = self._embedded(rows, self.embedding_width_) if self.embedding_width_ else None
         values = self._raw(rows, embedded)
