@@ -1,1 +1,57 @@
-"""Policies: what decides on a new question, from cheap features or while its samples come in (extra ``learn``)."""
+"""Policies: what decides on a new question, from cheap features or while its samples come in (extra ``learn``).
+
+What to use when
+----------------
+`PricedRegressor`
+    Decide beforehand, by a question's text, category or numbers; with ``probe=m`` after m paid samples. The default.
+`Sequential`
+    Decide after each sample whether another is worth its cost. Needs nothing but samples.
+`Imitator`
+    What the paper does: a classifier of the oracle's actions. To compare with.
+`Fixed`, `Mixture`, `Random`, `LengthHeuristic`, `Oracle`
+    What a policy has to beat, and what it cannot reach.
+`tcalloc.learn.rivals`
+    Rules of stopping from the papers: Adaptive-Consistency, ESC, SPRT, margin + cap, fixed k.
+`load_policy`
+    Read what ``policy.save(folder)`` wrote.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tcalloc.learn.baselines import Fixed as Fixed
+    from tcalloc.learn.baselines import LengthHeuristic as LengthHeuristic
+    from tcalloc.learn.baselines import Mixture as Mixture
+    from tcalloc.learn.baselines import Oracle as Oracle
+    from tcalloc.learn.baselines import Random as Random
+    from tcalloc.learn.features import Features as Features
+    from tcalloc.learn.imitator import Imitator as Imitator
+    from tcalloc.learn.priced import PricedRegressor as PricedRegressor
+    from tcalloc.learn.saving import load_policy as load_policy
+    from tcalloc.learn.sequential import Sequential as Sequential
+
+# Imported when they are asked for: the protocol and the stopping rules need no scikit-learn.
+_LAZY = {
+    "Features": "features",
+    "Fixed": "baselines",
+    "Imitator": "imitator",
+    "LengthHeuristic": "baselines",
+    "Mixture": "baselines",
+    "Oracle": "baselines",
+    "PricedRegressor": "priced",
+    "Random": "baselines",
+    "Sequential": "sequential",
+    "load_policy": "saving",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'tcalloc.learn' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"tcalloc.learn.{_LAZY[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_LAZY]
