@@ -82,8 +82,12 @@ def booster_of(raw: bytes, width: int) -> Any:
         from xgboost import Booster
     except ImportError:
         raise MissingExtraError("this policy needs XGBoost: pip install 'tcalloc[learn]'") from None
+    from threadpoolctl import threadpool_limits  # which scikit-learn requires
+
     booster = Booster({"nthread": 1})
-    booster.load_model(bytearray(raw))
+    # Reading takes all threads of OpenMP, whatever the booster was told; a forked child has none of them, and hangs.
+    with threadpool_limits(1, user_api="openmp"):
+        booster.load_model(bytearray(raw))
     booster.set_param({"nthread": 1})
     if booster.num_features() != width:
         raise InputError(f"a booster has {booster.num_features()} features; expected {width}.")
