@@ -19,7 +19,7 @@ from tcalloc.learn.protocol import Always, DecidedRun, Draw, combine
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.meter import Rates
 from tcalloc.llm.retry import Backoff
-from tcalloc.measure import Samples, Vote
+from tcalloc.measure import Best, Samples, Vote
 from tcalloc.measure.store import read_run
 
 pytest.importorskip("requests")
@@ -252,10 +252,9 @@ def test_the_ledger_under_threads():
         for _ in range(10):
             ledger.begin()
             for _ in range(4):
-                draw = Draw(Vote(2, "m"), 2)
-                n, aside = ledger.grant(draw)
+                n, aside = ledger.grant(Draw(Vote(2), 2), "m")
                 time.sleep(0.0002)
-                ledger.settle(draw, aside, [1.0] * n)
+                ledger.settle("m", aside, [1.0] * n)
                 spent.append(n)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -264,6 +263,36 @@ def test_the_ledger_under_threads():
     for thread in threads:
         thread.join()
     assert sum(spent) == 120
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 8])
+@pytest.mark.parametrize("costs", [{"tiny": 2.0}, None])
+def test_the_budget_holds_whatever_a_sample_costs(concurrency, costs):
+    rates = None if costs else Rates(1e5, 2e5)  # 2 for the prompt, 1 for the five tokens of an answer
+    budget = 2.0 if costs else 4.5
+    with Chaos(default="ok:0.02") as server, client_of(server, rates=rates) as client:
+        answers = answer(QUESTIONS, Always(Vote(3)), client, budget=budget, costs=costs, concurrency=concurrency)
+    assert answers.complete
+    assert budget / 2 < answers.spend <= budget * (1 + 1e-9)
+
+
+def test_what_cannot_be_done_live():
+    with Chaos() as server, client_of(server) as client:
+        with pytest.raises(InputError, match="needs a verifier"):
+            answer(QUESTIONS, Always(Best(4)), client)
+        with pytest.raises(InputError, match="no server gives"):
+            answer(QUESTIONS, Always(Best(4, by="score")), client, verifier=lambda question, text: True)
+
+        class Route:
+            def start(self, x):
+                return DecidedRun(Vote(1, "big" if x.startswith("1") else "small"))
+
+        with pytest.raises(InputError, match="chooses between big, small, but there is one client"):
+            answer(QUESTIONS, Route(), client)
+    run = DecidedRun(Vote(1))
+    run.next()
+    with pytest.raises(InputError, match="'42' is no Result"):
+        run.add(["42"])
 
 
 SCRIPT = """

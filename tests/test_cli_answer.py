@@ -65,6 +65,23 @@ def test_limits_and_failures(questions, tmp_path, capsys):
         assert len(server.requests) == 36
 
 
+def test_a_policy_that_looks_at_a_category(tmp_path, capsys):
+    from policy_cli import main, write_log
+
+    listed = write_log(tmp_path / "log.jsonl", questions=60, samples=6, tasks=True)
+    argv = ["fit", tmp_path / "run", "--budget", 2, "--category", "task", "--out", tmp_path / "policy"]
+    assert main(["import", tmp_path / "log.jsonl", "--out", tmp_path / "run"]) == 0
+    assert main([*argv, "--questions", listed]) == 0
+    capsys.readouterr()
+    new = tmp_path / "new.jsonl"
+    new.write_text('{"question": "1 + 1", "task": "a"}\n{"question": "2 + 2", "task": "b"}\n')
+    with Chaos() as server:
+        given = ["--policy", tmp_path / "policy", "--base-url", server.url, "--model", "tiny"]
+        code, out, err = call(capsys, new, *given)
+        assert (code, out[:25]) == (0, "2 of 2 questions answered"), err
+        assert call(capsys, new, *given, "--out", tmp_path / "policy")[0] == 2
+
+
 @pytest.mark.parametrize(
     ("argv", "code", "words"),
     [

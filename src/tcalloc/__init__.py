@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tcalloc.learn.features import Features as Features
     from tcalloc.learn.imitator import Imitator as Imitator
     from tcalloc.learn.priced import PricedRegressor as PricedRegressor
+    from tcalloc.learn.protocol import Draw as Draw
+    from tcalloc.learn.protocol import Result as Result
     from tcalloc.learn.saving import load_policy as load_policy
     from tcalloc.learn.sequential import Sequential as Sequential
 
@@ -51,9 +53,11 @@ __all__ = [
 
 # Where the names are that need an extra: they are imported when they are asked for, and then say what is missing.
 _LAZY = {
+    "Draw": "tcalloc.learn.protocol",
     "Features": "tcalloc.learn.features",
     "Imitator": "tcalloc.learn.imitator",
     "PricedRegressor": "tcalloc.learn.priced",
+    "Result": "tcalloc.learn.protocol",
     "Sequential": "tcalloc.learn.sequential",
     "answer": "tcalloc.learn.answering",
     "answer_async": "tcalloc.learn.answering",

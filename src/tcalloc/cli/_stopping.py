@@ -54,17 +54,18 @@ def run(args: argparse.Namespace, samples: "Samples", x: list[Any]) -> int:
         (
             shared.number(spend),
             f"{np.interp(spend, curve.spend, curve.accuracy):.4f}",
-            "-" if fixed is None else f"{np.interp(spend, *fixed):.4f}",
+            "-" if fixed is None or spend < fixed[0][0] else f"{np.interp(spend, *fixed):.4f}",
             f"{np.interp(spend, curve.spend, curve.rounds):.2f}",
         )
         for spend in np.unique(np.append(spends, args.budget).clip(max=curve.spend[-1])).tolist()
     ]
     heads = ("spend", "accuracy", "fixed number", "rounds")
-    print(
-        f"{args.table}: {shared.counted(len(samples), 'question')}\n\n{args.out}: {policy!r}\n\n"
+    told = (
         "What it reaches, by cross-validation (every question by rules that have not seen it), beside the same\n"
-        f"number of samples for everyone:\n\n{shared.text_table(heads, rows_)}"
+        "number of samples for everyone (below one sample, some questions are left without an answer):"
     )
+    head = f"{args.table}: {shared.counted(len(samples), 'question')}"
+    print(f"{head}\n\n{args.out}: {policy!r}\n\n{told}\n\n{shared.text_table(heads, rows_)}")
     return 0
 
 

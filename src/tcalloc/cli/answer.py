@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tcalloc.cli import _models as models
+from tcalloc.cli import _policies as policies
 from tcalloc.cli import _shared as shared
 from tcalloc.errors import InputError
 from tcalloc.measure._writing import replacing
@@ -87,6 +88,10 @@ def run(args: argparse.Namespace) -> int:
 
     questions = read_questions(args.questions)
     policy = _policy(args.policy)
+    if args.out is not None and os.path.exists(os.path.join(args.out, "policy.json")):
+        raise shared.UsageError(f"--out {args.out}: holds a policy; the samples need a folder of their own.")
+    names = [str(name) for name in getattr(policy, "feature_names_in_", ()) if name != policies.TEXT]
+    columns = {name: [policies.category(question, name, args.questions) for question in questions] for name in names}
     grader = make_grader(args.grader)
     with contextlib.ExitStack() as stack:
         close = getattr(grader, "close", None)  # worker processes
@@ -101,6 +106,7 @@ def run(args: argparse.Namespace) -> int:
             policy,
             client,
             budget=args.budget,
+            X=policies.rows_of([question.text for question in questions], columns),
             grader=grader,
             costs=args.costs,
             out=args.out,

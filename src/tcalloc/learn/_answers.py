@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -100,9 +100,11 @@ class Answers(Sequence[Answered]):
     def __str__(self) -> str:
         right = "" if self.accuracy is None else f", {100 * self.accuracy:.1f} % right"
         allowed = "" if self.budget is None else f" of {self.budget:g}"
+        without = sum(one.answer is None for one in self.answered)
+        none = f" ({without:,} without an answer)" if without else ""
         return (
-            f"{len(self):,} of {self.wanted:,} questions answered{right}; {self.samples:.3g} samples and a spend of "
-            f"{self.spend:.4g}{allowed} per question."
+            f"{len(self):,} of {self.wanted:,} questions answered{none}{right}; {self.samples:.3g} samples and a spend "
+            f"of {self.spend:.4g}{allowed} per question."
         )
 
     __repr__ = __str__
@@ -112,8 +114,8 @@ class Ledger:
     """Keeps the spend of many runs under way within an average. Threads share it.
 
     A draw is granted as far as it leaves one sample of the cheapest model for every question that still waits. What a
-    sample will cost is what those before it did on average, or `costs`, or `usual`; while it is not known, nothing is
-    cut.
+    sample will cost is what those before it did on average, or `costs`, or `usual`; while it is not known of a model,
+    one draw goes ahead and the others wait for it.
 
     Parameters
     ----------
@@ -143,18 +145,18 @@ class Ledger:
         self._total = math.inf if budget is None else budget * questions * (1 + 2**-40)
         self._waiting = questions
         self._costs = dict(costs or {})
-        self._usual = usual or 0.0
-        self._seen: dict[str | None, tuple[float, int]] = {}
+        self._usual = usual
+        self._seen: dict[str, tuple[float, int]] = {}
         self._spent = self._reserved = 0.0
-        self._guard = threading.Lock()
+        self._scouts: set[str] = set()
+        self._guard = threading.Condition()
 
-    def cost(self, draw: Draw, record: Mapping[str, Any]) -> float:
+    def cost(self, model: str, record: Mapping[str, Any]) -> float:
         """Return what a sample cost, in the policy's unit."""
         if self._costs:
-            for model in (draw.action.model, record.get("model")):
-                if model in self._costs:
-                    return float(self._costs[model])
-            raise InputError(f"costs has no entry for the model {record.get('model')!r}; add one.")
+            if model in self._costs:
+                return float(self._costs[model])
+            raise InputError(f"costs has no entry for the model {model!r}; add one.")
         cost = record.get("cost")
         return 1.0 if cost is None else float(cost)
 
@@ -163,32 +165,40 @@ class Ledger:
         with self._guard:
             self._waiting -= 1
 
-    def grant(self, draw: Draw) -> tuple[int, float]:
+    def grant(self, draw: Draw, model: str, stopped: Callable[[], bool] = lambda: False) -> tuple[int, float]:
         """Return how many samples of a draw may be paid for, and what is put aside for them."""
         with self._guard:
             if self.budget is None:
                 return draw.n, 0.0
-            unit = self._unit(draw.action.model)
+            while (unit := self._unit(model)) is None:
+                if model not in self._scouts:
+                    self._scouts.add(model)
+                    return draw.n, 0.0
+                if stopped():
+                    return 0, 0.0
+                self._guard.wait(0.1)
             known = [total / n for total, n in self._seen.values()] + list(self._costs.values())
-            floor = min(known, default=self._usual) * self._waiting
+            floor = min(known, default=self._usual or 0.0) * self._waiting
             room = self._total - self._spent - self._reserved - floor
             n = draw.n if unit == 0 else max(0, min(draw.n, math.floor(room / unit)))
             self._reserved += n * unit
             return n, n * unit
 
-    def settle(self, draw: Draw, aside: float, costs: Sequence[float]) -> None:
+    def settle(self, model: str, aside: float, costs: Sequence[float]) -> None:
         """Count what the samples cost, in place of what was put aside."""
         with self._guard:
             self._reserved -= aside
             self._spent += math.fsum(costs)
-            total, n = self._seen.get(draw.action.model, (0.0, 0))
+            total, n = self._seen.get(model, (0.0, 0))
             if costs:
-                self._seen[draw.action.model] = total + math.fsum(costs), n + len(costs)
+                self._seen[model] = total + math.fsum(costs), n + len(costs)
+            self._scouts.discard(model)
+            self._guard.notify_all()
 
-    def _unit(self, model: str | None) -> float:
+    def _unit(self, model: str) -> float | None:
+        if model in self._costs:
+            return self._costs[model]
         if model in self._seen:
             total, n = self._seen[model]
             return total / n
-        if model in self._costs:
-            return self._costs[model]
-        return max((total / n for total, n in self._seen.values()), default=self._usual)
+        return self._usual

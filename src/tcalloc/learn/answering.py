@@ -18,7 +18,7 @@ from typing import Any
 
 from tcalloc.errors import InputError
 from tcalloc.learn._answers import Answered, Answers, Ledger
-from tcalloc.learn.protocol import Draw, Policy, Result, Run
+from tcalloc.learn.protocol import Policy, Result, Run
 from tcalloc.llm._drawing import Drawer
 from tcalloc.llm._folder import arm_of, open_run, spent_before
 from tcalloc.llm.client import ChatClient
@@ -27,6 +27,7 @@ from tcalloc.llm.graders import make_grader
 from tcalloc.llm.meter import Meter
 from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question, question_from, read_questions
+from tcalloc.measure.actions import Action
 from tcalloc.measure.store import Store
 
 __all__ = ["answer", "answer_async"]
@@ -168,6 +169,13 @@ def _questions(given: Any) -> list[Question]:
     return found
 
 
+def _models_of(policy: Any) -> set[str]:
+    """Return the models that a policy is known to choose between."""
+    actions = getattr(policy, "actions_", None) or ()
+    named = [action.model for action in actions if action is not None]
+    return {name for name in (*named, *getattr(policy, "arms_", ())) if name}
+
+
 @dataclass(slots=True)
 class _Drawn:
     """What one question has so far."""
@@ -201,6 +209,7 @@ class _Job:
         if store is not None:
             for record in store.records():
                 self.stored.setdefault((record["id"], record["params"]), {})[record["sample"]] = record
+        self.models = _models_of(policy)
         self.guard = threading.Lock()
         self.slots = threading.Semaphore(concurrency)  # requests, where a question has several at a time
         self.done: dict[int, Answered] = {}
@@ -288,12 +297,16 @@ class _Job:
         whole = True
         self.ledger.begin()
         while whole and (draw := run.next()) is not None:
-            n, aside = self.ledger.grant(draw)
+            client, model = self._client(draw.action)
+            n, aside = self.ledger.grant(draw, model, self._stopping)
             if n == 0:
                 break
-            records, whole = self._draw(question, Draw(draw.action, n), drawn)
-            results = [self._result(question, draw, record) for record in records]
-            self.ledger.settle(draw, aside, [result.cost for result in results])
+            results: list[Result] = []
+            try:
+                records, whole = self._draw(question, client, n, drawn)
+                results = [self._result(question, model, record) for record in records]
+            finally:
+                self.ledger.settle(model, aside, [result.cost for result in results])
             run.add(results)
             whole = whole and bool(records)
         with self.guard:
@@ -306,27 +319,38 @@ class _Job:
         if self.stopped is not None:
             self._stop()
 
-    def _draw(self, question: Question, draw: Draw, drawn: _Drawn) -> tuple[list[dict[str, Any]], bool]:
-        """Return the records of a draw, stored ones first, and whether to go on."""
-        client = self._client(draw.action.model)
+    def _draw(self, question: Question, client: ChatClient, n: int, drawn: _Drawn) -> tuple[list[dict[str, Any]], bool]:
+        """Return the records of so many samples, stored ones first, and whether to go on."""
         params = client.params(question.messages)
         there = self.stored.get((question.id, params), {})
         first = drawn.numbers.get(client.arm, 0)
-        numbers = range(first, first + draw.n)
+        numbers = range(first, first + n)
         asked = self._together(client, question, params, [j for j in numbers if j not in there])
         fresh = {record["sample"]: record for record in asked if isinstance(record, dict)}
         found = [there.get(j) or fresh[j] for j in numbers if j in there or j in fresh]
-        drawn.numbers[client.arm] = first + draw.n
+        drawn.numbers[client.arm] = first + n
         drawn.records.extend(found)
         drawn.rounds += 1
         return found, not any(isinstance(one, Stopped | LimitReached) for one in asked)
 
-    def _client(self, model: str | None) -> ChatClient:
-        if not isinstance(self.client, Mapping):
-            return self.client
-        if model is not None and model in self.client:
-            return self.client[model]
-        raise InputError(f"the policy asks for the model {model!r}; clients are given for {', '.join(self.client)}.")
+    def _client(self, action: Action) -> tuple[ChatClient, str]:
+        """Return whom to ask, and what the model is called in `costs`; refuse what cannot be done live."""
+        if action.combine == "best" and (action.by == "score" or self.verifier is None):
+            what = "scores, which no server gives" if action.by == "score" else "a verifier (verifier=)"
+            raise InputError(f"the policy asks for {action.name!r}, which needs {what}. Use votes, or give one.")
+        model = action.model
+        if isinstance(self.client, Mapping):
+            if model is not None and model in self.client:
+                return self.client[model], model
+            what = "no model by name" if model is None else f"the model {model!r}"
+            raise InputError(f"the policy asks for {what}; clients are given for {', '.join(self.client)}.")
+        with self.guard:
+            if model is not None:
+                self.models.add(model)
+            if len(self.models) > 1:
+                names = ", ".join(sorted(self.models))
+                raise InputError(f"the policy chooses between {names}, but there is one client. Give one for each.")
+        return self.client, self.client.model
 
     def _together(self, client: ChatClient, question: Question, params: str, numbers: list[int]) -> list[Any]:
         """Ask for some samples at the same time; return a record or an error for each."""
@@ -366,10 +390,10 @@ class _Job:
         if error.fatal:
             self._stop()
 
-    def _result(self, question: Question, draw: Draw, record: dict[str, Any]) -> Result:
+    def _result(self, question: Question, model: str, record: dict[str, Any]) -> Result:
         return Result(
             record["answer"],
-            self.ledger.cost(draw, record),
+            self.ledger.cost(model, record),
             None if self.verifier is None else bool(self.verifier(question.text, record["text"])),
             logprob=record.get("logprob"),
             tokens=record.get("output_tokens"),

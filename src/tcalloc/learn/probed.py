@@ -18,7 +18,7 @@ from tcalloc.errors import InputError
 from tcalloc.learn._training import Mix, Training, fallback
 from tcalloc.learn.gate import BUDGETS, Gate, difference
 from tcalloc.learn.probing import AfterProbe, Draws, ProbePlan, shown_by
-from tcalloc.learn.protocol import DecidedRun, Draw, Result, combine
+from tcalloc.learn.protocol import DecidedRun, Draw, Result, checked, combine
 from tcalloc.learn.regressors import Ridge, ridge_of
 from tcalloc.learn.slopes import slope_of
 from tcalloc.measure.actions import Action
@@ -316,7 +316,7 @@ class ProbedRun:
         if self._other is not None:
             self._other.add(results)
         else:
-            self._results.extend(results)
+            self._results.extend(checked(results))
 
     @property
     def answer(self) -> Any:

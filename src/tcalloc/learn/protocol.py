@@ -20,7 +20,7 @@ import numpy as np
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action
 
-__all__ = ["Always", "DecidedRun", "Draw", "Policy", "Result", "Run", "combine", "uniform"]
+__all__ = ["Always", "DecidedRun", "Draw", "Policy", "Result", "Run", "checked", "combine", "uniform"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,23 @@ class Policy(Protocol):
         """Begin with one question."""
 
 
+def checked(results: Any) -> list[Result]:
+    """Return what a run was given to add; refuse what are no results.
+
+    Raises
+    ------
+    InputError
+        If it is not a sequence of `Result`.
+    """
+    found = list(results) if isinstance(results, Iterable) else [results]
+    for result in found:
+        if not isinstance(result, Result):
+            raise InputError(
+                f"add: {result!r} is no Result; expected a list such as [tcalloc.Result(answer='42', cost=1.0)]."
+            )
+    return found
+
+
 def combine(action: Action, results: Iterable[Result]) -> tuple[Hashable | None, float]:
     """Return the answer that an action makes of its samples, and its share of the votes (or its verifier's word).
 
@@ -135,7 +152,7 @@ class DecidedRun:
         """Take what came back."""
         if not self._asked:
             raise InputError("add: nothing was drawn yet. Call next() first.")
-        self._results.extend(results)
+        self._results.extend(checked(results))
 
     @property
     def answer(self) -> Hashable | None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
 from tcalloc.learn.paths import TOP, States
-from tcalloc.learn.protocol import Draw, Result
+from tcalloc.learn.protocol import Draw, Result, checked
 from tcalloc.measure.actions import Action, Best
 
 __all__ = ["BEST", "VOTE", "Counting", "CountingRun", "check_common", "number", "whole"]
@@ -96,6 +96,7 @@ class CountingRun:
         """Take what came back; nothing at all ends the run."""
         if not self._asked:
             raise InputError("add: nothing was asked for. Call next() first.")
+        results = checked(results)
         self._asked = False
         self._ended = not results
         for result in results:

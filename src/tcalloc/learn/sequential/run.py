@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tcalloc.errors import InputError
-from tcalloc.learn.protocol import Draw, Result
+from tcalloc.learn.protocol import Draw, Result, checked
 from tcalloc.learn.sequential.evidence import Evidence
 from tcalloc.learn.sequential.reading import Reading
 from tcalloc.learn.sequential.rules import Family, affordable
@@ -121,6 +121,7 @@ class SequentialRun:
         InputError
             If nothing was asked for, or more came back than was asked for.
         """
+        results = checked(results)
         if self._asked is None:
             raise InputError("add: nothing was drawn. Call next() first; None means that the run has ended.")
         arm, n = self._asked
