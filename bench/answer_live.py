@@ -1,6 +1,6 @@
 """Answering fresh questions live, on the small local model, by a policy that was trained on recorded ones.
 
-    python bench/answer_live.py --budget 3            needs pip install 'tcalloc[local,learn]'; three minutes on one core
+    python bench/answer_live.py --budget 3            needs pip install 'tcalloc[local,learn]'; 3 minutes, one core
 
 `Sequential` is fitted on the recorded samples of two thirds of the shipped questions and answers the others live;
 beside it the vote over a fixed number of samples, also live. Then the same run again: nothing is asked twice.
