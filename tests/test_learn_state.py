@@ -1,0 +1,74 @@
+"""The state of policies: what is saved goes round, what was edited is refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+pytest.importorskip("xgboost")
+
+from policy_cases import clear, voted
+from sklearn.base import clone
+
+from tcalloc import InputError, Vote
+from tcalloc.learn.baselines import Fixed, LengthHeuristic, Mixture, Random
+from tcalloc.learn.features import Features
+from tcalloc.learn.imitator import Imitator
+from tcalloc.learn.priced import PricedRegressor
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Fixed(1),
+        Mixture(2.0),
+        LengthHeuristic(2.0),
+        Random(2.0),
+        Imitator(2.0),
+        PricedRegressor(budget=2.0),
+        PricedRegressor("knn", budget=2.0),
+        PricedRegressor("xgboost", budget=2.0),
+    ],
+    ids=repr,
+)
+def test_state_goes_round(policy):
+    x, table = clear(200)
+    fitted = clone(policy).fit(x, table)
+    if not isinstance(policy, Fixed):
+        fitted.calibrate(x, table, budget=2.2)
+    meta, arrays, boosters = fitted._state()
+    again = type(policy)._from_state(json.loads(json.dumps(meta)), arrays, boosters)
+    assert np.array_equal(again.decide(x), fitted.decide(x))
+    assert again.price_ == fitted.price_
+    assert again.guarantee_ == fitted.guarantee_
+    assert again.actions_ == fitted.actions_
+    assert repr(again).split("\n")[1:] == repr(fitted).split("\n")[1:]
+
+
+def test_state_of_a_probe_goes_round():
+    texts, samples = voted(200)
+    for features in (False, Features(components=8)):
+        policy = PricedRegressor(probe=2, features=features, budget=3.0)
+        policy.fit(texts, samples, actions=[Vote(k) for k in (1, 3, 5)])
+        meta, arrays, boosters = policy._state()
+        again = PricedRegressor._from_state(json.loads(json.dumps(meta)), arrays, boosters)
+        for mine, theirs in zip(policy.simulate(texts, samples), again.simulate(texts, samples), strict=True):
+            assert np.array_equal(mine, theirs)
+        broken = arrays | {"probe/after/curves": arrays["probe/after/curves"][:, :1]}
+        with pytest.raises(InputError, match="curves: expected finite numbers"):
+            PricedRegressor._from_state(meta, broken, boosters)
+
+
+def test_edited_arrays_are_refused():
+    x, table = clear(100)
+    meta, arrays, boosters = PricedRegressor(budget=2.0).fit(x, table)._state()
+    for name, value in (
+        ("model/coefficients", arrays["model/coefficients"][:-1]),
+        ("shrinkage/order", np.array([0, 0])),
+        ("shrinkage/slopes", np.array([np.nan, 1])),
+        ("gate/budgets", arrays["gate/budgets"][::-1]),
+        ("mean_acc", np.array([np.inf, 1])),
+    ):
+        with pytest.raises(InputError):
+            PricedRegressor._from_state(meta, arrays | {name: value}, boosters)
