@@ -31,6 +31,8 @@ CELL = 0.5
 GROUPS = 2
 # The index is a logistic regression with this penalty, in questions.
 INDEX_PENALTY = 5.0
+# Runs from which columns, knots and index are found: more only take longer.
+ENOUGH = 4000
 
 
 @dataclass(slots=True, eq=False)
@@ -224,41 +226,45 @@ class Induced:
             x = node.x[runs].astype(np.float64)
             open_ = ~node.done[runs] & trails.there(at)[runs]
             group = _group(x)
-            after = value[at].astype(np.float64)
+            after = value[at].copy()
             for g in range(GROUPS):
                 rows_ = open_ & (group == g)
                 # With fewer runs than two questions' there is nothing to learn.
                 if rows_.sum() < 2 * trails.orders:
                     continue
-                basis = made.bases[at, g] = Basis.fit(
-                    x[rows_], stop[rows_], told, INDEX_PENALTY * trails.orders, None if reads else COUNTS
-                )
-                table, best = None, np.zeros((len(runs), len(prices)))
+                some = np.flatnonzero(rows_)
+                some = some[:: -(-len(some) // ENOUGH)]
+                penalized = INDEX_PENALTY * trails.orders * len(some) / rows_.sum()
+                basis = made.bases[at, g] = Basis.fit(x[some], stop[some], told, penalized, None if reads else COUNTS)
+                table, best = None, np.zeros((len(runs), len(prices)), np.float32)
                 solved: Any = (None, None, None)
                 for m, to in steps:
-                    able = rows_ & trails.there(to)[runs]
-                    if able.sum() < 2 * trails.orders:
+                    able = np.flatnonzero(rows_ & trails.there(to)[runs])
+                    if len(able) < 2 * trails.orders:
                         continue
                     if solved[0] is None or not np.array_equal(solved[0], able):
                         seen = basis.of(x[able])
                         gram = seen.T @ seen
                         gram[np.diag_indices_from(gram)] += penalty
-                        solved = (able, seen, np.linalg.inv(gram))
+                        # All runs at all prices: in single precision, which halves the time. What is solved is not.
+                        solved = (able, seen.astype(np.float32), np.linalg.inv(gram))
                     _, seen, inverse = solved
                     if table is None:
                         table = np.full((len(moves), seen.shape[1] + 1, len(prices)), -np.inf, np.float32)
                     extra = (trails.cost(to) - trails.cost(at))[runs][able] + round_cost
-                    target = value[to][able] - extra[:, None] * prices
-                    gain = target - stop[able, None]
-                    mean = gain.mean(axis=0)
-                    table[m, :-1], table[m, -1] = inverse @ (seen.T @ (gain - mean)), mean
+                    target = value[to][able] - extra.astype(np.float32)[:, None] * prices.astype(np.float32)
+                    gain = target - stop[able][:, None].astype(np.float32)
+                    mean = gain.mean(axis=0, dtype=np.float64)
+                    gain -= mean.astype(np.float32)
+                    table[m, :-1], table[m, -1] = inverse @ (seen.T @ gain), mean
                     predicted = seen @ table[m, :-1] + table[m, -1]
-                    better = predicted > best[able]
-                    best[able] = np.where(better, predicted, best[able])
+                    before = best[able]
+                    better = predicted > before
+                    best[able] = np.where(better, predicted, before)
                     after[able] = np.where(better, target, after[able])
                 if table is not None:
                     made.advantage[at, g] = table
-            value[at] = after.astype(np.float32)
+            value[at] = after
         return made
 
 
