@@ -115,6 +115,9 @@ class Tuned:
     """(J, m) each setting's spend on each held-out question."""
     held_accuracy: Floats
     """(J, m) its accuracy there: looked at only for scoring."""
+    claimed: Floats | None = None
+    """(J,) the accuracy that each setting promises from the training questions alone; None, or NaN: it promises none.
+    `accuracy` may be anything that orders the settings, this is meant in earnest."""
 
 
 Fit = Callable[[Rows, Rows, int], Tuned]

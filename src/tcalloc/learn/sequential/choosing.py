@@ -21,7 +21,8 @@ __all__ = ["Candidate", "Choices", "Mixture"]
 
 Floats = NDArray[np.float64]
 
-# Another family than the first takes its place where its gain exceeds so many standard errors.
+# Rules that read more than counts take the place of the best rules of counts where their gain exceeds so many standard
+# errors. Rules of counts are chosen among by their means alone: they differ by little, and none can be far off.
 GATE = 1.0
 # Budgets of the printed frontier.
 STEPS = 64
@@ -57,7 +58,7 @@ class Choices:
     Parameters
     ----------
     candidates : list of Candidate
-        The first is used unless another is better.
+        The first, or the best that looks at counts alone, is used unless another is clearly better.
     """
 
     def __init__(self, candidates: list[Candidate]):
@@ -73,9 +74,13 @@ class Choices:
         """Return the mixture for a budget."""
         found = [Mixture(i, *hull.mix(budget)) for i, hull in enumerate(self.hulls)]
         own = [self.expected(mixture, "accuracy") for mixture in found]
-        best, most = 0, 0.0
-        for i in range(1, len(found)):
-            gain = own[i] - own[0]
+        level = [i for i, c in enumerate(self.candidates) if i == 0 or c.family.blind]
+        base = max(level, key=lambda i: float(own[i].mean()))
+        best, most = base, 0.0
+        for i in range(len(found)):
+            if i in level:
+                continue
+            gain = own[i] - own[base]
             mean, n = float(gain.mean()), len(gain)
             error = float(gain.std(ddof=1)) / np.sqrt(n) if n > 1 else np.inf
             if mean > GATE * error and mean > most:

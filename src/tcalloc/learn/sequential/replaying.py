@@ -47,7 +47,8 @@ def price_family(samples: Samples, X: Any = None, *, verifier: bool = False, ord
         policy = Sequential(combine="verifier" if verifier else None, random_state=seed, **parameters).fit(
             samples.take(train), some(train)
         )
-        budgets = policy.frontier().spend
+        # Where nothing was ever right, drawing nothing is all there is to replay: a budget is above 0.
+        budgets = np.maximum(policy.frontier().spend, 1e-9)
         keep = np.append(True, np.diff(budgets) > 1e-9)
         columns = {arm: columns[:, held] for arm, columns in order.items()}
         found = policy.replay(samples.take(held), some(held), budgets=budgets[keep], columns=columns)

@@ -34,8 +34,9 @@ PSEUDO_CELLS, PSEUDO_REGRESSION = 20.0, 3.0
 # Runs to learn from, of one model and of several: more orders of few questions, and enough of many.
 RUNS_ONE, RUNS_SEVERAL = 4000, 3000
 ENOUGH_ORDERS, MOST_RUNS = 12, 16_000
-# Runs on which fixed k is judged, in whole turns of the record: then every sample comes first equally often.
-RUNS_COUNTS, MOST_ORDERS = 40_000, 240
+# Runs on which rules of counts are judged, if those are more, in whole turns of the record, so that each sample comes
+# first equally often.
+RUNS_COUNTS, MOST_ORDERS = 16_000, 240
 FOLDS = 4
 
 
@@ -150,15 +151,15 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
     prices = PRICES / settings.unit
     candidates: list[Candidate] = []
 
-    def walk(telling: Floats | None, weighted: bool, counts: bool = False) -> Trails:
+    def walk(telling: Floats | None, weighted: bool) -> Trails:
         return Trails.walk(samples, reading, telling, settings.caps, combine=settings.combine,
-                           weighted=weighted, orders=orders, seed=settings.seed, counts_only=counts)  # fmt: skip
+                           weighted=weighted, orders=orders, seed=settings.seed)  # fmt: skip
 
     def count() -> Trails:
         size = samples.by_model[settings.arms[0]].drawn.shape[1]
-        turns = max(1, min(RUNS_COUNTS // len(samples), MOST_ORDERS) // size)
+        turns = min(RUNS_COUNTS // len(samples), MOST_ORDERS) // size
         return Trails.walk(samples, reading, None, settings.caps, combine=settings.combine,
-                           orders=turns * size, seed=settings.seed, counts_only=True)  # fmt: skip
+                           orders=max(orders, turns * size), seed=settings.seed, counts_only=True)  # fmt: skip
 
     def judge(name: str, trails: Trails, make: Maker, learns: bool) -> None:
         everything = np.arange(len(samples))
@@ -177,15 +178,15 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
 
     if not several and settings.combine != "score":
         model = samples.by_model[settings.arms[0]]
-        cap = settings.caps[0]
+        cap, trails = settings.caps[0], count()
         if settings.combine == "vote":
-            trails = walk(None, False, counts=True)
             judge("votes", trails, lambda rows: optimal(model.take(rows), cap, prices, settings.waves,
                                                         settings.round_cost, PSEUDO_CELLS), True)  # fmt: skip
             judge("margin + cap", trails, lambda rows: margins(cap, settings.waves), False)
             judge("Adaptive-Consistency", trails, lambda rows: adaptive(cap, settings.waves), False)
+            judge("fixed k", trails, lambda rows: fixed(cap, settings.waves), False)
         else:
-            judge("fixed k", count(), lambda rows: fixed(cap, settings.waves), False)
+            judge("fixed k", trails, lambda rows: fixed(cap, settings.waves), False)
     else:
         trails = walk(None, False)
         judge("samples", trails, induced(trails, None, False, "samples", False), True)
