@@ -17,6 +17,7 @@ from tcalloc.measure import Action, Best, First, Rates, Samples, Table, Vote, re
 from tcalloc.solve import Allocation, Split, decide, solve
 
 if TYPE_CHECKING:
+    from tcalloc.evaluate.compare import compare as compare
     from tcalloc.learn.answering import answer as answer
     from tcalloc.learn.answering import answer_async as answer_async
     from tcalloc.learn.features import Features as Features
@@ -61,6 +62,7 @@ _LAZY = {
     "Sequential": "tcalloc.learn.sequential",
     "answer": "tcalloc.learn.answering",
     "answer_async": "tcalloc.learn.answering",
+    "compare": "tcalloc.evaluate.compare",
     "load_policy": "tcalloc.learn.saving",
 }
 

@@ -1,0 +1,256 @@
+"""``tcalloc compare``: every policy side by side, held out, at the same spend, on one's own data."""
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from tcalloc.cli import _compared as compared
+from tcalloc.cli import _shared as shared
+from tcalloc.errors import MissingExtraError
+from tcalloc.measure._writing import replacing, target_of
+
+if TYPE_CHECKING:
+    from tcalloc.evaluate.result import Comparison
+
+__all__ = ["add_parser", "run"]
+
+DESCRIPTION = """\
+Compare every policy on your own samples or table: each is trained without the
+questions it is scored on, all spend the same, and each gain over the best fixed
+mixture stands with its interval. Says what to use, and how sure that is.
+"""
+
+EPILOG = f"""\
+examples:
+  tcalloc compare --demo                       the recorded table
+  tcalloc compare run/ --budgets 1.5,2,3,4 --report report.html
+                                               the same as a page with pictures
+  tcalloc compare run/ --policies "Sequential,AC Beta,fixed k"
+                                               some of the policies
+  tcalloc compare run/ --verifier              right answers are recognized
+                                               while sampling, as by unit tests
+  tcalloc compare table.csv --text question --difficulty level
+                                               columns of the table's file
+  tcalloc compare table.csv --questions questions.jsonl --category task
+                                               texts from a questions file
+  tcalloc compare run/ --json > result.json    everything, for programs
+
+run folders, from tcalloc sample or tcalloc import, let all policies take part.
+A table of expectations (layout: tcalloc solve --help) lets those take part that
+decide before anything is drawn. Policies that look at the question need its
+text, and scikit-learn and XGBoost: pip install 'tcalloc[learn]'.
+
+what the table says: accuracy is that of questions while they were held out;
+gain is accuracy minus that of the best fixed mixture of actions at the same
+spend, on the same questions, with a 95 % interval. Bounds, last, know what no
+policy can know. The same seed gives the same figures for any number of --jobs.
+
+{shared.EXIT_CODES}"""
+
+PICTURES = (".png", ".svg", ".pdf")
+PAGES = (".html", ".htm")
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "compare",
+        prog="tcalloc compare",
+        help="every policy side by side on your data, held out",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+    )
+    parser.add_argument("table", metavar="TABLE", nargs="?", help="a run folder, or a .csv, .parquet or .npz file")
+    parser.add_argument("--demo", action="store_true", help="the recorded table that ships with the package")
+    what = parser.add_argument_group("what is compared")
+    what.add_argument(
+        "--budgets", metavar="B,...", type=_budgets, help="mean spends per question (default: some that the data allow)"
+    )
+    what.add_argument(
+        "--policies", metavar="NAMES", help="those to compare, separated by commas, as the table calls them"
+    )
+    what.add_argument(
+        "--verifier", action="store_true", help="right answers are recognized while sampling: stop at the first"
+    )
+    shared.add_actions(what)
+    known = parser.add_argument_group("what is known of a question beforehand")
+    known.add_argument("--questions", metavar="FILE", help="a questions file with the texts")
+    known.add_argument("--text", metavar="COLUMN", help="of a table's file: the column that holds the texts")
+    known.add_argument(
+        "--category",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="a column of the table's file, or field of the questions, that names their kind; may be given often",
+    )
+    known.add_argument("--difficulty", metavar="COLUMN", help="the column or field that holds a difficulty label")
+    known.add_argument(
+        "--feature-cost",
+        metavar="C",
+        type=_charge,
+        default=0.0,
+        help="what looking at a question costs whoever does it (default: 0)",
+    )
+    known.add_argument(
+        "--costs-known", action="store_true", help="a question's own costs are known beforehand, not means alone"
+    )
+    how = parser.add_argument_group("how")
+    how.add_argument(
+        "--folds", metavar="N", type=lambda text: shared.count(text, 2), default=5, help="over questions (default: 5)"
+    )
+    how.add_argument(
+        "--repeats",
+        metavar="N",
+        type=shared.count,
+        default=1,
+        help="times with other folds; from 2 on the noise of training is told (default: 1)",
+    )
+    how.add_argument("--seed", metavar="N", type=lambda text: shared.count(text, 0), default=0, help="(default: 0)")
+    how.add_argument("--jobs", metavar="N", type=shared.count, help="processes (default: one per core)")
+    out = parser.add_argument_group("what is written")
+    out.add_argument("--report", metavar="PATH", type=_page, help="write a page that needs no network: .html")
+    out.add_argument("--plot", metavar="PATH", type=_picture, help="draw accuracy over spend: .png, .svg or .pdf")
+    out.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    _refuse(args)
+    # Nobody who only asks for --help waits for these imports.
+    from tcalloc.evaluate.compare import compare
+    from tcalloc.evaluate.contestants import NAMES
+
+    policies = "all" if args.policies is None else _named(args.policies, NAMES)
+    given = compared.read(args)
+    result = compare(
+        given.data,
+        policies,
+        args.budgets,
+        X=given.x,
+        difficulty=given.difficulty,
+        actions=given.actions,
+        verifier=True if args.verifier else None,
+        folds=args.folds,
+        repeats=args.repeats,
+        seed=args.seed,
+        feature_cost=args.feature_cost,
+        costs_known=args.costs_known,
+        jobs=-1 if args.jobs is None else args.jobs,
+        progress=sys.stderr is not None,
+    )
+    try:
+        _write(result, args, given.name)
+    finally:  # a full disk shall not cost what took minutes
+        if args.json:
+            written = {"table": given.name, "report": args.report, "plot": args.plot}
+            shared.print_json(written | result.to_dict() | {"recommendation": result.recommend().to_dict()})
+        else:
+            print(_summary(result, given.name))
+        if sys.stdout is not None:
+            sys.stdout.flush()  # what is not out yet is dropped where a file could not be written
+    return 0
+
+
+# ---------------------------------------------------------------------------------------------- before the work
+
+
+def _refuse(args: argparse.Namespace) -> None:
+    """Refuse before the work what could not be written after it."""
+    for path in (args.report, args.plot):
+        if path is not None:
+            target = target_of(path)
+            if args.table is not None and os.path.exists(target) and os.path.realpath(args.table) == target:
+                raise shared.UsageError(f"{path} is the table itself and would be overwritten; write to another file.")
+    wanted = "--report" if args.report is not None else "--plot"
+    if args.report is not None or args.plot is not None:
+        try:
+            import matplotlib.figure  # noqa: F401  # whether it is there, before the work
+        except ImportError:
+            raise MissingExtraError(f"{wanted} needs Matplotlib: pip install 'tcalloc[plot]'") from None
+
+
+def _named(text: str, known: Iterable[str]) -> list[str]:
+    """Return the policies that a text names; some of their names hold a comma themselves."""
+    names = {name.casefold(): name for name in known}
+    parts = [" ".join(part.split()) for part in text.split(",")]
+    found: list[str] = []
+    while parts:
+        # The longest name that stands here: "imitator, cost-sensitive" before "imitator".
+        for size in range(len(parts), 0, -1):
+            name = names.get(", ".join(parts[:size]).casefold())
+            if name is not None:
+                found.append(name)
+                del parts[:size]
+                break
+        else:
+            there = "; ".join(names.values())
+            raise shared.UsageError(f"--policies: there is no policy {parts[0]!r}; there are: {there}.")
+    return list(dict.fromkeys(found))
+
+
+# ---------------------------------------------------------------------------------------------- after the work
+
+
+def _summary(result: "Comparison", name: str) -> str:
+    head = f"{name}: {shared.counted(result.questions, 'question')}"
+    return "\n\n".join([head, str(result), str(result.recommend())])
+
+
+def _write(result: "Comparison", args: argparse.Namespace, name: str) -> None:
+    if args.report is not None:
+        result.report(args.report)
+        shared.say(f"wrote {args.report}.")
+    if args.plot is not None:
+        _plot(result, args.plot, name)
+
+
+def _plot(result: "Comparison", path: str, name: str) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.5, 5.4), layout="constrained")
+    ax = figure.add_subplot()
+    result.plot(ax)
+    if not ax.get_title() and not ax.get_title(loc="left"):
+        title = f"{os.path.basename(name.rstrip('/'))}: {shared.counted(result.questions, 'question')}"
+        ax.set_title(title, loc="left", parse_math=False)
+    with replacing(path) as file:
+        figure.savefig(file, format=os.path.splitext(path)[1][1:].lower(), dpi=150)
+    shared.say(f"wrote {path}.")
+
+
+# ---------------------------------------------------------------------------------------------- arguments
+
+
+def _budgets(text: str) -> list[float]:
+    found = []
+    for part in text.split(","):
+        value = shared.budget(part.strip())
+        if not 0 <= value < math.inf:
+            raise argparse.ArgumentTypeError(f"{part.strip()!r} is no budget; such as 1.5,2,3,4")
+        found.append(value)
+    return found
+
+
+def _charge(text: str) -> float:
+    value = shared.budget(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a cost of at least 0")
+    return value
+
+
+def _picture(text: str) -> str:
+    return _suffixed(text, PICTURES, ".png, .svg or .pdf")
+
+
+def _page(text: str) -> str:
+    return _suffixed(text, PAGES, ".html")
+
+
+def _suffixed(text: str, allowed: tuple[str, ...], said: str) -> str:
+    if os.path.splitext(text)[1].lower() not in allowed:
+        raise argparse.ArgumentTypeError(f"{text}: allowed are names that end in {said}")
+    return text

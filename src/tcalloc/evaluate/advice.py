@@ -1,0 +1,370 @@
+"""Which policy to use, how sure that is, and what would settle more: `recommend`.
+
+A policy is recommended only where it is *shown* to be better than the best fixed mixture that spends the same: its
+corrected p-value is below 5 %, its interval excludes 0, and its gain is at least .05 points. Otherwise the mixture is,
+which needs no learning. What may have seen the answers is never recommended.
+"""
+
+import math
+import textwrap
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from tcalloc.evaluate import saying
+from tcalloc.evaluate.headline import ALPHA, WORTH, affords, difference, headline, leaders, saving, trusted
+from tcalloc.evaluate.result import Comparison, Standing, plain
+
+__all__ = ["Pick", "Recommendation", "recommend"]
+
+# More questions than so many times those at hand settle nothing in practice.
+FAR = 100
+# Fewer samples per question than this leave much to the luck of the samples.
+FEW_SAMPLES = 10
+# A vote that gains so much from the second half of its samples would gain from more.
+RISING = 0.005
+WIDTH = 98
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """What to use at one budget."""
+
+    budget: float
+    """Mean spend per question that was asked for."""
+    policy: str
+    """What to use; the best fixed mixture where nothing is shown to be better."""
+    accuracy: float
+    """Its held-out accuracy."""
+    spend: float
+    """What it really spends."""
+    shown: bool
+    """Whether `policy` is shown to be better than the mixture."""
+    candidate: str | None
+    """Whose figures follow: `policy` itself or, where that is the mixture, what comes nearest to beating it."""
+    gain: float
+    """The candidate's accuracy minus that of the best fixed mixture at the same real spend; NaN without a candidate."""
+    low: float
+    """Lower end of its 95 % interval."""
+    high: float
+    """Upper end."""
+    p: float
+    """Two-sided, Holm's correction over all policies and budgets."""
+    questions: int | None
+    """Where it is not shown: so many questions would let the interval exclude 0 if the difference stayed as it is; None
+    if it is shown, or if the difference is none."""
+    questions_corrected: int | None
+    """The same for p, corrected for as many comparisons."""
+    level: tuple[str, ...]
+    """Other policies shown to be better than the mixture that these questions do not tell from `policy`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """Which policy to use, how sure that is, and what would settle more; `str` says it in plain words."""
+
+    policy: str
+    """For all budgets together; the best fixed mixture if nothing is shown to be better at any."""
+    shown: bool
+    """Whether it is shown to be better than the mixture at some budget."""
+    picks: tuple[Pick, ...]
+    """One per budget."""
+    reasons: tuple[str, ...]
+    """Why, in plain words."""
+    settles: tuple[str, ...]
+    """What more questions or more samples would settle."""
+    questions: int
+    """That all this is drawn from."""
+    unit: str
+    """"samples" or "cost"."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as what JSON can hold; null (None) where there is no number."""
+        found: dict[str, Any] = plain(asdict(self))
+        return found
+
+    def sentences(self) -> list[str]:
+        """Return for each budget what to use and how sure that is."""
+        return [_told(pick, self.unit) for pick in self.picks]
+
+    def __str__(self) -> str:
+        lines = [_wrapped(sentence, "") for sentence in (_verdict(self),)]
+        lines += [_wrapped(sentence, "- ") for sentence in self.sentences()]
+        for title, sentences in (("Why:", self.reasons), ("What would settle more:", self.settles)):
+            if sentences:
+                lines += ["", title, *(_wrapped(sentence, "- ") for sentence in sentences)]
+        return "\n".join(lines)
+
+
+def recommend(result: Comparison) -> Recommendation:
+    """Return which policy to use, how sure that is, and what would settle more.
+
+    One policy is recommended for all budgets as long as no other is shown to be better than it at one of them: the most
+    accurate over the budgets of those that are shown to be better than the mixture anywhere.
+
+    Parameters
+    ----------
+    result : Comparison
+        Of `tcalloc.compare`.
+
+    Returns
+    -------
+    Recommendation
+    """
+    able = leaders(result)
+    everyone = {standing.name for row in able for standing in row}
+    overall = next((standing for standing in result.standings if standing.name in everyone), None)
+    picks = tuple(_pick(result, b, row, overall) for b, row in enumerate(able))
+    return Recommendation(
+        policy=result.reference if overall is None else overall.name,
+        shown=overall is not None,
+        picks=picks,
+        reasons=tuple(_reasons(result, overall)),
+        settles=tuple(_settles(result, picks)),
+        questions=result.questions,
+        unit=result.unit,
+    )
+
+
+# ---------------------------------------------------------------------------------------------- one budget
+
+
+def _pick(result: Comparison, b: int, able: list[Standing], overall: Standing | None) -> Pick:
+    mixture = result[result.reference]
+    if not able:
+        nearest = _nearest(result, b)
+        return _made(result, b, mixture, nearest, shown=False, level=())
+    chosen = overall if overall is not None and overall in able else able[0]
+    limit = NormalDist().inv_cdf(1 - ALPHA / 2 / max(1, len(able) - 1))
+    for other in able:
+        if _apart(other, chosen, b, limit):
+            chosen = other
+    level = [other for other in able if other is not chosen and not _apart(chosen, other, b, limit)]
+    return _made(result, b, chosen, chosen, shown=True, level=tuple(other.name for other in level))
+
+
+def _apart(one: Standing, other: Standing, b: int, limit: float) -> bool:
+    mean, error = difference(one, other, b)
+    return mean > limit * error and mean >= WORTH
+
+
+def _nearest(result: Comparison, b: int) -> Standing | None:
+    """Return who gains most where nobody is shown to gain: what more questions might show."""
+    budget = float(result.budgets[b])
+    found = [s for s in result.standings if trusted(s) and affords(s, budget, b) and np.isfinite(s.gain[b])]
+    return max(found, key=lambda standing: float(standing.gain[b]), default=None)
+
+
+def _made(
+    result: Comparison, b: int, use: Standing, candidate: Standing | None, *, shown: bool, level: tuple[str, ...]
+) -> Pick:
+    needed: tuple[int | None, int | None] = (None, None)
+    if candidate is not None and not shown:
+        needed = _needed(result, candidate, b)
+    gain, low, high, p = (
+        (float("nan"),) * 4
+        if candidate is None
+        else (float(values[b]) for values in (candidate.gain, candidate.gain_low, candidate.gain_high, candidate.p))
+    )
+    return Pick(
+        budget=float(result.budgets[b]),
+        policy=use.name,
+        accuracy=float(use.accuracy[b]),
+        spend=float(use.spend[b]),
+        shown=shown,
+        candidate=None if candidate is None else candidate.name,
+        gain=gain,
+        low=low,
+        high=high,
+        p=p,
+        questions=needed[0],
+        questions_corrected=needed[1],
+        level=level,
+    )
+
+
+def _needed(result: Comparison, candidate: Standing, b: int) -> tuple[int | None, int | None]:
+    """Return how many questions would let the interval exclude 0, and the corrected p fall below 5 %.
+
+    Standard errors fall with the root of the number of questions. The correction is taken at its strictest (the first
+    step of Holm's, which is Bonferroni's).
+    """
+    # The lower end is what must rise above 0; intervals of few questions are lopsided.
+    gain, half = float(candidate.gain[b]), float(candidate.gain[b] - candidate.gain_low[b])
+    if not (gain >= WORTH and half > 0 and math.isfinite(half)):
+        return None, None
+    tests = max(1, sum(int(np.isfinite(standing.p).sum()) for standing in result.standings))
+    usual, strict = (NormalDist().inv_cdf(1 - ALPHA / 2 / m) for m in (1, tests))
+    plainly = result.questions * (half / gain) ** 2
+    corrected = plainly * (strict / usual) ** 2
+    return saying.rounded(max(plainly, result.questions)), saying.rounded(max(corrected, result.questions))
+
+
+# ---------------------------------------------------------------------------------------------- words
+
+
+def _verdict(advice: Recommendation) -> str:
+    who = saying.counted(advice.questions, "question")
+    if not advice.shown:
+        return (
+            f"Use {saying.phrase(advice.policy)}. On these {who} no policy is shown to be better than the mixture at "
+            "the same spend."
+        )
+    where = sum(pick.shown for pick in advice.picks)
+    places = (
+        "all budgets" if where == len(advice.picks) > 1 else f"{where} of {saying.counted(len(advice.picks), 'budget')}"
+    )
+    others = "" if where == len(advice.picks) else "; elsewhere no policy is shown to be better than it"
+    name = saying.clean(advice.policy, saying.LONGEST)
+    named = {pick.policy for pick in advice.picks if pick.shown}
+    if len(named) > 1:
+        return f"Use {name}, or what stands below. On these {who} the mixture is beaten at {places}{others}."
+    return (
+        f"Use {name}. On these {who} it is shown to be better than the best fixed mixture at the same spend, at "
+        f"{places}{others}."
+    )
+
+
+def _told(pick: Pick, unit: str) -> str:
+    name = saying.clean(pick.policy, saying.LONGEST)
+    where = saying.at_spend(pick.budget, unit).capitalize()
+    really = (
+        "" if math.isclose(pick.spend, pick.budget, rel_tol=0.006) else f", really spending {saying.number(pick.spend)}"
+    )
+    reached = f"{where}: {name}, {saying.percent(pick.accuracy)} right{really}"
+    figures = f"{saying.points(pick.gain)} points {saying.interval(pick.low, pick.high)}"
+    if pick.shown:
+        level = [saying.clean(other, saying.LONGEST) for other in pick.level]
+        same = f" Not told from it by these questions: {'; '.join(level)}." if level else ""
+        return f"{reached}; {figures} over the mixture at the same spend, {saying.chance(pick.p)} (corrected).{same}"
+    none = f"{reached}. No policy is shown to be better than the mixture"
+    if pick.candidate is None:
+        return f"{none}: there is none that spends so little."
+    if pick.gain < WORTH:
+        return f"{none}: none gains anything."
+    nearest = saying.clean(pick.candidate, saying.LONGEST)
+    return f"{none}; nearest comes {nearest}, {figures}, {saying.chance(pick.p)} (corrected)."
+
+
+def _reasons(result: Comparison, overall: Standing | None) -> list[str]:
+    found = [] if overall is None else [" ".join(headline(result))]
+    if overall is not None:
+        other = saving(result)
+        if other is not None and other.policy != overall.name:
+            found.append(
+                f"{saying.clean(overall.name, saying.LONGEST)} is the most accurate over all budgets together."
+            )
+        if (overall.captured > 0).any():
+            found.append(_captures(overall))
+        off = overall.claimed - overall.accuracy
+        if np.isfinite(off).any():
+            worst = float(off[np.nanargmax(np.abs(off))])
+            found.append(
+                f"The accuracy that it claimed from training questions alone was off by at most "
+                f"{saying.points(abs(worst)).lstrip('+')} points (too {'high' if worst > 0 else 'low'})."
+            )
+    tested = sum(1 for standing in result.standings if trusted(standing))
+    if tested > 1:
+        found.append(
+            f"{tested} policies were compared on the same questions, and the best of many looks a little better than "
+            "it is; p-values are corrected for that, accuracies are not."
+        )
+    for standing in result.standings:
+        if standing.kind in ("policy", "own") and not trusted(standing):
+            why = "; ".join(standing.marks)
+            found.append(
+                f"{saying.clean(standing.name, saying.LONGEST)} is not recommended, whatever it reaches: {why}."
+            )
+    return found
+
+
+def _captures(overall: Standing) -> str:
+    share, name = float(np.nanmean(overall.captured)), saying.clean(overall.name, saying.LONGEST)
+    if share > 1:
+        return (
+            f"{name} gains {share:.1f} times what the held-out oracle does, which knows each question from other "
+            "answers to it but decides before anything is drawn."
+        )
+    return (
+        f"{name} captures {100 * share:.0f} % of what the held-out oracle gains, which knows each question from other "
+        "answers to it."
+    )
+
+
+def _settles(result: Comparison, picks: tuple[Pick, ...]) -> list[str]:
+    found = []
+    for pick in picks:
+        if pick.questions is None or pick.questions_corrected is None or pick.candidate is None:
+            continue
+        who = (
+            f"{saying.at_spend(pick.budget, result.unit).capitalize()}, {saying.clean(pick.candidate, saying.LONGEST)}"
+        )
+        if pick.questions > FAR * result.questions:
+            found.append(
+                f"{who} is level with the mixture in practice: no affordable number of questions would tell them apart."
+            )
+        elif pick.low > 0:
+            found.append(
+                f"{who} leads the mixture by {saying.points(pick.gain)} points, and the interval excludes 0; with "
+                f"the correction for all comparisons it would take about {pick.questions_corrected:,} questions like "
+                f"these, and there are {result.questions:,}."
+            )
+        else:
+            found.append(
+                f"{who} leads the mixture by {saying.points(pick.gain)} points: if that is the truth, about "
+                f"{pick.questions:,} questions like these ({pick.questions_corrected:,} with the correction for all "
+                f"comparisons) would show it; there are {result.questions:,}."
+            )
+    if not all(pick.shown for pick in picks):
+        found += _of_questions(result)
+    if result.data == "single answers":
+        found.append(
+            "Several samples per question would tell a question's chance from its luck: what single answers leave "
+            "open, more questions average out, but no policy that stops while sampling can be compared without them."
+        )
+    elif result.votes:
+        found += _of_samples(result)
+    if result.repeats == 1:
+        found.append(
+            "repeats=5 would tell how much other trainings on the same questions change; it needs no new data."
+        )
+    return found
+
+
+def _of_questions(result: Comparison) -> list[str]:
+    wide = [
+        float(high - low) / 2
+        for standing in result.standings
+        if trusted(standing)
+        for low, high in zip(standing.gain_low, standing.gain_high, strict=True)
+        if 0 < high - low < math.inf
+    ]
+    if not wide:
+        return []
+    return [
+        f"With {saying.counted(result.questions, 'question')} a gain is typically known to "
+        f"±{100 * float(np.median(wide)):.1f} points; four times as many questions would halve that."
+    ]
+
+
+def _of_samples(result: Comparison) -> list[str]:
+    cap = result.votes[-1]
+    half = int(np.searchsorted(result.votes, cap / 2))
+    gain = float(result.vote_accuracy[-1] - result.vote_accuracy[half])
+    if cap > 1 and gain >= RISING:
+        return [
+            f"A vote of {cap} is {saying.points(gain)} points better than one of {result.votes[half]}: more samples "
+            "per question would show what larger budgets reach."
+        ]
+    if cap < FEW_SAMPLES and np.ptp(result.vote_accuracy) >= WORTH:
+        return [f"With {cap} samples per question, more of them would show what lies beyond {cap}."]
+    return []
+
+
+def _wrapped(text: str, bullet: str) -> str:
+    return textwrap.fill(
+        text, WIDTH, initial_indent=bullet, subsequent_indent=" " * len(bullet), break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip

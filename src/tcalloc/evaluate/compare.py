@@ -1,0 +1,227 @@
+"""`compare`: all policies on the same questions, held out, at the same spends."""
+
+import time
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from platform import python_version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tcalloc._version import __version__
+from tcalloc.errors import InputError
+from tcalloc.evaluate.contestants import REFERENCE, contestants_of
+from tcalloc.evaluate.problem import Problem
+from tcalloc.evaluate.result import Comparison
+from tcalloc.evaluate.running import run, workers
+from tcalloc.evaluate.standings import standings
+from tcalloc.evaluate.words import remarks
+from tcalloc.learn.folds import Frontier
+from tcalloc.measure.samples import Samples
+from tcalloc.measure.table import Table
+
+if TYPE_CHECKING:
+    from tcalloc.measure.actions import Action
+
+__all__ = ["compare", "default_budgets", "difficulty_of"]
+
+Floats = NDArray[np.float64]
+
+# Of the default budgets: how many, and up to which share of all that spending can gain.
+BUDGETS, MOST = 4, 0.9
+GROUPS = ("easy", "medium", "hopeless")
+# A question is easy if a single sample is right so often, and hopeless if nothing is right more often than this.
+EASY, HOPELESS = 0.9, 0.1
+
+
+def compare(
+    data: "Samples | Table | str",
+    policies: "str | Iterable[str]" = "all",
+    budgets: "ArrayLike | None" = None,
+    *,
+    X: Any = None,
+    difficulty: "ArrayLike | None" = None,
+    actions: "Iterable[Action | None] | None" = None,
+    verifier: bool | None = None,
+    own: Mapping[str, Any] | None = None,
+    folds: int = 5,
+    repeats: int = 1,
+    seed: int = 0,
+    feature_cost: float = 0.0,
+    costs_known: bool = False,
+    orders: int | None = None,
+    jobs: int = 1,
+    progress: bool = False,
+) -> Comparison:
+    """Compare policies on your own questions: held out, paired, at the same spend, with intervals.
+
+    Every question is scored by policies that were trained without it. Spends are real ones, matched: what samples,
+    probes and features (`feature_cost`) cost is charged to whoever uses them. A gain is over the best fixed mixture
+    that really spends the same. Intervals are bootstrapped over questions and hold for the policies as they were
+    trained; `repeats` measures how much other trainings change.
+
+    Parameters
+    ----------
+    data : Samples, Table, or path
+        Recorded answers, or a table of accuracies and costs; a path names a run folder or a table's file.
+    policies : "all" or iterable of str
+        Names as they are printed (`tcalloc.evaluate.contestants.NAMES`). The best fixed mixture and the bounds always
+        take part. Who cannot take part is in `Comparison.skipped`, with the reason.
+    budgets : array_like, optional
+        Mean spends per question. Default: four, where more compute still pays.
+    X : sequence of str, matrix or frame, optional
+        What may be known of each question beforehand: its text, or features. Without it nobody decides by the text.
+    difficulty : array_like, (N,), optional
+        A label of each question that is known beforehand; adds the policy "difficulty label".
+    actions : iterable of Action or None, optional
+        What policies choose from that decide beforehand. Default: the samples' usual actions, and no answer.
+    verifier : bool, optional
+        Whether a verifier says which samples are right. Default: where only right and wrong were recorded.
+    own : mapping of str to policy, optional
+        Yours, by name: an estimator with ``fit(X, table)`` and ``decide(X)``, refitted in every fold; a callable
+        ``(train, X_train, budget) -> policy``; or a policy with ``start``, which was trained elsewhere.
+    folds, repeats : int
+        Folds over questions, and how often all is done, each time with other folds.
+    seed : int
+        The same seed gives the same result, for any number of processes.
+    feature_cost : float
+        What looking at X costs per question, in the unit of the costs.
+    costs_known : bool
+        Whether each question's own costs are known before deciding.
+    orders : int, optional
+        Random orders in which each question's samples are replayed. Default: about 50,000 runs in all.
+    jobs : int
+        Processes; -1: one per processor. With more than one, a program's own work must stand under
+        ``if __name__ == "__main__":``.
+    progress : bool
+        Whether to show on standard error how far it is.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    InputError
+        If an argument is not allowed, or they do not fit each other.
+
+    Examples
+    --------
+    >>> import numpy as np, tcalloc
+    >>> rng = np.random.default_rng(0)
+    >>> chance = rng.random((300, 1))
+    >>> wrong = rng.integers(1, 5, (300, 16))
+    >>> samples = tcalloc.Samples(np.where(rng.random((300, 16)) < chance, 0, wrong))
+    >>> result = tcalloc.compare(samples, policies=["ESC", "AC Beta"], budgets=[2, 4])
+    >>> result["AC Beta"].gain.round(2).tolist() > [0.0, 0.0]
+    True
+    """
+    began = time.perf_counter()
+    _check(data, folds, repeats, seed)
+    workers(jobs)
+    problem = Problem.of(
+        data, X=X, difficulty=difficulty, actions=actions, verifier=verifier, feature_cost=feature_cost,
+        costs_known=costs_known, orders=orders, seed=seed,
+    )  # fmt: skip
+    n = len(problem)
+    if n < 2:
+        raise InputError(f"data has {n} question{'' if n == 1 else 's'}; a comparison needs at least 2.")
+    notes = []
+    if n < folds:
+        notes.append(f"With {n} questions there are {n} folds instead of {folds}: each is held out alone.")
+        folds = n
+    spends = default_budgets(problem) if budgets is None else _budgets(budgets)
+    contestants, skipped = contestants_of(problem, spends, policies, own)
+    ran = run(contestants, n, folds=folds, repeats=repeats, seed=seed, jobs=jobs, progress=progress)
+    skipped |= ran.skipped
+    taking = [contestant for contestant in contestants if contestant.name in ran.parts]
+    found = standings(taking, ran.parts, spends, n, seed)
+    paid = problem.fixed_cost.mean(axis=0)
+    return Comparison(
+        budgets=spends,
+        standings=found,
+        reference=REFERENCE,
+        skipped=skipped,
+        questions=n,
+        folds=folds,
+        repeats=repeats,
+        seed=seed,
+        unit=problem.unit,
+        data=problem.data,
+        actions=problem.fixed_names,
+        action_spend=paid,
+        action_accuracy=problem.fixed_accuracy.mean(axis=0),
+        votes=problem.votes,
+        vote_accuracy=problem.vote_accuracy,
+        difficulty=difficulty_of(problem),
+        difficulty_names=GROUPS,
+        remarks=(*notes, *ran.notes, *remarks(problem, found, spends, repeats)),
+        seconds=time.perf_counter() - began,
+        versions=versions(),
+    )
+
+
+def default_budgets(problem: Problem) -> Floats:
+    """Return spends between the cheapest fixed action and the one with nine tenths of all that spending can gain.
+
+    They lie at equal ratios, rounded to two digits; where nothing can be gained it is the cheapest spend alone.
+    """
+    cost, acc = problem.fixed_cost.mean(axis=0), problem.fixed_accuracy.mean(axis=0)
+    hull = Frontier.of(cost, acc)
+    paid = hull.spend > 0
+    if not paid.any():
+        return np.array([float(cost[cost > 0].min())])
+    spend, accuracy = hull.spend[paid], hull.accuracy[paid]
+    enough = accuracy[0] + MOST * (accuracy[-1] - accuracy[0])
+    first, last = float(spend[0]), float(np.interp(enough, accuracy, spend))
+    if not last > first * 1.01:
+        return np.array([first])
+    steps = np.arange(1, BUDGETS + 1) / (BUDGETS + 1)
+    return np.unique([float(f"{value:.2g}") for value in first * (last / first) ** steps])
+
+
+def difficulty_of(problem: Problem) -> NDArray[np.intp]:
+    """Return each question's group, (N,): 0 a single sample is nearly always right, 2 nothing helps, 1 between."""
+    best = problem.fixed_accuracy.max(axis=1)
+    codes = np.where(problem.single >= EASY - 1e-9, 0, np.where(best <= HOPELESS + 1e-9, 2, 1))
+    return np.asarray(codes, np.intp)
+
+
+def versions() -> dict[str, str]:
+    """Return what it was computed with."""
+    found = {"Python": python_version(), "tcalloc": __version__, "NumPy": np.__version__}
+    for shown, names in (("scikit-learn", ("scikit-learn",)), ("XGBoost", ("xgboost-cpu", "xgboost"))):
+        for name in names:
+            try:
+                found[shown] = metadata.version(name)
+                break
+            except metadata.PackageNotFoundError:
+                continue
+    return found
+
+
+# ---------------------------------------------------------------------------------------------- checks
+
+
+def _check(data: Any, folds: Any, repeats: Any, seed: Any) -> None:
+    """Refuse what `Problem` does not look at, before it is read."""
+    for name, value, least in (("folds", folds, 2), ("repeats", repeats, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+            raise InputError(f"{name} is {value!r}; expected a whole number, at least {least}.")
+    if isinstance(data, Samples) and len(data) == 0:
+        raise InputError("data has 0 questions; a comparison needs at least 2.")
+
+
+def _budgets(budgets: Any) -> Floats:
+    """Return them rising, each once."""
+    try:
+        found = np.atleast_1d(np.asarray(budgets, np.float64))
+    except (TypeError, ValueError):
+        raise InputError(f"budgets is {budgets!r}; expected numbers: mean spends per question.") from None
+    if found.ndim != 1 or not len(found):
+        raise InputError(f"budgets has shape {found.shape}; expected at least one number, in one row.")
+    for place, value in enumerate(found.tolist()):
+        if not np.isfinite(value) or value < 0:
+            raise InputError(f"budgets[{place}] is {value:g}; expected a finite mean spend per question, at least 0.")
+    return np.unique(found)

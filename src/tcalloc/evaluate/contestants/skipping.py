@@ -1,0 +1,101 @@
+"""Why a contestant cannot take part, in plain words."""
+
+from tcalloc.evaluate.contestants.bounds import halves as half_of
+from tcalloc.evaluate.contestants.probing import PROBE
+from tcalloc.evaluate.problem import Problem
+
+__all__ = ["ENOUGH", "Skipped"]
+
+# Questions below which nothing is learned from X.
+ENOUGH = 20
+
+
+class Skipped:
+    """Collects who cannot take part.
+
+    Parameters
+    ----------
+    problem : Problem
+        In what.
+
+    Attributes
+    ----------
+    why : dict of str to str
+        By name.
+    """
+
+    def __init__(self, problem: Problem):
+        self.problem = problem
+        self.why: dict[str, str] = {}
+
+    def allows(
+        self,
+        name: str,
+        *,
+        x: bool = False,
+        text: bool = False,
+        label: bool = False,
+        samples: bool = False,
+        verifier: bool = False,
+        votes: bool = False,
+        probe: bool = False,
+        halves: bool = False,
+    ) -> bool:
+        """Say whether a contestant that needs so much can take part; if not, note why."""
+        reasons = [
+            self._samples(samples or probe or halves, verifier, votes),
+            self._told(x, text, label),
+            self._probe(probe),
+            self._halves(halves),
+        ]
+        for reason in reasons:
+            if reason:
+                self.why[name] = reason
+                return False
+        return True
+
+    def _samples(self, needed: bool, verifier: bool, votes: bool) -> str:
+        problem = self.problem
+        if needed and problem.samples is None:
+            return "it needs samples, and this is a table: one number per question and action"
+        if verifier and not problem.verifier:
+            return "it needs a verifier that says which samples are right (verifier=True)"
+        if votes and problem.verifier:
+            return "with a verifier votes have nothing to add: the first right sample is the answer"
+        return ""
+
+    def _told(self, x: bool, text: bool, label: bool) -> str:
+        problem = self.problem
+        if label and problem.labels is None:
+            return "no difficulty labels were given (difficulty=…)"
+        if (x or text) and problem.rows is None:
+            return "it decides by the questions, and they were not given (X=…)"
+        if text and problem.texts is None:
+            return "X holds no texts, so no prompt has a length"
+        if x and len(problem.menu.names) < 2:
+            return "there is one action: nothing to choose"
+        if x and len(problem) < ENOUGH:
+            return f"{len(problem)} questions are too few to learn from X; it takes at least {ENOUGH}"
+        return ""
+
+    def _probe(self, needed: bool) -> str:
+        problem = self.problem
+        if not needed or problem.samples is None:
+            return ""
+        if len(problem) < ENOUGH:
+            return f"{len(problem)} questions are too few to learn from; it takes at least {ENOUGH}"
+        drawing = [action for action in problem.menu.actions or () if action is not None]
+        if not any(action.samples > 1 for action in drawing) and len(drawing) < 2:
+            return "there is nothing to do after a probe: no action draws more samples"
+        if any(action.by == "score" for action in drawing):
+            return "a probe's pattern does not show scores, by which an action chooses"
+        if problem.menu.available is not None:
+            return "some questions have fewer samples than some actions need"
+        if int(problem.samples.sizes.min()) < PROBE:
+            return f"a probe takes {PROBE} samples, and some questions have fewer"
+        return ""
+
+    def _halves(self, needed: bool) -> str:
+        if needed and self.problem.samples is not None and not half_of(self.problem):
+            return "there is one sample per cell: no half of them could choose and the other score"
+        return ""

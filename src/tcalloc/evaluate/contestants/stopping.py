@@ -1,0 +1,76 @@
+"""`Sequential`, trained without the held-out questions and replayed on them; of several models a cascade."""
+
+from copy import copy
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.evaluate.contestants._cache import once
+from tcalloc.evaluate.contestants._features import matrix
+from tcalloc.evaluate.contestants.base import concave
+from tcalloc.evaluate.problem import Problem
+from tcalloc.learn.folds import Tuned
+from tcalloc.learn.paths import random_orders
+from tcalloc.learn.sequential import Sequential
+
+__all__ = ["Stopping"]
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stopping:
+    """`Sequential` at all its budgets."""
+
+    problem: Problem
+    """Of which; with samples."""
+    policy: Sequential | None = None
+    """The user's own: its parameters are used. None: all that are usual."""
+
+    def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
+        """Return one setting per budget."""
+        problem = self.problem
+        told = problem.rows is not None
+        found = [self._of(train, held, seed, told)]
+        if told and problem.feature_cost:
+            # Looking at X is charged: whether it pays is seen out of fold among the training questions.
+            found.append(self._of(train, held, seed, False))
+        spend, claimed, held_spend, held_accuracy = (np.concatenate([part[i] for part in found]) for i in range(4))
+        order = claimed if len(found) > 1 else concave(spend)
+        return Tuned(spend, order, held_spend, held_accuracy, claimed)
+
+    def _of(self, train: Rows, held: Rows, seed: int, told: bool) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return what each budget spends and promises on the training questions, and does on the held-out ones."""
+        problem, samples = self.problem, self.problem.samples
+        assert samples is not None
+        x = matrix(problem, train, seed) if told else None
+        if self.policy is None:
+            policy = Sequential(combine="verifier" if problem.verifier else None, random_state=seed)
+        else:
+            policy = copy(self.policy)
+        policy.fit(samples.take(train), None if x is None else x[train])
+        frontier = policy.frontier()
+        keep = np.append(True, np.diff(frontier.spend) > 1e-9)
+        budgets = frontier.spend[keep]
+        if budgets[-1] <= 0:  # nothing was ever right: it draws nothing
+            nothing = np.zeros((1, len(held)))
+            return np.zeros(1), np.zeros(1), nothing, nothing
+        orders = once((problem.token, "orders"), lambda: _orders(problem))
+        columns = {arm: order[:, held] for arm, order in orders.items()}
+        found = policy.replay(samples.take(held), None if x is None else x[held], budgets=budgets, columns=columns)
+        looks = np.zeros(len(budgets))
+        if told and problem.feature_cost:
+            candidates = policy._fitted().choices
+            families = [candidates.candidates[candidates.at(float(b)).candidate].family for b in budgets]
+            looks = problem.feature_cost * np.array([float(family.told) for family in families])
+        return budgets + looks, frontier.accuracy[keep], found.spend + looks[:, None], found.accuracy
+
+
+def _orders(problem: Problem) -> dict[str, NDArray[np.intp]]:
+    assert problem.samples is not None
+    return {
+        arm: random_orders(model.drawn, problem.orders, a)
+        for a, (arm, model) in enumerate(problem.samples.by_model.items())
+    }

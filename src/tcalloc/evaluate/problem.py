@@ -1,0 +1,248 @@
+"""What is compared: samples or a table, checked, with what a policy may be told about each question.
+
+What to use when
+----------------
+`Problem.of`
+    From what the user passes to what every contestant works on. Bad input is refused here, before any work.
+
+Words: the *menu* is what policies choose from that decide beforehand; the *fixed actions* are what the best fixed
+mixture is made of: the menu and, of samples, every number of samples of every model, none at all included. What an
+action reaches is the exact expectation over a question's samples, what it costs is what its samples really cost there
+on average: neither is known to a policy before it has paid.
+"""
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc._inputs import scalar
+from tcalloc.errors import InputError
+from tcalloc.evaluate.offering import filled, of_samples, of_table
+from tcalloc.learn._training import Training
+from tcalloc.learn.inputs import Rows, as_rows
+from tcalloc.measure.samples import Samples
+from tcalloc.measure.table import Table, read_table
+
+__all__ = ["Problem"]
+
+Floats = NDArray[np.float64]
+
+# Random orders of each question's samples: about so many runs, at most so many orders, and no more prefixes of runs
+# than fit into some hundred megabytes.
+RUNS, MOST, PREFIXES = 50_000, 200, 10_000_000
+# Above so many values a numeric difficulty is taken in fifths.
+VALUES, PARTS = 20, 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """Checked data of a comparison; can be pickled where X can."""
+
+    samples: Samples | None
+    """What policies that stop while sampling are replayed on; None of a table."""
+    menu: Training
+    """Actions, accuracies (N, K) (NaN: not available) and real costs (N, K) of the policies that decide beforehand."""
+    fixed_names: tuple[str, ...]
+    """(F,) the fixed actions."""
+    fixed_accuracy: Floats
+    """(N, F) what each reaches; where a question lacks it, what the next cheaper one reaches."""
+    fixed_cost: Floats
+    """(N, F) what it costs there."""
+    votes: tuple[int, ...]
+    """1, 2, … of a single model's samples; empty otherwise."""
+    vote_accuracy: Floats
+    """(len(votes),) what a vote (or, with a verifier, the best) of so many reaches: the mean over all questions."""
+    told: Any
+    """X as the user gave it; None: nothing is told."""
+    rows: Rows | None
+    """X, checked."""
+    labels: NDArray[np.intp] | None
+    """(N,) the difficulty label of each question, as codes; None: none."""
+    label_names: tuple[str, ...]
+    """What the codes stand for."""
+    single: Floats
+    """(N,) mean accuracy of a single sample of the best model (of a table: the mean over its actions)."""
+    unit: str
+    """"samples" or "cost"."""
+    data: str
+    """"samples", "table" (one expectation per cell) or "single answers" (all cells are 0 or 1)."""
+    verifier: bool
+    """Whether a verifier says which samples are right."""
+    feature_cost: float
+    """What looking at X costs per question, in the unit of the costs."""
+    costs_known: bool
+    """Whether each question's own costs are known before deciding."""
+    orders: int
+    """Random orders in which each question's samples are replayed."""
+    seed: int
+    """Of orders and halves; folds have their own."""
+    usual: bool = True
+    """Whether the menu is the usual one: the user listed no actions."""
+    notes: tuple[str, ...] = ()
+    """What was noticed; each is a sentence."""
+    token: str = field(default_factory=lambda: uuid4().hex)
+    """Tells it from others where things are remembered, in every process."""
+
+    def __len__(self) -> int:
+        return len(self.menu.acc)
+
+    def __repr__(self) -> str:
+        return f"Problem({len(self)} questions, {self.data}, {len(self.menu.names)} actions, unit: {self.unit})"
+
+    @classmethod
+    def of(
+        cls,
+        data: Any,
+        *,
+        X: Any = None,
+        difficulty: Any = None,
+        actions: Any = None,
+        verifier: bool | None = None,
+        feature_cost: float = 0.0,
+        costs_known: bool = False,
+        orders: int | None = None,
+        seed: int = 0,
+    ) -> "Problem":
+        """Check what the user passed.
+
+        Parameters
+        ----------
+        data : Samples, Table or path
+            A path names a run folder or a table's file.
+        X : sequence of str, matrix or frame, optional
+            What policies are told about each question; the questions in the same order.
+        difficulty : array_like, (N,), optional
+            A label of each question, known beforehand; numbers of more than 20 values are taken in fifths.
+        actions : list of Action or None, optional
+            Of samples: what policies that decide beforehand choose from; None in the list: no answer, for nothing.
+            Default: nothing, and the samples' usual actions. Of a table: what its columns mean.
+        verifier : bool, optional
+            Whether a verifier says which samples are right. Default: where only right and wrong were recorded.
+        feature_cost : float
+            What looking at X costs per question.
+        costs_known : bool
+            Whether each question's own costs are known before deciding.
+        orders : int, optional
+            Random orders in which samples are replayed.
+        seed : int
+            Of the orders.
+
+        Raises
+        ------
+        InputError
+            If an argument is not allowed, or they do not fit each other.
+        """
+        if isinstance(data, (str, os.PathLike)):
+            data = Samples.load(data) if os.path.isdir(data) else read_table(data)
+        if not isinstance(data, (Samples, Table)):
+            raise InputError(
+                f"data is {type(data).__name__}; expected Samples, a Table, or the path of a run folder or a table."
+            )
+        charged = scalar(feature_cost, "feature_cost")
+        if charged < 0:
+            raise InputError(f"feature_cost is {charged:g}; expected at least 0, in the unit of the costs.")
+        for name, value in (("costs_known", costs_known), ("verifier", verifier)):
+            if not isinstance(value, (bool, np.bool_)) and not (name == "verifier" and value is None):
+                raise InputError(f"{name} is {value!r}; allowed are True and False.")
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise InputError(f"seed is {seed!r}; expected a whole number, at least 0.")
+        if orders is not None and (isinstance(orders, bool) or not isinstance(orders, (int, np.integer)) or orders < 1):
+            raise InputError(f"orders is {orders!r}; expected a whole number, at least 1, or None.")
+        n = len(data) if isinstance(data, Samples) else len(data.acc)
+        rows = _rows(X, n)
+        labels, label_names = _labels(difficulty, n)
+        made = of_samples(data, actions, verifier) if isinstance(data, Samples) else of_table(data, actions, verifier)
+        if not (made["fixed_cost"] > 0).any():
+            raise InputError("every cost is 0, so there is nothing to allocate. Leave costs out to count samples.")
+        if orders is None and isinstance(data, Samples):
+            orders = _orders(n, max(arm.drawn.shape[1] for arm in data.by_model.values()))
+        return cls(
+            told=X, rows=rows, labels=labels, label_names=label_names, feature_cost=charged, usual=actions is None,
+            costs_known=bool(costs_known), orders=int(orders or 1), seed=int(seed), **made,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------------------------------ for contestants
+
+    @property
+    def texts(self) -> list[str] | None:
+        """(N,) all texts of each question as one; None where X holds none."""
+        if self.rows is None or not self.rows.texts:
+            return None
+        return ["\n".join(parts) for parts in zip(*self.rows.texts.values(), strict=True)]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models' names; of a single model, or a table, ("",)."""
+        return ("",) if self.samples is None else tuple(self.samples.by_model)
+
+    @property
+    def menu_filled(self) -> tuple[Floats, Floats]:
+        """(N, K) accuracies and costs of the menu; where a question lacks an action, those of the next cheaper one."""
+        return filled(self.menu)
+
+    def said(self, rows: Any) -> Any:
+        """Return X of some questions, as the user gave it; None where nothing is told."""
+        if self.told is None:
+            return None
+        positions = np.asarray(rows)
+        if hasattr(self.told, "iloc"):
+            return self.told.iloc[positions]
+        if isinstance(self.told, (list, tuple)):
+            return [self.told[i] for i in positions.tolist()]
+        return self.told[positions]
+
+    def table(self, rows: Any) -> Table:
+        """Return the menu's table of some questions: what a policy may be trained on."""
+        menu = self.menu.take(rows)
+        actions = menu.actions
+        whole = actions is not None and None not in actions
+        return Table(
+            np.nan_to_num(menu.acc),
+            menu.cost,
+            action_names=menu.names,
+            available=menu.available,
+            actions=tuple(a for a in actions if a is not None) if whole and actions is not None else None,
+        )
+
+
+# ---------------------------------------------------------------------------------------------- checks
+
+
+def _orders(n: int, size: int) -> int:
+    """Return how many orders: if they fit whole turns, in which every sample comes first equally often."""
+    whole = size * max(1, min(MOST, RUNS // n) // size)
+    return whole if n * size * whole <= PREFIXES else max(1, PREFIXES // (n * size))
+
+
+def _rows(X: Any, n: int) -> Rows | None:
+    if X is None:
+        return None
+    rows = as_rows(X)
+    if rows.n != n:
+        raise InputError(
+            f"X has {rows.n} rows, but there are {n} questions; expected the same questions in the same order."
+        )
+    return rows
+
+
+def _labels(difficulty: Any, n: int) -> tuple[NDArray[np.intp] | None, tuple[str, ...]]:
+    if difficulty is None:
+        return None, ()
+    values = np.asarray(difficulty)
+    if values.shape != (n,):
+        raise InputError(f"difficulty has shape {values.shape}; expected ({n},), one label per question.")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        place = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise InputError(f"difficulty[{place}] is {values[place]}; expected a label or a finite number for each.")
+    if values.dtype.kind in "iuf" and len(np.unique(values)) > VALUES:
+        edges = np.unique(np.quantile(values, np.arange(1, PARTS) / PARTS))
+        codes = np.searchsorted(edges, values, side="right")
+        names = [f"below {edges[0]:g}", *(f"from {edge:g}" for edge in edges)]
+        return np.asarray(codes, np.intp), tuple(names)
+    texts = np.array([str(value) for value in values.tolist()], object)
+    known, codes = np.unique(texts, return_inverse=True)
+    return np.asarray(codes, np.intp), tuple(str(name) for name in known)

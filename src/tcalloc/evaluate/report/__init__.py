@@ -1,0 +1,86 @@
+"""The report of a comparison: one HTML page that needs no network and no script.
+
+What to use when
+----------------
+`write_report`
+    To a file; what `Comparison.report` calls.
+`render`
+    As text.
+"""
+
+import os
+from pathlib import Path
+
+from tcalloc.evaluate import saying
+from tcalloc.evaluate.advice import recommend
+from tcalloc.evaluate.headline import headline
+from tcalloc.evaluate.report import findings, pictures, sections
+from tcalloc.evaluate.report.markup import join, paragraph
+from tcalloc.evaluate.report.page import page
+from tcalloc.evaluate.result import Comparison
+from tcalloc.measure._writing import replacing
+
+__all__ = ["render", "write_report"]
+
+
+def render(result: Comparison) -> str:
+    """Return the report as HTML.
+
+    Parameters
+    ----------
+    result : Comparison
+        Of `tcalloc.compare`.
+
+    Raises
+    ------
+    MissingExtraError
+        If Matplotlib is not installed.
+    """
+    pictures.check()
+    advice = recommend(result)
+    about = findings.subject(result, advice)
+    first, *more = headline(result)
+    body = join(
+        [
+            sections.advised(advice),
+            sections.accuracy(result, about),
+            sections.gained(result),
+            sections.everyone(result, advice),
+            sections.destinations(result, about),
+            sections.claimed(result, about),
+            sections.wanted(result, about),
+            sections.caveats(result),
+            sections.method(result),
+        ]
+    )
+    version = result.versions.get("tcalloc", "")
+    return page(
+        title=f"Policies compared on {saying.counted(result.questions, 'question')}",
+        over="Policies compared on your own data: held out, paired, at the same spend",
+        first=first,
+        lead=join(paragraph(sentence, "lead") for sentence in more),
+        body=body,
+        footer=f"Made by tcalloc {version}.".replace(" .", "."),
+    )
+
+
+def write_report(result: Comparison, path: str | Path) -> None:
+    """Write the report: one HTML page that needs no network and no script, for wide and narrow, light and dark.
+
+    Parameters
+    ----------
+    result : Comparison
+        Of `tcalloc.compare`.
+    path : path
+        Where; an existing file is replaced when all went well.
+
+    Raises
+    ------
+    MissingExtraError
+        If Matplotlib is not installed.
+    InputError
+        If there is no such folder, or the path names something that is no file.
+    """
+    made = render(result)
+    with replacing(os.fspath(path)) as file:
+        file.write(made.encode("utf-8"))

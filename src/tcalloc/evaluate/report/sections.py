@@ -1,0 +1,361 @@
+"""The report's sections, in their order; each takes a comparison and returns HTML."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from tcalloc.evaluate import saying
+from tcalloc.evaluate.advice import Recommendation
+from tcalloc.evaluate.headline import WORTH, Span
+from tcalloc.evaluate.plots import contenders
+from tcalloc.evaluate.report import findings, pictures
+from tcalloc.evaluate.report.markup import Markup, cell, figure, items, join, name, paragraph, section, table, text
+from tcalloc.evaluate.result import KINDS, Comparison, Standing
+from tcalloc.evaluate.words import STARS, stars
+
+__all__ = ["accuracy", "advised", "caveats", "claimed", "destinations", "everyone", "gained", "method", "wanted"]
+
+# Names of actions that are listed; of more, only the number is told.
+LISTED = 12
+# A segment of a bar narrower than this has no room for its number.
+ROOM = 0.12
+
+
+def advised(advice: Recommendation) -> Markup:
+    """Say what to use at each budget, how sure that is, and what would settle more."""
+    lines = str(advice).split("\n- ", 1)[0].replace("\n", " ")
+    settles = (
+        [Markup("<p><strong>What would settle more</strong></p>\n"), items(advice.settles)] if advice.settles else []
+    )
+    return section(
+        "use", "What to use", Markup(f'<p class="verdict">{text(lines)}</p>\n'), items(advice.sentences()), *settles
+    )
+
+
+def accuracy(result: Comparison, standing: Standing | None) -> Markup:
+    """Draw accuracy over spend."""
+    told = _curve_told(result, standing)
+    picture, key = pictures.curves(result, "Accuracy over spend", told)
+    bold = f"{standing.name} and the" if standing is not None else "The"
+    caption = (
+        f"Held-out accuracy over {saying.spending(result.unit)}. {saying.clean(bold)} best fixed mixture carry 95 % "
+        "bands: how far accuracy may lie from that on all questions of the kind. They share the luck of the questions: "
+        "how far apart policies are is known better than the bands suggest, and stands with the gains below."
+    )
+    return section("spend", "Accuracy and spend", _figured(picture, key, caption))
+
+
+def _curve_told(result: Comparison, standing: Standing | None) -> str:
+    mixture = result[result.reference]
+    parts = []
+    for one in [mixture] if standing is None else [standing, mixture]:
+        found = [
+            f"{saying.percent(float(a))} at {saying.number(float(s))}"
+            for a, s in zip(one.accuracy, one.spend, strict=True)
+            if math.isfinite(a)
+        ]
+        parts.append(f"{one.name}: {', '.join(found)}")
+    return (
+        f"Accuracy over {saying.spending(result.unit)}. {'; '.join(parts)}. All figures are in the table of policies."
+    )
+
+
+def gained(result: Comparison) -> Markup:
+    """Draw gains with their paired intervals."""
+    told = (
+        f"Gain in points over the best fixed mixture that spends the same, for {len(result.budgets)} budgets. All "
+        "figures are in the table of policies."
+    )
+    picture, key = pictures.gains(result, "Gain over the best fixed mixture", told)
+    if "<li>" not in key or not any(np.abs(standing.gain).max(initial=0.0) > 0 for standing in contenders(result)):
+        return Markup("")  # all do what the mixture does
+    caption = (
+        "Gain in accuracy over the best fixed mixture that really spends the same, paired by question, with 95 % "
+        "intervals (not corrected for the number of policies; p-values in the table are)."
+    )
+    return section("gain", "How much better than choosing blindly", _figured(picture, key, caption))
+
+
+def _figured(picture: Markup, key: Markup, caption: str) -> Markup:
+    return Markup(f"<figure>\n{picture}{key}<figcaption>{text(caption)}</figcaption>\n</figure>\n")
+
+
+# ---------------------------------------------------------------------------------------------- the table
+
+
+def everyone(result: Comparison, advice: Recommendation) -> Markup:
+    """Tabulate all policies, best first, bounds apart."""
+    levels = ", ".join(f"{mark} p < {limit:g}" for limit, mark in reversed(STARS))
+    tested = sum(int(np.isfinite(standing.p).sum()) for standing in result.standings)
+    caption = (
+        f"By {saying.spending(result.unit)}: accuracy, and below it the gain in points over the best fixed mixture "
+        f"that spends the same, with its 95 % interval. {levels}: two-sided, corrected for {tested} comparisons "
+        "(Holm). at: what it really spends, where it cannot spend the budget or finds nothing to spend it on."
+    )
+    heads = [Markup("policy"), *(Markup(f"at {figure(saying.number(budget))}") for budget in result.budgets.tolist())]
+    real = [s for s in result.standings if s.kind != "bound"]
+    bounds = [s for s in result.standings if s.kind == "bound"]
+    bodies = [("", [_row(result, advice, standing) for standing in real])]
+    if bounds:
+        bodies.append(("bounds: no policy", [_row(result, advice, standing) for standing in bounds]))
+    said: dict[str, list[str]] = {}
+    for standing in result.standings:
+        for mark in standing.marks:
+            said.setdefault(mark, []).append(standing.name)
+    notes = [Markup(f"{join(map(name, names), '; ')}: {text(mark)}.") for mark, names in said.items()]
+    return section("table", "All policies", table("All policies", caption, heads, bodies), items(notes))
+
+
+def _row(result: Comparison, advice: Recommendation, standing: Standing) -> tuple[Markup, str]:
+    kind = (
+        ""
+        if standing.kind in ("policy", "bound")
+        else f"<small>{text(KINDS.get(standing.kind, standing.kind))}</small>"
+    )
+    cells = []
+    for b, pick in enumerate(advice.picks):
+        below = []
+        if not standing.reached[b] and math.isfinite(standing.spend[b]):
+            below.append(f"at {saying.number(float(standing.spend[b]))}")
+        if standing.name != result.reference and math.isfinite(standing.gain[b]):
+            gain, low, high = (float(v[b]) for v in (standing.gain, standing.gain_low, standing.gain_high))
+            below.append(f"{saying.points(gain)} {saying.interval(low, high)}{_stars(standing, b)}")
+        lines = join((figure(part) for part in below), "<br>")
+        chosen = "pick" if standing.name == pick.policy else ""
+        cells.append(cell(saying.percent(float(standing.accuracy[b])), lines, chosen))
+    return Markup(f"{name(standing.name)}{kind}"), "".join(cells)
+
+
+def _stars(standing: Standing, b: int) -> str:
+    """Return the stars of a gain; none where it is none as it is printed, however sure that is."""
+    return stars(float(standing.p[b])) if abs(standing.gain[b]) >= WORTH else ""
+
+
+# ---------------------------------------------------------------------------------------------- where compute goes
+
+
+def destinations(result: Comparison, standing: Standing | None) -> Markup:
+    """Tabulate shares of spend and accuracy over easy, medium and hopeless questions."""
+    if standing is None or not result.difficulty_names:
+        return Markup("")
+    who = name(standing.name)
+    meaning = (
+        "Easy: a single sample is nearly always right. Hopeless: nothing is right more than once in a while. Groups "
+        "are told by all recorded answers, which no policy sees."
+    )
+    if result.data != "samples":
+        meaning = (
+            "Easy: the actions are nearly always right, on average. Hopeless: not even the best one is. Groups are "
+            "told by the whole table, which no policy sees."
+        )
+    bars, bodies = [], []
+    for b, budget in enumerate(result.budgets.tolist()):
+        found = findings.groups(result, standing, b)
+        title = saying.at_spend(budget, result.unit)
+        bars.append(f'<p class="budget">{text(title)}</p>\n')
+        bars.append(f"<p>{who}</p>{_stack([group.spent for group in found])}\n")
+        bars.append(f"<p>mixture</p>{_stack([group.mixture_spent for group in found])}\n")
+        rows = []
+        for group in found:
+            shares = (group.share, group.spent, group.mixture_spent)
+            cells = [cell(saying.percent(share, 0)) for share in shares]
+            cells += [cell(saying.percent(share)) for share in (group.accuracy, group.mixture_accuracy)]
+            rows.append((text(group.name), "".join(cells)))
+        bodies.append((text(title), rows))
+    chips = "".join(
+        f'<li><span class="chip g{code % 3}"></span> {text(label)}</li>'
+        for code, label in enumerate(result.difficulty_names)
+    )
+    heads = [
+        Markup("questions"),
+        Markup("share of<br>questions"),
+        Markup(f"share of spend,<br>{who}"),
+        Markup("share of spend,<br>mixture"),
+        Markup(f"accuracy,<br>{who}"),
+        Markup("accuracy,<br>mixture"),
+    ]
+    caption = "Where the compute goes, and what comes of it, beside the best fixed mixture."
+    return section(
+        "where", "Where the compute goes", paragraph(meaning),
+        Markup(f'<ul class="key" aria-hidden="true">{chips}</ul>\n<div class="stacks" aria-hidden="true">\n'),
+        Markup("".join(bars)), Markup("</div>\n"), table("Where the compute goes", caption, heads, bodies),
+    )  # fmt: skip
+
+
+def _stack(shares: Sequence[float]) -> Markup:
+    parts = []
+    for code, share in enumerate(shares):
+        if math.isfinite(share) and share > 0:
+            label = f"{100 * share:.0f} %" if share >= ROOM else ""
+            parts.append(f'<span class="g{code % 3}" style="width:{100 * share:.2f}%">{label}</span>')
+    return Markup(f'<div class="stack">{"".join(parts)}</div>')
+
+
+# ---------------------------------------------------------------------------------------------- claims
+
+
+def claimed(result: Comparison, standing: Standing | None) -> Markup:
+    """Set what was claimed from training questions beside what was reached on others."""
+    found = findings.claims(result)
+    if not found:
+        return Markup("")
+    worst = max(found, key=lambda claim: abs(claim.off))
+    inside = sum(claim.inside for claim in found)
+    mean = float(np.mean([claim.off for claim in found]))
+    words = (
+        f"Of {saying.counted(len(found), 'claim')} {inside} lie within the 95 % interval of what was reached. On "
+        f"average a claim was {_off(mean)}. Farthest off was {saying.clean(worst.policy, saying.LONGEST)} at "
+        f"{saying.number(worst.budget)}: claimed {saying.percent(worst.claimed)}, reached "
+        f"{saying.percent(worst.accuracy)}."
+    )
+    who = "" if standing is None else standing.name
+    own = any(claim.policy == who for claim in found)
+    title, told = "Claimed and held-out accuracy", f"Held-out accuracy over claimed accuracy. {words}"
+    caption = "On the line: what was claimed was reached. Below it: too much was claimed."
+    if own:
+        caption += f" With intervals: {saying.clean(who, saying.LONGEST)}."
+    picture = pictures.calibration(found, who, title, told)
+    rows = []
+    for one in dict.fromkeys(claim.policy for claim in found):
+        by = {claim.budget: claim for claim in found if claim.policy == one}
+        cells = []
+        for budget in result.budgets.tolist():
+            claim = by.get(budget)
+            if claim is None:
+                cells.append(cell("none"))
+                continue
+            both = f"{100 * claim.claimed:.1f} / {saying.percent(claim.accuracy)}"
+            outside = "" if claim.inside else ", outside"
+            cells.append(cell(both, figure(f"{saying.points(claim.off)}{outside}")))
+        rows.append((name(one), "".join(cells)))
+    heads = [Markup("policy"), *(Markup(f"at {figure(saying.number(budget))}") for budget in result.budgets.tolist())]
+    below = (
+        "Claimed / held out; below, claimed minus held out in points. outside: of the 95 % interval of what was "
+        "reached."
+    )
+    return section(
+        "claims", "Is what is claimed true?",
+        paragraph("What a policy promises is what it computed from its training questions alone, for the spend that "
+                  "was then really made; claims of single policies are not independent of each other."),
+        paragraph(words), _figured(picture, Markup(""), caption), table("Claims", below, heads, [("", rows)]),
+    )  # fmt: skip
+
+
+def _off(value: float) -> str:
+    if abs(value) < 0.0005:
+        return "neither too high nor too low"
+    return f"{100 * abs(value):.1f} points too {'high' if value > 0 else 'low'}"
+
+
+# ---------------------------------------------------------------------------------------------- targets
+
+
+def wanted(result: Comparison, standing: Standing | None) -> Markup:
+    """Tabulate what budgets target accuracies take."""
+    mixture = result[result.reference]
+    standings = [mixture] if standing is None else [standing, mixture]
+    found = findings.targets(result, standings)
+    title = "What a target would take"
+    if not found:
+        return section("targets", title, paragraph("All accuracies that can be reached at all are within .1 points."))
+    rows = []
+    for target in found:
+        spans = zip(standings, target.spans, strict=True)
+        cells = [_span(one, span, target.accuracy) for one, span in spans]
+        if target.action is None:
+            cells.append(cell("none does"))
+        else:
+            below = "" if result.votes and result.unit == "samples" else name(saying.action(target.action))
+            cells.append(cell(figure(saying.number(target.action_spend)), below))
+        rows.append((text(saying.percent(target.accuracy, _digits(found))), "".join(cells)))
+    heads = [Markup("accuracy"), *(name(one.name) for one in standings), Markup("cheapest<br>fixed action")]
+
+    caption = (
+        f"{saying.spending(result.unit).capitalize()} at which the held-out curve reaches an accuracy; below, where "
+        "the ends of its 95 % band do. Beyond the budgets that were asked for it is what the curve says, and was not "
+        "tested."
+    )
+    return section("targets", title, table(title, caption, heads, [("", rows)]))
+
+
+def _digits(found: Sequence[findings.Target]) -> int:
+    return 0 if all(abs(100 * t.accuracy - round(100 * t.accuracy)) < 1e-6 for t in found) else 1
+
+
+def _span(standing: Standing, span: Span, target: float) -> Markup:
+    curve = standing.curve_accuracy
+    if not math.isfinite(span.spend):
+        top = int(np.nanargmax(curve))
+        most = f"at most {saying.percent(float(curve[top]))}"
+        if math.isfinite(span.low):
+            most += f"; within its band from {saying.number(span.low)}"
+        return cell("not reached", figure(most))
+    first, last = float(standing.curve_spend[0]), float(standing.curve_spend[-1])
+    low = f"{saying.number(first)} or less" if span.low <= first else saying.number(span.low)
+    high = saying.number(span.high) if math.isfinite(span.high) else f"more than {saying.number(last)}"
+    spend = saying.number(span.spend)
+    return cell(figure(f"{spend} or less" if span.at_least else spend), figure(f"{low} to {high}"))
+
+
+# ---------------------------------------------------------------------------------------------- the rest
+
+
+def caveats(result: Comparison) -> Markup:
+    """Say what to bear in mind, and who took no part."""
+    found: list[object] = [*result.remarks]
+    if result.repeats > 1:
+        spread = [
+            float(v) for s in result.standings if s.kind in ("policy", "own") for v in s.refit if math.isfinite(v)
+        ]
+        if spread:
+            found.append(
+                f"Other folds, and so other trainings, move a policy's accuracy by a standard deviation of up to "
+                f"{100 * max(spread):.1f} points; the intervals do not hold that."
+            )
+    found.append(
+        "The questions are taken as a fair sample of those to come. If those are of another kind, none of these "
+        "figures need hold."
+    )
+    found.append("The best of many policies on the same questions looks a little better than it is.")
+    reasons: dict[str, list[str]] = {}
+    for who, why in result.skipped.items():
+        reasons.setdefault(why, []).append(who)
+    parts: list[object] = [items(found)]
+    if reasons:
+        parts.append(Markup("<p><strong>Took no part</strong></p>\n"))
+        parts.append(
+            items(Markup(f"{join(map(name, names), '; ')}: {text(why.rstrip('.'))}.") for why, names in reasons.items())
+        )
+    return section("mind", "What to bear in mind", *parts)
+
+
+def method(result: Comparison) -> Markup:
+    """Say how it was computed."""
+    kinds = {
+        "samples": "recorded samples, replayed: a policy sees only what it has paid for",
+        "table": "a table with one expectation per question and action",
+        "single answers": "a single answer, right or wrong, per question and action",
+    }
+    times = f", {result.repeats} times with other folds" if result.repeats > 1 else ""
+    actions = join((name(action) for action in result.actions[:LISTED]), "; ")
+    if len(result.actions) > LISTED:
+        actions = Markup(f"{actions}; and {len(result.actions) - LISTED} more")
+    rows = [
+        ("questions", f"{result.questions:,}"),
+        ("data", kinds.get(result.data, result.data)),
+        ("fixed actions", Markup(f"{len(result.actions)}: {actions}")),
+        ("spend", f"{saying.spending(result.unit)}; budgets {', '.join(map(saying.number, result.budgets.tolist()))}"),
+        (
+            "held out",
+            f"{result.folds} folds over questions{times}: every question is scored by policies trained without it",
+        ),
+        ("same spend", "each policy's dial is moved until the held-out questions really spend the budget"),
+        ("intervals", "95 %, by a bootstrap over questions, paired; they hold for the policies as they were trained"),
+        ("p-values", "two-sided, Holm's correction over all policies and budgets"),
+        ("seed", str(result.seed)),
+        ("took", f"{result.seconds:,.0f} seconds"),
+        ("versions", ", ".join(f"{what} {which}" for what, which in result.versions.items())),
+    ]
+    lines = "".join(f"<dt>{text(what)}</dt><dd>{text(value)}</dd>\n" for what, value in rows)
+    return section("method", "How it was computed", Markup(f"<dl>\n{lines}</dl>\n"))

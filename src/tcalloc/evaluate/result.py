@@ -1,0 +1,284 @@
+"""What a comparison found: `Comparison`, and one `Standing` for each policy.
+
+All figures are held out: every question was scored by policies that were trained without it. Arrays of length B stand
+in the order of `Comparison.budgets`; accuracies are shares (0 to 1), spends are means per question in
+`Comparison.unit`. NaN: cannot be had at all; what is printed and what `Comparison.to_dict` returns holds no NaN.
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
+
+    from tcalloc.evaluate.advice import Recommendation
+
+__all__ = ["KINDS", "Comparison", "Standing"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+# Of `Standing.kind`, and how each is told to a reader.
+KINDS = {"policy": "policy", "own": "your own", "baseline": "baseline", "bound": "bound"}
+# The fields of a standing that stand in the order of the budgets, as `to_frame` names them.
+PER_BUDGET = (
+    "accuracy",
+    "low",
+    "high",
+    "spend",
+    "reached",
+    "gain",
+    "gain_low",
+    "gain_high",
+    "p",
+    "captured",
+    "claimed",
+    "refit",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Standing:
+    """How one policy stands; all figures are held out."""
+
+    name: str
+    """As it is printed."""
+    kind: str
+    """"policy" (can be deployed), "baseline" (fixed k, a mixture, chance, length), "bound" (an oracle, hindsight) or
+    "own" (the user's)."""
+    marks: tuple[str, ...]
+    """Warnings in plain words."""
+    accuracy: Floats
+    """(B,) at each budget."""
+    spend: Floats
+    """(B,) what was really spent; the budget, wherever that could be reached."""
+    low: Floats
+    """(B,) lower end of the accuracy's 95 % interval, over questions, of the policies as they were trained."""
+    high: Floats
+    """(B,) its upper end."""
+    reached: Bools
+    """(B,) False: it cannot spend so little, or finds nothing to spend so much on; its figures are then at `spend`."""
+    gain: Floats
+    """(B,) accuracy minus that of the best fixed mixture at the same real spend, paired by question."""
+    gain_low: Floats
+    """(B,) lower end of its 95 % interval; of policies that learn a little wider, since folds share questions."""
+    gain_high: Floats
+    """(B,) upper end."""
+    p: Floats
+    """(B,) of the gain: two-sided, Holm's correction over all policies that can be deployed, and all budgets."""
+    captured: Floats
+    """(B,) gain as a share of the held-out oracle's; NaN without such an oracle, or where that gains nothing."""
+    claimed: Floats
+    """(B,) the accuracy it promised from training questions alone; NaN: it promised none."""
+    refit: Floats
+    """(B,) standard deviation of the accuracy over the repeats (other folds, other trainings); NaN with one repeat."""
+    curve_spend: Floats
+    """(G,) rising spends that it reaches, for plots."""
+    curve_accuracy: Floats
+    """(G,) accuracy there."""
+    curve_low: Floats
+    """(G,) lower end of the 95 % interval."""
+    curve_high: Floats
+    """(G,) upper end."""
+    question_spend: Floats
+    """(B, N) of each question while it was held out, mean over the repeats."""
+    question_accuracy: Floats
+    """(B, N) the same for accuracy."""
+
+    def __repr__(self) -> str:
+        found = ", ".join(
+            "-" if np.isnan(a) else f"{a:.4f} at {s:.4g}" for a, s in zip(self.accuracy, self.spend, strict=True)
+        )
+        return f"Standing({self.name!r}, {self.kind}: {found})"
+
+    def to_dict(self, *, questions: bool = False) -> dict[str, Any]:
+        """Return all of it as what JSON can hold; see `Comparison.to_dict`."""
+        left_out = () if questions else ("question_spend", "question_accuracy")
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name not in left_out}
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Comparison:
+    """Policies side by side on the same questions, held out, at the same spends."""
+
+    budgets: Floats
+    """(B,) the mean spends per question that were asked for, rising."""
+    standings: tuple[Standing, ...]
+    """Best first, by mean accuracy over the budgets; bounds apart, last."""
+    reference: str
+    """The name of what gains are counted from: the best fixed mixture."""
+    skipped: dict[str, str]
+    """Policy -> why it takes no part, in plain words."""
+    questions: int
+    """N."""
+    folds: int
+    """Over questions."""
+    repeats: int
+    """Times everything was done, each with other folds."""
+    seed: int
+    """Of folds, trainings and the bootstrap."""
+    unit: str
+    """"samples" or "cost"."""
+    data: str
+    """"samples", "table" (one expectation per cell) or "single answers" (all cells are 0 or 1)."""
+    actions: tuple[str, ...]
+    """(K,) the fixed actions."""
+    action_spend: Floats
+    """(K,) mean over all questions."""
+    action_accuracy: Floats
+    """(K,) mean over all questions."""
+    votes: tuple[int, ...]
+    """Of samples of a single model: 1 … cap; otherwise empty."""
+    vote_accuracy: Floats
+    """(len(votes),) exact accuracy of a vote of so many, over all questions."""
+    difficulty: NDArray[np.intp]
+    """(N,) codes into `difficulty_names`."""
+    difficulty_names: tuple[str, ...]
+    """Such as easy, medium, hopeless: by the accuracy of a single sample, or of the best action."""
+    remarks: tuple[str, ...]
+    """What to bear in mind, in plain words."""
+    seconds: float
+    """That it took."""
+    versions: dict[str, str]
+    """Of Python, tcalloc, NumPy and whatever else was used."""
+
+    def __getitem__(self, name: str) -> Standing:
+        """Return one policy's standing.
+
+        Raises
+        ------
+        InputError
+            If no policy of that name took part.
+        """
+        for standing in self.standings:
+            if standing.name == name:
+                return standing
+        if name in self.skipped:
+            raise InputError(f"{name!r} took no part: {self.skipped[name]}")
+        there = ", ".join(repr(standing.name) for standing in self.standings)
+        raise InputError(f"there is no {name!r}; there are: {there}.")
+
+    def __len__(self) -> int:
+        return len(self.standings)
+
+    def __str__(self) -> str:
+        from tcalloc.evaluate.words import table
+
+        return table(self)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """Return a pandas DataFrame with one row per policy and budget.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns policy, kind, budget, accuracy, low, high, spend, reached, gain, gain_low, gain_high, p, captured,
+            claimed, refit and marks (joined by "; "); the best policy first.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingExtraError("to_frame needs pandas: pip install pandas") from error
+        count = len(self.budgets)
+        columns: dict[str, list[Any]] = {name: [] for name in ("policy", "kind", "budget", *PER_BUDGET, "marks")}
+        for standing in self.standings:
+            columns["policy"] += [standing.name] * count
+            columns["kind"] += [standing.kind] * count
+            columns["budget"] += self.budgets.tolist()
+            for name in PER_BUDGET:
+                columns[name] += getattr(standing, name).tolist()
+            columns["marks"] += ["; ".join(standing.marks)] * count
+        return pd.DataFrame(columns)
+
+    def to_dict(self, *, questions: bool = False) -> dict[str, Any]:
+        """Return all figures as what JSON can hold: lists, numbers, words; null (None) where there is no number.
+
+        Parameters
+        ----------
+        questions : bool
+            Whether each policy's spend and accuracy on each question are wanted too; they are much.
+
+        Returns
+        -------
+        dict
+            By the names of the fields; ``standings`` is a list, best first.
+        """
+        found = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "standings"}
+        found["standings"] = [standing.to_dict(questions=questions) for standing in self.standings]
+        if not questions:
+            del found["difficulty"]
+        return found
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw accuracy over spend with bands; needs the extra ``plot``.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure if not given.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        MissingExtraError
+            If Matplotlib is not installed.
+        """
+        from tcalloc.evaluate.plots import plot
+
+        return plot(self, ax)
+
+    def report(self, path: str | Path) -> None:
+        """Write one HTML page that needs nothing else.
+
+        Parameters
+        ----------
+        path : path
+            Where; an existing file is replaced.
+        """
+        from tcalloc.evaluate.report import write_report
+
+        write_report(self, path)
+
+    def recommend(self) -> "Recommendation":
+        """Return which policy to use, how sure that is, and what would settle it.
+
+        Returns
+        -------
+        Recommendation
+        """
+        from tcalloc.evaluate.advice import recommend
+
+        return recommend(self)
+
+
+def plain(value: Any) -> Any:
+    """Return a field's value as what JSON can hold: NaN and infinities become None, arrays and tuples lists."""
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    if isinstance(value, dict):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value

@@ -1,0 +1,162 @@
+"""How figures are told to a reader: shares as percent, gains as points, policies as what they do."""
+
+import math
+import re
+import unicodedata
+
+__all__ = [
+    "PHRASES",
+    "about",
+    "action",
+    "at_spend",
+    "chance",
+    "clean",
+    "counted",
+    "interval",
+    "listed",
+    "number",
+    "of_answer",
+    "percent",
+    "phrase",
+    "points",
+    "price",
+    "rounded",
+    "spending",
+]
+
+# What a policy does, so that a sentence can begin with it.
+PHRASES = {
+    "fixed k": "a fixed number of samples",
+    "best fixed mixture": "the best fixed mixture",
+    "random": "choosing by lot",
+    "prompt length": "choosing by the length of the question",
+    "difficulty label": "choosing by the difficulty label",
+    "kNN": "choosing by the most similar questions (kNN)",
+    "imitator": "imitating the oracle (imitator)",
+    "imitator, cost-sensitive": "imitating the oracle with costs (imitator, cost-sensitive)",
+    "priced": "predicting each question and pricing it (priced)",
+    "priced, probe 2": "pricing each question after two samples (priced, probe 2)",
+    "Sequential": "stopping at a price (Sequential)",
+    "cascade": "going on at a price, over all models (cascade)",
+    "AC Beta": "Adaptive-Consistency (AC Beta)",
+    "AC Dirichlet": "Adaptive-Consistency (AC Dirichlet)",
+    "ESC": "early-stopping self-consistency (ESC)",
+    "SPRT": "a sequential test (SPRT)",
+    "margin + cap": "stopping at a lead (margin + cap)",
+    "fixed k, success stop": "stopping at the first success (fixed k, success stop)",
+    "oracle, held out": "the oracle, held out",
+    "hindsight bound": "the hindsight bound",
+}
+LONGEST = 60
+# Of a name that nothing can be printed of.
+NAMELESS = "(no name)"
+
+
+def clean(text: object, longest: int = 0) -> str:
+    """Return a text that any page can hold: one line, no control characters, none that turn the reading direction.
+
+    Parameters
+    ----------
+    text : object
+        Anything; `str` is taken of it.
+    longest : int
+        Characters kept, the last one an ellipsis where some are left out; 0: all.
+    """
+    # Cc: control, Cf: format (bidirectional overrides too), Cs: half of a pair, Zl and Zp: ends of lines.
+    kinds = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+    kept = "".join(" " if unicodedata.category(letter) in kinds else letter for letter in str(text))
+    found = " ".join(kept.split()) or NAMELESS
+    return found if not longest or len(found) <= longest else found[: longest - 1].rstrip() + "…"
+
+
+def phrase(name: str) -> str:
+    """Return what a policy does; a name that is not ours in quotes."""
+    return PHRASES.get(name, f'"{clean(name, LONGEST)}"')
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """Return a share as percent: 70.4 %; a dash for NaN."""
+    return f"{100 * value:.{digits}f} %" if math.isfinite(value) else "-"
+
+
+def points(value: float, digits: int = 1) -> str:
+    """Return a difference of shares in points: +2.1; a dash for NaN."""
+    if not math.isfinite(value):
+        return "-"
+    found = round(100 * value, digits) + 0.0  # no −0.0
+    return f"{found:+.{digits}f}" if found else f"{found:.{digits}f}"
+
+
+def interval(low: float, high: float) -> str:
+    """Return an interval of a difference in points: [+1.0, +3.2]."""
+    return f"[{points(low)}, {points(high)}]"
+
+
+def chance(p: float) -> str:
+    """Return a p-value: p = .012."""
+    if not math.isfinite(p):
+        return "not tested"
+    if p < 0.001:
+        return "p < .001"
+    return f"p = {p:.3f}".replace("0.", ".", 1) if p < 0.9995 else "p = 1"
+
+
+def number(value: float) -> str:
+    """Return a spend with three digits: 2.43, 0.0125, 1,318."""
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def about(value: float) -> str:
+    """Return a spend with two digits, for a sentence: 2.4."""
+    return number(value) if abs(value) >= 100 else f"{float(f'{value:.2g}'):g}"
+
+
+def rounded(value: float) -> int:
+    """Return a count, rounded up to two digits: 1,318 → 1,400."""
+    if value <= 10:
+        return max(1, math.ceil(value))
+    step: int = 10 ** (math.floor(math.log10(value)) - 1)
+    return math.ceil(value / step) * step
+
+
+def price(value: float, unit: str) -> str:
+    """Return a mean spend with its unit: 2.4 samples, 3.1 units of cost."""
+    if unit == "samples":
+        return f"{number(value)} sample{'' if number(value) == '1' else 's'}"
+    return f"{number(value)} unit{'' if number(value) == '1' else 's'} of cost"
+
+
+def at_spend(value: float, unit: str) -> str:
+    """Return a place on the axis of spends: at 2.4 samples per question."""
+    return f"at {price(value, unit)} per question"
+
+
+def spending(unit: str) -> str:
+    """Return what the axis of spends is called."""
+    return "mean samples per question" if unit == "samples" else "mean cost per question"
+
+
+def action(name: str) -> str:
+    """Return a fixed action in words: "vote4 small" is 4 samples of small."""
+    votes = re.fullmatch(r"vote(\d{1,6})(?: (.+))?", name)
+    if votes is None:
+        return clean(name, LONGEST)
+    model = "" if votes[2] is None else f" of {clean(votes[2], LONGEST)}"
+    return f"{of_answer(int(votes[1]))}{model}"
+
+
+def of_answer(count: int) -> str:
+    """Return a vote of so many samples: a single sample, 8 samples."""
+    return "a single sample" if count == 1 else f"{count} samples"
+
+
+def counted(count: int, thing: str) -> str:
+    """Return a count with its noun: 1,318 questions."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def listed(parts: list[str]) -> str:
+    """Return words joined: a, b and c."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

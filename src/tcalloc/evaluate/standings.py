@@ -1,0 +1,256 @@
+"""From what every contestant did in every fold to how it stands: `standings`.
+
+The user's questions are a sample. Intervals say how far the accuracy of *these* trained policies may lie from that on
+all questions of the kind (conditional on training); how much other trainings would change is `Standing.refit`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.evaluate.contestants import REFERENCE, Contestant
+from tcalloc.evaluate.figures import At, Family, dependence, holm, resampled, two_sided
+from tcalloc.evaluate.result import Standing
+from tcalloc.evaluate.running import Part
+
+__all__ = ["ORACLE", "standings"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+ORACLE = "oracle, held out"
+HINDSIGHT = "hindsight bound"
+# The group of those that replay rules, which are what they are, whatever they are trained on.
+RULES = "counting"
+# Whose gains are tested.
+TESTED = ("policy", "own")
+# Standard errors: what an oracle must gain for a share of it to mean anything, and what is too good to be chance even
+# when many policies are looked at.
+CLEAR, SUSPICIOUS = 1.96, 4.0
+# Of what the hindsight bound gains on a table: more cannot be foreseen where answers are by chance.
+NEARLY = 0.9
+# A curve begins at so much of the smallest budget, if the policy can spend as little.
+BELOW = 0.5
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """One contestant at all budgets, mean over the repeats."""
+
+    spend: Floats
+    """(B, N)."""
+    accuracy: Floats
+    """(B, N)."""
+    scores: Floats
+    """(B, N) whose means are the accuracies."""
+    gains: Floats
+    """(B, N) whose means are the gains."""
+    reached: Bools
+    """(B,)."""
+    claimed: Floats
+    """(B,)."""
+    captured: Floats
+    """(B,)."""
+    refit: Floats
+    """(B,)."""
+    beyond: Bools
+    """(B,) whether it is better than the hindsight bound, beyond chance."""
+    knowing: Bools
+    """(B,) whether it is better than the held-out oracle, beyond chance."""
+    curve_spend: Floats
+    """(G,)."""
+    curve_scores: Floats
+    """(G, N)."""
+
+
+def standings(
+    contestants: Sequence[Contestant], parts: Mapping[str, list[list[Part]]], budgets: Floats, n: int, seed: int
+) -> tuple[Standing, ...]:
+    """Return how everyone stands, best first, bounds last.
+
+    Parameters
+    ----------
+    contestants : sequence of Contestant
+        Those that took part; the best fixed mixture is among them.
+    parts : mapping
+        Contestant -> repeat -> fold: `tcalloc.evaluate.running.run`.
+    budgets : ndarray, (B,)
+        Mean spends per question.
+    n : int
+        Questions.
+    seed : int
+        Of the bootstrap.
+    """
+    families = {c.name: [Family(folds, n, c.matched) for folds in parts[c.name]] for c in contestants}
+    found = [measure(c, families, budgets) for c in contestants]
+    rows = [block for m in found for block in (m.scores, m.gains, m.curve_scores)]
+    low, high = resampled(np.concatenate(rows), seed)
+    tested = np.array([c.kind in TESTED for c in contestants])
+    wider = [dependence(len(parts[c.name][0]), learns(c)) for c in contestants]
+    p = np.array([two_sided(m.gains, w) for m, w in zip(found, wider, strict=True)])
+    p[~tested] = np.nan
+    p = holm(p.ravel()).reshape(p.shape)
+    made, at, count = [], 0, len(budgets)
+    for contestant, m, own_p, w in zip(contestants, found, p, wider, strict=True):
+        accuracy, gain = slice(at, at + count), slice(at + count, at + 2 * count)
+        curve = slice(at + 2 * count, at + 2 * count + len(m.curve_spend))
+        at = curve.stop
+        same = np.abs(m.gains).max(axis=1) <= ROUNDING  # it did the very same: no question would tell them apart
+        mean_gain = np.where(same, 0.0, m.gains.mean(axis=1))
+        made.append(
+            Standing(
+                name=contestant.name,
+                kind=contestant.kind,
+                marks=marks_of(contestant, m, budgets),
+                accuracy=m.accuracy.mean(axis=1),
+                spend=m.spend.mean(axis=1),
+                low=low[accuracy].clip(0.0, 1.0),
+                high=high[accuracy].clip(0.0, 1.0),
+                reached=m.reached,
+                gain=mean_gain,
+                gain_low=np.where(same, 0.0, (mean_gain + w * (low[gain] - mean_gain)).clip(-1.0, 1.0)),
+                gain_high=np.where(same, 0.0, (mean_gain + w * (high[gain] - mean_gain)).clip(-1.0, 1.0)),
+                p=own_p,
+                captured=m.captured,
+                claimed=m.claimed,
+                refit=m.refit,
+                curve_spend=m.curve_spend,
+                curve_accuracy=m.curve_scores.mean(axis=1),
+                curve_low=low[curve].clip(0.0, 1.0),
+                curve_high=high[curve].clip(0.0, 1.0),
+                question_spend=m.spend,
+                question_accuracy=m.accuracy,
+            )
+        )
+    return ordered(made, budgets)
+
+
+def learns(contestant: Contestant) -> bool:
+    """Return whether it learns more of its training questions than which of its settings to use."""
+    return contestant.kind in TESTED and contestant.group != RULES
+
+
+def measure(contestant: Contestant, families: Mapping[str, list[Family]], budgets: Floats) -> Measured:
+    """Return what one contestant did, beside the mixture (and the bounds) at what it really spent."""
+    own, reference = families[contestant.name], families[REFERENCE]
+    oracle, hindsight = families.get(ORACLE), families.get(HINDSIGHT)
+    bound = contestant.kind == "bound"
+    count, n = len(budgets), own[0].n
+    spend, accuracy, scores, gains = (np.zeros((count, n)) for _ in range(4))
+    best, over = np.zeros((count, n)), np.zeros((count, n))
+    claimed, reached = np.zeros(count), np.ones(count, bool)
+    affordable, equal, bounded = (np.ones(count, bool) for _ in range(3))
+    means = []
+    repeats = len(own)
+    for r, family in enumerate(own):
+        at = family.at(budgets)
+        paid = at.spend.mean(axis=1)
+        mixture = reference[r].at(paid)
+        spend += at.spend / repeats
+        accuracy += at.accuracy / repeats
+        scores += at.scores / repeats
+        level = level_scores(at, mixture)
+        gains += (at.scores - level) / repeats
+        claimed += at.claimed / repeats
+        reached &= at.reached
+        means.append(at.accuracy.mean(axis=1))
+        if oracle is not None:
+            known = oracle[r].at(paid)
+            best += (known.scores - level) / repeats
+            affordable &= known.spend.mean(axis=1) <= paid * (1 + ROUNDING) + ROUNDING
+            equal &= known.reached
+        if hindsight is not None and not bound:
+            seen = hindsight[r].at(paid)
+            over += (at.scores - seen.scores) / repeats
+            bounded &= seen.spend.mean(axis=1) <= paid * (1 + ROUNDING) + ROUNDING
+    captured, knowing = np.full(count, np.nan), np.zeros(count, bool)
+    if oracle is not None and contestant.name != HINDSIGHT:
+        clear = affordable & above(best, CLEAR)
+        captured[clear] = gains.mean(axis=1)[clear] / best.mean(axis=1)[clear]
+        knowing = clear & equal & above(gains - best, SUSPICIOUS)
+    if oracle is None and hindsight is not None and not bound:
+        # A table has no halves: who gains nearly what the bound gains knows its very numbers.
+        whole = gains - over
+        knowing = bounded & above(whole, CLEAR) & above(gains - NEARLY * whole, CLEAR)
+    beyond = bounded & above(over, SUSPICIOUS)
+    curve_spend, curve_scores = curve_of(own, budgets)
+    refit = np.std(means, axis=0, ddof=1) if repeats > 1 else np.full(count, np.nan)
+    return Measured(
+        spend, accuracy, scores, gains, reached, claimed, captured, refit, beyond, knowing, curve_spend, curve_scores
+    )  # fmt: skip
+
+
+def above(scores: Floats, errors: float) -> Bools:
+    """Return which means of scores, (T, N), are above 0 by so many standard errors."""
+    error = scores.std(axis=1, ddof=1) / np.sqrt(scores.shape[1])
+    return np.asarray(scores.mean(axis=1) > np.maximum(errors * error, ROUNDING))
+
+
+def level_scores(at: At, mixture: At) -> Floats:
+    """Return the scores of the mixture that spends what a policy spends, (T, N).
+
+    Where the policy's spend was not matched, it is the mixture's that was, to what the policy happened to spend.
+    """
+    around = np.where(at.reached[:, None], mixture.spend.mean(axis=1, keepdims=True), at.spend)
+    return np.asarray(mixture.accuracy - mixture.slope[:, None] * (mixture.spend - around))
+
+
+def gain_scores(at: At, reference: Family) -> tuple[Floats, Floats]:
+    """Return the scores of a policy's gain over the mixture, (T, N), and its plain gain on each question."""
+    mixture = reference.at(at.spend.mean(axis=1))
+    return at.scores - level_scores(at, mixture), at.accuracy - mixture.accuracy
+
+
+def curve_of(own: Sequence[Family], budgets: Floats) -> tuple[Floats, Floats]:
+    """Return rising spends that all repeats reach, (G,), and the scores there, (G, N)."""
+    grids = [family.curve(BELOW * float(budgets[0])) for family in own]
+    low, high = max(grid[0] for grid in grids), min(grid[-1] for grid in grids)
+    grid = np.unique(grids[0].clip(low, high)) if high >= low else grids[0][:1]
+    spend, scores = np.zeros(len(grid)), np.zeros((len(grid), own[0].n))
+    for family in own:
+        at = family.at(grid)
+        spend += at.spend.mean(axis=1) / len(own)
+        scores += at.scores / len(own)
+    # A policy that mixes nothing stands still between its steps.
+    kept = np.concatenate([[True], np.diff(np.maximum.accumulate(spend)) > ROUNDING * max(float(spend.max()), 1e-300)])
+    return spend[kept], scores[kept]
+
+
+def marks_of(contestant: Contestant, m: Measured, budgets: Floats) -> tuple[str, ...]:
+    """Return the contestant's own marks and what the figures give away."""
+    marks = list(contestant.marks)
+
+    def named(some: Bools) -> str:
+        return ", ".join(f"{budget:g}" for budget in budgets[some])
+
+    if contestant.beforehand and m.knowing.any():
+        marks.append(
+            f"suspicious: it decides before anything is drawn, and gains more at {named(m.knowing)} than the oracle "
+            "that knows half of each question's samples (of a table: nine tenths of the hindsight bound's gain); look "
+            "whether X, or the label, holds the answers"
+        )
+    if m.beyond.any():
+        marks.append(
+            f"suspicious: better at {named(m.beyond)} than the hindsight bound, and nothing is that pays for what it "
+            "sees; it may have been told the answers"
+        )
+    return tuple(marks)
+
+
+def ordered(found: Sequence[Standing], budgets: Floats) -> tuple[Standing, ...]:
+    """Return them best first by mean accuracy over the budgets, bounds last.
+
+    Who cannot spend as little as a budget is not to rise by that: there, its gain over the mixture counts on top of
+    what the mixture reaches for the budget.
+    """
+    mixture = next(standing for standing in found if standing.name == REFERENCE)
+
+    def key(standing: Standing) -> tuple[bool, float]:
+        dearer = standing.spend > budgets * 1.005
+        level = np.where(dearer, np.minimum(standing.accuracy, mixture.accuracy + standing.gain), standing.accuracy)
+        return standing.kind == "bound", -float(np.nan_to_num(level).mean())
+
+    return tuple(sorted(found, key=key))

@@ -1,0 +1,239 @@
+"""What is recommended follows from what is shown, and says how sure that is."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from comparisons import MIXTURE, curve, made, replaced, with_standings
+
+import tcalloc
+from tcalloc import Samples
+from tcalloc.evaluate import saying
+from tcalloc.evaluate.advice import recommend
+from tcalloc.evaluate.headline import difference, headline, saving, spend_for
+
+
+@pytest.fixture(scope="module")
+def result():
+    return made()
+
+
+def words(advice):
+    """What it says, on one line."""
+    return " ".join(str(advice).split())
+
+
+def level(**more):
+    """A comparison in which a policy gains a little, less than chance."""
+    return made([("kNN", "policy", lambda s: curve(s, half=3.0) + 0.001, {})], n=100, **more)
+
+
+def test_the_best_policy_that_is_shown_is_recommended(result):
+    advice = result.recommend()
+    assert advice.policy == "Sequential"
+    assert advice.shown
+    assert [pick.policy for pick in advice.picks] == ["Sequential"] * 4
+    text = words(advice)
+    assert text.startswith("Use Sequential. On these 400 questions it is shown to be better")
+    assert "at all budgets" in text
+    assert "p < .001 (corrected)" in text
+
+
+def test_figures_of_a_pick_are_the_standings(result):
+    standing = result["Sequential"]
+    for b, pick in enumerate(result.recommend().picks):
+        assert (pick.gain, pick.low, pick.high, pick.p) == (
+            standing.gain[b],
+            standing.gain_low[b],
+            standing.gain_high[b],
+            standing.p[b],
+        )
+        assert pick.questions is None
+
+
+def test_where_nothing_is_shown_the_mixture_is_recommended_and_it_says_so():
+    advice = recommend(level())
+    assert not advice.shown
+    assert advice.policy == MIXTURE
+    assert "no policy is shown to be better than the mixture" in words(advice)
+    assert all(pick.policy == MIXTURE and not pick.shown for pick in advice.picks)
+
+
+def test_questions_that_would_settle_it_follow_from_the_standard_error():
+    result = level()
+    standing = result["kNN"]
+    for b, pick in enumerate(recommend(result).picks):
+        half = standing.gain[b] - standing.gain_low[b]
+        assert pick.candidate == "kNN"
+        assert pick.questions == saying.rounded(max(100 * (half / standing.gain[b]) ** 2, 100))
+        assert pick.questions_corrected >= pick.questions
+    assert f"{recommend(result).picks[0].questions:,} questions like these" in words(recommend(result))
+
+
+def test_with_so_many_questions_the_interval_would_exclude_zero():
+    few = level(seed=3)
+    pick = recommend(few).picks[0]
+    many = made([("kNN", "policy", lambda s: curve(s, half=3.0) + 0.001, {})], n=2 * pick.questions, seed=4)
+    assert many["kNN"].gain_low[0] > 0
+
+
+def test_a_gain_too_small_to_matter_is_not_recommended_however_sure():
+    sure = made([("kNN", "policy", lambda s: curve(s, half=3.0) + 0.0003, {})], n=100_000)
+    assert (sure["kNN"].p < 0.05).any()
+    assert not recommend(sure).shown
+
+
+@pytest.mark.parametrize("mark", ["suspicious: better than the bound", "not trained here: it may have seen them"])
+def test_who_may_have_seen_the_answers_is_not_recommended(mark):
+    honest = ("AC Beta", "policy", lambda s: curve(s, half=1.5), {})
+    cheat = ("mine", "own", lambda s: curve(s, half=0.5), {"marks": (mark,)})
+    advice = recommend(made([cheat, honest]))
+    assert advice.policy == "AC Beta"
+    assert not any("mine" in pick.level for pick in advice.picks)
+    assert f"mine is not recommended, whatever it reaches: {mark}" in words(advice)
+
+
+def test_policies_that_questions_do_not_tell_apart_are_named():
+    same = [(name, "policy", lambda s: curve(s, half=1.2), {}) for name in ("Sequential", "SPRT")]
+    for pick in recommend(made(same)).picks:
+        assert pick.level == ("SPRT",)
+    apart = [("Sequential", "policy", lambda s: curve(s, half=1.2), {}), ("SPRT", "policy", lambda s: curve(s), {})]
+    for pick in recommend(made(apart)).picks:
+        assert pick.level == ()
+
+
+def test_another_policy_is_picked_where_it_is_shown_to_be_better():
+    cheap = ("cascade", "policy", lambda s: curve(s, half=1.2) + 0.05 * (np.asarray(s) < 1.8), {})
+    steady = ("Sequential", "policy", lambda s: curve(s, half=1.0), {})
+    advice = recommend(made([steady, cheap]))
+    assert [pick.policy for pick in advice.picks] == ["cascade", "Sequential", "Sequential", "Sequential"]
+    assert "or what stands below" in words(advice)
+
+
+def test_who_cannot_spend_so_little_is_not_picked():
+    def dearer(one):
+        return replaced(one, spend=one.spend + 1, reached=one.reached & False) if one.name == "Sequential" else one
+
+    assert recommend(with_standings(made(), dearer)).policy == "AC Beta"
+
+
+def test_difference_is_paired():
+    result = made()
+    one, other = result["Sequential"], result["AC Beta"]
+    mean, error = difference(one, other, 1)
+    assert mean == pytest.approx(one.accuracy[1] - other.accuracy[1])
+    # The questions' common luck, .3 each, cancels; what is left is .02 on both sides.
+    assert error == pytest.approx(0.02 * math.sqrt(2 / 400), rel=0.2)
+
+
+def test_advice_as_json_holds_no_nan():
+    for result in (made(), level()):
+        json.dumps(recommend(result).to_dict(), allow_nan=False)
+
+
+def test_single_answers_call_for_samples():
+    advice = recommend(made(data="single answers", votes=(), vote_accuracy=np.zeros(0)))
+    assert any("Several samples per question" in sentence for sentence in advice.settles)
+    assert any("A vote of 20" in sentence for sentence in recommend(made()).settles)
+
+
+# ---------------------------------------------------------------------------------------------- the first sentence
+
+
+def test_headline_names_the_accuracy_of_the_dearest_sensible_action_and_its_price(result):
+    found = saving(result)
+    # half of the way up for 3: a vote of 10 has nine tenths of what 20 gain; only 4 may be spent.
+    at = found.accuracy
+    assert found.policy == "Sequential"
+    assert curve(found.spend, half=1.2) == pytest.approx(at, abs=0.002)
+    assert curve(found.mixture_spend, half=3.0) == pytest.approx(at, abs=0.002)
+    assert found.spend < 0.98 * min(found.action_spend, found.mixture_spend)
+    assert found.spend <= 4
+    first = headline(result)[0]
+    assert first.startswith("On your 400 questions, stopping at a price (Sequential) gives the accuracy of ")
+    assert first.endswith(f"for {saying.about(found.spend)}.")
+
+
+def test_headline_takes_no_policy_whose_gain_is_not_shown():
+    best = with_standings(made(), lambda one: replaced(one, p=one.p * 0 + 0.3) if one.name == "Sequential" else one)
+    assert saving(best).policy == "AC Beta"
+    none = with_standings(made(), lambda one: replaced(one, p=one.p * 0 + 0.3))
+    assert saving(none) is None
+    assert headline(none)[0].endswith(
+        "no policy is shown to be better than the best fixed mixture that spends the same."
+    )
+
+
+def test_headline_stays_within_the_budgets():
+    result = made(budgets=(1.2, 1.5))
+    assert saving(result).spend <= 1.5 * 1.005
+
+
+def test_headline_without_a_saving_says_the_gain():
+    """A policy that is better than the mixture, but no single action is as good as what it reaches."""
+    alone = made(votes=(1,), vote_accuracy=np.array([0.6]))
+    assert saving(alone) is None
+    assert "points against the best fixed mixture" in headline(alone)[0]
+
+
+def test_spend_for_is_the_inverse_of_the_curve(result):
+    standing = result["Sequential"]
+    span = spend_for(standing, 0.85)
+    assert np.interp(span.spend, standing.curve_spend, standing.curve_accuracy) == pytest.approx(0.85)
+    assert span.low < span.spend < span.high
+    assert math.isnan(spend_for(standing, 0.999).spend)
+    assert spend_for(standing, 0.1).at_least
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(3.2, 4), (10, 10), (1318, 1400), (1400, 1400), (1401, 1500), (99_001, 100_000)]
+)
+def test_counts_are_rounded_up(value, expected):
+    assert saying.rounded(value) == expected
+
+
+# ---------------------------------------------------------------------------------------------- of real comparisons
+
+
+def test_advice_of_a_real_comparison():
+    rng = np.random.default_rng(0)
+    chance = rng.random((200, 1))
+    samples = Samples(np.where(rng.random((200, 16)) < chance, 0, rng.integers(1, 5, (200, 16))))
+    result = tcalloc.compare(samples, policies=["ESC", "AC Beta"], budgets=[3, 5], orders=16)
+    advice = result.recommend()
+    assert advice.policy in ("ESC", "AC Beta")
+    assert advice.shown
+    assert advice.picks[0].gain == result[advice.picks[0].policy].gain[0]
+
+
+@pytest.mark.parametrize("answers", [np.zeros((12, 6), int), np.ones((12, 6), int)], ids=["right", "wrong"])
+def test_advice_where_there_is_nothing_to_gain(answers):
+    advice = tcalloc.compare(Samples(answers), policies=["ESC", "AC Beta"]).recommend()
+    assert not advice.shown
+    assert "nan" not in str(advice).lower()
+
+
+def test_a_lopsided_interval_is_settled_by_its_lower_end():
+    """On few questions the interval's middle is not the gain: the number must still exceed what is there."""
+
+    def lopsided(one):
+        if one.name != "kNN":
+            return one
+        gain = np.full(4, 0.014)
+        return replaced(one, gain=gain, gain_low=gain - 0.016, gain_high=gain + 0.008, p=gain * 0 + 1)
+
+    pick = recommend(with_standings(level(), lopsided)).picks[0]
+    assert pick.questions == saying.rounded(100 * (16 / 14) ** 2) > 100
+
+
+def test_an_interval_without_zero_is_not_enough_if_the_corrected_p_is_not():
+    def unsure(one):
+        if one.name != "kNN":
+            return one
+        gain = np.full(4, 0.01)
+        return replaced(one, gain=gain, gain_low=gain / 2, gain_high=2 * gain, p=gain * 0 + 0.2)
+
+    advice = recommend(with_standings(level(), unsure))
+    assert not advice.shown
+    assert "the interval excludes 0; with the correction for all comparisons it would take about" in words(advice)

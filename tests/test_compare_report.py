@@ -1,0 +1,319 @@
+"""The report: one page, nothing fetched, nothing run, every word of the user's escaped; and the picture alone."""
+
+import itertools
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import matplotlib
+import numpy as np
+import pytest
+from comparisons import MIXTURE, curve, made, replaced, with_standings
+from matplotlib.figure import Figure
+
+import tcalloc
+from tcalloc import InputError, Samples
+from tcalloc.evaluate import saying
+from tcalloc.evaluate.plots import contenders, plot, spread
+from tcalloc.evaluate.report import findings, render, sections, write_report
+from tcalloc.evaluate.report.markup import text
+
+VOID = {"meta", "br", "link", "img", "hr", "input"}
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</title></style></svg><b>",
+    "' onmouseover='alert(1)",
+    "$\\frac{a$ {}%s #f10a01 $title",
+    "&amp; &lt;b&gt; ${first}",
+    "\u202eright to left\u2066",
+    "line\nbreak\x00nul\ud800half",
+    "漢字 😀 עברית",
+    "x" * 5000,
+    "",
+]
+
+
+class Page(HTMLParser):
+    """All tags and texts of a page; refuses one whose tags do not close."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.tags, self.texts = [], [], []
+        self.feed(page)
+        self.close()
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open[-1:] == [tag], (tag, self.open)
+        self.open.pop()
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] != "style":
+            self.texts.append(data)
+
+    def named(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def result():
+    return made()
+
+
+@pytest.fixture(scope="module")
+def html(result):
+    return render(result)
+
+
+@pytest.fixture(scope="module")
+def page(html):
+    return Page(html)
+
+
+def test_it_fetches_nothing_and_runs_nothing(html, page):
+    assert not page.named("script")
+    assert not re.search(r"https?:|//\w|url\((?!#)|@import|javascript:", html)
+    for _, attrs in page.tags:
+        assert not any(name.startswith("on") or name in ("src", "action") for name in attrs)
+        assert all(value.startswith("#") for name, value in attrs.items() if name in ("href", "xlink:href"))
+    policy = next(a["content"] for a in page.named("meta") if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'")
+
+
+def test_it_is_small(html):
+    assert len(html.encode()) < 300_000
+
+
+def test_it_is_for_everyone(html, page):
+    assert page.named("html") == [{"lang": "en"}]
+    assert len(page.named("h1")) == 1
+    assert len(page.named("h2")) == 9
+    assert all(attrs.get("scope") in ("col", "row", "rowgroup") for attrs in page.named("th"))
+    assert len(page.named("caption")) == len(page.named("table")) == 4
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    pictures = [attrs for attrs in page.named("svg") if attrs.get("role") == "img"]
+    assert len(pictures) == 5
+    named = " ".join(attrs["aria-labelledby"] for attrs in (*pictures, *page.named("section"))).split()
+    assert set(named) <= set(ids)
+    assert all(attrs.get("aria-hidden") == "true" for attrs in page.named("svg") if attrs.get("role") != "img")
+    assert "prefers-color-scheme: dark" in html
+    assert "@media print" in html
+
+
+def test_pictures_take_the_pages_colours_and_keep_their_text(html, page):
+    assert "#f10a" not in html
+    used = set(re.findall(r"var\((--[\w-]+)\)", html))
+    assert used <= set(re.findall(r"(--[\w-]+):", html))
+    assert {"--line-1", "--mixture", "--ink", "--sans"} <= used
+    assert any("mean samples per question (log scale)" in part for part in page.texts)
+    # Only what has no text: marks that Matplotlib draws as glyphs would be paths.
+    assert page.named("text")
+
+
+def test_names_within_a_picture_are_its_own(page):
+    ids = {attrs["id"] for _, attrs in page.tags if "id" in attrs}
+    for tag, attrs in page.tags:
+        if tag == "use":
+            assert attrs["href"][1:] in ids
+        clip = re.fullmatch(r"url\(#(.*)\)", attrs.get("clip-path") or "")
+        if clip:
+            assert clip[1] in ids
+
+
+def test_the_first_sentence_comes_first(page, result):
+    first = "".join(page.texts).strip().split("\n")
+    words = [line for line in first if line.strip()]
+    heading = next(line for line in words if line.startswith("On your"))
+    assert (
+        heading
+        == "On your 400 questions, stopping at a price (Sequential) gives the accuracy of "
+        + heading.split("accuracy of ")[1]
+    )
+    assert words.index(heading) < 4
+
+
+def test_all_figures_of_the_table_are_there(html, result):
+    body = html[html.index('id="table"') : html.index('id="where"')].replace("\N{NO-BREAK SPACE}", " ")
+    for standing in result.standings:
+        row = next(line for line in body.splitlines() if f"<bdi>{standing.name}</bdi>" in line and "<td" in line)
+        for value in standing.accuracy:
+            assert f"{100 * value:.1f} %" in row
+        if standing.name != MIXTURE:
+            for value in standing.gain:
+                assert saying.points(value).replace("-", "\N{MINUS SIGN}") in row
+    assert body.count('class="pick"') == len(result.budgets)
+
+
+def test_nothing_is_not_a_number(html, page):
+    assert not re.search(r"\bnan\b|\binf\b", " ".join(page.texts).lower())
+
+
+@pytest.mark.parametrize("first", [0, 6])
+def test_hostile_names_are_words(first, page):
+    """Six of them stand in the pictures, all in the tables and lists."""
+    names = HOSTILE[first:] + HOSTILE[:first]
+    policies = [
+        (name, "own", lambda s, i=i: curve(s, half=1 + 0.1 * i), {"marks": (name,), "claimed": 0.01})
+        for i, name in enumerate(names)
+    ]
+    votes = {"votes": (), "vote_accuracy": np.zeros(0), "unit": "cost"}
+    told = {"skipped": dict(zip(names, names, strict=True)), "versions": dict(zip(names, names, strict=True))}
+    html = render(made(policies, remarks=names, actions=(*names, *names)[:20], **told, **votes))
+    html.encode("utf-8")
+    found = Page(html)
+    assert {tag for tag, _ in found.tags} <= {tag for tag, _ in page.tags}
+    assert {key for _, attrs in found.tags for key in attrs} <= {key for _, attrs in page.tags for key in attrs}
+    assert not any(letter in html for letter in "\x00\u202e\u2066")
+    assert any("$\\frac{a$ {}%s #f10a01" in part for part in found.texts)
+
+
+def test_names_are_told_whole_and_as_they_are():
+    name = "a <b> & 'c' \"d\""
+    result = made([(name, "own", lambda s: curve(s, half=1.2), {})])
+    html = sections.everyone(result, result.recommend())
+    assert f"<bdi>{text(name)}</bdi>" in html
+    assert any(name in part for part in Page(html).texts)
+
+
+def test_a_users_own_settings_of_matplotlib_do_not_reach_it(result, html):
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "path"}):
+        assert render(result) == html
+
+
+def test_where_nothing_is_shown_it_says_so():
+    level = made([("kNN", "policy", lambda s: curve(s, half=3.0), {})], n=60)
+    table = sections.everyone(level, level.recommend())
+    assert all('class="pick"' not in line for line in table.splitlines() if MIXTURE not in line)
+    page = Page(sections.advised(level.recommend()))
+    assert any("no policy is shown to be better than the mixture" in part for part in page.texts)
+
+
+def test_without_claims_and_bounds_their_parts_are_left_out():
+    bare = made([("ESC", "policy", lambda s: curve(s, half=1.2), {})], bounds=False)
+    html = render(with_standings(bare, lambda one: replaced(one, claimed=one.claimed * np.nan)))
+    assert 'id="claims"' not in html
+    assert "bounds: no policy" not in html
+    Page(html)
+
+
+def test_refit_noise_is_told_where_it_was_measured():
+    again = made([("ESC", "policy", lambda s: curve(s, half=1.2), {"refit": 0.0123})], repeats=3)
+    assert "standard deviation of up to 1.2 points" in sections.caveats(again)
+    assert "standard deviation" not in sections.caveats(made())
+
+
+# ---------------------------------------------------------------------------------------------- what it says
+
+
+def test_where_the_compute_goes_adds_up(result):
+    for b in range(len(result.budgets)):
+        found = findings.groups(result, result["Sequential"], b)
+        assert sum(group.share for group in found) == pytest.approx(1)
+        assert sum(group.spent for group in found) == pytest.approx(1)
+        whole = sum(group.share * group.accuracy for group in found)
+        assert whole == pytest.approx(result["Sequential"].accuracy[b])
+
+
+def test_claims_are_beside_what_was_reached(result):
+    found = {(claim.policy, claim.budget): claim for claim in findings.claims(result)}
+    assert found["AC Beta", 2.0].off == pytest.approx(0.03, abs=1e-6)
+    assert found["Sequential", 2.0].inside
+    assert "oracle, held out" not in {policy for policy, _ in found}
+
+
+def test_the_last_target_is_beyond_everybody(result):
+    found = findings.targets(result, [result["Sequential"], result[MIXTURE]])
+    assert 3 <= len(found) <= 8
+    assert all(np.isfinite(target.spans[0].spend) for target in found[:-1])
+    assert all(np.isnan(span.spend) for span in found[-1].spans)
+    assert "not reached" in sections.wanted(result, result["Sequential"])
+
+
+# ---------------------------------------------------------------------------------------------- files
+
+
+def test_it_writes_a_file(result, html, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    result.report(path)
+    assert path.read_text(encoding="utf-8") == html
+    with pytest.raises(InputError, match="does not exist"):
+        write_report(result, tmp_path / "nowhere" / "report.html")
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_missing_matplotlib_is_one_sentence(tmp_path):
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); sys.modules['matplotlib'] = None\n"
+        "from comparisons import made\n"
+        "for call in (made().plot, lambda: made().report(sys.argv[2])):\n"
+        "    try: call()\n"
+        "    except ImportError as error: print(type(error).__name__, error)\n"
+    )
+    here = __file__.rsplit("/", 1)[0]
+    ran = subprocess.run(
+        [sys.executable, "-c", program, here, str(tmp_path / "r.html")], capture_output=True, text=True, check=True
+    )
+    lines = ran.stdout.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("MissingExtraError") and "pip install 'tcalloc[plot]'" in line for line in lines)
+    assert not list(tmp_path.iterdir())
+
+
+# ---------------------------------------------------------------------------------------------- real comparisons
+
+
+@pytest.mark.parametrize("answers", [np.zeros((12, 6), int), np.ones((12, 6), int)], ids=["right", "wrong"])
+def test_reports_where_there_is_nothing_to_gain(answers):
+    html = render(tcalloc.compare(Samples(answers), policies=["ESC", "AC Beta"]))
+    assert not re.search(r"\bnan\b", " ".join(Page(html).texts).lower())
+
+
+def test_report_of_five_questions():
+    rng = np.random.default_rng(0)
+    html = render(tcalloc.compare(Samples(rng.integers(0, 3, (5, 6))), policies=["ESC", "AC Beta"]))
+    assert "On your 5 questions" in html
+    Page(html)
+
+
+# ---------------------------------------------------------------------------------------------- the picture
+
+
+def test_plot_draws_on_given_axes(result):
+    ax = Figure().add_subplot()
+    assert plot(result, ax) is ax
+    assert ax.get_xscale() == "log"
+    labels = [note.get_text() for note in ax.texts]
+    assert {"Sequential", MIXTURE, "oracle, held out"} <= set(labels)
+    low, high = ax.get_ylim()
+    assert low < result["Sequential"].low.min() < result["Sequential"].high.max() < high
+
+
+def test_contenders_hold_the_recommended_and_the_users_own():
+    policies = [(f"p{i}", "policy", lambda s, i=i: curve(s, half=1.2 + 0.1 * i), {}) for i in range(8)]
+    policies.append(("mine", "own", lambda s: curve(s, half=2.9), {}))
+    result = made(policies)
+    names = [standing.name for standing in contenders(result)]
+    assert names[0] == result.recommend().policy
+    assert names[-1] == "mine"
+    assert len(names) == 4
+
+
+@pytest.mark.parametrize("places", [[0.5] * 4, [0.0, 0.01, 0.99, 1.0], [1.0, 1.0, 1.0], [0.2], []])
+def test_labels_are_moved_apart_and_stay_in_order(places):
+    found = spread(places, 0.1)
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    ranked = [found[i] for i in order]
+    assert all(b - a >= 0.1 - 1e-9 for a, b in itertools.pairwise(ranked))
+    assert all(-1e-9 <= place <= 1 + 1e-9 for place in found)
