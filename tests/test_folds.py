@@ -118,3 +118,10 @@ def test_coverage_of_the_interval():
 def test_bad_input_is_refused(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_the_slope_of_a_hull():
+    hull = Frontier.of([1, 2, 3, 4], [0.5, 0.6, 0.8, 0.7])
+    assert hull.slope(0.5) == hull.slope(1.0) == hull.slope(2.5) == pytest.approx(0.15)
+    assert hull.slope(3.5) == 0.0
+    assert Frontier.of([1], [0.5]).slope(0.5) == 0.0

@@ -255,7 +255,8 @@ def test_stopping_beats_fixed_k_out_of_sample():
 
     fixed = vote_accuracy(held, 3)
     gain = found.accuracy[0] - fixed
-    assert abs(found.spend.mean() - 3.0) < 0.2
+    # What was trained on and what is held out are both samples of 400.
+    assert abs(found.spend.mean() - 3.0) < 4 * 2**0.5 * found.spend[0].std() / 20
     assert gain.mean() > 2 * gain.std() / 20
 
 
@@ -383,3 +384,20 @@ def test_bad_data_is_refused(votes):
         Sequential(budget=2.0).start("q")
     with pytest.raises(InputError, match="no budget"):
         Sequential().fit(Samples(drawn(20))).start("q")
+
+
+def test_fixed_k_of_votes_needs_no_more_rounds_than_waves_allow():
+    from tcalloc.learn.sequential.rules import fixed
+
+    family = fixed(7, (1, 4), together=True)
+    assert family.wave[7, 0, 0, 0] == 4
+    assert family.wave[7, 4, 2, 1] == 1
+    assert family.wave[3, 0, 0, 0] == 1
+    assert family.wave[7, 7, 4, 2] == 0
+
+
+def test_few_questions_are_not_regressed_on():
+    codes = drawn(40, 8)
+    tokens = np.where(codes == 0, 300.0, 100.0)
+    few = Sequential(budget=2.0).fit(Samples(codes, tokens=tokens))
+    assert all(candidate.family.blind for candidate in few._trained.choices.candidates)

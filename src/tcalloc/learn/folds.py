@@ -102,6 +102,14 @@ class Frontier:
         share = (spend - self.spend[at - 1]) / (self.spend[at] - self.spend[at - 1])
         return int(self.settings[at - 1]), int(self.settings[at]), float(share)
 
+    def slope(self, spend: float) -> float:
+        """Return what one more unit of spend brings there; 0 where nothing is left to gain."""
+        at = int(np.searchsorted(self.spend, spend))
+        if at == len(self.spend) or len(self.spend) < 2:
+            return 0.0
+        at = max(at, 1)
+        return float((self.accuracy[at] - self.accuracy[at - 1]) / (self.spend[at] - self.spend[at - 1]))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tuned:

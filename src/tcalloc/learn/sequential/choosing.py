@@ -59,10 +59,12 @@ class Choices:
     ----------
     candidates : list of Candidate
         The first, or the best that looks at counts alone, is used unless another is clearly better.
+    round_cost : float
+        What a round costs besides its samples: it is no part of the spend, but counts where families are compared.
     """
 
-    def __init__(self, candidates: list[Candidate]):
-        self.candidates = candidates
+    def __init__(self, candidates: list[Candidate], round_cost: float = 0.0):
+        self.candidates, self.round_cost = candidates, round_cost
         self.hulls = [Frontier.of(c.inner.spend.mean(axis=1), c.inner.accuracy.mean(axis=1)) for c in candidates]
 
     @property
@@ -74,6 +76,9 @@ class Choices:
         """Return the mixture for a budget."""
         found = [Mixture(i, *hull.mix(budget)) for i, hull in enumerate(self.hulls)]
         own = [self.expected(mixture, "accuracy") for mixture in found]
+        if self.round_cost:
+            charge = self.hulls[0].slope(budget) * self.round_cost
+            own = [score - charge * self.expected(m, "rounds") for score, m in zip(own, found, strict=True)]
         level = [i for i, c in enumerate(self.candidates) if i == 0 or c.family.blind]
         base = max(level, key=lambda i: float(own[i].mean()))
         best, most = base, 0.0

@@ -162,10 +162,21 @@ def adaptive(cap: int, waves: Sequence[int]) -> Tables:
     )
 
 
-def fixed(cap: int, waves: Sequence[int]) -> Tables:
-    """Return fixed k, one rule per k; a run ends at the first success by itself."""
+def fixed(cap: int, waves: Sequence[int], together: bool = False) -> Tables:
+    """Return fixed k, one rule per k; a run ends at the first success by itself.
+
+    With `together` in as few rounds as the waves allow: where nothing is looked at on the way.
+    """
     n, c1, _ = _grid(cap)
-    return _thresholds(n, [(c1 >= 0, limit) for limit in range(1, cap + 1)], waves, "fixed k")
+    if not together:
+        return _thresholds(n, [(c1 >= 0, limit) for limit in range(1, cap + 1)], waves, "fixed k")
+    some = []
+    for limit in range(1, cap + 1):
+        left = np.maximum(limit - n, 0)
+        fitting = np.max([np.where(k <= left, k, 0) for k in waves], axis=0)
+        # What is left and smaller than any wave is drawn as the other rules do.
+        some.append(np.where(fitting > 0, fitting, left))
+    return Tables.of(np.stack([np.zeros_like(n), *some]), "fixed k")
 
 
 def _grid(cap: int) -> tuple[Any, Any, Any]:

@@ -38,6 +38,8 @@ ENOUGH_ORDERS, MOST_RUNS = 12, 16_000
 # first equally often.
 RUNS_COUNTS, MOST_ORDERS = 16_000, 240
 FOLDS = 4
+# Of fewer questions a regression on lengths or texts learns noise, and whether it does is not seen either.
+ENOUGH_QUESTIONS = 50
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,21 +186,22 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
                                                         settings.round_cost, PSEUDO_CELLS), True)  # fmt: skip
             judge("margin + cap", trails, lambda rows: margins(cap, settings.waves), False)
             judge("Adaptive-Consistency", trails, lambda rows: adaptive(cap, settings.waves), False)
-            judge("fixed k", trails, lambda rows: fixed(cap, settings.waves), False)
+            judge("fixed k", trails, lambda rows: fixed(cap, settings.waves, together=True), False)
         else:
             judge("fixed k", trails, lambda rows: fixed(cap, settings.waves), False)
     else:
         trails = walk(None, False)
         judge("samples", trails, induced(trails, None, False, "samples", False), True)
-    if reading.features and (settings.combine != "score" or several):
+    many = len(samples) >= ENOUGH_QUESTIONS
+    if many and reading.features and (settings.combine != "score" or several):
         weighted = settings.combine == "vote" and bool(reading.tilt.any())
         trails = walk(None, weighted)
         judge("lengths", trails, induced(trails, None, weighted, "lengths"), True)
-    if told is not None:
+    if many and told is not None:
         weighted = settings.combine == "vote" and bool(reading.tilt.any())
         trails = walk(told, weighted)
         judge("questions", trails, induced(trails, told, weighted, "questions"), True)
-    return Trained(settings, reading, asking, Choices(candidates), len(samples))
+    return Trained(settings, reading, asking, Choices(candidates, settings.round_cost), len(samples))
 
 
 def _out_of_fold(make: Maker, trails: Trails, count: int, settings: Settings) -> Outcomes:
