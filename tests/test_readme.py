@@ -66,3 +66,11 @@ def test_what_is_learned(names):
     assert set(policy.decide(names[2]["X"][2::3]).tolist()) <= {0, 1, 2}
     assert policy.certify(names[2]["X"][2::3], new).spend.value <= 2.4
     assert stop.start("What is 6 times 7?").next().n >= 1
+
+
+def test_what_is_compared(names):
+    result = names[3]["result"]
+    assert result["ESC"].spend == pytest.approx([1.5, 2, 3])
+    assert (result["margin + cap"].gain > 0).all()
+    assert "best fixed mixture" in str(result)
+    assert str(result.recommend())
