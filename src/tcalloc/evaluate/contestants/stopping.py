@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.evaluate.contestants._cache import once
-from tcalloc.evaluate.contestants._features import matrix
 from tcalloc.evaluate.contestants.base import concave
 from tcalloc.evaluate.problem import Problem
 from tcalloc.learn.folds import Tuned
@@ -45,12 +44,13 @@ class Stopping:
         """Return what each budget spends and promises on the training questions, and does on the held-out ones."""
         problem, samples = self.problem, self.problem.samples
         assert samples is not None
-        x = matrix(problem, train, seed) if told else None
+        # The rows as they are: made of features, whose columns would be scaled anew, it predicts worse.
+        rows = problem.rows if told else None
         if self.policy is None:
             policy = Sequential(combine="verifier" if problem.verifier else None, random_state=seed)
         else:
             policy = copy(self.policy)
-        policy.fit(samples.take(train), None if x is None else x[train])
+        policy.fit(samples.take(train), None if rows is None else rows.take(train))
         frontier = policy.frontier()
         keep = np.append(True, np.diff(frontier.spend) > 1e-9)
         budgets = frontier.spend[keep]
@@ -59,7 +59,9 @@ class Stopping:
             return np.zeros(1), np.zeros(1), nothing, nothing
         orders = once((problem.token, "orders"), lambda: _orders(problem))
         columns = {arm: order[:, held] for arm, order in orders.items()}
-        found = policy.replay(samples.take(held), None if x is None else x[held], budgets=budgets, columns=columns)
+        found = policy.replay(
+            samples.take(held), None if rows is None else rows.take(held), budgets=budgets, columns=columns
+        )
         looks = np.zeros(len(budgets))
         if told and problem.feature_cost:
             candidates = policy._fitted().choices
