@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tcalloc import InputError, PricedRegressor, Samples, Sequential, Table, Vote
+from tcalloc import Action, InputError, PricedRegressor, Rates, Samples, Sequential, Table, Vote
 from tcalloc.evaluate.compare import compare
 from tcalloc.evaluate.contestants import contestants_of
 from tcalloc.evaluate.problem import Problem
@@ -375,3 +375,30 @@ def test_who_knows_a_table_by_heart_is_suspicious():
     result = compare(Table(right, cost), [], [1.5, 2.5], X=texts, own=own)
     assert suspicious(result["by heart"])
     assert not suspicious(result["honest"])
+
+
+def test_if_x_holds_the_answers_all_who_look_at_it_are_suspicious():
+    right = (CODES == 0).mean(axis=1, keepdims=True)
+    result = compare(Samples(CODES), ["priced", "kNN", "AC Beta"], [1.5, 3.0], X=right)
+    told = [name for name in ("priced", "kNN") if suspicious(result[name])]
+    assert told in ([], ["priced", "kNN"])
+    assert not suspicious(result["AC Beta"])
+
+
+class Cheap(Run):
+    """Says itself what its samples cost."""
+
+    def next(self):
+        draw = super().next()
+        return None if draw is None else Draw(Action(samples=1, rates=Rates(input=0.0, output=0.001)), draw.n)
+
+
+class Cheaply(Ready):
+    def start(self, x):
+        return Cheap(*self.given)
+
+
+def test_nobody_sets_the_price_of_their_own_draws():
+    samples = Samples(CODES, cost=1.0, tokens={"output": np.full(CODES.shape, 100.0)})
+    _, tuned, *_ = fitted(Problem.of(samples, orders=4), Cheaply([5]))
+    assert (tuned.held_spend >= 5 - 1e-9).all()

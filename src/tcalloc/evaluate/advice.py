@@ -241,7 +241,7 @@ def _told(pick: Pick, unit: str) -> str:
         return f"{reached}; {figures} over the mixture at the same spend, {saying.chance(pick.p)} (corrected).{same}"
     none = f"{reached}. No policy is shown to be better than the mixture"
     if pick.candidate is None:
-        return f"{none}: there is none that spends so little."
+        return f"{none}: none that can be recommended takes part at that spend."
     if pick.gain < WORTH:
         return f"{none}: none gains anything."
     nearest = saying.clean(pick.candidate, saying.LONGEST)
@@ -328,7 +328,8 @@ def _settles(result: Comparison, picks: tuple[Pick, ...]) -> list[str]:
         found += _of_samples(result)
     if result.repeats == 1:
         found.append(
-            "repeats=5 would tell how much other trainings on the same questions change; it needs no new data."
+            "repeats=5 (--repeats 5) would tell how much other trainings on the same questions change; it needs no new "
+            "data."
         )
     return found
 
@@ -339,13 +340,13 @@ def _of_questions(result: Comparison) -> list[str]:
         for standing in result.standings
         if trusted(standing)
         for low, high in zip(standing.gain_low, standing.gain_high, strict=True)
-        if 0 < high - low < math.inf
+        if 2 * WORTH < high - low < math.inf
     ]
     if not wide:
         return []
     return [
-        f"With {saying.counted(result.questions, 'question')} a gain is typically known to "
-        f"±{100 * float(np.median(wide)):.1f} points; four times as many questions would halve that."
+        f"With {saying.counted(result.questions, 'question')} the gains are known to "
+        f"±{100 * max(wide):.1f} points at worst; four times as many questions would halve that."
     ]
 
 

@@ -47,6 +47,8 @@ WINDOW = 0.05
 CLOSE = 0.005
 # Points of a curve.
 POINTS = 32
+# Of its own corners so many are drawn too: of a mixture all.
+CORNERS = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,15 +141,22 @@ class Family:
         enough = run > 1e-9 * np.maximum(np.abs(asked), 1e-300)
         return np.asarray(np.divide(rise, run, out=np.zeros_like(run), where=enough))
 
-    def curve(self, low: float) -> Floats:
-        """Return rising spends that it reaches, from `low` or the least of its own up, for a plot."""
+    def curve(self, low: float, also: Floats) -> Floats:
+        """Return rising spends that it reaches, from `low` or the least of its own up, for a plot.
+
+        Those of `also` are among them, and its own corners if they are not many: drawn between other points, a curve
+        would cut them off.
+        """
         least, most = self.ends if self.matched else (float(self.knots[0][0]), float(self.knots[0][-1]))
         if not most > least:
             return np.array([least])
         first = min(max(least, low), most)
         if first <= 0:
             return np.linspace(least, most, POINTS)
-        return np.unique(np.geomspace(first, most, POINTS).clip(first, most))
+        corners = self.knots[1] if self.matched and len(self.knots[1]) <= CORNERS else np.zeros(0)
+        more = np.concatenate([also, corners])
+        more = more[(more >= first) & (more <= most)]
+        return np.unique(np.concatenate([np.geomspace(first, most, POINTS).clip(first, most), more]))
 
 
 def _places(settings: Floats, nominal: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:

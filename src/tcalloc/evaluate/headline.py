@@ -206,7 +206,7 @@ def sensible(result: Comparison) -> list[tuple[str, float, float]]:
     # A vote of 3 may lie below the line from 1 to 8: a mixture is better, but it is what many people pay for.
     kept, best = [], -np.inf
     for row in rows:
-        if row[2] > best:
+        if row[2] >= best + WORTH:
             kept.append(row)
             best = row[2]
     enough = hull.accuracy[0] + SENSIBLE * (hull.accuracy[-1] - hull.accuracy[0])

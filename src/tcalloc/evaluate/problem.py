@@ -143,6 +143,8 @@ class Problem:
                 f"data is {type(data).__name__}; expected Samples, a Table, or the path of a run folder or a table."
             )
         charged = scalar(feature_cost, "feature_cost")
+        if not np.isfinite(charged):
+            raise InputError(f"feature_cost is {charged:g}; expected a finite number, in the unit of the costs.")
         if charged < 0:
             raise InputError(f"feature_cost is {charged:g}; expected at least 0, in the unit of the costs.")
         for name, value in (("costs_known", costs_known), ("verifier", verifier)):

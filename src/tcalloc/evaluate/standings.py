@@ -24,6 +24,8 @@ ORACLE = "oracle, held out"
 HINDSIGHT = "hindsight bound"
 # The group of those that replay rules, which are what they are, whatever they are trained on.
 RULES = "counting"
+# Groups of contestants that look at X.
+TEXT, LOOKING = "text", ("text", "stopping")
 # Whose gains are tested.
 TESTED = ("policy", "own")
 # Standard errors: what an oracle must gain for a share of it to mean anything, and what is too good to be chance even
@@ -94,6 +96,12 @@ def standings(
     p[~tested] = np.nan
     p = holm(p.ravel()).reshape(p.shape)
     made, at, count = [], 0, len(budgets)
+    # If one policy shows that X holds the answers, all that look at X know them.
+    leaking = [
+        contestant.name
+        for contestant, m in zip(contestants, found, strict=True)
+        if contestant.group == TEXT and contestant.beforehand and m.knowing.any()
+    ]
     for contestant, m, own_p, w in zip(contestants, found, p, wider, strict=True):
         accuracy, gain = slice(at, at + count), slice(at + count, at + 2 * count)
         curve = slice(at + 2 * count, at + 2 * count + len(m.curve_spend))
@@ -104,7 +112,7 @@ def standings(
             Standing(
                 name=contestant.name,
                 kind=contestant.kind,
-                marks=marks_of(contestant, m, budgets),
+                marks=marks_of(contestant, m, budgets, leaking),
                 accuracy=m.accuracy.mean(axis=1),
                 spend=m.spend.mean(axis=1),
                 low=low[accuracy].clip(0.0, 1.0),
@@ -206,9 +214,9 @@ def gain_scores(at: At, reference: Family) -> tuple[Floats, Floats]:
 
 def curve_of(own: Sequence[Family], budgets: Floats) -> tuple[Floats, Floats]:
     """Return rising spends that all repeats reach, (G,), and the scores there, (G, N)."""
-    grids = [family.curve(BELOW * float(budgets[0])) for family in own]
+    grids = [family.curve(BELOW * float(budgets[0]), budgets) for family in own]
     low, high = max(grid[0] for grid in grids), min(grid[-1] for grid in grids)
-    grid = np.unique(grids[0].clip(low, high)) if high >= low else grids[0][:1]
+    grid = np.unique(np.concatenate(grids).clip(low, high)) if high >= low else grids[0][:1]
     spend, scores = np.zeros(len(grid)), np.zeros((len(grid), own[0].n))
     for family in own:
         at = family.at(grid)
@@ -219,9 +227,11 @@ def curve_of(own: Sequence[Family], budgets: Floats) -> tuple[Floats, Floats]:
     return spend[kept], scores[kept]
 
 
-def marks_of(contestant: Contestant, m: Measured, budgets: Floats) -> tuple[str, ...]:
-    """Return the contestant's own marks and what the figures give away."""
+def marks_of(contestant: Contestant, m: Measured, budgets: Floats, leaking: Sequence[str]) -> tuple[str, ...]:
+    """Return the contestant's own marks and what the figures give away; `leaking`: who shows that X tells too much."""
     marks = list(contestant.marks)
+    if contestant.group in LOOKING and leaking and contestant.name not in leaking:
+        marks.append(f"suspicious: it looks at X too, which seems to hold the answers (see {', '.join(leaking)})")
 
     def named(some: Bools) -> str:
         return ", ".join(f"{budget:g}" for budget in budgets[some])

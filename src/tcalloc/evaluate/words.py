@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tcalloc.learn._training import NOTHING
+
 if TYPE_CHECKING:
     from tcalloc.evaluate.problem import Problem
     from tcalloc.evaluate.result import Comparison, Standing
@@ -146,7 +148,7 @@ def _notes(result: "Comparison") -> list[str]:
     if halves:
         lines += _wrapped(
             f"The accuracies themselves are known to ±{min(halves):.1f} to ±{max(halves):.1f} points (95 %). "
-            "All figures, with the ends of their intervals: to_frame()."
+            "All figures, with the ends of their intervals: to_frame(), or --json."
         )
     if any(_captured(standing) for standing in result.standings):
         lines += _wrapped(
@@ -193,7 +195,11 @@ def remarks(
     if repeats == 1:
         found.append(
             "How much other trainings would change was not measured: the intervals are those of these policies. "
-            "repeats=5 measures it."
+            "repeats=5 (--repeats 5) measures it."
+        )
+    if NOTHING in problem.fixed_names:
+        found.append(
+            f"Policies and mixtures may leave a question without an answer, for nothing: the action {NOTHING!r}."
         )
     return [*found, *problem.notes]
 

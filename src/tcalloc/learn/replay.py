@@ -73,6 +73,8 @@ class Meter:
         Per model (the empty name where there is one): its samples' columns in the order in which they are sold.
     verifier : bool
         Whether results say if they are right.
+    rated : bool
+        Whether a draw is charged at its action's own rates, where it has some; False: always what was recorded.
 
     Examples
     --------
@@ -93,6 +95,7 @@ class Meter:
         "_names",
         "_order",
         "_place",
+        "_rated",
         "_right",
         "_row",
         "_verifier",
@@ -109,10 +112,11 @@ class Meter:
         *,
         verifier: bool = False,
         costs: dict[str, Floats] | None = None,
+        rated: bool = True,
     ):
         self._arms = samples.by_model
         self._costs = arm_costs(samples) if costs is None else costs
-        self._row = row
+        self._row, self._rated = row, rated
         self._order = {
             name: [column for column in order[name].tolist() if arm.drawn[row, column]]
             for name, arm in self._arms.items()
@@ -136,6 +140,8 @@ class Meter:
         InputError
             If the draw asks for a model that was not recorded, or for less than one sample.
         """
+        if not isinstance(draw, Draw):
+            raise InputError(f"next() returned {draw!r}; expected tcalloc.Draw(action, n), or None to stop.")
         if isinstance(draw.n, bool) or not isinstance(draw.n, (int, np.integer)) or draw.n < 1:
             raise InputError(
                 f"Draw.n is {draw.n!r}; expected a whole number of samples, at least 1. To stop, next() returns None."
@@ -166,7 +172,7 @@ class Meter:
         )
 
     def _charge(self, rates: Rates | None, name: str, columns: list[int]) -> list[float]:
-        if rates is None:
+        if rates is None or not self._rated:
             return [float(self._costs[name][self._row, column]) for column in columns]
         tokens = self._arms[name].tokens
         needed = {"input": rates.input, "output": rates.output}
@@ -240,6 +246,7 @@ def replay(
     orders: int = 1,
     seed: int = 0,
     verifier: bool | None = None,
+    rated: bool = True,
 ) -> Outcome:
     """Run a policy on recorded samples, in random orders, and charge for each sample it draws.
 
@@ -259,6 +266,9 @@ def replay(
         Of the orders. A question's orders depend neither on `rows` nor on the policy: comparisons are paired.
     verifier : bool, optional
         Whether results say if they are right. Default: where only right and wrong were recorded.
+    rated : bool
+        Whether draws are charged at their actions' own rates, where they have some; False: always what was recorded,
+        whatever a policy says.
 
     Returns
     -------
@@ -290,7 +300,12 @@ def replay(
     for p, row in enumerate(picked.tolist()):
         for r in range(int(orders)):
             meter = Meter(
-                samples, row, {name: order[r, row] for name, order in ordered.items()}, verifier=verifier, costs=costs
+                samples,
+                row,
+                {name: order[r, row] for name, order in ordered.items()},
+                verifier=verifier,
+                costs=costs,
+                rated=rated,
             )
             run = drive(policy.start(told(row)), meter)
             found[:, p] += meter.spend, meter.grade(run.answer), meter.rounds, meter.drawn, run.confidence

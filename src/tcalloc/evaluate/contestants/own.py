@@ -261,6 +261,7 @@ def replayed(problem: Problem, settings: list[tuple[float, Any]], held: Rows) ->
             rows=held,
             orders=min(problem.orders, ORDERS),
             seed=problem.seed,
+            rated=False,  # what was recorded: nobody sets the prices of their own draws
             verifier=problem.verifier,
         )
         for _, policy in settings

@@ -11,6 +11,7 @@ What to use when
 import os
 from pathlib import Path
 
+from tcalloc.errors import InputError
 from tcalloc.evaluate import saying
 from tcalloc.evaluate.advice import recommend
 from tcalloc.evaluate.headline import headline
@@ -21,6 +22,8 @@ from tcalloc.evaluate.result import Comparison
 from tcalloc.measure._writing import replacing
 
 __all__ = ["render", "write_report"]
+
+PAGES = (".html", ".htm")
 
 
 def render(result: Comparison) -> str:
@@ -79,8 +82,10 @@ def write_report(result: Comparison, path: str | Path) -> None:
     MissingExtraError
         If Matplotlib is not installed.
     InputError
-        If there is no such folder, or the path names something that is no file.
+        If there is no such folder, or the path names something that is no file, or no page.
     """
+    if os.path.splitext(os.fspath(path))[1].lower() not in PAGES:
+        raise InputError(f"{os.fspath(path)!r} is no name of a page; expected one that ends in {' or '.join(PAGES)}.")
     made = render(result)
     with replacing(os.fspath(path)) as file:
         file.write(made.encode("utf-8"))
