@@ -22,7 +22,7 @@ from tcalloc.measure.store import read_run
 
 FAST = Backoff(retries=8, base=0.01, cap=0.05, longest=0.3)
 RATES = Rates(1.0, 2.0)
-HANG = 30.0  # seconds; nothing here takes more than a few
+HANG = 300.0  # seconds; nothing here takes more than a few, but a machine may stand still for two minutes
 
 
 class Numbers:
