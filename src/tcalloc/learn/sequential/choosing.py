@@ -21,8 +21,8 @@ __all__ = ["Candidate", "Choices", "Mixture"]
 
 Floats = NDArray[np.float64]
 
-# Rules that read more than counts must gain so many standard errors over the first, which knows counts alone, and have
-# the highest mean. Rules of counts are chosen among by their means: they differ by little, none is far off.
+# Rules that read more than counts take the place of the best rules of counts where their gain exceeds so many standard
+# errors. Rules of counts are chosen among by their means alone: they differ by little, and none can be far off.
 GATE = 1.0
 # Budgets of the printed frontier.
 STEPS = 64
@@ -58,7 +58,7 @@ class Choices:
     Parameters
     ----------
     candidates : list of Candidate
-        The best of those that look at counts alone is used, unless another is better, and clearly so than the first.
+        The first, or the best that looks at counts alone, is used unless another is clearly better.
     round_cost : float
         What a round costs besides its samples: it is no part of the spend, but counts where families are compared.
     """
@@ -80,15 +80,16 @@ class Choices:
             charge = self.hulls[0].slope(budget) * self.round_cost
             own = [score - charge * self.expected(m, "rounds") for score, m in zip(own, found, strict=True)]
         level = [i for i, c in enumerate(self.candidates) if i == 0 or c.family.blind]
-        best = max(level, key=lambda i: float(own[i].mean()))
+        base = max(level, key=lambda i: float(own[i].mean()))
+        best, most = base, 0.0
         for i in range(len(found)):
             if i in level:
                 continue
-            gain = own[i] - own[0]
+            gain = own[i] - own[base]
             mean, n = float(gain.mean()), len(gain)
             error = float(gain.std(ddof=1)) / np.sqrt(n) if n > 1 else np.inf
-            if mean > GATE * error and own[i].mean() > own[best].mean():
-                best = i
+            if mean > GATE * error and mean > most:
+                best, most = i, mean
         return found[best]
 
     def expected(self, mixture: Mixture, what: str = "accuracy") -> Floats:
