@@ -1,11 +1,15 @@
 """Folds, hulls, spends that match, paired intervals."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from tcalloc.errors import InputError
+from tcalloc.learn._student import beyond, quantile
 from tcalloc.learn.folds import Frontier, Tuned, held_out, on_test, paired, split, tabled
 
 
@@ -79,7 +83,7 @@ def test_labels_of_held_out_questions_choose_nothing():
     assert other.accuracy[:, first_held].mean(axis=1) == pytest.approx(plain.accuracy[:, first_held].mean(axis=1))
 
 
-def test_the_bootstrap_agrees_with_the_normal_interval():
+def test_the_bootstrap_agrees_with_students_interval():
     rng = np.random.default_rng(0)
     first, second = rng.random(400), rng.random(400)
     normal, drawn = paired(first, second), paired(first, second, bootstrap=2000)
@@ -94,13 +98,26 @@ def test_a_difference_says_what_it_shows():
     assert str(paired([1.0, 1.0], [0.5, 0.5])) == "+50.00 [+50.00, +50.00]"
 
 
-def test_coverage_of_the_interval():
+@pytest.mark.parametrize("n", [5, 60])
+def test_coverage_of_the_interval(n):
     rng = np.random.default_rng(1)
     inside = 0
     for _ in range(1000):
-        found = paired(rng.normal(0.3, 1.0, 60), rng.normal(0.0, 1.0, 60))
+        found = paired(rng.normal(0.3, 1.0, n), rng.normal(0.0, 1.0, n))
         inside += found.low <= 0.3 <= found.high
-    assert 925 <= inside <= 970
+    assert 930 <= inside <= 970
+
+
+@pytest.mark.parametrize("df", [1, 2, 4, 17, 100, 999])
+def test_students_t(df):
+    assert quantile(df) == pytest.approx(stats.t.ppf(0.975, df), rel=1e-9)
+    for t in (0.0, 0.3, 2.0, 8.0):
+        assert beyond(t, df) == pytest.approx(2 * stats.t.sf(t, df), rel=1e-9)
+
+
+def test_normal_beyond_a_thousand():
+    assert quantile(5000) == pytest.approx(1.96, abs=1e-3)
+    assert quantile(math.inf) == pytest.approx(stats.norm.ppf(0.975), abs=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,10 @@ def _check(data: Any, folds: Any, repeats: Any, seed: Any) -> None:
 def _budgets(budgets: Any) -> Floats:
     """Return them rising, each once."""
     try:
-        found = np.atleast_1d(np.asarray(budgets, np.float64))
+        given = np.asarray(budgets)
+        found = np.atleast_1d(given.astype(np.float64))
+        if given.dtype == np.bool_:
+            raise TypeError
     except (TypeError, ValueError):
         raise InputError(f"budgets is {budgets!r}; expected numbers: mean spends per question.") from None
     if found.ndim != 1 or not len(found):

@@ -24,19 +24,18 @@ and these are what is resampled: intervals without the second term are as much a
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc.evaluate.running import Part
+from tcalloc.learn._student import LEVEL, beyond, quantile
 
-__all__ = ["At", "Family", "dependence", "holm", "quantile", "resampled", "two_sided"]
+__all__ = ["At", "Family", "dependence", "holm", "resampled", "two_sided"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-LEVEL = 0.95
 # Resamples of the questions: the ends of an interval then jitter by about a fiftieth of its width.
 RESAMPLES = 2000
 # Of which so many weights are held at a time, 64 MB.
@@ -253,35 +252,3 @@ def holm(p: Floats) -> Floats:
     times = found[order] * np.arange(len(order), 0, -1)
     found[order] = np.minimum(np.maximum.accumulate(times), 1.0)
     return found
-
-
-def beyond(t: float, df: float) -> float:
-    """Return the chance that Student's |t| exceeds t ≥ 0.
-
-    With T = √df·tan θ the density is proportional to cos^(df−1) θ, whose integral from θ to π/2 is taken by
-    Gauss–Legendre; of df ≥ 1,000 the normal distribution's.
-    """
-    if not df < 1000:
-        return math.erfc(t / math.sqrt(2))
-    start = math.atan(t / math.sqrt(df))
-    nodes, weights = _gauss()
-    half = (math.pi / 2 - start) / 2
-    part = half * float(weights @ np.cos(start + half * (nodes + 1)) ** (df - 1))
-    whole = math.exp(math.lgamma(df / 2) - math.lgamma((df + 1) / 2)) * math.sqrt(math.pi) / 2
-    return min(part / whole, 1.0)
-
-
-@cache
-def _gauss() -> tuple[Floats, Floats]:
-    nodes, weights = np.polynomial.legendre.leggauss(200)
-    return nodes, weights
-
-
-@cache
-def quantile(df: float) -> float:
-    """Return the t that Student's |t| exceeds with chance 5 %."""
-    low, high = 0.0, 100.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if beyond(middle, df) > 1 - LEVEL else (low, middle)
-    return low

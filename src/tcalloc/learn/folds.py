@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc.errors import InputError
+from tcalloc.learn._student import quantile
 
 __all__ = ["SEEDS", "Difference", "Frontier", "Held", "Tuned", "held_out", "on_test", "paired", "split", "tabled"]
 
@@ -273,7 +274,7 @@ def paired(first: ArrayLike, second: ArrayLike, *, bootstrap: int = 0, seed: int
     first, second : array_like, (N,)
         Scores per question, each the mean over seeds and orders.
     bootstrap : int
-        So many resamples of the questions (percentiles); 0: the normal interval, mean ± 1.96 standard errors.
+        So many resamples of the questions (percentiles); 0: Student's interval, mean ± t standard errors.
     seed : int
         Of the bootstrap.
 
@@ -286,7 +287,7 @@ def paired(first: ArrayLike, second: ArrayLike, *, bootstrap: int = 0, seed: int
     --------
     >>> from tcalloc.learn.folds import paired
     >>> print(paired([1, 1, 0, 1], [1, 0, 0, 1]))
-    +25.00 [-24.00, +74.00]
+    +25.00 [-54.56, +104.56]
     """
     one, two = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if one.ndim != 1 or one.shape != two.shape:
@@ -301,5 +302,5 @@ def paired(first: ArrayLike, second: ArrayLike, *, bootstrap: int = 0, seed: int
         means = [float(difference[rng.integers(n, size=n)].mean()) for _ in range(bootstrap)]
         low, high = np.quantile(means, [0.025, 0.975])
         return Difference(mean, float(low), float(high), n)
-    half = 1.96 * float(difference.std(ddof=1)) / float(np.sqrt(n))
+    half = quantile(n - 1) * float(difference.std(ddof=1)) / float(np.sqrt(n))
     return Difference(mean, mean - half, mean + half, n)
