@@ -21,9 +21,12 @@ __all__ = ["Candidate", "Choices", "Mixture"]
 
 Floats = NDArray[np.float64]
 
-# Rules that read more than counts take the place of the best rules of counts where their gain exceeds so many standard
-# errors. Rules of counts are chosen among by their means alone: they differ by little, and none can be far off.
-GATE = 1.0
+# Rules of counts are chosen among by their means: they differ by little, and none can be far off. Rules that read more
+# have to be better than the best of them by so many standard errors at some budget before they are chosen among like
+# the others. A gate at each budget instead, of one standard error or two, lets noise in or keeps gains out.
+PROOF = 3.0
+# Gains below are rounding.
+LEAST_GAIN = 1e-9
 # Budgets of the printed frontier.
 STEPS = 64
 
@@ -58,14 +61,18 @@ class Choices:
     Parameters
     ----------
     candidates : list of Candidate
-        The first, or the best that looks at counts alone, is used unless another is clearly better.
+        The first, or the best that looks at counts alone, is used unless another has proven to be better.
+    sample : float
+        What a sample of the cheapest model costs.
     round_cost : float
         What a round costs besides its samples: it is no part of the spend, but counts where families are compared.
     """
 
-    def __init__(self, candidates: list[Candidate], round_cost: float = 0.0):
-        self.candidates, self.round_cost = candidates, round_cost
+    def __init__(self, candidates: list[Candidate], sample: float, round_cost: float = 0.0):
+        self.candidates, self.sample, self.round_cost = candidates, sample, round_cost
         self.hulls = [Frontier.of(c.inner.spend.mean(axis=1), c.inner.accuracy.mean(axis=1)) for c in candidates]
+        self.level = [i for i, c in enumerate(candidates) if i == 0 or c.family.blind]
+        self.proven = self._proven()
 
     @property
     def most(self) -> float:
@@ -74,23 +81,43 @@ class Choices:
 
     def at(self, budget: float) -> Mixture:
         """Return the mixture for a budget."""
+        found, scores = self._compared(budget)
+        return found[self._best([*self.level, *self.proven[budget > self.sample]], scores)]
+
+    def _compared(self, budget: float) -> tuple[list[Mixture], list[Floats]]:
+        """Return each family's mixture for a budget, and its accuracy less what its rounds cost, (N,) each."""
         found = [Mixture(i, *hull.mix(budget)) for i, hull in enumerate(self.hulls)]
-        own = [self.expected(mixture, "accuracy") for mixture in found]
+        scores = [self.expected(mixture, "accuracy") for mixture in found]
         if self.round_cost:
             charge = self.hulls[0].slope(budget) * self.round_cost
-            own = [score - charge * self.expected(m, "rounds") for score, m in zip(own, found, strict=True)]
-        level = [i for i, c in enumerate(self.candidates) if i == 0 or c.family.blind]
-        base = max(level, key=lambda i: float(own[i].mean()))
-        best, most = base, 0.0
-        for i in range(len(found)):
-            if i in level:
-                continue
-            gain = own[i] - own[base]
-            mean, n = float(gain.mean()), len(gain)
-            error = float(gain.std(ddof=1)) / np.sqrt(n) if n > 1 else np.inf
-            if mean > GATE * error and mean > most:
-                best, most = i, mean
-        return found[best]
+            scores = [score - charge * self.expected(m, "rounds") for score, m in zip(scores, found, strict=True)]
+        return found, scores
+
+    def _best(self, some: list[int], scores: list[Floats]) -> int:
+        """Return the best of some families; the first of them if none is better."""
+        best = some[0]
+        for i in some[1:]:
+            if float((scores[i] - scores[best]).mean()) > LEAST_GAIN:
+                best = i
+        return best
+
+    def _proven(self) -> tuple[list[int], list[int]]:
+        """Return the families that read more and are clearly better somewhere: below one sample each, and above.
+
+        Below, what counts is which questions to try at all, above, when to stop: who knows the one need not know the
+        other.
+        """
+        others = [i for i in range(len(self.candidates)) if i not in self.level]
+        proven: tuple[set[int], set[int]] = (set(), set())
+        for budget in self.budgets().tolist() if others else ():
+            scores = self._compared(budget)[1]
+            base = self._best(self.level, scores)
+            for i in others:
+                gain = scores[i] - scores[base]
+                error = float(gain.std(ddof=1)) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
+                if float(gain.mean()) > max(PROOF * error, LEAST_GAIN):
+                    proven[budget > self.sample].add(i)
+        return sorted(proven[0]), sorted(proven[1])
 
     def expected(self, mixture: Mixture, what: str = "accuracy") -> Floats:
         """Return "accuracy", "spend" or "rounds" of a mixture on each training question while held out, (N,)."""

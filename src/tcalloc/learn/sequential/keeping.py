@@ -125,7 +125,7 @@ def unpack(meta: dict[str, Any], arrays: Arrays) -> Trained:
         candidates.append(Candidate(str(words["name"]), family, inner))
     if not candidates:
         raise InputError("there are no rules.")
-    return Trained(settings, reading, asking, Choices(candidates, settings.round_cost), questions)
+    return Trained(settings, reading, asking, Choices(candidates, settings.unit, settings.round_cost), questions)
 
 
 def _asking(meta: Any, arrays: Arrays, arms: tuple[str, ...]) -> Any:

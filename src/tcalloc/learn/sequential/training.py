@@ -201,7 +201,7 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
         weighted = settings.combine == "vote" and bool(reading.tilt.any())
         trails = walk(told, weighted)
         judge("questions", trails, induced(trails, told, weighted, "questions"), True)
-    return Trained(settings, reading, asking, Choices(candidates, settings.round_cost), len(samples))
+    return Trained(settings, reading, asking, Choices(candidates, settings.unit, settings.round_cost), len(samples))
 
 
 def _out_of_fold(make: Maker, trails: Trails, count: int, settings: Settings) -> Outcomes:
