@@ -22,9 +22,10 @@ __all__ = ["Candidate", "Choices", "Mixture"]
 Floats = NDArray[np.float64]
 
 # Rules of counts are chosen among by their means: they differ by little, and none can be far off. Rules that read more
-# have to be better than the best of them by so many standard errors at some budget before they are chosen among like
-# the others. A gate at each budget instead, of one standard error or two, lets noise in or keeps gains out.
+# have to be better than the best of them by so many standard errors at some budget …
 PROOF = 3.0
+# … and are then used wherever they are better by so many. One gate for both lets noise in, or keeps gains out.
+HERE = 0.5
 # Gains below are rounding.
 LEAST_GAIN = 1e-9
 # Budgets of the printed frontier.
@@ -82,7 +83,9 @@ class Choices:
     def at(self, budget: float) -> Mixture:
         """Return the mixture for a budget."""
         found, scores = self._compared(budget)
-        return found[self._best([*self.level, *self.proven[budget > self.sample]], scores)]
+        base = self._best(self.level, scores)
+        better = [i for i in self.proven[budget > self.sample] if _clear(scores[i] - scores[base], HERE)]
+        return found[self._best([base, *better], scores)]
 
     def _compared(self, budget: float) -> tuple[list[Mixture], list[Floats]]:
         """Return each family's mixture for a budget, and its accuracy less what its rounds cost, (N,) each."""
@@ -113,9 +116,7 @@ class Choices:
             scores = self._compared(budget)[1]
             base = self._best(self.level, scores)
             for i in others:
-                gain = scores[i] - scores[base]
-                error = float(gain.std(ddof=1)) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
-                if float(gain.mean()) > max(PROOF * error, LEAST_GAIN):
+                if _clear(scores[i] - scores[base], PROOF):
                     proven[budget > self.sample].add(i)
         return sorted(proven[0]), sorted(proven[1])
 
@@ -142,3 +143,9 @@ class Choices:
         parts = [(1 - mixture.share) * values[low] + mixture.share * values[high]
                  for values in (done.spend, done.accuracy, done.rounds)]  # fmt: skip
         return Outcomes(*parts)
+
+
+def _clear(gain: Floats, errors: float) -> bool:
+    """Return whether a mean gain exceeds so many of its standard errors."""
+    error = float(gain.std(ddof=1)) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
+    return float(gain.mean()) > max(errors * error, LEAST_GAIN)
