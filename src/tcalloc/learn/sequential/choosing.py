@@ -23,9 +23,9 @@ Floats = NDArray[np.float64]
 
 # Rules of counts are chosen among by their means: they differ by little, and none can be far off. Rules that read more
 # have to be better than the best of them by so many standard errors at some budget …
-PROOF = 3.0
+PROOF = 2.5
 # … and are then used wherever they are better by so many. One gate for both lets noise in, or keeps gains out.
-HERE = 0.5
+HERE = 0.75
 # Gains below are rounding.
 LEAST_GAIN = 1e-9
 # Budgets of the printed frontier.
