@@ -233,7 +233,10 @@ def test_stopping(tmp_path, capsys):
     assert "Sequential(budget=2.5), fitted on 60 questions" in out
     assert "fixed number" in out
     assert main([*argv, "--json"]) == 0
-    document = json.loads(capsys.readouterr().out)
+    document, told = json.loads((caught := capsys.readouterr()).out), caught.err
+    assert "does not bind" not in told
+    assert main([word if word != 2.5 else 50 for word in argv]) == 0
+    assert "a budget of 50 does not bind: no rule finds a use for more than" in capsys.readouterr().err
     spends = [point["spend"] for point in document["frontier"]]
     assert spends == sorted(spends)
     policy = load_policy(tmp_path / "policy")

@@ -33,6 +33,12 @@ def run(args: argparse.Namespace, samples: "Samples", x: list[Any]) -> int:
     policy.save(args.out)
     curve = policy.frontier()
     fixed = _fixed(policy, samples)
+    most = float(curve.spend[-1])
+    if args.budget > most * (1 + 1e-9):
+        shared.say(
+            f"a budget of {shared.number(args.budget)} does not bind: no rule finds a use for more than "
+            f"{shared.number(most)} a question, and that is what the policy spends."
+        )
     if args.json:
         points = zip(curve.spend.tolist(), curve.accuracy.tolist(), curve.rounds.tolist(), curve.family, strict=True)
         names = ("spend", "accuracy", "rounds", "rules")
