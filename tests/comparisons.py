@@ -105,6 +105,19 @@ def replaced(standing, **changes):
     return type(standing)(**{name: getattr(standing, name) for name in type(standing).__slots__} | changes)
 
 
+def spending(result, name, spend):
+    """The same comparison, but one policy really spends so much at each budget, as if it could not reach it."""
+    paid = np.asarray(spend, float)
+
+    def change(one):
+        if one.name != name:
+            return one
+        each = np.tile(paid[:, None], (1, one.question_spend.shape[1]))
+        return replaced(one, spend=paid, reached=np.abs(paid - result.budgets) < 0.005, question_spend=each)
+
+    return with_standings(result, change)
+
+
 def with_standings(result, change):
     """The same comparison with each standing as `change(standing)` makes it."""
     fields = {name: getattr(result, name) for name in type(result).__slots__}

@@ -119,6 +119,27 @@ def test_difficulty_and_budgets():
     assert default_budgets(Problem.of(Samples(np.ones((5, 3), int)))).tolist() == [1.0]
 
 
+@pytest.mark.parametrize("costs", [(1.04, 1.06), (101.0, 104.0), (1.0, 1.02)])
+def test_default_budgets_can_be_spent_where_costs_are_close(costs):
+    rng = np.random.default_rng(0)
+    data = Table(np.column_stack([rng.random(80) * 0.3, 0.5 + rng.random(80) * 0.3]), costs)
+    budgets = default_budgets(Problem.of(data))
+    assert len(budgets) >= 2
+    assert costs[0] < budgets[0] < budgets[-1] < costs[1]
+    assert compare(data, [])[REFERENCE].reached.all()
+    # Where two digits tell them apart there are no more.
+    assert all(value == float(f"{value:.2g}") for value in default_budgets(Problem.of(samples_of(200, 16))))
+
+
+def test_one_policy_under_two_names_is_told():
+    both = Samples(arms={"small": samples_of(30, 4), "large": samples_of(30, 4, seed=1)})
+    found = compare(both, ["Sequential"], [2.0], orders=4)
+    assert "cascade" in [standing.name for standing in found.standings]
+    with pytest.raises(InputError, match="'Sequential' took no part: of several models it is called 'cascade'"):
+        found["Sequential"]
+    assert "of several models it is called" in str(found)
+
+
 @pytest.mark.parametrize(
     ("wrong", "words_"),
     [

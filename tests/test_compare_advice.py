@@ -12,6 +12,11 @@ from tcalloc import Samples
 from tcalloc.evaluate import saying
 from tcalloc.evaluate.advice import recommend
 from tcalloc.evaluate.headline import difference, headline, saving, spend_for
+from tcalloc.evaluate.problem import Problem
+from tcalloc.evaluate.words import _of_answers
+
+# Of half an interval: so far from 0 is what is found to be above 0 in four of five cases.
+POWER = (1.959964 + 0.841621) / 1.959964
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +71,7 @@ def test_questions_that_would_settle_it_follow_from_the_standard_error():
     for b, pick in enumerate(recommend(result).picks):
         half = standing.gain[b] - standing.gain_low[b]
         assert pick.candidate == "kNN"
-        assert pick.questions == saying.rounded(max(100 * (half / standing.gain[b]) ** 2, 100))
+        assert pick.questions == saying.rounded(max(100 * (POWER * half / standing.gain[b]) ** 2, 100))
         assert pick.questions_corrected >= pick.questions
     assert f"{recommend(result).picks[0].questions:,} questions like these" in words(recommend(result))
 
@@ -76,6 +81,33 @@ def test_with_so_many_questions_the_interval_would_exclude_zero():
     pick = recommend(few).picks[0]
     many = made([("kNN", "policy", lambda s: curve(s, half=3.0) + 0.001, {})], n=2 * pick.questions, seed=4)
     assert many["kNN"].gain_low[0] > 0
+
+
+def test_so_many_questions_show_it_in_four_of_five_cases():
+    result = level()
+    gaps = result["kNN"].question_accuracy[0] - result[MIXTURE].question_accuracy[0]
+    needed = recommend(result).picks[0].questions
+    drawn = np.random.default_rng(0).normal(gaps.mean(), gaps.std(ddof=1), (400, needed))
+    shown = drawn.mean(axis=1) - 1.96 * drawn.std(axis=1, ddof=1) / math.sqrt(needed) > 0
+    assert 0.73 < shown.mean() < 0.87
+    assert "would show it in four of five cases" in words(recommend(result))
+
+
+def test_a_claim_that_was_kept_is_not_said_to_be_off():
+    def kept(one):
+        return replaced(one, claimed=one.accuracy - 1e-5)
+
+    said = words(recommend(with_standings(made(), kept)))
+    assert "claimed from training questions alone was right to a tenth of a point" in said
+    assert "off by at most 0.0" not in said
+
+
+def test_how_many_samples_there_are_is_said_of_those_that_have_so_many():
+    answers = np.random.default_rng(0).integers(0, 3, (30, 8))
+    ragged = Samples(np.where(np.arange(8) < np.where(np.arange(30) < 3, 4, 8)[:, None], answers, -2))
+    all_alike, some = (_of_answers(Problem.of(data))[-1] for data in (Samples(answers), ragged))
+    assert all_alike.startswith("Each question has only 8 samples:")
+    assert some.startswith("Some questions have only 4 samples:")
 
 
 def test_a_gain_too_small_to_matter_is_not_recommended_however_sure():
@@ -92,6 +124,28 @@ def test_who_may_have_seen_the_answers_is_not_recommended(mark):
     assert advice.policy == "AC Beta"
     assert not any("mine" in pick.level for pick in advice.picks)
     assert f"mine is not recommended, whatever it reaches: {mark}" in words(advice)
+
+
+def test_what_must_be_checked_is_recommended_and_said_once():
+    mark = "check X: it gains much; it is right if X is known before anything is drawn"
+    said = "kNN reads X: it is right only if X is known before anything is drawn and was not made from the answers."
+    best = ("kNN", "policy", lambda s: curve(s, half=1.0), {"marks": (mark,)})
+    other = ("Sequential", "policy", lambda s: curve(s, half=1.2), {})
+    advice = recommend(made([best, other]))
+    assert advice.policy == "kNN"
+    assert [pick.check for pick in advice.picks] == ["X"] * 4
+    assert words(advice).count(said) == 1
+    assert said in advice.sentences()[-1]  # so that the report says it, too
+
+
+def test_who_else_may_read_x_is_told_where_one_policy_calls_for_a_check():
+    mark = "check X: it gains much; it is right if X is known before anything is drawn"
+    best = ("cascade", "policy", lambda s: curve(s, half=1.0), {})
+    advice = recommend(made([best, ("kNN", "policy", lambda s: curve(s, half=1.2), {"marks": (mark,)})]))
+    assert advice.policy == "cascade"
+    assert {pick.check for pick in advice.picks} == {""}
+    assert "X tells kNN so much that it must be checked: whoever reads X is right only if" in words(advice)
+    assert "must be checked" not in words(recommend(made([best])))
 
 
 def test_policies_that_questions_do_not_tell_apart_are_named():
@@ -224,7 +278,7 @@ def test_a_lopsided_interval_is_settled_by_its_lower_end():
         return replaced(one, gain=gain, gain_low=gain - 0.016, gain_high=gain + 0.008, p=gain * 0 + 1)
 
     pick = recommend(with_standings(level(), lopsided)).picks[0]
-    assert pick.questions == saying.rounded(100 * (16 / 14) ** 2) > 100
+    assert pick.questions == saying.rounded(100 * (POWER * 16 / 14) ** 2) > 100
 
 
 def test_an_interval_without_zero_is_not_enough_if_the_corrected_p_is_not():

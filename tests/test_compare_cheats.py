@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from tcalloc import Action, InputError, PricedRegressor, Rates, Samples, Sequential, Table, Vote
-from tcalloc.evaluate.compare import compare
 from tcalloc.evaluate.contestants import contestants_of
 from tcalloc.evaluate.problem import Problem
 from tcalloc.learn.baselines import Fixed
@@ -226,54 +225,6 @@ def test_a_run_without_end_is_stopped(problem):
         fitted(problem, Ready([1], ends=False))
 
 
-# ---------------------------------------------------------------------------------------------- memory
-
-
-class Memory(Estimator):
-    """Has the outcomes of all questions in its pocket, and takes the cheapest action that is right."""
-
-    def __init__(self, log=None, column=1, best=None):
-        super().__init__(log, column)
-        self.best = best
-
-    def __sklearn_clone__(self):
-        return Memory(self.log, self.column, self.best)
-
-    def decide(self, X, budget=None):
-        return np.array([self.best[text] for text in X])
-
-
-@pytest.fixture(scope="module")
-def known():
-    """Return samples of questions that differ much: some need many votes, some one, some are hopeless."""
-    rng = np.random.default_rng(1)
-    chance = rng.choice([0.05, 0.6, 0.97], 300)
-    return Samples(np.where(rng.random((300, 16)) < chance[:, None], 0, rng.integers(1, 9, (300, 16))))
-
-
-def suspicious(standing):
-    return any("suspicious" in mark for mark in standing.marks)
-
-
-def test_who_knows_the_outcomes_by_heart_is_suspicious(known):
-    texts = [f"question {i}" for i in range(300)]
-    acc, cost = Problem.of(known, X=texts).menu_filled
-    best = {text: int(np.argmax(acc[i] - 0.02 * cost[i])) for i, text in enumerate(texts)}
-    own = {"by heart": Memory(best=best), "honest": PricedRegressor(), "three votes": Always(Vote(3))}
-    result = compare(known, ["ESC"], [1.5, 2.5], X=texts, own=own, orders=16)
-    assert suspicious(result["by heart"])
-    assert not any(suspicious(result[name]) for name in ("honest", "three votes", "ESC"))
-
-
-def test_x_that_holds_the_answers_is_suspicious(known):
-    rng = np.random.default_rng(2)
-    noise = rng.random((300, 2))
-    leak = np.column_stack([known.correct.mean(axis=1), noise[:, 0]])
-    told, plain = (compare(known, ["kNN"], [1.2, 1.6, 2.0], X=x, orders=16)["kNN"] for x in (leak, noise))
-    assert suspicious(told)
-    assert not suspicious(plain)
-
-
 # ---------------------------------------------------------------------------------------------- refusals
 
 
@@ -364,25 +315,6 @@ def test_looking_at_x_is_charged_to_own_policies_too():
     for policy in (Fixed(1), MarginCap(2, 6)):
         one, two = (fitted(p, policy)[1] for p in (free, paid))
         assert two.held_spend == pytest.approx(one.held_spend + 0.5)
-
-
-def test_who_knows_a_table_by_heart_is_suspicious():
-    rng = np.random.default_rng(0)
-    right, cost = (rng.random((400, 3)) < [0.4, 0.6, 0.8]).astype(float), np.array([1.0, 2.0, 4.0])
-    texts = [f"question {i}" for i in range(400)]
-    best = {text: int(np.argmax(right[i] - 0.05 * cost)) for i, text in enumerate(texts)}
-    own = {"by heart": Memory(best=best), "honest": PricedRegressor()}
-    result = compare(Table(right, cost), [], [1.5, 2.5], X=texts, own=own)
-    assert suspicious(result["by heart"])
-    assert not suspicious(result["honest"])
-
-
-def test_if_x_holds_the_answers_all_who_look_at_it_are_suspicious():
-    right = (CODES == 0).mean(axis=1, keepdims=True)
-    result = compare(Samples(CODES), ["priced", "kNN", "AC Beta"], [1.5, 3.0], X=right)
-    told = [name for name in ("priced", "kNN") if suspicious(result[name])]
-    assert told in ([], ["priced", "kNN"])
-    assert not suspicious(result["AC Beta"])
 
 
 class Cheap(Run):

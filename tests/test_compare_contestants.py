@@ -6,12 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tcalloc import Best, InputError, Samples, Table, Vote
+from tcalloc import Best, BudgetError, InputError, Samples, Table, Vote, datasets
 from tcalloc.evaluate.contestants import NAMES, _cache, contestants_of
-from tcalloc.evaluate.contestants.base import hull
+from tcalloc.evaluate.contestants.base import WORTH, hull, rounding
 from tcalloc.evaluate.contestants.learned import kept, mixtures
 from tcalloc.evaluate.problem import Problem
+from tcalloc.learn.baselines import Fixed
 from tcalloc.learn.folds import Frontier, held_out, split
+from tcalloc.learn.inputs import as_rows
 from tcalloc.learn.paths import Paths
 from tcalloc.learn.replay import replay
 from tcalloc.learn.rivals import MarginCap, families
@@ -115,6 +117,10 @@ GOOD = Samples([[0, 1, 0], [0, 0, 1]])
         (GOOD, {"X": ["a"]}, "X has 1 rows, but there are 2 questions"),
         (GOOD, {"difficulty": [1]}, r"expected \(2,\), one label"),
         (GOOD, {"difficulty": [1.0, np.nan]}, r"difficulty\[1\] is nan"),
+        (GOOD, {"difficulty": [None, "easy"]}, r"difficulty\[0\] is None; expected a label"),
+        (GOOD, {"difficulty": ["easy", float("nan")]}, r"difficulty\[1\] is nan; expected a label"),
+        (GOOD, {"difficulty": np.array(["easy", np.nan], object)}, r"difficulty\[1\] is nan; expected a label"),
+        (GOOD, {"difficulty": np.array(["2026-01-01", "NaT"], "datetime64[D]")}, r"difficulty\[1\] is None"),
         (GOOD, {"feature_cost": -1}, "feature_cost is -1"),
         (GOOD, {"feature_cost": np.nan}, "feature_cost"),
         (GOOD, {"costs_known": 1}, "costs_known is 1"),
@@ -136,6 +142,50 @@ GOOD = Samples([[0, 1, 0], [0, 0, 1]])
 def test_bad_problems_are_refused(data, options, words):
     with pytest.raises(InputError, match=words):
         Problem.of(data, **options)
+
+
+def test_labels_of_frames_that_are_missing_are_refused_and_words_are_not():
+    pd = pytest.importorskip("pandas")
+    for missing in (pd.NA, None, np.nan):
+        with pytest.raises(InputError, match=r"difficulty\[1\] is .*expected a label"):
+            Problem.of(GOOD, difficulty=pd.Series(["easy", missing]))
+    assert Problem.of(GOOD, difficulty=["nan", "None"]).label_names == ("None", "nan")
+
+
+def test_rows_of_an_arrow_table_are_had_like_those_of_a_matrix():
+    pa = pytest.importorskip("pyarrow")
+    x = np.random.default_rng(0).random((30, 2))
+    table = pa.table({"a": x[:, 0], "b": x[:, 1]})
+    samples = Samples(coded(np.full(30, 0.6), 4, np.random.default_rng(1)))
+    seen = []
+
+    class Told:
+        """Notes what it is told of a question."""
+
+        def start(self, row):
+            seen.append(np.asarray(row))
+            return MarginCap(1, 1).start(row)
+
+    for given, numbers in ((table, np.asarray), (as_rows(x), lambda rows: rows.numbers)):
+        problem = Problem.of(samples, X=given)
+        assert np.array_equal(numbers(problem.said([4, 0])), x[[4, 0]])
+        train, held, seed = first_fold(problem)
+        contestant = contestants_of(problem, [2.0], [], {"mine": Fixed(action=1)})[0][0]
+        assert contestant.fit(train, held, seed).held_spend == pytest.approx(1.0)
+        seen.clear()
+        contestants_of(problem, [2.0], [], {"mine": Told()})[0][0].fit(train, held, seed)
+        assert {tuple(row) for row in seen} == {tuple(row) for row in x[held]}
+
+
+def test_one_policy_under_two_names(signal, routed):
+    both = Problem.of(Samples(arms={"small": GOOD, "large": GOOD}))
+    for problem, asked, taking in ((both, "Sequential", "cascade"), (signal, "cascade", "Sequential")):
+        found, skipped = contestants_of(problem, [2.0], [asked])
+        assert taking in [c.name for c in found]
+        assert f"it is called {taking!r}" in skipped[asked]
+        assert asked not in contestants_of(problem, [2.0])[1]  # nobody asked for it by name
+        assert taking not in skipped
+    assert "one number per question" in contestants_of(routed, [2.0], ["cascade"])[1]["cascade"]
 
 
 def test_who_takes_part_and_why_not(signal, routed):
@@ -164,6 +214,56 @@ def test_fixed_k_mixes_nothing_and_the_mixture_does(signal):
     assert single.spend[2].mean() == pytest.approx(3.0)
     assert mixed.spend.mean(axis=1) == pytest.approx([1.0, 2.5, 3.0])
     assert mixed.accuracy[1].mean() > single.accuracy[1].mean()
+
+
+def test_a_dearer_fixed_action_must_be_worth_it():
+    spread = np.random.default_rng(0).uniform(-0.1, 0.1, (40, 1))
+
+    def of(*levels):
+        return Problem.of(Table(np.array(levels) + spread, [1.0, 2.0, 4.0]))
+
+    hardly, slowly = of(0.5, 0.5 + WORTH / 2, 0.7), of(0.5, 0.5 + 0.6 * WORTH, 0.5 + 1.2 * WORTH)
+    enough = of(0.5, 0.5 + 1.5 * WORTH, 0.7)
+    assert reached(hardly, "fixed k", (3.0, 4.0)).spend.mean(axis=1) == pytest.approx([1.0, 4.0])
+    assert reached(enough, "fixed k", (3.0, 4.0)).spend.mean(axis=1) == pytest.approx([2.0, 4.0])
+    # Small steps that add up are taken at once.
+    assert reached(slowly, "fixed k", (3.0, 4.0)).spend.mean(axis=1) == pytest.approx([1.0, 4.0])
+    assert "0.1 points" in named(hardly, "fixed k").marks[0]
+
+
+def test_a_vote_of_two_that_is_one_sample_is_not_paid_for():
+    recorded = datasets.load_recorded()
+    names = ("smollm2_135m", "qwen25_0p5b")
+    arms = {name: Samples(recorded.answers[name].astype(int)) for name in names}
+    problem = Problem.of(Samples(arms=arms))
+    found = reached(problem, "fixed k", (2.0,))
+    assert problem.fixed_accuracy[:, 1].mean() == pytest.approx(problem.fixed_accuracy[:, 0].mean(), abs=WORTH)
+    assert set(np.unique(found.spend).tolist()) == {1.0}
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e-6, 1e6])
+def test_the_unit_of_the_costs_changes_nothing(unit):
+    rng = np.random.default_rng(0)
+    codes, cost = coded(rng.random(60), 8, rng), rng.uniform(0.5, 1.5, (60, 8))
+    ones, others = (Problem.of(Samples(codes, cost=cost * u), orders=8) for u in (1.0, unit))
+    budgets = np.array([1.5, 2.0, 2.5, 4.0])
+    single, again = reached(ones, "fixed k", budgets), reached(others, "fixed k", budgets * unit)
+    assert again.accuracy == pytest.approx(single.accuracy, abs=1e-12)
+    assert again.spend == pytest.approx(single.spend * unit, rel=1e-9)
+    stopping, there = (named(p, "Sequential").fit(*first_fold(p)) for p in (ones, others))
+    assert len(there.spend) == len(stopping.spend) > 10
+    assert there.spend == pytest.approx(stopping.spend * unit, rel=1e-6)
+    assert there.held_accuracy == pytest.approx(stopping.held_accuracy, abs=1e-6)
+
+
+def test_steps_of_fixed_k_never_meet():
+    level = np.tile([0.2, 0.5, 0.8], (40, 1))
+    problem = Problem.of(Table(level, [1.0, 1.0 + 1e-6, 2.0]))
+    tuned = named(problem, "fixed k").fit(*first_fold(problem))
+    # The last one ends nowhere; every other ends before the next begins, and after it has begun.
+    assert (np.diff(tuned.spend) > 0).all()
+    assert rounding([-2e9, 1.0]) == 2.0
+    assert rounding([]) == 0.0
 
 
 def test_rules_of_counts_are_the_papers_at_all_settings(signal):
@@ -276,6 +376,40 @@ def test_a_label_that_training_never_saw_is_like_all():
     tuned = named(problem, "difficulty label").fit(np.arange(38), np.arange(38, 40), 0)
     assert np.isfinite(tuned.held_accuracy).all()
     assert len(tuned.spend) > 1
+
+
+# ---------------------------------------------------------------------------------------------- the user's own
+
+
+class Least:
+    """Can be set to a budget of 1 or more."""
+
+    def at(self, budget):
+        if budget < 1:
+            raise BudgetError("a sample costs 1", 1.0)
+        return MarginCap(1, int(budget))
+
+
+def making(train, x, budget):
+    return Least().at(budget)
+
+
+class Set(Least):
+    """The same, as a policy that is there."""
+
+    def start(self, x):
+        return MarginCap(1, 1).start(x)
+
+
+@pytest.mark.parametrize("policy", [making, Set()], ids=["a function", "a policy with at"])
+def test_a_budget_that_is_too_small_for_an_own_policy_is_left_out(signal, policy):
+    fold = first_fold(signal)
+    both = contestants_of(signal, (0.5, 2.0), [], {"mine": policy})[0][0].fit(*fold)
+    alone = contestants_of(signal, (2.0,), [], {"mine": policy})[0][0].fit(*fold)
+    assert both.spend.tolist() == [2.0]
+    assert np.array_equal(both.held_accuracy, alone.held_accuracy)
+    with pytest.raises(InputError, match=r"own\['mine'\] cannot keep any of the budgets \[0.25, 0.5\]: a sample costs"):
+        contestants_of(signal, (0.25, 0.5), [], {"mine": policy})[0][0].fit(*fold)
 
 
 # ---------------------------------------------------------------------------------------------- bounds

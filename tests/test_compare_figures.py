@@ -98,6 +98,34 @@ def test_matching_is_that_of_held_out():
     assert ours.accuracy == pytest.approx(theirs.accuracy, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("real", "asked", "accuracy"),
+    [
+        ([1, 3, 2], [0.5, 1.5, 2.5, 3.0, 9.0], [0.5, 0.575, 0.725, 0.8, 0.8]),
+        ([2, 1, 3], [0.5, 1.5, 2.5], [0.8, 0.65, 0.65]),
+        ([3, 2, 1], [0.5, 1.5, 2.5, 9.0], [0.6, 0.7, 0.65, 0.5]),
+    ],
+)
+def test_a_spend_that_is_reached_is_found_where_spends_turn(real, asked, accuracy):
+    """Settings that are dearer on the training questions may be cheaper on others."""
+    spend, reached = (np.repeat(np.array(row, float)[:, None], 4, axis=1) for row in (real, [0.5, 0.8, 0.6]))
+    part = running.Part(np.array([1.0, 2.0, 3.0]), spend, reached, np.full(3, np.nan), np.arange(4))
+    family = figures.Family([part], 4)
+    at = family.at(asked)
+    assert at.spend.mean(axis=1) == pytest.approx(np.clip(asked, 1, 3))
+    assert at.reached.tolist() == [1 <= target <= 3 for target in asked]
+    assert at.accuracy.mean(axis=1) == pytest.approx(accuracy)
+    assert family.ends == (1.0, 3.0)
+    curve = family.curve(0.5, np.array([2.0]))
+    assert (curve[0], curve[-1]) == (1.0, 3.0)
+    assert family.at(curve).reached.all()
+
+
+def test_an_interval_of_utilities_that_are_all_alike_is_in_their_unit():
+    low, high = figures.resampled(np.full((1, 5), 40.0), 0, scale=100.0)
+    assert (low[0], high[0]) == pytest.approx((40 - 100 * (1 - 0.025**0.2), 40 + 100 * (1 - 0.025**0.2)))
+
+
 def test_the_slope_is_that_of_the_frontier():
     found, _ = stand(tiny(), 60, [1.2, 1.5])
     ran = running.run(tiny(), 60, folds=5)

@@ -9,13 +9,15 @@ from html.parser import HTMLParser
 import matplotlib
 import numpy as np
 import pytest
-from comparisons import MIXTURE, curve, made, replaced, with_standings
+from comparisons import MIXTURE, curve, made, replaced, spending, with_standings
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 import tcalloc
-from tcalloc import InputError, Samples
+from tcalloc import InputError, Samples, Table
 from tcalloc.evaluate import saying
-from tcalloc.evaluate.plots import contenders, plot, spread
+from tcalloc.evaluate.plots import PALETTE, contenders, draw, plot, spread, subject
 from tcalloc.evaluate.report import findings, render, sections, write_report
 from tcalloc.evaluate.report.markup import text
 
@@ -228,8 +230,94 @@ def test_where_the_compute_goes_adds_up(result):
 def test_claims_are_beside_what_was_reached(result):
     found = {(claim.policy, claim.budget): claim for claim in findings.claims(result)}
     assert found["AC Beta", 2.0].off == pytest.approx(0.03, abs=1e-6)
-    assert found["Sequential", 2.0].inside
+    assert found["Sequential", 2.0].spend == 2.0
     assert "oracle, held out" not in {policy for policy, _ in found}
+
+
+def words_of(html):
+    """What is read: names stand within their sentences, other tags part words."""
+    parts = Page(re.sub(r"</?bdi>", "", html)).texts
+    return " ".join(" ".join(parts).replace("\N{NO-BREAK SPACE}", " ").split())
+
+
+def test_claims_are_not_set_beside_an_interval_that_they_can_hardly_leave(result):
+    """They come from the same questions as what was reached."""
+    found = sections.claimed(result, result["Sequential"])
+    words = words_of(found)
+    assert "outside" not in words
+    assert not re.search(r"claims? \d+ lie|interval of what was reached", words)
+    # Sequential claims .4 points too much at 4 budgets, AC Beta 3; the mixture's own claim is no policy's.
+    assert "Over 8 claims of policies, claimed minus reached is +1.7 points on average, 1.7 without the sign." in words
+    assert "Farthest off was AC Beta" in words
+
+
+def test_signs_of_claims_do_not_hide_how_far_off_they_are():
+    level = made([(name, "policy", curve, {"claimed": off}) for name, off in (("ESC", 0.02), ("AC Beta", -0.02))])
+    assert "is 0.0 points on average, 2.0 without the sign" in words_of(sections.claimed(level, None))
+
+
+def test_claims_tell_what_was_really_spent_where_it_is_not_the_budget(result):
+    assert "really" not in re.sub("really: what", "", words_of(sections.claimed(result, None)))
+    off = spending(result, "AC Beta", [1.5, 2.019, 3.031, 2.9])
+    words = words_of(sections.claimed(off, off["Sequential"]))
+    assert re.findall(r"[+-]\S+, really (\S+)", words) == ["3.03", "2.9"]  # 2.019 is within 1 % of 2
+    one = spending(made([("ESC", "policy", curve, {"claimed": 0.02})], budgets=(4.0,)), "ESC", [2.9])
+    assert "Farthest off was ESC at 4, really 2.9: claimed" in words_of(sections.claimed(one, None))
+
+
+def test_where_the_compute_goes_says_what_was_really_spent(result):
+    assert "really" not in words_of(sections.destinations(result, result["Sequential"]))
+    off = spending(result, "Sequential", [1.5, 2.0, 3.0, 2.9])
+    words = words_of(sections.destinations(off, off["Sequential"]))
+    # Over the bars, and in the table.
+    assert words.count("at 4 samples per question; really spent: Sequential 2.9, mixture 4") == 2
+    assert words.count("really spent") == 2
+    assert "accuracies are not at the same spend" in words
+    both = spending(spending(result, "Sequential", [1.2, 2, 3, 4]), MIXTURE, [1.2, 2, 3, 4])
+    words = words_of(sections.destinations(both, both["Sequential"]))
+    assert words.count("at 1.5 samples per question; really spent: Sequential 1.2, mixture 1.2") == 2
+    assert "not at the same spend" not in words
+
+
+# Of three models on 24 questions.
+RIGHT = np.array([[1, 1, 1, 0, 0, 0] * 4, [1, 0, 0, 1, 0, 0] * 4, [1, 1, 0, 0, 0, 0] * 4])
+NEVER = ~RIGHT.any(axis=0)
+
+
+def recorded(times):
+    named = zip("abc", 1 - RIGHT, strict=True)
+    return Samples(arms={name: Samples(np.repeat(row[:, None], times, axis=1)) for name, row in named})
+
+
+@pytest.mark.parametrize(
+    ("data", "easy", "hopeless", "said"),
+    [
+        (recorded(1), ~NEVER, NEVER, "Easy: at least one action is right. Hopeless: none is."),
+        (recorded(6), ~NEVER, NEVER, "Easy: a single sample of whichever model is best on the question is right at"),
+        (Samples(recorded(6).arms["a"].answers), RIGHT[0] > 0, RIGHT[0] == 0, "Easy: a single sample is right at"),
+        (Table(RIGHT.T * 1.0, [1, 2, 3]), RIGHT.all(axis=0), NEVER, "right at least 9 times in 10, on average over"),
+        (Table(RIGHT[[0, 0]].T * 1.0, [1, 2]), RIGHT[0] > 0, RIGHT[0] == 0, "Easy: at least one action is right."),
+    ],
+    ids=["one answer per model", "several models", "one model", "table", "table without medium ones"],
+)
+def test_it_says_which_questions_are_easy(data, easy, hopeless, said):
+    found = tcalloc.compare(data, policies=["fixed k"], budgets=[1, 2])
+    assert found.difficulty.tolist() == np.where(easy, 0, np.where(hopeless, 2, 1)).tolist()
+    assert said in words_of(sections.destinations(found, found["fixed k"]))
+
+
+def test_how_it_was_computed_says_that_fixed_k_has_no_dial(result):
+    assert "fixed k" not in sections.method(result)
+    fixed = made([("fixed k", "baseline", curve, {})])
+    assert "; fixed k has none: it plays" in sections.method(fixed)
+
+
+def test_targets_name_actions_that_do_not_cost_their_number(result):
+    """Where some questions have fewer samples, 16 samples are paid less than 16 times."""
+    whole = sections.wanted(result, result["Sequential"])
+    assert "samples</bdi>" not in whole
+    ragged = made(action_spend=0.75 * np.arange(1, 21))
+    assert re.search(r"<td>6.75<small><bdi>9 samples</bdi></small></td>", sections.wanted(ragged, ragged["Sequential"]))
 
 
 def test_the_last_target_is_beyond_everybody(result):
@@ -308,6 +396,96 @@ def test_contenders_hold_the_recommended_and_the_users_own():
     assert names[0] == result.recommend().policy
     assert names[-1] == "mine"
     assert len(names) == 4
+
+
+FLATTERED = ("mine", "own", lambda s: curve(s, half=1.0), {"marks": ("not trained here: it may know them",)})
+
+
+def test_the_policy_with_the_band_is_the_one_that_the_caption_names():
+    """Best of all is one that may not be recommended; and nothing else is shown to be better."""
+    result = made([FLATTERED, ("kNN", "policy", lambda s: curve(s, half=3.0), {})], n=60)
+    advice = result.recommend()
+    assert not advice.shown
+    about = subject(result, advice)
+    assert about.name == contenders(result)[0].name == "kNN"
+    ax = Figure().add_subplot()
+    lines = draw(result, ax)
+    assert [line.standing.name for line in lines if line.main] == ["kNN"]
+    bands = [to_hex(band.get_facecolor()[0]) for band in ax.collections if isinstance(band, PolyCollection)]
+    assert bands == [PALETTE.policies[0], PALETTE.mixture]
+    assert [note.get_text() for note in ax.texts if note.get_weight() == "bold"] == ["kNN"]
+    assert "kNN and the best fixed mixture carry 95 % bands" in words_of(sections.accuracy(result, about))
+
+
+def test_a_policy_that_may_know_the_answers_carries_no_band():
+    result = made([FLATTERED])
+    about = subject(result, result.recommend())
+    assert about is None
+    ax = Figure().add_subplot()
+    lines = draw(result, ax)
+    assert lines[0].standing.name == "mine"
+    assert not any(line.main for line in lines)
+    bands = [to_hex(band.get_facecolor()[0]) for band in ax.collections if isinstance(band, PolyCollection)]
+    assert bands == [PALETTE.mixture]
+    assert "The best fixed mixture carries a 95 % band:" in words_of(sections.accuracy(result, about))
+    Page(render(result))
+
+
+def test_a_band_about_a_single_spend_is_an_interval():
+    def short(one):
+        fields = ("curve_spend", "curve_accuracy", "curve_low", "curve_high")
+        return one if one.name != "ESC" else replaced(one, **{name: getattr(one, name)[5:6] for name in fields})
+
+    result = with_standings(made([("ESC", "policy", lambda s: curve(s, half=1.2), {})]), short)
+    ax = Figure().add_subplot()
+    draw(result, ax)
+    (bar,) = [one for one in ax.collections if isinstance(one, LineCollection)]
+    one = result["ESC"]
+    expected = [[one.curve_spend[0], one.curve_low[0]], [one.curve_spend[0], one.curve_high[0]]]
+    np.testing.assert_allclose(bar.get_segments()[0], expected)
+
+
+@pytest.mark.parametrize("spends", [(1, 2, 3, 4), (0.5, 1, 2, 60), (2,), (0.1, 0.2, 60, 70)])
+def test_fixed_k_goes_in_steps(spends):
+    """It mixes nothing: between 1 sample and 2 it does what 1 sample does."""
+
+    def stepped(one):
+        x = np.array(spends, float)
+        return (
+            one
+            if one.name != "fixed k"
+            else replaced(one, curve_spend=x, curve_accuracy=x / 100, curve_low=x / 100, curve_high=x / 100)
+        )
+
+    result = with_standings(made([("fixed k", "baseline", curve, {})]), stepped)
+    ax = Figure().add_subplot()
+    draw(result, ax)
+    (line,) = [one for one in ax.lines if to_hex(one.get_color()) == PALETTE.other]
+    x, y = line.get_data()
+    left, right = 1.0, 5.4
+    inside = [spend for spend in spends if left <= spend <= right]
+    if len(spends) == 1:
+        assert (x.tolist(), y.tolist()) == ([2.0], [0.02])
+        return
+    assert line.get_drawstyle() == "steps-post"
+    assert set(inside) <= set(x)
+    assert set(x) <= {left, *inside, right}
+    for spend, accuracy in zip(x, y, strict=True):
+        assert accuracy == max(one for one in spends if one <= spend) / 100
+    others = [one for one in ax.lines if one is not line and len(one.get_xdata()) > 20]
+    assert len(others) == 2
+    assert all(one.get_drawstyle() == "default" for one in others)
+    assert "fixed k goes in steps" in sections.accuracy(result, None)
+
+
+def test_numbers_of_votes_stand_where_votes_are_drawn():
+    result = made(action_spend=0.75 * np.arange(1, 21))
+    ax = Figure().add_subplot()
+    draw(result, ax)
+    at = {note.get_text(): note.xy[0] for note in ax.texts if note.get_text().isdigit()}
+    assert at["4"] == 3.0
+    (dots,) = [line for line in ax.lines if line.get_marker() == "s"]
+    assert set(at.values()) <= set(dots.get_xdata())
 
 
 @pytest.mark.parametrize("places", [[0.5] * 4, [0.0, 0.01, 0.99, 1.0], [1.0, 1.0, 1.0], [0.2], []])

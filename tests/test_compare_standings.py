@@ -1,5 +1,6 @@
 """From what contestants did to their standings, and how they are run: two tiny contestants of known merit."""
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -7,10 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from compare_cases import Broken, Known, Refuses, Threshold, samples_of, stand, tiny
+from comparisons import made, replaced, with_standings
 
-from tcalloc import InputError, compare
-from tcalloc.evaluate import running
+from tcalloc import InputError, Samples, Table, compare
+from tcalloc.evaluate import figures, running, standings
 from tcalloc.evaluate.contestants import REFERENCE, Contestant
+from tcalloc.evaluate.contestants.bounds import Halved
+from tcalloc.evaluate.problem import Problem
+from tcalloc.evaluate.standings import measure
+from tcalloc.evaluate.words import share_captured, to_check
 from tcalloc.learn.rivals import ESC
 
 # ---------------------------------------------------------------------------------------------- standings
@@ -84,18 +90,21 @@ def test_better_than_hindsight_is_suspicious():
     assert not marks[REFERENCE]
 
 
-def test_who_decides_beforehand_and_beats_the_oracle_is_suspicious():
+def test_who_decides_beforehand_and_beats_the_oracle_must_be_checked():
     n = 600
     contestants = tiny(n)
     x, accuracy = contestants[1].fit.x, contestants[1].fit.accuracy
     # An oracle that knows whom it helps in three of four questions; the other knows it always.
     noisy = np.where(np.random.default_rng(1).random(n) < 0.25, 1 - x, x)
     contestants.append(Contestant("oracle, held out", "bound", Threshold(noisy, accuracy)))
-    contestants[1] = replace(contestants[1], beforehand=True)
-    contestants.append(replace(contestants[1], name="sequential", beforehand=False))
+    contestants[1] = replace(contestants[1], beforehand=True, group="text")
+    # Who stops while sampling and looks at X too is not suspected for it.
+    contestants.append(replace(contestants[1], name="sequential", beforehand=False, group="stopping"))
     found, _ = stand(contestants, n, [1.4])
-    marks = {standing.name: standing.marks for standing in found}
-    assert "look whether X, or the label, holds the answers" in marks["threshold"][0]
+    by_name = {standing.name: standing for standing in found}
+    marks = {name: standing.marks for name, standing in by_name.items()}
+    assert marks["threshold"][0].startswith("check X: it decides before anything is drawn, and gains at 1.4 more than")
+    assert to_check(by_name["threshold"]) == "X"
     assert marks["sequential"] == marks[REFERENCE] == ()
 
 
@@ -110,6 +119,78 @@ def test_captured_is_a_share_of_what_the_oracle_gains():
     # Without an oracle, or where it gains nothing, there is no share.
     nothing, _ = stand([*tiny(n), replace(tiny(n)[0], name="oracle, held out", kind="bound")], n, [1.2])
     assert all(np.isnan(standing.captured).all() for standing in nothing)
+
+
+def test_captured_is_unknown_where_the_oracle_is_short_of_samples():
+    """It draws half of the samples at most: with few of them, its gain says how many were recorded."""
+    rng = np.random.default_rng(3)
+    chance = rng.choice([0, 0.35, 0.7, 1.0], 300)[:, None]
+    answers = np.where(rng.random((300, 32)) < chance, 0, rng.integers(1, 8, (300, 32)))
+    asked = ["margin + cap"], [2, 3.5]
+    many, few = (compare(Samples(answers[:, :size]), *asked, orders=16) for size in (32, 8))
+    assert 0 < many["margin + cap"].captured.min() <= many["margin + cap"].captured.max() < 0.7
+    assert np.isnan(few["margin + cap"].captured).all()
+    assert "captured" not in str(few)
+    assert "may draw, half of a question's" in " ".join(str(many).split())
+    # ... nor where it cannot spend more.
+    spends = np.array([1.0, 1.5, 2.0])
+    limited = Halved(Problem.of(Samples(answers[:, :16])))
+    assert 2 < limited.limit() < 4
+    assert Halved(Problem.of(Samples(answers))).limit() > limited.limit()
+    contestants = [*tiny(200), replace(tiny(200)[1], name="oracle, held out", kind="bound")]
+    ran = running.run(contestants, 200, folds=5)
+    families = {c.name: [figures.Family(folds, 200) for folds in ran.parts[c.name]] for c in contestants}
+    found = measure(contestants[1], families, spends, limit=1.5).captured
+    assert np.isfinite(found).tolist() == [False, True, False]  # at 1 it gains nothing
+
+
+def test_gains_are_those_whose_coverage_is_measured(monkeypatch):
+    """`bench/compare_coverage.py` says how often the intervals of `gain_scores` cover: it must be what is printed."""
+    before, _ = stand(tiny(), 60, [1.5])
+    real = standings.gain_scores
+    monkeypatch.setattr(standings, "gain_scores", lambda at, family: (real(at, family)[0] + 0.25, None))
+    after, _ = stand(tiny(), 60, [1.5])
+    assert [s.gain for s in after] == [pytest.approx(s.gain + 0.25) for s in before]
+
+
+def test_captured_of_all_budgets_is_a_ratio_of_sums():
+    def shares(one):
+        gains = {"AC Beta": [0.01, 0.01, 0.0, 0.02], "oracle, held out": [0.1, 0.002, 0.05, 0.0]}.get(one.name)
+        told = {"AC Beta": [0.1, 5.0, 0.0, np.nan], "oracle, held out": [1.0, 1.0, 1.0, np.nan]}.get(one.name)
+        return one if gains is None else replaced(one, gain=np.array(gains), captured=np.array(told))
+
+    result = with_standings(made(), shares)
+    assert share_captured(result, result["AC Beta"]) == pytest.approx(0.02 / 0.152)
+    assert "13 %" in next(line for line in str(result).splitlines() if line.startswith("AC Beta"))
+    assert math.isnan(share_captured(result, result["kNN"]))
+
+
+def test_utilities_are_not_taken_for_shares():
+    """A table may hold any utility: nothing is cut at 0 and 1, and everything grows with the unit."""
+    rng = np.random.default_rng(0)
+    acc, cost = rng.random((200, 3)) * np.array([0.2, 0.5, 1.0]), np.array([1.0, 2.0, 4.0])
+    label = (acc[:, 2] > 0.5).astype(int)
+    one, ten = (
+        compare(Table(times * acc, cost), ["difficulty label"], [1.5, 3.0], difficulty=label) for times in (1, 10)
+    )
+    for standing in one.standings:
+        other = ten[standing.name]
+        for name in ("accuracy", "low", "high", "gain", "gain_low", "gain_high", "curve_low", "curve_high"):
+            assert getattr(other, name) == pytest.approx(10 * getattr(standing, name), abs=1e-9), name
+        assert (other.low < other.accuracy).all()
+        assert (other.accuracy < other.high).all()
+
+
+def test_who_does_the_same_as_the_mixture_has_no_p_below_1():
+    n = 400
+    contestants = tiny(n)
+    known = contestants[0].fit
+    off = 3e-11 + 1e-12 * np.random.default_rng(0).normal(size=n)  # what rounding may leave
+    contestants[1] = Contestant("same", "policy", Known(known.spend, known.accuracy + off))
+    found, _ = stand(contestants, n, [1.0, 1.5])
+    same = next(standing for standing in found if standing.name == "same")
+    assert same.gain.tolist() == [0.0, 0.0]
+    assert same.p.tolist() == [1.0, 1.0]
 
 
 def test_repeats_measure_the_noise_of_training():

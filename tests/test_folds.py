@@ -10,7 +10,7 @@ from scipy import stats
 
 from tcalloc.errors import InputError
 from tcalloc.learn._student import beyond, quantile
-from tcalloc.learn.folds import Frontier, Tuned, held_out, on_test, paired, split, tabled
+from tcalloc.learn.folds import Frontier, Tuned, crossing, held_out, on_test, paired, split, tabled
 
 
 def test_every_question_is_held_out_once():
@@ -53,6 +53,26 @@ def test_spends_are_matched_and_held_out_is_no_better_than_hindsight():
     assert best.spend.mean(axis=1) == pytest.approx([1.5, 3, 6])
     assert (found.accuracy.mean(axis=1) <= best.accuracy.mean(axis=1) + 1e-9).all()
     assert (found.accuracy.mean(axis=1) > best.accuracy.mean(axis=1) - 0.02).all()
+
+
+def test_a_spend_is_matched_where_spends_turn_on_the_way():
+    """The training questions say 1, 2, 3; the others really spend 1, 3, 2."""
+
+    def fit(train, held, seed):
+        spend, accuracy = np.array([[1.0], [3.0], [2.0]]), np.array([[0.5], [0.8], [0.6]])
+        m = len(held)
+        return Tuned(np.array([1.0, 2.0, 3.0]), np.array([0.5, 0.7, 0.8]), spend.repeat(m, 1), accuracy.repeat(m, 1))
+
+    found = held_out(fit, 20, [0.5, 1.5, 2.5, 9.0], seeds=(0,))
+    assert found.spend.mean(axis=1) == pytest.approx([1, 1.5, 2.5, 3])
+    assert found.accuracy.mean(axis=1) == pytest.approx([0.5, 0.575, 0.725, 0.8])
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=6), st.floats(-1, 8))
+def test_a_crossing_is_one_wherever_there_is_one(real, asked):
+    nominal, spends = np.arange(len(real), dtype=float), np.array(real, float)
+    at = crossing(nominal, spends, np.array([asked]))
+    assert np.interp(at, nominal, spends) == pytest.approx(np.clip(asked, min(real), max(real)), abs=1e-9)
 
 
 def test_unmatched_spends_follow_the_training_questions():

@@ -2,7 +2,8 @@
 
 A policy is recommended only where it is *shown* to be better than the best fixed mixture that spends the same: its
 corrected p-value is below 5 %, its interval excludes 0, and its gain is at least .05 points. Otherwise the mixture is,
-which needs no learning. What may have seen the answers is never recommended.
+which needs no learning. What may have seen the answers is never recommended; what only seems to be told a lot is, and
+it is said what to check.
 """
 
 import math
@@ -16,11 +17,14 @@ import numpy as np
 from tcalloc.evaluate import saying
 from tcalloc.evaluate.headline import ALPHA, WORTH, affords, difference, headline, leaders, saving, trusted
 from tcalloc.evaluate.result import Comparison, Standing, plain
+from tcalloc.evaluate.words import share_captured, to_check
 
 __all__ = ["Pick", "Recommendation", "recommend"]
 
 # More questions than so many times those at hand settle nothing in practice.
 FAR = 100
+# How likely it is to be that so many questions as are named would show a difference that there is.
+POWER = 0.8
 # Fewer samples per question than this leave much to the luck of the samples.
 FEW_SAMPLES = 10
 # A vote that gains so much from the second half of its samples would gain from more.
@@ -53,12 +57,15 @@ class Pick:
     p: float
     """Two-sided, Holm's correction over all policies and budgets."""
     questions: int | None
-    """Where it is not shown: so many questions would let the interval exclude 0 if the difference stayed as it is; None
-    if it is shown, or if the difference is none."""
+    """Where it is not shown: so many questions would let the interval exclude 0 in four of five cases if the difference
+    is truly what it is here; None if it is shown, or if the difference is none."""
     questions_corrected: int | None
     """The same for p, corrected for as many comparisons."""
     level: tuple[str, ...]
     """Other policies shown to be better than the mixture that these questions do not tell from `policy`."""
+    check: str = ""
+    """What `policy` is told that must have been known beforehand, "X" or "the label", where it gains so much that this
+    must be looked at; "" where it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +93,9 @@ class Recommendation:
         return found
 
     def sentences(self) -> list[str]:
-        """Return for each budget what to use and how sure that is."""
-        return [_told(pick, self.unit) for pick in self.picks]
+        """Return for each budget what to use and how sure that is; then what to check of that."""
+        checks = dict.fromkeys((pick.policy, pick.check) for pick in self.picks if pick.check)
+        return [*(_told(pick, self.unit) for pick in self.picks), *(_checked(*check) for check in checks)]
 
     def __str__(self) -> str:
         lines = [_wrapped(sentence, "") for sentence in (_verdict(self),)]
@@ -139,14 +147,14 @@ def _pick(result: Comparison, b: int, able: list[Standing], overall: Standing | 
     chosen = overall if overall is not None and overall in able else able[0]
     limit = NormalDist().inv_cdf(1 - ALPHA / 2 / max(1, len(able) - 1))
     for other in able:
-        if _apart(other, chosen, b, limit):
+        if _apart(other, chosen, b, limit, result.folds):
             chosen = other
-    level = [other for other in able if other is not chosen and not _apart(chosen, other, b, limit)]
+    level = [other for other in able if other is not chosen and not _apart(chosen, other, b, limit, result.folds)]
     return _made(result, b, chosen, chosen, shown=True, level=tuple(other.name for other in level))
 
 
-def _apart(one: Standing, other: Standing, b: int, limit: float) -> bool:
-    mean, error = difference(one, other, b)
+def _apart(one: Standing, other: Standing, b: int, limit: float, folds: int) -> bool:
+    mean, error = difference(one, other, b, folds)
     return mean > limit * error and mean >= WORTH
 
 
@@ -182,13 +190,15 @@ def _made(
         questions=needed[0],
         questions_corrected=needed[1],
         level=level,
+        check=to_check(use),
     )
 
 
 def _needed(result: Comparison, candidate: Standing, b: int) -> tuple[int | None, int | None]:
     """Return how many questions would let the interval exclude 0, and the corrected p fall below 5 %.
 
-    Standard errors fall with the root of the number of questions. The correction is taken at its strictest (the first
+    In four of five cases: where the interval ends at 0 on average, it excludes 0 only with an even chance. Standard
+    errors fall with the root of the number of questions. The correction is taken at its strictest (the first
     step of Holm's, which is Bonferroni's).
     """
     # The lower end is what must rise above 0; intervals of few questions are lopsided.
@@ -197,8 +207,8 @@ def _needed(result: Comparison, candidate: Standing, b: int) -> tuple[int | None
         return None, None
     tests = max(1, sum(int(np.isfinite(standing.p).sum()) for standing in result.standings))
     usual, strict = (NormalDist().inv_cdf(1 - ALPHA / 2 / m) for m in (1, tests))
-    plainly = result.questions * (half / gain) ** 2
-    corrected = plainly * (strict / usual) ** 2
+    sure = NormalDist().inv_cdf(POWER)
+    plainly, corrected = (result.questions * (half / gain * (limit + sure) / usual) ** 2 for limit in (usual, strict))
     return saying.rounded(max(plainly, result.questions)), saying.rounded(max(corrected, result.questions))
 
 
@@ -248,6 +258,13 @@ def _told(pick: Pick, unit: str) -> str:
     return f"{none}; nearest comes {nearest}, {figures}, {saying.chance(pick.p)} (corrected)."
 
 
+def _checked(policy: str, what: str) -> str:
+    return (
+        f"{saying.clean(policy, saying.LONGEST)} reads {what}: it is right only if {what} is known before anything is "
+        "drawn and was not made from the answers. It gains so much that this must be checked."
+    )
+
+
 def _reasons(result: Comparison, overall: Standing | None) -> list[str]:
     found = [] if overall is None else [" ".join(headline(result))]
     if overall is not None:
@@ -256,15 +273,23 @@ def _reasons(result: Comparison, overall: Standing | None) -> list[str]:
             found.append(
                 f"{saying.clean(overall.name, saying.LONGEST)} is the most accurate over all budgets together."
             )
-        if (overall.captured > 0).any():
-            found.append(_captures(overall))
+        share = share_captured(result, overall)
+        if share > 0:
+            found.append(_captures(overall, share))
         off = overall.claimed - overall.accuracy
         if np.isfinite(off).any():
             worst = float(off[np.nanargmax(np.abs(off))])
-            found.append(
-                f"The accuracy that it claimed from training questions alone was off by at most "
-                f"{saying.points(abs(worst)).lstrip('+')} points (too {'high' if worst > 0 else 'low'})."
-            )
+            size = saying.points(abs(worst)).lstrip("+")
+            far = f"off by at most {size} points (too {'high' if worst > 0 else 'low'})"
+            kept = "right to a tenth of a point" if float(size) == 0 else far
+            found.append(f"The accuracy that it claimed from training questions alone was {kept}.")
+    telling = [one.name for one in result.standings if trusted(one) and to_check(one) == "X" and one is not overall]
+    if overall is not None and telling and not to_check(overall):
+        found.append(
+            f"X tells {saying.listed([saying.clean(name, saying.LONGEST) for name in telling])} so much that it must "
+            "be checked: whoever reads X is right only if X is known before anything is drawn and was not made from "
+            "the answers."
+        )
     tested = sum(1 for standing in result.standings if trusted(standing))
     if tested > 1:
         found.append(
@@ -280,12 +305,12 @@ def _reasons(result: Comparison, overall: Standing | None) -> list[str]:
     return found
 
 
-def _captures(overall: Standing) -> str:
-    share, name = float(np.nanmean(overall.captured)), saying.clean(overall.name, saying.LONGEST)
+def _captures(overall: Standing, share: float) -> str:
+    name = saying.clean(overall.name, saying.LONGEST)
     if share > 1:
         return (
-            f"{name} gains {share:.1f} times what the held-out oracle does, which knows each question from other "
-            "answers to it but decides before anything is drawn."
+            f"{name} gains {share:.1f} times what the held-out oracle does, which knows each question from half of the "
+            "answers to it, draws no more than as many, and decides before anything is drawn."
         )
     return (
         f"{name} captures {100 * share:.0f} % of what the held-out oracle gains, which knows each question from other "
@@ -309,13 +334,13 @@ def _settles(result: Comparison, picks: tuple[Pick, ...]) -> list[str]:
             found.append(
                 f"{who} leads the mixture by {saying.points(pick.gain)} points, and the interval excludes 0; with "
                 f"the correction for all comparisons it would take about {pick.questions_corrected:,} questions like "
-                f"these, and there are {result.questions:,}."
+                f"these to show that in four of five cases, and there are {result.questions:,}."
             )
         else:
             found.append(
                 f"{who} leads the mixture by {saying.points(pick.gain)} points: if that is the truth, about "
                 f"{pick.questions:,} questions like these ({pick.questions_corrected:,} with the correction for all "
-                f"comparisons) would show it; there are {result.questions:,}."
+                f"comparisons) would show it in four of five cases; there are {result.questions:,}."
             )
     if not all(pick.shown for pick in picks):
         found += _of_questions(result)

@@ -30,6 +30,8 @@ Floats = NDArray[np.float64]
 
 # Of the default budgets: how many, and up to which share of all that spending can gain.
 BUDGETS, MOST = 4, 0.9
+# That a float has.
+DIGITS = 17
 GROUPS = ("easy", "medium", "hopeless")
 # A question is easy if a single sample is right so often, and hopeless if nothing is right more often than this.
 EASY, HOPELESS = 0.9, 0.1
@@ -165,7 +167,8 @@ def compare(
 def default_budgets(problem: Problem) -> Floats:
     """Return spends between the cheapest fixed action and the one with nine tenths of all that spending can gain.
 
-    They lie at equal ratios, rounded to two digits; where nothing can be gained it is the cheapest spend alone.
+    They lie at equal ratios, rounded to two digits, or as many as keep them between the two; where nothing can be
+    gained it is the cheapest spend alone.
     """
     cost, acc = problem.fixed_cost.mean(axis=0), problem.fixed_accuracy.mean(axis=0)
     hull = Frontier.of(cost, acc)
@@ -178,7 +181,13 @@ def default_budgets(problem: Problem) -> Floats:
     if not last > first * 1.01:
         return np.array([first])
     steps = np.arange(1, BUDGETS + 1) / (BUDGETS + 1)
-    return np.unique([float(f"{value:.2g}") for value in first * (last / first) ** steps])
+    exact = first * (last / first) ** steps
+    for digits in range(2, DIGITS):
+        found = np.unique([float(f"{value:.{digits}g}") for value in exact])
+        # Where the two are close, two digits may name spends that nobody can reach.
+        if first < found[0] and found[-1] < last:
+            return found
+    return np.asarray(exact)
 
 
 def difficulty_of(problem: Problem) -> NDArray[np.intp]:

@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc.evaluate.running import Part
 from tcalloc.learn._student import LEVEL, beyond, quantile
+from tcalloc.learn.folds import crossing
 
 __all__ = ["At", "Family", "dependence", "holm", "resampled", "two_sided"]
 
@@ -93,8 +94,8 @@ class Family:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """What it really spends at the two ends of its dial."""
-        return float(self.knots[1][0]), float(self.knots[1][-1])
+        """The least and the most that it can really spend: the two ends of its dial, unless spends turn on the way."""
+        return float(self.knots[1].min()), float(self.knots[1].max())
 
     def at(self, targets: ArrayLike) -> At:
         """Return what it does at mean spends, (T,): where it cannot spend so, at the nearest it can."""
@@ -107,7 +108,7 @@ class Family:
             for into, values in ((spend, part.spend), (accuracy, part.accuracy)):
                 into[:, part.held] = (1 - share)[:, None] * values[low] + share[:, None] * values[high]
             claimed += len(part.held) * ((1 - share) * part.claimed[low] + share * part.claimed[high])
-        reached = np.abs(spend.mean(axis=1) - asked) <= CLOSE * np.abs(asked) + 1e-12
+        reached = np.abs(spend.mean(axis=1) - asked) <= CLOSE * np.abs(asked)
         slope = np.where(reached & self.matched, self._slope(asked), 0.0)
         return At(spend, accuracy, slope, reached, claimed / self.n)
 
@@ -120,19 +121,9 @@ class Family:
         return spend, accuracy
 
     def _nominal(self, asked: Floats) -> Floats:
-        """Return the nominal spends at which the held-out questions spend so much; the nearer end where none does."""
-        if not self.matched:
-            return asked
-        # Between two settings of any fold everything is linear in the nominal spend: the first crossing is exact.
-        knots, real = self.knots
-        above = real[None, :] > asked[:, None]
-        at = np.clip(above.argmax(axis=1), 1, max(len(knots) - 1, 1))
-        if len(knots) == 1:
-            return np.full(len(asked), knots[0])
-        run = real[at] - real[at - 1]
-        share = np.divide(asked - real[at - 1], run, out=np.zeros(len(asked)), where=run > 0)
-        found = knots[at - 1] + np.clip(share, 0.0, 1.0) * (knots[at] - knots[at - 1])
-        return np.asarray(np.where(real[-1] <= asked, knots[-1], np.where(real[0] >= asked, knots[0], found)))
+        """Return the nominal spends at which the held-out questions spend so much, or come nearest to it."""
+        # Between two settings of any fold everything is linear in the nominal spend: the crossing is exact.
+        return crossing(*self.knots, asked) if self.matched else asked
 
     def _slope(self, asked: Floats) -> Floats:
         around = [self._means(self._nominal(asked * (1 + sign * WINDOW))) for sign in (-1, 1)]
@@ -183,7 +174,7 @@ def dependence(folds: int, learns: bool) -> float:
     return math.sqrt(folds / (folds - 1)) if learns and folds > 1 else 1.0
 
 
-def resampled(scores: Floats, seed: int) -> tuple[Floats, Floats]:
+def resampled(scores: Floats, seed: int, scale: float = 1.0) -> tuple[Floats, Floats]:
     """Return 95 % intervals of the means of scores, (M, N), by a bootstrap over the N questions.
 
     All rows share the resamples. Ends are percentiles, expanded about the mean by ``t / z · √(N / (N − 1))``, without
@@ -192,7 +183,8 @@ def resampled(scores: Floats, seed: int) -> tuple[Floats, Floats]:
 
     Scores that are all alike say nothing of those not seen, so a resample of them is no interval: that is as much as
     `1 − .025^(1/N)`, the share of others of which none would have been met, to both sides (0 alone stays 0 where the
-    caller compares a thing with itself; see `two_sided`).
+    caller compares a thing with itself; see `two_sided`). It counts in units of `scale`, by how much scores can differ:
+    1 where they are shares.
     """
     rows, n = scores.shape
     mean = scores.mean(axis=1)
@@ -208,7 +200,7 @@ def resampled(scores: Floats, seed: int) -> tuple[Floats, Floats]:
     wider = quantile(n - 1) / quantile(math.inf) * math.sqrt(n / (n - 1))
     low, high = (mean + (ends - mean) * wider for ends in np.quantile(means, [tail, 1 - tail], axis=0))
     alike = np.ptp(scores, axis=1) <= 1e-12
-    unseen = 1 - tail ** (1 / n)
+    unseen = scale * (1 - tail ** (1 / n))
     # The mean is within its own interval, whatever rounding says.
     low = np.where(alike, mean - unseen, np.minimum(low, mean))
     return low, np.where(alike, mean + unseen, np.maximum(high, mean))

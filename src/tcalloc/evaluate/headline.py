@@ -19,7 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.evaluate import saying
+from tcalloc.evaluate.contestants import COUNTING
+from tcalloc.evaluate.contestants.base import rounding
+from tcalloc.evaluate.figures import dependence
 from tcalloc.evaluate.result import Comparison, Standing
+from tcalloc.learn._training import NOTHING
 from tcalloc.learn.folds import Frontier
 
 __all__ = [
@@ -94,7 +98,8 @@ def trusted(standing: Standing) -> bool:
 
 def affords(standing: Standing, budget: float, b: int) -> bool:
     """Return whether what it really spends at the b-th budget keeps it."""
-    return bool(np.isfinite(standing.accuracy[b]) and standing.spend[b] <= budget * (1 + CLOSE) + 1e-12)
+    most = budget * (1 + CLOSE) + rounding([budget, *standing.spend])
+    return bool(np.isfinite(standing.accuracy[b]) and standing.spend[b] <= most)
 
 
 def shown(standing: Standing, b: int) -> bool:
@@ -125,17 +130,33 @@ def leaders(result: Comparison) -> list[list[Standing]]:
     return found
 
 
-def difference(one: Standing, other: Standing, b: int) -> tuple[float, float]:
+def difference(one: Standing, other: Standing, b: int, folds: int = 5) -> tuple[float, float]:
     """Return one policy's accuracy minus another's at the b-th budget, and its standard error, paired by question.
 
     Both were brought to the same spend on these very questions, so accuracies are scored at that spend: minus slope
     times what the question spends above the mean (delta method). Where one does not reach the budget, they are compared
-    as they are.
+    as they are. Where one of them learns, the error is wider by what its folds have in common, as that of a gain is
+    (`tcalloc.evaluate.figures.dependence`).
+
+    Parameters
+    ----------
+    one, other : Standing
+        Of one comparison.
+    b : int
+        Place of the budget.
+    folds : int
+        `Comparison.folds`.
     """
     gap = _scores(one, b) - _scores(other, b)
     n = len(gap)
     mean = float(one.accuracy[b] - other.accuracy[b])
-    return mean, float(gap.std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf
+    wider = dependence(folds, learns(one) or learns(other))
+    return mean, wider * float(gap.std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf
+
+
+def learns(standing: Standing) -> bool:
+    """Return whether a policy learns more of its training questions than which of its settings to use."""
+    return standing.kind in ("policy", "own") and standing.name not in COUNTING
 
 
 def _scores(standing: Standing, b: int) -> Floats:
@@ -183,13 +204,22 @@ def crossing(spend: Floats, accuracy: Floats, target: float) -> float:
 
 
 def fixed(result: Comparison) -> list[tuple[str, float, float]]:
-    """Return (in words, spend, accuracy) of each fixed action that costs something, cheapest first."""
+    """Return (in words, spend, accuracy) of each fixed action, cheapest first; nothing at all is none.
+
+    The spend is what it really costs: 16 samples cost less where some questions have fewer.
+    """
     if result.votes and result.unit == "samples":
-        rows = zip(map(saying.of_answer, result.votes), map(float, result.votes), result.vote_accuracy, strict=True)
-        found = [(name, spend, float(accuracy)) for name, spend, accuracy in rows]
+        # The votes are the first of the fixed actions.
+        paid = result.action_spend[: len(result.votes)]
+        rows = zip(map(saying.of_answer, result.votes), paid, result.vote_accuracy, strict=True)
+        found = [(name, float(spend), float(accuracy)) for name, spend, accuracy in rows]
     else:
         actions = zip(result.actions, result.action_spend, result.action_accuracy, strict=True)
-        found = [(name, float(spend), float(accuracy)) for name, spend, accuracy in actions if spend > 0]
+        found = [
+            (name, float(spend), float(accuracy))
+            for name, spend, accuracy in actions
+            if spend > 0 or name != NOTHING  # what is free and answers is an action
+        ]
     finite = [row for row in found if np.isfinite(row[1:]).all()]
     return sorted(finite, key=lambda row: (row[1], -row[2]))
 
@@ -234,13 +264,21 @@ def saving(result: Comparison) -> Saving | None:
             spend = spend_for(standing, accuracy).spend if standing.name in names else float("nan")
             if not budgets[0] * (1 - CLOSE) <= spend <= min(budgets[-1] * (1 + CLOSE), (1 - SAVED) * least):
                 continue
-            near = int(np.argmin(np.abs(np.log(budgets / spend)))) if budgets[0] > 0 else 0
+            near = _nearest(budgets, spend)
             if standing in able[near]:
                 found.append(Saving(action, accuracy, action_spend, standing.name, spend, needed, near))
         if found:
             enough = min(one.spend for one in found) * (1 + SAVED)
             return next(one for one in found if one.spend <= enough)
     return None
+
+
+def _nearest(budgets: Floats, spend: float) -> int:
+    """Return the place of the budget nearest to a spend, by ratio: 0 is near to nothing but 0."""
+    paid = np.flatnonzero(budgets > 0)
+    if spend <= 0 or not len(paid):
+        return 0
+    return int(paid[np.argmin(np.abs(np.log(budgets[paid] / spend)))])
 
 
 def headline(result: Comparison) -> list[str]:
@@ -254,7 +292,9 @@ def headline(result: Comparison) -> list[str]:
         return _most(result, able, who)
     standing = result[found.policy]
     action = found.action if result.votes and result.unit == "samples" else saying.action(found.action)
-    instead = "" if result.votes and result.unit == "samples" else f" instead of {saying.about(found.action_spend)}"
+    # "8 samples" says what it costs, unless some questions have fewer.
+    priced = result.votes and result.unit == "samples" and action == saying.of_answer(round(found.action_spend))
+    instead = "" if priced else f" instead of {saying.about(found.action_spend)}"
     first = (
         f"{who}, {saying.phrase(found.policy)} gives the accuracy of {action} ({saying.percent(found.accuracy)}) for "
         f"{saying.about(found.spend)}{instead}."

@@ -8,6 +8,8 @@ What to use when
     The same in given colours, with or without names at the lines: what the report is made of.
 `contenders`
     Which policies are drawn in colour: all of them would be a thicket.
+`subject`
+    Which policy all pictures and tables are about: the first of them, drawn with a band.
 """
 
 import math
@@ -20,18 +22,20 @@ from numpy.typing import NDArray
 
 from tcalloc.errors import MissingExtraError
 from tcalloc.evaluate import saying
-from tcalloc.evaluate.advice import recommend
-from tcalloc.evaluate.headline import fixed, saving
+from tcalloc.evaluate.advice import Recommendation, recommend
+from tcalloc.evaluate.headline import fixed, saving, trusted
 from tcalloc.evaluate.result import Comparison, Standing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["PALETTE", "Line", "Palette", "contenders", "draw", "plot"]
+__all__ = ["PALETTE", "STEPWISE", "Line", "Palette", "contenders", "draw", "plot", "stepwise", "subject"]
 
 Floats = NDArray[np.float64]
 
 ORACLE = "oracle, held out"
+# It mixes nothing: between two of its spends there is nothing, and a sloping line would promise a mixture.
+STEPWISE = "fixed k"
 # So many policies are drawn in colour, and so many of the user's own besides.
 COLOURED, OWN = 3, 3
 # Policies that differ by less at all budgets are one line; the better one is drawn.
@@ -78,19 +82,27 @@ class Line:
     color: str
     dashes: object
     width: float
+    main: bool = False
+    """Whether it is the `subject`."""
+
+
+def subject(result: Comparison, advice: Recommendation) -> Standing | None:
+    """Return the policy that pictures and tables are about: the recommended one, or else the best there is."""
+    able = [standing for standing in result.standings if _drawable(standing)]
+    advised = [standing for standing in able if advice.shown and standing.name == advice.policy]
+    return next(iter([*advised, *filter(trusted, able)]), None)
 
 
 def contenders(result: Comparison) -> list[Standing]:
-    """Return the policies that are drawn in colour, the recommended one first.
+    """Return the policies that are drawn in colour, the `subject` first.
 
-    Then come those recommended at single budgets, the best others, and the user's own.
+    Then come that of the first sentence, those recommended at single budgets, the best others, and the user's own.
     """
     advice = recommend(result)
-    cheapest = saving(result)
+    about, cheapest = subject(result, advice), saving(result)
     able = [standing for standing in result.standings if standing.kind in ("policy", "own") and _drawable(standing)]
-    wanted = [advice.policy, *(pick.policy for pick in advice.picks)]
-    if cheapest is not None:
-        wanted.insert(1, cheapest.policy)
+    first = [standing.name for standing in (about,) if standing is not None]
+    wanted = [*first, *(one.policy for one in (cheapest,) if one is not None), *(pick.policy for pick in advice.picks)]
     ranked = sorted(able, key=lambda standing: wanted.index(standing.name) if standing.name in wanted else len(wanted))
     coloured: list[Standing] = []
     for standing in ranked:
@@ -105,6 +117,11 @@ def _alike(one: Standing, other: Standing) -> bool:
     return bool(np.nanmax(np.abs(one.accuracy - other.accuracy), initial=0.0) < ALIKE)
 
 
+def stepwise(standing: Standing) -> bool:
+    """Return whether a policy mixes nothing, and so is drawn as steps."""
+    return standing.kind == "baseline" and standing.name == STEPWISE
+
+
 def _drawable(standing: Standing) -> bool:
     return bool((np.isfinite(standing.curve_spend) & np.isfinite(standing.curve_accuracy)).any())
 
@@ -113,7 +130,7 @@ def plot(result: Comparison, ax: "Axes | None" = None) -> "Axes":
     """Draw accuracy over spend, held out, with the 95 % bands of the best policy and of the best fixed mixture.
 
     The best policies, the user's own, the best fixed mixture and the held-out oracle are named; all other policies are
-    thin lines. Fixed actions are dots. The hindsight bound is not drawn.
+    thin lines; "fixed k", which mixes nothing, goes in steps. Fixed actions are dots. The hindsight bound is not drawn.
 
     Parameters
     ----------
@@ -147,7 +164,7 @@ def plot(result: Comparison, ax: "Axes | None" = None) -> "Axes":
 def draw(
     result: Comparison, ax: "Axes", palette: Palette = PALETTE, *, names: bool = True, size: float = 9.5
 ) -> list[Line]:
-    """Draw on axes; return the lines in the order of a legend, the recommended policy first.
+    """Draw on axes; return the lines in the order of a legend, the `subject` first.
 
     Parameters
     ----------
@@ -173,10 +190,10 @@ def draw(
     for line in lines:
         place = 4.0 if line.role == "policy" else 3.0
         _curve(ax, line.standing, (left, right), color=line.color, lw=line.width, ls=line.dashes, zorder=place)
-    for line in [*lines[:1], *(line for line in lines if line.role == "mixture")]:
-        _band(ax, line, (left, right))
-    if lines and lines[0].role == "policy":
-        _marks(ax, result, lines[0])
+        if line.main or line.role == "mixture":
+            _band(ax, line, (left, right))
+        if line.main:
+            _marks(ax, line)
     _dots(ax, result, palette, right, size)
     low, high = _heights(lines, left, right)
     ax.set_ylim(low, high)
@@ -189,10 +206,10 @@ def draw(
 
 
 def _lines(result: Comparison, palette: Palette) -> list[Line]:
-    named = contenders(result)
+    about = subject(result, recommend(result))
     found = [
-        Line(standing, "policy", palette.policies[place], STYLES[place], 2.4 if place == 0 else 1.7)
-        for place, standing in enumerate(named)
+        Line(one, "policy", palette.policies[place], STYLES[place], 2.4 if one is about else 1.7, one is about)
+        for place, one in enumerate(contenders(result))
     ]
     for standing in result.standings:
         if standing.name == result.reference and _drawable(standing):
@@ -223,11 +240,11 @@ def _left(result: Comparison) -> float:
 def _heights(lines: Sequence[Line], left: float, right: float) -> tuple[float, float]:
     """Return the ends of the axis of accuracies: of named lines and bands; what lies beyond is cut off."""
     found: list[float] = []
-    for place, line in enumerate(lines):
+    for line in lines:
         standing = line.standing
         inside = (standing.curve_spend >= left) & (standing.curve_spend <= right)
         found += standing.curve_accuracy[inside].tolist()
-        if place == 0 or line.role == "mixture":
+        if line.main or line.role == "mixture":
             found += [*standing.curve_low[inside].tolist(), *standing.curve_high[inside].tolist()]
     found = [value for value in found if math.isfinite(value)]
     if not found:
@@ -241,11 +258,15 @@ def _heights(lines: Sequence[Line], left: float, right: float) -> tuple[float, f
 
 
 def _cut(standing: Standing, values: Floats, ends: tuple[float, float]) -> tuple[Floats, Floats]:
-    """Return a curve between the ends of the picture, densely: straight lines are bent on a log scale."""
+    """Return a curve between the ends of the picture, densely: straight lines bend on a log scale, steps do not."""
     known = np.isfinite(standing.curve_spend) & np.isfinite(values)
     x, y = standing.curve_spend[known], values[known]
     if not len(x) or x[0] > ends[1] or x[-1] < ends[0]:
         return x[:0], y[:0]
+    if stepwise(standing):
+        begin, end = np.maximum(np.searchsorted(x, ends, side="right") - [1, 0], 0).tolist()
+        at, heights = np.maximum(x[begin:end], ends[0]), y[begin:end]
+        return (np.append(at, ends[1]), np.append(heights, heights[-1])) if end < len(x) else (at, heights)
     first, last = max(float(x[0]), ends[0]), min(float(x[-1]), ends[1])
     dense = np.unique(np.concatenate([x[(x >= first) & (x <= last)], np.linspace(first, last, 60)]))
     return dense, np.interp(dense, x, y)
@@ -256,17 +277,19 @@ def _curve(ax: "Axes", standing: Standing, ends: tuple[float, float], **style: A
     if len(x) == 1:
         ax.plot(x, y, marker="D", ms=5, color=style["color"], zorder=style["zorder"], ls="none")
     elif len(x):
-        ax.plot(x, y, **style)
+        ax.plot(x, y, drawstyle="steps-post" if stepwise(standing) else "default", **style)
 
 
 def _band(ax: "Axes", line: Line, ends: tuple[float, float]) -> None:
     x, low = _cut(line.standing, line.standing.curve_low, ends)
     _, high = _cut(line.standing, line.standing.curve_high, ends)
-    if 1 < len(x) == len(high):
+    if len(x) == len(high) == 1:  # it spends one thing only: a mark, and its interval
+        ax.vlines(x, low, high, color=line.color, lw=1.6, zorder=3)
+    elif len(x) == len(high):
         ax.fill_between(x, low, high, color=line.color, alpha=0.16 if line.role == "policy" else 0.09, lw=0, zorder=1)
 
 
-def _marks(ax: "Axes", result: Comparison, line: Line) -> None:
+def _marks(ax: "Axes", line: Line) -> None:
     """Mark the policy where it was asked for."""
     at = line.standing.reached & np.isfinite(line.standing.accuracy)
     ax.plot(
@@ -282,10 +305,11 @@ def _dots(ax: "Axes", result: Comparison, palette: Palette, right: float, size: 
     ax.plot(
         [row[1] for row in rows], [row[2] for row in rows], "s", ms=3.2, color=palette.mixture, zorder=3.5, alpha=0.8
     )  # fmt: skip
-    for votes, spend, accuracy in zip(result.votes, result.votes, result.vote_accuracy, strict=True):
-        if result.unit == "samples" and spend <= right and votes & (votes - 1) == 0:
+    numbers = {saying.of_answer(votes): votes for votes in result.votes if votes & (votes - 1) == 0}
+    for name, spend, accuracy in rows:
+        if result.unit == "samples" and name in numbers:
             ax.annotate(
-                f"{votes}", (spend, float(accuracy)), (3, -3),
+                f"{numbers[name]}", (spend, accuracy), (3, -3),
                 textcoords="offset points", color=palette.mixture, fontsize=0.88 * size, va="top", clip_on=True,
             )  # fmt: skip
 
@@ -343,7 +367,7 @@ def _name(ax: "Axes", lines: Sequence[Line], ends: tuple[float, float], size: fl
         note = ax.annotate(
             saying.clean(line.standing.name, NAME), (1.0, place), (6, 0), xycoords="axes fraction",
             textcoords="offset points", color=line.color, fontsize=size, va="center", annotation_clip=False,
-            weight="bold" if line is lines[0] else "normal", parse_math=False,
+            weight="bold" if line.main else "normal", parse_math=False,
         )  # fmt: skip
         note.set_in_layout(True)
 

@@ -27,7 +27,7 @@ from tcalloc.learn.inputs import Rows, as_rows
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table, read_table
 
-__all__ = ["Problem"]
+__all__ = ["Problem", "columnar"]
 
 Floats = NDArray[np.float64]
 
@@ -65,7 +65,8 @@ class Problem:
     label_names: tuple[str, ...]
     """What the codes stand for."""
     single: Floats
-    """(N,) mean accuracy of a single sample of the best model (of a table: the mean over its actions)."""
+    """(N,) mean accuracy of a single sample of whichever model is best on that question, by what was recorded of it (of
+    a table: the mean over its actions)."""
     unit: str
     """"samples" or "cost"."""
     data: str
@@ -195,6 +196,8 @@ class Problem:
             return self.told.iloc[positions]
         if isinstance(self.told, (list, tuple)):
             return [self.told[i] for i in positions.tolist()]
+        if columnar(self.told):
+            return self.told.take(positions)
         return self.told[positions]
 
     def table(self, rows: Any) -> Table:
@@ -209,6 +212,11 @@ class Problem:
             available=menu.available,
             actions=tuple(a for a in actions if a is not None) if whole and actions is not None else None,
         )
+
+
+def columnar(X: Any) -> bool:
+    """Return whether X is indexed by column, and its rows are had by ``take``: pyarrow's tables, and checked rows."""
+    return isinstance(X, Rows) or type(X).__module__.partition(".")[0] == "pyarrow"
 
 
 # ---------------------------------------------------------------------------------------------- checks
@@ -234,7 +242,7 @@ def _rows(X: Any, n: int) -> Rows | None:
 def _labels(difficulty: Any, n: int) -> tuple[NDArray[np.intp] | None, tuple[str, ...]]:
     if difficulty is None:
         return None, ()
-    values = np.asarray(difficulty)
+    given, values = difficulty, np.asarray(difficulty)
     if values.shape != (n,):
         raise InputError(f"difficulty has shape {values.shape}; expected ({n},), one label per question.")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -245,6 +253,26 @@ def _labels(difficulty: Any, n: int) -> tuple[NDArray[np.intp] | None, tuple[str
         codes = np.searchsorted(edges, values, side="right")
         names = [f"below {edges[0]:g}", *(f"from {edge:g}" for edge in edges)]
         return np.asarray(codes, np.intp), tuple(names)
-    texts = np.array([str(value) for value in values.tolist()], object)
+    # As they were given: NumPy makes the text "nan" of a NaN among texts.
+    cells = list(given) if isinstance(given, (list, tuple)) else values.tolist()
+    for place, value in enumerate(cells):
+        if _absent(value):
+            raise InputError(
+                f"difficulty[{place}] is {value!r}; expected a label or a finite number for each. Give such questions "
+                "a label of their own, 'unknown', or leave them out."
+            )
+    texts = np.array([str(value) for value in cells], object)
     known, codes = np.unique(texts, return_inverse=True)
     return np.asarray(codes, np.intp), tuple(str(name) for name in known)
+
+
+def _absent(value: Any) -> bool:
+    """Return whether a label is none: None, NaN, NaT, pandas' NA, or a number that is not finite."""
+    if value is None:
+        return True
+    if isinstance(value, (float, np.floating)):
+        return not np.isfinite(value)
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):  # pandas' NA says neither
+        return True

@@ -74,7 +74,8 @@ class Standing:
     p: Floats
     """(B,) of the gain: two-sided, Holm's correction over all policies that can be deployed, and all budgets."""
     captured: Floats
-    """(B,) gain as a share of the held-out oracle's; NaN without such an oracle, or where that gains nothing."""
+    """(B,) gain as a share of the held-out oracle's; NaN without such an oracle, where that gains nothing, or where it
+    is short of samples: it draws at most half of a question's."""
     claimed: Floats
     """(B,) the accuracy it promised from training questions alone; NaN: it promised none."""
     refit: Floats
@@ -141,7 +142,8 @@ class Comparison:
     difficulty: NDArray[np.intp]
     """(N,) codes into `difficulty_names`."""
     difficulty_names: tuple[str, ...]
-    """Such as easy, medium, hopeless: by the accuracy of a single sample, or of the best action."""
+    """Such as easy, medium, hopeless: by the accuracy of a single sample of the question's best model (of a table: the
+    mean over its actions), and of its best action."""
     remarks: tuple[str, ...]
     """What to bear in mind, in plain words."""
     seconds: float

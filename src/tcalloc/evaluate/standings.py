@@ -4,6 +4,7 @@ The user's questions are a sample. Intervals say how far the accuracy of *these*
 all questions of the kind (conditional on training); how much other trainings would change is `Standing.refit`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,9 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.evaluate.contestants import REFERENCE, Contestant
+from tcalloc.evaluate.contestants.base import rounding
+from tcalloc.evaluate.contestants.bounds import Halved, Hindsight
 from tcalloc.evaluate.figures import At, Family, dependence, holm, resampled, two_sided
 from tcalloc.evaluate.result import Standing
 from tcalloc.evaluate.running import Part
+from tcalloc.evaluate.words import CHECK
 
 __all__ = ["ORACLE", "standings"]
 
@@ -22,6 +26,7 @@ Bools = NDArray[np.bool_]
 
 ORACLE = "oracle, held out"
 HINDSIGHT = "hindsight bound"
+LABEL = "difficulty label"
 # The group of those that replay rules, which are what they are, whatever they are trained on.
 RULES = "counting"
 # Groups of contestants that look at X.
@@ -31,8 +36,12 @@ TESTED = ("policy", "own")
 # Standard errors: what an oracle must gain for a share of it to mean anything, and what is too good to be chance even
 # when many policies are looked at.
 CLEAR, SUSPICIOUS = 1.96, 4.0
-# Of what the hindsight bound gains on a table: more cannot be foreseen where answers are by chance.
+# Of what the hindsight bound gains: more cannot be foreseen where answers are by chance.
 NEARLY = 0.9
+# Where less than this of what is right is luck (`Hindsight.luck`), who knows the chances may reach NEARLY: of two
+# models that are right with chances p and 1 − p, each on half of the questions, 2p − 1 of the bound's gain, and luck is
+# 4p(1 − p) there.
+LUCK = 1 - NEARLY**2
 # A curve begins at so much of the smallest budget, if the policy can spend as little.
 BELOW = 0.5
 ROUNDING = 1e-9
@@ -60,8 +69,10 @@ class Measured:
     """(B,)."""
     beyond: Bools
     """(B,) whether it is better than the hindsight bound, beyond chance."""
-    knowing: Bools
+    ahead: Bools
     """(B,) whether it is better than the held-out oracle, beyond chance."""
+    nearly: Bools
+    """(B,) whether it gains nearly all that the hindsight bound gains, beyond chance."""
     curve_spend: Floats
     """(G,)."""
     curve_scores: Floats
@@ -87,48 +98,57 @@ def standings(
         Of the bootstrap.
     """
     families = {c.name: [Family(folds, n, c.matched) for folds in parts[c.name]] for c in contestants}
-    found = [measure(c, families, budgets) for c in contestants]
+    limit = min((c.fit.limit() for c in contestants if isinstance(c.fit, Halved)), default=math.inf)
+    found = [measure(c, families, budgets, limit) for c in contestants]
+    least, most, scale = range_of(parts)
     rows = [block for m in found for block in (m.scores, m.gains, m.curve_scores)]
-    low, high = resampled(np.concatenate(rows), seed)
+    low, high = resampled(np.concatenate(rows), seed, scale)
     tested = np.array([c.kind in TESTED for c in contestants])
     wider = [dependence(len(parts[c.name][0]), learns(c)) for c in contestants]
     p = np.array([two_sided(m.gains, w) for m, w in zip(found, wider, strict=True)])
+    # It did the very same: no question would tell them apart, and what rounding leaves is not to look like a gain.
+    alike = np.array([np.abs(m.gains).max(axis=1) <= ROUNDING * max(scale, 1.0) for m in found])
+    p[alike] = 1.0
     p[~tested] = np.nan
     p = holm(p.ravel()).reshape(p.shape)
     made, at, count = [], 0, len(budgets)
+    lucky = all(c.fit.luck() > LUCK for c in contestants if isinstance(c.fit, Hindsight))
     # If one policy shows that X holds the answers, all that look at X know them.
     leaking = [
         contestant.name
         for contestant, m in zip(contestants, found, strict=True)
-        if contestant.group == TEXT and contestant.beforehand and m.knowing.any()
+        if contestant.group == TEXT and contestant.beforehand and ((lucky and m.nearly.any()) or m.beyond.any())
     ]
-    for contestant, m, own_p, w in zip(contestants, found, p, wider, strict=True):
+    for contestant, m, own_p, w, same in zip(contestants, found, p, wider, alike, strict=True):
         accuracy, gain = slice(at, at + count), slice(at + count, at + 2 * count)
         curve = slice(at + 2 * count, at + 2 * count + len(m.curve_spend))
         at = curve.stop
-        same = np.abs(m.gains).max(axis=1) <= ROUNDING  # it did the very same: no question would tell them apart
         mean_gain = np.where(same, 0.0, m.gains.mean(axis=1))
         made.append(
             Standing(
                 name=contestant.name,
                 kind=contestant.kind,
-                marks=marks_of(contestant, m, budgets, leaking),
+                marks=marks_of(contestant, m, budgets, leaking, lucky),
                 accuracy=m.accuracy.mean(axis=1),
                 spend=m.spend.mean(axis=1),
-                low=low[accuracy].clip(0.0, 1.0),
-                high=high[accuracy].clip(0.0, 1.0),
+                low=low[accuracy].clip(least, most),
+                high=high[accuracy].clip(least, most),
                 reached=m.reached,
                 gain=mean_gain,
-                gain_low=np.where(same, 0.0, (mean_gain + w * (low[gain] - mean_gain)).clip(-1.0, 1.0)),
-                gain_high=np.where(same, 0.0, (mean_gain + w * (high[gain] - mean_gain)).clip(-1.0, 1.0)),
+                gain_low=np.where(
+                    same, 0.0, (mean_gain + w * (low[gain] - mean_gain)).clip(least - most, most - least)
+                ),
+                gain_high=np.where(
+                    same, 0.0, (mean_gain + w * (high[gain] - mean_gain)).clip(least - most, most - least)
+                ),
                 p=own_p,
                 captured=m.captured,
                 claimed=m.claimed,
                 refit=m.refit,
                 curve_spend=m.curve_spend,
                 curve_accuracy=m.curve_scores.mean(axis=1),
-                curve_low=low[curve].clip(0.0, 1.0),
-                curve_high=high[curve].clip(0.0, 1.0),
+                curve_low=low[curve].clip(least, most),
+                curve_high=high[curve].clip(least, most),
                 question_spend=m.spend,
                 question_accuracy=m.accuracy,
             )
@@ -141,8 +161,26 @@ def learns(contestant: Contestant) -> bool:
     return contestant.kind in TESTED and contestant.group != RULES
 
 
-def measure(contestant: Contestant, families: Mapping[str, list[Family]], budgets: Floats) -> Measured:
-    """Return what one contestant did, beside the mixture (and the bounds) at what it really spent."""
+def range_of(parts: Mapping[str, list[list[Part]]]) -> tuple[float, float, float]:
+    """Return between what accuracies must lie, and by how much they can differ.
+
+    That is 0, 1 and 1. Utilities of a table may be any numbers: where some are not from 0 to 1 nothing bounds the mean
+    of others, and what was seen says how much they differ.
+    """
+    seen = [part.accuracy for folds in parts.values() for fold in folds for part in fold]
+    low, high = min(float(a.min()) for a in seen), max(float(a.max()) for a in seen)
+    if low >= -ROUNDING and high <= 1 + ROUNDING:
+        return 0.0, 1.0, 1.0
+    return -math.inf, math.inf, high - low
+
+
+def measure(
+    contestant: Contestant, families: Mapping[str, list[Family]], budgets: Floats, limit: float = math.inf
+) -> Measured:
+    """Return what one contestant did, beside the mixture (and the bounds) at what it really spent.
+
+    Beyond a mean spend of `limit` the oracle is short of samples, and a share of what it gains says nothing.
+    """
     own, reference = families[contestant.name], families[REFERENCE]
     oracle, hindsight = families.get(ORACLE), families.get(HINDSIGHT)
     bound = contestant.kind == "bound"
@@ -150,44 +188,45 @@ def measure(contestant: Contestant, families: Mapping[str, list[Family]], budget
     spend, accuracy, scores, gains = (np.zeros((count, n)) for _ in range(4))
     best, over = np.zeros((count, n)), np.zeros((count, n))
     claimed, reached = np.zeros(count), np.ones(count, bool)
-    affordable, equal, bounded = (np.ones(count, bool) for _ in range(3))
+    affordable, equal, bounded, free = (np.ones(count, bool) for _ in range(4))
     means = []
     repeats = len(own)
     for r, family in enumerate(own):
         at = family.at(budgets)
         paid = at.spend.mean(axis=1)
-        mixture = reference[r].at(paid)
+        gain, _ = gain_scores(at, reference[r])
         spend += at.spend / repeats
         accuracy += at.accuracy / repeats
         scores += at.scores / repeats
-        level = level_scores(at, mixture)
-        gains += (at.scores - level) / repeats
+        gains += gain / repeats
         claimed += at.claimed / repeats
         reached &= at.reached
         means.append(at.accuracy.mean(axis=1))
         if oracle is not None:
             known = oracle[r].at(paid)
-            best += (known.scores - level) / repeats
-            affordable &= known.spend.mean(axis=1) <= paid * (1 + ROUNDING) + ROUNDING
+            best += (known.scores - at.scores + gain) / repeats
+            affordable &= known.spend.mean(axis=1) <= paid + rounding(paid)
             equal &= known.reached
+            free &= paid <= limit + rounding(paid)
         if hindsight is not None and not bound:
             seen = hindsight[r].at(paid)
             over += (at.scores - seen.scores) / repeats
-            bounded &= seen.spend.mean(axis=1) <= paid * (1 + ROUNDING) + ROUNDING
-    captured, knowing = np.full(count, np.nan), np.zeros(count, bool)
+            bounded &= seen.spend.mean(axis=1) <= paid + rounding(paid)
+    captured, ahead, nearly = np.full(count, np.nan), np.zeros(count, bool), np.zeros(count, bool)
     if oracle is not None and contestant.name != HINDSIGHT:
         clear = affordable & above(best, CLEAR)
-        captured[clear] = gains.mean(axis=1)[clear] / best.mean(axis=1)[clear]
-        knowing = clear & equal & above(gains - best, SUSPICIOUS)
-    if oracle is None and hindsight is not None and not bound:
-        # A table has no halves: who gains nearly what the bound gains knows its very numbers.
-        whole = gains - over
-        knowing = bounded & above(whole, CLEAR) & above(gains - NEARLY * whole, CLEAR)
+        whole = clear & equal & free
+        captured[whole] = gains.mean(axis=1)[whole] / best.mean(axis=1)[whole]
+        ahead = clear & equal & above(gains - best, SUSPICIOUS)
+    if hindsight is not None and not bound:
+        most = gains - over
+        nearly = bounded & above(most, CLEAR) & above(gains - NEARLY * most, CLEAR)
     beyond = bounded & above(over, SUSPICIOUS)
     curve_spend, curve_scores = curve_of(own, budgets)
     refit = np.std(means, axis=0, ddof=1) if repeats > 1 else np.full(count, np.nan)
     return Measured(
-        spend, accuracy, scores, gains, reached, claimed, captured, refit, beyond, knowing, curve_spend, curve_scores
+        spend, accuracy, scores, gains, reached, claimed, captured, refit, beyond, ahead, nearly,
+        curve_spend, curve_scores,
     )  # fmt: skip
 
 
@@ -227,8 +266,24 @@ def curve_of(own: Sequence[Family], budgets: Floats) -> tuple[Floats, Floats]:
     return spend[kept], scores[kept]
 
 
-def marks_of(contestant: Contestant, m: Measured, budgets: Floats, leaking: Sequence[str]) -> tuple[str, ...]:
-    """Return the contestant's own marks and what the figures give away; `leaking`: who shows that X tells too much."""
+def marks_of(
+    contestant: Contestant, m: Measured, budgets: Floats, leaking: Sequence[str], lucky: bool
+) -> tuple[str, ...]:
+    """Return the contestant's own marks and what the figures give away.
+
+    Who does better than hindsight allows, or nearly as well where that takes luck, is suspicious. Who decides
+    beforehand and is only better than the held-out oracle may be honest: that oracle sees a few samples and may draw no
+    more than a few, where X can tell a question's chances exactly. Then it is said what to check.
+
+    Parameters
+    ----------
+    contestant, m, budgets
+        What it is, what it did, and where.
+    leaking : sequence of str
+        Who shows that X tells too much.
+    lucky : bool
+        Whether what is right hangs on luck, so that nobody who knows only the chances gains nearly what hindsight does.
+    """
     marks = list(contestant.marks)
     if contestant.group in LOOKING and leaking and contestant.name not in leaking:
         marks.append(f"suspicious: it looks at X too, which seems to hold the answers (see {', '.join(leaking)})")
@@ -236,16 +291,32 @@ def marks_of(contestant: Contestant, m: Measured, budgets: Floats, leaking: Sequ
     def named(some: Bools) -> str:
         return ", ".join(f"{budget:g}" for budget in budgets[some])
 
-    if contestant.beforehand and m.knowing.any():
+    told = "the label" if contestant.name == LABEL else "X"
+    nearly = m.nearly & contestant.beforehand
+    if lucky and nearly.any():
         marks.append(
-            f"suspicious: it decides before anything is drawn, and gains more at {named(m.knowing)} than the oracle "
-            "that knows half of each question's samples (of a table: nine tenths of the hindsight bound's gain); look "
-            "whether X, or the label, holds the answers"
+            f"suspicious: it decides before anything is drawn, and gains at {named(nearly)} more than nine tenths of "
+            f"what the hindsight bound does, which knows the luck of every answer; look whether {told} holds the "
+            "answers"
         )
     if m.beyond.any():
         marks.append(
             f"suspicious: better at {named(m.beyond)} than the hindsight bound, and nothing is that pays for what it "
             "sees; it may have been told the answers"
+        )
+    much = [
+        f"at {named(some)} {words}"
+        for some, words in (
+            (m.ahead & contestant.beforehand, "more than the oracle that knows half of each question's samples"),
+            (nearly, "more than nine tenths of what hindsight does"),
+        )
+        if some.any()
+    ]
+    if much and not (lucky and nearly.any()) and not m.beyond.any():
+        others = "" if told != "X" else ", and so are all who look at it"
+        marks.append(
+            f"{CHECK}{told}: it decides before anything is drawn, and gains {' and '.join(much)}; it is right if "
+            f"{told} is known before anything is drawn and was not made from the answers{others}"
         )
     return tuple(marks)
 

@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from tcalloc.evaluate.problem import Problem
     from tcalloc.evaluate.result import Comparison, Standing
 
-__all__ = ["STARS", "remarks", "stars", "table"]
+__all__ = ["CHECK", "STARS", "remarks", "share_captured", "stars", "table", "to_check"]
 
 WIDTH = 120
 # p below which a gain gets so many stars.
 STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
+# A mark that begins so: the figures stand if what follows, up to the colon, was known beforehand.
+CHECK = "check "
+ORACLE = "oracle, held out"
 # Fewer questions than this, or samples per question, are worth a word.
 FEW_QUESTIONS, FEW_SAMPLES = 200, 10
 # A spend that is farther off than this is told.
@@ -28,6 +31,26 @@ def stars(p: float) -> str:
     return next((mark for limit, mark in STARS if p < limit), "")
 
 
+def to_check(standing: "Standing") -> str:
+    """Return what must be looked at before a policy is used, "X" or "the label"; "" if nothing."""
+    found = (mark for mark in standing.marks if mark.startswith(CHECK))
+    return next((mark[len(CHECK) :].split(":", 1)[0] for mark in found), "")
+
+
+def share_captured(result: "Comparison", standing: "Standing") -> float:
+    """Return the share of the held-out oracle's gain over all budgets where there is one; NaN if there is none.
+
+    It is what the policy gains there in sum over what the oracle gains there in sum: in a mean of shares, the budget
+    where the oracle gains least would count most.
+    """
+    known = np.isfinite(standing.captured)
+    if not known.any():
+        return float("nan")
+    gains = next((one.gain for one in result.standings if one.name == ORACLE), np.ones(len(known)))
+    weights = np.nan_to_num(gains[known]).clip(0.0)
+    return float(np.average(standing.captured[known], weights=weights if weights.sum() > 0 else None))
+
+
 # ---------------------------------------------------------------------------------------------- the table
 
 
@@ -35,7 +58,7 @@ def table(result: "Comparison") -> str:
     """Return one table, best first, at most 120 columns wide where names allow, and what must be said about it."""
     names = max([len(standing.name) for standing in result.standings] + [len("policy")])
     columns = [_column(result, b) for b in range(len(result.budgets))]
-    captured = ["", "captured", *(_captured(standing) for standing in result.standings)]
+    captured = ["", "captured", *(_captured(result, standing) for standing in result.standings)]
     if not any(captured[2:]):
         captured = []
     room = WIDTH - names - (len("captured") + 2 if captured else 0)
@@ -115,11 +138,11 @@ def _gain(result: "Comparison", standing: "Standing", b: int) -> str:
     return f"{points:+5.1f} ±{half:.1f}{stars(float(standing.p[b])) if points else ''}"
 
 
-def _captured(standing: "Standing") -> str:
-    known = standing.captured[np.isfinite(standing.captured)]
-    if not len(known) or standing.kind == "bound" or not standing.gain.any():
+def _captured(result: "Comparison", standing: "Standing") -> str:
+    share = share_captured(result, standing)
+    if not np.isfinite(share) or standing.kind == "bound" or not standing.gain.any():
         return ""
-    return f"{round(100 * float(known.mean())) + 0:d} %"
+    return f"{round(100 * share) + 0:d} %"
 
 
 def _percent(value: float) -> str:
@@ -150,10 +173,11 @@ def _notes(result: "Comparison") -> list[str]:
             f"The accuracies themselves are known to ±{min(halves):.1f} to ±{max(halves):.1f} points (95 %). "
             "All figures, with the ends of their intervals: to_frame(), or --json."
         )
-    if any(_captured(standing) for standing in result.standings):
+    if any(_captured(result, standing) for standing in result.standings):
         lines += _wrapped(
-            "captured: share of what the held-out oracle gains, mean over the spends where it does. It decides before "
-            "anything is drawn: who stops while sampling can gain more."
+            "captured: share of what the held-out oracle gains, over all spends together where it gains and is not "
+            "short of samples: it knows, and may draw, half of a question's. It decides before anything is drawn: who "
+            "stops while sampling can gain more, and who is told a question's chances exactly."
         )
     if not all(standing.reached.all() for standing in result.standings):
         lines += _wrapped(
@@ -242,9 +266,11 @@ def _of_answers(problem: "Problem") -> list[str]:
     if problem.samples is not None:
         least = min(int(arm.drawn.sum(axis=1).min()) for arm in problem.samples.by_model.values())
         if 1 < least < FEW_SAMPLES:
+            most = max(int(arm.drawn.sum(axis=1).max()) for arm in problem.samples.by_model.values())
+            who = "Each question has" if least == most else "Some questions have"
             found.append(
-                f"Some questions have only {least} samples: what lies beyond so many is not known, and the oracle, "
-                "held out, decides by half of them."
+                f"{who} only {least} samples{' of a model' if len(problem.models) > 1 else ''}: what lies beyond so "
+                "many is not known, and the oracle, held out, decides by half of them."
             )
     return found
 

@@ -10,6 +10,8 @@ What to use when
     A family of settings, tuned in fold, at given spends: accuracy and spend of every question while it was held out.
 `on_test`
     The same with the hull picked on the questions it is scored on: what hindsight would make of the family.
+`crossing`
+    Where what is really spent, over the nominal spend, is what was asked.
 `paired`
     The difference of two such results, with an interval over questions.
 
@@ -28,15 +30,27 @@ from numpy.typing import ArrayLike, NDArray
 from tcalloc.errors import InputError
 from tcalloc.learn._student import quantile
 
-__all__ = ["SEEDS", "Difference", "Frontier", "Held", "Tuned", "held_out", "on_test", "paired", "split", "tabled"]
+__all__ = [
+    "SEEDS",
+    "Difference",
+    "Frontier",
+    "Held",
+    "Tuned",
+    "crossing",
+    "held_out",
+    "on_test",
+    "paired",
+    "split",
+    "tabled",
+]
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 # The seeds of all documented comparisons.
 SEEDS = (0, 1, 2, 3, 4)
-# Bisections for a spend: half the bits of a float are more than any figure shows.
-STEPS = 40
+# Of two spends that differ by less than this, as a share, neither is more.
+ROUNDING = 1e-12
 
 
 def split(n: int, folds: int = 5, seed: int = 0) -> list[tuple[Rows, Rows]]:
@@ -193,8 +207,8 @@ def held_out(
         for train, held in split(n, folds, seed):
             tuned = fit(train, held, seed)
             parts.append((Frontier.of(tuned.spend, tuned.accuracy), tuned, held))
-        for b, target in enumerate(asked):
-            nominal = _nominal(parts, n, target) if match else target
+        moved = _nominal(parts, n, asked) if match else asked
+        for b, nominal in enumerate(moved.tolist()):
             for frontier, tuned, held in parts:
                 low, high, share = frontier.mix(nominal)
                 total_spend[b, held] += _mixed(tuned.held_spend, low, high, share)
@@ -218,25 +232,54 @@ def _mixed(values: Floats, low: int, high: int, share: float) -> Floats:
     return np.asarray((1 - share) * values[low] + share * values[high])
 
 
-def _nominal(parts: list[Any], n: int, target: float) -> float:
-    """Return the nominal spend at which the held-out questions of all folds together spend the target."""
+def _nominal(parts: list[Any], n: int, asked: Floats) -> Floats:
+    """Return the nominal spends at which the held-out questions of all folds together spend what was asked."""
+    nominal = np.unique(np.concatenate([frontier.spend for frontier, _, _ in parts]))
+    real = np.zeros(len(nominal))
+    for frontier, tuned, _ in parts:
+        real += np.interp(nominal, frontier.spend, tuned.held_spend[frontier.settings].sum(axis=1)) / n
+    return crossing(nominal, real, asked)
 
-    def real(nominal: float) -> float:
-        total = 0.0
-        for frontier, tuned, _ in parts:
-            total += float(_mixed(tuned.held_spend, *frontier.mix(nominal)).sum())
-        return total / n
 
-    low = min(float(frontier.spend[0]) for frontier, _, _ in parts)
-    high = max(float(frontier.spend[-1]) for frontier, _, _ in parts)
-    if real(high) <= target:
-        return high
-    if real(low) >= target:
-        return low
-    for _ in range(STEPS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if real(middle) > target else (middle, high)
-    return low
+def crossing(nominal: Floats, real: Floats, asked: Floats) -> Floats:
+    """Return the nominal spends at which what is asked is really spent.
+
+    Parameters
+    ----------
+    nominal : ndarray, (M,)
+        Rising.
+    real : ndarray, (M,)
+        What is spent there, straight in between. It need not rise: a setting that is dearer on the training questions
+        may be cheaper on others.
+    asked : ndarray, (T,)
+        Real spends.
+
+    Returns
+    -------
+    ndarray, (T,)
+        The first crossing, in either direction; where all that is spent is less (more), where most (least) is spent.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tcalloc.learn.folds import crossing
+    >>> crossing(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0]), np.array([0.5, 2.5, 9.0])).tolist()
+    [1.0, 1.75, 2.0]
+    """
+    least, most = float(real.min()), float(real.max())
+    slack = ROUNDING * max(abs(least), abs(most))
+    # Where a spend stays the same for a while, the last place of it: dearer by the training questions, and free here.
+    lowest, highest = nominal[int(real.argmin())], nominal[int(np.flatnonzero(real >= most - slack)[-1])]
+    found = np.full(len(asked), lowest)
+    if len(nominal) > 1:
+        before, after = real[None, :-1], real[None, 1:]
+        target = asked[:, None]
+        met = ((before <= target) & (target < after)) | ((before > target) & (target >= after))
+        at = met.argmax(axis=1)
+        run = real[at + 1] - real[at]
+        share = np.divide(asked - real[at], run, out=np.zeros(len(asked)), where=run != 0)
+        found = nominal[at] + np.clip(share, 0.0, 1.0) * (nominal[at + 1] - nominal[at])
+    return np.asarray(np.where(asked >= most - slack, highest, np.where(asked <= least, lowest, found)))
 
 
 @dataclass(frozen=True, slots=True)

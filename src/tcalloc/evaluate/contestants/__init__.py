@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tcalloc.errors import InputError
-from tcalloc.evaluate.contestants.base import Contestant, FixedAction, FixedMixture
+from tcalloc.evaluate.contestants.base import WORTH, Contestant, FixedAction, FixedMixture
 from tcalloc.evaluate.contestants.beforehand import ByLabel, ByLength, ByLot
 from tcalloc.evaluate.contestants.bounds import Halved, Hindsight
 from tcalloc.evaluate.contestants.counting import counting
@@ -53,9 +53,15 @@ NAMES = (
 
 SUCCESS = "fixed k, success stop"
 COUNTING = ("AC Beta", "AC Dirichlet", "ESC", "SPRT", "margin + cap", SUCCESS)
-FIXED = ("the most accurate single action that the budget affords; it mixes nothing, so it spends less",)
+FIXED = (
+    f"the most accurate single action that the budget affords, a dearer one only for {100 * WORTH:.1f} points more; it "
+    "mixes nothing, so it spends less",
+)
 GATED = ("serves the best fixed mixture where no gain over it is seen among the training questions",)
-HALVED = ("no policy: it knows half of the samples of the very questions, and is scored on the other half",)
+HALVED = (
+    "no policy: it knows half of the samples of the very questions, and is scored on the other half; it draws no more "
+    "than that half, so that beyond a few samples per question it is held back",
+)
 HINDSIGHT = ("no policy can reach it: it sees what would be right before it pays",)
 
 # Whoever is asked for, these are there: the reference, and what tells how much there is to gain.
@@ -118,10 +124,13 @@ def contestants_of(
         found.append(Contestant("priced, probe 2", "policy", Probing(problem, spends), GATED, group="text"))
     # One policy under two names, by how many models there are.
     stopping, other = ("cascade", "Sequential") if len(problem.models) > 1 else ("Sequential", "cascade")
-    if other in wanted:
-        wanted.add(stopping)
     if out.allows(stopping, samples=True):
         found.append(Contestant(stopping, "policy", Stopping(problem), group="stopping"))
+    if other in wanted:
+        wanted.add(stopping)
+        if not isinstance(asked, str):  # who asked for it by name looks for it by that name
+            count = "several models" if stopping == "cascade" else "one model"
+            out.why[other] = out.why.get(stopping, f"of {count} it is called {stopping!r}: look there")
     rivals = counting(problem) if problem.samples is not None else []
     found += [rival for rival in rivals if out.allows(rival.name, samples=True)]
     for name in COUNTING:

@@ -3,18 +3,24 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tcalloc.evaluate.problem import Problem
 from tcalloc.learn.folds import Fit, Frontier, Tuned
 
-__all__ = ["Contestant", "FixedAction", "FixedMixture", "concave", "hull"]
+__all__ = ["Contestant", "FixedAction", "FixedMixture", "concave", "hull", "rounding"]
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 # Of the range of spends: so far before a step ends the next one may begin to be mixed in.
 EDGE = 1e-6
+# Accuracy that a dearer action must add on the training questions to be the one fixed action: a tenth of a point. Where
+# a vote of 2 is what one sample is, up to the last digit, chance would else make most folds pay twice for it, and what
+# was so paid is then counted against "fixed k" as if somebody had chosen it.
+WORTH = 1e-3
+# Of the largest spend: less is rounding. Costs may be in dollars or in tokens, so no fixed number would do.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,8 +44,9 @@ class Contestant:
     """Contestants of one group share what is computed of a fold: run them one after the other in one process, fold by
     fold, and it is computed once. It is faster, and changes no result."""
     beforehand: bool = field(default=False, kw_only=True)
-    """Whether it decides before any sample is drawn. Then it cannot know more of a question than the oracle that knows
-    half of its samples; one that seems to may have been told the answers (in X, in the label, or by memory)."""
+    """Whether it decides before any sample is drawn. One that then does better than the oracle that knows half of each
+    question's samples may have been told the answers (in X, in the label, or by memory), or what it is told says each
+    question's chances exactly; one that gains nearly what hindsight does knows luck, and was told."""
     matched: bool = field(default=True, kw_only=True)
     """Whether its nominal spend may be moved until the real one is as asked. False: it plays what its training
     questions say for the spend as asked (fixed k: it mixes nothing, and spends less)."""
@@ -61,7 +68,10 @@ class FixedMixture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FixedAction:
-    """One fixed action: the most accurate one of the training questions that the spend affords."""
+    """One fixed action: the most accurate one of the training questions that the spend affords.
+
+    A dearer one must be more accurate than all cheaper ones by `WORTH`.
+    """
 
     problem: Problem
     """Of which."""
@@ -72,12 +82,13 @@ class FixedAction:
         spend, accuracy = cost[train].mean(axis=0), acc[train].mean(axis=0)
         steps: list[int] = []
         for j in np.lexsort((-accuracy, spend)).tolist():
-            if not steps or accuracy[j] > accuracy[steps[-1]]:
+            if not steps or accuracy[j] - accuracy[steps[-1]] >= WORTH:
                 steps.append(j)
         first = spend[steps]
-        gap = EDGE * max(float(np.ptp(first)), 1.0)
+        # In the unit of the costs, whatever that is, and never as far back as where the step begins.
+        gap = min([EDGE * float(np.ptp(first)), *(np.diff(first) / 2)])
         last = np.append(first[1:], first[-1] + 2 * gap) - gap
-        dial, played = np.column_stack([first, np.maximum(last, first)]).ravel(), np.repeat(steps, 2)
+        dial, played = np.column_stack([first, last]).ravel(), np.repeat(steps, 2)
         # A rising concave curve in place of accuracies: every step stays on the hull.
         return Tuned(dial, concave(dial), cost[held][:, played].T, acc[held][:, played].T, accuracy[played])
 
@@ -87,6 +98,11 @@ def concave(dial: Floats) -> Floats:
     low = float(dial.min())
     span = max(float(dial.max()) - low, 1e-300)
     return np.asarray(np.log1p((dial - low) / span))
+
+
+def rounding(spends: ArrayLike) -> float:
+    """Return what is rounding in these spends; two that differ by less are one."""
+    return ROUNDING * float(np.max(np.abs(np.asarray(spends, np.float64)), initial=0.0))
 
 
 def hull(problem: Problem, train: Rows) -> Frontier:

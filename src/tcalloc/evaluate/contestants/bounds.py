@@ -27,6 +27,10 @@ SPLITS = 4
 COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26, 32, 40)
 # Steps of the bounds' dials.
 STEPS = 60
+# Where the oracle gives more of the questions than this the largest action that a half allows, it would give them more.
+BINDS = 0.1
+# With fewer samples per question, a question that was always right may have been lucky.
+FEW = 4
 
 
 def halves(problem: Problem) -> int:
@@ -45,19 +49,45 @@ class Halved:
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return one setting per budget."""
-        dial, spend, accuracy = once((self.problem.token, "halves"), lambda: _halved(self.problem))
+        dial, spend, accuracy, _ = self._made()
         return Tuned(dial, concave(dial), spend[:, held], accuracy[:, held])
 
+    def limit(self) -> float:
+        """Return the mean spend beyond which it is short of samples; infinite if it never is.
 
-def _halved(problem: Problem) -> tuple[Floats, Floats, Floats]:
+        It draws at most half of a question's samples, however many there are. Where that binds on more than a tenth of
+        the questions, what it gains says how many samples were recorded, not how much there is to gain.
+        """
+        _, spend, _, largest = self._made()
+        short = np.flatnonzero(largest > BINDS)
+        if not len(short):
+            return float("inf")
+        at = int(short[0])
+        if at == 0:
+            return 0.0
+        return float(np.interp(BINDS, largest[at - 1 : at + 1], spend[at - 1 : at + 1].mean(axis=1)))
+
+    def _made(self) -> tuple[Floats, Floats, Floats, Floats]:
+        found: tuple[Floats, Floats, Floats, Floats] = once(
+            (self.problem.token, "halves"), lambda: _halved(self.problem)
+        )
+        return found
+
+
+def _halved(problem: Problem) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return the dial, spends and accuracies (D, N), and which share of the questions gets the largest action (D,)."""
     samples = problem.samples
     assert samples is not None
     size = halves(problem)
     make = Best if problem.verifier else Vote
     actions = [make(k, name or None) for name in samples.by_model for k in COUNTS if k <= size]
+    top = max(k for k in COUNTS if k <= size)
+    # Of any model: who is given all of one model's samples might have been given more of them.
+    full = np.append([action.samples == top for action in actions], False)
     every = np.arange(len(problem))
     dial = dial_of(hull(problem, every))
     spend, accuracy = np.zeros((len(dial), len(every))), np.zeros((len(dial), len(every)))
+    largest = np.zeros(len(dial))
     for split in range(SPLITS):
         parts = _split(samples, size, np.random.default_rng([problem.seed, split]))
         known = [part.table(actions, shrink=True) for part in parts]
@@ -72,7 +102,8 @@ def _halved(problem: Problem) -> tuple[Floats, Floats, Floats]:
                 chosen = curve.allocate(max(budget, 0.0)).actions
                 spend[d] += paid[every, chosen]
                 accuracy[d] += right[every, chosen]
-    return dial, spend / (2 * SPLITS), accuracy / (2 * SPLITS)
+                largest[d] += full[chosen].mean()
+    return dial, spend / (2 * SPLITS), accuracy / (2 * SPLITS), largest / (2 * SPLITS)
 
 
 def _split(samples: Samples, size: int, rng: np.random.Generator) -> list[Samples]:
@@ -96,6 +127,30 @@ class Hindsight:
         spend, accuracy = once((self.problem.token, "hindsight"), lambda: _seen(self.problem))
         paid, reached = spend[:, train].mean(axis=1), accuracy[:, train].mean(axis=1)
         return Tuned(paid, reached, spend[:, held], accuracy[:, held])
+
+    def luck(self) -> float:
+        """Return how much of what is right is luck that hindsight knows and that no knowledge of chances tells, 0 to 1.
+
+        Of samples it is the share of the variance of a sample's being right that lies within questions (unbiased); of
+        single answers it cannot be told, and is taken to be all. It is 0 of a table of expectations; and of 4 samples
+        per question or more, since who decides beforehand is then scored on so many draws of each question that hardly
+        one of them is lucky: who gains what hindsight does chose questions that are surely right.
+        """
+        if self.problem.data == "single answers":
+            return 1.0
+        samples = self.problem.samples
+        if samples is None or min(int(arm.drawn.sum(axis=1).min()) for arm in samples.by_model.values()) >= FEW:
+            return 0.0
+        within = total = 0.0
+        for arm in samples.by_model.values():
+            drawn = arm.drawn.sum(axis=1)
+            several = drawn > 1
+            if not several.any():
+                return 1.0
+            share = (arm.correct & arm.drawn).sum(axis=1)[several] / drawn[several]
+            within += float((share * (1 - share) * drawn[several] / (drawn[several] - 1)).mean())
+            total += float(share.mean() * (1 - share.mean()))
+        return min(within / total, 1.0) if total > 0 else 0.0
 
 
 def _seen(problem: Problem) -> tuple[Floats, Floats]:

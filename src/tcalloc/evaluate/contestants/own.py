@@ -15,7 +15,7 @@ None of them is handed a held-out question's samples, accuracies or costs: a dec
 here; a run gets the samples it pays for, one by one, and what it says it spent is not asked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from inspect import Parameter, signature
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.evaluate.contestants.base import Contestant, concave
 from tcalloc.evaluate.contestants.stopping import Stopping
-from tcalloc.evaluate.problem import Problem
+from tcalloc.evaluate.problem import Problem, columnar
 from tcalloc.learn.folds import Fit, Tuned
 from tcalloc.learn.protocol import Always
 from tcalloc.learn.replay import Outcome, replay
@@ -92,7 +92,7 @@ def _contestant(problem: Problem, budgets: tuple[float, ...], name: str, policy:
     if not isinstance(policy, type) and hasattr(policy, "start"):
         needs_samples()
         marks = () if isinstance(policy, (Counting, Always)) else (UNTRAINED,)
-        return Contestant(name, "own", Ready(problem, policy, budgets), marks)
+        return Contestant(name, "own", Ready(problem, policy, budgets, name), marks)
     if callable(policy):
         needs_samples()
         return Contestant(name, "own", Making(problem, policy, budgets, name))
@@ -148,7 +148,7 @@ class Estimating:
         if getattr(policy, "probe", 0):
             assert problem.samples is not None
             policy.fit(told, problem.samples.take(train), actions=list(problem.menu.actions or ()))
-            return replayed(problem, [(b, policy.at(b)) for b in self._feasible(policy)], held)
+            return replayed(problem, feasible(self.budgets, policy.at, self.name), held)
         policy.fit(told, problem.table(train))
         acc, cost = problem.menu_filled
         settings = []
@@ -164,18 +164,6 @@ class Estimating:
         dial = np.array([budget for budget, _ in settings]) + problem.feature_cost
         spend = np.array([cost[held, chosen] for _, chosen in settings]) + problem.feature_cost
         return Tuned(dial, concave(dial), spend, np.array([acc[held, chosen] for _, chosen in settings]))
-
-    def _feasible(self, policy: Any) -> list[float]:
-        found = []
-        for budget in self.budgets:
-            try:
-                policy.at(budget)
-            except BudgetError:
-                continue
-            found.append(budget)
-        if not found:
-            raise InputError(f"own[{self.name!r}] cannot keep any of the budgets {list(self.budgets)}.")
-        return found
 
     def _chosen(self, policy: Any, rows: Rows, budget: float | None) -> NDArray[np.intp]:
         """Return the columns it chooses, checked; it sees X and, if they are known, costs, and nothing else."""
@@ -214,18 +202,18 @@ class Making:
     """As the user calls it."""
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
-        """Return one setting per budget."""
-        problem = self.problem
-        assert problem.samples is not None
-        settings = []
-        for budget in self.budgets:
-            policy = self.make(problem.samples.take(train), problem.said(train), budget)
+        """Return one setting per budget that it makes a policy for."""
+
+        def made(budget: float) -> Any:
+            assert self.problem.samples is not None
+            policy = self.make(self.problem.samples.take(train), self.problem.said(train), budget)
             if not hasattr(policy, "start"):
                 raise InputError(
                     f"own[{self.name!r}] returned {type(policy).__name__}; expected a policy with start(x)."
                 )
-            settings.append((budget, policy))
-        return replayed(problem, settings, held)
+            return policy
+
+        return replayed(self.problem, feasible(self.budgets, made, self.name), held)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -238,21 +226,43 @@ class Ready:
     """The user's."""
     budgets: tuple[float, ...]
     """Asked for."""
+    name: str
+    """As the user calls it."""
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
-        """Return one setting per budget if it can be set to one, else the only one there is."""
+        """Return one setting per budget that it can be set to, or the only one there is."""
         if hasattr(self.policy, "at"):
-            return replayed(self.problem, [(budget, self.policy.at(budget)) for budget in self.budgets], held)
+            return replayed(self.problem, feasible(self.budgets, self.policy.at, self.name), held)
         return replayed(self.problem, [(self.budgets[0], self.policy)], held)
+
+
+def feasible(budgets: tuple[float, ...], at: Callable[[float], Any], name: str) -> list[tuple[float, Any]]:
+    """Return the policy for each budget that can be kept; those that are too small (`BudgetError`) are left out.
+
+    Raises
+    ------
+    InputError
+        If none can be kept.
+    """
+    found, refused = [], None
+    for budget in budgets:
+        try:
+            found.append((budget, at(budget)))
+        except BudgetError as error:
+            refused = error
+    if not found:
+        raise InputError(f"own[{name!r}] cannot keep any of the budgets {list(budgets)}: {refused}") from refused
+    return found
 
 
 def replayed(problem: Problem, settings: list[tuple[float, Any]], held: Rows) -> Tuned:
     """Return what policies do on held-out questions, as the meter charges them and the record grades them."""
     assert problem.samples is not None
     looks = 0.0 if problem.told is None else problem.feature_cost
-    # One question of a frame is a dictionary by column.
+    # One question of a frame is a dictionary by column; of what is taken apart by columns alone, a vector.
     rows = problem.rows
-    told = problem.told if rows is None or rows.kind != "frame" else [rows.row(i) for i in range(len(rows))]
+    whole = rows is None or (rows.kind != "frame" and not columnar(problem.told))
+    told = problem.told if rows is None or whole else [rows.row(i) for i in range(len(rows))]
     done: list[Outcome] = [
         replay(
             policy,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.evaluate.contestants._cache import once
-from tcalloc.evaluate.contestants.base import concave
+from tcalloc.evaluate.contestants.base import concave, rounding
 from tcalloc.evaluate.problem import Problem
 from tcalloc.learn.folds import Tuned
 from tcalloc.learn.paths import random_orders
@@ -52,7 +52,7 @@ class Stopping:
             policy = copy(self.policy)
         policy.fit(samples.take(train), None if rows is None else rows.take(train))
         frontier = policy.frontier()
-        keep = np.append(True, np.diff(frontier.spend) > 1e-9)
+        keep = np.append(True, np.diff(frontier.spend) > rounding(frontier.spend))
         budgets = frontier.spend[keep]
         if budgets[-1] <= 0:  # nothing was ever right: it draws nothing
             nothing = np.zeros((1, len(held)))

@@ -15,7 +15,8 @@ from tcalloc.errors import InputError
 from tcalloc.evaluate import saying
 from tcalloc.evaluate.advice import recommend
 from tcalloc.evaluate.headline import headline
-from tcalloc.evaluate.report import findings, pictures, sections
+from tcalloc.evaluate.plots import subject
+from tcalloc.evaluate.report import pictures, sections
 from tcalloc.evaluate.report.markup import join, paragraph
 from tcalloc.evaluate.report.page import page
 from tcalloc.evaluate.result import Comparison
@@ -41,7 +42,7 @@ def render(result: Comparison) -> str:
     """
     pictures.check()
     advice = recommend(result)
-    about = findings.subject(result, advice)
+    about = subject(result, advice)
     first, *more = headline(result)
     body = join(
         [

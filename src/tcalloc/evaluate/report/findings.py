@@ -6,22 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tcalloc.evaluate.advice import Recommendation
-from tcalloc.evaluate.headline import Span, fixed, spend_for, trusted
+from tcalloc.evaluate.headline import Span, fixed, spend_for
 from tcalloc.evaluate.result import Comparison, Standing
 
-__all__ = ["Claim", "Group", "Target", "claims", "groups", "subject", "targets"]
+__all__ = ["Claim", "Group", "Target", "claims", "elsewhere", "groups", "targets"]
 
 # Steps between target accuracies, in points, and how many targets there are at most within reach.
 STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 TARGETS = 6
+# What is really spent is told where it differs from the budget by more than this share.
+OFF = 0.01
 
 
-def subject(result: Comparison, advice: Recommendation) -> Standing | None:
-    """Return the policy that pictures and tables are about: the recommended one, or else the best there is."""
-    if advice.shown:
-        return result[advice.policy]
-    return next((standing for standing in result.standings if trusted(standing)), None)
+def elsewhere(spend: float, budget: float) -> bool:
+    """Return whether what was really spent is not the budget: more than 1 % above or below it."""
+    return abs(spend - budget) > OFF * budget
 
 
 # ---------------------------------------------------------------------------------------------- where compute goes
@@ -68,24 +67,26 @@ def groups(result: Comparison, standing: Standing, b: int) -> list[Group]:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a policy promised for a spend from training questions alone, and what came of it."""
+    """What a policy promised for a budget from training questions alone, and what came of it.
+
+    There is no interval: both come from the same questions, each of them for training and held out, and nobody
+    recorded what single questions contributed to a promise. That of the held-out accuracy over new questions is no
+    measure of the difference: it is so wide, for what both share, that hardly any promise could lie outside.
+    """
 
     policy: str
     budget: float
+    """That was asked for."""
+    spend: float
+    """What the held-out questions really spent."""
     claimed: float
     accuracy: float
-    low: float
-    high: float
+    """Held out."""
 
     @property
     def off(self) -> float:
         """Claimed minus held out."""
         return self.claimed - self.accuracy
-
-    @property
-    def inside(self) -> bool:
-        """Whether the claim lies in the interval of what was reached."""
-        return self.low <= self.claimed <= self.high
 
 
 def claims(result: Comparison) -> list[Claim]:
@@ -95,7 +96,7 @@ def claims(result: Comparison) -> list[Claim]:
         if standing.kind == "bound":
             continue
         for b, budget in enumerate(result.budgets.tolist()):
-            values = [float(v[b]) for v in (standing.claimed, standing.accuracy, standing.low, standing.high)]
+            values = [float(v[b]) for v in (standing.spend, standing.claimed, standing.accuracy)]
             if all(math.isfinite(value) for value in values):
                 found.append(Claim(standing.name, budget, *values))
     return found

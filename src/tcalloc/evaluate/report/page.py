@@ -61,7 +61,7 @@ thead th { vertical-align: bottom; border-bottom: 2px solid var(--soft); }
 th:first-child { text-align: left; position: sticky; left: 0; background: var(--ground); min-width: 7rem; }
 tbody th { font-weight: 600; }
 .group th { padding-top: .9rem; color: var(--soft); font-weight: 600; position: static; }
-.group th span { position: sticky; left: .6rem; }
+.group th span { position: sticky; left: .6rem; display: inline-block; max-width: calc(100vw - 3.5rem); }
 td small, th small { display: block; font-size: .85em; font-weight: 400; }
 td.pick { background: var(--pick); }
 td.pick::after { content: "use this"; display: block; font-size: .76rem; font-weight: 600; color: var(--line-1); }

@@ -130,14 +130,13 @@ def gains(result: Comparison, title: str, told: str) -> tuple[Markup, Markup]:
 
 
 def calibration(claims: list[Claim], policy: str, title: str, told: str) -> Markup:
-    """Return the picture of held-out over claimed accuracy; one policy's with intervals."""
+    """Return the picture of held-out over claimed accuracy; one policy's in colour."""
 
     def on(ax: "Axes") -> None:
         from matplotlib.ticker import FuncFormatter, MaxNLocator
 
         own = [claim for claim in claims if claim.policy == policy]
         values = [v for claim in claims for v in (claim.claimed, claim.accuracy)]
-        values += [v for claim in own for v in (claim.low, claim.high)]
         low, high = min(values), max(values)
         room = max(0.05 * (high - low), 0.003)
         ends = (low - room, high + room)
@@ -147,12 +146,8 @@ def calibration(claims: list[Claim], policy: str, title: str, told: str) -> Mark
             [c.claimed for c in others], [c.accuracy for c in others], "o", ms=4.5, color=ROLES.other, ls="none"
         )  # fmt: skip
         if own:
-            heights = np.array([claim.accuracy for claim in own])
-            below = heights - [claim.low for claim in own]
-            above = np.array([claim.high for claim in own]) - heights
-            ax.errorbar(
-                [c.claimed for c in own], heights, np.maximum([below, above], 0), fmt="o", ms=6,
-                color=ROLES.policies[0], elinewidth=1.6, capsize=3, zorder=4,
+            ax.plot(
+                [c.claimed for c in own], [c.accuracy for c in own], "o", ms=6, color=ROLES.policies[0], zorder=4
             )  # fmt: skip
         ax.set_xlim(ends)
         ax.set_ylim(ends)

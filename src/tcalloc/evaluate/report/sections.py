@@ -8,7 +8,7 @@ import numpy as np
 from tcalloc.evaluate import saying
 from tcalloc.evaluate.advice import Recommendation
 from tcalloc.evaluate.headline import WORTH, Span
-from tcalloc.evaluate.plots import contenders
+from tcalloc.evaluate.plots import contenders, stepwise
 from tcalloc.evaluate.report import findings, pictures
 from tcalloc.evaluate.report.markup import Markup, cell, figure, items, join, name, paragraph, section, table, text
 from tcalloc.evaluate.result import KINDS, Comparison, Standing
@@ -20,6 +20,8 @@ __all__ = ["accuracy", "advised", "caveats", "claimed", "destinations", "everyon
 LISTED = 12
 # A segment of a bar narrower than this has no room for its number.
 ROOM = 0.12
+# Code of the questions that are neither easy nor hopeless.
+MEDIUM = 1
 
 
 def advised(advice: Recommendation) -> Markup:
@@ -37,12 +39,18 @@ def accuracy(result: Comparison, standing: Standing | None) -> Markup:
     """Draw accuracy over spend."""
     told = _curve_told(result, standing)
     picture, key = pictures.curves(result, "Accuracy over spend", told)
-    bold = f"{standing.name} and the" if standing is not None else "The"
+    banded = "The best fixed mixture carries a 95 % band"
+    if standing is not None:
+        banded = f"{saying.clean(standing.name)} and the best fixed mixture carry 95 % bands"
     caption = (
-        f"Held-out accuracy over {saying.spending(result.unit)}. {saying.clean(bold)} best fixed mixture carry 95 % "
-        "bands: how far accuracy may lie from that on all questions of the kind. They share the luck of the questions: "
-        "how far apart policies are is known better than the bands suggest, and stands with the gains below."
+        f"Held-out accuracy over {saying.spending(result.unit)}. {banded}: how far accuracy may lie from that on all "
+        "questions of the kind. All lines share the luck of the questions: how far apart policies are is known better "
+        "than bands suggest, and stands with the gains below."
     )
+    for one in filter(stepwise, result.standings):
+        caption += (
+            f" {one.name} goes in steps: it mixes nothing, and spends no more until it can pay the next better action."
+        )
     return section("spend", "Accuracy and spend", _figured(picture, key, caption))
 
 
@@ -139,20 +147,17 @@ def destinations(result: Comparison, standing: Standing | None) -> Markup:
     """Tabulate shares of spend and accuracy over easy, medium and hopeless questions."""
     if standing is None or not result.difficulty_names:
         return Markup("")
-    who = name(standing.name)
-    meaning = (
-        "Easy: a single sample is nearly always right. Hopeless: nothing is right more than once in a while. Groups "
-        "are told by all recorded answers, which no policy sees."
-    )
-    if result.data != "samples":
-        meaning = (
-            "Easy: the actions are nearly always right, on average. Hopeless: not even the best one is. Groups are "
-            "told by the whole table, which no policy sees."
-        )
+    who, mixture = name(standing.name), result[result.reference]
     bars, bodies = [], []
+    unequal = False
     for b, budget in enumerate(result.budgets.tolist()):
         found = findings.groups(result, standing, b)
-        title = saying.at_spend(budget, result.unit)
+        title = text(saying.at_spend(budget, result.unit))
+        spends = [float(one.spend[b]) for one in (standing, mixture)]
+        if any(findings.elsewhere(spend, budget) for spend in spends):
+            own, other = (figure(saying.number(spend)) for spend in spends)
+            title = Markup(f"{title}; really spent: {who} {own}, mixture {other}")
+            unequal |= findings.elsewhere(*spends)
         bars.append(f'<p class="budget">{text(title)}</p>\n')
         bars.append(f"<p>{who}</p>{_stack([group.spent for group in found])}\n")
         bars.append(f"<p>mixture</p>{_stack([group.mixture_spent for group in found])}\n")
@@ -176,11 +181,32 @@ def destinations(result: Comparison, standing: Standing | None) -> Markup:
         Markup("accuracy,<br>mixture"),
     ]
     caption = "Where the compute goes, and what comes of it, beside the best fixed mixture."
+    if unequal:
+        caption += (
+            " Where the two really spend different amounts, shares are of each one's own spend, and accuracies are not "
+            "at the same spend: gains in the table of all policies are."
+        )
     return section(
-        "where", "Where the compute goes", paragraph(meaning),
+        "where", "Where the compute goes", paragraph(_meaning(result)),
         Markup(f'<ul class="key" aria-hidden="true">{chips}</ul>\n<div class="stacks" aria-hidden="true">\n'),
         Markup("".join(bars)), Markup("</div>\n"), table("Where the compute goes", caption, heads, bodies),
     )  # fmt: skip
+
+
+def _meaning(result: Comparison) -> str:
+    """Say which questions are called easy and hopeless: `tcalloc.evaluate.compare.difficulty_of`."""
+    told = "Groups are told by all recorded answers, which no policy sees."
+    if result.data == "samples":
+        one = "a single sample" if result.votes else "a single sample of whichever model is best on the question"
+        return f"Easy: {one} is right at least 9 times in 10. Hopeless: nothing is right more than 1 time in 10. {told}"
+    if result.data == "single answers" and not (result.difficulty == MEDIUM).any():
+        # One recorded answer of each model: its best is right or wrong, and nothing lies between. Where nothing lies
+        # between in a table of 0 and 1 either, it says the same of that.
+        return f"Easy: at least one action is right. Hopeless: none is. {told}"
+    return (
+        "Easy: the actions are right at least 9 times in 10, on average over them. Hopeless: not even the best one is "
+        "right more than 1 time in 10. Groups are told by the whole table, which no policy sees."
+    )
 
 
 def _stack(shares: Sequence[float]) -> Markup:
@@ -200,21 +226,23 @@ def claimed(result: Comparison, standing: Standing | None) -> Markup:
     found = findings.claims(result)
     if not found:
         return Markup("")
-    worst = max(found, key=lambda claim: abs(claim.off))
-    inside = sum(claim.inside for claim in found)
-    mean = float(np.mean([claim.off for claim in found]))
+    # Of baselines, which learn next to nothing, claims come true by themselves: among others they would flatter.
+    learned = [claim for claim in found if result[claim.policy].kind != "baseline"]
+    counted = f"{saying.counted(len(learned), 'claim')} of policies" if learned else "all claims"
+    worst = max(learned or found, key=lambda claim: abs(claim.off))
+    off = np.array([claim.off for claim in learned or found])
     words = (
-        f"Of {saying.counted(len(found), 'claim')} {inside} lie within the 95 % interval of what was reached. On "
-        f"average a claim was {_off(mean)}. Farthest off was {saying.clean(worst.policy, saying.LONGEST)} at "
-        f"{saying.number(worst.budget)}: claimed {saying.percent(worst.claimed)}, reached "
-        f"{saying.percent(worst.accuracy)}."
+        f"Over {counted}, claimed minus reached is {saying.points(float(off.mean()))} "
+        f"points on average, {100 * float(np.abs(off).mean()):.1f} without the sign. Farthest off was "
+        f"{saying.clean(worst.policy, saying.LONGEST)} at {saying.number(worst.budget)}{_really(worst)}: claimed "
+        f"{saying.percent(worst.claimed)}, reached {saying.percent(worst.accuracy)}."
     )
     who = "" if standing is None else standing.name
     own = any(claim.policy == who for claim in found)
     title, told = "Claimed and held-out accuracy", f"Held-out accuracy over claimed accuracy. {words}"
     caption = "On the line: what was claimed was reached. Below it: too much was claimed."
     if own:
-        caption += f" With intervals: {saying.clean(who, saying.LONGEST)}."
+        caption += f" In colour: {saying.clean(who, saying.LONGEST)}."
     picture = pictures.calibration(found, who, title, told)
     rows = []
     for one in dict.fromkeys(claim.policy for claim in found):
@@ -226,26 +254,27 @@ def claimed(result: Comparison, standing: Standing | None) -> Markup:
                 cells.append(cell("none"))
                 continue
             both = f"{100 * claim.claimed:.1f} / {saying.percent(claim.accuracy)}"
-            outside = "" if claim.inside else ", outside"
-            cells.append(cell(both, figure(f"{saying.points(claim.off)}{outside}")))
+            cells.append(cell(both, figure(f"{saying.points(claim.off)}{_really(claim)}")))
         rows.append((name(one), "".join(cells)))
     heads = [Markup("policy"), *(Markup(f"at {figure(saying.number(budget))}") for budget in result.budgets.tolist())]
     below = (
-        "Claimed / held out; below, claimed minus held out in points. outside: of the 95 % interval of what was "
-        "reached."
+        "Claimed / held out; below, claimed minus held out in points. really: what was spent, where it differs from "
+        "the budget by more than 1 %."
     )
     return section(
         "claims", "Is what is claimed true?",
-        paragraph("What a policy promises is what it computed from its training questions alone, for the spend that "
-                  "was then really made; claims of single policies are not independent of each other."),
+        paragraph("What a policy claims for a budget it computed from its training questions alone, for the setting "
+                  "that was then scored: the one with which held-out questions spend the budget, or come nearest. In "
+                  "training it may have spent a little more or less."),
+        paragraph("Each question is used both ways, for training and held out. So claims share the luck of the "
+                  "questions with what was reached, and with each other: that the two agree does not say how far off a "
+                  "claim is on new questions. The intervals of the accuracies do."),
         paragraph(words), _figured(picture, Markup(""), caption), table("Claims", below, heads, [("", rows)]),
     )  # fmt: skip
 
 
-def _off(value: float) -> str:
-    if abs(value) < 0.0005:
-        return "neither too high nor too low"
-    return f"{100 * abs(value):.1f} points too {'high' if value > 0 else 'low'}"
+def _really(claim: findings.Claim) -> str:
+    return f", really {saying.number(claim.spend)}" if findings.elsewhere(claim.spend, claim.budget) else ""
 
 
 # ---------------------------------------------------------------------------------------------- targets
@@ -266,8 +295,9 @@ def wanted(result: Comparison, standing: Standing | None) -> Markup:
         if target.action is None:
             cells.append(cell("none does"))
         else:
-            below = "" if result.votes and result.unit == "samples" else name(saying.action(target.action))
-            cells.append(cell(figure(saying.number(target.action_spend)), below))
+            spend = saying.number(target.action_spend)
+            below = "" if spend == "1" and target.action == saying.of_answer(1) else name(saying.action(target.action))
+            cells.append(cell(figure(spend), "" if target.action == f"{spend} samples" else below))
         rows.append((text(saying.percent(target.accuracy, _digits(found))), "".join(cells)))
     heads = [Markup("accuracy"), *(name(one.name) for one in standings), Markup("cheapest<br>fixed action")]
 
@@ -338,6 +368,9 @@ def method(result: Comparison) -> Markup:
         "single answers": "a single answer, right or wrong, per question and action",
     }
     times = f", {result.repeats} times with other folds" if result.repeats > 1 else ""
+    same = "each policy's dial is moved until the held-out questions really spend the budget, as far as it can be"
+    for one in filter(stepwise, result.standings):
+        same += f"; {one.name} has none: it plays the best single action that the budget affords in training"
     actions = join((name(action) for action in result.actions[:LISTED]), "; ")
     if len(result.actions) > LISTED:
         actions = Markup(f"{actions}; and {len(result.actions) - LISTED} more")
@@ -350,7 +383,7 @@ def method(result: Comparison) -> Markup:
             "held out",
             f"{result.folds} folds over questions{times}: every question is scored by policies trained without it",
         ),
-        ("same spend", "each policy's dial is moved until the held-out questions really spend the budget"),
+        ("same spend", same),
         ("intervals", "95 %, by a bootstrap over questions, paired; they hold for the policies as they were trained"),
         ("p-values", "two-sided, Holm's correction over all policies and budgets"),
         ("seed", str(result.seed)),
