@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from chaos import Chaos
+from chaos import Chaos, completion
 from sample_cli import ENVIRONMENT
 
 from tcalloc.errors import InputError
-from tcalloc.learn._answers import Ledger
+from tcalloc.learn._ledger import Ledger
 from tcalloc.learn.answering import answer, answer_async
 from tcalloc.learn.protocol import Always, DecidedRun, Draw, combine
 from tcalloc.llm.client import ChatClient, Parameters
@@ -251,8 +251,8 @@ def test_the_ledger_under_threads():
     def work():
         for _ in range(10):
             ledger.begin()
-            for _ in range(4):
-                n, aside = ledger.grant(Draw(Vote(2), 2), "m")
+            for k in range(4):
+                n, aside = ledger.grant(Draw(Vote(2), 2), "m", first=k == 0)
                 time.sleep(0.0002)
                 ledger.settle("m", aside, [1.0] * n)
                 spent.append(n)
@@ -329,3 +329,128 @@ def test_killed_and_gone_on(number, tmp_path):
             answers = answer(QUESTIONS, Agree(), client, out=out)
         assert answers.complete
         assert len(server.requests) == under_way + sum(one.samples for one in answers)
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_a_call_that_is_repeated_asks_for_nothing(concurrency, tmp_path):
+    """What a question got under a budget hangs on who was quicker; the second call must not decide anew."""
+    out = str(tmp_path / "run")
+    with Chaos(default="ok:0.005") as server, client_of(server) as client:
+        first = answer(QUESTIONS, Agree(), client, budget=2.0, out=out, concurrency=concurrency)
+        assert len(server.requests) == first.requests <= 40
+        for _ in range(3):
+            again = answer(QUESTIONS, Agree(), client, budget=2.0, out=out, concurrency=concurrency)
+            assert again.requests == 0
+            assert list(again) == list(first)
+        # Another budget decides anew, from the samples that are there.
+        more = answer(QUESTIONS, Agree(), client, budget=2.5, out=out, concurrency=concurrency)
+        assert len(server.requests) == first.requests + more.requests <= 50
+
+
+def test_samples_of_earlier_calls_count(tmp_path):
+    out = str(tmp_path / "run")
+    with Chaos(default="ok:0.005") as server, client_of(server) as client:
+        while not answer(QUESTIONS, Agree(), client, budget=2.0, out=out, max_requests=7, concurrency=4).complete:
+            assert len(server.requests) <= 40
+        assert len(server.requests) == len(read_run(out).records) <= 40
+        (tmp_path / "run" / "decisions.jsonl").unlink()  # cut off, or of another version: decided anew
+        assert answer(QUESTIONS, Agree(), client, budget=2.0, out=out).complete
+        assert len(server.requests) <= 40
+
+
+def test_what_failed_is_asked_for_again(tmp_path):
+    out = str(tmp_path / "run")
+    with Chaos(["status:400"] * 2) as server, client_of(server) as client:
+        first = answer(QUESTIONS, Always(Vote(2)), client, out=out, concurrency=1)
+        assert sum(one.samples for one in first) == 38
+        assert str(first).startswith("19 of 20 questions answered (1 not sampled), ")
+        second = answer(QUESTIONS, Always(Vote(2)), client, out=out, concurrency=1)
+        assert second.requests == 2
+        assert str(second).startswith("20 of 20 questions answered, ")
+
+
+class Lots:
+    """Of every ten questions the first draw of so many costs what others do not."""
+
+    def __init__(self, asked, share, at_once=1):
+        self.asked, self.share, self.at_once = asked, share, at_once
+
+    def start(self, x):
+        some = int(x.split()[0]) % 10 < 10 * self.share
+        run = Agreeing()
+        run.next = lambda: Draw(Vote(1), self.at_once) if some and len(run.results) < self.asked else None
+        return run
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+def test_a_budget_below_one_sample_is_spent(share):
+    """The policy leaves questions out by itself; nothing is put aside for those."""
+    questions = [f"{i} + 1" for i in range(100)]
+    with Chaos() as server, client_of(server) as client:
+        answers = answer(questions, Lots(1, share), client, budget=share)
+    assert answers.spend == pytest.approx(share)
+    assert f"({100 - round(100 * share)} not sampled)" in str(answers)
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_prices_that_vary_leave_nobody_out(concurrency):
+    """The first samples are dear: others must not be refused for what those cost."""
+    questions = [f"{i} + 1" for i in range(100)]
+
+    def dear(handler, body):
+        document = completion(body)
+        document["usage"] = {"prompt_tokens": 20, "completion_tokens": 180, "total_tokens": 200}
+        handler.reply(200, document)
+
+    with Chaos([dear] * 3, default="ok:0.001") as server, client_of(server, rates=Rates(1e5, 1e5)) as client:
+        answers = answer(questions, Lots(3, 1.0), client, budget=6.0, concurrency=concurrency)
+    assert all(one.samples for one in answers)
+    assert 5.5 < answers.spend < 6 + 17.5 / 100  # at most by what one sample costs more than the others
+
+
+def test_two_models_first_draws_are_kept_for_all():
+    class Route:
+        def start(self, x):
+            model, n = ("big", 1) if int(x.split()[0]) % 2 else ("small", 3)
+            run = Agreeing()
+            run.next = lambda: Draw(Vote(1, model), 1) if len(run.results) < 2 * n else None
+            return run
+
+    questions = [f"{i} + 1" for i in range(60)]
+    with Chaos() as server, client_of(server, "a") as small, client_of(server, "b") as big:
+        given = {"costs": {"small": 1, "big": 5}, "concurrency": 8}
+        answers = answer(questions, Route(), {"small": small, "big": big}, budget=6.0, **given)
+    assert all(one.samples for one in answers)
+    assert 5.5 < answers.spend <= 6.0 * (1 + 1e-9)
+
+
+def test_less_than_one_sample_is_refused():
+    with (
+        Chaos() as server,
+        client_of(server) as client,
+        pytest.raises(InputError, match=r"for 20 questions that is 0.02 in all, less than one sample costs \(1\)"),
+    ):
+        answer(QUESTIONS, Always(Vote(1)), client, budget=0.001)
+
+
+def test_the_unit_of_training():
+    class Trained(Always):
+        @property
+        def sample_costs_(self):
+            return {"": 0.25}
+
+    with Chaos() as server:
+        with client_of(server) as client:  # neither rates nor costs: as in training
+            found = answer(QUESTIONS, Trained(Vote(2)), client)
+            assert found.spend == 0.5
+            assert found.notes == ()
+        with client_of(server, rates=Rates(1.0, 2.0)) as client:
+            (note,) = answer(QUESTIONS, Trained(Vote(2)), client).notes
+            assert "0.25 where the policy was trained" in note
+
+
+def test_a_server_that_never_answers_is_told_of():
+    with Chaos(default="status:400") as server, client_of(server) as client:
+        answers = answer(QUESTIONS[:4], Always(Vote(1)), client)
+    assert answers.stopped.startswith("no request brought an answer: ")
+    assert str(answers).startswith("0 of 4 questions answered (4 not sampled)")

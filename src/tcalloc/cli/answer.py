@@ -178,8 +178,6 @@ def _report(args: argparse.Namespace, answers: "Answers") -> int:
         return shared.say(f"interrupted.{remedy}", 130)
     if answers.stopped is not None:
         return shared.say(f"error: {answers.stopped}{remedy}", 1)
-    if answers.reasons and not any(one.samples for one in answers):
-        return shared.say(f"error: no request brought an answer: {answers.reasons[0]}{remedy}", 1)
     if answers.reasons:
         return shared.say(f"note: some requests failed: {answers.reasons[0]}", 0)
     return 0

@@ -13,12 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tcalloc.errors import InputError
-from tcalloc.learn._answers import Answered, Answers, Ledger
-from tcalloc.learn.protocol import Policy, Result, Run
+from tcalloc.learn._answers import Answered, Answers
+from tcalloc.learn._decisions import Decisions
+from tcalloc.learn._ledger import Ledger
+from tcalloc.learn.protocol import Draw, Policy, Result, Run
 from tcalloc.llm._drawing import Drawer
 from tcalloc.llm._folder import arm_of, open_run, spent_before
 from tcalloc.llm.client import ChatClient
@@ -35,6 +37,8 @@ __all__ = ["answer", "answer_async"]
 Records = dict[tuple[str, str], dict[int, dict[str, Any]]]
 # So many questions in a row without any reply: the server will give none to the others either.
 _HOPELESS = 8
+# A sample that costs so many times what it did in training is priced in another unit, or by another list.
+_OTHER_UNIT = 3.0
 
 
 def answer(
@@ -68,8 +72,9 @@ def answer(
         Whom to ask; by model's name if the policy chooses between several.
     budget : float, optional
         Average cost per question, in the unit of `costs`. The policy is set to it (its ``at(budget)``), and it is held:
-        a draw that would leave too little for one sample of each question that still waits is cut, and in the end left
-        out.
+        a draw that would leave too little for the first draws of the questions that still wait is cut, and in the end
+        left out. With prices that are only known afterwards the total can be exceeded by what one sample costs more
+        than the mean.
     X : array_like, optional
         What the policy looks at, a row per question; the questions' texts if not given.
     grader : str or Grader
@@ -78,9 +83,10 @@ def answer(
         Called with question and completion: whether it is right. For policies that stop at a success.
     costs : mapping of str to float, optional
         What one sample of each model costs, in the unit that the policy was trained with. If not given: the price by
-        the client's rates where it has some, else 1.
+        the client's rates where it has some; else what it cost on average where the policy was trained, as far as the
+        policy knows, else 1.
     out : str, optional
-        A run folder, made or gone on with: samples in it are not drawn again.
+        A run folder, made or gone on with: samples in it are not drawn again, and count as spent.
     max_cost, max_requests
         As in `tcalloc.llm.sampler.sample`: money and requests, whatever the budget.
     concurrency : int
@@ -104,6 +110,8 @@ def answer(
     """
     if concurrency < 1:
         raise InputError("concurrency must be at least 1.")
+    if max_requests is not None and max_requests < 1:
+        raise InputError(f"max_requests is {max_requests!r}; expected at least 1, or leave it out for no limit.")
     if max_cost is not None and any(c.rates is None or c.parameters.max_tokens is None for c in _clients(client)):
         raise InputError(
             "max_cost needs rates and max_tokens of every client: without them no request has a highest cost."
@@ -124,9 +132,13 @@ def answer(
                 store.add_arm(arm_of(other, grader))
         spent = spent_before(store, _clients(client)[0]) if store is not None else 0.0
         meter = Meter(max_cost, max_requests, spent)
+        trained = _trained_costs(policy, client)
         unpriced = all(one.rates is None for one in _clients(client))
-        ledger = Ledger(budget, len(asked), costs, 1.0 if unpriced and costs is None else None)
-        job = _Job(asked, rows, policy, client, grader, verifier, store, meter, ledger, concurrency)
+        given = trained if unpriced and costs is None else costs
+        ledger = Ledger(budget, len(asked), given, 1.0 if unpriced and given is None else None)
+        decisions = Decisions(out, budget)
+        job = _Job(asked, rows, policy, client, grader, verifier, store, meter, ledger, decisions, concurrency)
+        job.trained = trained or {}
         return job.run(progress, grace, say)
 
 
@@ -176,13 +188,27 @@ def _models_of(policy: Any) -> set[str]:
     return {name for name in (*named, *getattr(policy, "arms_", ())) if name}
 
 
+def _trained_costs(policy: Any, client: ChatClient | Mapping[str, ChatClient]) -> dict[str, float] | None:
+    """Return what a sample of each model that can be asked cost where the policy was trained; None: not known."""
+    known = dict(getattr(policy, "sample_costs_", None) or {})
+    if isinstance(client, ChatClient):
+        return {client.model: next(iter(known.values()))} if len(known) == 1 else None
+    return {name: known[name] for name in client} if known and set(client) <= set(known) else None
+
+
 @dataclass(slots=True)
 class _Drawn:
     """What one question has so far."""
 
-    records: list[dict[str, Any]]
-    numbers: dict[str, int]  # per client's arm: samples taken
-    rounds: int = 0
+    records: list[dict[str, Any]] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
+    """Per client's arm: samples taken."""
+    draws: list[tuple[str, int, int]] = field(default_factory=list)
+    """Of whom, asked for, had."""
+    failed: bool = False
+    """Whether a request failed: what is missing may be had later."""
+    halted: bool = False
+    """Whether one was not sent, because all is to stop."""
 
 
 class _Job:
@@ -199,16 +225,18 @@ class _Job:
         store: Store | None,
         meter: Meter,
         ledger: Ledger,
+        decisions: Decisions,
         concurrency: int,
     ):
         self.questions, self.rows, self.policy, self.client = questions, rows, policy, client
         self.verifier, self.store, self.meter, self.ledger = verifier, store, meter, ledger
-        self.concurrency = concurrency
+        self.decisions, self.concurrency = decisions, concurrency
+        self.trained: Mapping[str, float] = {}
         self.drawers = {one.arm: Drawer(one, grader, meter, blind=True) for one in _clients(client)}
         self.stored: Records = {}
+        self.begun_before: set[str] = set()
         if store is not None:
-            for record in store.records():
-                self.stored.setdefault((record["id"], record["params"]), {})[record["sample"]] = record
+            self._read(store)
         self.models = _models_of(policy)
         self.guard = threading.Lock()
         self.slots = threading.Semaphore(concurrency)  # requests, where a question has several at a time
@@ -234,6 +262,8 @@ class _Job:
             bar.show(len(self.done), last=True)
         if self.broken is not None:
             raise self.broken
+        if self.stopped is None and self.reasons and not any(one.samples for one in self.done.values()):
+            self.stopped = f"no request brought an answer: {next(iter(self.reasons))}"
         return Answers(
             tuple(self.done[i] for i in sorted(self.done)),
             len(self.questions),
@@ -244,8 +274,19 @@ class _Job:
             self.stopped,
             self.interrupted,
             tuple(self.reasons),
-            tuple(note for client in _clients(self.client) for note in client.notes),
+            (*(note for client in _clients(self.client) for note in client.notes), *self._units()),
         )
+
+    def _units(self) -> Iterator[str]:
+        """Say where a sample costs something else than where the policy was trained."""
+        for model, mean in self.ledger.means.items():
+            usual = self.trained.get(model, 0.0)
+            if min(mean, usual) > 0 and max(mean / usual, usual / mean) > _OTHER_UNIT:
+                yield (
+                    f"a sample of {model} cost {mean:.3g} here on average, {usual:.3g} where the policy was trained. "
+                    "If that is another unit, the budget does not mean what it says: give costs, or rates, in that of "
+                    "training."
+                )
 
     def _wait(self, bar: Progress | None, grace: float, say: Callable[[str], object]) -> None:
         deadline = None
@@ -290,27 +331,40 @@ class _Job:
             with self.guard:
                 self.working -= 1
 
+    def _read(self, store: Store) -> None:
+        """Take up the samples that are there: they are paid for."""
+        named = self.client.items() if isinstance(self.client, Mapping) else [(self.client.model, self.client)]
+        models = {client.arm: name for name, client in named}
+        for record in store.records():
+            self.stored.setdefault((record["id"], record["params"]), {})[record["sample"]] = record
+            if (model := models.get(record.get("arm", ""))) is not None:
+                self.ledger.paid(model, self.ledger.cost(model, record))
+                self.begun_before.add(record["id"])
+        self.ledger.skip(sum(question.id in self.begun_before for question in self.questions))
+
     def _question(self, i: int) -> None:
         question = self.questions[i]
         run = self.policy.start(self.rows[i])
-        drawn = _Drawn([], {})
-        whole = True
-        self.ledger.begin()
-        while whole and (draw := run.next()) is not None:
+        drawn = _Drawn()
+        decided = self.decisions.of(question.id)
+        if question.id not in self.begun_before:
+            self.ledger.begin()
+        while (draw := run.next()) is not None:
             client, model = self._client(draw.action)
-            n, aside = self.ledger.grant(draw, model, self._stopping)
-            if n == 0:
+            at = len(drawn.draws)
+            if decided is not None and at < len(decided) and decided[at][:2] == (client.arm, draw.n):
+                had: int | None = decided[at][2]
+            else:  # not decided before, or otherwise, by another policy
+                had, decided = None, None
+            results = self._paid(question, client, model, draw, drawn, had)
+            if results:
+                run.add(results)
+            if not results or drawn.halted:
                 break
-            results: list[Result] = []
-            try:
-                records, whole = self._draw(question, client, n, drawn)
-                results = [self._result(question, model, record) for record in records]
-            finally:
-                self.ledger.settle(model, aside, [result.cost for result in results])
-            run.add(results)
-            whole = whole and bool(records)
+        if not drawn.failed and not drawn.halted:
+            self.decisions.keep(question.id, drawn.draws)
         with self.guard:
-            if self._stopping() and not whole and (self.store is not None or not drawn.records):
+            if self._stopping() and (drawn.failed or drawn.halted) and (self.store is not None or not drawn.records):
                 return  # its samples are stored; the same call goes on with it
             self.done[i] = self._answered(question, run, drawn)
             self.silent = 0 if drawn.records or not self.reasons else self.silent + 1
@@ -319,19 +373,35 @@ class _Job:
         if self.stopped is not None:
             self._stop()
 
-    def _draw(self, question: Question, client: ChatClient, n: int, drawn: _Drawn) -> tuple[list[dict[str, Any]], bool]:
-        """Return the records of so many samples, stored ones first, and whether to go on."""
-        params = client.params(question.messages)
-        there = self.stored.get((question.id, params), {})
+    def _paid(
+        self, question: Question, client: ChatClient, model: str, draw: Draw, drawn: _Drawn, had: int | None
+    ) -> list[Result]:
+        """Return what there is and may be had of a draw; of one that was decided before, so much."""
         first = drawn.numbers.get(client.arm, 0)
-        numbers = range(first, first + n)
-        asked = self._together(client, question, params, [j for j in numbers if j not in there])
-        fresh = {record["sample"]: record for record in asked if isinstance(record, dict)}
-        found = [there.get(j) or fresh[j] for j in numbers if j in there or j in fresh]
-        drawn.numbers[client.arm] = first + n
-        drawn.records.extend(found)
-        drawn.rounds += 1
-        return found, not any(isinstance(one, Stopped | LimitReached) for one in asked)
+        numbers = range(first, first + draw.n)
+        there = self.stored.get((question.id, client.params(question.messages)), {})
+        missing = [j for j in numbers if j not in there]
+        aside, few = (0.0, 0.0), len(missing)
+        if had is not None and draw.n - len(missing) >= had:
+            few = 0
+        elif missing:
+            few, aside = self.ledger.grant(
+                Draw(draw.action, len(missing)), model, not drawn.records and few == draw.n, self._stopping
+            )
+            drawn.halted |= few == 0 and self._stopping()
+        fresh: dict[int, dict[str, Any]] = {}
+        try:
+            asked = self._together(client, question, missing[:few])
+            drawn.failed |= any(isinstance(one, LlmError) for one in asked)
+            drawn.halted |= any(isinstance(one, Stopped | LimitReached) for one in asked)
+            fresh = {record["sample"]: record for record in asked if isinstance(record, dict)}
+        finally:
+            self.ledger.settle(model, aside, [self.ledger.cost(model, record) for record in fresh.values()])
+        records = [there.get(j) or fresh[j] for j in numbers if j in there or j in fresh]
+        drawn.numbers[client.arm] = first + draw.n
+        drawn.records.extend(records)
+        drawn.draws.append((client.arm, draw.n, len(records)))
+        return [self._result(question, model, record) for record in records]
 
     def _client(self, action: Action) -> tuple[ChatClient, str]:
         """Return whom to ask, and what the model is called in `costs`; refuse what cannot be done live."""
@@ -352,8 +422,9 @@ class _Job:
                 raise InputError(f"the policy chooses between {names}, but there is one client. Give one for each.")
         return self.client, self.client.model
 
-    def _together(self, client: ChatClient, question: Question, params: str, numbers: list[int]) -> list[Any]:
+    def _together(self, client: ChatClient, question: Question, numbers: list[int]) -> list[Any]:
         """Ask for some samples at the same time; return a record or an error for each."""
+        params = client.params(question.messages)
         asked: list[Any] = [None] * len(numbers)
 
         def ask(place: int) -> None:
@@ -408,7 +479,7 @@ class _Job:
             None if with_it is None else with_it.get("text"),
             run.spend,
             len(drawn.records),
-            drawn.rounds,
+            sum(had > 0 for _, _, had in drawn.draws),
             run.confidence,
             (with_it["correct"] if with_it is not None else False) if question.golds else None,
         )

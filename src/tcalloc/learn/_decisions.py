@@ -1,0 +1,59 @@
+"""What was decided for each question of a run folder, so that a call that is repeated asks for nothing new.
+
+What a question may draw hangs on what the others cost so far, and so on who was quicker. Of a question that was
+finished, the draws and what was granted of each are therefore kept beside its samples, in ``decisions.jsonl``, and
+followed as long as policy and budget are the same.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["Decisions"]
+
+# One draw: the model's arm, samples asked for, samples had.
+Drawn = tuple[str, int, int]
+
+
+class Decisions:
+    """The finished questions of a run folder. Threads share it.
+
+    Parameters
+    ----------
+    out : str or None
+        The run folder; None: nothing is kept.
+    budget : float or None
+        Decisions under another budget are not followed.
+    """
+
+    def __init__(self, out: str | None, budget: float | None):
+        self._path = None if out is None else os.path.join(out, "decisions.jsonl")
+        self._budget = budget
+        self._guard = threading.Lock()
+        self._known: dict[str, list[Drawn]] = {}
+        if self._path is not None and os.path.exists(self._path):
+            with open(self._path, encoding="utf-8", errors="replace") as file:
+                for line in file:
+                    self._read(line)
+
+    def of(self, question: str) -> list[Drawn] | None:
+        """Return the draws of a question that was finished; None if it was not."""
+        return self._known.get(question)
+
+    def keep(self, question: str, draws: Sequence[Drawn]) -> None:
+        """Keep what was drawn for a question that is finished."""
+        if self._path is None or self._known.get(question) == list(draws):
+            return
+        line = json.dumps({"id": question, "budget": self._budget, "draws": draws}, ensure_ascii=False)
+        with self._guard, open(self._path, "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def _read(self, line: str) -> None:
+        try:
+            row: Any = json.loads(line)
+            if row["budget"] == self._budget:
+                self._known[row["id"]] = [(str(arm), int(asked), int(had)) for arm, asked, had in row["draws"]]
+        except (ValueError, TypeError, KeyError):
+            return  # a line that was cut off: that question is decided anew
