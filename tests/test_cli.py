@@ -383,3 +383,22 @@ def test_a_run_folder_is_solved_with_its_interval(run, tmp_path, monkeypatch):
     assert code == 1
     assert "'plurality4' is not the name of an action; expected 'vote5'" in err
     assert run("solve", "actions.csv", "--budget", 3, "--actions", "vote1")[0] == 2
+
+
+def test_a_run_folder_of_right_and_wrong_alone_is_solved_by_best_of_k(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    with open("logs.jsonl", "w", encoding="utf-8") as logs:
+        for q in range(30):
+            for right in rng.random(8) < 0.2 + 0.02 * q:
+                print(json.dumps({"id": f"q{q}", "correct": bool(right)}), file=logs)
+    assert run("import", "logs.jsonl", "--out", "run")[0] == 0
+    code, out, err = run("solve", "run/", "--budget", 3, "--json")
+    assert code == 0
+    assert json.loads(out)["action_names"] == ["best1", "best2", "best4", "best8"]
+    assert "note: run/: 240 samples are marked right or wrong but have no answer: best-of-k" in err
+    code, out, err = run("solve", "run/", "--budget", 3, "--actions", "best1,vote3")
+    assert (code, out) == (1, "")
+    assert "actions[1] is vote3, but only right and wrong were recorded: how the wrong answers split" in err
+    assert "use Best(3), called 'best3'" in err
+    assert run("frontier", "run/", "--actions", "best1,best3")[0] == 0

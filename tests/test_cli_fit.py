@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,14 @@ import pytest
 
 pytest.importorskip("sklearn", reason="policies need scikit-learn")
 
+from chaos import Chaos
 from policy_cli import main, write_log
 
 import tcalloc
+from tcalloc.cli._stopping import _half_width
 from tcalloc.learn.certify import certify
 from tcalloc.learn.saving import load_policy
+from tcalloc.learn.sequential import Sequential
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +227,115 @@ def test_help_has_examples(run):
         assert max(map(len, out.splitlines())) <= 80
 
 
+def check_figures(document, samples):
+    """The JSON frontier holds what the table does, and no point twice."""
+    points = document["frontier"]
+    assert set(points[0]) == {"spend", "accuracy", "half_width", "fixed_number", "rounds", "rules"}
+    figures = [[point[name] for name in ("spend", "accuracy", "rounds")] for point in points]
+    for one, next in pairwise(figures):
+        assert next != pytest.approx(one, rel=1e-12, abs=1e-12)
+    fixed = document["fixed_numbers"]
+    table = samples.table([tcalloc.Vote(point["samples"]) for point in fixed], shrink=False)
+    assert [point["accuracy"] for point in fixed] == pytest.approx(table.acc.mean(axis=0))
+    assert [point["spend"] for point in fixed] == [point["samples"] for point in fixed]
+    for point in points:
+        if point["spend"] < 1 - 1e-9:
+            assert point["fixed_number"] is None
+        elif point["spend"] <= fixed[-1]["spend"]:
+            below = [one["accuracy"] for one in fixed if one["spend"] <= point["spend"] + 1e-9]
+            above = [one["accuracy"] for one in fixed if one["spend"] >= point["spend"] - 1e-9]
+            assert sorted((below[-1], above[0]))[0] - 1e-9 <= point["fixed_number"]
+            assert point["fixed_number"] <= sorted((below[-1], above[0]))[1] + 1e-9
+
+
+def test_the_interval_of_stopping_covers():
+    # Of the same mean nothing spreads wider than questions that are wholly right or wholly wrong.
+    rng = np.random.default_rng(0)
+    for n, p in ((20, 0.5), (20, 0.7), (50, 0.9), (50, 0.02)):
+        means = rng.binomial(n, p, 4000) / n
+        covered = np.mean([abs(mean - p) <= _half_width(mean, n) for mean in means])
+        assert covered >= 0.94
+    assert _half_width(1.0, 20) > 0.1  # 20 of 20 is not certainty
+    assert _half_width(0.7, 20) == pytest.approx(2.093 * np.sqrt(2 / 3 * 1 / 3 / 19), rel=1e-3)  # p = 16/24
+    assert _half_width(0.5, 2000) == pytest.approx(1.96 * 0.5 / np.sqrt(2000), rel=1e-2)
+
+
+def test_stopping_needs_no_texts(tmp_path, capsys):
+    write_log(tmp_path / "log.jsonl", questions=40, texts=False)
+    assert main(["import", tmp_path / "log.jsonl", "--out", tmp_path / "run"]) == 0
+    capsys.readouterr()
+    argv = ["fit", tmp_path / "run", "--budget", 2, "--policy", "sequential", "--out", tmp_path / "policy"]
+    assert main(argv) == 0
+    err = capsys.readouterr().err
+    assert err.startswith(f"tcalloc: note: {tmp_path / 'run'}: does not hold the texts of its questions, so the policy")
+    assert err.count("\n") == 1
+    policy = load_policy(tmp_path / "policy")
+    assert policy.start("any").next().n >= 1
+    alone = Sequential(2.0).fit(tcalloc.Samples.load(tmp_path / "run"))
+    assert policy.frontier().accuracy == pytest.approx(alone.frontier().accuracy, rel=1e-6)
+    assert main([*argv, "--confidence", 0.5]) == 0
+    found = capsys.readouterr()
+    assert "over 30 questions, at most:" in found.out  # those that set the price have no part in the figures
+    # What is asked for by name must be there.
+    assert main([*argv, "--category", "task"]) == 1
+    assert "holds no text of its questions" in capsys.readouterr().err
+    assert main([*argv, "--questions", tmp_path / "questions.jsonl"]) == 0
+    assert "does not hold the texts" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("policy", ["priced", "imitator", "sequential"])
+def test_right_and_wrong_alone_train_no_votes(policy, tmp_path, capsys):
+    log = write_log(tmp_path / "log.jsonl", questions=40).with_name("log.jsonl")
+    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    marks = [{key: row[key] for key in ("id", "question", "correct")} for row in rows]
+    log.write_text("".join(json.dumps(row) + "\n" for row in marks), encoding="utf-8")
+    assert main(["import", log, "--out", tmp_path / "run"]) == 0
+    assert "votes cannot" in capsys.readouterr().err
+    argv = ["fit", tmp_path / "run", "--budget", 2, "--policy", policy, "--out", tmp_path / "policy", "--folds", 2]
+    assert main(argv) == 0
+    found = capsys.readouterr()
+    assert "480 samples are marked right or wrong but have no answer: best-of-k" in found.err
+    assert "the policy relies on a verifier that accepts right samples" in found.err
+    assert "vote" not in found.out
+    made = load_policy(tmp_path / "policy")
+    draw = made.start(rows[0]["question"]).next()
+    assert (draw.action.combine, draw.action.by) == ("best", "verifier")
+    if policy == "sequential":
+        assert main([*argv, "--json"]) == 0
+        document = json.loads(capsys.readouterr().out)
+        right = tcalloc.Samples.load(tmp_path / "run").correct.mean()
+        assert document["fixed_numbers"][0]["accuracy"] == pytest.approx(right)
+
+
+def test_samples_that_a_policy_selected_are_told(tmp_path, capsys):
+    pytest.importorskip("requests")
+    asked = [{"id": f"q{i}", "question": f"{i} + {i}", "answer": str(2 * i)} for i in range(24)]
+    questions = tmp_path / "sums.jsonl"
+    questions.write_text("".join(json.dumps(row) + "\n" for row in asked))
+    write_log(tmp_path / "log.jsonl", questions=60, texts=False)
+    assert main(["import", tmp_path / "log.jsonl", "--out", tmp_path / "run"]) == 0
+    learn = ["--policy", "sequential", "--budget", 2.5, "--out", tmp_path / "stop"]
+    assert main(["fit", tmp_path / "run", *learn]) == 0
+    assert "biased" not in capsys.readouterr().err
+    live = tmp_path / "live"
+    with Chaos() as server:
+        at = ["--base-url", server.url, "--model", "tiny", "--out", live]
+        assert main(["answer", questions, "--policy", tmp_path / "stop", *at]) == 0
+        os.remove(live / "answers.jsonl")  # which only the command line leaves
+        assert len(set(tcalloc.Samples.load(live).sizes.tolist())) > 1
+        capsys.readouterr()
+        assert main(["fit", live, *learn]) == 0
+        err = capsys.readouterr().err
+        assert f"note: {live}: tcalloc answer drew these samples, and a policy decided how many" in err
+        assert "Draw the same number for every question with tcalloc sample." in err
+        # What the remedy says, into the same folder: what is missing is added, and nothing is selected any more.
+        assert main(["sample", questions, "--samples", 12, *at]) == 0
+        capsys.readouterr()
+        assert main(["fit", live, *learn]) == 0
+        assert "biased" not in capsys.readouterr().err
+    assert tcalloc.Samples.load(live).sizes.tolist() == [12] * 24
+
+
 def test_stopping(tmp_path, capsys):
     write_log(tmp_path / "log.jsonl", questions=60, samples=10)
     assert main(["import", tmp_path / "log.jsonl", "--out", tmp_path / "run"]) == 0
@@ -231,7 +344,9 @@ def test_stopping(tmp_path, capsys):
     assert main(argv) == 0
     out = capsys.readouterr().out
     assert "Sequential(budget=2.5), fitted on 60 questions" in out
-    assert "fixed number" in out
+    assert re.search(r"^spend +accuracy +± +fixed number +rounds +rules$", out, re.M)
+    assert "± is half of the 95 % interval over 60 questions, at most:" in out
+    assert re.search(r"^2\.5 +0\.\d{4} +0\.\d{3} +0\.\d{4} +\d\.\d\d +\w.*$", out, re.M)
     assert main([*argv, "--json"]) == 0
     document, told = json.loads((caught := capsys.readouterr()).out), caught.err
     assert "does not bind" not in told
@@ -239,6 +354,7 @@ def test_stopping(tmp_path, capsys):
     assert "a budget of 50 does not bind: no rule finds a use for more than" in capsys.readouterr().err
     spends = [point["spend"] for point in document["frontier"]]
     assert spends == sorted(spends)
+    check_figures(document, tcalloc.Samples.load(tmp_path / "run"))
     policy = load_policy(tmp_path / "policy")
     assert policy.start("What is 3 + 4?").next() is not None
     (tmp_path / "new.jsonl").write_text('{"question": "What is 3 + 4?"}\n')

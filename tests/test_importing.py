@@ -13,6 +13,7 @@ from tcalloc.cli._shared import Parser
 from tcalloc.errors import InputError
 from tcalloc.llm.graders import make_grader
 from tcalloc.llm.questions import Question
+from tcalloc.measure import Samples
 from tcalloc.measure.importing import import_frame, import_logs
 from tcalloc.measure.store import read_run
 
@@ -172,7 +173,27 @@ def test_without_gold_the_words_say_so(tmp_path):
 
 def test_marks_without_answers(tmp_path):
     report, _ = imported(tmp_path, [{"id": "q", "correct": True}, {"id": "q", "correct": False}])
-    assert report.notes == ["2 samples are marked but have no answer: best-of-k can be estimated, votes cannot."]
+    assert report.notes == [
+        "2 samples are marked right or wrong but have no answer: best-of-k (by a verifier, pass@k) can be estimated, "
+        "votes cannot. For votes, record the answers too."
+    ]
+    # What the import says is what the run's samples are.
+    samples = Samples.load(report.out)
+    assert (samples.answers, samples.correct.tolist(), list(samples.notes)) == (None, [[True, False]], report.notes)
+
+
+def test_answers_that_only_some_samples_have(tmp_path):
+    right, wrong = {"id": "q", "answer": "a", "correct": True}, {"id": "q", "correct": False}
+    report, _ = imported(tmp_path, [right, wrong])
+    assert [note.split(":")[0] for note in report.notes] == [
+        "1 wrong samples have no answer, while the right ones have"
+    ]
+    assert Samples.load(report.out).answers.tolist() == [[0, -1]]
+    marks = [{"id": "q", "correct": True, "model": "m"}, {"id": "q", "correct": False, "model": "m"}]
+    (tmp_path / "two").mkdir()
+    report, _ = imported(tmp_path / "two", [right | {"model": "n"}, *marks])
+    assert [note[:20] for note in report.notes] == ["m: 2 samples are mar"]
+    assert {name: arm.answers is None for name, arm in Samples.load(report.out).arms.items()} == {"n": False, "m": True}
 
 
 BAD = {

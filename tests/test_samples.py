@@ -1,6 +1,5 @@
 """Samples: what arrays may be, what a run folder becomes, and the tables that follow."""
 
-import json
 import pickle
 import re
 import time
@@ -8,12 +7,9 @@ import time
 import numpy as np
 import pytest
 
-import tcalloc
 from tcalloc.datasets import load_recorded
 from tcalloc.errors import InputError
-from tcalloc.measure import Action, Best, First, Rates, Samples, Vote, vote_accuracy
-from tcalloc.measure.loading import load_run
-from tcalloc.measure.store import Store
+from tcalloc.measure import Best, First, Rates, Samples, Vote, vote_accuracy
 
 
 def codes(n=40, s=8, seed=0):
@@ -166,8 +162,10 @@ def test_costs_by_rates():
 def test_usual_actions():
     arms = {"a": Samples(codes(5, 12)), "b": Samples(correct=codes(5, 3) == 0)}
     assert [a.name for a in arms["a"].usual_actions()] == ["vote1", "vote3", "vote5", "vote9"]
+    assert [a.name for a in arms["b"].usual_actions()] == ["best1", "best2"]
+    # Where one model has a verifier, the other has it too.
     assert [a.name for a in Samples(arms=arms).usual_actions()] == [
-        "vote1 a", "vote3 a", "vote5 a", "vote9 a", "best1 b", "best2 b",
+        "best1 a", "best2 a", "best4 a", "best8 a", "best1 b", "best2 b",
     ]  # fmt: skip
     Samples(arms=arms).table(Samples(arms=arms).usual_actions()).solve(2.0)
 
@@ -222,107 +220,6 @@ def test_samples_are_picklable_and_leave_input_alone():
     assert back.table([Vote(3)]).acc.tolist() == samples.table([Vote(3)]).acc.tolist()
 
 
-# ---------------------------------------------------------------------------------------------- run folders
-
-
-def record(question, sample, **fields):
-    base = {
-        "id": question, "sample": sample, "params": "p1", "model": "m", "answer": "4", "correct": False, "error": None,
-        "input_tokens": 10, "output_tokens": 5, "reasoning_tokens": 0, "estimated": False, "logprob": -1.0,
-        "cost": None,
-    }  # fmt: skip
-    return base | fields
-
-
-def write_run(path, records, questions=("q1", "q2")):
-    store = Store.create(path, {"arms": []}, [{"id": name, "gold": "42"} for name in questions])
-    for one in records:
-        store.append(one)
-    store.close()
-
-
-def test_a_run_folder_becomes_samples(tmp_path):
-    write_run(
-        tmp_path / "run",
-        [
-            record("q1", 1, answer="7"),
-            record("q1", 0, answer="42", correct=True),
-            record("q1", 2, answer="8"),
-            record("q1", 3, answer="7"),
-            record("q2", 0, answer=None, correct=False, error="no number"),
-            record("q2", 1, answer="42", correct=True),
-        ],
-    )
-    samples = Samples.load(tmp_path / "run")
-    assert samples.ids.tolist() == ["q1", "q2"]
-    assert samples.answers.tolist() == [[0, 1, 2, 1], [-1, 0, -2, -2]]
-    assert samples.cost is None
-    assert samples.tokens["output"][0, 0] == 5
-    assert samples.logprobs[0, 0] == -1.0
-    table = samples.table([Vote(1), Vote(4)])
-    assert table.available.tolist() == [[True, True], [True, False]]
-
-
-def test_a_run_of_two_models_with_costs_and_gaps(tmp_path):
-    write_run(
-        tmp_path / "run",
-        [
-            record("q1", 0, answer="1", cost=0.1, estimated=True),
-            record("q1", 1, answer="2", cost=0.3),
-            record("q1", 0, model="big", params="p2", answer="2", cost=1.0),
-            record("q2", 0, model="big", params="p2", answer="42", correct=True, cost=1.0),
-            record("q2", 0, model="big", params="p3", answer="41", cost=3.0),
-            record("q3", 0, answer="1", correct=None),
-        ],
-        questions=("q1", "q2", "q3", "q4"),
-    )
-    samples = Samples.load(str(tmp_path / "run"))
-    assert list(samples.arms) == ["m", "big p2", "big p3"]
-    # The same answer has the same code in all arms.
-    assert samples.arms["m"].answers.tolist() == [[1, 2], [-2, -2]]
-    assert samples.arms["big p2"].answers.tolist() == [[2], [0]]
-    assert samples.arms["big p3"].answers.tolist() == [[-2], [1]]
-    assert samples.notes == (
-        "1 of 4 questions have no gold answer and were left out: how often their answers agree says nothing about how "
-        "often they are right.",
-        "1 of 4 questions have no samples yet and were left out.",
-        "the token counts of 1 samples are estimates, since the server gave none.",
-    )
-    table = samples.table([Vote(1, "m"), Vote(2, "m"), Vote(1, "big p2")], shrink=False)
-    np.testing.assert_allclose(table.cost, [0.2, 0.4, 1.0])
-    assert table.available.tolist() == [[True, True, True], [False, False, True]]
-
-
-def test_runs_that_make_no_table(tmp_path):
-    write_run(tmp_path / "empty", [])
-    with pytest.raises(InputError, match="holds no samples yet"):
-        Samples.load(tmp_path / "empty")
-    write_run(tmp_path / "ungraded", [record("q1", 0, correct=None)])
-    with pytest.raises(InputError, match="no question has a gold answer: how often answers agree is known"):
-        Samples.load(tmp_path / "ungraded")
-    with pytest.raises(InputError):
-        Samples.load(tmp_path / "nowhere")
-
-
-def test_the_recorded_table_through_a_run_folder(tmp_path):
-    recorded = load_recorded()
-    answers = recorded.answers["gemma3_270m"][:50]
-    write_run(
-        tmp_path / "run",
-        [
-            record(str(i), j, answer=None if code == -1 else str(code), correct=bool(code == 0))
-            for i, row in enumerate(answers.tolist())
-            for j, code in enumerate(row)
-        ],
-        questions=[str(i) for i in range(50)],
-    )
-    ours = Samples.load(tmp_path / "run").table([Vote(1), Vote(4), Vote(16)], shrink=False)
-    assert ours.acc.tolist() == Samples(answers).table([Vote(1), Vote(4), Vote(16)], shrink=False).acc.tolist()
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["schema"] == 1
-    assert isinstance(ours.solve(2.0), tcalloc.Allocation)
-    assert isinstance(load_run(tmp_path / "run").arms, dict)
-
-
 # ---------------------------------------------------------------------------------------------- speed
 
 
@@ -337,29 +234,3 @@ def test_a_hundred_thousand_questions_take_seconds(ragged):
     table = Samples(answers).table([Vote(k) for k in (1, 3, 5, 9, 16)])
     assert time.process_time() - start < 30  # 5 s on a quiet machine
     assert table.acc.shape == (100_000, 5)
-
-
-@pytest.mark.parametrize("path", [None, "no/such/folder", __file__])
-def test_what_is_no_run_folder_is_refused(path):
-    with pytest.raises(tcalloc.InputError, match="no run folder"):
-        tcalloc.Samples.load(path)
-
-
-def test_arms_of_one_model_are_named_by_what_tells_them_apart(tmp_path):
-    shared = {"max_tokens": 64, "logprobs": True}
-    arms = [
-        {"arm": "a1", "model": "m", "parameters": shared | {"temperature": 0.5}},
-        {"arm": "a2", "model": "m", "parameters": shared | {"temperature": 1.0, "system": "Think hard."}},
-        {"arm": "a3", "model": "other", "parameters": shared},
-    ]
-    store = Store.create(tmp_path / "run", {"arms": arms}, [{"id": "q1", "gold": "42"}])
-    for arm, model in (("a1", "m"), ("a2", "m"), ("a3", "other")):
-        for j in range(2):
-            store.append(record("q1", j, params=arm + "x", model=model, arm=arm, correct=bool(j)))
-    store.close()
-    samples = Samples.load(tmp_path / "run")
-    assert list(samples.arms) == ["m temperature=0.5", "m temperature=1 system=Think_hard.", "other"]
-    asked = [Vote(1, "m", temperature=0.5), Action.parse("vote2 m temperature=0.5"), Vote(1, "other")]
-    table = samples.table(asked, shrink=False)
-    assert table.actions == tuple(asked)
-    assert table.acc.tolist() == [[0.5, 0.5, 0.5]]

@@ -152,7 +152,8 @@ def add_actions(parser: Any) -> None:
         "--actions",
         metavar="NAMES",
         help="of a run folder: the actions to choose from, by name (vote1,vote4,best8; with several "
-        "models 'vote4 qwen,...'; default: votes over 1, 3, 5, 9, ... samples of each model)",
+        "models 'vote4 qwen,...'; default: votes over 1, 3, 5, 9, ... samples of each model; where only right and "
+        "wrong was recorded, the best of 1, 2, 4, 8, ...)",
     )
 
 

@@ -1,6 +1,7 @@
 """``tcalloc fit --policy sequential``: the policy that stops while sampling, and what it reaches."""
 
 import argparse
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,30 +10,40 @@ from tcalloc.cli import _shared as shared
 
 if TYPE_CHECKING:
     from tcalloc.learn.sequential import Sequential
+    from tcalloc.learn.sequential.policy import StoppingFrontier
     from tcalloc.measure import Samples
 
 __all__ = ["run"]
 
 # Spends of the table, as shares of what all recorded samples would cost on a scale of ratios.
 POINTS = 7
+# Figures that differ by less than this, as a share, are the same.
+ROUNDING = 1e-12
+
+# Numbers of samples, their spends and accuracies.
+Fixed = tuple[list[int], list[float], list[float]]
 
 
-def run(args: argparse.Namespace, samples: "Samples", x: list[Any]) -> int:
+def run(args: argparse.Namespace, samples: "Samples", x: list[Any] | None) -> int:
     """Fit, save, and say what it reaches beside a fixed number of samples."""
     from tcalloc.learn.sequential import Sequential
 
+    n = len(samples)
     policy = Sequential(args.budget, random_state=args.seed)
+    learned = samples
     if args.confidence is None:
         policy.fit(samples, x)
     else:  # a quarter sets the price, the rest is learned from
-        order = np.random.default_rng([args.seed, 1]).permutation(len(samples))
-        size = max(len(samples) // 4, 1)
+        order = np.random.default_rng([args.seed, 1]).permutation(n)
+        size = max(n // 4, 1)
         held, rows = np.sort(order[:size]), np.sort(order[size:])
-        policy.fit(samples.take(rows), [x[i] for i in rows])
-        policy.calibrate(samples.take(held), [x[i] for i in held], budget=args.budget, confidence=args.confidence)
+        learned = samples.take(rows)
+        policy.fit(learned, None if x is None else [x[i] for i in rows])
+        told = None if x is None else [x[i] for i in held]
+        policy.calibrate(samples.take(held), told, budget=args.budget, confidence=args.confidence)
     policy.save(args.out)
     curve = policy.frontier()
-    fixed = _fixed(policy, samples)
+    fixed = _fixed(learned)
     most = float(curve.spend[-1])
     if args.budget > most * (1 + 1e-9):
         shared.say(
@@ -40,43 +51,17 @@ def run(args: argparse.Namespace, samples: "Samples", x: list[Any]) -> int:
             f"{shared.number(most)} a question, and that is what the policy spends."
         )
     if args.json:
-        points = zip(curve.spend.tolist(), curve.accuracy.tolist(), curve.rounds.tolist(), curve.family, strict=True)
-        names = ("spend", "accuracy", "rounds", "rules")
-        shared.print_json(
-            {
-                "run": args.table,
-                "out": args.out,
-                "policy": "Sequential",
-                "questions": len(samples),
-                "budget": shared.finite(args.budget),
-                "guarantee": None if policy.guarantee_ is None else policy.guarantee_.to_dict(),
-                "facts": repr(policy).splitlines(),
-                "frontier": [dict(zip(names, point, strict=True)) for point in points],
-            }
-        )
-        return 0
-    spends = np.geomspace(curve.spend[0] if curve.spend[0] > 0 else curve.spend[-1] / 50, curve.spend[-1], POINTS)
-    rows_ = [
-        (
-            shared.number(spend),
-            f"{np.interp(spend, curve.spend, curve.accuracy):.4f}",
-            "-" if fixed is None or spend < fixed[0][0] else f"{np.interp(spend, *fixed):.4f}",
-            f"{np.interp(spend, curve.spend, curve.rounds):.2f}",
-        )
-        for spend in np.unique(np.append(spends, args.budget).clip(max=curve.spend[-1])).tolist()
-    ]
-    heads = ("spend", "accuracy", "fixed number", "rounds")
-    told = (
-        "What it reaches, by cross-validation (every question by rules that have not seen it), beside the same\n"
-        "number of samples for everyone (below one sample, some questions are left without an answer):"
-    )
-    head = f"{args.table}: {shared.counted(len(samples), 'question')}"
-    print(f"{head}\n\n{args.out}: {policy!r}\n\n{told}\n\n{shared.text_table(heads, rows_)}")
+        shared.print_json(_document(args, policy, curve, fixed, n, len(learned)))
+    else:
+        print(_summary(args, policy, curve, fixed, n, len(learned)))
     return 0
 
 
-def _fixed(policy: "Sequential", samples: "Samples") -> tuple[list[float], list[float]] | None:
-    """Return spends and accuracies of fixed numbers of samples; None for several models."""
+# ---------------------------------------------------------------------------------------------- figures
+
+
+def _fixed(samples: "Samples") -> Fixed | None:
+    """Return what fixed numbers of samples spend and reach on the same questions; None for several models."""
     from tcalloc.measure import Best, Vote
 
     if len(samples.by_model) != 1:
@@ -89,4 +74,98 @@ def _fixed(policy: "Sequential", samples: "Samples") -> tuple[list[float], list[
         return None
     table = samples.table([make(k, model) for k in ks], shrink=False)
     cost = np.broadcast_to(table.cost, table.acc.shape).mean(axis=0)
-    return cost.tolist(), table.acc.mean(axis=0).tolist()
+    return ks, cost.tolist(), table.acc.mean(axis=0).tolist()
+
+
+def _beside(fixed: Fixed | None, spend: float) -> float | None:
+    """Return what the same number for everyone reaches at a spend, two neighbours mixed; None below one sample."""
+    if fixed is None or spend < fixed[1][0] * (1 - ROUNDING):
+        return None
+    return float(np.interp(spend, fixed[1], fixed[2]))
+
+
+def _half_width(accuracy: float, n: int) -> float:
+    """Return half of the widest 95 % interval that an accuracy over n questions can have.
+
+    Accuracies of single questions lie between 0 and 1; with the mean p their variance is p(1 - p) at most. Agresti
+    and Coull's p keeps 0 and 1 from looking certain.
+    """
+    from tcalloc.learn._student import quantile
+
+    p = (n * accuracy + 2) / (n + 4)
+    return quantile(n - 1) * math.sqrt(p * (1 - p) / (n - 1))
+
+
+def _distinct(curve: "StoppingFrontier") -> list[int]:
+    """Return which points of a frontier differ from the one before."""
+    kept: list[int] = []
+    for b in range(len(curve)):
+        same = kept and all(
+            math.isclose(values[b], values[kept[-1]], rel_tol=ROUNDING, abs_tol=ROUNDING)
+            for values in (curve.spend, curve.accuracy, curve.rounds)
+        )
+        if not same:
+            kept.append(b)
+    return kept
+
+
+# ---------------------------------------------------------------------------------------------- words
+
+
+def _summary(
+    args: argparse.Namespace, policy: "Sequential", curve: "StoppingFrontier", fixed: Fixed | None, n: int, learned: int
+) -> str:
+    spends = np.geomspace(curve.spend[0] if curve.spend[0] > 0 else curve.spend[-1] / 50, curve.spend[-1], POINTS)
+    rows = []
+    for spend in np.unique(np.append(spends, args.budget).clip(max=curve.spend[-1])).tolist():
+        accuracy = float(np.interp(spend, curve.spend, curve.accuracy))
+        beside = _beside(fixed, spend)
+        rows.append(
+            (
+                shared.number(spend),
+                f"{accuracy:.4f}",
+                f"{_half_width(accuracy, learned):.3f}",
+                "-" if beside is None else f"{beside:.4f}",
+                f"{np.interp(spend, curve.spend, curve.rounds):.2f}",
+                curve.family[int(np.abs(curve.spend - spend).argmin())],
+            )
+        )
+    heads = ("spend", "accuracy", "±", "fixed number", "rounds", "rules")
+    told = (
+        "What it reaches, by cross-validation (every question by rules that have not seen it), beside the same\n"
+        "number of samples for everyone (below one sample, some questions are left without an answer);\n"
+        f"± is half of the 95 % interval over {shared.counted(learned, 'question')}, at most:"
+    )
+    head = f"{args.table}: {shared.counted(n, 'question')}"
+    padded = [(*row[:-1], row[-1].ljust(max(len(other[-1]) for other in rows))) for row in rows]
+    table = shared.text_table((*heads[:-1], heads[-1].ljust(len(padded[0][-1]))), padded)
+    return f"{head}\n\n{args.out}: {policy!r}\n\n{told}\n\n{table}"
+
+
+def _document(
+    args: argparse.Namespace, policy: "Sequential", curve: "StoppingFrontier", fixed: Fixed | None, n: int, learned: int
+) -> dict[str, Any]:
+    return {
+        "run": args.table,
+        "out": args.out,
+        "policy": "Sequential",
+        "questions": n,
+        "learned_from": learned,
+        "budget": shared.finite(args.budget),
+        "guarantee": None if policy.guarantee_ is None else policy.guarantee_.to_dict(),
+        "facts": repr(policy).splitlines(),
+        "frontier": [
+            {
+                "spend": float(curve.spend[b]),
+                "accuracy": float(curve.accuracy[b]),
+                "half_width": _half_width(float(curve.accuracy[b]), learned),
+                "fixed_number": _beside(fixed, float(curve.spend[b])),
+                "rounds": float(curve.rounds[b]),
+                "rules": curve.family[b],
+            }
+            for b in _distinct(curve)
+        ],
+        "fixed_numbers": None
+        if fixed is None
+        else [{"samples": k, "spend": spend, "accuracy": acc} for k, spend, acc in zip(*fixed, strict=True)],
+    }

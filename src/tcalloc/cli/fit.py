@@ -44,9 +44,11 @@ examples:
   tcalloc answer new_questions.jsonl --policy policy/ --local
                                                do it, live
 
-the run folder: from tcalloc sample or tcalloc import, with marked samples. The
-actions are votes over 1, 3, 5, 9, 17, 33 samples of each model (as many as were
-drawn), or the best of 1, 2, 4, ... where only right and wrong is known.
+the run folder: from tcalloc sample or tcalloc import, with marked samples, and
+the same number for every question. The actions are votes over 1, 3, 5, 9, 17,
+33 samples of each model (as many as were drawn), or the best of 1, 2, 4, ...
+where only right and wrong is known; a verifier must then say so live as well.
+Policies learn from the texts of the questions; sequential does without them.
 
 what is said: fidelity is the share of questions where the policy picks the
 oracle's action; it means little beside what always picking one action reaches
@@ -114,8 +116,14 @@ def run(args: argparse.Namespace) -> int:
             "and to be held out. Sample more questions."
         )
     everything = np.arange(n)
+    if any(arm.answers is None for arm in samples.by_model.values()):
+        shared.say(
+            f"note: {args.table}: only right and wrong is known, so the policy relies on a verifier that accepts right "
+            "samples. To answer with it, give yours: tcalloc.answer(..., verifier=...) in Python."
+        )
     if args.policy == "sequential":
         return stopping.run(args, samples, x)
+    assert x is not None
     policy = _fitted(args, samples, x, everything)
     actions = list(policy.actions_)
     chosen = np.empty(n, np.int32)
@@ -133,8 +141,8 @@ def run(args: argparse.Namespace) -> int:
 # ---------------------------------------------------------------------------------------------- the work
 
 
-def _read(args: argparse.Namespace) -> tuple["Samples", list[Any]]:
-    """Return the samples, and what is known of their questions beforehand."""
+def _read(args: argparse.Namespace) -> tuple["Samples", list[Any] | None]:
+    """Return the samples, and what is known of their questions beforehand; None where that is not needed."""
     from tcalloc.measure import Samples
 
     if not os.path.isdir(args.table):
@@ -144,7 +152,17 @@ def _read(args: argparse.Namespace) -> tuple["Samples", list[Any]]:
     for note in samples.notes:
         shared.say(f"note: {args.table}: {note}")
     ids = [] if samples.ids is None else samples.ids
-    questions = policies.questions_of(args.table, ids, args.questions)
+    try:
+        questions = policies.questions_of(args.table, ids, args.questions)
+    except InputError:
+        # What was asked for by name must be there; who stops while sampling may do without the texts.
+        if args.policy != "sequential" or args.questions is not None or args.category:
+            raise
+        shared.say(
+            f"note: {args.table}: does not hold the texts of its questions, so the policy goes by their samples alone. "
+            "For one that looks at the texts too, give the file that was sampled: --questions FILE."
+        )
+        return samples, None
     where = args.questions or args.table
     columns = {name: [policies.category(question, name, where) for question in questions] for name in args.category}
     return samples, policies.rows_of([question.text for question in questions], columns)

@@ -32,7 +32,9 @@ examples:
                                                the same on standard output
   tcalloc solve table.csv --budget 4 --json    everything, for programs
   tcalloc solve run/ --budget 4                votes over 1, 3, 5, ... of the
-                                               samples that a run folder holds
+                                               samples that a run folder holds;
+                                               best of 1, 2, 4, ... if it holds
+                                               right and wrong alone
 
 {shared.LAYOUT}
 what the summary says: the upper bound is the optimum of the linear program,

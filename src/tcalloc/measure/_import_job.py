@@ -18,6 +18,7 @@ from tcalloc.errors import InputError
 from tcalloc.measure import _import_rows as rows
 from tcalloc.measure._import_values import Failed, Unusable, split_id
 from tcalloc.measure._jsonl import snippet
+from tcalloc.measure._voices import Voices
 from tcalloc.measure.store import Store
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ class Job:
         self.tasks = {source.task for source in sources}
         self.counts: Counter[tuple[str, str]] = Counter()
         self.filters: dict[str | None, int] = {}
-        self.unmarked = self.voiceless = 0
+        self.unmarked = 0
+        self.voices: dict[str, Voices] = {}
 
     def walk(self, report: ImportReport | None) -> Iterator[tuple[str, str, int, rows.Sample]]:
         """Read all logs; on the first pass (with the report), learn the questions and say what is wrong."""
@@ -245,17 +247,13 @@ class Job:
                 for (name, model, number, sample), grade in self._graded(self.walk(None)):
                     store.append(_record(name, number, model, arms[model], sample, grade, keep_text))
                     report.errors += grade.error is not None
+                    voices = self.voices.setdefault(model, Voices(graded=self.grader is not None))
+                    voices.count(grade.answer, grade.correct, grade.error)
                     if grade.correct is None:
                         self.unmarked += 1
                     else:
                         report.marked += 1
                         report.right += grade.correct
-                        self.voiceless += (
-                            grade.answer is None
-                            and grade.error is None
-                            and sample.answer is None
-                            and (self.grader is None)
-                        )
             with contextlib.suppress(FileNotFoundError):
                 os.rmdir(out)  # empty, as was seen
             os.rename(beside, out)

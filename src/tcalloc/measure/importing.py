@@ -218,10 +218,9 @@ def _import(
     finally:
         if judge is not None and isinstance(grader, str) and hasattr(judge, "close"):
             judge.close()
-    if report.right and job.voiceless:
-        report.notes.append(
-            f"{job.voiceless:,} samples are marked but have no answer: best-of-k can be estimated, votes cannot."
-        )
+    for arm, voices in sorted(job.voices.items()):
+        words = voices.note(arm if len(job.voices) > 1 else "") if report.marked else None
+        report.notes += [words] if words else []
     return report
 
 

@@ -1,7 +1,7 @@
 """A run folder as arrays: what `Samples.load` reads."""
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
+from tcalloc.measure._voices import Voices
 from tcalloc.measure.actions import SETTINGS
 from tcalloc.measure.store import read_run
 
@@ -17,6 +18,8 @@ __all__ = ["Loaded", "load_run"]
 
 NUMBERS = {"cost": "cost", "logprob": "logprobs", "input_tokens": "input", "output_tokens": "output",
            "reasoning_tokens": "reasoning"}  # fmt: skip
+# What ``tcalloc answer`` leaves in its run folder, and ``tcalloc sample`` does not.
+LIVE = ("decisions.jsonl", "answers.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,9 @@ def load_run(path: str | os.PathLike[str]) -> Loaded:
     """Read a run folder and lay its samples out: a row per question, a column per sample, an arm per model.
 
     Codes: 0 for right answers, 1, 2, … for a question's others in the order in which they appear (the same answer has
-    one code in all arms), −1 for none. Questions whose samples could not be marked (no gold answer) are left out, and
-    a note says how many: without a gold answer there is agreement, not accuracy.
+    one code in all arms), −1 for none. Of a model whose samples are marked but have no answers there are no codes, only
+    marks (`tcalloc.measure._voices` tells that from abstaining). Questions whose samples could not be marked (no gold
+    answer) are left out, and a note says how many: without a gold answer there is agreement, not accuracy.
     """
     name = os.fspath(path)
     run = read_run(name)
@@ -69,7 +73,10 @@ def load_run(path: str | os.PathLike[str]) -> Loaded:
     rows = {question: i for i, question in enumerate(q for q in index if q in marked)}
     arms = _arms([record for record in kept if str(record["id"]) in rows], run.manifest["arms"])
     codes: dict[str, dict[Any, int]] = defaultdict(dict)
-    arrays = {arm: _layout(records, rows, codes) for arm, records in arms.items()}
+    voices = {arm: Voices.of(records, _graded(records, run.manifest)) for arm, records in arms.items()}
+    arrays = {arm: _layout(records, rows, codes, voices[arm].votes) for arm, records in arms.items()}
+    notes += [note for arm in arms if (note := voices[arm].note(arm if len(arms) > 1 else "")) is not None]
+    notes += _selected(name, arms.values(), len(rows))
     if any("cost" not in found for found in arrays.values()):
         if any("cost" in found for found in arrays.values()):
             notes.append("some samples have no recorded cost: costs count samples instead.")
@@ -79,6 +86,32 @@ def load_run(path: str | os.PathLike[str]) -> Loaded:
     if guessed:
         notes.append(f"the token counts of {guessed} samples are estimates, since the server gave none.")
     return Loaded(arrays, np.array(list(rows), dtype=object), tuple(notes))
+
+
+def _graded(records: list[dict[str, Any]], manifest: dict[str, Any]) -> bool:
+    """Say whether a grader looked for the answers of one arm."""
+    if manifest.get("grader") is not None:  # of an import
+        return True
+    graded = {str(arm.get("arm")) for arm in manifest["arms"] if isinstance(arm, dict) and arm.get("grader")}
+    return str(records[0].get("arm")) in graded
+
+
+def _selected(path: str, arms: Iterable[list[dict[str, Any]]], questions: int) -> list[str]:
+    """Return a warning if a policy decided, while it sampled, which question has how many samples."""
+    if not any(os.path.exists(os.path.join(path, name)) for name in LIVE):
+        return []
+    sizes = [(0, 0)]
+    for records in arms:
+        counts = Counter(str(record["id"]) for record in records)
+        sizes.append((min(counts.values()) if len(counts) == questions else 0, max(counts.values())))
+    if all(low == high for low, high in sizes):
+        return []  # the same number for everyone: whatever was decided, nothing is selected
+    low, high = sum(low for low, _ in sizes), sum(high for _, high in sizes)
+    return [
+        f"tcalloc answer drew these samples, and a policy decided how many each question gets ({low} to {high}): where "
+        "it stopped by what the first ones said, all that is estimated or learned from them is biased. Draw the same "
+        "number for every question with tcalloc sample."
+    ]
 
 
 def _arms(records: Iterable[dict[str, Any]], told: Any) -> dict[str, list[dict[str, Any]]]:
@@ -113,8 +146,13 @@ def _differing(arm: str, others: list[str], asked: dict[str, Any]) -> list[str]:
     return told
 
 
-def _layout(records: list[dict[str, Any]], rows: dict[str, int], codes: dict[str, dict[Any, int]]) -> dict[str, Any]:
-    """Return one arm's arrays. Columns are a question's samples in the order of their numbers, without gaps."""
+def _layout(
+    records: list[dict[str, Any]], rows: dict[str, int], codes: dict[str, dict[Any, int]], votes: bool
+) -> dict[str, Any]:
+    """Return one arm's arrays, with answers or, without `votes`, with marks alone.
+
+    Columns are a question's samples in the order of their numbers, without gaps.
+    """
     by_question: list[list[dict[str, Any]]] = [[] for _ in rows]
     for record in records:
         by_question[rows[str(record["id"])]].append(record)
@@ -125,7 +163,7 @@ def _layout(records: list[dict[str, Any]], rows: dict[str, int], codes: dict[str
     for i, some in enumerate(by_question):
         some.sort(key=lambda record: record["sample"])
         for j, record in enumerate(some):
-            answers[i, j] = _code(record, codes[str(record["id"])])
+            answers[i, j] = _code(record, codes[str(record["id"])]) if votes else 0 if record.get("correct") else 1
             for source, key in NUMBERS.items():
                 if record.get(source) is not None:
                     numbers[key][i, j] = record[source]
@@ -133,6 +171,8 @@ def _layout(records: list[dict[str, Any]], rows: dict[str, int], codes: dict[str
                 scores[i, j] = record["score"]
     drawn = answers != -2
     arrays: dict[str, Any] = {"answers": answers}
+    if not votes:
+        arrays = {"correct": np.where(drawn, answers == 0, -1).astype(np.int8)}
     if not np.isnan(numbers["cost"][drawn]).any():
         arrays["cost"] = numbers["cost"]
     if not np.isnan(numbers["logprobs"][drawn]).all():

@@ -12,7 +12,7 @@ What to use when
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -154,13 +154,15 @@ class Samples:
     def usual_actions(self) -> list[Action]:
         """Return an action set for when none is asked for: votes over 1, 3, 5, 9, 17, 33 samples of each model.
 
-        As far as at least half of the questions have so many samples; where only right and wrong were recorded, the
-        best of 1, 2, 4, 8, 16, 32 by a verifier.
+        As far as at least half of the questions have so many samples; where only right and wrong were recorded, of one
+        model or more, the best of 1, 2, 4, 8, 16, 32 by a verifier, of all of them: a model without a verifier beside
+        one with it would look worse than it is.
         """
         found = []
+        answered = all(arm.answers is not None for arm in self.by_model.values())
+        make, ks = (Vote, (1, 3, 5, 9, 17, 33)) if answered else (Best, (1, 2, 4, 8, 16, 32))
         for name, arm in self.by_model.items():
             enough = float(np.median(arm.drawn.sum(axis=1)[arm.drawn.any(axis=1)])) if arm.drawn.any() else 0.0
-            make, ks = (Best, (1, 2, 4, 8, 16, 32)) if arm.answers is None else (Vote, (1, 3, 5, 9, 17, 33))
             found += [make(k, name or None) for k in ks if k <= max(enough, 1.0)]
         return found
 
@@ -247,7 +249,8 @@ class Samples:
         -------
         Samples
             One arm per model (and per set of parameters, if a model was asked in several ways); without arms if there
-            is one. Costs are those recorded; 1 per sample if any is missing.
+            is one. Costs are those recorded; 1 per sample if any is missing. Of a model whose samples are marked right
+            or wrong but have no answers, only `correct`; `notes` say so, and what else was noticed.
 
         Raises
         ------
@@ -259,9 +262,9 @@ class Samples:
         if not isinstance(path, (str, os.PathLike)) or not os.path.isdir(path):
             raise InputError(f"{path}: no run folder; expected one that tcalloc sample or tcalloc import wrote.")
         found = load_run(path)
+        if len(found.arms) == 1:
+            return cls(**next(iter(found.arms.values())), ids=found.ids, notes=found.notes)
         arms = {name: cls(**arrays) for name, arrays in found.arms.items()}
-        if len(arms) == 1:
-            return replace(next(iter(arms.values())), ids=found.ids, notes=found.notes)
         return cls(arms=arms, ids=found.ids, notes=found.notes)
 
 

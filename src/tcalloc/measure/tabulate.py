@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
 from tcalloc.measure import shrink as shrinking
-from tcalloc.measure.actions import Action, action_names, check_actions
+from tcalloc.measure.actions import Action, Best, action_names, check_actions
 from tcalloc.measure.claims import Trial
 from tcalloc.measure.costs import cost_columns
 from tcalloc.measure.estimates import best_by_score, pass_at_k, score_errors, success_errors, vote_errors
@@ -121,7 +121,8 @@ def _check_recorded(samples: Samples, actions: tuple[Action, ...], arms: list[st
         if action.combine == "vote" and found.answers is None:
             raise InputError(
                 f"actions[{a}] is {action.name}, but only right and wrong were recorded{of}: how the wrong answers "
-                "split decides a vote. Give answers, or use Best (pass@k)."
+                f"split decides a vote. Record the answers too, or use Best({action.samples}), called "
+                f"'{Best(action.samples, action.model).name}': the best by a verifier (pass@k)."
             )
         if action.by == "score" and found.scores is None:
             raise InputError(

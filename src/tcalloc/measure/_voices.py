@@ -1,0 +1,77 @@
+"""Whether answers were recorded, or right and wrong alone: whether votes can be counted.
+
+A wrong sample without an answer is one of two things. A grader leaves it where the model gave no answer: it abstains
+from a vote. A log of right and wrong leaves it everywhere: the answer is not known, and what a vote would say is not
+either. Which of the two it is shows in the other samples of the same model.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Voices"]
+
+# Of the right samples so many may lack an answer (one of signs alone, that cannot be normalized) without any doubt
+# about the others; what is hidden then moves no figure.
+RARE = 0.01
+
+
+@dataclass(slots=True)
+class Voices:
+    """How many samples of one model have an answer."""
+
+    answered: int = 0
+    """With one."""
+    agreeing: int = 0
+    """With one, and right."""
+    right: int = 0
+    """Right, without one."""
+    wrong: int = 0
+    """Wrong, without one; not those whose grading failed."""
+    graded: bool = False
+    """Whether a grader looked for answers in the texts: where it says nothing, there is none."""
+
+    @classmethod
+    def of(cls, records: Iterable[Mapping[str, Any]], graded: bool) -> "Voices":
+        """Count the samples of a run folder."""
+        found = cls(graded=graded)
+        for record in records:
+            found.count(record.get("answer"), record.get("correct"), record.get("error"))
+        return found
+
+    def count(self, answer: Any, correct: Any, error: Any = None) -> None:
+        """Count one sample more."""
+        if answer is not None:
+            self.answered += 1
+            self.agreeing += bool(correct)
+        elif correct:
+            self.right += 1
+        elif correct is not None and error is None:
+            self.wrong += 1
+
+    @property
+    def votes(self) -> bool:
+        """Whether a vote can be counted: no sample that is wrong hides which answer it gave.
+
+        Right samples need no answer, since they agree with the gold answer. That some have none shows that answers
+        were not recorded, as does it where nobody has one and no grader looked for them.
+        """
+        some = self.right > RARE * (self.right + self.agreeing)
+        hidden = some or (not self.answered and not self.graded)
+        return not hidden or (self.wrong == 0 and self.answered > 0)
+
+    def note(self, model: str = "") -> str | None:
+        """Return a sentence where it has to be said what samples without an answer are taken for; else None."""
+        of = f"{model}: " if model else ""
+        if not self.votes:
+            rest = f", and those of the {self.answered:,} others are not used" if self.answered else ""
+            return (
+                f"{of}{self.right + self.wrong:,} samples are marked right or wrong but have no answer{rest}: best-of-"
+                "k (by a verifier, pass@k) can be estimated, votes cannot. For votes, record the answers too."
+            )
+        if self.graded or not self.wrong:
+            return None
+        return (
+            f"{of}{self.wrong:,} wrong samples have no answer, while the right ones have: they are taken for samples "
+            "that gave none, which abstain from a vote."
+        )
