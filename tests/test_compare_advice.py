@@ -189,7 +189,7 @@ def test_advice_as_json_holds_no_nan():
 def test_single_answers_call_for_samples():
     advice = recommend(made(data="single answers", votes=(), vote_accuracy=np.zeros(0)))
     assert any("Several samples per question" in sentence for sentence in advice.settles)
-    assert any("A vote of 20" in sentence for sentence in recommend(made()).settles)
+    assert any("20 samples for every question reach" in sentence for sentence in recommend(made()).settles)
 
 
 # ---------------------------------------------------------------------------------------------- the first sentence

@@ -381,8 +381,8 @@ def _of_samples(result: Comparison) -> list[str]:
     gain = float(result.vote_accuracy[-1] - result.vote_accuracy[half])
     if cap > 1 and gain >= RISING:
         return [
-            f"A vote of {cap} is {saying.points(gain)} points better than one of {result.votes[half]}: more samples "
-            "per question would show what larger budgets reach."
+            f"{cap} samples for every question reach {saying.points(gain)} points beyond {result.votes[half]}: more "
+            "samples per question would show what larger budgets reach."
         ]
     if cap < FEW_SAMPLES and np.ptp(result.vote_accuracy) >= WORTH:
         return [f"With {cap} samples per question, more of them would show what lies beyond {cap}."]
