@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from chaos import Chaos, completion
 from sample_cli import ENVIRONMENT
@@ -16,6 +17,8 @@ from tcalloc.errors import InputError
 from tcalloc.learn._ledger import Ledger
 from tcalloc.learn.answering import answer, answer_async
 from tcalloc.learn.protocol import Always, DecidedRun, Draw, combine
+from tcalloc.learn.saving import load_policy
+from tcalloc.learn.sequential import Sequential
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.meter import Rates
 from tcalloc.llm.retry import Backoff
@@ -454,3 +457,25 @@ def test_a_server_that_never_answers_is_told_of():
         answers = answer(QUESTIONS[:4], Always(Vote(1)), client)
     assert answers.stopped.startswith("no request brought an answer: ")
     assert str(answers).startswith("0 of 4 questions answered (4 not sampled)")
+
+
+def test_a_policy_that_was_trained_in_dollars(tmp_path):
+    rng = np.random.default_rng(0)
+    codes = np.where(rng.random((80, 8)) < rng.uniform(0.2, 1, (80, 1)), 0, rng.integers(1, 4, (80, 8)))
+    small = Samples(codes, cost=0.001 * rng.uniform(0.5, 1.5, codes.shape))
+    policy = Sequential(budget=0.003).fit(small)
+    policy.save(tmp_path / "policy")
+    policy = load_policy(tmp_path / "policy")
+    assert policy.sample_costs_ == pytest.approx({"": 0.001}, rel=0.1)
+    with Chaos() as server:
+        with client_of(server) as client:  # no prices: a sample costs what it did
+            answers = answer(QUESTIONS, policy, client, budget=0.003)
+            assert all(one.samples for one in answers)
+            assert 0.001 < answers.spend <= 0.003 * (1 + 1e-9)
+            with pytest.raises(InputError, match="less than one sample costs"):
+                answer(QUESTIONS, policy, client, budget=1e-6)
+        with client_of(server, "a") as one, client_of(server, "b") as other:
+            big = Samples(codes, cost=0.01)
+            both = Sequential(budget=0.02).fit(Samples(arms={"one": small, "other": big}))
+            assert both.sample_costs_["other"] == pytest.approx(0.01)
+            assert answer(QUESTIONS, both, {"one": one, "other": other}).spend < 0.1

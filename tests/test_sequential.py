@@ -164,7 +164,7 @@ def test_a_tie_goes_to_the_first(votes):
 
 
 def test_a_deadline_ends_it():
-    run = Sequential(budget=3.0, deadline=0.0).fit(Samples(drawn(40))).start("q")
+    run = Sequential(budget=3.0, deadline=1e-9).fit(Samples(drawn(40))).start("q")
     assert run.next() is None
 
 
@@ -356,6 +356,8 @@ def test_a_state_that_does_not_fit_is_refused(votes):
         ({"budget": float("nan")}, "budget"),
         ({"cap": -1.0}, "cap is -1"),
         ({"deadline": -1.0}, "deadline is -1"),
+        ({"deadline": 0.0}, "deadline is 0"),
+        ({"cap": 0.9}, "cap is 0.9"),
         ({"combine": "mean"}, "combine is 'mean'"),
         ({"combine": "score"}, "no scores were recorded"),
         ({"waves": ()}, "waves is empty"),

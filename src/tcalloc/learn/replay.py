@@ -265,7 +265,8 @@ def replay(
     seed : int
         Of the orders. A question's orders depend neither on `rows` nor on the policy: comparisons are paired.
     verifier : bool, optional
-        Whether results say if they are right. Default: where only right and wrong were recorded.
+        Whether results say if they are right. Default: where only right and wrong were recorded. Each sample of these
+        is an answer of its own: they do not say which agree.
     rated : bool
         Whether draws are charged at their actions' own rates, where they have some; False: always what was recorded,
         whatever a policy says.
@@ -277,7 +278,8 @@ def replay(
     Raises
     ------
     InputError
-        If X and samples differ in length, or the policy asks for what was not recorded.
+        If an argument is not what it has to be, X and samples differ in length, or the policy asks for what was not
+        recorded.
 
     Examples
     --------
@@ -287,13 +289,20 @@ def replay(
     >>> replay(FixedK(3), Samples([[0, 0, 1], [1, 0, 1]]))
     Outcome(2 questions, accuracy 0.5000, spend 3, rounds 1)
     """
-    if isinstance(orders, bool) or not isinstance(orders, (int, np.integer)) or orders < 1:
-        raise InputError(f"orders is {orders!r}; expected a whole number, at least 1.")
+    if not callable(getattr(policy, "start", None)):
+        raise InputError(f"policy is {type(policy).__name__}; expected a policy, which has start(x).")
+    if not isinstance(samples, Samples):
+        raise InputError(f"samples is {type(samples).__name__}; expected Samples (see tcalloc.measure).")
+    for name, value, least in (("orders", orders, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+            raise InputError(f"{name} is {value!r}; expected a whole number, at least {least}.")
+    if verifier is not None and not isinstance(verifier, (bool, np.bool_)):
+        raise InputError(f"verifier is {verifier!r}; expected True, False or None (where nothing else was recorded).")
     told = _told(samples, X)
     arms = samples.by_model
     if verifier is None:
         verifier = any(arm.answers is None for arm in arms.values())
-    picked = np.arange(len(samples)) if rows is None else np.arange(len(samples))[rows]
+    picked = _picked(rows, len(samples))
     ordered = {name: random_orders(arm.drawn, int(orders), seed) for name, arm in arms.items()}
     costs = arm_costs(samples)
     found = np.zeros((5, len(picked)))
@@ -312,12 +321,26 @@ def replay(
     return Outcome(*(found / orders))
 
 
+def _picked(rows: Any, n: int) -> NDArray[np.intp]:
+    try:
+        found = np.atleast_1d(np.arange(n)[slice(None) if rows is None else rows])
+    except IndexError:
+        found = np.zeros((0, 0), np.intp)
+    if found.ndim != 1:
+        raise InputError(
+            f"rows is {repr(rows)[:60]}; expected numbers of questions, up to {n - 1}, or a mask of {n} truth values."
+        )
+    return np.asarray(found, np.intp)
+
+
 def _told(samples: Samples, X: Any) -> Any:
     """Return a function from a question's number to what the policy is told about it."""
     n = len(samples)
     if X is None:
         names = [str(i) for i in range(n)] if samples.ids is None else [str(i) for i in samples.ids]
         return names.__getitem__
+    if isinstance(X, (str, bytes)) or not hasattr(X, "__len__"):
+        raise InputError(f"X is {repr(X)[:60]}; expected a sequence, an array or a frame with one row per question.")
     if len(X) != n:
         raise InputError(
             f"X has {len(X)} rows, but samples has {n} questions; expected the same questions in one order."

@@ -67,6 +67,8 @@ class Evidence:
         self.success = np.zeros(runs, bool)
         self.winner = np.full(runs, -1, np.int64)
         """The answer that the verifier accepted, or that has the highest score; -1: none."""
+        self.opening = np.full(runs, -1, np.int64)
+        """The first answer that came, where a verifier or scores decide; -1: none."""
         self.best = np.full(runs, -np.inf)
         self.runner_up = np.full(runs, -np.inf)
 
@@ -85,6 +87,7 @@ class Evidence:
         weights: Floats,
         right: NDArray[np.bool_] | None = None,
         scores: Floats | None = None,
+        names: Ints | None = None,
     ) -> None:
         """Take one sample of a model in each run.
 
@@ -93,7 +96,7 @@ class Evidence:
         arm : int
             Of which model.
         codes : ndarray of int, (M,)
-            Which answer; negative: none.
+            Which answer, as far as rules may tell answers apart; negative: none.
         features : ndarray, (M, width)
             What is read off the sample.
         weights : ndarray, (M,)
@@ -102,7 +105,10 @@ class Evidence:
             What the verifier says.
         scores : ndarray, (M,), optional
             Of a reward model; NaN ranks last.
+        names : ndarray of int, (M,), optional
+            Which answer it is, for `chosen` and `gold`, where rules do not tell answers apart; default: `codes`.
         """
+        names = codes if names is None else names
         self._make_room(int(codes.max(initial=0)) + 1)
         time = int(self.n.sum())
         self.n[arm] += 1
@@ -114,15 +120,17 @@ class Evidence:
         self.first[voting, answer] = np.minimum(self.first[voting, answer], time)
         self.sums[arm] += features
         self.last = features
+        if right is not None or scores is not None:
+            self.opening = np.where(self.opening < 0, names, self.opening)
         if right is not None:
             fresh = right & ~self.success
-            self.winner[fresh] = codes[fresh]
+            self.winner[fresh] = names[fresh]
             self.success |= right
         if scores is not None:
-            value = np.where(codes >= 0, np.nan_to_num(scores, nan=-1e300), -np.inf)
+            value = np.where(names >= 0, np.nan_to_num(scores, nan=-1e300), -np.inf)
             better = value > self.best
             self.runner_up = np.where(better, self.best, np.maximum(self.runner_up, value))
-            self.winner = np.where(better, codes, self.winner)
+            self.winner = np.where(better, names, self.winner)
             self.best = np.where(better, value, self.best)
 
     def _make_room(self, answers: int) -> None:
@@ -151,13 +159,12 @@ class Evidence:
         Parameters
         ----------
         combine : {"vote", "verifier", "score"}
-            Without a success, what a verifier refuses is still answered: the first sample that gave an answer.
+            Without a success, what a verifier refuses is still answered: the first sample that gave an answer. What it
+            accepts without a name has none.
         """
         if combine == "vote":
             return self.leader()
-        earliest = self.first.argmin(axis=1)
-        seen = self.first[np.arange(len(earliest)), earliest] < LATE
-        return np.where(self.winner >= 0, self.winner, np.where(seen, earliest, -1))
+        return np.where((self.winner >= 0) | self.success, self.winner, self.opening)
 
     def gold(self, combine: str) -> Floats:
         """Return what the answer as of now scores if answer 0 is the right one; ties of votes split evenly."""

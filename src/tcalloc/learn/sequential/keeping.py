@@ -4,6 +4,7 @@ What is read may come from a stranger: everything is rebuilt through constructor
 other before use.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from tcalloc.errors import InputError
 from tcalloc.learn.sequential.choosing import Candidate, Choices
 from tcalloc.learn.sequential.evidence import COMBINES, names_of
 from tcalloc.learn.sequential.induction import Basis, Induced
-from tcalloc.learn.sequential.reading import FEATURES, Reading
+from tcalloc.learn.sequential.reading import FEATURES, TELLS, Reading
 from tcalloc.learn.sequential.rules import Family, Move, Outcomes, Tables
 from tcalloc.learn.sequential.training import Settings, Trained
 
@@ -35,9 +36,12 @@ def pack(trained: Trained) -> Parts:
         "round_cost": settings.round_cost,
         "caps": list(settings.caps),
         "unit": settings.unit,
+        "usual": list(settings.usual),
         "limit": None if settings.limit == np.inf else settings.limit,
         "seed": settings.seed,
         "features": list(reading.features),
+        "tells": reading.tells,
+        "unscored": reading.unscored,
         "questions": trained.questions,
         "asking": None,
         "candidates": [],
@@ -104,8 +108,12 @@ def unpack(meta: dict[str, Any], arrays: Arrays) -> Trained:
     dearest = _numbers(arrays, "dearest", (len(arms),))
     if not arms or len(caps) != len(arms) or meta["combine"] not in COMBINES or not set(features) <= set(FEATURES):
         raise InputError("arms, caps, combine or features do not fit each other.")
+    # Policies that were saved before did not have it.
+    usual = tuple(None if cost is None else float(cost) for cost in meta.get("usual") or [None] * len(arms))
+    if len(usual) != len(arms) or not all(cost is None or 0 <= cost < np.inf for cost in usual):
+        raise InputError("what samples usually cost does not fit the arms.")
     settings = Settings(arms, meta["combine"], waves, float(meta["round_cost"]), caps, dearest, float(meta["unit"]),
-                        limit, _whole(meta["seed"], 1 << 62, 0))  # fmt: skip
+                        limit, _whole(meta["seed"], 1 << 62, 0), usual)  # fmt: skip
     shape = (len(arms), len(features))
     reading = Reading(
         arms,
@@ -114,6 +122,10 @@ def unpack(meta: dict[str, Any], arrays: Arrays) -> Trained:
         _numbers(arrays, "reading.scale", shape),
         _numbers(arrays, "reading.tilt", (shape[0], shape[1] + 1)),
     )
+    # Policies that were saved before had neither of them.
+    tells, unscored = meta.get("tells"), meta.get("unscored", False)
+    if tells not in (None, *TELLS) or not isinstance(unscored, bool):
+        raise InputError(f"answers tell {tells!r}; allowed are {', '.join(TELLS)}.")
     asking = None if meta["asking"] is None else _asking(meta["asking"], arrays, arms)
     questions = _whole(meta["questions"], 1 << 40)
     candidates = []
@@ -125,7 +137,24 @@ def unpack(meta: dict[str, Any], arrays: Arrays) -> Trained:
         candidates.append(Candidate(str(words["name"]), family, inner))
     if not candidates:
         raise InputError("there are no rules.")
+    if tells is None:
+        tells = _tells([candidate.family for candidate in candidates], settings.combine)
+    reading = replace(reading, tells=tells, unscored=unscored)
     return Trained(settings, reading, asking, Choices(candidates, settings.unit, settings.round_cost), questions)
+
+
+def _tells(families: list[Family], combine: str) -> str:
+    """Return what answers told a policy that was saved without saying so: what its rules came to look at.
+
+    With a verifier a state without two different answers was met in training if answers were recorded; where none was,
+    they told nothing, and must not be read now.
+    """
+    induced = [family for family in families if isinstance(family, Induced)]
+    if combine != "verifier" or any(group for family in induced for _, group in family.bases):
+        return "which"
+    counts = names_of((), (), ()).index("score")  # the columns before it
+    bases = [basis for family in induced for basis in family.bases.values()]
+    return "whether" if any((basis.columns < counts).any() or len(basis.cells) for basis in bases) else "nothing"
 
 
 def _asking(meta: Any, arrays: Arrays, arms: tuple[str, ...]) -> Any:

@@ -2,55 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
 from tcalloc.learn.calibrate import Calibration, calibrate_price
 from tcalloc.learn.protocol import uniform
+from tcalloc.learn.sequential.bounds import budget_of, budgets_of, limit_of
 from tcalloc.learn.sequential.choosing import Mixture
-from tcalloc.learn.sequential.rules import Outcomes, outcomes
+from tcalloc.learn.sequential.frontier import StoppingFrontier
+from tcalloc.learn.sequential.measuring import replayed
+from tcalloc.learn.sequential.rules import Outcomes
 from tcalloc.learn.sequential.run import SequentialRun
-from tcalloc.learn.sequential.trails import Trails
-from tcalloc.learn.sequential.training import Settings, Trained, train
+from tcalloc.learn.sequential.training import Settings, Trained, names_of_arms, train
 from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples
 
 __all__ = ["Sequential", "StoppingFrontier"]
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class StoppingFrontier:
-    """What can be had for which spend; every figure is from questions that were held out."""
-
-    spend: Floats
-    """(B,) mean cost of a question."""
-    accuracy: Floats
-    """(B,)."""
-    rounds: Floats
-    """(B,) draws of one or more samples at once."""
-    family: tuple[str, ...]
-    """(B,) which rules."""
-
-    def __len__(self) -> int:
-        return len(self.spend)
-
-    def __repr__(self) -> str:
-        picked = np.unique(np.linspace(0, len(self) - 1, 9).round().astype(int))
-        lines = [
-            f"StoppingFrontier({len(self)} budgets, held out)",
-            f"{'spend':>10} {'accuracy':>9} {'rounds':>7}  rules",
-        ]
-        lines += [
-            f"{self.spend[b]:10.4g} {self.accuracy[b]:9.4f} {self.rounds[b]:7.2f}  {self.family[b]}" for b in picked
-        ]
-        return "\n".join(lines)
 
 
 class Sequential:
@@ -79,7 +52,7 @@ class Sequential:
     cap : float, optional
         The most that one question may cost: nothing is drawn that could exceed it at the dearest sample recorded.
     deadline : float, optional
-        Seconds after which a run draws nothing more.
+        Seconds, above 0, after which a run draws nothing more. No replay knows it, and no figure counts it in.
     actions : mapping of str to Action, optional
         What a draw of a model is, with all its parameters; default: just its name.
     random_state : int
@@ -89,6 +62,8 @@ class Sequential:
     ----------
     arms_ : tuple of str
         Models, from the cheapest on: the order in which they are drawn from.
+    sample_costs_ : dict of str to float
+        What a recorded sample of each model cost on average, in the unit of all costs and budgets.
     guarantee_ : Calibration or None
         What `calibrate` promises.
 
@@ -118,19 +93,16 @@ class Sequential:
         actions: Mapping[str, Action] | None = None,
         random_state: int = 0,
     ):
-        self.budget = None if budget is None else _budget(budget)
+        self.budget = None if budget is None else budget_of(budget)
         self.combine, self.waves, self.round_cost, self.most = combine, waves, round_cost, most
-        self.cap = None if cap is None else scalar(cap, "cap")
-        self.deadline = None if deadline is None else scalar(deadline, "deadline")
-        if self.cap is not None and self.cap <= 0:
-            raise InputError(f"cap is {self.cap:g}; expected the most that a question may cost, above 0.")
-        if self.deadline is not None and self.deadline < 0:
-            raise InputError(f"deadline is {self.deadline:g}; expected seconds, at least 0.")
+        self.cap = limit_of(cap, "cap", "the most that a question may cost")
+        self.deadline = limit_of(deadline, "deadline", "seconds after which nothing more is drawn")
         self.actions = None if actions is None else dict(actions)
         self.random_state = random_state
         self.guarantee_: Calibration | None = None
         self._trained: Trained | None = None
         self._mixture: Mixture | None = None
+        self._lots: np.random.Generator | None = None
 
     # ------------------------------------------------------------------------------------------ fit
 
@@ -157,19 +129,25 @@ class Sequential:
         settings = Settings.of(
             samples, self.combine, self.waves, self.round_cost, self.most, self.cap, self.random_state
         )
-        for arm in self.actions or {}:
+        for arm, action in (self.actions or {}).items():
             if arm not in settings.arms:
-                raise InputError(f"actions: no model {arm!r} among the samples; there are {', '.join(settings.arms)}.")
+                raise InputError(
+                    f"actions: no model {arm!r} among the samples; there are {names_of_arms(settings.arms)}."
+                )
+            if not isinstance(action, Action):
+                raise InputError(f"actions[{arm!r}] is {action!r}; expected an Action such as tcalloc.Vote(1).")
         self._trained = train(samples, X, settings)
         self.arms_ = settings.arms
         self.guarantee_ = None
+        self._lots = np.random.default_rng(settings.seed)
         self._mixture = None if self.budget is None else self._trained.choices.at(self.budget)
         return self
 
     def at(self, budget: float) -> "Sequential":
         """Return the same policy at another budget; nothing is learned anew."""
         found = copy(self)
-        found.budget, found.guarantee_ = _budget(budget), None
+        found.budget, found.guarantee_ = budget_of(budget), None
+        found._lots = np.random.default_rng(found._fitted().settings.seed)
         found._mixture = self._fitted().choices.at(found.budget)
         return found
 
@@ -209,8 +187,14 @@ class Sequential:
         high = float(max(spends.max(), (np.array(trained.settings.caps) * trained.settings.dearest).sum()))
         found = calibrate_price(dial, spends.T, budget, confidence, low=0.0, high=high)
         self._mixture = mixtures[int(np.flatnonzero(dial == found.price)[0])]
-        self.budget, self.guarantee_ = _budget(budget), found
+        self.budget, self.guarantee_ = budget_of(budget), found
         return self
+
+    @property
+    def sample_costs_(self) -> dict[str, float]:
+        """What a recorded sample of each model cost on average."""
+        settings = self._fitted().settings
+        return {arm: cost for arm, cost in zip(settings.arms, settings.usual, strict=True) if cost is not None}
 
     # ------------------------------------------------------------------------------------------ use
 
@@ -221,6 +205,8 @@ class Sequential:
         ----------
         x : str, vector or mapping, optional
             One row of X; also decides which of two neighbouring rules is used, so that the same question gets the same.
+            Without it that is drawn at random, anew for each run; the runs of a policy come in an order that its
+            random_state fixes.
 
         Raises
         ------
@@ -231,8 +217,6 @@ class Sequential:
         if self._mixture is None:
             raise InputError("this policy has no budget. Give it one: policy.at(budget), or Sequential(budget=…).")
         mixture = self._mixture
-        lot = uniform(int(self.random_state), "" if x is None else x)
-        setting = mixture.high if lot < mixture.share else mixture.low
         candidate = trained.choices.candidates[mixture.candidate]
         told = None
         if trained.asking is not None:
@@ -240,6 +224,10 @@ class Sequential:
                 raise InputError("x is missing: the policy was fitted with X. Pass the question: start(x).")
             told = trained.asking.predict_one(x) if candidate.family.told else None
         settings = trained.settings
+        if self._lots is None:
+            self._lots = np.random.default_rng(settings.seed)
+        lot = float(self._lots.random()) if x is None else uniform(int(self.random_state), x)
+        setting = mixture.high if lot < mixture.share else mixture.low
         return SequentialRun(
             candidate.family,
             setting,
@@ -285,7 +273,8 @@ class Sequential:
     ) -> Outcomes:
         """Return what the policy does at several budgets on recorded samples of other questions.
 
-        All states of all runs at once; the same as `tcalloc.learn.replay.replay` of each, up to the lots.
+        All states of all runs at once; the same as `tcalloc.learn.replay.replay` of each, up to the lots and to ties of
+        votes, which count in even shares here.
 
         Parameters
         ----------
@@ -302,39 +291,21 @@ class Sequential:
         -------
         Outcomes
             (budgets, questions) spend, accuracy, rounds.
+
+        Raises
+        ------
+        InputError
+            If the samples are not of the policy's models or lack what it goes by, X does not fit them, or budgets,
+            orders, seed or columns are not allowed.
         """
         choices = self._fitted().choices
-        return self._replayed([choices.at(_budget(budget)) for budget in budgets], samples, X, orders, seed, columns)
+        mixtures = [choices.at(budget) for budget in budgets_of(budgets)]
+        return self._replayed(mixtures, samples, X, orders, seed, columns)
 
     def _replayed(
         self, mixtures: list[Mixture], samples: Samples, X: Any, orders: int, seed: int, columns: Any = None
     ) -> Outcomes:
-        trained = self._fitted()
-        settings = trained.settings
-        used: dict[int, Any] = {}
-        for c in sorted({mixture.candidate for mixture in mixtures}):
-            family = trained.choices.candidates[c].family
-            numbers = np.unique([n for m in mixtures if m.candidate == c for n in (m.low, m.high)])
-            told = None
-            if family.told:
-                if X is None:
-                    raise InputError("X is missing: the policy was fitted with X. Pass the questions.")
-                told = trained.asking.predict(X) if trained.asking is not None else None
-            trails = Trails.walk(
-                samples,
-                trained.reading,
-                told,
-                settings.caps,
-                combine=settings.combine,
-                weighted=family.weighted,
-                orders=orders,
-                seed=seed,
-                counts_only=family.blind,
-                columns=columns,
-            )
-            used[c] = numbers, outcomes(family, trails, None, numbers, settings.limit, settings.dearest)
-        parts = [trained.choices.replayed(mixture, used) for mixture in mixtures]
-        return Outcomes(*(np.stack([getattr(p, name) for p in parts]) for name in ("spend", "accuracy", "rounds")))
+        return replayed(self._fitted(), mixtures, samples, X, orders, seed, columns)
 
     # ------------------------------------------------------------------------------------------ files
 
@@ -377,10 +348,15 @@ class Sequential:
         from tcalloc.learn.sequential.keeping import unpack
 
         actions = meta["actions"]
+        parameters = dict(meta["parameters"])
+        deadline = parameters.pop("deadline")
         made = cls(
-            **meta["parameters"],
+            **parameters,
+            deadline=deadline or None,
             actions=None if actions is None else {arm: Action.from_dict(action) for arm, action in actions.items()},
         )
+        if deadline is not None:
+            made.deadline = float(deadline)  # 0 was allowed once
         made._trained = unpack(meta["trained"], arrays)
         made.arms_ = made._trained.settings.arms
         if meta["mixture"] is not None:
@@ -416,13 +392,11 @@ class Sequential:
             )
         if settings.arms != ("",):
             lines.append(f"  models: {', '.join(settings.arms)}")
+        if self.cap is not None:
+            lines.append(f"  a question costs at most {self.cap:g}")
+        if self.deadline is not None:
+            none = ": nothing is ever drawn" if self.deadline <= 0 else ", which no figure counts in"
+            lines.append(f"  a run ends after {self.deadline:g} s{none}")
         if self.guarantee_ is not None:
             lines.append(f"  {self.guarantee_}")
         return "\n".join(lines)
-
-
-def _budget(budget: Any) -> float:
-    found = scalar(budget, "budget")
-    if not 0 < found < np.inf:
-        raise InputError(f"budget is {found:g}; expected the mean cost of a question, above 0.")
-    return found

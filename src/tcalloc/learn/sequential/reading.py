@@ -1,4 +1,4 @@
-"""What is read off a sample besides its answer: length, log-probability, score; and what that makes its vote weigh.
+"""What is read off a sample: length, log-probability, score; what that makes its vote weigh; what answers tell apart.
 
 What to use when
 ----------------
@@ -6,6 +6,10 @@ What to use when
     Means and spreads per model, and the weights, from recorded samples.
 `Reading.of_samples`, `Reading.of_result`
     The features and weights of recorded samples, and of one live result: the same numbers.
+`without_score`
+    Which samples have an answer but no score.
+`Reading.codes`
+    What a rule may know of answers: what was never seen to differ while it learned is not read later either.
 """
 
 from collections.abc import Mapping
@@ -19,11 +23,13 @@ from tcalloc.learn.paths import random_orders
 from tcalloc.learn.protocol import Result
 from tcalloc.measure.samples import Samples
 
-__all__ = ["FEATURES", "Reading"]
+__all__ = ["FEATURES", "TELLS", "Reading", "without_score"]
 
 Floats = NDArray[np.float64]
 
 FEATURES = ("length", "logprob", "logprob per token", "score")
+# What recorded answers say: which one it is, only whether there is one, or nothing.
+TELLS = ("which", "whether", "nothing")
 CLIP = 4.0
 # A vote weighs at most this many times the usual.
 HEAVIEST = 20.0
@@ -50,9 +56,15 @@ class Reading:
     """(arms, features) 1/spread; 0 where nothing varies."""
     tilt: Floats
     """(arms, features + 1) of a vote's log weight: per feature, and the model's own."""
+    tells: str = "which"
+    """One of `TELLS`."""
+    unscored: bool = False
+    """Whether an answer may lack a score where scores decide: some of those recorded did."""
 
     @classmethod
-    def fit(cls, samples: Samples, arms: tuple[str, ...], features: tuple[str, ...] = FEATURES) -> "Reading":
+    def fit(
+        cls, samples: Samples, arms: tuple[str, ...], features: tuple[str, ...] = FEATURES, combine: str = "vote"
+    ) -> "Reading":
         """Learn from recorded samples.
 
         A vote's log weight is linear in what is read off the sample. The coefficients compare the samples of one
@@ -73,10 +85,12 @@ class Reading:
                     spread = float(values.std())
                     centre[a, j] = values.mean()
                     scale[a, j] = 1.0 / spread if spread > 1e-9 * max(1.0, abs(float(centre[a, j]))) else 0.0
-        made = cls(arms, kept, centre, scale, np.zeros((len(arms), len(kept) + 1)))
+        recorded = [models[arm] for arm in arms]
+        unscored = combine == "score" and any(without_score(model).any() for model in recorded)
+        tilt = np.zeros((len(arms), len(kept) + 1))
+        made = cls(arms, kept, centre, scale, tilt, _tells(recorded, combine), unscored)
         if all(models[arm].answers is not None for arm in arms):
             read = [made._scaled(part[..., columns], a) for a, part in enumerate(raw)]
-            recorded = [models[arm] for arm in arms]
             tilt = _tilt(read, recorded)
             made.tilt[:] = tilt * _temper(read, recorded, tilt)
         return made
@@ -105,6 +119,37 @@ class Reading:
         bound = np.log(HEAVIEST)
         return np.asarray(np.exp(np.clip(features @ self.tilt[arm, :-1] + self.tilt[arm, -1], -bound, bound)))
 
+    def codes(self, answers: NDArray[Any]) -> NDArray[np.int64]:
+        """Return answers as rules tell them apart: those that were never seen to differ are one."""
+        if self.tells == "which":
+            return np.asarray(answers, np.int64)
+        return np.where(answers < 0, -1, 0) if self.tells == "whether" else np.zeros(answers.shape, np.int64)
+
+
+def without_score(samples: Samples) -> NDArray[np.bool_]:
+    """Return which samples of one model have an answer but no finite score, (N, S)."""
+    answered = samples.drawn if samples.answers is None else samples.drawn & (samples.answers >= 0)
+    return answered if samples.scores is None else answered & ~np.isfinite(samples.scores)
+
+
+def _tells(models: list[Samples], combine: str) -> str:
+    """Return what answers tell in the states in which a rule has to decide.
+
+    With a verifier those are states without a success: only wrong answers count.
+    """
+    if combine == "vote":
+        return "which"
+    if any(model.answers is None for model in models):
+        return "nothing"
+    codes = np.concatenate([model.answers for model in models], axis=1)
+    seen = np.concatenate([model.drawn for model in models], axis=1) & ((codes != 0) | (combine == "score"))
+    answered = seen & (codes >= 0)
+    most = np.where(answered, codes, -1).max(axis=1)
+    least = np.where(answered, codes, most[:, None]).min(axis=1)
+    if (least < most).any():
+        return "which"
+    return "whether" if answered.any() and (seen & (codes < 0)).any() else "nothing"
+
 
 def _raw(samples: Samples) -> Floats:
     """Return (N, S, len(FEATURES)) as recorded; NaN where it was not."""
@@ -116,7 +161,7 @@ def _raw(samples: Samples) -> Floats:
 
 
 def _stack(length: Floats, logprob: Floats, score: Floats) -> Floats:
-    longer = np.maximum(length, 1.0)
+    longer = np.maximum(np.floor(length), 1.0)  # whole tokens, which is what a live result has
     return np.stack([np.log(longer), logprob, logprob / longer, score], axis=-1)
 
 

@@ -28,6 +28,8 @@ __all__ = ["Family", "Move", "Outcomes", "Tables", "adaptive", "affordable", "fi
 Floats = NDArray[np.float64]
 Choice = NDArray[np.uint8]
 
+# More samples than any question gets.
+ANY_NUMBER = 1 << 31
 CONFIDENCES = (0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 
 
@@ -282,4 +284,5 @@ def outcomes(
 
 def affordable(rest: Any, dearest: float) -> Any:
     """Return how many samples fit into what is left, whatever they turn out to cost."""
-    return np.maximum(np.floor(rest / max(dearest, 1e-300) + 1e-9), 0).astype(np.int64)
+    # Bounded, so that samples for nothing are a number too.
+    return np.clip(np.floor(rest / max(dearest, 1e-300) + 1e-9), 0, ANY_NUMBER).astype(np.int64)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Hashable, Sequence
+from reprlib import Repr
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,14 @@ from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Draw, Result, checked
 from tcalloc.learn.sequential.evidence import Evidence
 from tcalloc.learn.sequential.reading import Reading
+from tcalloc.learn.sequential.results import accepted
 from tcalloc.learn.sequential.rules import Family, affordable
 from tcalloc.measure.actions import Action
 
 __all__ = ["SequentialRun"]
+
+SHORT = Repr()
+SHORT.maxstring = SHORT.maxother = 60
 
 
 class SequentialRun:
@@ -57,7 +62,9 @@ class SequentialRun:
         "_rounds",
         "_setting",
         "_spend",
+        "_tally",
         "_until",
+        "_voted",
     )
 
     def __init__(
@@ -80,10 +87,12 @@ class SequentialRun:
         self._evidence = Evidence(1, len(actions), len(reading.features), told=told)
         self._codes: dict[Hashable, int] = {}
         self._labels: list[Hashable] = []
+        self._tally: list[float] = []  # the weight of each label's votes
         self._asked: tuple[int, int] | None = None
         self._ended = False
         self._spend = 0.0
         self._rounds = 0
+        self._voted = 0
 
     def next(self) -> Draw | None:
         """Return what to draw next; None: more is not worth its cost, cannot be paid, or comes too late."""
@@ -96,7 +105,8 @@ class SequentialRun:
             return None
         at = tuple(int(n) for n in seen.n)
         first, second = seen.top_two()
-        x = None if self._family.blind else seen.describe()
+        # In the precision of the recorded states that the rule was learned and judged on.
+        x = None if self._family.blind else seen.describe().astype(np.float32)
         choice = int(self._family.choose(at, x, first, second, self._setting)[0, 0])
         if choice:
             move = self._family.moves[choice - 1]
@@ -119,15 +129,17 @@ class SequentialRun:
         Raises
         ------
         InputError
-            If nothing was asked for, or more came back than was asked for.
+            If nothing was asked for, more came back than was asked for, or a result is not what it has to be: a cost
+            that is not a finite number, an answer that cannot be hashed, no word of the verifier or no score where
+            that decides. The run is then as it was, and what is right can be added.
         """
         results = checked(results)
         if self._asked is None:
             raise InputError("add: nothing was drawn. Call next() first; None means that the run has ended.")
         arm, n = self._asked
-        came = list(results)
-        if len(came) > n:
-            raise InputError(f"add: {len(came)} results came back, but {n} were drawn.")
+        if len(results) > n:
+            raise InputError(f"add: {len(results)} results came back, but {n} were drawn.")
+        came = accepted(results, self._combine, self._reading.unscored)
         self._asked = None
         if not came:
             self._ended = True
@@ -139,15 +151,22 @@ class SequentialRun:
                 code = self._codes.setdefault(result.answer, len(self._labels))
                 if code == len(self._labels):
                     self._labels.append(result.answer)
+                    self._tally.append(0.0)
             features = self._reading.of_result(result, arm)
+            weight = self._reading.weights(features, arm, self._family.weighted)
+            name = np.array([code])
             self._evidence.add(
                 arm,
-                np.array([code]),
+                self._reading.codes(name),
                 features[None],
-                np.atleast_1d(self._reading.weights(features, arm, self._family.weighted)),
+                np.atleast_1d(weight),
                 np.array([bool(result.correct)]) if self._combine == "verifier" else None,
                 np.array([np.nan if result.score is None else result.score]) if self._combine == "score" else None,
+                name,
             )
+            if code >= 0:
+                self._tally[code] += float(weight)
+                self._voted += 1
             self._spend += result.cost
 
     @property
@@ -173,7 +192,19 @@ class SequentialRun:
         if self._combine == "verifier":
             return float(seen.success[0])
         code = int(seen.chosen(self._combine)[0])
-        drawn, voted = int(seen.n.sum()), float(seen.votes.sum())
-        if code < 0 or not voted:
+        if code < 0:
             return 0.0
-        return float(seen.weight[0, code] / seen.weight[0].sum()) * voted / drawn
+        return self._tally[code] / sum(self._tally) * self._voted / int(seen.n.sum())
+
+    def __repr__(self) -> str:
+        drawn = [f"{int(n)}{f' of {action.model}' if action.model else ''}"
+                 for n, action in zip(self._evidence.n, self._actions, strict=True)]  # fmt: skip
+        state = "ended" if self._ended else "between draws"
+        if self._asked is not None:
+            arm, n = self._asked
+            model = self._actions[arm].model
+            state = f"waits for {n}{f' of {model}' if model else ''}"
+        return (
+            f"SequentialRun({' and '.join(drawn)} drawn in {self._rounds} round{'s' * (self._rounds != 1)}, spend "
+            f"{self._spend:g}, answer {SHORT.repr(self.answer)}, confidence {self.confidence:.3g}; {state})"
+        )

@@ -132,9 +132,9 @@ class Trails:
             for j in range(len(reading.features)):
                 spread[..., j] = along(features[..., j])
             right = along(model.correct & model.drawn)
-            codes = along(model.answers).astype(np.int64) if model.answers is not None else np.where(right, 0, 1)
+            names = along(model.answers).astype(np.int64) if model.answers is not None else np.where(right, 0, 1)
             scores = None if model.scores is None else along(np.asarray(model.scores, np.float64))
-            drawn.append((codes, spread, reading.weights(spread, a, weighted), right, scores))
+            drawn.append((reading.codes(names), spread, reading.weights(spread, a, weighted), right, scores, names))
             steps = np.zeros((cap + 1, runs))
             steps[1 : order.shape[2] + 1] = along(costs[arm])
             paid.append(np.cumsum(steps, axis=0))
@@ -163,10 +163,10 @@ def _visit(
     """Go through all states, drawing from the models one after another: i samples of the first, and so on."""
     for n in range(caps[arm] + 1):
         if n:
-            codes, features, weights, right, scores = drawn[arm]
+            codes, features, weights, right, scores, names = drawn[arm]
             verdict = right[n - 1] if combine == "verifier" else None
             rated = scores[n - 1] if combine == "score" else None
-            evidence.add(arm, codes[n - 1], features[n - 1], weights[n - 1], verdict, rated)
+            evidence.add(arm, codes[n - 1], features[n - 1], weights[n - 1], verdict, rated, names[n - 1])
         if arm + 1 < len(caps):
             yield from _visit(evidence.copy(), drawn, caps, combine, arm + 1)
         else:

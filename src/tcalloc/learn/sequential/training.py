@@ -15,14 +15,14 @@ from tcalloc.learn.sequential.choosing import Candidate, Choices
 from tcalloc.learn.sequential.evidence import COMBINES
 from tcalloc.learn.sequential.induction import Induced
 from tcalloc.learn.sequential.reading import Reading
-from tcalloc.learn.sequential.rules import Family, Outcomes, adaptive, fixed, margins, optimal, outcomes
+from tcalloc.learn.sequential.rules import Family, Outcomes, adaptive, affordable, fixed, margins, optimal, outcomes
 from tcalloc.learn.sequential.trails import Trails
 from tcalloc.measure.samples import Samples
 
 if TYPE_CHECKING:
     from tcalloc.learn.sequential.asking import Asking
 
-__all__ = ["Settings", "Trained", "train"]
+__all__ = ["Settings", "Trained", "names_of_arms", "train"]
 
 Floats = NDArray[np.float64]
 
@@ -60,6 +60,8 @@ class Settings:
     limit: float
     """The most that a question may cost."""
     seed: int
+    usual: tuple[float | None, ...]
+    """(arms,) what a recorded sample cost on average; None: not known."""
 
     @classmethod
     def of(
@@ -92,7 +94,21 @@ class Settings:
         unit = next((mean[arm] for arm in arms if 0 < mean[arm] < np.inf), 1.0)
         caps = _caps(most, arms, {arm: int(model.drawn.sum(axis=1).max()) for arm, model in models.items()})
         dearest = np.array([float(costs[arm].max()) for arm in arms])
-        return cls(arms, combine, sizes, paid, caps, dearest, unit, np.inf if cap is None else float(cap), int(seed))
+        limit = np.inf if cap is None else float(cap)
+        if not any(affordable(limit, float(most_paid)) for most_paid in dearest):
+            a = int(dearest.argmin())
+            raise InputError(
+                f"cap is {limit:g}, but a sample{f' of {arms[a]}' if arms[a] else ''} costs up to {dearest[a]:g} among "
+                f"those recorded: nothing could ever be drawn. Give a cap of at least {dearest[a]:g}, in the unit of "
+                "the samples' costs, or none."
+            )
+        usual = tuple(mean[arm] if mean[arm] < np.inf else None for arm in arms)
+        return cls(arms, combine, sizes, paid, caps, dearest, unit, limit, int(seed), usual)
+
+
+def names_of_arms(arms: tuple[str, ...]) -> str:
+    """Return the models' names for a message; the one model of plain samples has none."""
+    return "one model without a name, which is ''" if arms == ("",) else ", ".join(arms)
 
 
 def _waves(waves: Any) -> tuple[int, ...]:
@@ -109,7 +125,7 @@ def _caps(most: Any, arms: tuple[str, ...], sizes: Mapping[str, int]) -> tuple[i
     if isinstance(most, Mapping):
         unknown = [arm for arm in most if arm not in arms]
         if unknown:
-            raise InputError(f"most: no model {unknown[0]!r} among the samples; there are {', '.join(arms)}.")
+            raise InputError(f"most: no model {unknown[0]!r} among the samples; there are {names_of_arms(arms)}.")
     found = []
     for a, arm in enumerate(arms):
         usual = MOST_ONE if len(arms) == 1 else MOST_FIRST if a == 0 else MOST_OTHERS
@@ -146,7 +162,7 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
                 f"X has {len(X)} rows, but samples has {len(samples)} questions; expected the same questions in order."
             )
         asking, told = Asking.fit(X, samples, settings.arms, settings.seed)
-    reading = Reading.fit(samples, settings.arms)
+    reading = Reading.fit(samples, settings.arms, combine=settings.combine)
     several = len(settings.arms) > 1
     enough = min(ENOUGH_ORDERS, MOST_RUNS // len(samples))
     orders = int(np.clip((RUNS_SEVERAL if several else RUNS_ONE) // len(samples), max(enough, 4), 40))

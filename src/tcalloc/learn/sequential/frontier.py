@@ -1,0 +1,38 @@
+"""What a `Sequential` policy can have for which spend."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["StoppingFrontier"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class StoppingFrontier:
+    """What can be had for which spend; every figure is from questions that were held out."""
+
+    spend: Floats
+    """(B,) mean cost of a question."""
+    accuracy: Floats
+    """(B,)."""
+    rounds: Floats
+    """(B,) draws of one or more samples at once."""
+    family: tuple[str, ...]
+    """(B,) which rules."""
+
+    def __len__(self) -> int:
+        return len(self.spend)
+
+    def __repr__(self) -> str:
+        picked = np.unique(np.linspace(0, len(self) - 1, 9).round().astype(int))
+        lines = [
+            f"StoppingFrontier({len(self)} budgets, held out)",
+            f"{'spend':>10} {'accuracy':>9} {'rounds':>7}  rules",
+        ]
+        lines += [
+            f"{self.spend[b]:10.4g} {self.accuracy[b]:9.4f} {self.rounds[b]:7.2f}  {self.family[b]}" for b in picked
+        ]
+        return "\n".join(lines)
