@@ -228,6 +228,9 @@ def test_async():
     ("change", "words"),
     [
         ({"questions": []}, "questions is empty"),
+        ({"questions": None}, "questions is None; expected a questions file"),
+        ({"questions": ["1 + 1", 5]}, r"questions\[1\] is 5; expected a text"),
+        ({"max_requests": 0}, "max_requests is 0"),
         ({"questions": [{"id": "a", "question": "1"}, {"id": "a", "question": "2"}]}, "like questions"),
         ({"budget": float("nan")}, "budget is nan"),
         ({"budget": -1}, "budget is -1"),

@@ -11,7 +11,7 @@ the same on the same samples, and those that are stored are not drawn again.
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,7 +86,8 @@ def answer(
         the client's rates where it has some; else what it cost on average where the policy was trained, as far as the
         policy knows, else 1.
     out : str, optional
-        A run folder, made or gone on with: samples in it are not drawn again, and count as spent.
+        A run folder, made or gone on with: samples in it are not drawn again, and count as spent. A call that is
+        repeated asks for nothing new: what was decided for each finished question is kept there too.
     max_cost, max_requests
         As in `tcalloc.llm.sampler.sample`: money and requests, whatever the budget.
     concurrency : int
@@ -165,10 +166,14 @@ def _clients(client: Any) -> list[ChatClient]:
 def _questions(given: Any) -> list[Question]:
     if isinstance(given, str) or hasattr(given, "__fspath__"):
         return read_questions(given)
+    if not isinstance(given, Iterable):
+        raise InputError(f"questions is {given!r}; expected a questions file, or texts in a list.")
     found = []
     for i, one in enumerate(given):
         if isinstance(one, Question):
             found.append(one)
+        elif not isinstance(one, (str, Mapping)):
+            raise InputError(f"questions[{i}] is {one!r}; expected a text, or what a line of a questions file holds.")
         else:
             row = {"question": one} if isinstance(one, str) else one
             found.append(question_from(row, f"questions[{i}]", str(i)))
