@@ -1,0 +1,333 @@
+"""One call of `answer`: threads that draw what a policy asks for, and what is stored and told."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tcalloc.errors import InputError
+from tcalloc.learn._answers import Answered, Answers
+from tcalloc.learn._decisions import Decisions
+from tcalloc.learn._ledger import Ledger
+from tcalloc.learn.protocol import Draw, Policy, Result, Run
+from tcalloc.llm._drawing import Drawer
+from tcalloc.llm.client import ChatClient
+from tcalloc.llm.failures import LimitReached, LlmError, Stopped
+from tcalloc.llm.meter import Meter
+from tcalloc.llm.progress import Progress
+from tcalloc.llm.questions import Question
+from tcalloc.measure.actions import Action
+from tcalloc.measure.store import Store
+
+__all__ = ["Job", "clients_of"]
+
+Records = dict[tuple[str, str], dict[int, dict[str, Any]]]
+# So many questions in a row without any reply: the server will give none to the others either.
+_HOPELESS = 8
+# A sample that costs so many times what it did in training is priced in another unit, or by another list.
+_OTHER_UNIT = 3.0
+
+
+def clients_of(client: Any) -> list[ChatClient]:
+    """Return all clients; refuse what is none."""
+    found = list(client.values()) if isinstance(client, Mapping) else [client]
+    if not found or not all(isinstance(one, ChatClient) for one in found):
+        raise InputError("client must be a ChatClient, or a mapping of models' names to such.")
+    return found
+
+
+def _models_of(policy: Any) -> set[str]:
+    """Return the models that a policy is known to choose between."""
+    actions = getattr(policy, "actions_", None) or ()
+    named = [action.model for action in actions if action is not None]
+    return {name for name in (*named, *getattr(policy, "arms_", ())) if name}
+
+
+@dataclass(slots=True)
+class _Drawn:
+    """What one question has so far."""
+
+    records: list[dict[str, Any]] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
+    """Per client's arm: samples taken."""
+    draws: list[tuple[str, int, int]] = field(default_factory=list)
+    """Of whom, asked for, had."""
+    failed: bool = False
+    """Whether a request failed: what is missing may be had later."""
+    halted: bool = False
+    """Whether one was not sent, because all is to stop."""
+
+
+class Job:
+    """One call of `answer`."""
+
+    def __init__(
+        self,
+        questions: Sequence[Question],
+        rows: Sequence[Any],
+        policy: Policy,
+        client: ChatClient | Mapping[str, ChatClient],
+        grader: Any,
+        verifier: Callable[[str, str], bool] | None,
+        store: Store | None,
+        meter: Meter,
+        ledger: Ledger,
+        decisions: Decisions,
+        trained: Mapping[str, float],
+        concurrency: int,
+    ):
+        self.questions, self.rows, self.policy, self.client = questions, rows, policy, client
+        self.verifier, self.store, self.meter, self.ledger = verifier, store, meter, ledger
+        self.decisions, self.trained, self.concurrency = decisions, trained, concurrency
+        self.drawers = {one.arm: Drawer(one, grader, meter, blind=True) for one in clients_of(client)}
+        self.stored: Records = {}
+        self.begun_before: set[str] = set()
+        if store is not None:
+            self._read(store)
+        self.models = _models_of(policy)
+        self.guard = threading.Lock()
+        self.slots = threading.Semaphore(concurrency)  # requests, where a question has several at a time
+        self.done: dict[int, Answered] = {}
+        self.working = self.silent = 0
+        self.stopped: str | None = None
+        self.broken: BaseException | None = None
+        self.interrupted = self.abandoned = False
+        self.reasons: dict[str, None] = {}
+
+    def run(self, progress: bool, grace: float, say: Callable[[str], object]) -> Answers:
+        started = time.monotonic()
+        for client in clients_of(self.client):
+            client.go_on()
+        priced = all(client.rates is not None for client in clients_of(self.client))
+        bar = Progress(len(self.questions), 0, self.meter, priced, what="questions") if progress else None
+        order = iter(range(len(self.questions)))
+        self.working = min(self.concurrency, len(self.questions))
+        for _ in range(self.working):  # daemons: a request that was dropped must not keep the process
+            threading.Thread(target=self._work, args=(order,), daemon=True).start()
+        self._wait(bar, grace, say)
+        if bar is not None:
+            bar.show(len(self.done), last=True)
+        if self.broken is not None:
+            raise self.broken
+        if self.stopped is None and self.reasons and not any(one.samples for one in self.done.values()):
+            self.stopped = f"no request brought an answer: {next(iter(self.reasons))}"
+        return Answers(
+            tuple(self.done[i] for i in sorted(self.done)),
+            len(self.questions),
+            self.ledger.budget,
+            self.meter.requests,
+            self.meter.spent if priced else None,
+            time.monotonic() - started,
+            self.stopped,
+            self.interrupted,
+            tuple(self.reasons),
+            (*(note for client in clients_of(self.client) for note in client.notes), *self._units()),
+        )
+
+    def _units(self) -> Iterator[str]:
+        """Say where a sample costs something else than where the policy was trained."""
+        for model, mean in self.ledger.means.items():
+            usual = self.trained.get(model, 0.0)
+            if min(mean, usual) > 0 and max(mean / usual, usual / mean) > _OTHER_UNIT:
+                yield (
+                    f"a sample of {model} cost {mean:.3g} here on average, {usual:.3g} where the policy was trained. "
+                    "If that is another unit, the budget does not mean what it says: give costs, or rates, in that of "
+                    "training."
+                )
+
+    def _wait(self, bar: Progress | None, grace: float, say: Callable[[str], object]) -> None:
+        deadline = None
+        while True:
+            try:
+                if not self.working or (deadline is not None and time.monotonic() > deadline):
+                    break
+                time.sleep(0.02)  # not a join, which ctrl-C breaks
+                if bar is not None and deadline is None:
+                    bar.show(len(self.done))
+            except KeyboardInterrupt:
+                self._stop()
+                if self.interrupted:
+                    break
+                self.interrupted = True
+                deadline = time.monotonic() + grace
+                say(f"interrupted: waiting up to {grace:g} s for requests under way; ctrl-C again drops them.")
+        with self.guard:
+            self.abandoned = self.working > 0
+
+    def _stop(self) -> None:
+        for client in clients_of(self.client):
+            client.stop()
+
+    def _stopping(self) -> bool:
+        return any(client.stopped for client in clients_of(self.client))
+
+    def _work(self, order: Iterator[int]) -> None:
+        try:
+            while not self._stopping():
+                with self.guard:
+                    i = next(order, None)
+                if i is None:
+                    return
+                self._question(i)
+        except BaseException as error:  # a full disk, a bug, a policy that fails: nothing goes on, the caller gets it
+            with self.guard:
+                if not self.abandoned and self.broken is None:
+                    self.broken = error
+            self._stop()
+        finally:
+            with self.guard:
+                self.working -= 1
+
+    def _read(self, store: Store) -> None:
+        """Take up the samples that are there: they are paid for."""
+        named = self.client.items() if isinstance(self.client, Mapping) else [(self.client.model, self.client)]
+        models = {client.arm: name for name, client in named}
+        for record in store.records():
+            self.stored.setdefault((record["id"], record["params"]), {})[record["sample"]] = record
+            if (model := models.get(record.get("arm", ""))) is not None:
+                self.ledger.paid(model, self.ledger.cost(model, record))
+                self.begun_before.add(record["id"])
+        self.ledger.skip(sum(question.id in self.begun_before for question in self.questions))
+
+    def _question(self, i: int) -> None:
+        question = self.questions[i]
+        run = self.policy.start(self.rows[i])
+        drawn = _Drawn()
+        decided = self.decisions.of(question.id)
+        if question.id not in self.begun_before:
+            self.ledger.begin()
+        while (draw := run.next()) is not None:
+            client, model = self._client(draw.action)
+            at = len(drawn.draws)
+            if decided is not None and at < len(decided) and decided[at][:2] == (client.arm, draw.n):
+                had: int | None = decided[at][2]
+            else:  # not decided before, or otherwise, by another policy
+                had, decided = None, None
+            results = self._paid(question, client, model, draw, drawn, had)
+            if results:
+                run.add(results)
+            if not results or drawn.halted:
+                break
+        if not drawn.failed and not drawn.halted:
+            self.decisions.keep(question.id, drawn.draws)
+        with self.guard:
+            if self._stopping() and (drawn.failed or drawn.halted) and (self.store is not None or not drawn.records):
+                return  # its samples are stored; the same call goes on with it
+            self.done[i] = self._answered(question, run, drawn)
+            self.silent = 0 if drawn.records or not self.reasons else self.silent + 1
+            if self.silent >= _HOPELESS and self.stopped is None:
+                self.stopped = next(iter(self.reasons))
+        if self.stopped is not None:
+            self._stop()
+
+    def _paid(
+        self, question: Question, client: ChatClient, model: str, draw: Draw, drawn: _Drawn, had: int | None
+    ) -> list[Result]:
+        """Return what there is and may be had of a draw; of one that was decided before, so much."""
+        first = drawn.numbers.get(client.arm, 0)
+        numbers = range(first, first + draw.n)
+        there = self.stored.get((question.id, client.params(question.messages)), {})
+        missing = [j for j in numbers if j not in there]
+        aside, few = (0.0, 0.0), len(missing)
+        if had is not None and draw.n - len(missing) >= had:
+            few = 0
+        elif missing:
+            few, aside = self.ledger.grant(
+                Draw(draw.action, len(missing)), model, not drawn.records and few == draw.n, self._stopping
+            )
+            drawn.halted |= few == 0 and self._stopping()
+        fresh: dict[int, dict[str, Any]] = {}
+        try:
+            asked = self._together(client, question, missing[:few])
+            drawn.failed |= any(isinstance(one, LlmError) for one in asked)
+            drawn.halted |= any(isinstance(one, Stopped | LimitReached) for one in asked)
+            fresh = {record["sample"]: record for record in asked if isinstance(record, dict)}
+        finally:
+            self.ledger.settle(model, aside, [self.ledger.cost(model, record) for record in fresh.values()])
+        records = [there.get(j) or fresh[j] for j in numbers if j in there or j in fresh]
+        drawn.numbers[client.arm] = first + draw.n
+        drawn.records.extend(records)
+        drawn.draws.append((client.arm, draw.n, len(records)))
+        return [self._result(question, model, record) for record in records]
+
+    def _client(self, action: Action) -> tuple[ChatClient, str]:
+        """Return whom to ask, and what the model is called in `costs`; refuse what cannot be done live."""
+        if action.combine == "best" and (action.by == "score" or self.verifier is None):
+            what = "scores, which no server gives" if action.by == "score" else "a verifier (verifier=)"
+            raise InputError(f"the policy asks for {action.name!r}, which needs {what}. Use votes, or give one.")
+        model = action.model
+        if isinstance(self.client, Mapping):
+            if model is not None and model in self.client:
+                return self.client[model], model
+            what = "no model by name" if model is None else f"the model {model!r}"
+            raise InputError(f"the policy asks for {what}; clients are given for {', '.join(self.client)}.")
+        with self.guard:
+            if model is not None:
+                self.models.add(model)
+            if len(self.models) > 1:
+                names = ", ".join(sorted(self.models))
+                raise InputError(f"the policy chooses between {names}, but there is one client. Give one for each.")
+        return self.client, self.client.model
+
+    def _together(self, client: ChatClient, question: Question, numbers: list[int]) -> list[Any]:
+        """Ask for some samples at the same time; return a record or an error for each."""
+        params = client.params(question.messages)
+        asked: list[Any] = [None] * len(numbers)
+
+        def ask(place: int) -> None:
+            try:
+                with self.slots:
+                    asked[place] = self.drawers[client.arm].ask(question, params, [numbers[place]])[0]
+                if self.store is not None:
+                    self.store.append(asked[place])
+            except BaseException as error:
+                asked[place] = error
+
+        threads = [threading.Thread(target=ask, args=(place,), daemon=True) for place in range(1, len(numbers))]
+        for thread in threads:
+            thread.start()
+        if numbers:
+            ask(0)
+        for thread in threads:
+            thread.join()
+        for one in asked:
+            if isinstance(one, LlmError):
+                self._fail(one)
+            elif isinstance(one, BaseException):
+                raise one
+        return asked
+
+    def _fail(self, error: LlmError) -> None:
+        if isinstance(error, Stopped):
+            return
+        with self.guard:
+            if not isinstance(error, LimitReached) and len(self.reasons) < 20:
+                self.reasons.setdefault(str(error))
+            if error.fatal and self.stopped is None:
+                self.stopped = str(error)
+        if error.fatal:
+            self._stop()
+
+    def _result(self, question: Question, model: str, record: dict[str, Any]) -> Result:
+        return Result(
+            record["answer"],
+            self.ledger.cost(model, record),
+            None if self.verifier is None else bool(self.verifier(question.text, record["text"])),
+            logprob=record.get("logprob"),
+            tokens=record.get("output_tokens"),
+            truncated=bool(record.get("truncated")),
+        )
+
+    def _answered(self, question: Question, run: Run, drawn: _Drawn) -> Answered:
+        with_it = next((r for r in drawn.records if r["answer"] is not None and r["answer"] == run.answer), None)
+        return Answered(
+            question.id,
+            None if run.answer is None else str(run.answer),
+            None if with_it is None else with_it.get("text"),
+            run.spend,
+            len(drawn.records),
+            sum(had > 0 for _, _, had in drawn.draws),
+            run.confidence,
+            (with_it["correct"] if with_it is not None else False) if question.golds else None,
+        )
