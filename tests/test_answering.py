@@ -482,3 +482,25 @@ def test_a_policy_that_was_trained_in_dollars(tmp_path):
             both = Sequential(budget=0.02).fit(Samples(arms={"one": small, "other": big}))
             assert both.sample_costs_["other"] == pytest.approx(0.01)
             assert answer(QUESTIONS, both, {"one": one, "other": other}).spend < 0.1
+
+
+def test_what_was_cut_stays_cut(tmp_path):
+    """The first half was cut for the sake of the second, which then drew nothing: the money that is left stays."""
+    out = str(tmp_path / "run")
+
+    class Half:
+        def start(self, x):
+            run = Agreeing()
+            run.next = lambda: Draw(Vote(1), 1) if int(x.split()[0]) < 10 and len(run.results) < 5 else None
+            return run
+
+    with Chaos() as server, client_of(server) as client:
+        first = answer(QUESTIONS, Half(), client, budget=1.5, out=out, concurrency=1)
+        assert first.requests < 30
+        assert {one.samples for one in first[10:]} == {0}
+        assert min(one.samples for one in first[:10]) < 5
+        again = answer(QUESTIONS, Half(), client, budget=1.5, out=out, concurrency=1)
+        assert again.requests == 0
+        assert list(again) == list(first)
+        # Who asks for something else is not held to it.
+        assert answer(QUESTIONS, Always(Vote(2)), client, budget=1.5, out=out, concurrency=1).requests > 0
