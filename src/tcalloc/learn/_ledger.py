@@ -22,8 +22,9 @@ class Ledger:
     draws cost is learned from those before. Samples under way count as the dearest of their model that was seen; who
     could only be granted less waits until it is known what those cost.
 
-    So the total is exceeded by at most what one sample costs more than the mean, and not at all where costs are
-    known. While the cost of a model is not known, one draw goes ahead and the others wait for it.
+    So the total is not exceeded where costs are known; else by what samples under way cost more than the dearest seen
+    before, and the last first draw more than the mean. While the cost of a model is not known, one draw goes ahead and
+    the others wait for it.
 
     Parameters
     ----------

@@ -60,8 +60,8 @@ def answer(
     budget : float, optional
         Average cost per question, in the unit of `costs`. The policy is set to it (its ``at(budget)``), and it is held:
         a draw that would leave too little for the first draws of the questions that still wait is cut, and in the end
-        left out. With prices that are only known afterwards the total can be exceeded by what one sample costs more
-        than the mean.
+        left out. With prices that are only known afterwards, samples under way that are dearer than any before can
+        exceed the total.
     X : array_like, optional
         What the policy looks at, a row per question; the questions' texts if not given.
     grader : str or Grader
