@@ -86,6 +86,7 @@ def made(policies=None, *, n=400, budgets=BUDGETS, names=None, seed=0, bounds=Tr
         "seed": seed,
         "unit": "samples",
         "data": "samples",
+        "verifier": False,
         "actions": tuple(f"vote{k}" for k in votes),
         "action_spend": np.array(votes, float),
         "action_accuracy": curve(votes, half=3.0),

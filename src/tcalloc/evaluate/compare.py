@@ -151,6 +151,7 @@ def compare(
         seed=seed,
         unit=problem.unit,
         data=problem.data,
+        verifier=problem.verifier,
         actions=problem.fixed_names,
         action_spend=paid,
         action_accuracy=problem.fixed_accuracy.mean(axis=0),

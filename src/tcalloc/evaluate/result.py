@@ -129,6 +129,8 @@ class Comparison:
     """"samples" or "cost"."""
     data: str
     """"samples", "table" (one expectation per cell) or "single answers" (all cells are 0 or 1)."""
+    verifier: bool
+    """Whether the user said that right answers are recognised live: all figures then rest on that."""
     actions: tuple[str, ...]
     """(K,) the fixed actions."""
     action_spend: Floats
