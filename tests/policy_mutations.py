@@ -301,8 +301,8 @@ def replayed(policy, texts):
         while (draw := under_way.next()) is not None and drawn < 100:
             under_way.add([Result(str(i % 2), 1.0) for i in range(draw.n)])
             drawn += draw.n
-        if drawn >= 100 or not 0 <= under_way.confidence <= 1:
-            return f"ERROR drew {drawn}, confidence {under_way.confidence}"
+        if drawn >= 100 or not 0 <= under_way.vote_share <= 1:
+            return f"ERROR drew {drawn}, vote share {under_way.vote_share}"
     return "decided"
 
 

@@ -59,7 +59,7 @@ class Agreeing:
         return sum(result.cost for result in self.results)
 
     @property
-    def confidence(self):
+    def vote_share(self):
         return combine(Vote(5), self.results)[1]
 
 
@@ -79,7 +79,7 @@ def test_votes_and_money():
     for one in answers:
         assert one.correct == (one.answer == str(2 * int(one.id[1:])))
         assert one.answer in one.text
-        assert one.confidence in (0.25, 0.5, 0.75, 1.0)
+        assert one.vote_share in (0.25, 0.5, 0.75, 1.0)
 
 
 def test_stopping_and_going_on(tmp_path):
@@ -133,7 +133,7 @@ def test_nobody_sees_the_gold_answer():
 
             class Run:
                 next = run.next
-                answer = spend = confidence = None
+                answer = spend = vote_share = None
 
                 def add(self, results):
                     seen.extend(results)
@@ -189,7 +189,7 @@ def test_a_verifier():
             run_add = lambda results: (seen.extend(results), add(results))  # noqa: E731
 
             class Run:
-                next, spend, confidence = run.next, 0.0, 1.0
+                next, spend, vote_share = run.next, 0.0, 1.0
                 answer = None
 
                 def add(self, results):

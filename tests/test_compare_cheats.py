@@ -164,7 +164,7 @@ class Run:
         self.left, self._answer, self.ends = list(draws), answer, ends
         self.seen = []
         self.spend = 0.0  # whatever it paid
-        self.confidence = 1.0
+        self.vote_share = 1.0
 
     def next(self):
         if not self.left:

@@ -30,7 +30,7 @@ class Scripted:
 
 
 class ScriptedRun:
-    spend, confidence = 0.0, 0.5  # a run that claims to have paid nothing
+    spend, vote_share = 0.0, 0.5  # a run that claims to have paid nothing
 
     def __init__(self, policy):
         self.policy, self.left, self.results = policy, list(policy.draws), []
@@ -66,7 +66,7 @@ def test_spend_is_what_was_drawn_whatever_the_run_says():
     assert found.drawn.tolist() == [6, 6]
     assert found.rounds.tolist() == [3, 3]
     assert [len(part) for part in policy.seen] == [2, 3, 1, 2, 3, 1]
-    assert found.confidence.tolist() == [0.5, 0.5]
+    assert found.vote_share.tolist() == [0.5, 0.5]
 
 
 def test_what_a_run_holds_never_leads_to_a_sample_it_did_not_pay_for():
@@ -350,7 +350,7 @@ def test_a_plan_of_waves_looks_only_where_it_stands():
             return WaveRun()
 
     class WaveRun:
-        spend, confidence = 0.0, 0.0
+        spend, vote_share = 0.0, 0.0
 
         def __init__(self):
             self.votes, self.n = {}, 0

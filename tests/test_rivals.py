@@ -170,22 +170,22 @@ def test_sprt_agrees_with_the_authors_package():
 def test_fixed_k_draws_at_once_and_votes():
     run, asked = drawn(FixedK(5), ["a", "b", "b", None, "a", "b"])
     assert asked == [5]
-    assert (run.answer, run.spend, run.confidence) == ("a", 5.0, 0.4)  # a tie goes to the answer that came first
+    assert (run.answer, run.spend, run.vote_share) == ("a", 5.0, 0.4)  # a tie goes to the answer that came first
     run, asked = drawn(FixedK(0), ["a"])
-    assert (asked, run.answer, run.spend, run.confidence) == ([], None, 0.0, 0.0)
+    assert (asked, run.answer, run.spend, run.vote_share) == ([], None, 0.0, 0.0)
 
 
 def test_success_stop_ends_at_the_first_right_sample():
     run, asked = drawn(SuccessStop(5), ["a", "b", "c", "d"], [False, False, True, True])
-    assert (asked, run.answer, run.confidence) == ([1, 1, 1], "c", 1.0)
+    assert (asked, run.answer, run.vote_share) == ([1, 1, 1], "c", 1.0)
     run, asked = drawn(SuccessStop(2), ["a", "b", "c"], [False, False, True])
-    assert (asked, run.answer, run.confidence) == ([1, 1], "a", 0.0)
+    assert (asked, run.answer, run.vote_share) == ([1, 1], "a", 0.0)
 
 
 def test_adaptive_consistency_stops_at_its_confidence():
     run, asked = drawn(AdaptiveConsistency(0.95), ["a"] * 9)
     assert asked == [1, 1, 1, 1]  # (3, 0) is .9375, (4, 0) .96875
-    assert run.confidence == pytest.approx(0.96875)
+    assert run.vote_share == 1.0
     run, asked = drawn(AdaptiveConsistency(0.95, criterion="dirichlet"), ["a", "b", "c", *"aaaaaaaa"])
     at = next(a for a in range(1, 9) if dirichlet_criterion(np.array([[a, 1, 1, 0, 0]]))[0] >= 0.95)
     assert len(asked) == at + 2
@@ -237,7 +237,7 @@ def test_runs_are_runs_and_end_when_nothing_comes():
             assert isinstance(run, Run)
             if run.next() is not None:
                 run.add([])
-                assert (run.next(), run.answer, run.spend, run.confidence) == (None, None, 0.0, 0.0)
+                assert (run.next(), run.answer, run.spend, run.vote_share) == (None, None, 0.0, 0.0)
 
 
 def test_add_before_next_is_refused():

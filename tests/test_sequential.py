@@ -115,7 +115,7 @@ def test_a_run_keeps_the_protocol(votes):
     assert isinstance(votes, Policy)
     run = votes.start("which?")
     assert isinstance(run, Run)
-    assert (run.answer, run.spend, run.confidence) == (None, 0.0, 0.0)
+    assert (run.answer, run.spend, run.vote_share) == (None, 0.0, 0.0)
     draw = run.next()
     assert draw == Draw(draw.action, 1)
     assert run.next() == draw  # asking twice changes nothing
@@ -124,7 +124,7 @@ def test_a_run_keeps_the_protocol(votes):
     run.add([Result("a", 1.0)])
     with pytest.raises(InputError, match="nothing was drawn"):
         run.add([Result("a", 1.0)])
-    assert (run.answer, run.spend, run.confidence) == ("a", 1.0, 1.0)
+    assert (run.answer, run.spend, run.vote_share) == ("a", 1.0, 1.0)
     run = votes.start("which?")
     run.next()
     run.add([])  # nothing came: it ends
@@ -149,7 +149,7 @@ def test_results_without_an_answer_do_not_vote(votes):
     run.next()
     run.add([Result(None, 1.0)])
     assert run.answer is None
-    assert run.confidence == 0.0
+    assert run.vote_share == 0.0
     assert run.next() is not None
 
 
@@ -160,7 +160,7 @@ def test_a_tie_goes_to_the_first(votes):
             pytest.skip("the rule stops before two")
         run.add([Result(label, 1.0)])
     assert run.answer == "b"
-    assert run.confidence == 0.5
+    assert run.vote_share == 0.5
 
 
 def test_a_deadline_ends_it():

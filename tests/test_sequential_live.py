@@ -164,7 +164,7 @@ def score(policy, run, sold, combine, weighted):
     top = max((weight for weight, _ in votes.values()), default=0.0)
     tied = [answer for answer, (weight, _) in votes.items() if weight >= top * (1 - 1e-12)]
     assert run.answer == (tied[0] if tied else None)
-    assert run.confidence == pytest.approx(top / sum(weight for weight, _ in votes.values()) * len(answered) / len(sold)
+    assert run.vote_share == pytest.approx(top / sum(weight for weight, _ in votes.values()) * len(answered) / len(sold)
                                            if votes else 0.0)  # fmt: skip
     return sum(votes[answer][1] for answer in tied) / max(len(tied), 1)
 
@@ -233,7 +233,7 @@ def test_answers_that_were_not_known_in_training_are_not_read_live(kind):
                 won = next((result.answer for _, _, result, right in sold if right), None)
                 if combine == "verifier" and won is not None:
                     assert run.answer == won
-                    assert run.confidence == 1.0
+                    assert run.vote_share == 1.0
             assert len(spent) == 1
     assert drawn > 50
 
@@ -256,7 +256,7 @@ def test_what_a_verifier_accepts_without_a_name_is_no_other_answer():
     if run.next() is None:
         pytest.skip("the rule draws one")
     run.add([Result(None, 1.0, True)])
-    assert (run.next(), run.answer, run.confidence) == (None, None, 1.0)
+    assert (run.next(), run.answer, run.vote_share) == (None, None, 1.0)
 
 
 # ------------------------------------------------------------------------------------- saved before
@@ -417,10 +417,10 @@ def test_what_training_allows_a_run_takes():
     assert (run.answer, run.spend) == (None, 1.0)
     run = waiting("verifier, right and wrong")
     run.add([Result(None, 1.0)])  # nothing that could be right
-    assert (run.answer, run.spend, run.confidence) == (None, 1.0, 0.0)
+    assert (run.answer, run.spend, run.vote_share) == (None, 1.0, 0.0)
     run = waiting("verifier, right and wrong")
     run.add([Result("4", 1.0, np.bool_(True))])
-    assert (run.answer, run.confidence, run.next()) == ("4", 1.0, None)
+    assert (run.answer, run.vote_share, run.next()) == ("4", 1.0, None)
 
 
 def test_scores_that_training_never_lacked_are_not_lacked_by_what_is_replayed():
@@ -432,7 +432,7 @@ def test_scores_that_training_never_lacked_are_not_lacked_by_what_is_replayed():
 
 def test_a_run_says_what_it_is():
     run = waiting("votes")
-    assert repr(run) == "SequentialRun(0 drawn in 0 rounds, spend 0, answer None, confidence 0; waits for 1)"
+    assert repr(run) == "SequentialRun(0 drawn in 0 rounds, spend 0, answer None, vote share 0; waits for 1)"
     run.add([Result("x" * 500, 1.5)])
     assert repr(run).startswith("SequentialRun(1 drawn in 1 round, spend 1.5, answer 'xxx")
     assert len(repr(run)) < 200

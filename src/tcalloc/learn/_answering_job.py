@@ -328,6 +328,6 @@ class Job:
             run.spend,
             len(drawn.records),
             sum(had > 0 for _, _, had in drawn.draws),
-            run.confidence,
+            run.vote_share,
             (with_it["correct"] if with_it is not None else False) if question.golds else None,
         )

@@ -26,8 +26,8 @@ class Answered:
     """How many were drawn."""
     rounds: int
     """In how many draws, one after the other."""
-    confidence: float
-    """As the policy says."""
+    vote_share: float
+    """The answer's share of the samples; by a verifier 1 or 0. It is no probability of being right."""
     correct: bool | None
     """Whether it is right; None without a gold answer."""
 

@@ -331,8 +331,8 @@ class ProbedRun:
         return sum(result.cost for result in self._results) + (0.0 if self._other is None else self._other.spend)
 
     @property
-    def confidence(self) -> float:
-        """The answer's share of the votes."""
+    def vote_share(self) -> float:
+        """The answer's share of the samples."""
         if self._other is not None and self._other.answer is not None:
-            return self._other.confidence
+            return self._other.vote_share
         return combine(self._asked, self._results)[1]

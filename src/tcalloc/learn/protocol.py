@@ -3,7 +3,7 @@
     run = policy.start(x)              # x: one row of X, a text or a vector of features
     while (draw := run.next()) is not None:
         run.add(pay_for(draw))         # draw.n results of draw.action, each with its cost
-    run.answer, run.spend, run.confidence
+    run.answer, run.spend, run.vote_share
 
 A policy that decides beforehand draws once; one that stops while sampling draws until the next sample is not worth its
 cost. Whoever drives the run (the replay of recorded samples, a live client, a gateway) knows no kinds of policies, and
@@ -72,8 +72,8 @@ class Run(Protocol):
         """What was paid so far."""
 
     @property
-    def confidence(self) -> float:
-        """The answer's share of the votes, or the policy's own estimate that it is right; in [0, 1]."""
+    def vote_share(self) -> float:
+        """The answer's share of the samples, in [0, 1]; by a verifier 1 or 0. It is no probability of being right."""
 
 
 @runtime_checkable
@@ -165,8 +165,8 @@ class DecidedRun:
         return sum(result.cost for result in self._results)
 
     @property
-    def confidence(self) -> float:
-        """The answer's share of the votes."""
+    def vote_share(self) -> float:
+        """The answer's share of the samples."""
         return 0.0 if self._action is None else combine(self._action, self._results)[1]
 
 

@@ -50,8 +50,8 @@ class Outcome:
     """(n,) how often it asked: each round waits for its samples."""
     drawn: Floats
     """(n,) samples that were drawn."""
-    confidence: Floats
-    """(n,) what the run said at its end."""
+    vote_share: Floats
+    """(n,) the share of votes that the run reported at its end."""
 
     def __repr__(self) -> str:
         return (
@@ -317,7 +317,7 @@ def replay(
                 rated=rated,
             )
             run = drive(policy.start(told(row)), meter)
-            found[:, p] += meter.spend, meter.grade(run.answer), meter.rounds, meter.drawn, run.confidence
+            found[:, p] += meter.spend, meter.grade(run.answer), meter.rounds, meter.drawn, run.vote_share
     return Outcome(*(found / orders))
 
 

@@ -50,8 +50,8 @@ class Counting:
         """Return how many samples to draw at once, (M,): one, unless it cannot stop any earlier."""
         return np.ones(len(states), np.int64)
 
-    def confidence(self, states: States) -> float:
-        """Return the confidence of one state: the leader's share of the samples."""
+    def vote_share(self, states: States) -> float:
+        """Return the leader's share of the samples in one state; by a verifier 1 or 0."""
         if states.success[0]:
             return 1.0
         return float(states.counts[0, 0] / states.n[0]) if states.n[0] and not self._verified else 0.0
@@ -123,9 +123,9 @@ class CountingRun:
         return max(self._votes, key=lambda answer: self._votes[answer], default=None)
 
     @property
-    def confidence(self) -> float:
-        """What the rule thinks of the answer, in [0, 1]."""
-        return self._policy.confidence(self._state())
+    def vote_share(self) -> float:
+        """The answer's share of the samples; by a verifier 1 or 0."""
+        return self._policy.vote_share(self._state())
 
     def _state(self) -> States:
         top = sorted(self._votes.values(), reverse=True)[:TOP]

@@ -126,7 +126,3 @@ class AdaptiveConsistency(Counting):
         counts = states.counts
         sure = beta_criterion(counts[:, 0], counts[:, 1]) if self.criterion == "beta" else dirichlet_criterion(counts)
         return np.where(states.voted > 0, sure, 0.0)
-
-    def confidence(self, states: States) -> float:
-        """Return that probability."""
-        return float(self.measure(states)[0])

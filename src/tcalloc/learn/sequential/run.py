@@ -186,8 +186,8 @@ class SequentialRun:
         return self._rounds
 
     @property
-    def confidence(self) -> float:
-        """The answer's share of the samples, by weight if votes are weighted; of a verifier, 1 or 0."""
+    def vote_share(self) -> float:
+        """The answer's share of the samples, by weight if votes are weighted; by a verifier 1 or 0."""
         seen = self._evidence
         if self._combine == "verifier":
             return float(seen.success[0])
@@ -206,5 +206,5 @@ class SequentialRun:
             state = f"waits for {n}{f' of {model}' if model else ''}"
         return (
             f"SequentialRun({' and '.join(drawn)} drawn in {self._rounds} round{'s' * (self._rounds != 1)}, spend "
-            f"{self._spend:g}, answer {SHORT.repr(self.answer)}, confidence {self.confidence:.3g}; {state})"
+            f"{self._spend:g}, answer {SHORT.repr(self.answer)}, vote share {self.vote_share:.3g}; {state})"
         )
