@@ -62,7 +62,7 @@ def contest(entry: Entry, settings: Settings, jobs: int = 1, progress: bool = Fa
         list(entry.budgets),
         X=entry.x,
         difficulty=entry.label,
-        verifier=True if entry.verifier else None,
+        verifier=entry.verifier,
         costs_known=entry.costs_known,
         folds=settings.folds,
         repeats=settings.repeats,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcalloc.errors import InputError
-from tcalloc.measure import Action, Best, First, Rates, Vote
+from tcalloc.measure import Action, Best, One, Rates, Vote
 from tcalloc.measure.actions import action_names, check_actions
 
 rate = st.floats(0, 1e3)
@@ -19,9 +19,9 @@ names = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=6)
 
 @st.composite
 def actions(draw):
-    combine = draw(st.sampled_from(["first", "vote", "best"]))
+    combine = draw(st.sampled_from(["one", "vote", "best"]))
     return Action(
-        1 if combine == "first" else draw(st.integers(1, 64)),
+        1 if combine == "one" else draw(st.integers(1, 64)),
         combine,
         draw(st.sampled_from(["verifier", "score"])) if combine == "best" else None,
         draw(st.none() | names),
@@ -50,8 +50,8 @@ def test_to_json_and_back(action):
         (Best(4), "best4: the best of 4 samples by a verifier"),
         (Best(4, "m", by="score", temperature=0.7),
          "best4 by score m temperature=0.7: the best of 4 samples by their score of m (temperature 0.7)"),
-        (First("m", reasoning_effort="low", thinking_tokens=300, max_tokens=9),
-         "first m effort=low thinking=300 max=9: one answer of m (effort low, thinking 300, max 9)"),
+        (One("m", reasoning_effort="low", thinking_tokens=300, max_tokens=9),
+         "one m effort=low thinking=300 max=9: one sample of m (effort low, thinking 300, max 9)"),
     ],
 )  # fmt: skip
 def test_one_readable_line(action, said):
@@ -64,10 +64,10 @@ def test_one_readable_line(action, said):
         (lambda: Vote(0), "k is 0; expected a whole number, at least 1."),
         (lambda: Vote(2.0), "k is 2.0; expected a whole number"),
         (lambda: Best(True), "k is True; expected a whole number"),
-        (lambda: Action(3, "mean"), "combine is 'mean'; allowed are 'first', 'vote' and 'best'."),
+        (lambda: Action(3, "mean"), "combine is 'mean'; allowed are 'one', 'vote' and 'best'."),
         (lambda: Action(3, "vote", "score"), "by is 'score', but combine is 'vote'"),
         (lambda: Best(3, by="luck"), "by is 'luck'; allowed are 'verifier' and 'score'."),
-        (lambda: Action(3, "first"), "samples is 3, but combine is 'first'"),
+        (lambda: Action(3, "one"), "samples is 3, but combine is 'one', which draws one"),
         (lambda: Vote(3, " m"), "model is ' m'; expected a name"),
         (lambda: Vote(3, model=7), "model is 7; expected a name"),
         (lambda: Vote(3, max_tokens=0), "max_tokens is 0; expected a whole number, at least 1."),
@@ -105,10 +105,10 @@ def test_rates():
     "action",
     [
         Vote(5),
-        First(),
+        One(),
         Best(4),
         Best(2, by="score"),
-        First("qwen 2.5"),
+        One("qwen 2.5"),
         Vote(3, "smollm2", temperature=0.5, max_tokens=64),
         Best(16, "o3 mini", by="score", reasoning_effort="low", thinking_tokens=0),
     ],
@@ -118,7 +118,7 @@ def test_names_are_read_back(action):
 
 
 @pytest.mark.parametrize(
-    "name", ["", "vote", "vote0", "voter3", "first2", " vote3", "vote3  x", "vote3 x max=y", None, 3]
+    "name", ["", "vote", "vote0", "voter3", "first", "one2", " vote3", "vote3  x", "vote3 x max=y", None, 3]
 )
 def test_names_of_nothing(name):
     with pytest.raises(InputError):

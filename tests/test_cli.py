@@ -381,11 +381,11 @@ def test_a_run_folder_is_solved_with_its_interval(run, tmp_path, monkeypatch):
     assert "costs are numbers of samples" in err
     code, _, err = run("solve", "run/", "--budget", 3, "--actions", "vote1,plurality4")
     assert code == 1
-    assert "'plurality4' is not the name of an action; expected 'vote5'" in err
+    assert "'plurality4' is not the name of an action; expected 'one', 'vote5'" in err
     assert run("solve", "actions.csv", "--budget", 3, "--actions", "vote1")[0] == 2
 
 
-def test_a_run_folder_of_right_and_wrong_alone_is_solved_by_best_of_k(run, tmp_path, monkeypatch):
+def test_a_run_folder_of_right_and_wrong_alone_has_one_sample_or_a_verifier(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     with open("logs.jsonl", "w", encoding="utf-8") as logs:
@@ -395,10 +395,21 @@ def test_a_run_folder_of_right_and_wrong_alone_is_solved_by_best_of_k(run, tmp_p
     assert run("import", "logs.jsonl", "--out", "run")[0] == 0
     code, out, err = run("solve", "run/", "--budget", 3, "--json")
     assert code == 0
-    assert json.loads(out)["action_names"] == ["best1", "best2", "best4", "best8"]
-    assert "note: run/: 240 samples are marked right or wrong but have no answer: best-of-k" in err
+    assert json.loads(out)["action_names"] == ["one"]
+    assert "note: run/: 240 samples are marked right or wrong but have no answer: what one sample reaches" in err
+    assert "need a verifier" not in err
+    for command in (["solve", "run/", "--budget", 3, "--json"], ["frontier", "run/", "--json"]):
+        code, out, err = run(*command, "--verifier")
+        assert code == 0
+        if command[0] == "solve":
+            assert json.loads(out)["action_names"] == ["best1", "best2", "best4", "best8"]
+        assert "note: run/: best1, best2, best4, best8: these actions need a verifier" in err
     code, out, err = run("solve", "run/", "--budget", 3, "--actions", "best1,vote3")
     assert (code, out) == (1, "")
     assert "actions[1] is vote3, but only right and wrong were recorded: how the wrong answers split" in err
-    assert "use Best(3), called 'best3'" in err
-    assert run("frontier", "run/", "--actions", "best1,best3")[0] == 0
+    assert "use One(), called 'one'" in err
+    code, _, err = run("frontier", "run/", "--actions", "best1,best3")
+    assert (code, "best1, best3: these actions need a verifier" in err) == (0, True)
+    (tmp_path / "t.csv").write_text("acc:a,cost:a\n1,1\n")
+    code, _, err = run("solve", "t.csv", "--budget", 3, "--verifier")
+    assert (code, "--verifier is for run folders" in err) == (2, True)

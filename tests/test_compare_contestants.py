@@ -100,7 +100,9 @@ def test_words_for_the_data(signal, routed):
     assert (routed.data, routed.unit) == ("single answers", "cost")
     assert Problem.of(Table([[0.5, 0.7]], [1, 2])).data == "table"
     assert Problem.of(Samples([[0], [1]])).data == "single answers"
-    assert Problem.of(Samples(correct=[[1, 0], [0, 0]])).verifier
+    marks = Problem.of(Samples(correct=[[1, 0], [0, 0]]))
+    assert (marks.verifier, marks.menu.names, marks.fixed_names) == (False, ("nothing", "one"), ("one", "nothing"))
+    assert Problem.of(Samples(correct=[[1, 0], [0, 0]]), verifier=True).fixed_names == ("best1", "best2", "nothing")
     assert Problem.of(Samples([[0, 1], [1, 1]]), verifier=True).menu.names[1] == "best1"
     numbers = Problem.of(Samples(np.zeros((100, 2), int)), difficulty=np.arange(100.0))
     assert np.bincount(numbers.labels).tolist() == [20] * 5
@@ -130,7 +132,8 @@ GOOD = Samples([[0, 1, 0], [0, 0, 1]])
         (GOOD, {"actions": [Vote(9)]}, "no question has more than 3"),
         (GOOD, {"actions": "vote1"}, "expected a list"),
         (GOOD, {"actions": [Best(2)]}, "needs a verifier"),
-        (Samples(correct=[[1, 0]]), {"verifier": False}, "a vote needs answers"),
+        (GOOD, {"verifier": None}, "verifier is None; allowed are True and False"),
+        (Samples(correct=[[1, 0]]), {"actions": [Best(2)]}, r"say verifier=True \(--verifier\); else use One\(\)"),
         (Samples([[0, 1], [-2, -2]]), {}, "question 1 has no samples"),
         (Samples([[0, 1]], cost=0.0), {}, "every cost is 0"),
         (Samples([[0, 1]], cost=[[1.0, np.nan]]), {}, "is NaN"),

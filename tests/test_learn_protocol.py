@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from tcalloc import Best, InputError, Table, Vote
+from tcalloc import Best, InputError, One, Table, Vote
 from tcalloc.learn._training import parsed
 from tcalloc.learn.baselines import Fixed, LengthHeuristic, Oracle
 from tcalloc.learn.imitator import Imitator
@@ -171,11 +171,11 @@ def test_actions_without_meaning_cannot_be_started():
 
 
 def test_names_are_parsed():
-    assert parsed(("vote4 qwen", "best8", "nothing", "first")) == (
+    assert parsed(("vote4 qwen", "best8", "nothing", "one")) == (
         Vote(4, "qwen"),
         Best(8),
         None,
-        parsed(("first",))[0],
+        One(),
     )
     assert parsed(("vote4", "gpt")) is None
 

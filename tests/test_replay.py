@@ -107,7 +107,10 @@ def test_right_and_wrong_is_said_only_by_a_verifier():
     replay(checked, samples, verifier=True)
     assert sum(result.correct for part in checked.seen for result in part) == samples.correct.sum()
     alone = Scripted(Draw(Best(1), 2), answer=lambda results: results[0].answer)
-    found = replay(alone, Samples(correct=[[True, True, False], [False, False, False]]), orders=30)
+    marks = Samples(correct=[[True, True, False], [False, False, False]])
+    replay(policy, marks)
+    assert all(result.correct is None for part in policy.seen for result in part)  # a verifier is never assumed
+    found = replay(alone, marks, orders=30, verifier=True)
     assert all(result.correct is not None for part in alone.seen for result in part)
     assert all(part[0].answer != part[1].answer for part in alone.seen)  # right and wrong says not who agrees
     assert 0.4 < found.accuracy[0] < 0.9

@@ -9,7 +9,7 @@ import pytest
 
 from tcalloc.datasets import load_recorded
 from tcalloc.errors import InputError
-from tcalloc.measure import Best, First, Rates, Samples, Vote, vote_accuracy
+from tcalloc.measure import Best, One, Rates, Samples, Vote, vote_accuracy
 
 
 def codes(n=40, s=8, seed=0):
@@ -58,10 +58,10 @@ def test_ragged_samples():
         samples.table([Vote(1), Vote(5)])
 
 
-def test_right_and_wrong_are_enough_for_a_verifier_and_not_for_votes():
+def test_right_and_wrong_are_enough_for_one_sample_and_not_for_votes():
     correct = codes() == 0
-    table = Samples(correct=correct).table([First(), Best(4)], shrink=False)
-    assert table.action_names == ("first", "best4")
+    table = Samples(correct=correct).table([One(), Best(4)], shrink=False)
+    assert table.action_names == ("one", "best4")
     np.testing.assert_allclose(table.acc[:, 0], correct.mean(axis=1))
     assert (table.acc[:, 1] >= table.acc[:, 0] - 1e-12).all()
     with pytest.raises(InputError, match="only right and wrong were recorded: how the wrong answers split"):
@@ -118,10 +118,10 @@ def test_one_sample_of_each_model():
     rng = np.random.default_rng(0)
     p = rng.random(400)
     arms = {m: Samples(correct=rng.random((400, 1)) < p[:, None]) for m in "ab"}
-    table = Samples(arms=arms).table([First("a"), First("b")])
+    table = Samples(arms=arms).table([One("a"), One("b")])
     truth = p[np.arange(400)]
     # The better of two coins looks better than it is; what the coins share is what is believed.
-    exact = Samples(arms=arms).table([First("a"), First("b")], shrink=False)
+    exact = Samples(arms=arms).table([One("a"), One("b")], shrink=False)
     assert exact.acc.max(axis=1).mean() - truth.mean() > 0.1
     assert abs(table.acc.max(axis=1).mean() - truth.mean()) < 0.05
 
@@ -162,12 +162,17 @@ def test_costs_by_rates():
 def test_usual_actions():
     arms = {"a": Samples(codes(5, 12)), "b": Samples(correct=codes(5, 3) == 0)}
     assert [a.name for a in arms["a"].usual_actions()] == ["vote1", "vote3", "vote5", "vote9"]
-    assert [a.name for a in arms["b"].usual_actions()] == ["best1", "best2"]
-    # Where one model has a verifier, the other has it too.
-    assert [a.name for a in Samples(arms=arms).usual_actions()] == [
+    assert [a.name for a in arms["b"].usual_actions()] == ["one"]  # nobody can tell which sample is the right one
+    assert [a.name for a in arms["b"].usual_actions(verifier=True)] == ["best1", "best2"]
+    both = Samples(arms=arms)
+    assert [a.name for a in both.usual_actions()] == ["vote1 a", "vote3 a", "vote5 a", "vote9 a", "one b"]
+    assert [a.name for a in both.usual_actions(verifier=True)] == [
         "best1 a", "best2 a", "best4 a", "best8 a", "best1 b", "best2 b",
     ]  # fmt: skip
-    Samples(arms=arms).table(Samples(arms=arms).usual_actions()).solve(2.0)
+    assert not both.answered
+    assert arms["a"].answered
+    for verifier in (False, True):
+        both.table(both.usual_actions(verifier)).solve(2.0)
 
 
 # ---------------------------------------------------------------------------------------------- bad input

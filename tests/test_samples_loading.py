@@ -99,12 +99,13 @@ def test_marks_without_answers_are_no_votes(tmp_path):
     assert samples.drawn.tolist() == [[True] * 3, [True, True, False]]
     assert samples.cost[0].tolist() == [0.5, 1.5, 2.5]
     assert samples.notes == (
-        "5 samples are marked right or wrong but have no answer: best-of-k (by a verifier, pass@k) can be estimated, "
-        "votes cannot. For votes, record the answers too.",
+        "5 samples are marked right or wrong but have no answer: what one sample reaches can be estimated, what a vote "
+        "reaches cannot. For votes, record the answers too. If a verifier recognises right answers live, say "
+        "verifier=True (--verifier).",
     )
-    assert [action.name for action in samples.usual_actions()] == ["best1", "best2"]
+    assert [action.name for action in samples.usual_actions()] == ["one"]
     words = "actions[0] is vote3, but only right and wrong were recorded: how the wrong answers split decides a vote. "
-    with pytest.raises(InputError, match=re.escape(words + "Record the answers too, or use Best(3), called 'best3'")):
+    with pytest.raises(InputError, match=re.escape(words + "Record the answers too, or use One(), called 'one'")):
         samples.table([Vote(3)])
     assert samples.table([Best(2)], shrink=False).acc.ravel().tolist() == pytest.approx([2 / 3, 1.0])
 
@@ -120,7 +121,7 @@ MIXED = {
     "nothing wrong in a log": ([(None, 1), (None, 1)], False, None, "2 samples are marked right or wrong but have no"),
     "answers of some samples": (
         [("42", 1), (None, 1), (None, 0), ("7", 0)], False, None,
-        "2 samples are marked right or wrong but have no answer, and those of the 2 others are not used: best-of-k",
+        "2 samples are marked right or wrong but have no answer, and those of the 2 others are not used: what one",
     ),
     "the same of a grader that only marks": ([(None, 1), (None, 0)], True, None, "2 samples are marked right or wrong"),
     "every wrong answer is known": ([(None, 1), ("7", 0), ("42", 1), ("8", 0)], False, [0, 1, 0, 2], None),
@@ -156,10 +157,10 @@ def test_models_with_and_without_answers(tmp_path):
     assert samples.arms["m"].answers.tolist() == [[0, 1], [1, -2]]
     assert samples.arms["big"].answers is None
     assert samples.arms["big"].correct.tolist() == [[False, True], [True, False]]
-    assert samples.notes[0].startswith("big: 3 samples are marked right or wrong but have no answer: best-of-k")
-    assert [action.name for action in samples.usual_actions()] == ["best1 m", "best1 big"]
+    assert samples.notes[0].startswith("big: 3 samples are marked right or wrong but have no answer: what one sample")
+    assert [action.name for action in samples.usual_actions()] == ["vote1 m", "one big"]
     assert samples.table([Vote(1, "m"), Best(1, "big")], shrink=False).acc.tolist() == [[0.5, 0.5], [0.0, 1.0]]
-    with pytest.raises(InputError, match=r"vote1 big, but only right and wrong were recorded of big.*'best1 big'"):
+    with pytest.raises(InputError, match=r"vote1 big, but only right and wrong were recorded of big.*'one big'"):
         samples.table([Vote(1, "big")])
 
 

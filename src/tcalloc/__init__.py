@@ -13,7 +13,7 @@ from tcalloc import datasets
 from tcalloc._version import __version__
 from tcalloc.errors import BudgetError, InputError, MissingExtraError, TcallocError
 from tcalloc.frontier import Frontier, frontier
-from tcalloc.measure import Action, Best, First, Rates, Samples, Table, Vote, read_table, write_table
+from tcalloc.measure import Action, Best, One, Rates, Samples, Table, Vote, read_table, write_table
 from tcalloc.solve import Allocation, Split, decide, solve
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ __all__ = [
     "Allocation",
     "Best",
     "BudgetError",
-    "First",
     "Frontier",
     "InputError",
     "MissingExtraError",
+    "One",
     "Rates",
     "Samples",
     "Split",

@@ -101,8 +101,8 @@ def _run(args: argparse.Namespace) -> Given:
         if args.questions is not None or args.category or args.difficulty is not None:
             raise
         shared.say(
-            f"note: {args.table}: holds no texts of its questions, so that whoever decides by them takes no part. "
-            "Give the file that was sampled: --questions FILE."
+            f"note: {args.table}: holds no texts of its questions, so policies that decide by them take no part. "
+            "To add the texts, give the file that was sampled: --questions FILE."
         )
         return Given(args.table, samples, None, None, _actions(args))
     where = args.questions or args.table
@@ -117,7 +117,7 @@ def _table(args: argparse.Namespace) -> Given:
     if args.actions is not None:
         raise shared.UsageError(f"--actions is for run folders; the actions of {args.table} are its columns.")
     if args.verifier:
-        raise shared.UsageError("--verifier is for run folders: it stops at a right sample, and a table holds none.")
+        shared.refuse_verifier(args.table)
     if args.text is not None and args.questions is not None:
         raise shared.UsageError("--text and --questions both say what was asked; choose one.")
     table = read_table(args.table)

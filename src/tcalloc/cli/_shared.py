@@ -24,6 +24,7 @@ __all__ = [
     "Parser",
     "UsageError",
     "add_actions",
+    "add_verifier",
     "affordable",
     "budget",
     "check_outputs",
@@ -36,6 +37,7 @@ __all__ = [
     "number",
     "output",
     "print_json",
+    "refuse_verifier",
     "say",
     "say_block",
     "share",
@@ -152,16 +154,54 @@ def add_actions(parser: Any) -> None:
         "--actions",
         metavar="NAMES",
         help="of a run folder: the actions to choose from, by name (vote1,vote4,best8; with several "
-        "models 'vote4 qwen,...'; default: votes over 1, 3, 5, 9, ... samples of each model; where only right and "
-        "wrong was recorded, the best of 1, 2, 4, 8, ...)",
+        "models 'vote4 qwen,...'; default: votes over 1, 3, 5, 9, ... samples of each model; one sample of each model "
+        "where only right and wrong was recorded; with --verifier the best of 1, 2, 4, 8, ...)",
     )
 
 
-def load(path: str, actions: str | None = None) -> Table:
-    """Read a table, or make one from a run folder; say what of it was ignored."""
+def add_verifier(parser: Any) -> None:
+    """Add the option that says that right answers are recognised live."""
+    parser.add_argument(
+        "--verifier",
+        action="store_true",
+        help="of a run folder: right answers are recognised live, as by unit tests; it is never assumed",
+    )
+
+
+def refuse_verifier(path: str) -> None:
+    """Refuse --verifier where there are no samples.
+
+    Raises
+    ------
+    UsageError
+        Always.
+    """
+    raise UsageError(f"--verifier is for run folders: a verifier looks at samples, and {path} holds none.")
+
+
+def load(path: str, actions: str | None = None, verifier: bool = False) -> Table:
+    """Read a table, or make one from a run folder; say what of it was ignored.
+
+    Parameters
+    ----------
+    path : str
+        A table's file, or a run folder.
+    actions : str or None
+        Of a run folder: names of actions, separated by commas; None: the usual ones.
+    verifier : bool
+        Of a run folder: whether a verifier recognises right answers live.
+    """
     if os.path.isdir(path):
         samples = Samples.load(path)
-        asked = samples.usual_actions() if actions is None else [Action.parse(n.strip()) for n in actions.split(",")]
+        if actions is None:
+            asked = samples.usual_actions(verifier)
+        else:
+            asked = [Action.parse(name.strip()) for name in actions.split(",")]
+        if checked := [action.name for action in asked if action.by == "verifier"]:
+            say(
+                f"note: {path}: {', '.join(checked)}: these actions need a verifier that recognises right answers "
+                "live. Without one their accuracies cannot be reached."
+            )
         table = samples.table(asked)
         recorded = all(arm.cost is not None for arm in samples.by_model.values())
         say(f"note: {path}: costs are {'those recorded with the samples' if recorded else 'numbers of samples'}.")
@@ -170,6 +210,8 @@ def load(path: str, actions: str | None = None) -> Table:
         return table
     if actions is not None:
         raise UsageError(f"--actions is for run folders; the actions of {path} are its columns.")
+    if verifier:
+        refuse_verifier(path)
     table = read_table(path)
     if table.ignored:
         names = [repr(name if len(name) <= 30 else name[:27] + "...") for name in table.ignored[:8]]

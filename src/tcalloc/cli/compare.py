@@ -30,8 +30,9 @@ examples:
                                                the same as a page with pictures
   tcalloc compare run/ --policies "Sequential,AC Beta,fixed k"
                                                some of the policies
-  tcalloc compare run/ --verifier              right answers are recognized
-                                               while sampling, as by unit tests
+  tcalloc compare run/ --verifier              right answers are recognised
+                                               live, as by unit tests; without
+                                               it no policy sees what is right
   tcalloc compare table.csv --text question --difficulty level
                                                columns of the table's file
   tcalloc compare table.csv --questions questions.jsonl --category task
@@ -72,9 +73,7 @@ def add_parser(commands: Any) -> None:
     what.add_argument(
         "--policies", metavar="NAMES", help="those to compare, separated by commas, as the table calls them"
     )
-    what.add_argument(
-        "--verifier", action="store_true", help="right answers are recognized while sampling: stop at the first"
-    )
+    shared.add_verifier(what)
     shared.add_actions(what)
     known = parser.add_argument_group("what is known of a question beforehand")
     known.add_argument("--questions", metavar="FILE", help="a questions file with the texts")
@@ -133,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
         X=given.x,
         difficulty=given.difficulty,
         actions=given.actions,
-        verifier=True if args.verifier else None,
+        verifier=args.verifier,
         folds=args.folds,
         repeats=args.repeats,
         seed=args.seed,

@@ -66,6 +66,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--plot", metavar="PATH", type=_picture, help="draw the curve: .png, .svg or .pdf")
     shared.add_actions(parser)
+    shared.add_verifier(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table of points")
     parser.add_argument(
         "--threads", metavar="N", type=shared.count, default=1, help="worth it above 100,000 instances (default: 1)"
@@ -87,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
             import matplotlib.figure  # noqa: F401  # whether it is there, before the work
         except ImportError:
             raise MissingExtraError("--plot needs Matplotlib: pip install 'tcalloc[plot]'") from None
-    table = shared.load(args.table, args.actions)
+    table = shared.load(args.table, args.actions, args.verifier)
     curve = table.frontier(threads=args.threads)
     means = shared.fixed_mixture(table)
     mixture = None if means is None else frontier(*means)

@@ -33,8 +33,10 @@ examples:
   tcalloc solve table.csv --budget 4 --json    everything, for programs
   tcalloc solve run/ --budget 4                votes over 1, 3, 5, ... of the
                                                samples that a run folder holds;
-                                               best of 1, 2, 4, ... if it holds
-                                               right and wrong alone
+                                               one sample of each model if it
+                                               holds right and wrong alone
+  tcalloc solve run/ --budget 4 --verifier     best of 1, 2, 4, ... samples, if
+                                               right answers are recognised live
 
 {shared.LAYOUT}
 what the summary says: the upper bound is the optimum of the linear program,
@@ -86,6 +88,7 @@ def add_parser(commands: Any) -> None:
         "output (the summary then goes to standard error)",
     )
     shared.add_actions(parser)
+    shared.add_verifier(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the summary")
     parser.set_defaults(run=run)
 
@@ -95,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     if args.accuracy is not None and args.method != "exact":
         raise shared.UsageError("--method bisect works with --budget and --total only, not with --accuracy.")
     shared.check_outputs(args, args.out)
-    table = shared.load(args.table, args.actions)
+    table = shared.load(args.table, args.actions, args.verifier)
     least = None
     if args.accuracy is None:
         plan = table.solve(args.budget, total=args.total, method=args.method, threads=args.threads)

@@ -45,7 +45,7 @@ def compare(
     X: Any = None,
     difficulty: "ArrayLike | None" = None,
     actions: "Iterable[Action | None] | None" = None,
-    verifier: bool | None = None,
+    verifier: bool = False,
     own: Mapping[str, Any] | None = None,
     folds: int = 5,
     repeats: int = 1,
@@ -78,8 +78,9 @@ def compare(
         A label of each question that is known beforehand; adds the policy "difficulty label".
     actions : iterable of Action or None, optional
         What policies choose from that decide beforehand. Default: the samples' usual actions, and no answer.
-    verifier : bool, optional
-        Whether a verifier says which samples are right. Default: where only right and wrong were recorded.
+    verifier : bool
+        Whether a verifier recognises right answers live, as unit tests do. It is never assumed: without it no policy
+        sees which samples are right.
     own : mapping of str to policy, optional
         Yours, by name: an estimator with ``fit(X, table)`` and ``decide(X)``, refitted in every fold; a callable
         ``(train, X_train, budget) -> policy``; or a policy with ``start``, which was trained elsewhere.

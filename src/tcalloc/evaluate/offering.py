@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tcalloc.errors import InputError
 from tcalloc.learn._training import NOTHING, Training, as_table, fallback
 from tcalloc.learn.paths import arm_costs
-from tcalloc.measure.actions import Action, Best, Vote, action_names
+from tcalloc.measure.actions import Action, action_names
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table
 from tcalloc.measure.tabulate import tabulate
@@ -40,7 +40,7 @@ def _single(acc: Floats) -> bool:
     return bool(((known == 0) | (known == 1)).all())
 
 
-def of_table(table: Table, actions: Any, verifier: bool | None) -> dict[str, Any]:
+def of_table(table: Table, actions: Any, verifier: bool) -> dict[str, Any]:
     """Return a problem's fields, of a table.
 
     Raises
@@ -71,7 +71,7 @@ def of_table(table: Table, actions: Any, verifier: bool | None) -> dict[str, Any
     }
 
 
-def of_samples(samples: Samples, actions: Any, verifier: bool | None) -> dict[str, Any]:
+def of_samples(samples: Samples, actions: Any, verifier: bool) -> dict[str, Any]:
     """Return a problem's fields, of samples.
 
     Raises
@@ -80,18 +80,14 @@ def of_samples(samples: Samples, actions: Any, verifier: bool | None) -> dict[st
         If a question has no samples, a cost is not known, or the actions need what was not recorded.
     """
     arms = samples.by_model
-    answered = all(arm.answers is not None for arm in arms.values())
-    checked = not answered if verifier is None else bool(verifier)
-    if not checked and not answered:
-        raise InputError("verifier=False, but only right and wrong were recorded: a vote needs answers.")
     empty = np.flatnonzero(~samples.drawn.any(axis=1))
     if len(empty):
         raise InputError(
             f"question {empty[0]} has no samples ({len(empty)} of {len(samples)} have none). Leave them out: "
             "samples.take(samples.drawn.any(axis=1)), and the same rows of X."
         )
-    known = _menu(samples, actions, checked)
-    dense = _dense(samples, checked)
+    known = _menu(samples, actions, verifier)
+    dense = _dense(samples, verifier)
     listed = [*dense, *(action for action in known if action is not None and action not in dense)]
     made = tabulate(samples, listed, False)
     cost = paid(samples, listed)
@@ -125,18 +121,14 @@ def of_samples(samples: Samples, actions: Any, verifier: bool | None) -> dict[st
         "single": np.asarray(np.nanmax(acc[:, first], axis=1)),
         "unit": "samples" if all(arm.cost is None for arm in arms.values()) else "cost",
         "data": "single answers" if sizes == 1 else "samples",
-        "verifier": checked,
+        "verifier": verifier,
         "notes": samples.notes,
     }
 
 
 def _menu(samples: Samples, actions: Any, verifier: bool) -> tuple[Action | None, ...]:
     if actions is None:
-        usual = samples.usual_actions()
-        if verifier:
-            made = [Best(action.samples, action.model) for action in usual]
-            return (None, *made)
-        return (None, *usual)
+        return (None, *samples.usual_actions(verifier))
     # Checks the list; its table is made with all others.
     found = as_table(samples, len(samples), actions, None).actions
     assert found is not None
@@ -147,20 +139,20 @@ def _menu(samples: Samples, actions: Any, verifier: bool) -> tuple[Action | None
                 "into Samples(cost=…), and leave the rates out."
             )
         if action is not None and action.combine == "best" and action.by == "verifier" and not verifier:
+            instead = f"Vote({action.samples})" if samples.answered else "One()"
             raise InputError(
-                f"actions[{a}] is {action.name}, which needs a verifier. Say verifier=True, or use "
-                f"Vote({action.samples})."
+                f"actions[{a}] is {action.name}, which needs a verifier that recognises right answers live. If there "
+                f"is one, say verifier=True (--verifier); else use {instead}."
             )
     return found
 
 
 def _dense(samples: Samples, verifier: bool) -> list[Action]:
-    """Return every number of samples of every model."""
-    make = Best if verifier else Vote
+    """Return what can be done with every number of samples of every model."""
     return [
-        make(k, name or None)
+        action
         for name, arm in samples.by_model.items()
-        for k in range(1, int(arm.drawn.sum(axis=1).max()) + 1)
+        for action in samples.actions_of(name, range(1, int(arm.drawn.sum(axis=1).max()) + 1), verifier)
     ]
 
 

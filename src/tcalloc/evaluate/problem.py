@@ -72,7 +72,7 @@ class Problem:
     data: str
     """"samples", "table" (one expectation per cell) or "single answers" (all cells are 0 or 1)."""
     verifier: bool
-    """Whether a verifier says which samples are right."""
+    """Whether a verifier recognises right answers live; never assumed, only given."""
     feature_cost: float
     """What looking at X costs per question, in the unit of the costs."""
     costs_known: bool
@@ -102,7 +102,7 @@ class Problem:
         X: Any = None,
         difficulty: Any = None,
         actions: Any = None,
-        verifier: bool | None = None,
+        verifier: bool = False,
         feature_cost: float = 0.0,
         costs_known: bool = False,
         orders: int | None = None,
@@ -121,8 +121,8 @@ class Problem:
         actions : list of Action or None, optional
             Of samples: what policies that decide beforehand choose from; None in the list: no answer, for nothing.
             Default: nothing, and the samples' usual actions. Of a table: what its columns mean.
-        verifier : bool, optional
-            Whether a verifier says which samples are right. Default: where only right and wrong were recorded.
+        verifier : bool
+            Whether a verifier recognises right answers live. Without one, no policy sees which samples are right.
         feature_cost : float
             What looking at X costs per question.
         costs_known : bool
@@ -149,7 +149,7 @@ class Problem:
         if charged < 0:
             raise InputError(f"feature_cost is {charged:g}; expected at least 0, in the unit of the costs.")
         for name, value in (("costs_known", costs_known), ("verifier", verifier)):
-            if not isinstance(value, (bool, np.bool_)) and not (name == "verifier" and value is None):
+            if not isinstance(value, (bool, np.bool_)):
                 raise InputError(f"{name} is {value!r}; allowed are True and False.")
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
             raise InputError(f"seed is {seed!r}; expected a whole number, at least 0.")
@@ -158,7 +158,8 @@ class Problem:
         n = len(data) if isinstance(data, Samples) else len(data.acc)
         rows = _rows(X, n)
         labels, label_names = _labels(difficulty, n)
-        made = of_samples(data, actions, verifier) if isinstance(data, Samples) else of_table(data, actions, verifier)
+        checked = bool(verifier)
+        made = of_samples(data, actions, checked) if isinstance(data, Samples) else of_table(data, actions, checked)
         if not (made["fixed_cost"] > 0).any():
             raise InputError("every cost is 0, so there is nothing to allocate. Leave costs out to count samples.")
         if orders is None and isinstance(data, Samples):

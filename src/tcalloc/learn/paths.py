@@ -131,9 +131,9 @@ class Paths:
         Orders per question, R.
     seed : int
         Of the orders.
-    verifier : bool, optional
+    verifier : bool
         Whether each sample is checked by a verifier that knows a right answer: then the first right sample is the
-        answer. Default: True where only right and wrong were recorded, else False.
+        answer.
     rows : array_like, optional
         Only these questions; the order of a question's samples does not depend on which others are there.
 
@@ -160,15 +160,14 @@ class Paths:
     came first equally often, whatever the counts did on the way. `even` has less noise.
     """
 
-    def __init__(
-        self, samples: Samples, count: int = 8, seed: int = 0, *, verifier: bool | None = None, rows: Any = None
-    ):
+    def __init__(self, samples: Samples, count: int = 8, seed: int = 0, *, verifier: bool = False, rows: Any = None):
         if samples.arms is not None:
             raise InputError("samples has several arms; expected those of one model, such as samples.arms['small'].")
-        if verifier is None:
-            verifier = samples.answers is None
         if not verifier and samples.answers is None:
-            raise InputError("samples has no answers, only right and wrong: a vote needs answers. Use verifier=True.")
+            raise InputError(
+                "samples has no answers, only right and wrong: a vote needs answers. If a verifier recognises right "
+                "answers live, say verifier=True."
+            )
         picked = np.arange(len(samples)) if rows is None else np.arange(len(samples))[rows]
         order = random_orders(samples.drawn, count, seed)[:, picked]
         self.shape = order.shape

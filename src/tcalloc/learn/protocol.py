@@ -116,7 +116,7 @@ def combine(action: Action, results: Iterable[Result]) -> tuple[Hashable | None,
             return best.answer, sum(result.answer == best.answer for result in answered) / len(drawn)
         right = next((result for result in answered if result.correct), None)
         return (answered[0].answer, 0.0) if right is None else (right.answer, 1.0)
-    if action.combine == "first":
+    if action.combine == "one":
         return answered[0].answer, 1.0 / len(drawn)
     votes: dict[Hashable, int] = {}
     for result in answered:

@@ -245,7 +245,7 @@ def replay(
     rows: Any = None,
     orders: int = 1,
     seed: int = 0,
-    verifier: bool | None = None,
+    verifier: bool = False,
     rated: bool = True,
 ) -> Outcome:
     """Run a policy on recorded samples, in random orders, and charge for each sample it draws.
@@ -264,9 +264,9 @@ def replay(
         Random orders of each question's samples; the outcome is the mean over them.
     seed : int
         Of the orders. A question's orders depend neither on `rows` nor on the policy: comparisons are paired.
-    verifier : bool, optional
-        Whether results say if they are right. Default: where only right and wrong were recorded. Each sample of these
-        is an answer of its own: they do not say which agree.
+    verifier : bool
+        Whether results say if they are right, as where a verifier recognises right answers live. Where only right and
+        wrong were recorded, each sample is an answer of its own: it is not known which of them agree.
     rated : bool
         Whether draws are charged at their actions' own rates, where they have some; False: always what was recorded,
         whatever a policy says.
@@ -296,12 +296,10 @@ def replay(
     for name, value, least in (("orders", orders, 1), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
             raise InputError(f"{name} is {value!r}; expected a whole number, at least {least}.")
-    if verifier is not None and not isinstance(verifier, (bool, np.bool_)):
-        raise InputError(f"verifier is {verifier!r}; expected True, False or None (where nothing else was recorded).")
+    if not isinstance(verifier, (bool, np.bool_)):
+        raise InputError(f"verifier is {verifier!r}; allowed are True and False.")
     told = _told(samples, X)
     arms = samples.by_model
-    if verifier is None:
-        verifier = any(arm.answers is None for arm in arms.values())
     picked = _picked(rows, len(samples))
     ordered = {name: random_orders(arm.drawn, int(orders), seed) for name, arm in arms.items()}
     costs = arm_costs(samples)

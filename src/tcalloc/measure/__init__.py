@@ -1,6 +1,6 @@
 """From samples to tables: unbiased estimates of what an action would have reached, and the tables' files."""
 
-from tcalloc.measure.actions import Action, Best, First, Rates, Vote
+from tcalloc.measure.actions import Action, Best, One, Rates, Vote
 from tcalloc.measure.claims import Claim
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table, read_table, write_table
@@ -10,7 +10,7 @@ __all__ = [
     "Action",
     "Best",
     "Claim",
-    "First",
+    "One",
     "Rates",
     "Samples",
     "Table",

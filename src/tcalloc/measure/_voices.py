@@ -66,8 +66,9 @@ class Voices:
         if not self.votes:
             rest = f", and those of the {self.answered:,} others are not used" if self.answered else ""
             return (
-                f"{of}{self.right + self.wrong:,} samples are marked right or wrong but have no answer{rest}: best-of-"
-                "k (by a verifier, pass@k) can be estimated, votes cannot. For votes, record the answers too."
+                f"{of}{self.right + self.wrong:,} samples are marked right or wrong but have no answer{rest}: what one "
+                "sample reaches can be estimated, what a vote reaches cannot. For votes, record the answers too. If a "
+                "verifier recognises right answers live, say verifier=True (--verifier)."
             )
         if self.graded or not self.wrong:
             return None

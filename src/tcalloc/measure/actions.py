@@ -2,8 +2,8 @@
 
 What to use when
 ----------------
-`Vote`, `Best`, `First`
-    Make an `Action`: a majority vote over k samples; the best of k by a verifier or a score; one answer.
+`One`, `Vote`, `Best`
+    Make an `Action`: one sample as it is; a majority vote over k samples; the best of k by a verifier or a score.
 `Action`
     All of its settings at once. Any mix of actions is an action set: routing between models and sampling more are one
     problem.
@@ -21,9 +21,9 @@ import numpy as np
 
 from tcalloc.errors import InputError
 
-__all__ = ["Action", "Best", "First", "Rates", "Vote", "action_names", "check_actions"]
+__all__ = ["Action", "Best", "One", "Rates", "Vote", "action_names", "check_actions"]
 
-COMBINE = ("first", "vote", "best")
+COMBINE = ("one", "vote", "best")
 BY = ("verifier", "score")
 # As names write them, and the fields they stand for.
 SETTINGS = {
@@ -32,7 +32,7 @@ SETTINGS = {
     "thinking": "thinking_tokens",
     "max": "max_tokens",
 }
-_NAME = re.compile(r"(?:first|(?P<combine>vote|best)(?P<k>[0-9]{1,9})(?P<score> by score)?)(?: (?P<rest>\S.*))?")
+_NAME = re.compile(r"(?:one|(?P<combine>vote|best)(?P<k>[0-9]{1,9})(?P<score> by score)?)(?: (?P<rest>\S.*))?")
 _SETTING = re.compile("(" + "|".join(SETTINGS) + r")=(\S+)")
 
 
@@ -121,7 +121,7 @@ class Action:
     samples: int = 1
     """How many are drawn."""
     combine: str = "vote"
-    """"first" (the first sample), "vote" (the most frequent answer, ties split evenly) or "best" (of `by`)."""
+    """"one" (one sample, as it is), "vote" (the most frequent answer, ties split evenly) or "best" (of `by`)."""
     by: str | None = None
     """How "best" chooses: "verifier" (a check that knows a right answer: pass@k) or "score" (the highest score)."""
     model: str | None = None
@@ -148,9 +148,9 @@ class Action:
                 raise InputError(f"by is {self.by!r}; allowed are {_listed(BY)}.")
         elif self.by is not None:
             raise InputError(f"by is {self.by!r}, but combine is {self.combine!r}: only 'best' chooses by something.")
-        if self.combine == "first" and self.samples != 1:
+        if self.combine == "one" and self.samples != 1:
             raise InputError(
-                f"samples is {self.samples}, but combine is 'first', which looks at one. "
+                f"samples is {self.samples}, but combine is 'one', which draws one sample. "
                 "Use combine='vote' or 'best', or samples=1."
             )
         for name in ("model", "reasoning_effort"):
@@ -168,7 +168,7 @@ class Action:
     @property
     def name(self) -> str:
         """A short name that tells it from others: what a table calls its column."""
-        head = "first" if self.combine == "first" else f"{self.combine}{self.samples}"
+        head = "one" if self.combine == "one" else f"{self.combine}{self.samples}"
         if self.by == "score":
             head += " by score"
         return " ".join([head, *([self.model] if self.model else []), *self._settings("{}={}")])
@@ -188,7 +188,7 @@ class Action:
     def __str__(self) -> str:
         many = f"{self.samples} samples" if self.samples > 1 else "1 sample"
         how = {
-            "first": "one answer",
+            "one": "one sample",
             "vote": f"majority vote over {many}",
             "best": f"the best of {many} by {'a verifier' if self.by == 'verifier' else 'their score'}",
         }[self.combine]
@@ -219,8 +219,8 @@ class Action:
         head = _NAME.fullmatch(name) if isinstance(name, str) else None
         if head is None:
             raise InputError(
-                f"{name!r} is not the name of an action; expected 'vote5', 'best4', 'best4 by score' or 'first', then "
-                "perhaps the model and settings such as 'temperature=0.8'."
+                f"{name!r} is not the name of an action; expected 'one', 'vote5', 'best4' or 'best4 by score'. "
+                "The model and settings such as 'temperature=0.8' may follow."
             )
         words = (head["rest"] or "").split(" ") if head["rest"] else []
         given: dict[str, Any] = {}
@@ -231,7 +231,7 @@ class Action:
             except ValueError:
                 raise InputError(f"{name!r}: {setting[1]} is {value!r}; expected a number.") from None
             words.pop()
-        combine = head["combine"] or "first"
+        combine = head["combine"] or "one"
         by = "score" if head["score"] else None
         return cls(int(head["k"] or 1), combine, by, " ".join(words) or None, **given)
 
@@ -260,9 +260,17 @@ def Best(k: int, model: str | None = None, *, by: str = "verifier", **settings: 
     return Action(_count("k", k), "best", by, model, **settings)
 
 
-def First(model: str | None = None, **settings: Any) -> Action:
-    """Return the action: one answer."""
-    return Action(1, "first", None, model, **settings)
+def One(model: str | None = None, **settings: Any) -> Action:
+    """Return the action: one plain call, whose answer counts as it is. Settings are those of `Action`.
+
+    It is what a log of right and wrong can tell of a model where nobody recognises right answers live.
+
+    Examples
+    --------
+    >>> print(One("mid"))
+    one mid: one sample of mid
+    """
+    return Action(1, "one", None, model, **settings)
 
 
 def check_actions(actions: Any) -> tuple[Action, ...]:

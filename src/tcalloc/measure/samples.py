@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc.errors import InputError
-from tcalloc.measure.actions import Action, Best, Vote
+from tcalloc.measure.actions import Action, Best, One, Vote
 
 if TYPE_CHECKING:
     from tcalloc.measure.table import Table
@@ -63,8 +63,9 @@ class Samples:
     answers: Any = None
     """(N, S) integer codes: 0 the gold answer, 1, 2, … the question's other answers, -1 no answer, -2 not drawn."""
     correct: Any = None
-    """(N, S) whether a sample is right: bool, or 1, 0 and -1 (not drawn). Follows from `answers` if they are given;
-    alone it is enough for the best of k by a verifier (pass@k), not for votes."""
+    """(N, S) whether a sample is right: bool, or 1, 0 and -1 (not drawn). Follows from `answers` if they are given.
+    Alone it is enough for one plain sample (`One`), and for the best of k where a verifier recognises right answers
+    live; it is not enough for votes."""
     cost: Any = None
     """Cost of a sample: one number, (N,) or (N, S) (NaN: unknown); None: 1, so that costs count samples."""
     scores: Any = None
@@ -151,19 +152,63 @@ class Samples:
         """(N,) samples per question, all models together."""
         return np.asarray(self.drawn.sum(axis=1), np.int64)
 
-    def usual_actions(self) -> list[Action]:
-        """Return an action set for when none is asked for: votes over 1, 3, 5, 9, 17, 33 samples of each model.
+    @property
+    def answered(self) -> bool:
+        """Whether the answers of all models were recorded, not only whether they are right."""
+        return all(arm.answers is not None for arm in self.by_model.values())
 
-        As far as at least half of the questions have so many samples; where only right and wrong were recorded, of one
-        model or more, the best of 1, 2, 4, 8, 16, 32 by a verifier, of all of them: a model without a verifier beside
-        one with it would look worse than it is.
+    def actions_of(self, model: str, ks: Iterable[int], verifier: bool = False) -> list[Action]:
+        """Return what can be done with k samples of one model, for each k.
+
+        Parameters
+        ----------
+        model : str
+            Its name in `by_model`.
+        ks : iterable of int
+            Numbers of samples.
+        verifier : bool
+            Whether a verifier recognises right answers live.
+
+        Returns
+        -------
+        list of Action
+            With a verifier the best of k. Without one votes over k, if the model's answers were recorded; else one
+            plain sample, if 1 is among the numbers: nobody could pick the right one of several samples.
+
+        Examples
+        --------
+        >>> marks = Samples(correct=[[1, 0], [1, 1]])
+        >>> [action.name for action in marks.actions_of("", [1, 2])]
+        ['one']
+        >>> [action.name for action in marks.actions_of("", [1, 2], verifier=True)]
+        ['best1', 'best2']
         """
+        if not verifier and self.by_model[model].answers is None:
+            return [One(model or None)] if 1 in ks else []
+        make = Best if verifier else Vote
+        return [make(k, model or None) for k in ks]
+
+    def usual_actions(self, verifier: bool = False) -> list[Action]:
+        """Return an action set for when none is asked for.
+
+        Parameters
+        ----------
+        verifier : bool
+            Whether a verifier recognises right answers live. It is never assumed.
+
+        Returns
+        -------
+        list of Action
+            Of each model, votes over 1, 3, 5, 9, 17, 33 samples where its answers were recorded, and one plain sample
+            where only right and wrong were. With a verifier, the best of 1, 2, 4, 8, 16, 32. Numbers that fewer than
+            half of the questions have are left out.
+        """
+        ks = (1, 2, 4, 8, 16, 32) if verifier else (1, 3, 5, 9, 17, 33)
         found = []
-        answered = all(arm.answers is not None for arm in self.by_model.values())
-        make, ks = (Vote, (1, 3, 5, 9, 17, 33)) if answered else (Best, (1, 2, 4, 8, 16, 32))
         for name, arm in self.by_model.items():
-            enough = float(np.median(arm.drawn.sum(axis=1)[arm.drawn.any(axis=1)])) if arm.drawn.any() else 0.0
-            found += [make(k, name or None) for k in ks if k <= max(enough, 1.0)]
+            sizes = arm.drawn.sum(axis=1)
+            enough = float(np.median(sizes[sizes > 0])) if arm.drawn.any() else 0.0
+            found += self.actions_of(name, [k for k in ks if k <= max(enough, 1.0)], verifier)
         return found
 
     def take(self, rows: ArrayLike) -> "Samples":

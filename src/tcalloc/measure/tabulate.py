@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
 from tcalloc.measure import shrink as shrinking
-from tcalloc.measure.actions import Action, Best, action_names, check_actions
+from tcalloc.measure.actions import Action, Best, One, action_names, check_actions
 from tcalloc.measure.claims import Trial
 from tcalloc.measure.costs import cost_columns
 from tcalloc.measure.estimates import best_by_score, pass_at_k, score_errors, success_errors, vote_errors
@@ -121,8 +121,9 @@ def _check_recorded(samples: Samples, actions: tuple[Action, ...], arms: list[st
         if action.combine == "vote" and found.answers is None:
             raise InputError(
                 f"actions[{a}] is {action.name}, but only right and wrong were recorded{of}: how the wrong answers "
-                f"split decides a vote. Record the answers too, or use Best({action.samples}), called "
-                f"'{Best(action.samples, action.model).name}': the best by a verifier (pass@k)."
+                f"split decides a vote. Record the answers too, or use One(), called '{One(action.model).name}': a "
+                f"single sample. '{Best(action.samples, action.model).name}' needs a verifier that recognises right "
+                "answers live."
             )
         if action.by == "score" and found.scores is None:
             raise InputError(
@@ -161,9 +162,9 @@ def _estimates(
     groups: dict[tuple[str, str], list[int]] = {}
     for a, (action, arm) in enumerate(zip(actions, arms, strict=True)):
         # One sample is one sample, however it would be combined.
-        how = "first" if action.combine == "first" else action.by or "vote"
+        how = "one" if action.combine == "one" else action.by or "vote"
         groups.setdefault(
-            (arm, "vote" if how == "first" and samples.by_model[arm].answers is not None else how), []
+            (arm, "vote" if how == "one" and samples.by_model[arm].answers is not None else how), []
         ).append(a)
     used = list(dict.fromkeys(arms))
     together = _levels(samples, used) if shrink is True and len(used) > 1 else None
@@ -191,7 +192,7 @@ def _group(samples: Samples, how: str, ks: list[int], shrink: bool | str, thread
     if not shrink:
         return found
     right, size = samples.correct.sum(axis=1), samples.drawn.sum(axis=1)
-    if how in ("verifier", "first"):
+    if how in ("verifier", "one"):
         return _Estimate(np.clip(shrinking.latent_successes(right, size, found.acc, ks), 0.0, 1.0), found.se)
     if set(ks) == {1}:
         return found  # nothing to choose between

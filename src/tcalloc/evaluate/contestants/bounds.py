@@ -13,7 +13,6 @@ from tcalloc.evaluate.problem import Problem
 from tcalloc.frontier import frontier
 from tcalloc.learn.folds import Frontier, Tuned
 from tcalloc.learn.paths import arm_costs, random_orders
-from tcalloc.measure.actions import Best, Vote
 from tcalloc.measure.samples import Samples
 
 __all__ = ["Halved", "Hindsight", "halves"]
@@ -79,9 +78,9 @@ def _halved(problem: Problem) -> tuple[Floats, Floats, Floats, Floats]:
     samples = problem.samples
     assert samples is not None
     size = halves(problem)
-    make = Best if problem.verifier else Vote
-    actions = [make(k, name or None) for name in samples.by_model for k in COUNTS if k <= size]
-    top = max(k for k in COUNTS if k <= size)
+    fitting = [k for k in COUNTS if k <= size]
+    actions = [a for name in samples.by_model for a in samples.actions_of(name, fitting, problem.verifier)]
+    top = max(action.samples for action in actions)
     # Of any model: who is given all of one model's samples might have been given more of them.
     full = np.append([action.samples == top for action in actions], False)
     every = np.arange(len(problem))

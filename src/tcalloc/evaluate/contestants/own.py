@@ -80,6 +80,11 @@ def _contestant(problem: Problem, budgets: tuple[float, ...], name: str, policy:
 
     if isinstance(policy, Sequential):
         needs_samples()
+        if policy.combine == "verifier" and not problem.verifier:
+            raise InputError(
+                f"own[{name!r}] stops at what a verifier accepts (combine='verifier'), and none was given. If a "
+                "verifier recognises right answers live, say compare(…, verifier=True)."
+            )
         return Contestant(name, "own", Stopping(problem, policy), _before(policy))
     if not isinstance(policy, type) and hasattr(policy, "fit") and hasattr(policy, "decide"):
         if problem.told is None:

@@ -8,6 +8,7 @@ __all__ = ["ENOUGH", "Skipped"]
 
 # Questions below which nothing is learned from X.
 ENOUGH = 20
+IF_THERE_IS_ONE = "If a verifier recognises right answers live, say verifier=True (--verifier)"
 
 
 class Skipped:
@@ -44,6 +45,7 @@ class Skipped:
         """Say whether a contestant that needs so much can take part; if not, note why."""
         reasons = [
             self._samples(samples or probe or halves, verifier, votes),
+            self._marks(samples or probe),
             self._told(x, text, label),
             self._probe(probe),
             self._halves(halves),
@@ -59,9 +61,15 @@ class Skipped:
         if needed and problem.samples is None:
             return "it needs samples, and this is a table: one number per question and action"
         if verifier and not problem.verifier:
-            return "it needs a verifier that says which samples are right (verifier=True)"
+            return f"it needs a verifier. {IF_THERE_IS_ONE}"
         if votes and problem.verifier:
             return "with a verifier votes have nothing to add: the first right sample is the answer"
+        return ""
+
+    def _marks(self, looks: bool) -> str:
+        problem = self.problem
+        if looks and not problem.verifier and problem.samples is not None and not problem.samples.answered:
+            return f"it compares answers, and only right and wrong were recorded. {IF_THERE_IS_ONE}"
         return ""
 
     def _told(self, x: bool, text: bool, label: bool) -> str:

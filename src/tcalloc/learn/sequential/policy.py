@@ -40,7 +40,7 @@ class Sequential:
         ``policy.at(budget)``.
     combine : {"vote", "verifier", "score"}, optional
         What makes the answer: the most votes, the first sample that a verifier accepts, the highest score. Default:
-        votes, or a verifier where only right and wrong were recorded.
+        votes. A verifier is never assumed.
     waves : tuple of int
         How many samples may be drawn at once. Several at once save rounds, which only counts if a round costs
         something.

@@ -71,12 +71,21 @@ class Settings:
         if not isinstance(samples, Samples):
             raise InputError(f"samples is {type(samples).__name__}; expected Samples (see tcalloc.measure).")
         models = samples.by_model
-        answered = all(model.answers is not None for model in models.values())
-        combine = ("vote" if answered else "verifier") if combine is None else combine
+        if combine is None:
+            if not samples.answered:
+                raise InputError(
+                    "combine is None and only right and wrong were recorded: nothing tells when to stop. If a verifier "
+                    "recognises right answers live, say combine='verifier'. Else use a policy that draws one sample, "
+                    "such as Mixture or PricedRegressor on One actions."
+                )
+            combine = "vote"
         if combine not in COMBINES:
             raise InputError(f"combine is {combine!r}; allowed are {', '.join(map(repr, COMBINES))}.")
-        if combine == "vote" and not answered:
-            raise InputError("combine is 'vote', but only right and wrong were recorded. Use combine='verifier'.")
+        if combine == "vote" and not samples.answered:
+            raise InputError(
+                "combine is 'vote', but only right and wrong were recorded. Record the answers; or, if a verifier "
+                "recognises right answers live, say combine='verifier'."
+            )
         if combine == "score" and any(model.scores is None for model in models.values()):
             raise InputError("combine is 'score', but no scores were recorded. Give Samples(scores=…).")
         if len(samples) < 2:
