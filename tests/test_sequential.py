@@ -93,7 +93,7 @@ def test_the_metered_replay_does_what_the_fast_one_does_of_two_models(models):
 
 def test_the_metered_replay_does_what_the_fast_one_does_with_a_verifier():
     right = drawn(seed=12) == 0
-    policy = Sequential(budget=2.0).fit(Samples(correct=right))
+    policy = Sequential(budget=2.0, combine="verifier").fit(Samples(correct=right))
     compare(policy, Samples(correct=drawn(12, seed=13) == 0), None, 4, True)
 
 
@@ -262,7 +262,7 @@ def test_stopping_beats_fixed_k_out_of_sample():
 
 def test_a_verifier_gives_at_least_fixed_k_with_a_stop():
     right, held = (drawn(200, 12, seed=seed, low=0.0, high=0.6) == 0 for seed in (1, 2))
-    policy = Sequential().fit(Samples(correct=right))
+    policy = Sequential(combine="verifier").fit(Samples(correct=right))
     found = policy.replay(Samples(correct=held), budgets=[1.5, 2.5, 4.0], orders=8)
     c, s = held.sum(axis=1), 12
     from scipy.special import comb

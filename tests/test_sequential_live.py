@@ -82,7 +82,8 @@ KINDS = {
         lambda n, s: Samples(np.where((a := codes(n, 7, s, high=0.4)) > 0, -1, 0), **extras(a, s)),
         {"combine": "verifier"}),
     "verifier, right and wrong": (
-        lambda n, s: Samples(correct=(a := codes(n, 7, s, high=0.4)) == 0, **extras(a, s)), {"waves": (1, 2)}),
+        lambda n, s: Samples(correct=(a := codes(n, 7, s, high=0.4)) == 0, **extras(a, s)),
+        {"combine": "verifier", "waves": (1, 2)}),
     "scores": (lambda n, s: Samples(a := codes(n, 7, s), scores=scores(a, s)), {"combine": "score"}),
     "scores, some unknown": (
         lambda n, s: Samples(a := codes(n, 7, s, silent=0.2), scores=scores(a, s, 0.3)), {"combine": "score"}),
@@ -92,9 +93,10 @@ KINDS = {
     "two models, weighted": (lambda n, s: two(n, s, lambda a, t: {"answers": a, **extras(a, t)}), {}),
     "two models, cap": (lambda n, s: two(n, s, answers_of), {"cap": 9.0, "waves": (1, 2)}),
     "two models, verifier, answers": (lambda n, s: two(n, s, answers_of), {"combine": "verifier"}),
-    "two models, verifier, right and wrong": (lambda n, s: two(n, s, marks_of), {}),
+    "two models, verifier, right and wrong": (lambda n, s: two(n, s, marks_of), {"combine": "verifier"}),
     "two models, verifier, answers of one": (
-        lambda n, s: two(n, s, lambda a, t: answers_of(a, t) if t < 100 else marks_of(a, t)), {}),
+        lambda n, s: two(n, s, lambda a, t: answers_of(a, t) if t < 100 else marks_of(a, t)),
+        {"combine": "verifier"}),
     "two models, scores": (
         lambda n, s: two(n, s, lambda a, t: {"answers": a, "scores": scores(a, t)}), {"combine": "score"}),
 }  # fmt: skip
