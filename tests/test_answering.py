@@ -252,13 +252,14 @@ def test_the_ledger_under_threads():
     import threading
 
     ledger = Ledger(3.0, 40, {"m": 1.0})
-    spent = []
+    spent, numbers = [], iter(range(40))
 
     def work():
         for _ in range(10):
-            ledger.begin()
+            question = str(next(numbers))
+            ledger.begin(question)
             for k in range(4):
-                n, aside = ledger.grant(Draw(Vote(2), 2), "m", first=k == 0)
+                n, aside = ledger.grant(Draw(Vote(2), 2), "m", first=None if k else question)
                 time.sleep(0.0002)
                 ledger.settle("m", aside, [1.0] * n)
                 spent.append(n)
@@ -369,7 +370,9 @@ def test_what_failed_is_asked_for_again(tmp_path):
     with Chaos(["status:400"] * 2) as server, client_of(server) as client:
         first = answer(QUESTIONS, Always(Vote(2)), client, out=out, concurrency=1)
         assert sum(one.samples for one in first) == 38
-        assert str(first).startswith("19 of 20 questions answered (1 not sampled), ")
+        assert str(first).startswith("19 of 20 questions answered, ")
+        assert str(first).endswith("1 question has no answer: 1 because requests failed or were not sent.")
+        assert [one.status for one in first].count("incomplete") == 1
         second = answer(QUESTIONS, Always(Vote(2)), client, out=out, concurrency=1)
         assert second.requests == 2
         assert str(second).startswith("20 of 20 questions answered, ")
@@ -395,7 +398,10 @@ def test_a_budget_below_one_sample_is_spent(share):
     with Chaos() as server, client_of(server) as client:
         answers = answer(questions, Lots(1, share), client, budget=share)
     assert answers.spend == pytest.approx(share)
-    assert f"({100 - round(100 * share)} not sampled)" in str(answers)
+    left_out = 100 - round(100 * share)
+    assert answers.shortfalls == (
+        f"{left_out} questions have no answer: {left_out} because the policy decided to draw nothing.",
+    )
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
@@ -459,7 +465,8 @@ def test_a_server_that_never_answers_is_told_of():
     with Chaos(default="status:400") as server, client_of(server) as client:
         answers = answer(QUESTIONS[:4], Always(Vote(1)), client)
     assert answers.stopped.startswith("no request brought an answer: ")
-    assert str(answers).startswith("0 of 4 questions answered (4 not sampled)")
+    assert str(answers).startswith("0 of 4 questions answered, ")
+    assert answers.shortfalls == ("4 questions have no answer: 4 because requests failed or were not sent.",)
 
 
 def test_a_policy_that_was_trained_in_dollars(tmp_path):

@@ -10,7 +10,8 @@ from tcalloc.errors import InputError
 from tcalloc.learn._answers import Answered, Answers
 from tcalloc.learn._decisions import Decisions
 from tcalloc.learn._ledger import Ledger
-from tcalloc.learn.protocol import Draw, Policy, Result, Run
+from tcalloc.learn._live_costs import LiveCosts, refuse_action
+from tcalloc.learn.protocol import DecidedRun, Draw, Policy, Result, Run
 from tcalloc.llm._drawing import Drawer
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.failures import LimitReached, LlmError, Stopped
@@ -57,6 +58,17 @@ class _Drawn:
     """Whether a request failed: what is missing may be had later."""
     halted: bool = False
     """Whether one was not sent, because all is to stop."""
+    cheaper: bool = False
+    """Whether the money did not allow what was decided."""
+
+    @property
+    def status(self) -> str:
+        """What became of the policy's decision; see `Answered.status`."""
+        if self.failed or self.halted:
+            return "incomplete"
+        if not self.cheaper:
+            return "as decided"
+        return "cheaper than decided" if self.records else "left out"
 
 
 class Job:
@@ -74,12 +86,15 @@ class Job:
         meter: Meter,
         ledger: Ledger,
         decisions: Decisions,
-        trained: Mapping[str, float],
+        costs: LiveCosts,
+        trained: LiveCosts,
+        cheapest: Action | None,
         concurrency: int,
     ):
         self.questions, self.rows, self.policy, self.client = questions, rows, policy, client
         self.verifier, self.store, self.meter, self.ledger = verifier, store, meter, ledger
-        self.decisions, self.trained, self.concurrency = decisions, trained, concurrency
+        self.decisions, self.concurrency = decisions, concurrency
+        self.costs, self.trained, self.cheapest = costs, trained, cheapest
         self.drawers = {one.arm: Drawer(one, grader, meter, blind=True) for one in clients_of(client)}
         self.stored: Records = {}
         self.begun_before: set[str] = set()
@@ -128,7 +143,7 @@ class Job:
     def _units(self) -> Iterator[str]:
         """Say where a sample costs something else than where the policy was trained."""
         for model, mean in self.ledger.means.items():
-            usual = self.trained.get(model, 0.0)
+            usual = self.trained.by_model.get(model, 0.0)
             if min(mean, usual) > 0 and max(mean / usual, usual / mean) > _OTHER_UNIT:
                 yield (
                     f"a sample of {model} cost {mean:.3g} here on average, {usual:.3g} where the policy was trained. "
@@ -195,20 +210,26 @@ class Job:
         run = self.policy.start(self.rows[i])
         drawn = _Drawn()
         decided = self.decisions.of(question.id)
+        draw = run.next()
         if question.id not in self.begun_before:
-            self.ledger.begin()
-        while (draw := run.next()) is not None:
+            self.ledger.begin(question.id, draw is not None)
+        while draw is not None:
             client, model = self._client(draw.action)
             at = len(drawn.draws)
             if decided is not None and at < len(decided) and decided[at][:2] == (client.arm, draw.n):
                 had: int | None = decided[at][2]
             else:  # not decided before, or otherwise, by another policy
                 had, decided = None, None
-            results = self._paid(question, client, model, draw, drawn, had)
+            results = self._paid(question, client, self.costs.key(draw.action, model), draw, drawn, had)
+            drawn.cheaper |= len(results) < draw.n
             if results:
                 run.add(results)
-            if not results or drawn.halted:
+            elif (other := self._instead(client, drawn)) is not None:
+                run = DecidedRun(other)
+            else:
                 break
+            draw = None if drawn.halted else run.next()
+        self.ledger.end(question.id)
         if not drawn.failed and not drawn.halted:
             self.decisions.keep(question.id, drawn.draws)
         with self.guard:
@@ -221,10 +242,20 @@ class Job:
         if self.stopped is not None:
             self._stop()
 
+    def _instead(self, client: ChatClient, drawn: _Drawn) -> Action | None:
+        """Return the cheapest action, for a question whose decided draw could not be paid; None: there is none."""
+        if self.cheapest is None or drawn.records or drawn.failed or drawn.halted:
+            return None
+        # Of the same model not even one sample was granted.
+        return None if self._client(self.cheapest)[0] is client else self.cheapest
+
     def _paid(
         self, question: Question, client: ChatClient, model: str, draw: Draw, drawn: _Drawn, had: int | None
     ) -> list[Result]:
-        """Return what there is and may be had of a draw; of one that was decided before, so much."""
+        """Return what there is and may be had of a draw; of one that was decided before, so much.
+
+        `model` is the name under which the ledger knows what a sample costs: the model's, or the action's.
+        """
         first = drawn.numbers.get(client.arm, 0)
         numbers = range(first, first + draw.n)
         there = self.stored.get((question.id, client.params(question.messages)), {})
@@ -234,7 +265,10 @@ class Job:
             few = 0
         elif missing:
             few, aside = self.ledger.grant(
-                Draw(draw.action, len(missing)), model, not drawn.records and few == draw.n, self._stopping
+                Draw(draw.action, len(missing)),
+                model,
+                question.id if not drawn.records and few == draw.n else None,
+                self._stopping,
             )
             drawn.halted |= few == 0 and self._stopping()
         fresh: dict[int, dict[str, Any]] = {}
@@ -253,9 +287,7 @@ class Job:
 
     def _client(self, action: Action) -> tuple[ChatClient, str]:
         """Return whom to ask, and what the model is called in `costs`; refuse what cannot be done live."""
-        if action.combine == "best" and (action.by == "score" or self.verifier is None):
-            what = "scores, which no server gives" if action.by == "score" else "a verifier (verifier=)"
-            raise InputError(f"the policy asks for {action.name!r}, which needs {what}. Use votes, or give one.")
+        refuse_action(action, self.verifier)
         model = action.model
         if isinstance(self.client, Mapping):
             if model is not None and model in self.client:
@@ -330,4 +362,5 @@ class Job:
             sum(had > 0 for _, _, had in drawn.draws),
             run.vote_share,
             (with_it["correct"] if with_it is not None else False) if question.golds else None,
+            drawn.status,
         )

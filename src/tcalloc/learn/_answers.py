@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from tcalloc.errors import MissingExtraError
 
 __all__ = ["Answered", "Answers"]
@@ -30,6 +32,10 @@ class Answered:
     """The answer's share of the samples; by a verifier 1 or 0. It is no probability of being right."""
     correct: bool | None
     """Whether it is right; None without a gold answer."""
+    status: str = "as decided"
+    """What became of the policy's decision: "as decided"; "cheaper than decided" (fewer samples, or a cheaper action,
+    because the budget did not allow more); "left out" (the budget was spent); "incomplete" (a request failed or was not
+    sent)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,37 @@ class Answers(Sequence[Answered]):
         known = [one.correct for one in self.answered if one.correct is not None]
         return sum(known) / len(known) if known else None
 
+    @property
+    def unanswered(self) -> int:
+        """How many questions have no answer, those included that are not finished."""
+        return self.wanted - sum(one.answer is not None for one in self.answered)
+
+    @property
+    def shortfalls(self) -> tuple[str, ...]:
+        """What questions did not get, and why: each entry is a sentence."""
+        found = []
+        cheaper = sum(one.status == "cheaper than decided" for one in self.answered)
+        if cheaper:
+            found.append(
+                f"{_questions(cheaper)} got fewer samples or a cheaper action than the policy decided, because the "
+                "budget did not allow more."
+            )
+        without = [one for one in self.answered if one.answer is None]
+        reasons = [
+            (sum(one.status == "left out" for one in without), "because the budget was spent"),
+            (sum(one.status == "as decided" and not one.samples for one in without),
+             "because the policy decided to draw nothing"),
+            (sum(one.samples > 0 for one in without), "because their samples hold no answer that the grader can read"),
+            (sum(one.status == "incomplete" and not one.samples for one in without),
+             "because requests failed or were not sent"),
+            (self.wanted - len(self), "because the work ended before they were finished"),
+        ]  # fmt: skip
+        said = [f"{count:,} {why}" for count, why in reasons if count]
+        if said:
+            verb = "has" if self.unanswered == 1 else "have"
+            found.append(f"{_questions(self.unanswered)} {verb} no answer: {'; '.join(said)}.")
+        return tuple(found)
+
     def to_frame(self) -> Any:
         """Return a pandas DataFrame, one row per question."""
         try:
@@ -96,18 +133,20 @@ class Answers(Sequence[Answered]):
         return pd.DataFrame.from_records([asdict(one) for one in self.answered])
 
     def __str__(self) -> str:
-        right = "" if self.accuracy is None else f", {100 * self.accuracy:.1f} % right"
-        allowed = "" if self.budget is None else f" of {self.budget:g}"
-        left_out = sum(not one.samples for one in self.answered)
-        none = sum(one.answer is None for one in self.answered) - left_out
-        parts = [(left_out, "not sampled"), (none, "without an answer in their samples"),
-                 (self.wanted - len(self), "not finished")]  # fmt: skip
-        others = ", ".join(f"{count:,} {what}" for count, what in parts if count)
-        begun = (
-            f"{len(self) - left_out - none:,} of {self.wanted:,} questions answered{f' ({others})' if others else ''}"
-        )
-        if not self.answered:
-            return f"{begun}."
-        return f"{begun}{right}; {self.samples:.3g} samples and a spend of {self.spend:.4g}{allowed} per question."
+        done = f"{self.wanted - self.unanswered:,} of {self.wanted:,} questions answered"
+        if self.answered:
+            right = "" if self.accuracy is None else f", {100 * self.accuracy:.1f} % right"
+            allowed = "" if self.budget is None else f" of {_amount(self.budget)}"
+            done += f"{right}; {self.samples:.3g} samples and a spend of {_amount(self.spend)}{allowed} per question"
+        return "\n".join([f"{done}.", *self.shortfalls])
 
     __repr__ = __str__
+
+
+def _questions(count: int) -> str:
+    return f"{count:,} question{'s' * (count != 1)}"
+
+
+def _amount(value: float) -> str:
+    """Return a cost with four digits and without an exponent: $0.00004 is not 4e-05."""
+    return np.format_float_positional(float(f"{value:.4g}"), trim="-")

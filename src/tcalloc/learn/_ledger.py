@@ -18,13 +18,15 @@ class Ledger:
     """Keeps the spend of many runs under way within an average. Threads share it.
 
     A question's first draw is granted while there is money: in full if that leaves enough for the first draws of all
-    questions that still wait, else one sample of it. Later draws are granted as far as they leave that much. What first
-    draws cost is learned from those before. Samples under way count as the dearest of their model that was seen; who
-    could only be granted less waits until it is known what those cost.
+    questions that still wait, else one sample of it. A sample that costs more than the cheapest action is only granted
+    if what is left pays for the cheapest action of all that still wait. Later draws are granted as far as they leave
+    enough for first draws. What first draws cost is learned from those before. Samples under way count as the most
+    expensive of their model that was seen. A draw that could only be granted in part waits until it is known what
+    those cost.
 
-    So the total is not exceeded where costs are known; else by what samples under way cost more than the dearest seen
-    before, and the last first draw more than the mean. While the cost of a model is not known, one draw goes ahead and
-    the others wait for it.
+    So the total is not exceeded where costs are known. Else it is exceeded by what samples under way cost more than any
+    seen before, and the last first draw more than the mean. While the cost of a model is not known, one draw goes ahead
+    and the others wait for it.
 
     Parameters
     ----------
@@ -33,9 +35,11 @@ class Ledger:
     questions : int
         How many there are.
     costs : mapping of str to float or None
-        What a sample of each model costs; None: as recorded, else 1.
+        What a sample of each model costs; of others what was recorded counts, else 1.
     usual : float or None
         What a sample costs before any was seen; None: not known.
+    cheapest : (str, int) or None
+        The policy's cheapest action: its model, as in `costs`, and how many samples it draws. None: not known.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class Ledger:
         questions: int,
         costs: Mapping[str, float] | None = None,
         usual: float | None = None,
+        cheapest: tuple[str, int] | None = None,
     ):
         if budget is not None and not (isinstance(budget, (int, float)) and math.isfinite(budget) and budget >= 0):
             raise InputError(
@@ -55,28 +60,28 @@ class Ledger:
                 raise InputError(f"costs[{model!r}] is {cost!r}; expected what one sample costs, at least 0.")
         self.budget = budget
         self._costs = dict(costs or {})
-        cheapest = min(self._costs.values(), default=usual or 0.0)
-        if budget is not None and 0 < budget * questions < cheapest * (1 - 2**-40):
+        least = min(self._costs.values(), default=usual or 0.0)
+        if budget is not None and 0 < budget * questions < least * (1 - 2**-40):
             raise InputError(
                 f"budget is {budget:g}: for {questions} questions that is {budget * questions:g} in all, less than one "
-                f"sample costs ({cheapest:g}). Give more, or costs in the budget's unit."
+                f"sample costs ({least:g}). Give more, or costs in the budget's unit."
             )
+        self._cheapest = cheapest
         self._total = math.inf if budget is None else budget * questions * (1 + 2**-40)
         self._waiting = questions
         self._usual = usual
         self._seen: dict[str, tuple[float, int, float]] = {}  # total, number, dearest
         self._spent = self._aside = self._expected = 0.0
-        self._begun = self._open = 0  # questions, grants under way
+        self._begun = self._asked = self._open = 0  # questions begun, those that asked for a draw, grants under way
         self._first = self._squares = 0.0  # of what first draws cost
         self._scouts: set[str] = set()
+        self._unserved: set[str] = set()  # questions begun that ask for a draw and have none yet
         self._guard = threading.Condition()
 
     def cost(self, model: str, record: Mapping[str, Any]) -> float:
         """Return what a sample cost, in the policy's unit."""
-        if self._costs:
-            if model in self._costs:
-                return float(self._costs[model])
-            raise InputError(f"costs has no entry for the model {model!r}; add one.")
+        if model in self._costs:
+            return float(self._costs[model])
         cost = record.get("cost")
         return 1.0 if cost is None else float(cost)
 
@@ -90,14 +95,23 @@ class Ledger:
         with self._guard:
             self._waiting -= questions
 
-    def begin(self) -> None:
-        """Begin with a question that has no samples."""
+    def begin(self, question: str, draws: bool = True) -> None:
+        """Begin with a question that has no samples, and say whether the policy draws any for it."""
         with self._guard:
             self._waiting -= 1
             self._begun += 1
+            if draws:
+                self._asked += 1
+                self._unserved.add(question)
+
+    def end(self, question: str) -> None:
+        """Reserve nothing more for a question, whether it got samples or not."""
+        with self._guard:
+            self._unserved.discard(question)
+            self._guard.notify_all()
 
     def grant(
-        self, draw: Draw, model: str, first: bool, stopped: Callable[[], bool] = lambda: False
+        self, draw: Draw, model: str, first: str | None, stopped: Callable[[], bool] = lambda: False
     ) -> tuple[int, tuple[float, float]]:
         """Return how many samples of a draw may be paid for, and what is put aside for them.
 
@@ -106,9 +120,9 @@ class Ledger:
         draw : Draw
             What is asked for.
         model : str
-            Of whom.
-        first : bool
-            Whether the question has no samples yet.
+            Its model.
+        first : str or None
+            The question, if it has no samples yet.
         stopped : callable
             Whether to give up waiting for others.
         """
@@ -116,13 +130,18 @@ class Ledger:
             while self.budget is not None:
                 known = self._unit(model)
                 if known is None:
+                    if self._spent + self._aside >= self._total:
+                        return 0, (0.0, 0.0)
                     if model not in self._scouts:
                         self._scouts.add(model)
+                        self._unserved.discard(first or "")
                         break
                 else:
-                    n, hopeful = self._room(draw.n, first, *known)
-                    if (n >= hopeful and (n or not first)) or not self._open:
-                        return self._put_aside(n, first, *known)
+                    n, hopeful = self._room(draw.n, first is not None, *known)
+                    if (n >= hopeful and (n or first is None)) or not self._open:
+                        if n and first is not None:
+                            self._unserved.discard(first)
+                        return self._put_aside(n, first is not None, *known)
                 if stopped():
                     return 0, (0.0, 0.0)
                 self._guard.wait(0.1)
@@ -163,21 +182,37 @@ class Ledger:
     def _room(self, asked: int, first: bool, mean: float, dearest: float) -> tuple[int, int]:
         """Return how many samples there is money for, and how many if those under way cost what is usual."""
         found = []
-        floor = self._floor()
+        reserved = self._reserved(mean) if first else 0.0
+        floor = max(self._floor(), reserved)
         for under_way, unit in ((self._aside, dearest), (self._expected, mean)):
             free = self._total - self._spent - under_way
             n = asked if unit == 0 else min(asked, math.floor((free - floor) / unit))
             if first and n < 1:  # nobody is left out for what another has not drawn yet
-                n = int(free >= mean)
+                n = int(free - reserved >= mean)
             found.append(max(n, 0))
         return found[0], found[1]
 
     def _floor(self) -> float:
         """Return what the first draws of the questions that wait will cost."""
+        return self._kept(self._first, self._squares)
+
+    def _reserved(self, unit: float) -> float:
+        """Return what a first sample of this cost must leave, so that all others can have the cheapest action."""
+        known = None if self._cheapest is None else self._unit(self._cheapest[0])
+        if self._cheapest is None or known is None:
+            return 0.0
+        least = self._cheapest[1] * known[0]
+        if unit <= least * (1 + 2**-40):
+            return 0.0
+        begun = min(least, self.budget or 0.0) * (len(self._unserved) - 1)
+        return max(begun, 0.0) + self._kept(self._asked * least, self._asked * least**2)
+
+    def _kept(self, total: float, squares: float) -> float:
+        """Return what the questions that wait will cost, by the sums over those that were begun."""
         if not self._begun or self._waiting <= 0:
             return 0.0
-        mean = self._first / self._begun
-        spread = math.sqrt(max(self._squares / self._begun - mean**2, 0.0) * self._waiting)
+        mean = total / self._begun
+        spread = math.sqrt(max(squares / self._begun - mean**2, 0.0) * self._waiting)
         # No more than is theirs: a budget below one sample leaves questions out, and others draw meanwhile.
         return min(mean * self._waiting + MARGIN * spread, (self.budget or 0.0) * self._waiting)
 

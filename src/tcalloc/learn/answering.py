@@ -18,6 +18,7 @@ from tcalloc.learn._answering_job import Job, clients_of
 from tcalloc.learn._answers import Answers
 from tcalloc.learn._decisions import Decisions
 from tcalloc.learn._ledger import Ledger
+from tcalloc.learn._live_costs import LiveCosts, cheapest_of, refuse_unverified
 from tcalloc.learn.protocol import Policy
 from tcalloc.llm._folder import arm_of, open_run, spent_before
 from tcalloc.llm.client import ChatClient
@@ -58,20 +59,21 @@ def answer(
     client : ChatClient or mapping of str to ChatClient
         Whom to ask; by model's name if the policy chooses between several.
     budget : float, optional
-        Average cost per question, in the unit of `costs`. The policy is set to it (its ``at(budget)``), and it is held:
-        a draw that would leave too little for the first draws of the questions that still wait is cut, and in the end
-        left out. With prices that are only known afterwards, samples under way that are dearer than any before can
-        exceed the total.
+        Average cost per question, in the policy's unit: that of `costs`. The policy is set to it (its ``at(budget)``),
+        and the budget is held. A draw that would leave too little for the questions that still wait is cut, or replaced
+        by the policy's cheapest action; a question is left out only when the money is spent. With prices that are only
+        known afterwards, requests that are already sent may exceed the total if they cost more than any seen before.
     X : array_like, optional
         What the policy looks at, a row per question; the questions' texts if not given.
     grader : str or Grader
         Finds the answer in a completion (and scores it, where there is a gold answer); see `make_grader`.
     verifier : callable, optional
-        Called with question and completion: whether it is right. For policies that stop at a success.
+        Called with question and completion; returns whether the completion is right. Policies that choose by a verifier
+        need one, and are refused at the start without it.
     costs : mapping of str to float, optional
-        What one sample of each model costs, in the unit that the policy was trained with. If not given: the price by
-        the client's rates where it has some; else what it cost on average where the policy was trained, as far as the
-        policy knows, else 1.
+        What one sample of each model costs, in the unit that the policy was trained with. Default: the price by the
+        client's rates where it has some. Else what the policy knows from its training: what a sample of the action, or
+        of the model, cost there on average. Else 1.
     out : str, optional
         A run folder, made or gone on with: samples in it are not drawn again, and count as spent. A call that is
         repeated asks for nothing new: what was decided for each finished question is kept there too.
@@ -89,18 +91,25 @@ def answer(
     Returns
     -------
     Answers
-        An answer per question, and what they cost. Limits, ctrl-C and servers that fail end it early and raise nothing.
+        An answer per question, what it cost, and whether the budget allowed what the policy decided. Limits, ctrl-C and
+        servers that fail end it early and raise nothing.
 
     Raises
     ------
     InputError
-        For what cannot be asked: no questions, a model that no client has, a budget that is no number.
+        For what cannot be asked: no questions, a model that no client has, an action that needs a verifier where none
+        was given, a budget that is no number.
+    BudgetError
+        If the policy cannot spend as little as the budget.
     """
+    refuse_unverified(policy, verifier)
+    clients_of(client)
+    named = dict(client) if isinstance(client, Mapping) else {client.model: client}
     if concurrency < 1:
         raise InputError("concurrency must be at least 1.")
     if max_requests is not None and max_requests < 1:
         raise InputError(f"max_requests is {max_requests!r}; expected at least 1, or leave it out for no limit.")
-    if max_cost is not None and any(c.rates is None or c.parameters.max_tokens is None for c in clients_of(client)):
+    if max_cost is not None and any(c.rates is None or c.parameters.max_tokens is None for c in named.values()):
         raise InputError(
             "max_cost needs rates and max_tokens of every client: without them no request has a highest cost."
         )
@@ -120,14 +129,20 @@ def answer(
                 store.add_arm(arm_of(other, grader))
         spent = spent_before(store, clients_of(client)[0]) if store is not None else 0.0
         meter = Meter(max_cost, max_requests, spent)
-        trained = _trained_costs(policy, client)
-        unpriced = all(one.rates is None for one in clients_of(client))
-        given = trained if unpriced and costs is None else costs
-        ledger = Ledger(budget, len(asked), given, 1.0 if unpriced and given is None else None)
+        trained = LiveCosts.trained(policy, list(named))
+        live = _live_costs(trained, named, costs)
+        cheapest = cheapest_of(policy, None if isinstance(client, ChatClient) else list(client))
+        least = None
+        if cheapest is not None:
+            name = client.model if isinstance(client, ChatClient) else str(cheapest.model)
+            least = live.key(cheapest, name), cheapest.samples
+        known = bool(live.by_key) or any(one.rates is not None for one in named.values())
+        ledger = Ledger(budget, len(asked), live.by_key, None if known else 1.0, least)
         decisions = Decisions(out, budget)
         job = Job(
-            asked, rows, policy, client, grader, verifier, store, meter, ledger, decisions, trained or {}, concurrency
-        )
+            asked, rows, policy, client, grader, verifier, store, meter, ledger, decisions, live, trained, cheapest,
+            concurrency,
+        )  # fmt: skip
         return job.run(progress, grace, say)
 
 
@@ -167,9 +182,14 @@ def _questions(given: Any) -> list[Question]:
     return found
 
 
-def _trained_costs(policy: Any, client: ChatClient | Mapping[str, ChatClient]) -> dict[str, float] | None:
-    """Return what a sample of each model that can be asked cost where the policy was trained; None: not known."""
-    known = dict(getattr(policy, "sample_costs_", None) or {})
-    if isinstance(client, ChatClient):
-        return {client.model: next(iter(known.values()))} if len(known) == 1 else None
-    return {name: known[name] for name in client} if known and set(client) <= set(known) else None
+def _live_costs(trained: LiveCosts, clients: Mapping[str, ChatClient], costs: Mapping[str, float] | None) -> LiveCosts:
+    """Return what samples cost as far as it is known before they are drawn: given, or as in training."""
+    if costs is not None:
+        for name in clients:
+            if name not in costs:
+                raise InputError(f"costs has no entry for the model {name!r}; add one.")
+        return LiveCosts(costs)
+    unpriced = [name for name, client in clients.items() if client.rates is None]
+    if len(unpriced) == len(clients):
+        return trained
+    return LiveCosts({name: cost for name, cost in trained.by_model.items() if name in unpriced})
