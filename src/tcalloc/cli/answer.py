@@ -37,15 +37,24 @@ examples:
   tcalloc answer questions.jsonl --policy policy/ --base-url ... \\
       --model small --also-model large --costs small=1,large=2.6
 
-the policy: what `tcalloc fit` wrote, or the name of an action (vote3, first).
+the policy: what `tcalloc fit` wrote, or the name of an action (vote3, one).
 
-the budget is the average cost per question, in the unit that the policy was
-trained with: samples, unless prices or --costs say otherwise. It is held: a
-draw that would leave too little for the questions that still wait is cut.
+costs: what one sample costs is what prices or --costs say. Without both it is
+what it cost where the policy was trained, in the unit of that log (dollars,
+tokens, samples). An action's name alone counts samples.
+
+the budget is the average cost per question in that unit, and it is held. If it
+does not allow what the policy decided, a question gets fewer samples or the
+policy's cheapest action. It gets none only when the budget is spent. What is
+left out, and why, is said at the end.
 
 gold answers in the questions file only score; policy and vote do not see them.
+Nobody recognises right answers here, so a policy that needs a verifier is
+refused. Use it in Python: tcalloc.answer(..., verifier=function).
 
-{shared.EXIT_CODES}"""
+{shared.EXIT_CODES}
+A question without an answer makes the exit code 1, unless --allow-unanswered.
+"""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -71,6 +80,9 @@ def add_parser(subparsers: Any) -> None:
     how = parser.add_argument_group("how it is sent")
     how.add_argument("--costs", type=_costs, metavar="M=X,...", help="what one sample of each model costs")
     models.add_sending(how)
+    parser.add_argument(
+        "--allow-unanswered", action="store_true", help="exit with 0 even if some questions have no answer"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document instead of the summary")
     parser.set_defaults(run=run)
 
@@ -163,6 +175,7 @@ def _report(args: argparse.Namespace, answers: "Answers") -> int:
     if args.json:
         whole = {key: getattr(answers, key) for key in ("wanted", "complete", "spend", "samples", "accuracy", "budget")}
         whole |= {key: getattr(answers, key) for key in ("requests", "spent", "seconds", "stopped", "interrupted")}
+        whole |= {"unanswered": answers.unanswered, "shortfalls": list(answers.shortfalls)}
         finite = {key: shared.finite(value) if isinstance(value, float) else value for key, value in whole.items()}
         shared.print_json(finite | {"answers": [asdict(one) for one in answers]})
     elif answers.answered:
@@ -179,5 +192,11 @@ def _report(args: argparse.Namespace, answers: "Answers") -> int:
     if answers.stopped is not None:
         return shared.say(f"error: {answers.stopped}{remedy}", 1)
     if answers.reasons:
-        return shared.say(f"note: some requests failed: {answers.reasons[0]}", 0)
+        shared.say(f"note: some requests failed: {answers.reasons[0]}")
+    if answers.unanswered and not args.allow_unanswered:
+        return shared.say(
+            f"error: {answers.unanswered:,} of {shared.counted(answers.wanted, 'question')} have no answer. "
+            f"To accept that, say --allow-unanswered.{remedy if answers.reasons else ''}",
+            1,
+        )
     return 0

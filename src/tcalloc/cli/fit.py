@@ -46,9 +46,9 @@ examples:
 
 the run folder: from tcalloc sample or tcalloc import, with marked samples, and
 the same number for every question. The actions are votes over 1, 3, 5, 9, 17,
-33 samples of each model (as many as were drawn), or the best of 1, 2, 4, ...
-where only right and wrong is known; a verifier must then say so live as well.
-Policies learn from the texts of the questions; sequential does without them.
+33 samples of each model (as many as were drawn), or one sample of each model
+where only right and wrong is known; a verifier is never assumed. Policies learn
+from the texts of the questions; sequential does without them.
 
 what is said: fidelity is the share of questions where the policy picks the
 oracle's action; it means little beside what always picking one action reaches
@@ -116,11 +116,6 @@ def run(args: argparse.Namespace) -> int:
             "and to be held out. Sample more questions."
         )
     everything = np.arange(n)
-    if any(arm.answers is None for arm in samples.by_model.values()):
-        shared.say(
-            f"note: {args.table}: only right and wrong is known, so the policy relies on a verifier that accepts right "
-            "samples. To answer with it, give yours: tcalloc.answer(..., verifier=...) in Python."
-        )
     if args.policy == "sequential":
         return stopping.run(args, samples, x)
     assert x is not None

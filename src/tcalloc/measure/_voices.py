@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Voices"]
+__all__ = ["Voices", "notes_of"]
 
 # Of the right samples so many may lack an answer (one of signs alone, that cannot be normalized) without any doubt
 # about the others; what is hidden then moves no figure.
@@ -76,3 +76,18 @@ class Voices:
             f"{of}{self.wrong:,} wrong samples have no answer, while the right ones have: they are taken for samples "
             "that gave none, which abstain from a vote."
         )
+
+
+def notes_of(voices: Mapping[str, Voices]) -> list[str]:
+    """Return what has to be said of several models: one sentence for all whose answers were not recorded."""
+    silent = {model: some for model, some in voices.items() if not some.votes}
+    found = []
+    if silent:
+        together = Voices(*(sum(getattr(some, name) for some in silent.values())
+                            for name in ("answered", "agreeing", "right", "wrong")))  # fmt: skip
+        note = together.note(", ".join(silent) if len(voices) > 1 else "")
+        found += [] if note is None else [note]
+    for model, some in voices.items():
+        if model not in silent and (note := some.note(model if len(voices) > 1 else "")) is not None:
+            found.append(note)
+    return found

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
-from tcalloc.measure._voices import Voices
+from tcalloc.measure._voices import Voices, notes_of
 from tcalloc.measure.actions import SETTINGS
 from tcalloc.measure.store import read_run
 
@@ -75,7 +75,7 @@ def load_run(path: str | os.PathLike[str]) -> Loaded:
     codes: dict[str, dict[Any, int]] = defaultdict(dict)
     voices = {arm: Voices.of(records, _graded(records, run.manifest)) for arm, records in arms.items()}
     arrays = {arm: _layout(records, rows, codes, voices[arm].votes) for arm, records in arms.items()}
-    notes += [note for arm in arms if (note := voices[arm].note(arm if len(arms) > 1 else "")) is not None]
+    notes += notes_of(voices)
     notes += _selected(name, arms.values(), len(rows))
     if any("cost" not in found for found in arrays.values()):
         if any("cost" in found for found in arrays.values()):
