@@ -7,7 +7,7 @@ from test_answering import QUESTIONS, client_of
 
 from tcalloc.errors import InputError
 from tcalloc.learn import Fixed, Mixture, PricedRegressor
-from tcalloc.learn._live_costs import LiveCosts, cheapest_of
+from tcalloc.learn._live_costs import LiveCosts, ladder_of
 from tcalloc.learn._training import NOTHING
 from tcalloc.learn.answering import answer
 from tcalloc.learn.protocol import Always
@@ -64,13 +64,16 @@ def test_what_a_sample_cost_in_training():
     costs = LiveCosts.trained(policy, ["tiny"])
     assert costs == LiveCosts({"tiny": 1.0}, {"vote1": 1.0, "vote5": pytest.approx(0.6)})
     assert (costs.key(Vote(5), "tiny"), costs.key(Vote(9), "tiny")) == ("vote5", "tiny")
-    assert cheapest_of(policy, None) == Vote(1)
+    assert ladder_of(policy, None) == [Vote(1), Vote(5)]
     stopping = Sequential(budget=2.0).fit(Samples(np.zeros((9, 3), int), cost=0.25))
     assert LiveCosts.trained(stopping, ["tiny"]) == LiveCosts({"tiny": 0.25}, {})
-    assert cheapest_of(stopping, None) == One()
-    assert cheapest_of(Fixed(0).fit(TEXTS, log()), ["large"]) == One("large")
+    assert ladder_of(stopping, None) == [One()]
+    assert ladder_of(Fixed(0).fit(TEXTS, log()), ["large"]) == [One("large")]
+    assert ladder_of(Fixed(0).fit(TEXTS, log()), ["small", "large", "huge"]) == [One("small"), One("large")]
     assert LiveCosts.trained(Always(Vote(3)), ["tiny"]) == LiveCosts({})
-    assert cheapest_of(Always(Vote(3)), None) is None
+    assert ladder_of(Always(Vote(3)), None) == []
+    worse = Table([[0.6, 0.5, 0.7]] * 4, [1.0, 2.0, 3.0], action_names=("one a", "one b", "one c"))
+    assert ladder_of(Mixture().fit(TEXTS[:4], worse), ["a", "b", "c"]) == [One("a"), One("c")]
     with Chaos() as server, client_of(server) as client:
         assert answer(QUESTIONS, policy, client).spend == pytest.approx(3.0)
         assert answer(QUESTIONS, policy, client, costs={"tiny": 2.0}).spend == 10.0
@@ -166,3 +169,20 @@ def test_a_verifier_is_asked_for_before_anything_is_paid():
         assert [one.vote_share for one in recognised][2] == 1.0
     with pytest.raises(InputError, match="nothing tells when to stop"):
         Sequential(budget=1.0).fit(marks)
+
+
+def test_the_most_that_the_budget_allows_is_given_instead():
+    """Of three models the budget pays for the middle one: nobody is sent to the cheapest."""
+    table = Table([[0.4, 0.6, 0.9]] * 4, [1.0, 2.0, 20.0], action_names=("one a", "one b", "one c"))
+    policy = Fixed("one c").fit(TEXTS[:4], table)
+    policy.at = lambda budget: policy
+    with Chaos() as server:
+        clients = {name: client_of(server, name) for name in "abc"}
+        answers = answer(QUESTIONS, policy, clients, budget=2.0, concurrency=1)
+        for client in clients.values():
+            client.close()
+    spends = [one.spend for one in answers]
+    assert spends[0] == 20.0
+    # 20 of the 40 are left for 19 questions, and one sample of the cheapest is kept for each that waits.
+    assert sorted(set(spends[1:])) == [1.0, 2.0]
+    assert sum(spends) == 40.0

@@ -82,6 +82,45 @@ def test_a_policy_that_looks_at_a_category(tmp_path, capsys):
         assert call(capsys, new, *given, "--out", tmp_path / "policy")[0] == 2
 
 
+def test_what_is_left_out_is_said_and_makes_the_exit_code_1(questions, tmp_path, capsys):
+    with Chaos() as server:
+        argv = [questions, "--policy", "one", "--base-url", server.url, "--model", "tiny", "--out", tmp_path / "run"]
+        code, out, err = call(capsys, *argv, "--budget", 0.5)
+        assert code == 1
+        assert out.startswith("6 of 12 questions answered, ")
+        assert "\n6 questions have no answer: 6 because the budget was spent.\n" in out
+        assert "error: 6 of 12 questions have no answer. To accept that, say --allow-unanswered.\n" in err
+        code, out, err = call(capsys, *argv, "--budget", 0.5, "--allow-unanswered", "--json")
+        assert (code, err) == (0, "")
+        document = json.loads(out)
+        assert (document["unanswered"], document["requests"]) == (6, 0)
+        assert document["shortfalls"] == ["6 questions have no answer: 6 because the budget was spent."]
+        assert [one["status"] for one in document["answers"]].count("left out") == 6
+        assert call(capsys, *argv)[0] == 0  # without a budget all are answered
+
+
+def test_a_policy_in_dollars_needs_no_prices(questions, tmp_path, capsys):
+    from tcalloc import Samples
+    from tcalloc.learn import Fixed
+
+    arms = {"small": Samples(correct=[[1], [0]], cost=4e-5), "large": Samples(correct=[[1], [1]], cost=4e-4)}
+    Fixed("one large").fit(["a", "b"], Samples(arms=arms)).save(tmp_path / "policy")
+    with Chaos() as server:
+        argv = [questions, "--policy", tmp_path / "policy", "--base-url", server.url, "--model", "small"]
+        code, out, _ = call(capsys, *argv, "--also-model", "large")
+        assert (code, "a spend of 0.0004 per question" in out) == (0, True)
+        code, out, _ = call(capsys, *argv, "--also-model", "large", "--costs", "small=1,large=10")
+        assert (code, "a spend of 10 per question" in out) == (0, True)
+        assert call(capsys, *argv, "--also-model", "large", "--costs", "small=1")[0] == 1
+        marks = Samples(correct=[[1, 0]] * 3)
+        Fixed("best2").fit(list("abc"), marks, actions=marks.usual_actions(verifier=True)).save(tmp_path / "checked")
+        sent = len(server.requests)
+        argv[2] = tmp_path / "checked"
+        code, _, err = call(capsys, *argv)
+        assert (code, len(server.requests)) == (1, sent)
+        assert "the policy asks for 'best1', which needs a verifier, and none was given. In Python pass one" in err
+
+
 @pytest.mark.parametrize(
     ("argv", "code", "words"),
     [

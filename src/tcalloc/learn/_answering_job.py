@@ -88,13 +88,13 @@ class Job:
         decisions: Decisions,
         costs: LiveCosts,
         trained: LiveCosts,
-        cheapest: Action | None,
+        ladder: Sequence[Action],
         concurrency: int,
     ):
         self.questions, self.rows, self.policy, self.client = questions, rows, policy, client
         self.verifier, self.store, self.meter, self.ledger = verifier, store, meter, ledger
         self.decisions, self.concurrency = decisions, concurrency
-        self.costs, self.trained, self.cheapest = costs, trained, cheapest
+        self.costs, self.trained, self.ladder = costs, trained, ladder
         self.drawers = {one.arm: Drawer(one, grader, meter, blind=True) for one in clients_of(client)}
         self.stored: Records = {}
         self.begun_before: set[str] = set()
@@ -224,7 +224,7 @@ class Job:
             drawn.cheaper |= len(results) < draw.n
             if results:
                 run.add(results)
-            elif (other := self._instead(client, drawn)) is not None:
+            elif (other := self._instead(draw.action, client, drawn)) is not None:
                 run = DecidedRun(other)
             else:
                 break
@@ -242,12 +242,14 @@ class Job:
         if self.stopped is not None:
             self._stop()
 
-    def _instead(self, client: ChatClient, drawn: _Drawn) -> Action | None:
-        """Return the cheapest action, for a question whose decided draw could not be paid; None: there is none."""
-        if self.cheapest is None or drawn.records or drawn.failed or drawn.halted:
+    def _instead(self, refused: Action, client: ChatClient, drawn: _Drawn) -> Action | None:
+        """Return the next cheaper action, for a question of which not even one sample could be paid; None: none."""
+        if drawn.records or drawn.failed or drawn.halted:
             return None
-        # Of the same model not even one sample was granted.
-        return None if self._client(self.cheapest)[0] is client else self.cheapest
+        models = [action.model for action in self.ladder]
+        below = models.index(refused.model) if refused.model in models else len(models)
+        # The most that another model can do for less; of the same model not even one sample was granted.
+        return next((action for action in reversed(self.ladder[:below]) if self._client(action)[0] is not client), None)
 
     def _paid(
         self, question: Question, client: ChatClient, model: str, draw: Draw, drawn: _Drawn, had: int | None

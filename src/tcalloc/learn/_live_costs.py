@@ -1,4 +1,4 @@
-"""What one live sample costs, and which action is the cheapest: as far as a policy knows it from its training."""
+"""What one live sample costs, and which actions are cheaper: as far as a policy knows it from its training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action, One
 
-__all__ = ["LiveCosts", "cheapest_of", "refuse_action", "refuse_unverified"]
+__all__ = ["LiveCosts", "ladder_of", "refuse_action", "refuse_unverified"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +51,31 @@ class LiveCosts:
         return action.name if action.name in self.by_action else model
 
 
-def cheapest_of(policy: Any, models: Sequence[str] | None) -> Action | None:
-    """Return the policy's cheapest action that draws something and whose model can be asked; None: not known.
+def ladder_of(policy: Any, models: Sequence[str] | None) -> list[Action]:
+    """Return the policy's actions that draw something, from the cheapest to the most expensive; empty: not known.
+
+    Where the policy knows how accurate its actions are, each is more accurate than all before it.
 
     Parameters
     ----------
     policy : Policy
-        Its costs as in `LiveCosts.trained`.
+        Its costs as in `LiveCosts.trained`; its `mean_acc_` is used if there is one.
     models : sequence of str or None
         The models that can be asked, as the policy calls them; None: any.
     """
     known = _priced(policy)
+    accuracy = getattr(policy, "mean_acc_", None)
+    reached = {} if accuracy is None else dict(zip(policy.action_names_, accuracy, strict=True))
     if not known:
         costs = dict(getattr(policy, "sample_costs_", None) or {})
         known = [(One(model or None), cost) for model, cost in costs.items()]
-    there = [(action, cost) for action, cost in known if models is None or action.model in models]
-    return min(there, key=lambda one: one[1])[0] if there else None
+    found: list[Action] = []
+    for action, _ in sorted(known, key=lambda one: one[1]):
+        if models is not None and action.model not in models:
+            continue
+        if not found or not reached or reached[action.name] > reached[found[-1].name]:
+            found.append(action)
+    return found
 
 
 def refuse_unverified(policy: Any, verifier: Any) -> None:

@@ -18,7 +18,7 @@ from tcalloc.learn._answering_job import Job, clients_of
 from tcalloc.learn._answers import Answers
 from tcalloc.learn._decisions import Decisions
 from tcalloc.learn._ledger import Ledger
-from tcalloc.learn._live_costs import LiveCosts, cheapest_of, refuse_unverified
+from tcalloc.learn._live_costs import LiveCosts, ladder_of, refuse_unverified
 from tcalloc.learn.protocol import Policy
 from tcalloc.llm._folder import arm_of, open_run, spent_before
 from tcalloc.llm.client import ChatClient
@@ -61,8 +61,8 @@ def answer(
     budget : float, optional
         Average cost per question, in the policy's unit: that of `costs`. The policy is set to it (its ``at(budget)``),
         and the budget is held. A draw that would leave too little for the questions that still wait is cut, or replaced
-        by the policy's cheapest action; a question is left out only when the money is spent. With prices that are only
-        known afterwards, requests that are already sent may exceed the total if they cost more than any seen before.
+        by a cheaper action of the policy. A question is left out only when the money is spent. With prices that are
+        only known afterwards, requests that are already sent may exceed the total if they cost more than any before.
     X : array_like, optional
         What the policy looks at, a row per question; the questions' texts if not given.
     grader : str or Grader
@@ -131,16 +131,16 @@ def answer(
         meter = Meter(max_cost, max_requests, spent)
         trained = LiveCosts.trained(policy, list(named))
         live = _live_costs(trained, named, costs)
-        cheapest = cheapest_of(policy, None if isinstance(client, ChatClient) else list(client))
+        ladder = ladder_of(policy, None if isinstance(client, ChatClient) else list(client))
         least = None
-        if cheapest is not None:
-            name = client.model if isinstance(client, ChatClient) else str(cheapest.model)
-            least = live.key(cheapest, name), cheapest.samples
+        if ladder:
+            name = client.model if isinstance(client, ChatClient) else str(ladder[0].model)
+            least = live.key(ladder[0], name), ladder[0].samples
         known = bool(live.by_key) or any(one.rates is not None for one in named.values())
         ledger = Ledger(budget, len(asked), live.by_key, None if known else 1.0, least)
         decisions = Decisions(out, budget)
         job = Job(
-            asked, rows, policy, client, grader, verifier, store, meter, ledger, decisions, live, trained, cheapest,
+            asked, rows, policy, client, grader, verifier, store, meter, ledger, decisions, live, trained, ladder,
             concurrency,
         )  # fmt: skip
         return job.run(progress, grace, say)
