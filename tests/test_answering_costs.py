@@ -186,3 +186,10 @@ def test_the_most_that_the_budget_allows_is_given_instead():
     # 20 of the 40 are left for 19 questions, and one sample of the cheapest is kept for each that waits.
     assert sorted(set(spends[1:])) == [1.0, 2.0]
     assert sum(spends) == 40.0
+
+
+def test_a_fixed_action_takes_a_budget():
+    policy = Fixed("vote5").fit(TEXTS[:4], Table([[0.5, 0.6]] * 4, [1.0, 5.0], action_names=("vote1", "vote5")))
+    assert policy.at(6.0).decide(["c"]).tolist() == [1]
+    with pytest.raises(ValueError, match="smallest feasible budget"):
+        policy.at(4.0)

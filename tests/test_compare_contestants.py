@@ -109,6 +109,25 @@ def test_words_for_the_data(signal, routed):
     assert signal.label_names == ("easy", "hard")
 
 
+def test_marks_are_seen_only_where_a_verifier_was_given():
+    right = np.random.default_rng(0).random((30, 4)) < 0.6
+    both = Samples(arms={"a": Samples(np.where(right, 0, 1)), "b": Samples(correct=right)})
+    remedy = "If a verifier recognises right answers live, say verifier=True (--verifier)"
+    for data, of in ((Samples(correct=right), ""), (both, " of b")):
+        problem = Problem.of(data, orders=4)
+        found, why = contestants_of(problem, [1.0])
+        looking = {"Sequential", "cascade", "AC Beta", "AC Dirichlet", "ESC", "SPRT", "margin + cap", "priced, probe 2"}
+        assert not looking & {contestant.name for contestant in found}
+        assert why["ESC"] == f"it compares answers, and only right and wrong were recorded{of}. {remedy}"
+        assert len(looking & set(why)) == len(looking) - 1  # Sequential and cascade are one policy
+        assert why["fixed k, success stop"].endswith(remedy)
+        assert {"fixed k", "best fixed mixture", "random", "oracle, held out"} <= {one.name for one in found}
+        given = {one.name for one in contestants_of(Problem.of(data, orders=4, verifier=True), [1.0])[0]}
+        assert "fixed k, success stop" in given
+        assert given & {"Sequential", "cascade"}
+    assert Problem.of(both).fixed_names == ("vote1 a", "vote2 a", "vote3 a", "vote4 a", "one b", "nothing")
+
+
 GOOD = Samples([[0, 1, 0], [0, 0, 1]])
 
 

@@ -73,6 +73,10 @@ class Fixed(LearnedPolicy):
     def _own(self) -> tuple[float | None, float | None]:
         return (0.0, None) if self.price_ is None else (self.price_, None)
 
+    def _price_of(self, budget: float) -> float:
+        Mix.of([0.0], [self.cost_[self.column_]]).check(budget)
+        return 0.0
+
     def _choose(self, batch: Batch, price: float | None, budget: float | None) -> Actions:
         if budget is not None:
             Mix.of([0.0], [batch.mean_cost[self.column_]]).check(budget)

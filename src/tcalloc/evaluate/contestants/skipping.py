@@ -68,9 +68,11 @@ class Skipped:
 
     def _marks(self, looks: bool) -> str:
         problem = self.problem
-        if looks and not problem.verifier and problem.samples is not None and not problem.samples.answered:
-            return f"it compares answers, and only right and wrong were recorded. {IF_THERE_IS_ONE}"
-        return ""
+        if not looks or problem.verifier or problem.samples is None or problem.samples.answered:
+            return ""
+        silent = [name for name, arm in problem.samples.by_model.items() if arm.answers is None and name]
+        of = f" of {', '.join(silent)}" if silent else ""
+        return f"it compares answers, and only right and wrong were recorded{of}. {IF_THERE_IS_ONE}"
 
     def _told(self, x: bool, text: bool, label: bool) -> str:
         problem = self.problem
