@@ -16,15 +16,15 @@ from tcalloc.measure import _import_values as values
 from tcalloc.measure._import_fields import ALIASES, MISSING, NUMBERS, lookup
 from tcalloc.measure._jsonl import snippet
 
-__all__ = ["RESULTS", "Column", "Columns", "fits"]
+__all__ = ["BY_KEY", "RESULTS", "Column", "Columns", "fits", "question_text"]
 
 # So many rows are kept, to compare columns with each other.
 HEAD = 2000
 RESULTS = ("text", "answer", "correct")
-_BY_KEY: dict[str, list[tuple[str, str]]] = {}
+BY_KEY: dict[str, list[tuple[str, str]]] = {}
 for _field, _paths in ALIASES.items():
     for _path in _paths:
-        _BY_KEY.setdefault(_path.partition(".")[0], []).append((_field, _path))
+        BY_KEY.setdefault(_path.partition(".")[0], []).append((_field, _path))
 
 
 def fits(name: str, path: str, value: Any) -> bool:
@@ -193,7 +193,7 @@ class Columns:
             if key in self.keys:
                 continue
             self.keys[key] = 0
-            for name, path in _BY_KEY.get(key, ()):
+            for name, path in BY_KEY.get(key, ()):
                 if name not in self.named:
                     self.found.setdefault((name, path), Column(name, path))
 

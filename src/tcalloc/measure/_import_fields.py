@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-__all__ = ["ALIASES", "CLEAR_ANSWERS", "GOLDS", "MISSING", "NUMBERS", "QUESTION", "lookup"]
+__all__ = ["ALIASES", "CLEAR_ANSWERS", "LIKELY_MODELS", "MISSING", "NUMBERS", "lookup"]
 
 # Our name of a field, and the paths by which it is found if the user does not name one; the first that fits counts.
 # A "*" stands for the only key of an object, whatever it is called.
@@ -43,18 +43,21 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "score",
     ),
     "sample": ("sample", "sample_index", "sample_idx", "repeat", "epoch", "attempt", "trial", "rollout"),
-    "model": ("model", "model_name", "model_id", "model_name_or_path", "model_path", "engine", "llm", "generator"),
+    "model": (
+        *("model", "model_name", "model_id", "model_name_or_path", "model_path", "model_slug", "engine", "llm"),
+        *("llm_name", "generator", "response.model", "output.model"),
+    ),
     "cost": (
         *("cost", "price", "cost_usd", "usd", "total_cost", "response_cost", "spend", "usage.cost"),
-        *("usage.total_cost", "cost.total"),
+        *("usage.total_cost", "cost.total", "response.usage.cost"),
     ),
     "input_tokens": (
         *("input_tokens", "prompt_tokens", "usage.prompt_tokens", "usage.input_tokens", "tokens.input"),
-        "tokens.prompt",
+        *("tokens.prompt", "response.usage.input_tokens", "output.usage.input_tokens"),
     ),
     "output_tokens": (
         *("output_tokens", "completion_tokens", "tokens", "usage.completion_tokens", "usage.output_tokens"),
-        *("tokens.output", "tokens.completion"),
+        *("tokens.output", "tokens.completion", "response.usage.output_tokens", "output.usage.output_tokens"),
     ),
     "reasoning_tokens": (
         *("reasoning_tokens", "usage.completion_tokens_details.reasoning_tokens"),
@@ -65,11 +68,13 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "seconds": ("seconds", "latency"),
     "finish": ("finish", "finish_reason"),
 }
-QUESTION = ("question", "gold", "accept", "choices")
 NUMBERS = ("cost", "input_tokens", "output_tokens", "reasoning_tokens", "logprob", "score", "seconds")
-GOLDS = frozenset(ALIASES["gold"])
 # Names that can only mean what the model said. "answer" is the gold answer where one of these stands beside it.
 CLEAR_ANSWERS = frozenset(ALIASES["answer"]) - {"answer", "answers"}
+# Names of columns that hold models if their values each stand on most questions.
+LIKELY_MODELS = frozenset(
+    ("system", "agent", "provider", "deployment", "backend", "checkpoint", "variant", "config", "method", "strategy")
+)
 
 
 class _Missing:

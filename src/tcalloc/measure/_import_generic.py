@@ -6,8 +6,9 @@ from typing import Any
 from tcalloc.errors import InputError
 from tcalloc.measure import _import_values as values
 from tcalloc.measure._import_batch import reply_samples
-from tcalloc.measure._import_choice import Plan, choose, gold_share
+from tcalloc.measure._import_choice import Plan, choose
 from tcalloc.measure._import_columns import RESULTS, Columns, question_text
+from tcalloc.measure._import_evidence import Evidence
 from tcalloc.measure._import_fields import MISSING, NUMBERS, lookup
 from tcalloc.measure._import_rows import Options, Reader, Row, Rows, Sample
 from tcalloc.measure._import_values import Failed
@@ -22,6 +23,7 @@ class GenericReader(Reader):
     def __init__(self, options: Options):
         super().__init__(options)
         self.columns = Columns(options.fields, options.split)
+        self.evidence = Evidence(self.columns, options.golds)
         self.plan = Plan()
 
     def survey(self, rows: Rows) -> None:
@@ -31,16 +33,16 @@ class GenericReader(Reader):
             return  # the lines themselves are at fault, which reading them says
         options = self.options
         try:
-            self.plan = choose(self.columns, options.graded, options.golds, options.model)
+            self.plan = choose(self.evidence, options.graded, options.model)
         except values.Unusable as error:
             raise values.Unusable(f"{self.columns.first_place}: {str(error).rstrip('.')}.") from None
+        self.notes += self.plan.notes
         self.warnings += self.plan.warnings
         self.unread = {**dict.fromkeys(self.plan.unread, ""), **self.plan.reasons}
 
     def suggestion(self, low: float, high: float) -> str | None:
         """Return a field that was not read and whose share of gold answers is between two bounds; None if none is."""
-        gold = self.plan.paths.get("gold")
-        shares = {path: gold_share(self.columns, path, gold, self.options.golds) for path in self.unread}
+        shares = {path: self.evidence.gold_share(path) for path in self.unread}
         found = [path for path, share in shares.items() if share is not None and low < share < high]
         return max(found, key=lambda path: shares[path] or 0.0, default=None)
 
@@ -143,8 +145,10 @@ class GenericReader(Reader):
     def _judged(self, sample: Sample, row: Mapping[str, Any]) -> Sample:
         """Return a sample; one without an answer is wrong, and one that nothing is known of is refused."""
         paths = self.plan.paths
-        empty = not (sample.answer or "").strip() and not (sample.text or "").strip() and sample.correct is None
-        sample.silent = empty and ("answer" in paths or "text" in paths)
+        expected = sample.answer if "answer" in paths else sample.text
+        sample.silent = (
+            sample.correct is None and not (expected or "").strip() and bool({"answer", "text"} & paths.keys())
+        )
         if self.options.graded:
             return sample
         if "correct" in paths and sample.correct is None:
@@ -235,11 +239,10 @@ class GenericReader(Reader):
                 known[name] = found[name][1]
         if "gold" in found:
             value = found["gold"][1]
-            listed = values.alternatives(value)
+            listed = values.alternatives(value) if self.plan.listed_golds or isinstance(value, list) else None
             if listed:
-                whole = [value] if isinstance(value, str) and not self.options.graded else []
                 known["gold"], *others = listed
-                others = [*known.get("accept", ()), *others, *whole]
+                others = [*known.get("accept", ()), *others]
                 known |= {"accept": others} if others else {}
             elif listed is None:
                 known["gold"] = str(value) if isinstance(value, bool | int | float) else value

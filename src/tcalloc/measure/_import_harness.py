@@ -59,6 +59,8 @@ class HarnessReader(Reader):
         self.fractional: set[str] = set()
         """Metrics that are a share of several responses on some row."""
         self.counted: str | None = None
+        self.lists = False
+        """Whether answers are written as lists, so that a target like "['a', 'b']" is one answer."""
 
     def survey(self, rows: Rows) -> None:
         """Learn the filters, and whether they keep answers or texts."""
@@ -69,7 +71,11 @@ class HarnessReader(Reader):
             texts, answers = _leaves(row.get("resps") or []), _leaves(row.get("filtered_resps") or [])
             if _scored(row.get("filtered_resps")) is not None or not answers:
                 continue
-            golds = {any_key(str(gold)) for gold in _golds(row.get("target"))}
+            self.lists |= any(
+                str(answer).strip()[:1] + str(answer).strip()[-1:] == "[]" and answer not in INVALID
+                for answer in answers
+            )
+            golds = {any_key(str(gold)) for gold in self._golds(row.get("target"))}
             kept.responses += len(answers)
             kept.unchanged += sum(text == answer for text, answer in zip(texts, answers, strict=False))
             equal = sum(any_key(str(answer)) in golds for answer in answers)
@@ -97,7 +103,7 @@ class HarnessReader(Reader):
         taken: list[tuple[str, str, Any]] = [("id", "doc_id", row["doc_id"])]
         scored = _scored(filtered)
         if scored is None:
-            golds = _golds(row.get("target"))
+            golds = self._golds(row.get("target"))
             if golds:
                 question["gold"] = golds[0]
                 question["accept"] = golds[1:]
@@ -181,6 +187,11 @@ class HarnessReader(Reader):
         taken.append(("correct", f"{name} (share of {n})", value))
         return [Sample(None, None, j < right) for j in range(n)]
 
+    def _golds(self, target: Any) -> list[Any]:
+        """Return the right answers: a target may be a list of them, also one that was written as text."""
+        listed = None if self.lists and isinstance(target, str) else values.alternatives(target)
+        return listed if listed else [] if target is None or isinstance(target, list) else [target]
+
     def _metric(self, row: Mapping[str, Any]) -> tuple[str, bool]:
         listed: list[Any] = row["metrics"] if isinstance(row.get("metrics"), list) else []
         named = self.options.metric
@@ -261,12 +272,6 @@ def _filter(row: Mapping[str, Any]) -> str | None:
 def _where(row: Mapping[str, Any]) -> str:
     name = _filter(row)
     return "filtered_resps" if name is None else f"filtered_resps ({name})"
-
-
-def _golds(target: Any) -> list[Any]:
-    """Return the right answers: a target may be a list of them, also one that was written as text."""
-    listed = values.alternatives(target)
-    return listed if listed else [] if target is None or isinstance(target, list) else [target]
 
 
 def _leaves(value: Any) -> list[Any]:

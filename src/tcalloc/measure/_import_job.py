@@ -11,7 +11,7 @@ from tcalloc.errors import InputError
 from tcalloc.measure import _import_values as values
 from tcalloc.measure._import_fields import ALIASES
 from tcalloc.measure._import_harness import HarnessReader, task_filters
-from tcalloc.measure._import_report import ImportReport, Taken
+from tcalloc.measure._import_report import FieldUse, ImportReport, Taken
 from tcalloc.measure._import_rows import Options, Reader, Row, Sample
 from tcalloc.measure._import_values import Failed, Unusable
 from tcalloc.measure._jsonl import snippet
@@ -73,6 +73,17 @@ class Job:
 
     def prepare(self, report: ImportReport) -> None:
         """Learn what the logs hold, and decide how they are read."""
+        formats = {source.format for source in self.sources}
+        if self.options.fields.keys() - {"question"} and "jsonl" not in formats:
+            raise InputError(
+                f"{self.sources[0].name}: fields cannot be named in logs of the format {self.sources[0].format}, which has "
+                "its own. Leave out --field, or read the log with --format jsonl."
+            )
+        if (self.options.filters or self.options.metric) and "lm-eval" not in formats:
+            raise InputError(
+                f"{self.sources[0].name}: --filter and --metric are for logs of lm-evaluation-harness, and none is given. "
+                "To name the field that says right or wrong, use --field correct=NAME."
+            )
         for source in self.sources:
             source.reader.survey(source.rows)
         harness = [(s.task, s.name, s.reader) for s in self.sources if isinstance(s.reader, HarnessReader)]
@@ -161,7 +172,8 @@ class Job:
             arm = self.options.model
         self._learn(name, row, place)
         for sample in row.samples:
-            if not self.options.graded and sample.correct is None and sample.answer is None and sample.text:
+            marked = self.options.graded or sample.correct is not None or sample.answer is not None or sample.silent
+            if not marked and sample.text:
                 raise Unusable(
                     "there is a text, but neither an answer nor whether it is right; say how to grade, e.g. --grader "
                     "numeric"
@@ -173,8 +185,8 @@ class Job:
             j = (~bits & (bits + 1)).bit_length() - 1 if wanted is None or len(row.samples) > 1 else wanted
             if bits >> j & 1:
                 raise InputError(
-                    f"sample {j} of question {snippet(name)} by {arm} was already given. Number them apart, or use "
-                    "--field sample= if the field does not number samples"
+                    f"sample {j} of question {snippet(name)} by {arm} was already given. Number them apart. If "
+                    "the field does not number samples, use --field sample="
                 )
             bits |= 1 << j
             found.append((j, sample))
@@ -243,16 +255,20 @@ class Job:
     def describe(self, report: ImportReport) -> None:
         """Say, after the first walk, what was taken for what and what was left."""
         order = list(ALIASES)
+        golds = [question.gold for question in self.given.values() if question.gold] if self.given is not None else []
+        if golds:
+            self.taken.uses["gold", ""] = FieldUse("gold", "the questions file", golds[0], len(golds))
         report.fields = sorted(self.taken.uses.values(), key=lambda use: order.index(use.field))
         report.notes += self.taken.notes()
         for source in self.sources:
+            report.notes += [words for words in source.reader.notes if words not in report.notes]
             report.warnings += [words for words in source.reader.warnings if words not in report.warnings]
             report.unread |= {key: why for key, why in source.reader.unread.items() if not report.unread.get(key)}
         several = [(name, arm) for (name, arm), count in self._lines.items() if count > 1]
         if several:
             name, arm = max(several, key=lambda key: self._lines[key])
             of = "" if len(report.models) == 1 else f" by {arm}"
-            rest = f", and likewise the lines of {len(several) - 1:,} more" if len(several) > 1 else ""
+            rest = f", and likewise those of {len(several) - 1:,} more ids" if len(several) > 1 else ""
             report.notes.append(
                 f"{self._lines[name, arm]} lines of id {name}{of} are taken as {self.counts[name, arm]} samples{rest}."
             )

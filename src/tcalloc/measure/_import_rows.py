@@ -78,6 +78,7 @@ class Reader(ABC):
 
     def __init__(self, options: Options):
         self.options = options
+        self.notes: list[str] = []
         self.warnings: list[str] = []
         self.unread: dict[str, str] = {}
         """Fields that nothing was taken from, and the reason where there is one."""
