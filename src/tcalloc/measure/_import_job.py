@@ -268,7 +268,8 @@ class Job:
         if several:
             name, arm = max(several, key=lambda key: self._lines[key])
             of = "" if len(report.models) == 1 else f" by {arm}"
-            rest = f", and likewise those of {len(several) - 1:,} more ids" if len(several) > 1 else ""
+            more = f"{len(several) - 1:,} more id{'s' * (len(several) > 2)}"
+            rest = f", and likewise those of {more}" if len(several) > 1 else ""
             report.notes.append(
                 f"{self._lines[name, arm]} lines of id {name}{of} are taken as {self.counts[name, arm]} samples{rest}."
             )

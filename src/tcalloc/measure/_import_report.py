@@ -1,7 +1,7 @@
 """What an import says of itself: what was taken for what, how much is right, and what looks wrong."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -169,7 +169,7 @@ class Answers:
 
 
 def mark_warnings(
-    counts: ModelCount, answers: Answers, sources: Mapping[str, str | None], likely: tuple[str | None, str | None]
+    counts: ModelCount, answers: Answers, sources: Mapping[str, str | None], likely: Callable[[float], str | None]
 ) -> list[str]:
     """Say what looks wrong in the marks and answers of one model.
 
@@ -181,8 +181,9 @@ def mark_warnings(
         What they answered.
     sources : mapping
         Where answer, text, gold and correct were found; "grader" is the grader's name.
-    likely : (str or None, str or None)
-        Fields that were not read and may hold the model's answers: some equal the gold answer, some do not; any do.
+    likely : callable
+        Takes a bound, and returns a field that was not read, some of whose values are gold answers and whose share of
+        them is below the bound.
 
     Returns
     -------
@@ -190,7 +191,7 @@ def mark_warnings(
         Whole sentences.
     """
     found = []
-    who, some, any_ = counts.model, *likely
+    who = counts.model
     answer, text, gold, correct = (sources.get(name) for name in ("answer", "text", "gold", "correct"))
     grader = sources.get("grader")
     if counts.marked > 1 and counts.right in (0, counts.marked):
@@ -206,15 +207,15 @@ def mark_warnings(
                 f", e.g. {snippet(answers.example[0])} against {snippet(answers.example[1])}" if answers.example else ""
             )
             said += f" The answer was taken from {answer!r}, the gold answer from {gold or 'the questions file'!r}{eg}."
-            likely_field = (some if counts.right else any_) or "NAME"
-            said += f" If the model's answer is in another field, use --field answer={likely_field}"
+            other = likely(1.0 if counts.right else 1.1) or "NAME"
+            said += f" If the model's answer is in another field, use --field answer={other}"
             said += "." if counts.right else "; if these are whole texts, grade them, e.g. --grader numeric."
         found.append(said)
     if answers.answered > 2 and answers.same == answers.answered and counts.questions > 1:
         found.append(
             f"{who}: all {answers.answered:,} answers to {counts.questions:,} questions are {snippet(answers.first)}. "
             + (f"They were taken from {answer!r}: if" if answer else "If")
-            + f" that is not the model's answer, use --field answer={some or any_ or 'NAME'}."
+            + f" that is not the model's answer, use --field answer={likely(1.1) or 'NAME'}."
         )
     if answers.equal_but_wrong:
         found.append(

@@ -119,19 +119,19 @@ class Writer:
         job = self.job
         sources = {name: job.taken.source(name) for name in ("answer", "text", "gold", "correct")}
         sources["grader"] = getattr(self.grader, "name", None)
-        readers = [source.reader for source in job.sources]
-        some, any_ = (
-            next((found for reader in readers if (found := reader.suggestion(low, high)) is not None), None)
-            for low, high in ((0.0, 1.0), (0.0, 1.1))
-        )
         words = []
         for model, counts in sorted(self.counts.items()):
             answers = self.answers[model]
             if answers.equal_but_wrong < ODD * counts.samples:
                 answers.equal_but_wrong = 0
-            words += mark_warnings(counts, answers, sources, (some, any_))
+            words += mark_warnings(counts, answers, sources, self._suggestion)
         tokens = token_warning(self.tokens, self.priced)
         return words + ([tokens] if tokens else [])
+
+    def _suggestion(self, high: float) -> str | None:
+        """Return a field that was not read and whose share of gold answers is above 0 and below a bound."""
+        found = (source.reader.suggestion(0.0, high) for source in self.job.sources)
+        return next((name for name in found if name is not None), None)
 
     def _graded(
         self, samples: Iterable[tuple[str, str, int, Sample]]
