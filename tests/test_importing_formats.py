@@ -1,7 +1,7 @@
 """Logs of lm-evaluation-harness and of the OpenAI batch API as a run folder."""
 
 import pytest
-from import_cases import imported, jsonl, refused, told
+from import_cases import imported, jsonl, refused, shares, taken, told
 
 from tcalloc.errors import InputError
 from tcalloc.measure.importing import import_logs
@@ -212,3 +212,136 @@ def test_batches_that_cannot_be_read(tmp_path):
         tmp_path, [broken], grader="numeric"
     )
     assert "say how to grade" in refused(tmp_path, [batch("q", "x")])
+
+
+# ---------------------------------------------------------------------------------------------- what is never guessed
+
+TEXTS = [" 277+584=861\n#### 861", " Adding gives **862** beads.", " <think>maybe 277</think> It is 861.", " #### 860"]
+
+
+def kept(doc_id, right, target="861", **more):
+    """Return a row of a task with repeats whose filter keeps what was generated."""
+    return generated(doc_id, TEXTS, [TEXTS], target, right, "keep_all") | {"pass@1": right, "pass@4": 1.0} | more
+
+
+def test_harness_repeats_whose_filter_keeps_texts(tmp_path):
+    rows = [kept(0, 0.5), kept(1, 0.25, "862"), kept(2, 1.0, "7")]
+    for row in rows:
+        del row["exact_match"]
+    for metric in ("pass@1", None):
+        (tmp_path / str(metric)).mkdir()
+        report, run = imported(tmp_path / str(metric), rows, metric=metric)
+        assert (report.samples, report.right, taken(report)["correct"]) == (12, 7, "pass@1 (share of 4)")
+        assert "text" not in run.records[0]  # which of the texts is right is not known
+        assert report.warnings[0].startswith(
+            "the metric 'pass@1' says how many of a question's responses are right, not"
+        )
+    assert import_logs(tmp_path / "None" / "logs.jsonl", tmp_path / "run", grader="numeric").right == 3
+    with pytest.raises(InputError, match="'pass@4' says whether any of 4 responses is right, not how many are"):
+        import_logs(tmp_path / "None" / "logs.jsonl", tmp_path / "other", metric="pass@4")
+    bare = [{key: value for key, value in row.items() if not key.startswith("pass@")} for row in rows]
+    said = "4 responses, but the filter 'keep_all' keeps whole texts; grade each by --grader, e.g. --grader numeric"
+    (tmp_path / "bare").mkdir()
+    assert said in refused(tmp_path / "bare", bare)
+
+
+def test_harness_metrics_of_several_responses(tmp_path):
+    # A metric that the user names and that the answers contradict counts; one score of all of them does not.
+    rows = [generated(i, ["18 it is", "17", "18"], [["18 it is", "17", "18 "]], "18", 0.0) for i in range(3)]
+    report, _ = imported(tmp_path, [row | {"mean_match": 2 / 3} for row in rows], metric="mean_match")
+    assert (report.right, taken(report)["correct"]) == (6, "mean_match (share of 3)")
+    (tmp_path / "one").mkdir()
+    assert "one score for all of them: 'exact_match' is 0.0" in refused(tmp_path / "one", rows, metric="exact_match")
+    (tmp_path / "compared").mkdir()
+    report, _ = imported(tmp_path / "compared", rows)
+    assert (report.right, taken(report)["answer"]) == (3, "filtered_resps (flexible-extract)")
+
+
+def test_harness_single_texts_are_no_answers(tmp_path):
+    rows = [generated(i, [TEXTS[0]], [TEXTS[0]], "861", float(i % 2), "none") for i in range(3)]
+    report, run = imported(tmp_path, rows)
+    assert (report.right, told(run, "answer")) == (1, [(None,)] * 3)
+    (tmp_path / "short").mkdir()
+    _, run = imported(tmp_path / "short", [generated(i, ["7"], ["7"], "8", 0.0, "none") for i in range(3)])
+    assert told(run, "answer") == [("7",)] * 3
+
+
+@pytest.mark.parametrize("target", ["['Keeper 0', 'K0']", ["Keeper 0", "K0"], '["Keeper 0", "K0"]'])
+def test_harness_targets_can_be_lists(tmp_path, target):
+    rows = [
+        generated(i, [text], [text], "", 1.0) | {"target": target} for i, text in enumerate(["keeper 0", "K0", "K1"])
+    ]
+    report, run = imported(tmp_path, rows, grader="normalized")
+    assert (report.right, run.questions[0]["gold"], run.questions[0]["accept"]) == (2, "Keeper 0", ["K0"])
+    (tmp_path / "code").mkdir()  # answers that are lists themselves
+    rows = [generated(0, ["['a']"], ["['a']"], "", 1.0) | {"target": "['a']"}]
+    _, run = imported(tmp_path / "code", rows)
+    assert run.questions[0]["gold"] == "['a']"
+
+
+def tasks(tmp_path, **filters):
+    """Write one file per task, each with a row per filter; the answer of the filter named last is right."""
+    paths = []
+    for task, names in filters.items():
+        rows = [
+            generated(i, ["7 or 8"], ["7" if name == names[-1] else "8"], "7", float(name == names[-1]), name)
+            for i in range(4)
+            for name in names
+        ]
+        paths.append(jsonl(tmp_path, rows, f"model/samples_{task}_2026-01-01T00-00-00.000000.jsonl"))
+    return paths
+
+
+def test_harness_filters_are_chosen_for_each_task(tmp_path):
+    report = import_logs(tasks(tmp_path, bins=["strip"], hats=["none"]), tmp_path / "both")
+    assert (shares(report), report.questions) == ({"model": (8, 8)}, 8)
+    sources = [use.source for use in report.fields if use.field == "answer"]
+    assert sources == ["filtered_resps (strip)", "filtered_resps (none)"]
+    report = import_logs(tasks(tmp_path, bins=["strip"], hats=["none"]), tmp_path / "named", filter="strip")
+    assert (report.samples, len(report.notes)) == (8, 1)
+    assert report.notes[0].endswith("has no filter 'strip'; its only filter 'none' is taken there.")
+    paths = tasks(tmp_path, bins=["strict", "flexible"], hats=["none"], caps=["first", "last"])
+    with pytest.raises(
+        InputError, match=r"several filters \('strict', 'flexible'\); choose one by --filter bins=NAME\."
+    ):
+        import_logs(paths, tmp_path / "refused")
+    with pytest.raises(InputError, match=r"several filters \('first', 'last'\); choose one by --filter caps=NAME\."):
+        import_logs(paths, tmp_path / "refused", filter="flexible")
+    report = import_logs(paths, tmp_path / "chosen", filter=["strict", "caps=last"])
+    assert shares(report) == {"model": (12, 8)}
+    assert report.unread == {"filter flexible": "'strict' was chosen", "filter first": "'last' was chosen"}
+    with pytest.raises(
+        InputError, match=r"no results of the filter 'x'; there are 'strict', 'flexible', 'none', 'first'"
+    ):
+        import_logs(paths, tmp_path / "refused", filter=["strict", "caps=x"])
+
+
+def test_harness_runs_in_one_folder_are_told_apart_by_their_date(tmp_path):
+    rows = [generated(0, ["18"], ["18"], "18", 1.0)]
+    paths = [jsonl(tmp_path, rows, f"out/samples_gsm8k_2026-01-0{day}T00-00-00.000000.jsonl") for day in (1, 2)]
+    report = import_logs(paths, tmp_path / "run")
+    assert report.models == ["out 2026-01-01T00-00-00.000000", "out 2026-01-02T00-00-00.000000"]
+    assert import_logs(paths, tmp_path / "one", model="m").models == ["m"]
+
+
+def test_harness_files_of_two_tasks_without_their_names_are_refused(tmp_path):
+    rows = [generated(0, ["18"], ["18"], "18", 1.0), generated(0, ["18"], ["18"], "18", 1.0)]
+    rows[1]["doc"] = {"question": "Another?"}
+    paths = [jsonl(tmp_path, [row], f"{name}.jsonl") for name, row in zip("ab", rows, strict=True)]
+    with pytest.raises(InputError, match="the id '0' stands for two questions"):
+        import_logs(paths, tmp_path / "run")
+
+
+def test_what_was_taken_from_batches_and_their_fields(tmp_path):
+    report, _ = imported(tmp_path, [batch("q1", "It is 1.")], grader="numeric")
+    assert taken(report) == {
+        "id": "custom_id",
+        "text": "response.body.choices",
+        "model": "response.body.model",
+        "input_tokens": "response.body.usage",
+        "output_tokens": "response.body.usage",
+    }
+    (tmp_path / "named").mkdir()
+    assert "fields cannot be named in logs of the format openai-batch" in refused(
+        tmp_path / "named", [batch("q1", "It is 1.")], grader="numeric", fields={"text": "x"}
+    )

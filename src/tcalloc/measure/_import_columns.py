@@ -52,7 +52,8 @@ def fits(name: str, path: str, value: Any) -> bool:
         elif name == "gold":
             return isinstance(value, str | int | float) or values.alternatives(value) is not None
         elif name in ("accept", "choices"):
-            return isinstance(value, list) and all(isinstance(item, str | int | float) for item in value)
+            plain = isinstance(value, list) and all(isinstance(item, str | int | float) for item in value)
+            return plain and (name == "accept" or 2 <= len(value) <= 26)
         elif name == "finish":
             return isinstance(value, str)
     except InputError:

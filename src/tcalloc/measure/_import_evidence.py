@@ -46,12 +46,15 @@ class Evidence:
                     yield name, str(item), golds
 
     def golds_of(self, row: Mapping[str, Any], name: str) -> list[str]:
+        """Return the gold answers of a row."""
+        from tcalloc.llm.questions import final_answer
+
         if self.golds is not None:
             return [self.golds[name]] if name in self.golds else []
         value = None if self.gold is None else lookup(row, self.gold.path)
         if value is None or value is MISSING:
             return []
-        return values.alternatives(value) or [str(value)]
+        return values.alternatives(value) or [final_answer(str(value))]
 
     def equals_gold(self, column: Column) -> bool:
         some = [value.strip() in golds for _, value, golds in self.pairs(column) if golds]

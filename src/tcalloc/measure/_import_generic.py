@@ -40,10 +40,10 @@ class GenericReader(Reader):
         self.warnings += self.plan.warnings
         self.unread = {**dict.fromkeys(self.plan.unread, ""), **self.plan.reasons}
 
-    def suggestion(self, low: float, high: float) -> str | None:
-        """Return a field that was not read and whose share of gold answers is between two bounds; None if none is."""
+    def suggestion(self) -> str | None:
+        """Return a field that was not read and equals the gold answer on some rows but not all; None if none does."""
         shares = {path: self.evidence.gold_share(path) for path in self.unread}
-        found = [path for path, share in shares.items() if share is not None and low < share < high]
+        found = [path for path, share in shares.items() if share is not None and 0 < share < 1]
         return max(found, key=lambda path: shares[path] or 0.0, default=None)
 
     def read(self, row: Mapping[str, Any]) -> Row | None:

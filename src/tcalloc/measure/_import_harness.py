@@ -65,6 +65,7 @@ class HarnessReader(Reader):
     def survey(self, rows: Rows) -> None:
         """Learn the filters, and whether they keep answers or texts."""
         from tcalloc.llm.graders._text import any_key
+        from tcalloc.llm.questions import final_answer
 
         for _, row in rows():
             kept = self.kept.setdefault(_filter(row), _Kept())
@@ -75,7 +76,7 @@ class HarnessReader(Reader):
                 str(answer).strip()[:1] + str(answer).strip()[-1:] == "[]" and answer not in INVALID
                 for answer in answers
             )
-            golds = {any_key(str(gold)) for gold in self._golds(row.get("target"))}
+            golds = {any_key(final_answer(str(gold))) for gold in self._golds(row.get("target"))}
             kept.responses += len(answers)
             kept.unchanged += sum(text == answer for text, answer in zip(texts, answers, strict=False))
             equal = sum(any_key(str(answer)) in golds for answer in answers)
@@ -173,9 +174,10 @@ class HarnessReader(Reader):
             )
         right = round(value * n)
         if abs(value * n - right) > 1e-6 * n or (not _MEAN.fullmatch(name) and name not in self.fractional):
+            instead = "" if kept.texts else "leave out --metric to compare each answer with the target, or "
             raise Unusable(
-                f"{n} responses, but one score for all of them: {name!r} is {value}, which is no share of them; grade "
-                "each by --grader, e.g. --grader numeric"
+                f"{n} responses, but one score for all of them: {name!r} is {value}, which is no share of them; "
+                f"{instead}grade each by --grader, e.g. --grader numeric"
             )
         if self.counted is None:
             self.counted = name

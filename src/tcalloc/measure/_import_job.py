@@ -76,13 +76,13 @@ class Job:
         formats = {source.format for source in self.sources}
         if self.options.fields.keys() - {"question"} and "jsonl" not in formats:
             raise InputError(
-                f"{self.sources[0].name}: fields cannot be named in logs of the format {self.sources[0].format}, which has "
-                "its own. Leave out --field, or read the log with --format jsonl."
+                f"{self.sources[0].name}: fields cannot be named in logs of the format {self.sources[0].format}, which "
+                "has its own. Leave out --field, or read the log with --format jsonl."
             )
         if (self.options.filters or self.options.metric) and "lm-eval" not in formats:
             raise InputError(
-                f"{self.sources[0].name}: --filter and --metric are for logs of lm-evaluation-harness, and none is given. "
-                "To name the field that says right or wrong, use --field correct=NAME."
+                f"{self.sources[0].name}: --filter and --metric are for logs of lm-evaluation-harness, and none is "
+                "given. To name the field that says right or wrong, use --field correct=NAME."
             )
         for source in self.sources:
             source.reader.survey(source.rows)
@@ -95,6 +95,7 @@ class Job:
         if self.options.model is not None or len(self.sources) < 2:
             return
         owner: dict[tuple[str | None, str], int] = {}
+        named_elsewhere: dict[str, int] = {}
         found: list[int] = [0] * len(self.sources)
         shared: set[str | None] = set()
         for i, source in enumerate(self.sources):
@@ -104,20 +105,24 @@ class Job:
                     name = None if row is None else self._name(source, row)[0]
                 except (Failed, InputError):
                     continue
-                if row is None or name is None or row.model is not None:
+                if row is None or name is None:
+                    continue
+                if row.model is not None:
+                    named_elsewhere.setdefault(name, i)
                     continue
                 found[i] ^= hash((name, repr(row.samples)))
                 if owner.setdefault((source.model, name), i) != i:
                     shared.add(source.model)
+        shared |= {label for (label, name), i in owner.items() if named_elsewhere.get(name, i) != i}
         for label in shared:
-            some = [i for i, source in enumerate(self.sources) if source.model == label]
+            some = [i for i, source in enumerate(self.sources) if source.model == label and found[i]]
             named = _file_labels([self.sources[i] for i in some])
             for i, name in zip(some, named, strict=True):
                 self.sources[i].model = name
             listed = ", ".join(map(repr, named[:4])) + (", …" if len(named) > 4 else "")
             report.notes.append(
-                f"{len(some)} files answer the same questions and name no model, so each is taken as a model named by "
-                f"its file ({listed}). If all are samples of one model, use --model NAME."
+                "Files that answer the same questions and name no model are taken as one model each, named by the "
+                f"file: {listed}. If all are samples of one model, use --model NAME."
             )
             for i, j in ((i, j) for i in some for j in some if i < j and found[i] == found[j]):
                 report.warnings.append(

@@ -169,7 +169,7 @@ class Answers:
 
 
 def mark_warnings(
-    counts: ModelCount, answers: Answers, sources: Mapping[str, str | None], likely: Callable[[float], str | None]
+    counts: ModelCount, answers: Answers, sources: Mapping[str, str | None], likely: Callable[[], str | None]
 ) -> list[str]:
     """Say what looks wrong in the marks and answers of one model.
 
@@ -182,8 +182,7 @@ def mark_warnings(
     sources : mapping
         Where answer, text, gold and correct were found; "grader" is the grader's name.
     likely : callable
-        Takes a bound, and returns a field that was not read, some of whose values are gold answers and whose share of
-        them is below the bound.
+        Returns a field that was not read and may hold the model's answers; None if none is known.
 
     Returns
     -------
@@ -207,7 +206,7 @@ def mark_warnings(
                 f", e.g. {snippet(answers.example[0])} against {snippet(answers.example[1])}" if answers.example else ""
             )
             said += f" The answer was taken from {answer!r}, the gold answer from {gold or 'the questions file'!r}{eg}."
-            other = likely(1.0 if counts.right else 1.1) or "NAME"
+            other = likely() or "NAME"
             said += f" If the model's answer is in another field, use --field answer={other}"
             said += "." if counts.right else "; if these are whole texts, grade them, e.g. --grader numeric."
         found.append(said)
@@ -215,7 +214,7 @@ def mark_warnings(
         found.append(
             f"{who}: all {answers.answered:,} answers to {counts.questions:,} questions are {snippet(answers.first)}. "
             + (f"They were taken from {answer!r}: if" if answer else "If")
-            + f" that is not the model's answer, use --field answer={likely(1.1) or 'NAME'}."
+            + f" that is not the model's answer, use --field answer={likely() or 'NAME'}."
         )
     if answers.equal_but_wrong:
         found.append(

@@ -91,9 +91,8 @@ class Reader(ABC):
     def read(self, row: Mapping[str, Any]) -> Row | None:
         """Return what one row holds; None if it does not count."""
 
-    def suggestion(self, low: float, high: float) -> str | None:
-        """Return a field that was not read and whose share of gold answers is between two bounds; None if none is."""
-        del low, high
+    def suggestion(self) -> str | None:
+        """Return a field that was not read and equals the gold answer on some rows but not all; None if none does."""
         return None
 
 

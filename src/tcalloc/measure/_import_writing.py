@@ -128,9 +128,9 @@ class Writer:
         tokens = token_warning(self.tokens, self.priced)
         return words + ([tokens] if tokens else [])
 
-    def _suggestion(self, high: float) -> str | None:
-        """Return a field that was not read and whose share of gold answers is above 0 and below a bound."""
-        found = (source.reader.suggestion(0.0, high) for source in self.job.sources)
+    def _suggestion(self) -> str | None:
+        """Return a field that was not read and may hold the model's answers."""
+        found = (source.reader.suggestion() for source in self.job.sources)
         return next((name for name in found if name is not None), None)
 
     def _graded(
