@@ -1,12 +1,12 @@
 """Logs of other tools as a run folder: what is read, what is said, and that there is all of it or nothing."""
 
-import gzip
 import json
 import os
 
 import pandas as pd
 import polars as pl
 import pytest
+from import_cases import imported, jsonl, refused, told
 
 from tcalloc.cli import import_ as command
 from tcalloc.cli._shared import Parser
@@ -16,35 +16,6 @@ from tcalloc.llm.questions import Question
 from tcalloc.measure import Samples
 from tcalloc.measure.importing import import_frame, import_logs
 from tcalloc.measure.store import read_run
-
-
-def jsonl(tmp_path, rows, name="logs.jsonl"):
-    path = tmp_path / name
-    path.parent.mkdir(exist_ok=True, parents=True)
-    text = "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows).encode()
-    path.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
-    return path
-
-
-def imported(tmp_path, rows, name="logs.jsonl", **options):
-    report = import_logs(jsonl(tmp_path, rows, name), tmp_path / "run", **options)
-    assert report.out == str(tmp_path / "run")
-    return report, read_run(tmp_path / "run")
-
-
-def refused(tmp_path, rows, name="logs.jsonl", **options):
-    with pytest.raises(InputError) as caught:
-        import_logs(jsonl(tmp_path, rows, name), tmp_path / "run", **options)
-    assert not [entry for entry in os.listdir(tmp_path) if entry.startswith("run")], "nothing half-written"
-    said = str(caught.value)
-    assert said.endswith(".")
-    assert "\n" not in said
-    return said.replace(str(tmp_path) + os.sep, "")
-
-
-def told(run, *keys):
-    return [tuple(record[key] for key in keys) for record in run.records]
-
 
 # ---------------------------------------------------------------------------------------------- JSON lines
 
@@ -59,7 +30,8 @@ def test_answers_with_gold(tmp_path):
     ]
     report, run = imported(tmp_path, rows)
     assert (report.questions, report.samples, report.marked, report.right) == (2, 5, 5, 4)
-    assert (report.formats, report.models, report.per_question, report.notes) == (["jsonl"], ["imported"], (2, 3), [])
+    assert (report.formats, report.models, report.per_question) == (["jsonl"], ["imported"], (2, 3))
+    assert report.notes == ["3 lines of id 2 are taken as 3 samples, and likewise those of 1 more id."]
     assert told(run, "id", "sample", "answer", "correct") == [
         ("q1", 0, "42", True),
         ("q1", 1, "42", True),
@@ -89,7 +61,7 @@ def test_what_the_log_says_of_right_and_wrong_counts(tmp_path):
         ("small", 1, "8", False),
         ("large", 0, "8", False),
     ]
-    assert report.notes == []
+    assert report.notes == ["2 lines of id a by small are taken as 2 samples."]
     assert len({record["params"] for record in run.records}) == 2
 
 
@@ -174,25 +146,28 @@ def test_without_gold_the_words_say_so(tmp_path):
 def test_marks_without_answers(tmp_path):
     report, _ = imported(tmp_path, [{"id": "q", "correct": True}, {"id": "q", "correct": False}])
     assert report.notes == [
+        "2 lines of id q are taken as 2 samples.",
         "2 samples are marked right or wrong but have no answer: best-of-k (by a verifier, pass@k) can be estimated, "
-        "votes cannot. For votes, record the answers too."
+        "votes cannot. For votes, record the answers too.",
     ]
     # What the import says is what the run's samples are.
     samples = Samples.load(report.out)
-    assert (samples.answers, samples.correct.tolist(), list(samples.notes)) == (None, [[True, False]], report.notes)
+    assert (samples.answers, samples.correct.tolist(), list(samples.notes)) == (None, [[True, False]], report.notes[1:])
 
 
 def test_answers_that_only_some_samples_have(tmp_path):
     right, wrong = {"id": "q", "answer": "a", "correct": True}, {"id": "q", "correct": False}
     report, _ = imported(tmp_path, [right, wrong])
-    assert [note.split(":")[0] for note in report.notes] == [
-        "1 wrong samples have no answer, while the right ones have"
+    assert report.notes == [
+        "2 lines of id q are taken as 2 samples.",
+        "1 wrong samples have no answer, while the right ones have: they are taken for samples that gave none, which "
+        "abstain from a vote.",
     ]
     assert Samples.load(report.out).answers.tolist() == [[0, -1]]
     marks = [{"id": "q", "correct": True, "model": "m"}, {"id": "q", "correct": False, "model": "m"}]
     (tmp_path / "two").mkdir()
     report, _ = imported(tmp_path / "two", [right | {"model": "n"}, *marks])
-    assert [note[:20] for note in report.notes] == ["m: 2 samples are mar"]
+    assert [note[:20] for note in report.notes] == ["2 lines of id q by m", "m: 2 samples are mar"]
     assert {name: arm.answers is None for name, arm in Samples.load(report.out).arms.items()} == {"n": False, "m": True}
 
 
@@ -202,13 +177,11 @@ BAD = {
     "no id": ([{"answer": "a"}], "logs.jsonl, line 1: no field 'id'; say which one it is, e.g. --field id=NAME. The"),
     "nothing": ([{"id": 1, "x": 2}], "logs.jsonl, line 1: none of 'text', 'answer', 'correct'; name them, e.g. --fie"),
     "text alone": ([{"id": 1, "text": "a"}], "logs.jsonl, line 1: there is a text, but neither an answer nor whether"),
-    "correct": ([{"id": 1, "correct": 0.5}], "logs.jsonl, line 1: 'correct' is '0.5'; expected true, false, 1 or 0."),
-    "cost": ([{"id": 1, "answer": "a", "cost": -1}], "logs.jsonl, line 1: 'cost' is -1; expected a number of at least"),
-    "tokens": (
-        [{"id": 1, "answer": "a", "tokens": "x"}],
-        "logs.jsonl, line 1: 'output_tokens' is 'x'; expected a numb",
+    "correct": (
+        [{"id": 1, "correct": 0.5}],
+        "logs.jsonl, line 1: 'correct' is '0.5'; expected true or false, 1 or 0, pass",
     ),
-    "answer": ([{"id": 1, "answer": {}}], "logs.jsonl, line 1: 'answer' is '{}'; expected text."),
+    "answer": ([{"id": 1, "answer": {}}], "logs.jsonl, line 1: 'answer' is '{}'; expected text; no other field is"),
     "lengths": (
         [{"id": 1, "answer": ["a", "b"], "correct": [1]}],
         "logs.jsonl, line 1: 'correct' has 1 entries, others 2",
@@ -221,7 +194,10 @@ BAD = {
         [{"id": 1, "answer": "a", "gold": "a"}, {"id": 1, "answer": "a", "gold": "b"}],
         "logs.jsonl, line 2: question '1': the gold answer is 'b', on an earlier line it was 'a'. Give different",
     ),
-    "gold type": ([{"id": 1, "answer": "a", "gold": ["b"]}], "logs.jsonl, line 1, field 'gold': expected one answer"),
+    "marks alone, and one is missing": (
+        [{"id": 1, "correct": True}, {"id": 2, "correct": None}],
+        "logs.jsonl, line 2: 'correct' is empty, so whether the sample is right is not known. Fill it in, or",
+    ),
     "empty": ([], "logs.jsonl: the file is empty; expected one JSON object a line, like"),
     "blank": ([" "], "logs.jsonl: only empty lines"),
 }
@@ -247,7 +223,9 @@ def test_bad_lines_can_be_skipped(tmp_path):
 
 def test_what_skipping_does_not_help(tmp_path):
     assert "say how to grade" in refused(tmp_path, [{"id": 1, "text": "a"}], skip_bad=True)
-    assert "no samples are left after skipping 1 rows" in refused(tmp_path, [{"id": 1, "answer": {}}], skip_bad=True)
+    rows = [{"id": 1, "answer": "a", "sample": 0}, {"id": 2, "answer": "a", "sample": 0}]
+    questions = jsonl(tmp_path, [{"id": "3", "question": "?"}], "q.jsonl")
+    assert "no samples are left after skipping 2 rows; " in refused(tmp_path, rows, skip_bad=True, questions=questions)
     with pytest.raises(InputError, match="no such file"):
         import_logs(tmp_path / "missing.jsonl", tmp_path / "run")
 
@@ -315,212 +293,6 @@ def test_questions_as_objects(tmp_path):
     assert report.questions == 2
 
 
-# ---------------------------------------------------------------------------------------------- lm-evaluation-harness
-
-
-def generated(doc_id, texts, answers, target, match, name="flexible-extract"):
-    return {
-        "doc_id": doc_id,
-        "doc": {"question": f"Question {doc_id}?", "answer": f"Because.\n#### {target}"},
-        "target": f"Because.\n#### {target}",
-        "arguments": {"gen_args_0": {"arg_0": f"Question: {doc_id}?\nAnswer:", "arg_1": {"until": ["Question:"]}}},
-        "resps": [texts],
-        "filtered_resps": answers,
-        "filter": name,
-        "metrics": ["exact_match"],
-        "doc_hash": "d",
-        "prompt_hash": "p",
-        "target_hash": "t",
-        "exact_match": match,
-    }
-
-
-def chosen(doc_id, scores, target, acc, acc_norm):
-    return {
-        "doc_id": doc_id,
-        "doc": {"question": "Which?", "choices": ["a", "b", "c", "d"], "answer": target},
-        "target": str(target),
-        "arguments": {f"gen_args_{i}": {"arg_0": "Which?\nAnswer:", "arg_1": f" {c}"} for i, c in enumerate("ABCD")},
-        "resps": [[[str(score), "False"]] for score in scores],
-        "filtered_resps": [[str(score), "False"] for score in scores],
-        "filter": "none",
-        "metrics": ["acc", "acc_norm"],
-        "acc": acc,
-        "acc_norm": acc_norm,
-    }
-
-
-SAMPLES = "some__model/samples_gsm8k_2025-01-31T10-00-00.123456.jsonl"
-
-
-def test_harness_generated(tmp_path):
-    rows = [generated(0, ["It is 18."], ["18"], "18", 1.0), generated(1, ["Hm"], ["[invalid]"], "3", 0.0)]
-    report, run = imported(tmp_path, rows, SAMPLES)
-    assert (report.formats, report.models) == (["lm-eval"], ["some__model"])
-    assert told(run, "id", "answer", "correct", "text") == [("0", "18", True, "It is 18."), ("1", None, False, "Hm")]
-    assert run.questions[0] == {"id": "0", "question": "Question: 0?\nAnswer:", "gold": "18", "accept": []}
-
-
-def test_harness_filters(tmp_path):
-    rows = [
-        generated(0, ["18."], ["[invalid]"], "18", 0.0, "strict-match"),
-        generated(0, ["18."], ["18"], "18", 1.0, "flexible-extract"),
-    ]
-    said = refused(tmp_path, rows)
-    assert (
-        "line 2: the log holds the results of several filters ('strict-match', 'flexible-extract'); choose one" in said
-    )
-    assert "no results of the filter 'x'; there are 'strict-match', 'flexible-extract'" in refused(
-        tmp_path, rows, filter="x"
-    )
-    _, run = imported(tmp_path, rows, filter="flexible-extract", model="m")
-    assert told(run, "model", "answer", "correct") == [("m", "18", True)]
-    report = import_logs(tmp_path / "logs.jsonl", tmp_path / "graded", grader="numeric")
-    assert (report.samples, report.right) == (1, 1)
-
-
-def test_harness_repeats(tmp_path):
-    row = generated(0, ["It is 18.", "19", "18"], [["18", "19", "18"]], "18", 1.0)
-    _, run = imported(tmp_path, [row])
-    assert told(run, "sample", "answer", "correct") == [(0, "18", True), (1, "19", False), (2, "18", True)]
-    row = generated(0, ["It is 18.", "19", "18"], ["18"], "18", 1.0)
-    with pytest.raises(InputError, match="3 responses, but one score for all of them; grade each by --grader"):
-        import_logs(jsonl(tmp_path, [row]), tmp_path / "other")
-    report = import_logs(jsonl(tmp_path, [row]), tmp_path / "other", grader="numeric")
-    assert (report.samples, report.right) == (3, 2)
-
-
-def test_harness_multiple_choice(tmp_path):
-    rows = [chosen(0, [-1.5, -0.5, -2.0, -9.0], 1, 1.0, 0.0), chosen(1, [-1.5, -0.5, -2.0, -9.0], 3, 0.0, 1.0)]
-    _, run = imported(tmp_path, rows, "samples_mmlu_2025-01-31T10-00-00.123456.jsonl")
-    assert told(run, "answer", "correct") == [("b", True), ("b", False)]
-    assert [question["gold"] for question in run.questions] == ["B", "D"]
-    import_logs(tmp_path / "samples_mmlu_2025-01-31T10-00-00.123456.jsonl", tmp_path / "norm", metric="acc_norm")
-    assert told(read_run(tmp_path / "norm"), "correct") == [(False,), (True,)]
-
-
-def test_harness_tasks_keep_apart(tmp_path):
-    row = generated(0, ["18"], ["18"], "18", 1.0)
-    paths = [
-        jsonl(tmp_path, [row], f"{model}/samples_{task}_2025-01-31T10-00-00.123456.jsonl")
-        for model in ("small", "large")
-        for task in ("gsm8k", "gsm8k_cot")
-    ]
-    report = import_logs(paths, tmp_path / "run")
-    assert (report.questions, report.samples, report.models) == (2, 4, ["large", "small"])
-    assert {record["id"] for record in read_run(tmp_path / "run").records} == {"gsm8k/0", "gsm8k_cot/0"}
-
-
-def test_harness_metrics(tmp_path):
-    row = generated(0, ["18"], ["18"], "18", 1.0)
-    del row["exact_match"]
-    assert "no metric that is known to say right or wrong; name one by --metric (there is 'bleu')" in refused(
-        tmp_path, [row | {"metrics": ["bleu", "rouge"], "bleu": 0.3}]
-    )
-    assert "'bleu' is 0.3; expected 0 or 1" in refused(tmp_path, [row | {"metrics": ["bleu"], "bleu": 0.3}])
-    assert "no metric 'x'; name one by --metric (there is none)" in refused(tmp_path, [row], metric="x")
-    assert "'resps' and 'filtered_resps' must be lists" in refused(tmp_path, [{"doc_id": 0, "resps": "x"}])
-
-
-# ---------------------------------------------------------------------------------------------- OpenAI batch output
-
-
-def batch(name, *texts, usage=True, **changes):
-    choices = [
-        {
-            "index": i,
-            "message": {"role": "assistant", "content": text, "refusal": None},
-            "logprobs": None,
-            "finish_reason": "stop",
-        }
-        for i, text in enumerate(texts)
-    ]
-    body = {
-        "id": "chatcmpl-1",
-        "object": "chat.completion",
-        "created": 1711652795,
-        "model": "gpt-x",
-        "choices": choices,
-    }
-    if usage:
-        details = {"reasoning_tokens": 4 * len(texts)}
-        body["usage"] = {
-            "prompt_tokens": 22,
-            "completion_tokens": 10 * len(texts),
-            "completion_tokens_details": details,
-        }
-    response = {"status_code": 200, "request_id": "req_1", "body": body}
-    return {"id": "batch_req_1", "custom_id": name, "response": response, "error": None} | changes
-
-
-def test_batches(tmp_path):
-    questions = jsonl(
-        tmp_path, [{"id": f"q{i}", "question": "?", "answer": str(i)} for i in range(4)], "questions.jsonl"
-    )
-    expired = {"code": "batch_expired", "message": "This request could not be executed."}
-    rows = [
-        batch("q1-1", "It is 1."),  # in any order
-        batch("q1-0", "It is 7."),
-        batch("q0-0", "0", "zero"),
-        batch("q2-0", response=None, error=expired),
-        batch("q2-1", response={"status_code": 400, "request_id": "r", "body": {"error": {"code": "bad_request"}}}),
-        batch("q3-0", "It is 3.", usage=False),
-    ]
-    report, run = imported(
-        tmp_path, rows, questions=questions, grader="numeric", split_id=r"(?P<id>.+)-(?P<sample>\d+)"
-    )
-    assert (report.formats, report.models, report.samples) == (["openai-batch"], ["gpt-x"], 5)
-    assert report.failed == {"batch_expired": 1, "bad_request": 1}
-    assert told(run, "id", "sample", "answer", "correct") == [
-        ("q1", 1, "1", True),
-        ("q1", 0, "7", False),
-        ("q0", 0, "0", True),
-        ("q0", 1, "0", True),
-        ("q3", 0, "3", True),
-    ]
-    keys = ("input_tokens", "output_tokens", "reasoning_tokens", "estimated")
-    assert told(run, *keys)[0] == (22, 10, 4, False)
-    assert sum(record["output_tokens"] for record in run.records if record["id"] == "q0") == 20
-    last = run.records[-1]
-    assert (last["input_tokens"], last["estimated"]) == (None, True)  # no usage: estimated, never 0
-    assert last["output_tokens"] >= 1
-
-
-def test_batches_of_other_endpoints(tmp_path):
-    completion = batch("a", "x")
-    completion["response"]["body"] = {
-        "model": "m",
-        "choices": [{"index": 0, "text": "It is 5", "finish_reason": "length"}],
-    }
-    response = batch("b", "x")
-    response["response"]["body"] = {
-        "model": "m",
-        "status": "completed",
-        "output": [
-            {"type": "reasoning", "summary": []},
-            {
-                "type": "message",
-                "content": [{"type": "output_text", "text": "It is "}, {"type": "output_text", "text": "6"}],
-            },
-        ],
-        "usage": {"input_tokens": 3, "output_tokens": 9, "output_tokens_details": {"reasoning_tokens": 2}},
-    }
-    _, run = imported(tmp_path, [completion, response], grader="numeric")
-    assert told(run, "answer", "truncated") == [("5", True), ("6", False)]
-    assert told(run, "input_tokens", "output_tokens", "reasoning_tokens")[1] == (3, 9, 2)
-
-
-def test_batches_that_cannot_be_read(tmp_path):
-    failed = batch("q", response=None, error={"code": "batch_expired", "message": "x"})
-    assert "no samples; all 1 requests failed (batch_expired 1)" in refused(tmp_path, [failed], grader="numeric")
-    broken = batch("q", "x")
-    broken["response"]["body"]["choices"] = []
-    assert "line 1: response.body: it has no choices; expected a chat completion" in refused(
-        tmp_path, [broken], grader="numeric"
-    )
-    assert "say how to grade" in refused(tmp_path, [batch("q", "x")])
-
-
 # ---------------------------------------------------------------------------------------------- the command
 
 
@@ -535,7 +307,12 @@ def run_command(*argv):
 def test_the_command(tmp_path, capsys):
     path = jsonl(
         tmp_path,
-        [{"uid": "q", "answer": "1", "gold": 1}, {"uid": "q", "answer": "2"}, "{bad", {"uid": "r", "answer": "x"}],
+        [
+            {"uid": "q", "answer": "1", "gold": 1, "note": "n", "latency": "1 s"},
+            {"uid": "q", "answer": "2"},
+            "{bad",
+            {"uid": "r", "answer": "x"},
+        ],
     )
     assert run_command(path, "--out", tmp_path / "run", "--field", "id=uid", "--skip-bad") == 0
     out, messages = capsys.readouterr()
@@ -547,9 +324,27 @@ def test_the_command(tmp_path, capsys):
     ]
     lines = messages.splitlines()
     assert lines[0].startswith(f"tcalloc: skipped: {path}, line 3: not JSON (")
-    assert lines[1].startswith("tcalloc: note: 1 of 2 questions have no gold answer: of them only agreement")
+    assert lines[1:] == [
+        "field   taken from  example  rows",
+        "id      uid         q           3",
+        "gold    gold        1           1",
+        "answer  answer      1           3",
+        "not read: note",
+        "not read: latency ('1 s' does not fit the field 'seconds')",
+        "",
+        "model     questions  samples   right",
+        "imported          2        3  50.0 %",
+        "",
+        "tcalloc: note: 2 lines of id q are taken as 2 samples.",
+        "tcalloc: note: 1 of 2 questions have no gold answer: of them only agreement between samples can be told, not "
+        "accuracy.",
+    ]
     assert run_command(path, "--out", tmp_path / "two", "--field", "id=uid", "--skip-bad", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["samples"] == 3
+    document = json.loads(capsys.readouterr().out)
+    assert document["samples"] == 3
+    assert document["fields"][0] == {"field": "id", "source": "uid", "example": "q", "rows": 3}
+    assert document["unread"] == {"note": "", "latency": "'1 s' does not fit the field 'seconds'"}
+    assert document["by_model"] == [{"model": "imported", "questions": 2, "samples": 3, "marked": 2, "right": 1}]
 
 
 def test_the_commands_errors(tmp_path, capsys):

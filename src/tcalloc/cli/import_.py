@@ -3,12 +3,17 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tcalloc.cli import _shared as shared
 
+if TYPE_CHECKING:
+    from tcalloc.measure.importing import ImportReport
+
 __all__ = ["add_parser", "run"]
 
+# So many fields and models are named; the rest is counted, and complete in --json.
+UNREAD, MODELS = 20, 20
 FORMATS = ("auto", "jsonl", "lm-eval", "openai-batch")
 
 DESCRIPTION = """\
@@ -41,6 +46,11 @@ JSON lines (also .gz): one sample per line, or lists with an entry per sample:
 Fields: id; at least one of answer, text, correct; and if there: gold, accept,
 question, choices, sample (its number), model, cost, input_tokens,
 output_tokens, reasoning_tokens, logprob, score, seconds, finish.
+Usual names of others are found (prediction, target, usage.prompt_tokens, ...).
+A table says what was taken for what and what was left unread: read it.
+A field that never varies within a question while another does is a gold answer.
+Several files that answer the same questions are several models, named by a
+model field or else by their files; --model NAME says that they are one.
 
 graders (--grader); without one, "correct" counts, else answers are compared
 with the gold answers as numbers or normalized text:
@@ -60,7 +70,7 @@ they are right. Failed requests of a batch are no samples; they are counted.
 
 
 class _Fields(argparse.Action):
-    """Collect OURS=THEIRS."""
+    """Collect OURS=THEIRS; without THEIRS the field is not read."""
 
     def __call__(
         self,
@@ -70,7 +80,7 @@ class _Fields(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         ours, equals, theirs = str(values).partition("=")
-        if not (ours and equals and theirs):
+        if not (ours and equals):
             parser.error(f"argument --field: {values!r} is not of the form OURS=THEIRS, e.g. answer=pred")
         setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), ours: theirs})
 
@@ -89,15 +99,25 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--format", choices=FORMATS, default="auto", help="default: auto, by the first line")
     parser.add_argument("--questions", metavar="FILE", help="the questions file; its gold answers then count")
     parser.add_argument("--grader", metavar="GRADER", help="grade the texts (below)")
-    parser.add_argument("--model", metavar="NAME", help="whose samples they are, where the log does not say")
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        help="whose samples they are, where the log does not say; then several files are one model's",
+    )
     parser.add_argument(
         "--field",
         metavar="OURS=THEIRS",
         action=_Fields,
         dest="fields",
-        help="which field of a JSON line is which, e.g. answer=pred or text=response.text; may be given often",
+        help="which field of a JSON line is which, e.g. answer=pred or text=choices.0.message.content; NAME= for a "
+        "field that is not to be read; may be given often",
     )
-    parser.add_argument("--filter", metavar="NAME", help="lm-evaluation-harness: which filter's results count")
+    parser.add_argument(
+        "--filter",
+        metavar="NAME",
+        action="append",
+        help="lm-evaluation-harness: which filter's results count; TASK=NAME for one task; may be given often",
+    )
     parser.add_argument("--metric", metavar="NAME", help="lm-evaluation-harness: which metric says right or wrong")
     parser.add_argument(
         "--split-id", metavar="REGEX", help="ids that hold question and sample number: groups id and sample"
@@ -130,12 +150,15 @@ def run(args: argparse.Namespace) -> int:
         shared.say(f"skipped: {words}")
     if report.skipped > len(report.skipped_words):
         shared.say(f"skipped: {report.skipped - len(report.skipped_words):,} more.")
+    _say_table(report)
     if report.failed:
         reasons = ", ".join(f"{reason}: {count:,}" for reason, count in report.failed.items())
         failed = shared.counted(sum(report.failed.values()), "request")
         shared.say(f"note: {failed} had failed and brought no sample ({reasons}).")
     for note in report.notes:
         shared.say(f"note: {note}")
+    for warning in report.warnings:
+        shared.say(f"warning: {warning}")
     if args.json:
         shared.print_json(asdict(report))
         return 0
@@ -146,13 +169,35 @@ def run(args: argparse.Namespace) -> int:
         ("questions", f"{report.questions:,}", ""),
         ("samples", f"{report.samples:,}", f"{drawn} of each question that has any, of {models}"),
     ]
-    if report.marked:
-        facts.append(
-            ("right", shared.share(report.right / report.marked), f"of {report.marked:,} that could be marked")
-        )
+    for count in report.by_model[:MODELS]:
+        if count.marked:
+            of = f"of {count.marked:,} that could be marked" + (f", {count.model}" if len(report.by_model) > 1 else "")
+            facts.append(("right", shared.share(count.right / count.marked), of))
     if report.errors:
         facts.append(("errors", f"{report.errors:,}", "samples that could not be graded; they count as not right"))
     if report.skipped:
         facts.append(("skipped", f"{report.skipped:,}", "lines"))
     print(shared.text_table(["wrote", report.out, ""], facts, left=1))
     return 0
+
+
+def _say_table(report: "ImportReport") -> None:
+    """Say what was taken for what, what was not read, and how much each model has right."""
+    uses = [(use.field, use.source, use.example, f"{use.rows:,}") for use in report.fields]
+    shared.say_block(shared.text_table(["field", "taken from", "example", "rows"], uses, left=3))
+    plain = [key for key, reason in report.unread.items() if not reason]
+    if plain:
+        more = f" and {len(plain) - UNREAD:,} more" if len(plain) > UNREAD else ""
+        shared.say_block(f"not read: {', '.join(plain[:UNREAD])}{more}")
+    for key, reason in report.unread.items():
+        if reason:
+            shared.say_block(f"not read: {key} ({reason})")
+    models = []
+    for count in report.by_model[:MODELS]:
+        right = shared.share(count.right / count.marked) if count.marked else "not known"
+        models.append((count.model, f"{count.questions:,}", f"{count.samples:,}", right))
+    shared.say_block("")
+    shared.say_block(shared.text_table(["model", "questions", "samples", "right"], models))
+    if len(report.by_model) > MODELS:
+        shared.say_block(f"and {len(report.by_model) - MODELS:,} more models")
+    shared.say_block("")

@@ -22,7 +22,7 @@ from typing import Any
 from tcalloc.errors import InputError
 from tcalloc.measure._jsonl import read_objects, snippet
 
-__all__ = ["Question", "gold_words", "last_boxed", "question_from", "read_questions"]
+__all__ = ["Question", "final_answer", "gold_words", "last_boxed", "question_from", "read_questions"]
 
 EXAMPLE = '{"question": "What is 6 times 7?", "answer": "42"}'
 # The first name is ours; the others are what published files use.
@@ -198,6 +198,11 @@ def last_boxed(text: str) -> str | None:
     return None
 
 
+def final_answer(text: str) -> str:
+    """Return what GSM8K writes behind its mark, after the reasoning; without the mark the text itself."""
+    return text.rpartition("####")[2].strip() if "####" in text else text
+
+
 def gold_words(questions: Iterable[Question]) -> str | None:
     """Say what can be told if answers are not known; None if all are.
 
@@ -278,8 +283,7 @@ def _gold(row: Mapping[str, Any], name: str | None, place: str) -> str | None:
             )
         return boxed
     answer = _plain(row[name], f"{place}, field '{name}'", "one answer")
-    if "####" in answer:  # GSM8K: the reasoning, and behind the mark the answer
-        answer = answer.rpartition("####")[2].strip()
+    answer = final_answer(answer)
     if not answer:
         raise InputError(
             f"{place}, field '{name}': the answer is empty. Fill it in, or drop the field if it is not known."

@@ -1,117 +1,137 @@
-"""One import: what is learned of the logs on the first pass, and graded and written on the second."""
+"""One import: what is learned of the logs on the first passes, and graded and written on the last."""
 
-import contextlib
-import hashlib
-import json
 import os
 import re
-import secrets
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tcalloc.errors import InputError
-from tcalloc.measure import _import_rows as rows
-from tcalloc.measure._import_values import Failed, Unusable, split_id
+from tcalloc.measure import _import_values as values
+from tcalloc.measure._import_fields import ALIASES
+from tcalloc.measure._import_harness import HarnessReader, task_filters
+from tcalloc.measure._import_report import FieldUse, ImportReport, Taken
+from tcalloc.measure._import_rows import Options, Reader, Row, Sample
+from tcalloc.measure._import_values import Failed, Unusable
 from tcalloc.measure._jsonl import snippet
-from tcalloc.measure._voices import Voices
-from tcalloc.measure.store import Store
 
 if TYPE_CHECKING:
-    from tcalloc.llm.graders import Grade, Grader
     from tcalloc.llm.questions import Question
 
-__all__ = ["ImportReport", "Job", "Source"]
+__all__ = ["Job", "Source"]
 
 # How many messages about skipped rows are kept; the others are counted.
 NAMED = 20
-CHUNK, THREADS = 256, 8
 
 
-@dataclass
-class ImportReport:
-    """What was imported.
-
-    Attributes
-    ----------
-    out : str
-        The run folder.
-    formats : list of str
-        What the logs are.
-    questions, samples : int
-        How many there are now.
-    models : list of str
-        Whose samples they are.
-    marked, right : int
-        How many samples could be marked right or wrong, and how many are right.
-    errors : int
-        How many could not be graded; they count as not right.
-    per_question : (int, int)
-        The fewest and the most samples of a question and model.
-    skipped : int
-        How many rows were left out (``skip_bad``).
-    skipped_words : list of str
-        The first of them, with file, line and reason.
-    failed : dict
-        How many requests had failed, by reason; they are no samples.
-    notes : list of str
-        What else should be known.
-    """
-
-    out: str
-    formats: list[str] = field(default_factory=list)
-    questions: int = 0
-    samples: int = 0
-    models: list[str] = field(default_factory=list)
-    marked: int = 0
-    right: int = 0
-    errors: int = 0
-    per_question: tuple[int, int] = (0, 0)
-    skipped: int = 0
-    skipped_words: list[str] = field(default_factory=list)
-    failed: dict[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Source:
     """A log: where it is, how it is read, what its name says."""
 
     name: str
     format: str
     read: Callable[[Callable[[InputError], None] | None], Iterator[tuple[str, Mapping[str, Any]]]]
+    reader: Reader
     model: str | None = None
     task: str | None = None
+    date: str | None = None
+
+    def rows(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yield place and row; what cannot be read is passed over."""
+        return self.read(lambda _: None)
 
 
 class Job:
-    """One import: what is learned of the logs on the first pass, and written on the second."""
+    """One import: what is learned of the logs on the first passes.
 
-    def __init__(
-        self,
-        sources: list[Source],
-        options: rows.Options,
-        given: "dict[str, Question] | None",
-        grader: "Grader | None",
-        model: str | None,
-        split: "re.Pattern[str] | None",
-        skip_bad: bool,
-    ):
-        self.sources, self.options, self.given, self.grader = sources, options, given, grader
-        self.model, self.split, self.skip_bad = model, split, skip_bad
+    Parameters
+    ----------
+    sources : list of Source
+        The logs.
+    options : Options
+        How they are read.
+    given : dict, optional
+        The questions by id, where a questions file was given.
+    skip_bad : bool
+        Whether rows that cannot be read are left out.
+    """
+
+    def __init__(self, sources: list[Source], options: Options, given: "dict[str, Question] | None", skip_bad: bool):
+        self.sources, self.options, self.given, self.skip_bad = sources, options, given, skip_bad
         self.questions: dict[str, Question] = {} if given is None else given
         self.tasks = {source.task for source in sources}
         self.counts: Counter[tuple[str, str]] = Counter()
-        self.filters: dict[str | None, int] = {}
-        self.unmarked = 0
-        self.voices: dict[str, Voices] = {}
+        self.taken = Taken()
+        self.coarse: set[tuple[str, str]] = set()
+        """Questions and normalized answers behind which there are right and wrong ones."""
+        self._asked: dict[str, tuple[int, str, str]] = {}
+        self._lines: Counter[tuple[str, str]] = Counter()
+        self._marks: dict[tuple[str, str], tuple[bool, str]] = {}
+        self._keys: dict[tuple[str, str], bool] = {}
+        self.silent = 0
 
-    def walk(self, report: ImportReport | None) -> Iterator[tuple[str, str, int, rows.Sample]]:
-        """Read all logs; on the first pass (with the report), learn the questions and say what is wrong."""
+    def prepare(self, report: ImportReport) -> None:
+        """Learn what the logs hold, and decide how they are read."""
+        formats = {source.format for source in self.sources}
+        if self.options.fields.keys() - {"question"} and "jsonl" not in formats:
+            raise InputError(
+                f"{self.sources[0].name}: fields cannot be named in logs of the format {self.sources[0].format}, which "
+                "has its own. Leave out --field, or read the log with --format jsonl."
+            )
+        if (self.options.filters or self.options.metric) and "lm-eval" not in formats:
+            raise InputError(
+                f"{self.sources[0].name}: --filter and --metric are for logs of lm-evaluation-harness, and none is "
+                "given. To name the field that says right or wrong, use --field correct=NAME."
+            )
+        for source in self.sources:
+            source.reader.survey(source.rows)
+        harness = [(s.task, s.name, s.reader) for s in self.sources if isinstance(s.reader, HarnessReader)]
+        report.notes += task_filters(harness, self.options)
+        self._name_models(report)
+
+    def _name_models(self, report: ImportReport) -> None:
+        """Name models by their files where nothing else names them and several files answer the same questions."""
+        if self.options.model is not None or len(self.sources) < 2:
+            return
+        owner: dict[tuple[str | None, str], int] = {}
+        named_elsewhere: dict[str, int] = {}
+        found: list[int] = [0] * len(self.sources)
+        shared: set[str | None] = set()
+        for i, source in enumerate(self.sources):
+            for _, raw in source.rows():
+                try:
+                    row = source.reader.read(raw)
+                    name = None if row is None else self._name(source, row)[0]
+                except (Failed, InputError):
+                    continue
+                if row is None or name is None:
+                    continue
+                if row.model is not None:
+                    named_elsewhere.setdefault(name, i)
+                    continue
+                found[i] ^= hash((name, repr(row.samples)))
+                if owner.setdefault((source.model, name), i) != i:
+                    shared.add(source.model)
+        shared |= {label for (label, name), i in owner.items() if named_elsewhere.get(name, i) != i}
+        for label in shared:
+            some = [i for i, source in enumerate(self.sources) if source.model == label and found[i]]
+            named = _file_labels([self.sources[i] for i in some])
+            for i, name in zip(some, named, strict=True):
+                self.sources[i].model = name
+            listed = ", ".join(map(repr, named[:4])) + (", …" if len(named) > 4 else "")
+            report.notes.append(
+                "Files that answer the same questions and name no model are taken as one model each, named by the "
+                f"file: {listed}. If all are samples of one model, use --model NAME."
+            )
+            for i, j in ((i, j) for i in some for j in some if i < j and found[i] == found[j]):
+                report.warnings.append(
+                    f"{self.sources[i].name} and {self.sources[j].name} hold the same samples. If one is a copy of the "
+                    "other, leave it out."
+                )
+
+    def walk(self, report: ImportReport | None) -> Iterator[tuple[str, str, int, Sample]]:
+        """Read all logs; on the first walk (with the report), learn the questions and say what is wrong."""
         self.counts.clear()
         taken: dict[tuple[str, str], int] = {}
 
@@ -124,13 +144,12 @@ class Job:
                     report.skipped_words.append(str(error))
 
         for source in self.sources:
-            reader = rows.READERS[source.format]
             for place, raw in source.read(bad):
                 try:
-                    row = reader(raw, self.options)
-                    if not self._counts(row):
+                    row = source.reader.read(raw)
+                    if row is None:
                         continue
-                    name, arm, found = self._accepted(source, row, taken, place)
+                    name, arm, found = self._accepted(source, row, taken, place, report is not None)
                 except Failed as failure:
                     if report is not None:
                         report.failed[str(failure)] = report.failed.get(str(failure), 0) + 1
@@ -143,30 +162,23 @@ class Job:
                     self.counts[name, arm] += 1
                     yield name, arm, number, sample
 
-    def _counts(self, row: rows.Row) -> bool:
-        """Say whether a row's filter is the one that counts."""
-        if row.filter is None:
-            return True
-        self.filters.setdefault(row.filter, 0)
-        if self.options.filter is not None:
-            return row.filter == self.options.filter
-        if len(self.filters) > 1 and not self.options.graded:
-            names = ", ".join(repr(name) for name in self.filters)
-            raise Unusable(f"the log holds the results of several filters ({names}); choose one by --filter")
-        return row.filter == next(iter(self.filters))  # the responses are the same
-
-    def _accepted(
-        self, source: Source, row: rows.Row, taken: dict[tuple[str, str], int], place: str
-    ) -> tuple[str, str, list[tuple[int, rows.Sample]]]:
-        name, number = (row.id, None) if self.split is None else split_id(self.split, row.id)
+    def _name(self, source: Source, row: Row) -> tuple[str, int | None]:
+        name, number = (row.id, None) if self.options.split is None else values.split_id(self.options.split, row.id)
         if len(self.tasks) > 1 and source.task is not None:
             name = f"{source.task}/{name}"
-        arm = row.model or self.model or source.model or "imported"
-        if self.model is not None and source.format != "jsonl":
-            arm = self.model
+        return name, number
+
+    def _accepted(
+        self, source: Source, row: Row, taken: dict[tuple[str, str], int], place: str, first: bool
+    ) -> tuple[str, str, list[tuple[int, Sample]]]:
+        name, number = self._name(source, row)
+        arm = row.model or self.options.model or source.model or "imported"
+        if self.options.model is not None and source.format != "jsonl":
+            arm = self.options.model
         self._learn(name, row, place)
         for sample in row.samples:
-            if self.grader is None and sample.correct is None and sample.answer is None:
+            marked = self.options.graded or sample.correct is not None or sample.answer is not None or sample.silent
+            if not marked and sample.text:
                 raise Unusable(
                     "there is a text, but neither an answer nor whether it is right; say how to grade, e.g. --grader "
                     "numeric"
@@ -178,16 +190,52 @@ class Job:
             j = (~bits & (bits + 1)).bit_length() - 1 if wanted is None or len(row.samples) > 1 else wanted
             if bits >> j & 1:
                 raise InputError(
-                    f"sample {j} of question {snippet(name)} by {arm} was already given. Number them apart"
+                    f"sample {j} of question {snippet(name)} by {arm} was already given. Number them apart. If "
+                    "the field does not number samples, use --field sample="
                 )
             bits |= 1 << j
             found.append((j, sample))
+        if first:
+            for sample in row.samples:
+                self._check_mark(source, name, sample, place)
+                self.silent += sample.silent
+            self._lines[name, arm] += number is None and all(sample.number is None for sample in row.samples)
+            self.taken.row(row.taken, row.left)
         taken[name, arm] = bits
         return name, arm, found
 
-    def _learn(self, name: str, row: rows.Row, place: str) -> None:
+    def _check_mark(self, source: Source, name: str, sample: Sample, place: str) -> None:
+        """Refuse an answer that is marked right and wrong; note where one normalized answer stands for both."""
+        from tcalloc.llm.graders._text import any_key
+
+        if self.options.graded or sample.correct is None or not (sample.answer or "").strip():
+            return
+        answer = sample.answer or ""
+        plain = answer.strip() if source.format == "lm-eval" else _plain(answer)
+        right, earlier = self._marks.setdefault((name, plain), (sample.correct, place))
+        if right != sample.correct:
+            also = "on this line" if earlier == place else f"here and on {earlier}"
+            raise Unusable(
+                f"{place}: question {snippet(name)}: the answer {snippet(answer)} is marked both right and wrong, "
+                f"{also}. Correct the marks; or use --field correct= to compare answers with the gold answers; or if "
+                "this is not the model's answer, --field answer=NAME, or --field answer= for marks alone"
+            )
+        key = any_key(answer)
+        if key is not None and self._keys.setdefault((name, key), sample.correct) != sample.correct:
+            self.coarse.add((name, key))
+
+    def _learn(self, name: str, row: Row, place: str) -> None:
         from tcalloc.llm.questions import question_from
 
+        if row.asked is not None and self.options.fields.get("question") != "":
+            text = " ".join(str(row.question.get("question") or row.asked).split())
+            code, other, earlier = self._asked.setdefault(name, (hash(row.asked), snippet(text, 80), place))
+            if code != hash(row.asked):
+                raise Unusable(
+                    f"{place}: the id {snippet(name)} stands for two questions, {snippet(text, 80)} here and {other} "
+                    f"on {earlier}. Give different questions different ids, or import the files into runs of their "
+                    "own; if both are prompts of one question, use --field question="
+                )
         if self.given is not None:
             if name not in self.given:
                 raise InputError(
@@ -209,135 +257,72 @@ class Job:
                     f"{snippet(known.gold or '')}. Give different questions different ids"
                 )
 
+    def describe(self, report: ImportReport) -> None:
+        """Say, after the first walk, what was taken for what and what was left."""
+        order = list(ALIASES)
+        golds = [question.gold for question in self.given.values() if question.gold] if self.given is not None else []
+        if golds:
+            self.taken.uses["gold", ""] = FieldUse("gold", "the questions file", golds[0], len(golds))
+        report.fields = sorted(self.taken.uses.values(), key=lambda use: order.index(use.field))
+        report.notes += self.taken.notes()
+        for source in self.sources:
+            report.notes += [words for words in source.reader.notes if words not in report.notes]
+            report.warnings += [words for words in source.reader.warnings if words not in report.warnings]
+            report.unread |= {key: why for key, why in source.reader.unread.items() if not report.unread.get(key)}
+        several = [(name, arm) for (name, arm), count in self._lines.items() if count > 1]
+        if several:
+            name, arm = max(several, key=lambda key: self._lines[key])
+            of = "" if len(report.models) == 1 else f" by {arm}"
+            more = f"{len(several) - 1:,} more id{'s' * (len(several) > 2)}"
+            rest = f", and likewise those of {more}" if len(several) > 1 else ""
+            report.notes.append(
+                f"{self._lines[name, arm]} lines of id {name}{of} are taken as {self.counts[name, arm]} samples{rest}."
+            )
+        if self.silent:
+            counted = f"{self.silent:,} samples have" if self.silent > 1 else "1 sample has"
+            marked = self.given is not None or any(question.golds for question in self.questions.values())
+            known = marked or self.taken.source("correct") is not None
+            report.notes.append(
+                f"{counted} no answer (null or empty), which is {'wrong and ' if known else ''}no vote."
+            )
+
     def refuse_nothing(self, report: ImportReport) -> None:
         """Say why there is nothing to import."""
         where = self.sources[0].name
-        if self.options.filter is not None and self.filters:
-            names = ", ".join(repr(name) for name in self.filters)
-            raise InputError(f"{where}: no results of the filter {self.options.filter!r}; there are {names}.")
         if report.failed:
-            raise InputError(
-                f"{where}: no samples; all {sum(report.failed.values())} requests failed ({_reasons(report)})."
+            reasons = ", ".join(
+                f"{reason} {count:,}" for reason, count in sorted(report.failed.items(), key=lambda item: -item[1])[:5]
             )
+            raise InputError(f"{where}: no samples; all {sum(report.failed.values())} requests failed ({reasons}).")
         if report.skipped:
             raise InputError(
                 f"{where}: no samples are left after skipping {report.skipped} rows; {report.skipped_words[0]}"
             )
         raise InputError(f"{where}: holds no samples.")
 
-    # ------------------------------------------------------------------------------------------ writing
 
-    def write(self, out: str, report: ImportReport, keep_text: bool) -> None:
-        """Grade all samples and write the run; whatever happens, there is all of it or nothing."""
-        listed = [_question_record(question) for question in self.questions.values()]
-        arms = {model: _short_hash("import", model, report.formats) for model in report.models}
-        manifest = {
-            "model": report.models[0] if len(report.models) == 1 else None,
-            "host": None,
-            "grader": getattr(self.grader, "name", None),
-            "imported": [{"log": os.path.basename(s.name), "format": s.format} for s in self.sources],
-            "questions": len(listed),
-            "questions_sha256": _long_hash(listed),
-            "arms": [{"arm": arm, "model": model, "imported": True} for model, arm in arms.items()],
-        }
-        beside = f"{os.path.abspath(out)}.{secrets.token_hex(4)}.part"
-        try:
-            os.makedirs(os.path.dirname(beside), exist_ok=True)
-            with Store.create(beside, manifest, listed) as store:
-                for (name, model, number, sample), grade in self._graded(self.walk(None)):
-                    store.append(_record(name, number, model, arms[model], sample, grade, keep_text))
-                    report.errors += grade.error is not None
-                    voices = self.voices.setdefault(model, Voices(graded=self.grader is not None))
-                    voices.count(grade.answer, grade.correct, grade.error)
-                    if grade.correct is None:
-                        self.unmarked += 1
-                    else:
-                        report.marked += 1
-                        report.right += grade.correct
-            with contextlib.suppress(FileNotFoundError):
-                os.rmdir(out)  # empty, as was seen
-            os.rename(beside, out)
-        except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
-            raise
+def _plain(answer: str) -> str:
+    """Return an answer without what never changes its meaning; a number by its value."""
+    from tcalloc.llm.graders._numbers import number_key
 
-    def _graded(
-        self, samples: Iterable[tuple[str, str, int, rows.Sample]]
-    ) -> "Iterator[tuple[tuple[str, str, int, rows.Sample], Grade]]":
-        def grade(item: tuple[str, str, int, rows.Sample]) -> "Grade":
-            return self._grade(item[0], item[3])
-
-        # Those that wait for a process or a server; they can be asked by several threads.
-        if hasattr(self.grader, "close") or hasattr(self.grader, "calls"):
-            with ThreadPoolExecutor(THREADS) as threads:
-                remaining = iter(samples)
-                while chunk := list(islice(remaining, CHUNK)):
-                    yield from zip(chunk, threads.map(grade, chunk), strict=True)
-        else:
-            for item in samples:
-                yield item, grade(item)
-
-    def _grade(self, name: str, sample: rows.Sample) -> "Grade":
-        from tcalloc.llm.graders import Grade, grade_safely, settle
-        from tcalloc.llm.graders._text import any_key
-
-        question = self.questions[name]
-        if self.grader is not None:
-            return grade_safely(self.grader, question, sample.text if sample.text is not None else sample.answer)
-        key = None if sample.answer is None else any_key(sample.answer)
-        if sample.correct is not None:
-            return Grade(key, sample.correct)
-        return settle(question, key, any_key, "a text with letters or digits")
+    kept = re.sub(r"""[\s.,;:!?"'`*_$]+""", " ", f" {answer.casefold()} ")
+    return number_key(answer) or " ".join(re.sub(r"\b(?:a|an|the)\b(?= \S)", "", kept).split())
 
 
-def _record(
-    name: str, number: int, model: str, arm: str, sample: rows.Sample, grade: "Grade", keep_text: bool
-) -> dict[str, Any]:
-    finish = sample.facts.get("finish") or ""
-    record: dict[str, Any] = {"id": name, "sample": number, "params": arm, "arm": arm, "model": model}
-    if keep_text and sample.text is not None:
-        record["text"] = sample.text
-    record |= {
-        "answer": grade.answer,
-        "correct": grade.correct,
-        "error": grade.error,
-        "finish": finish,
-        "truncated": finish == "length",
-        # Null is "not known", never 0.
-        "input_tokens": None,
-        "output_tokens": None,
-        "reasoning_tokens": None,
-        "estimated": False,
-        "logprob": None,
-        "seed": None,
-        "cost": None,
-        "seconds": None,
-    }
-    return record | {key: value for key, value in sample.facts.items() if key != "finish"}
-
-
-def _question_record(question: "Question") -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "id": question.id,
-        "question": question.text,
-        "gold": question.gold,
-        "accept": list(question.accept),
-    }
-    return dict(question.extra) | record | ({"choices": list(question.choices)} if question.choices else {})
-
-
-def _short_hash(*parts: Any) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
-
-
-def _long_hash(listed: list[dict[str, Any]]) -> str:
-    digest = hashlib.sha256()
-    for record in listed:
-        digest.update(json.dumps(record, sort_keys=True).encode() + b"\n")
-    return digest.hexdigest()
-
-
-def _reasons(report: ImportReport) -> str:
-    return ", ".join(
-        f"{reason} {count:,}" for reason, count in sorted(report.failed.items(), key=lambda item: -item[1])[:5]
-    )
+def _file_labels(sources: list[Source]) -> list[str]:
+    """Return names that tell files apart: the file's own, with its folder where that is needed."""
+    dated = [f"{source.model} {source.date}" for source in sources if source.model and source.date]
+    if len(set(dated)) == len(sources):
+        return dated
+    parts = [os.path.abspath(source.name).split(os.sep) for source in sources]
+    for names in parts:
+        names[-1] = re.sub(r"(?:\.(?:jsonl?|ndjson|gz))+$", "", names[-1]) or names[-1]
+    depth = 1
+    while depth < max(map(len, parts)) and len({tuple(names[-depth:]) for names in parts}) < len(parts):
+        depth += 1
+    # What all have in common at the end ("small/results", "large/results") says nothing.
+    same = 0
+    while same < depth - 1 and len({names[-1 - same] for names in parts}) == 1:
+        same += 1
+    labels = ["/".join(names[-depth : len(names) - same]) for names in parts]
+    return labels if len(set(labels)) == len(labels) else [f"{label} ({i})" for i, label in enumerate(labels, 1)]

@@ -1,7 +1,8 @@
 """Answers that exist already, as a run folder: JSON lines, data frames, lm-evaluation-harness, OpenAI batch output.
 
-Everything is read twice: once to check it and to learn the questions, once to grade and write it. The run is written
-beside its place and moved there when it is complete, so that there is all of it or nothing.
+Everything is read several times: to learn what the fields hold and which files share questions, to check it and to
+learn the questions, and to grade and write it. The run is written beside its place and moved there when it is complete,
+so that there is all of it or nothing. The report says what was taken for what.
 """
 
 import os
@@ -10,8 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tcalloc.errors import InputError
-from tcalloc.measure import _import_rows as rows
-from tcalloc.measure._import_job import ImportReport, Job, Source
+from tcalloc.measure._import_batch import BatchReader
+from tcalloc.measure._import_fields import ALIASES
+from tcalloc.measure._import_generic import GenericReader
+from tcalloc.measure._import_harness import HarnessReader
+from tcalloc.measure._import_job import Job, Source
+from tcalloc.measure._import_report import ImportReport
+from tcalloc.measure._import_rows import EXAMPLES, Options, Reader, guess_format
+from tcalloc.measure._import_writing import Writer
 from tcalloc.measure._jsonl import read_objects
 
 if TYPE_CHECKING:
@@ -19,8 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "ImportReport", "import_frame", "import_logs"]
 
-FORMATS = ("auto", *rows.READERS)
-_TASK = re.compile(r"samples_(?P<task>.+?)_\d{4}-\d\d-\d\dT.*\.jsonl(?:\.gz)?")
+READERS: dict[str, type[Reader]] = {"jsonl": GenericReader, "lm-eval": HarnessReader, "openai-batch": BatchReader}
+FORMATS = ("auto", *READERS)
+_TASK = re.compile(r"samples_(?P<task>.+?)(?:_(?P<date>\d{4}-\d\d-\d\dT.*))?\.jsonl(?:\.gz)?")
 
 
 def import_logs(
@@ -59,7 +67,7 @@ def import_logs(
     names = [os.fspath(paths)] if isinstance(paths, str | os.PathLike) else [os.fspath(path) for path in paths]
     if not names:
         raise InputError("no log is given. Name at least one file.")
-    return _import([_file(name, format) for name in names], os.fspath(out), **options)
+    return _import(lambda read_as: [_file(name, format, read_as) for name in names], os.fspath(out), **options)
 
 
 def import_frame(
@@ -125,7 +133,7 @@ def import_frame(
             yield f"frame, row {i}", {key: _plain(value) for key, value in record.items()}
 
     return _import(
-        [Source("frame", "jsonl", read)],
+        lambda read_as: [Source("frame", "jsonl", read, GenericReader(read_as))],
         os.fspath(out),
         questions=questions,
         grader=grader,
@@ -149,37 +157,41 @@ def _plain(value: Any) -> Any:
     return None if missing else value
 
 
-def _file(name: str, format: str) -> Source:
+def _file(name: str, format: str, options: Options) -> Source:
     if format == "auto":
-        first = next(read_objects(name, rows.EXAMPLES["jsonl"], lambda *_: None), None)
+        first = next(read_objects(name, EXAMPLES["jsonl"], lambda *_: None), None)
         if first is None:
-            next(read_objects(name, rows.EXAMPLES["jsonl"]), None)  # says what is wrong with the first line
+            next(read_objects(name, EXAMPLES["jsonl"]), None)  # says what is wrong with the first line
             raise InputError(f"{name}: only empty lines; expected one JSON object a line.")
-        format = rows.guess_format(first[1])
+        format = guess_format(first[1])
 
     def read(on_bad: Callable[[InputError], None] | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
         bad = None if on_bad is None else lambda number, error: on_bad(error)
-        for number, row in read_objects(name, rows.EXAMPLES[format], bad):
+        for number, row in read_objects(name, EXAMPLES[format], bad):
             yield f"{name}, line {number}", row
 
     named = _TASK.fullmatch(os.path.basename(name)) if format == "lm-eval" else None
-    # lm-evaluation-harness writes into a folder of the model's name.
+    # lm-evaluation-harness writes into a folder of the model's name, and dates the file.
     folder = os.path.basename(os.path.dirname(os.path.abspath(name)))
-    return Source(name, format, read, folder if named else None, named["task"] if named else None)
+    source = Source(name, format, read, READERS[format](options))
+    if named:
+        source.task, source.date = named["task"], named["date"]
+        source.model = folder if named["date"] else None
+    return source
 
 
 # ---------------------------------------------------------------------------------------------- the import
 
 
 def _import(
-    sources: list[Source],
+    sources: Callable[[Options], list[Source]],
     out: str,
     *,
     questions: Any = None,
     grader: Any = None,
     model: str | None = None,
     fields: Mapping[str, str] | None = None,
-    filter: str | None = None,
+    filter: str | Iterable[str] | None = None,
     metric: str | None = None,
     split_id: str | None = None,
     skip_bad: bool = False,
@@ -188,20 +200,23 @@ def _import(
     from tcalloc.llm.graders import check_golds, make_grader
     from tcalloc.llm.questions import gold_words, read_questions
 
-    unknown = [name for name in fields or {} if name not in rows.ALIASES]
+    unknown = [name for name in fields or {} if name not in ALIASES]
     if unknown:
-        raise InputError(f"fields: {unknown[0]!r} is none of ours; allowed are {', '.join(rows.ALIASES)}.")
+        raise InputError(f"fields: {unknown[0]!r} is none of ours; allowed are {', '.join(ALIASES)}.")
     if os.path.lexists(out) and not (os.path.isdir(out) and not os.listdir(out)):
         raise InputError(f"{out}: exists already. Import into a new folder; several logs can be given at once.")
-    given = None
+    given = golds = None
     if questions is not None:
         listed = questions if isinstance(questions, list) else read_questions(questions)
         given = {question.id: question for question in listed}
+        golds = {question.id: question.gold for question in listed if question.gold is not None}
     judge = None if grader is None else make_grader(grader)
-    options = rows.Options(dict(fields or {}), judge is not None, filter, metric)
-    job = Job(sources, options, given, judge, model, _compiled(split_id), skip_bad)
-    report = ImportReport(out, formats=sorted({source.format for source in sources}))
+    filters = () if filter is None else (filter,) if isinstance(filter, str) else tuple(filter)
+    options = Options(dict(fields or {}), judge is not None, filters, metric, model, _compiled(split_id), golds)
     try:
+        job = Job(sources(options), options, given, skip_bad)
+        report = ImportReport(out, formats=sorted({source.format for source in job.sources}))
+        job.prepare(report)
         for _ in job.walk(report):
             report.samples += 1
         if not report.samples:
@@ -211,16 +226,20 @@ def _import(
             check_golds(judge, known)
         report.questions, report.models = len(known), sorted({arm for _, arm in job.counts})
         report.per_question = (min(job.counts.values()), max(job.counts.values()))
-        job.write(out, report, keep_text)
+        job.describe(report)
+        writer = Writer(job, judge)
+        writer.write(out, report, keep_text)
         # A log that says right or wrong needs no gold answers.
-        words = gold_words(known) if job.unmarked else None
+        words = gold_words(known) if writer.unmarked else None
         report.notes += [words] if words else []
     finally:
         if judge is not None and isinstance(grader, str) and hasattr(judge, "close"):
             judge.close()
-    for arm, voices in sorted(job.voices.items()):
-        words = voices.note(arm if len(job.voices) > 1 else "") if report.marked else None
-        report.notes += [words] if words else []
+    for arm, voices in sorted(writer.voices.items()):
+        words = voices.note(arm if len(writer.voices) > 1 else "") if report.marked else None
+        # That empty answers abstain was said already.
+        report.notes += [words] if words and not (voices.votes and job.silent) else []
+    report.warnings += writer.warnings()
     return report
 
 
