@@ -18,6 +18,8 @@ __all__ = ["Plan", "choose"]
 
 # Fields that hold the right solution as often as the model's: not taken for a text where there is a gold answer.
 DOUBTFUL = ("solution", "code", "content")
+# Fields that may say right or wrong, or what a reward model or a server thinks; they have to agree with gold answers.
+WEAK_MARKS = ("score", "success", "status", "outcome", "result")
 
 
 @dataclass
@@ -117,9 +119,9 @@ class _Chooser:
 
     def _results(self) -> None:
         texts, answers, marks = (self.columns.of(name) for name in RESULTS)
-        marks = [c for c in marks if c.path != "score" or isinstance(first_entry(c.example), bool)]
+        marks = [c for c in marks if c.path not in WEAK_MARKS or _is_verdict(c)]
         clear = [c for c in answers if c.path in CLEAR_ANSWERS or "answer" in self.columns.named]
-        known = self.evidence.gold is not None or self.golds is not None
+        known = self.evidence.known
         listed = any(c.listed for c in (*texts, *marks, *clear)) or (
             not clear and any(c.listed for c in answers) and (known or not texts or not (marks or self.graded))
         )
@@ -167,15 +169,9 @@ class _Chooser:
             if listed and not column.listed:
                 self.plan.reasons[column.path] = "one mark for a list of samples"
         marks = [column for column in marks if not listed or column.listed]
-        score = next((c for c in self.columns.of("correct") if c.path == "score" and c not in marks), None)
-        if (
-            not marks
-            and score is not None
-            and not score.misfits
-            and score.listed == listed
-            and self.evidence.is_mark(score, self.plan.columns.get("answer"))
-        ):
-            marks = [score]
+        answer = self.plan.columns.get("answer")
+        weak = [c for c in self.columns.of("correct") if c not in self.marks and not c.misfits and c.listed == listed]
+        marks = marks or [column for column in weak if self.evidence.is_mark(column, answer)][:1]
         differing = [c.path for c in marks[1:] if self.evidence.differ(marks[0], c)]
         # EvalPlus counts a solution if it passes the tests of both kinds.
         if differing and (marks[0].path, differing[0]) != ("plus_status", "base_status"):
@@ -202,30 +198,20 @@ class _Chooser:
         vary = next((c for c in self.texts if c.varying), None)
         if column.never_varies and vary and any(mark.varying > 1 for mark in self.marks):
             return f"the same for all samples of a question while {vary.path!r} varies, as a gold answer would be"
-        known = self.evidence.gold is not None
-        if (
-            ambiguous
-            and vary
-            and column.never_varies
-            and not self.marks
-            and (not known or self.evidence.equals_gold(column))
-        ):
+        only = column.never_varies and not self.marks
+        if ambiguous and vary and only and (not self.evidence.known or self.evidence.equals_gold(column)):
             return f"the same for all samples of a question while {vary.path!r} varies, as a gold answer would be"
         better = next((c for c in clear if c is not column and not self.evidence.is_whole(c)), None)
         if ambiguous and better is not None:
             return f"{better.path!r} beside it is the model's answer"
-        if self.evidence.gold is not None and self.evidence.equals_gold(column):
-            others = [c for c in self.answers if c is not column and not self.evidence.equals_gold(c)]
-            if others or (not column.repeated and self.evidence.wrong_marks(self.marks) > 1):
+        if self.evidence.known and self.evidence.equals_gold(column):
+            others = self.answers if ambiguous else clear
+            differ = any(c is not column and not self.evidence.equals_gold(c) for c in others)
+            if differ or (not column.repeated and self.evidence.wrong_marks(self.marks) > 1):
                 return "it equals the gold answer on every row"
-        if (
-            ambiguous
-            and self.evidence.gold is None
-            and self.golds is None
-            and not listed
-            and self.evidence.is_foreign(column, self.texts, self.marks)
-        ):
-            return "texts that are marked wrong do not contain it"
+        foreign = ambiguous and not listed and (not self.evidence.known or not self.marks)
+        if foreign and self.evidence.is_foreign(column, self.texts, self.marks):
+            return "texts that are wrong do not contain it, as they would contain the answer that they give"
         if self.evidence.is_whole(column):
             return "it holds whole texts that hardly ever equal each other or a gold answer"
         return None
@@ -327,3 +313,9 @@ class _Chooser:
 def key_of(path: str) -> str:
     """Return the field of a row in which a path begins."""
     return path.partition(".")[0].partition("[")[0]
+
+
+def _is_verdict(column: Column) -> bool:
+    """Say whether a score is true or false, or a word for it, rather than a number."""
+    example = first_entry(column.example)
+    return column.path == "score" and (isinstance(example, bool) or (isinstance(example, str) and example.isalpha()))

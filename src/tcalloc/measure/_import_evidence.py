@@ -16,6 +16,8 @@ COMPARED = 1000
 EQUAL, AGREEING = 0.02, 0.1
 # So many words (the median) are a text; fewer are one if the gold answer stands within so many of them.
 WORDS, FEW_WORDS, CONTAINING = 6, 3, 0.3
+# A column is not the extracted answer if fewer texts than these shares contain it: those marked wrong, and all.
+FOREIGN_WRONG, FOREIGN = 0.5, 0.9
 
 
 class Evidence:
@@ -56,36 +58,42 @@ class Evidence:
             return []
         return values.alternatives(value) or [final_answer(str(value))]
 
+    @property
+    def known(self) -> bool:
+        """Whether gold answers are known."""
+        return self.gold is not None or self.golds is not None
+
     def equals_gold(self, column: Column) -> bool:
+        """Say whether a column is the gold answer to the letter on every row."""
         some = [value.strip() in golds for _, value, golds in self.pairs(column) if golds]
         return len(some) > 1 and all(some)
 
     def wrong_marks(self, marks: list[Column]) -> int:
-        marks = marks[:1]
-        return sum(
-            values.right(first_entry(lookup(row, c.path)), "correct") is False
-            for c in marks
-            for row in self.columns.head
-            if lookup(row, c.path) is not MISSING and not c.misfits and not c.listed
-        )
+        """Return on how many rows the first column of marks says wrong."""
+        return sum(mark_of(lookup(row, c.path)) is False for c in marks[:1] for row in self.columns.head)
 
     def is_foreign(self, column: Column, texts: list[Column], marks: list[Column]) -> bool:
-        """Say whether texts that are marked wrong do not contain a column's value, as an extracted answer would be."""
+        """Say whether texts do not contain a column's value, as they contain the answer that was extracted from them.
+
+        Only texts that are marked wrong can show it, since a right one contains the gold answer too; without marks all
+        texts, if the column is the gold answer on every row.
+        """
         from tcalloc.llm.graders._text import text_key
 
         text = next((c for c in texts if not c.listed), None)
-        if text is None or not marks or marks[0].misfits or marks[0].listed:
+        marked = bool(marks) and not marks[0].listed
+        if text is None or not (marked or self.equals_gold(column)):
             return False
         found = []
         for row in self.columns.head[:COMPARED]:
-            mark, value = lookup(row, marks[0].path), lookup(row, column.path)
-            written = values.message_text(lookup(row, text.path))
-            if mark is MISSING or values.right(mark, "correct") is not False or not written or value is MISSING:
-                continue
-            found.append(f" {text_key(str(value))} " in f" {text_key(written[-5000:])} ")
-        return len(found) > 0 and sum(found) < 0.5 * len(found)
+            value, written = lookup(row, column.path), reply_text(lookup(row, text.path))
+            right = mark_of(lookup(row, marks[0].path)) if marked else False
+            if right is False and written and value not in (None, MISSING):
+                found.append(f" {text_key(str(value))} " in f" {text_key(written[-5000:])} ")
+        return len(found) > 0 and sum(found) < (FOREIGN_WRONG if marked else FOREIGN) * len(found)
 
     def is_whole(self, column: Column) -> bool:
+        """Say whether a column holds whole texts, which hardly ever equal a gold answer or each other."""
         from tcalloc.llm.graders._text import any_key, text_key
 
         words, equal, containing, known = [], 0, 0, 0
@@ -111,18 +119,19 @@ class Evidence:
         """Say whether a score of 0 and 1 says right or wrong: it does where it agrees with the gold answers."""
         from tcalloc.llm.graders._text import any_key
 
-        if answer is None or (self.gold is None and self.golds is None):
+        if answer is None or not self.known:
             return True
-        marks = [first_entry(item) for row in self.columns.head for item in entries(lookup(row, score.path))]
+        marks = [mark_of(item) for row in self.columns.head for item in entries(lookup(row, score.path))]
         pairs = list(self.pairs(answer))
-        if len(marks) < len(pairs) or len({float(mark) for mark in marks if mark is not None}) < 2:
+        if len(marks) < len(pairs) or not {True, False} <= set(marks):
             return False
         same = [
             mark for mark, (_, value, golds) in zip(marks, pairs, strict=False) if any_key(value) in map(any_key, golds)
         ]
-        return sum(mark in (1, "1") for mark in same) >= 0.95 * len(same)
+        return sum(mark is True for mark in same) >= 0.95 * len(same)
 
     def differ(self, one: Column, other: Column) -> bool:
+        """Say whether two columns of marks say different things."""
         for row in self.columns.head:
             pair = [entries(lookup(row, column.path)) for column in (one, other)]
             if [mark_of(item) for item in pair[0]] != [mark_of(item) for item in pair[1]]:
@@ -175,6 +184,13 @@ def first_entry(value: Any) -> Any:
     if isinstance(value, list):
         return next((item for item in value if item is not None), None)
     return value
+
+
+def reply_text(value: Any) -> str | None:
+    """Return the text of a completion, also of the reply of a server."""
+    if values.is_reply(value):
+        value = lookup(value, "choices.0.message") if "choices" in value else lookup(value, "output.0")
+    return None if value is MISSING else values.message_text(value)
 
 
 def mark_of(value: Any) -> bool | None:

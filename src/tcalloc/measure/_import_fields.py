@@ -40,6 +40,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         *("correct", "is_correct", "is_right", "right", "correctness", "exact_match", "acc", "passed", "pass"),
         *("plus_status", "base_status", "success", "solved", "resolved", "is_match", "match", "em", "accuracy"),
         *("verdict", "grade", "judgement", "judgment", "evaluation", "outcome", "result", "status", "scores.*.value"),
+        "scores.*",
         "score",
     ),
     "sample": ("sample", "sample_index", "sample_idx", "repeat", "epoch", "attempt", "trial", "rollout"),

@@ -79,7 +79,11 @@ class GenericReader(Reader):
             for path in paths:
                 value = lookup(row, path)
                 if value is not MISSING:
-                    if value is not None and not (isinstance(value, str) and not value.strip() and name != "text"):
+                    if (
+                        value is not None
+                        and value != []
+                        and not (isinstance(value, str) and not value.strip() and name != "text")
+                    ):
                         found[name] = (path, value)
                     break
         return found

@@ -208,7 +208,13 @@ def mark_warnings(
             said += f" The answer was taken from {answer!r}, the gold answer from {gold or 'the questions file'!r}{eg}."
             other = likely() or "NAME"
             said += f" If the model's answer is in another field, use --field answer={other}"
-            said += "." if counts.right else "; if these are whole texts, grade them, e.g. --grader numeric."
+            if text is not None:
+                said += f", or grade the text {text!r}, e.g. --grader numeric"
+            said += (
+                "."
+                if counts.right or text is not None
+                else "; if these are whole texts, grade them, e.g. --grader numeric."
+            )
         found.append(said)
     if answers.answered > 2 and answers.same == answers.answered and counts.questions > 1:
         found.append(

@@ -25,9 +25,9 @@ __all__ = [
 
 # C, I and N (no answer) are Inspect's, pass, fail and timeout EvalPlus's.
 MARKS: dict[str, bool] = {
-    **dict.fromkeys(("true", "yes", "y", "1", "1.0", "pass", "passed", "c", "correct", "right", "success"), True),
+    **dict.fromkeys(("true", "yes", "y", "1", "1.0", "pass", "passed", "c", "correct", "right"), True),
     **dict.fromkeys(("resolved", "solved"), True),
-    **dict.fromkeys(("false", "no", "n", "0", "0.0", "fail", "failed", "i", "incorrect", "wrong", "failure"), False),
+    **dict.fromkeys(("false", "no", "n", "0", "0.0", "fail", "failed", "i", "incorrect", "wrong"), False),
     **dict.fromkeys(("unresolved", "unsolved", "timeout", "timed out"), False),
 }
 _PARTS = ("text", "output_text")
