@@ -147,8 +147,9 @@ def test_marks_without_answers(tmp_path):
     report, _ = imported(tmp_path, [{"id": "q", "correct": True}, {"id": "q", "correct": False}])
     assert report.notes == [
         "2 lines of id q are taken as 2 samples.",
-        "2 samples are marked right or wrong but have no answer: best-of-k (by a verifier, pass@k) can be estimated, "
-        "votes cannot. For votes, record the answers too.",
+        "2 samples are marked right or wrong but have no answer: what one sample reaches can be estimated, what a vote "
+        "reaches cannot. For votes, record the answers too. If a verifier recognises right answers live, say "
+        "verifier=True (--verifier).",
     ]
     # What the import says is what the run's samples are.
     samples = Samples.load(report.out)
