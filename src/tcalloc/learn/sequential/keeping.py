@@ -15,14 +15,16 @@ from tcalloc.learn.sequential.choosing import Candidate, Choices
 from tcalloc.learn.sequential.evidence import COMBINES, names_of
 from tcalloc.learn.sequential.induction import Basis, Induced
 from tcalloc.learn.sequential.reading import FEATURES, TELLS, Reading
-from tcalloc.learn.sequential.rules import Family, Move, Outcomes, Tables
-from tcalloc.learn.sequential.training import Settings, Trained
+from tcalloc.learn.sequential.rules import Family, Move, Outcomes, Tables, Thresholds
+from tcalloc.learn.sequential.training import MOST, Settings, Trained
 
 __all__ = ["pack", "unpack"]
 
 Arrays = dict[str, NDArray[Any]]
 Parts = tuple[dict[str, Any], Arrays]
 
+# The level of a rule that draws nothing: files hold finite numbers.
+NOTHING = -1e300
 COLUMNS = ("columns", "centre", "scale", "index", "knots", "told_knots", "cells", "margins", "mean", "spread")
 
 
@@ -67,8 +69,13 @@ def pack(trained: Trained) -> Parts:
 
 def _pack_family(family: Family) -> Parts:
     moves = [[move.arm, move.samples] for move in family.moves]
+    arrays: Arrays
     if isinstance(family, Tables):
         return {"kind": "tables", "moves": moves}, {"wave": family.wave}
+    if isinstance(family, Thresholds):
+        levels = np.nan_to_num(family.levels, neginf=NOTHING)
+        arrays = {"measure": family.measure, "levels": levels, "caps": family.caps}
+        return {"kind": "thresholds", "moves": moves, "step": family.step}, arrays
     if not isinstance(family, Induced):
         raise InputError(f"a {type(family).__name__} cannot be saved.")
     meta: dict[str, Any] = {
@@ -80,7 +87,7 @@ def _pack_family(family: Family) -> Parts:
         "settings": family.settings,
         "states": [],
     }
-    arrays: Arrays = {}
+    arrays = {}
     for k, ((at, group), table) in enumerate(family.advantage.items()):
         basis = family.bases[at, group]
         meta["states"].append([list(at), group, basis.told])
@@ -101,7 +108,7 @@ def unpack(meta: dict[str, Any], arrays: Arrays) -> Trained:
         If the parts do not fit.
     """
     arms = tuple(str(arm) for arm in meta["arms"])
-    caps = tuple(_whole(k, 255) for k in meta["caps"])
+    caps = tuple(_whole(k, MOST) for k in meta["caps"])
     waves = tuple(_whole(k, 255) for k in meta["waves"])
     limit = np.inf if meta["limit"] is None else float(meta["limit"])
     features = tuple(meta["features"])
@@ -176,6 +183,13 @@ def _family(meta: Any, arrays: Arrays, arms: tuple[str, ...], features: tuple[st
         if wave.dtype != np.uint8 or wave.ndim != 4 or 0 in wave.shape or not set(np.unique(wave).tolist()) <= known:
             raise InputError("a table of rules is not one.")
         return Tables(wave, moves, "")
+    if meta["kind"] == "thresholds":
+        levels, limits = np.asarray(arrays["levels"], np.float64), np.asarray(arrays["caps"])
+        measure = _numbers(arrays, "measure", np.shape(arrays["measure"]))
+        fine = measure.ndim == 2 and measure.size and levels.ndim == 1 and len(levels) and np.isfinite(levels).all()
+        if not fine or limits.shape != levels.shape or limits.dtype.kind != "i" or not 0 <= limits.min() <= MOST:
+            raise InputError("rules with thresholds do not fit together.")
+        return Thresholds(measure, levels, limits.astype(np.int64), _whole(meta["step"], 255), "")
     if meta["kind"] != "induced" or (meta["told"] and not asked):
         raise InputError(f"rules of an unknown kind {meta['kind']!r}, or of questions that are not looked at.")
     told = arms if meta["told"] else ()

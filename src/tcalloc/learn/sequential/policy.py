@@ -252,14 +252,11 @@ class Sequential:
         )
 
     def frontier(self) -> StoppingFrontier:
-        """Return spend and accuracy at many budgets, on the training questions while they were held out."""
-        choices = self._fitted().choices
-        found = [choices.at(float(budget)) for budget in choices.budgets()]
-        spend, accuracy, rounds = (
-            np.array([float(choices.expected(mixture, what).mean()) for mixture in found])
-            for what in ("spend", "accuracy", "rounds")
-        )
-        return StoppingFrontier(spend, accuracy, rounds, tuple(choices.candidates[m.candidate].name for m in found))
+        """Return spend and accuracy at many budgets, on training questions that were held out.
+
+        A question is scored by rules, hull and mixture that were learned and chosen without it.
+        """
+        return self._fitted().frontier
 
     def replay(
         self,
@@ -384,11 +381,13 @@ class Sequential:
         names = ", ".join(c.name for c in self._trained.choices.candidates)
         lines = [f"Sequential({budget}), fitted on {self._trained.questions:,} questions; rules: {names}"]
         if self._mixture is not None:
-            m = self._mixture
-            expected = self._trained.choices.expected
+            choices, m = self._trained.choices, self._mixture
+            spend, rounds = (float(choices.expected(m, what).mean()) for what in ("spend", "rounds"))
+            curve = self._trained.frontier
+            accuracy = float(np.interp(spend, curve.spend, curve.accuracy))
             lines.append(
-                f"  {self._trained.choices.candidates[m.candidate].name}: accuracy {expected(m).mean():.4f} at spend "
-                f"{expected(m, 'spend').mean():.4g}, {expected(m, 'rounds').mean():.3g} rounds (held out)"
+                f"  {choices.candidates[m.candidate].name}: accuracy {accuracy:.4f} at spend {spend:.4g}, "
+                f"{rounds:.3g} rounds (held out)"
             )
         if settings.arms != ("",):
             lines.append(f"  models: {', '.join(settings.arms)}")
