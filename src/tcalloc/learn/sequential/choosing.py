@@ -41,6 +41,9 @@ class Candidate:
     inner: Outcomes
     """(J, N) on the training questions, each while it was held out."""
 
+    believed: Floats | None = None
+    """(J,) the mean belief in its answers, of the rules on the hull (`belief`); None: not known, or a verifier's."""
+
     def take(self, rows: NDArray[np.intp]) -> "Candidate":
         """Return it with what it did on some of the questions."""
         return Candidate(self.name, self.family, self.inner.of(rows))

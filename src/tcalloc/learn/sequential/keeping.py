@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
+from tcalloc.learn.sequential.belief import Belief
 from tcalloc.learn.sequential.choosing import Candidate, Choices
 from tcalloc.learn.sequential.evidence import COMBINES, names_of
 from tcalloc.learn.sequential.induction import Basis, Induced
@@ -56,10 +57,15 @@ def pack(trained: Trained) -> Parts:
         meta["asking"] = {"features": features, "ridge": ridge}
         arrays |= {f"asking.features.{name}": array for name, array in kept.items()}
         arrays |= {f"asking.ridge.{name}": array for name, array in weights.items()}
+    if trained.belief is not None:
+        meta["belief"] = list(trained.belief.caps)
+        arrays["belief.share"] = trained.belief.share.astype(np.float32)
     for c, candidate in enumerate(trained.choices.candidates):
         words, kept = _pack_family(candidate.family)
         meta["candidates"].append({"name": candidate.name, **words})
         arrays |= {f"candidate{c}.{name}": array for name, array in kept.items()}
+        if candidate.believed is not None:
+            arrays[f"candidate{c}.believed"] = candidate.believed
         arrays |= {
             f"candidate{c}.inner.{name}": getattr(candidate.inner, name).astype(np.float32)
             for name in ("spend", "accuracy", "rounds")
@@ -141,13 +147,26 @@ def unpack(meta: dict[str, Any], arrays: Arrays) -> Trained:
         family = _family(words, own, arms, features, asking is not None)
         size = (family.settings, questions)
         inner = Outcomes(*(_numbers(own, f"inner.{name}", size) for name in ("spend", "accuracy", "rounds")))
-        candidates.append(Candidate(str(words["name"]), family, inner))
+        believed = _numbers(own, "believed", (family.settings,)) if "believed" in own else None
+        candidates.append(Candidate(str(words["name"]), family, inner, believed))
     if not candidates:
         raise InputError("there are no rules.")
     if tells is None:
         tells = _tells([candidate.family for candidate in candidates], settings.combine)
     reading = replace(reading, tells=tells, unscored=unscored)
-    return Trained(settings, reading, asking, Choices(candidates, settings.unit, settings.round_cost), questions)
+    choices = Choices(candidates, settings.unit, settings.round_cost)
+    return Trained(settings, reading, asking, choices, questions, _belief(meta.get("belief"), arrays, len(arms)))
+
+
+def _belief(caps: Any, arrays: Arrays, arms: int) -> Belief | None:
+    if caps is None:
+        return None
+    known = tuple(_whole(k, MOST) for k in caps)
+    nodes, most = int(np.prod([k + 1 for k in known])), sum(known)
+    share = _numbers(arrays, "belief.share", (nodes, most + 1, most // 2 + 1))
+    if len(known) != arms or share.min() < 0 or share.max() > 1:
+        raise InputError("the shares of right answers are not such.")
+    return Belief(share, known)
 
 
 def _tells(families: list[Family], combine: str) -> str:

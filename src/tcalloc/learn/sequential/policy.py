@@ -1,6 +1,6 @@
 """`Sequential`: stop sampling where the next sample is no longer worth its price."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import astuple
 from typing import Any
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from tcalloc.errors import InputError
 from tcalloc.learn.calibrate import Calibration, calibrate_price
 from tcalloc.learn.protocol import uniform
+from tcalloc.learn.sequential.belief import levelled
 from tcalloc.learn.sequential.bounds import budget_of, budgets_of, limit_of
-from tcalloc.learn.sequential.choosing import Mixture
+from tcalloc.learn.sequential.choosing import Candidate, Mixture
 from tcalloc.learn.sequential.frontier import StoppingFrontier
 from tcalloc.learn.sequential.measuring import replayed
 from tcalloc.learn.sequential.rules import Outcomes
@@ -239,7 +240,16 @@ class Sequential:
             settings.dearest,
             settings.limit,
             self.deadline,
+            self._believing(candidate, setting),
         )
+
+    def _believing(self, candidate: Candidate, setting: int) -> Callable[[Any, Any, Any], float] | None:
+        """Return a function from a run's state to how probable it is that its answer is right."""
+        belief = self._fitted().belief
+        if belief is None or candidate.believed is None:
+            return None
+        mean, reached = float(candidate.believed[setting]), float(candidate.inner.accuracy[setting].mean())
+        return lambda drawn, first, second: float(levelled(belief.at(drawn, first, second), mean, reached)[0])
 
     def _actions(self) -> tuple[Action, ...]:
         settings = self._fitted().settings

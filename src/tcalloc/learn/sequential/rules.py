@@ -5,8 +5,8 @@ What to use when
 `Tables`
     Rules of one model that look at counts alone, as tables of states: stopping at a price by the chances of votes.
 `Thresholds`
-    Rules of one model with a threshold on counts and a cap: margin + cap, Adaptive-Consistency, fixed k (with a verifier
-    "first success, at most k").
+    Rules of one model with a threshold on counts and a cap: margin + cap, Adaptive-Consistency, fixed k, and with a
+    verifier "first success, at most k".
 `Family`
     What all families can do; the third one is `tcalloc.learn.sequential.induction.Induced`.
 `outcomes`
@@ -25,7 +25,19 @@ from tcalloc.learn.sequential.trails import Drawn, Trails
 from tcalloc.learn.sequential.votes import Chances
 from tcalloc.measure.samples import Samples
 
-__all__ = ["Family", "Move", "Outcomes", "Tables", "Thresholds", "adaptive", "affordable", "fixed", "margins", "optimal", "outcomes"]
+__all__ = [
+    "Family",
+    "Move",
+    "Outcomes",
+    "Tables",
+    "Thresholds",
+    "adaptive",
+    "affordable",
+    "fixed",
+    "margins",
+    "optimal",
+    "outcomes",
+]
 
 Floats = NDArray[np.float64]
 Choice = NDArray[np.uint8]
@@ -177,7 +189,7 @@ class Thresholds:
     def measured(self, first: Any, second: Any) -> Floats:
         """Return the measure of some counts, (M,)."""
         rows, columns = self.measure.shape
-        return self.measure[np.minimum(first, rows - 1), np.minimum(second, columns - 1)]
+        return np.asarray(self.measure[np.minimum(first, rows - 1), np.minimum(second, columns - 1)])
 
     def choose(self, at: Drawn, x: Any, first: Any, second: Any, settings: Any) -> Choice:
         """Return the moves of some rules in some states; see `Family`."""
@@ -190,10 +202,10 @@ class Thresholds:
 def optimal(
     samples: Samples, cap: int, prices: Floats, waves: Sequence[int], round_cost: float, pseudo: float
 ) -> Tables:
-    """Return optimal stopping on the votes alone, by the exact chances of recorded answers; one rule per price."""
+    """Return stopping at a price on the votes alone, by the chances of recorded answers; one rule per price."""
     cost = None if samples.cost is None else _mean_costs(samples)
-    rules = Chances.of(samples.answers, cap, cost).rules(prices, tuple(waves), round_cost, pseudo)
-    return Tables.of(rules.wave, "votes")
+    wave = Chances.of(samples.answers, cap, cost).tables(prices, tuple(waves), round_cost, pseudo)
+    return Tables.of(wave, "votes")
 
 
 def _mean_costs(samples: Samples) -> Floats:
@@ -250,9 +262,7 @@ def _caps(cap: int) -> list[int]:
 def _thresholds(measure: Any, levels: Any, caps: Any, waves: Sequence[int], name: str) -> "Thresholds":
     """Return one rule per level and cap, in the smallest wave there is; the first draws nothing."""
     pairs = np.array([(-np.inf, 0), *((level, cap) for level in levels for cap in caps)])
-    return Thresholds(
-        np.asarray(measure, np.float64), pairs[:, 0], pairs[:, 1].astype(np.int64), int(min(waves)), name
-    )
+    return Thresholds(np.asarray(measure, np.float64), pairs[:, 0], pairs[:, 1].astype(np.int64), int(min(waves)), name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
-from tcalloc.learn.folds import split
+from tcalloc.learn.folds import Frontier, split
 from tcalloc.learn.paths import arm_costs
+from tcalloc.learn.sequential.belief import Belief
 from tcalloc.learn.sequential.choosing import Candidate, Choices
 from tcalloc.learn.sequential.evidence import COMBINES
 from tcalloc.learn.sequential.frontier import StoppingFrontier, crossfitted
@@ -37,7 +38,7 @@ MOST = 65_535
 # Prices, in accuracy per cost of the cheapest sample: from where nothing is gained to where nothing is drawn.
 PRICES = np.geomspace(1e-4, 1.5, 48)
 # Questions' worth of evidence to which the advantages of cells, and of regressions, are shrunk.
-PSEUDO_CELLS, PSEUDO_REGRESSION = 20.0, 3.0
+PSEUDO_CELLS, PSEUDO_REGRESSION = 5.0, 3.0
 # Runs to learn from, of one model and of several: more orders of few questions, and enough of many.
 RUNS_ONE, RUNS_SEVERAL = 4000, 3000
 ENOUGH_ORDERS, MOST_RUNS = 12, 16_000
@@ -154,6 +155,8 @@ class Trained:
     choices: Choices
     questions: int
     """How many there were."""
+    belief: Belief | None
+    """How probable it is that an answer is right; None: a verifier says it, or the policy was saved without."""
 
     @cached_property
     def frontier(self) -> StoppingFrontier:
@@ -181,6 +184,7 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
     orders = int(np.clip((RUNS_SEVERAL if several else RUNS_ONE) // len(samples), max(enough, 4), 40))
     prices = PRICES / settings.unit
     candidates: list[Candidate] = []
+    belief: Belief | None = None
 
     def walk(telling: Floats | None, weighted: bool) -> Trails:
         ahead = settings.caps if several else (min(settings.caps[0], AHEAD),)
@@ -190,8 +194,9 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
     def count() -> Trails:
         size = samples.by_model[settings.arms[0]].drawn.shape[1]
         many = min(RUNS_COUNTS // len(samples), MOST_ORDERS)
+        many = max(orders, many // size * size or many)
         return Trails.walk(samples, reading, None, settings.caps, combine=settings.combine,
-                           orders=max(orders, many // size * size or many), seed=settings.seed, counts_only=True)  # fmt: skip
+                           orders=many, seed=settings.seed, counts_only=True)  # fmt: skip
 
     def judge(name: str, trails: Trails, make: Maker, learns: bool) -> None:
         everything = np.arange(len(samples))
@@ -200,7 +205,19 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
             inner = _out_of_fold(make, trails, family.settings, settings)
         else:
             inner = outcomes(family, trails, None, None, settings.limit, settings.dearest)
-        candidates.append(Candidate(name, family, inner))
+        candidates.append(Candidate(name, family, inner, believed(family, inner, trails)))
+
+    def believed(family: Family, inner: Outcomes, trails: Trails) -> Floats | None:
+        nonlocal belief
+        if settings.combine == "verifier":
+            return None
+        if belief is None:
+            belief = Belief.fit(trails, tuple(min(cap, AHEAD) for cap in trails.caps))
+        hull = Frontier.of(inner.spend.mean(axis=1), inner.accuracy.mean(axis=1)).settings
+        mean = np.zeros(family.settings)
+        found = outcomes(family, belief.along(trails), None, hull, settings.limit, settings.dearest)
+        mean[hull] = found.accuracy.mean(axis=1)
+        return mean
 
     def induced(trails: Trails, telling: Floats | None, weighted: bool, name: str, reads: bool = True) -> Maker:
         width = 0 if telling is None else telling.shape[1]
@@ -232,7 +249,8 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
         weighted = settings.combine == "vote" and bool(reading.tilt.any())
         trails = walk(told, weighted)
         judge("questions", trails, induced(trails, told, weighted, "questions"), True)
-    return Trained(settings, reading, asking, Choices(candidates, settings.unit, settings.round_cost), len(samples))
+    choices = Choices(candidates, settings.unit, settings.round_cost)
+    return Trained(settings, reading, asking, choices, len(samples), belief)
 
 
 def _out_of_fold(make: Maker, trails: Trails, count: int, settings: Settings) -> Outcomes:
