@@ -393,7 +393,7 @@ def test_fixed_k_of_votes_needs_no_more_rounds_than_waves_allow():
 
     family = fixed(7, (1, 4), together=True)
     assert family.wave[7, 0, 0, 0] == 4
-    assert family.wave[7, 4, 2, 1] == 1
+    assert family.wave[7, 4, 0, 0] == 1
     assert family.wave[3, 0, 0, 0] == 1
     assert family.wave[7, 7, 4, 2] == 0
 

@@ -41,6 +41,13 @@ class Candidate:
     inner: Outcomes
     """(J, N) on the training questions, each while it was held out."""
 
+    believed: Floats | None = None
+    """(J,) the mean belief in its answers, of the rules on the hull (`belief`); None: not known, or a verifier's."""
+
+    def take(self, rows: NDArray[np.intp]) -> "Candidate":
+        """Return it with what it did on some of the questions."""
+        return Candidate(self.name, self.family, self.inner.of(rows))
+
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
@@ -82,27 +89,36 @@ class Choices:
 
     def at(self, budget: float) -> Mixture:
         """Return the mixture for a budget."""
-        found, scores = self._compared(budget)
-        base = self._best(self.level, scores)
-        better = [i for i in self.proven[budget > self.sample] if _clear(scores[i] - scores[base], HERE)]
-        return found[self._best([base, *better], scores)]
+        return self.mixtures(np.array([budget]))[0]
 
-    def _compared(self, budget: float) -> tuple[list[Mixture], list[Floats]]:
-        """Return each family's mixture for a budget, and its accuracy less what its rounds cost, (N,) each."""
-        found = [Mixture(i, *hull.mix(budget)) for i, hull in enumerate(self.hulls)]
-        scores = [self.expected(mixture, "accuracy") for mixture in found]
+    def mixtures(self, budgets: Floats) -> list[Mixture]:
+        """Return the mixture for each budget."""
+        found, scores = self._compared(budgets)
+        picked = []
+        for b, budget in enumerate(budgets.tolist()):
+            here = [score[b] for score in scores]
+            base = self._best(self.level, here)
+            better = [i for i in self.proven[budget > self.sample] if _clear(here[i] - here[base], HERE)]
+            picked.append(found[self._best([base, *better], here)][b])
+        return picked
+
+    def _compared(self, budgets: Floats) -> tuple[list[list[Mixture]], list[Floats]]:
+        """Return each family's mixtures for the budgets, and their accuracy less what rounds cost, (B, N) each."""
+        found = [[Mixture(i, *hull.mix(b)) for b in budgets.tolist()] for i, hull in enumerate(self.hulls)]
+        scores = [self.mixed(mixtures, "accuracy") for mixtures in found]
         if self.round_cost:
-            charge = self.hulls[0].slope(budget) * self.round_cost
-            scores = [score - charge * self.expected(m, "rounds") for score, m in zip(scores, found, strict=True)]
+            charge = self.round_cost * np.array([self.hulls[0].slope(b) for b in budgets.tolist()])[:, None]
+            scores = [score - charge * self.mixed(m, "rounds") for score, m in zip(scores, found, strict=True)]
         return found, scores
 
     def _best(self, some: list[int], scores: list[Floats]) -> int:
         """Return the best of some families; the first of them if none is better."""
-        best = some[0]
-        for i in some[1:]:
-            if float((scores[i] - scores[best]).mean()) > LEAST_GAIN:
+        means = [float(scores[i].mean()) for i in some]
+        best = 0
+        for i in range(1, len(some)):
+            if means[i] - means[best] > LEAST_GAIN:
                 best = i
-        return best
+        return some[best]
 
     def _proven(self) -> tuple[list[int], list[int]]:
         """Return the families that read more and are clearly better somewhere: below one sample each, and above.
@@ -112,13 +128,19 @@ class Choices:
         """
         others = [i for i in range(len(self.candidates)) if i not in self.level]
         proven: tuple[set[int], set[int]] = (set(), set())
-        for budget in self.budgets().tolist() if others else ():
-            scores = self._compared(budget)[1]
-            base = self._best(self.level, scores)
+        budgets = self.budgets() if others else np.zeros(0)
+        scores = self._compared(budgets)[1] if others else []
+        for b, budget in enumerate(budgets.tolist()):
+            here = [score[b] for score in scores]
+            base = self._best(self.level, here)
             for i in others:
-                if _clear(scores[i] - scores[base], PROOF):
+                if _clear(here[i] - here[base], PROOF):
                     proven[budget > self.sample].add(i)
         return sorted(proven[0]), sorted(proven[1])
+
+    def mixed(self, mixtures: list[Mixture], what: str = "accuracy") -> Floats:
+        """Return "accuracy", "spend" or "rounds" of mixtures on each training question while held out, (B, N)."""
+        return np.stack([self.expected(mixture, what) for mixture in mixtures])
 
     def expected(self, mixture: Mixture, what: str = "accuracy") -> Floats:
         """Return "accuracy", "spend" or "rounds" of a mixture on each training question while held out, (N,)."""

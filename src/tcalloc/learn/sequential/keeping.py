@@ -11,18 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
+from tcalloc.learn.sequential.belief import Belief
 from tcalloc.learn.sequential.choosing import Candidate, Choices
 from tcalloc.learn.sequential.evidence import COMBINES, names_of
 from tcalloc.learn.sequential.induction import Basis, Induced
 from tcalloc.learn.sequential.reading import FEATURES, TELLS, Reading
-from tcalloc.learn.sequential.rules import Family, Move, Outcomes, Tables
-from tcalloc.learn.sequential.training import Settings, Trained
+from tcalloc.learn.sequential.rules import Family, Move, Outcomes, Tables, Thresholds
+from tcalloc.learn.sequential.training import MOST, Settings, Trained
 
 __all__ = ["pack", "unpack"]
 
 Arrays = dict[str, NDArray[Any]]
 Parts = tuple[dict[str, Any], Arrays]
 
+# The level of a rule that draws nothing: files hold finite numbers.
+NOTHING = -1e300
 COLUMNS = ("columns", "centre", "scale", "index", "knots", "told_knots", "cells", "margins", "mean", "spread")
 
 
@@ -54,10 +57,15 @@ def pack(trained: Trained) -> Parts:
         meta["asking"] = {"features": features, "ridge": ridge}
         arrays |= {f"asking.features.{name}": array for name, array in kept.items()}
         arrays |= {f"asking.ridge.{name}": array for name, array in weights.items()}
+    if trained.belief is not None:
+        meta["belief"] = list(trained.belief.caps)
+        arrays["belief.share"] = trained.belief.share.astype(np.float32)
     for c, candidate in enumerate(trained.choices.candidates):
         words, kept = _pack_family(candidate.family)
         meta["candidates"].append({"name": candidate.name, **words})
         arrays |= {f"candidate{c}.{name}": array for name, array in kept.items()}
+        if candidate.believed is not None:
+            arrays[f"candidate{c}.believed"] = candidate.believed
         arrays |= {
             f"candidate{c}.inner.{name}": getattr(candidate.inner, name).astype(np.float32)
             for name in ("spend", "accuracy", "rounds")
@@ -67,8 +75,13 @@ def pack(trained: Trained) -> Parts:
 
 def _pack_family(family: Family) -> Parts:
     moves = [[move.arm, move.samples] for move in family.moves]
+    arrays: Arrays
     if isinstance(family, Tables):
         return {"kind": "tables", "moves": moves}, {"wave": family.wave}
+    if isinstance(family, Thresholds):
+        levels = np.nan_to_num(family.levels, neginf=NOTHING)
+        arrays = {"measure": family.measure, "levels": levels, "caps": family.caps}
+        return {"kind": "thresholds", "moves": moves, "step": family.step}, arrays
     if not isinstance(family, Induced):
         raise InputError(f"a {type(family).__name__} cannot be saved.")
     meta: dict[str, Any] = {
@@ -80,7 +93,7 @@ def _pack_family(family: Family) -> Parts:
         "settings": family.settings,
         "states": [],
     }
-    arrays: Arrays = {}
+    arrays = {}
     for k, ((at, group), table) in enumerate(family.advantage.items()):
         basis = family.bases[at, group]
         meta["states"].append([list(at), group, basis.told])
@@ -101,7 +114,7 @@ def unpack(meta: dict[str, Any], arrays: Arrays) -> Trained:
         If the parts do not fit.
     """
     arms = tuple(str(arm) for arm in meta["arms"])
-    caps = tuple(_whole(k, 255) for k in meta["caps"])
+    caps = tuple(_whole(k, MOST) for k in meta["caps"])
     waves = tuple(_whole(k, 255) for k in meta["waves"])
     limit = np.inf if meta["limit"] is None else float(meta["limit"])
     features = tuple(meta["features"])
@@ -134,13 +147,26 @@ def unpack(meta: dict[str, Any], arrays: Arrays) -> Trained:
         family = _family(words, own, arms, features, asking is not None)
         size = (family.settings, questions)
         inner = Outcomes(*(_numbers(own, f"inner.{name}", size) for name in ("spend", "accuracy", "rounds")))
-        candidates.append(Candidate(str(words["name"]), family, inner))
+        believed = _numbers(own, "believed", (family.settings,)) if "believed" in own else None
+        candidates.append(Candidate(str(words["name"]), family, inner, believed))
     if not candidates:
         raise InputError("there are no rules.")
     if tells is None:
         tells = _tells([candidate.family for candidate in candidates], settings.combine)
     reading = replace(reading, tells=tells, unscored=unscored)
-    return Trained(settings, reading, asking, Choices(candidates, settings.unit, settings.round_cost), questions)
+    choices = Choices(candidates, settings.unit, settings.round_cost)
+    return Trained(settings, reading, asking, choices, questions, _belief(meta.get("belief"), arrays, len(arms)))
+
+
+def _belief(caps: Any, arrays: Arrays, arms: int) -> Belief | None:
+    if caps is None:
+        return None
+    known = tuple(_whole(k, MOST) for k in caps)
+    nodes, most = int(np.prod([k + 1 for k in known])), sum(known)
+    share = _numbers(arrays, "belief.share", (nodes, most + 1, most // 2 + 1))
+    if len(known) != arms or share.min() < 0 or share.max() > 1:
+        raise InputError("the shares of right answers are not such.")
+    return Belief(share, known)
 
 
 def _tells(families: list[Family], combine: str) -> str:
@@ -176,6 +202,13 @@ def _family(meta: Any, arrays: Arrays, arms: tuple[str, ...], features: tuple[st
         if wave.dtype != np.uint8 or wave.ndim != 4 or 0 in wave.shape or not set(np.unique(wave).tolist()) <= known:
             raise InputError("a table of rules is not one.")
         return Tables(wave, moves, "")
+    if meta["kind"] == "thresholds":
+        levels, limits = np.asarray(arrays["levels"], np.float64), np.asarray(arrays["caps"])
+        measure = _numbers(arrays, "measure", np.shape(arrays["measure"]))
+        fine = measure.ndim == 2 and measure.size and levels.ndim == 1 and len(levels) and np.isfinite(levels).all()
+        if not fine or limits.shape != levels.shape or limits.dtype.kind != "i" or not 0 <= limits.min() <= MOST:
+            raise InputError("rules with thresholds do not fit together.")
+        return Thresholds(measure, levels, limits.astype(np.int64), _whole(meta["step"], 255), "")
     if meta["kind"] != "induced" or (meta["told"] and not asked):
         raise InputError(f"rules of an unknown kind {meta['kind']!r}, or of questions that are not looked at.")
     told = arms if meta["told"] else ()

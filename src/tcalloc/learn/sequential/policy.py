@@ -1,6 +1,6 @@
 """`Sequential`: stop sampling where the next sample is no longer worth its price."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import astuple
 from typing import Any
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from tcalloc.errors import InputError
 from tcalloc.learn.calibrate import Calibration, calibrate_price
 from tcalloc.learn.protocol import uniform
+from tcalloc.learn.sequential.belief import levelled
 from tcalloc.learn.sequential.bounds import budget_of, budgets_of, limit_of
-from tcalloc.learn.sequential.choosing import Mixture
+from tcalloc.learn.sequential.choosing import Candidate, Mixture
 from tcalloc.learn.sequential.frontier import StoppingFrontier
 from tcalloc.learn.sequential.measuring import replayed
 from tcalloc.learn.sequential.rules import Outcomes
@@ -239,7 +240,16 @@ class Sequential:
             settings.dearest,
             settings.limit,
             self.deadline,
+            self._believing(candidate, setting),
         )
+
+    def _believing(self, candidate: Candidate, setting: int) -> Callable[[Any, Any, Any], float] | None:
+        """Return a function from a run's state to how probable it is that its answer is right."""
+        belief = self._fitted().belief
+        if belief is None or candidate.believed is None:
+            return None
+        mean, reached = float(candidate.believed[setting]), float(candidate.inner.accuracy[setting].mean())
+        return lambda drawn, first, second: float(levelled(belief.at(drawn, first, second), mean, reached)[0])
 
     def _actions(self) -> tuple[Action, ...]:
         settings = self._fitted().settings
@@ -252,14 +262,11 @@ class Sequential:
         )
 
     def frontier(self) -> StoppingFrontier:
-        """Return spend and accuracy at many budgets, on the training questions while they were held out."""
-        choices = self._fitted().choices
-        found = [choices.at(float(budget)) for budget in choices.budgets()]
-        spend, accuracy, rounds = (
-            np.array([float(choices.expected(mixture, what).mean()) for mixture in found])
-            for what in ("spend", "accuracy", "rounds")
-        )
-        return StoppingFrontier(spend, accuracy, rounds, tuple(choices.candidates[m.candidate].name for m in found))
+        """Return spend and accuracy at many budgets, on training questions that were held out.
+
+        A question is scored by rules, hull and mixture that were learned and chosen without it.
+        """
+        return self._fitted().frontier
 
     def replay(
         self,
@@ -384,11 +391,13 @@ class Sequential:
         names = ", ".join(c.name for c in self._trained.choices.candidates)
         lines = [f"Sequential({budget}), fitted on {self._trained.questions:,} questions; rules: {names}"]
         if self._mixture is not None:
-            m = self._mixture
-            expected = self._trained.choices.expected
+            choices, m = self._trained.choices, self._mixture
+            spend, rounds = (float(choices.expected(m, what).mean()) for what in ("spend", "rounds"))
+            curve = self._trained.frontier
+            accuracy = float(np.interp(spend, curve.spend, curve.accuracy))
             lines.append(
-                f"  {self._trained.choices.candidates[m.candidate].name}: accuracy {expected(m).mean():.4f} at spend "
-                f"{expected(m, 'spend').mean():.4g}, {expected(m, 'rounds').mean():.3g} rounds (held out)"
+                f"  {choices.candidates[m.candidate].name}: accuracy {accuracy:.4f} at spend {spend:.4g}, "
+                f"{rounds:.3g} rounds (held out)"
             )
         if settings.arms != ("",):
             lines.append(f"  models: {', '.join(settings.arms)}")

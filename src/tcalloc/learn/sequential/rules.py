@@ -3,10 +3,12 @@
 What to use when
 ----------------
 `Tables`
-    Rules of one model that look at counts alone: optimal stopping on exact chances, margin + cap, Adaptive-Consistency,
-    fixed k, with or without a stop at the first success.
+    Rules of one model that look at counts alone, as tables of states: stopping at a price by the chances of votes.
+`Thresholds`
+    Rules of one model with a threshold on counts and a cap: margin + cap, Adaptive-Consistency, fixed k, and with a
+    verifier "first success, at most k".
 `Family`
-    What all families can do; the other one is `tcalloc.learn.sequential.induction.Induced`.
+    What all families can do; the third one is `tcalloc.learn.sequential.induction.Induced`.
 `outcomes`
     What each rule of a family spends and reaches on recorded samples: all of them at once.
 """
@@ -23,13 +25,27 @@ from tcalloc.learn.sequential.trails import Drawn, Trails
 from tcalloc.learn.sequential.votes import Chances
 from tcalloc.measure.samples import Samples
 
-__all__ = ["Family", "Move", "Outcomes", "Tables", "adaptive", "affordable", "fixed", "margins", "optimal", "outcomes"]
+__all__ = [
+    "Family",
+    "Move",
+    "Outcomes",
+    "Tables",
+    "Thresholds",
+    "adaptive",
+    "affordable",
+    "fixed",
+    "margins",
+    "optimal",
+    "outcomes",
+]
 
 Floats = NDArray[np.float64]
 Choice = NDArray[np.uint8]
 
 # More samples than any question gets.
 ANY_NUMBER = 1 << 31
+# Margins up to here have a rule each; above, one that only its cap stops. All caps up to FINE have one.
+MARGINS, FINE = 10, 40
 CONFIDENCES = (0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 
 
@@ -130,13 +146,66 @@ class Tables:
         return cls(found, tuple(Move(0, int(k)) for k in np.unique(found) if k), name)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Thresholds:
+    """Rules of one model that go on while a measure of the counts is below a level and n is below a cap."""
+
+    measure: Floats
+    """By the two highest counts; larger counts than it holds are read as its largest."""
+    levels: Floats
+    """(J,) it stops where the measure is at least this."""
+    caps: NDArray[np.int64]
+    """(J,) it stops after so many samples."""
+    step: int
+    """How many samples at once, as long as the cap leaves room."""
+    name: str
+    """What they are."""
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        """One per number of samples up to the step."""
+        return tuple(Move(0, k) for k in range(1, self.step + 1))
+
+    @property
+    def settings(self) -> int:
+        """How many rules."""
+        return len(self.levels)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether votes are weighted: no."""
+        return False
+
+    @property
+    def told(self) -> bool:
+        """Whether it looks at the question: no."""
+        return False
+
+    @property
+    def blind(self) -> bool:
+        """Whether it looks at counts alone: yes."""
+        return True
+
+    def measured(self, first: Any, second: Any) -> Floats:
+        """Return the measure of some counts, (M,)."""
+        rows, columns = self.measure.shape
+        return np.asarray(self.measure[np.minimum(first, rows - 1), np.minimum(second, columns - 1)])
+
+    def choose(self, at: Drawn, x: Any, first: Any, second: Any, settings: Any) -> Choice:
+        """Return the moves of some rules in some states; see `Family`."""
+        (n,) = at
+        going = self.measured(first, second)[:, None] < self.levels[settings]
+        room = np.clip(self.caps[settings] - n, 0, self.step)
+        return np.asarray(going * room, np.uint8)
+
+
 def optimal(
     samples: Samples, cap: int, prices: Floats, waves: Sequence[int], round_cost: float, pseudo: float
 ) -> Tables:
-    """Return optimal stopping on the votes alone, by the exact chances of recorded answers; one rule per price."""
+    """Return stopping at a price on the votes alone, by the chances of recorded answers; one rule per price."""
     cost = None if samples.cost is None else _mean_costs(samples)
-    rules = Chances.of(samples.answers, cap, cost).rules(prices, tuple(waves), round_cost, pseudo)
-    return Tables.of(rules.wave, "votes")
+    wave = Chances.of(samples.answers, cap, cost).tables(prices, tuple(waves), round_cost, pseudo)
+    return Tables.of(wave, "votes")
 
 
 def _mean_costs(samples: Samples) -> Floats:
@@ -148,55 +217,52 @@ def _mean_costs(samples: Samples) -> Floats:
     return np.asarray(np.where(there, cost, 0.0).sum(axis=1) / count)
 
 
-def margins(cap: int, waves: Sequence[int]) -> Tables:
+def margins(cap: int, waves: Sequence[int]) -> "Thresholds":
     """Return margin + cap: stop where c₁ − c₂ ≥ m or n = cap; one rule per m and cap."""
-    n, c1, c2 = _grid(cap)
-    levels = [m for m in (1, 2, 3, 4, 5, 6, 8) if m <= cap] + [cap + 1]
-    # Every other cap at least: a hull of fewer lies up to .07 points below.
-    caps = [k for k in range(1, cap) if k <= 16 or k % 2 == 0] + [cap]
-    return _thresholds(n, [(c1 - c2 < m, limit) for m in levels for limit in caps], waves, "margin + cap")
+    levels = [*range(1, min(cap, MARGINS) + 1), cap + 1]
+    c1, c2 = _counts(cap)
+    return _thresholds(c1 - c2, levels, _caps(cap), waves, "margin + cap")
 
 
-def adaptive(cap: int, waves: Sequence[int]) -> Tables:
+def adaptive(cap: int, waves: Sequence[int]) -> "Thresholds":
     """Return Adaptive-Consistency with the Beta criterion; one rule per confidence and cap."""
-    n, c1, c2 = _grid(cap)
+    c1, c2 = _counts(cap)
     sure = np.where(c1 > 0, beta_criterion(c1, np.minimum(c1, c2)), 0.0)
-    return _thresholds(
-        n, [(sure < level, limit) for level in CONFIDENCES for limit in _caps(cap)], waves, "Adaptive-Consistency"
-    )
+    return _thresholds(sure, CONFIDENCES, _caps(cap), waves, "Adaptive-Consistency")
 
 
-def fixed(cap: int, waves: Sequence[int], together: bool = False) -> Tables:
-    """Return fixed k, one rule per k; a run ends at the first success by itself.
+def fixed(cap: int, waves: Sequence[int], together: bool = False) -> "Tables | Thresholds":
+    """Return fixed k, one rule per k; with a verifier each is "first success, at most k".
 
-    With `together` in as few rounds as the waves allow: where nothing is looked at on the way.
+    Every k up to `cap` is there. With `together` the samples come in as few rounds as the waves allow: where nothing
+    is looked at on the way.
     """
-    n, c1, _ = _grid(cap)
-    if not together:
-        return _thresholds(n, [(c1 >= 0, limit) for limit in range(1, cap + 1)], waves, "fixed k")
+    if not together or max(waves) == 1:
+        return _thresholds(np.zeros((1, 1)), [1.0], range(1, cap + 1), waves, "fixed k")
+    n = np.arange(cap + 1)
     some = []
-    for limit in range(1, cap + 1):
+    for limit in range(cap + 1):
         left = np.maximum(limit - n, 0)
         fitting = np.max([np.where(k <= left, k, 0) for k in waves], axis=0)
         # What is left and smaller than any wave is drawn as the other rules do.
         some.append(np.where(fitting > 0, fitting, left))
-    return Tables.of(np.stack([np.zeros_like(n), *some]), "fixed k")
+    return Tables.of(np.stack(some)[:, :, None, None], "fixed k")
 
 
-def _grid(cap: int) -> tuple[Any, Any, Any]:
-    n, c1, c2 = np.meshgrid(np.arange(cap + 1), np.arange(cap + 1), np.arange(cap // 2 + 1), indexing="ij")
-    return n, c1, c2
+def _counts(cap: int) -> tuple[Any, Any]:
+    return np.meshgrid(np.arange(cap + 1), np.arange(cap // 2 + 1), indexing="ij")
 
 
 def _caps(cap: int) -> list[int]:
-    return [k for k in (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 30, 40, 64, 128) if k < cap] + [cap]
+    """Return caps up to the largest: all small ones, and of the larger ones some."""
+    larger = np.geomspace(FINE, max(cap, FINE), 12).round().astype(int).tolist()
+    return sorted({*range(1, min(cap, FINE)), *(k for k in larger if k < cap), cap})
 
 
-def _thresholds(n: Any, rules: list[tuple[Any, int]], waves: Sequence[int], name: str) -> Tables:
-    """Return rules that go on where a condition holds and n is below a cap, in the smallest wave there is."""
-    step = min(waves)
-    some = [(go & (n < cap)) * np.minimum(step, np.maximum(cap - n, 0)) for go, cap in rules]
-    return Tables.of(np.stack([np.zeros_like(n), *some]), name)  # the first draws nothing
+def _thresholds(measure: Any, levels: Any, caps: Any, waves: Sequence[int], name: str) -> "Thresholds":
+    """Return one rule per level and cap, in the smallest wave there is; the first draws nothing."""
+    pairs = np.array([(-np.inf, 0), *((level, cap) for level in levels for cap in caps)])
+    return Thresholds(np.asarray(measure, np.float64), pairs[:, 0], pairs[:, 1].astype(np.int64), int(min(waves)), name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -213,6 +279,10 @@ class Outcomes:
     def take(self, settings: Any) -> "Outcomes":
         """Return some of the rules."""
         return Outcomes(self.spend[settings], self.accuracy[settings], self.rounds[settings])
+
+    def of(self, questions: Any) -> "Outcomes":
+        """Return those on some of the questions."""
+        return Outcomes(self.spend[:, questions], self.accuracy[:, questions], self.rounds[:, questions])
 
 
 def outcomes(
@@ -238,6 +308,8 @@ def outcomes(
     settings = np.arange(family.settings) if settings is None else np.asarray(settings)
     questions = np.arange(trails.questions) if rows is None else np.arange(trails.questions)[rows]
     runs = (np.arange(trails.orders)[:, None] * trails.questions + questions).ravel()
+    if isinstance(family, Thresholds) and family.step == 1:
+        return _stopped(family, trails, runs, settings, limit, dearest)
     shape = (len(runs), len(settings))
     totals = np.zeros((3, len(settings), len(questions)))
     alive: dict[Drawn, NDArray[np.bool_]] = {tuple(0 for _ in trails.caps): np.ones(shape, bool)}
@@ -280,6 +352,32 @@ def outcomes(
             total += part.reshape(trails.orders, len(questions), -1).sum(axis=0).T
         rounds[stopped] = 0
     return Outcomes(*(totals / trails.orders))
+
+
+def _stopped(
+    family: Thresholds, trails: Trails, runs: NDArray[np.intp], settings: NDArray[np.intp], limit: float, dearest: Any
+) -> Outcomes:
+    """Return what `outcomes` returns, of rules that draw one by one: when each level is met serves all its caps."""
+    last = trails.caps[0]
+    end = np.minimum(trails.size[0, runs], last)
+    score, paid = np.zeros((last + 1, len(runs)), np.float32), trails.paid[0][:, runs]
+    measure = np.empty((last + 1, len(runs)))
+    for (n,), node in trails.nodes.items():
+        score[n], measure[n] = node.score[runs], family.measured(node.first[runs], node.second[runs])
+        first = node.done[runs]
+        if limit < np.inf:
+            first = first | (affordable(limit - paid[n], dearest[0]) < 1)
+        end[first] = np.minimum(end[first], n)
+    totals = np.zeros((3, len(settings), len(runs) // trails.orders))
+    every = np.arange(len(runs))
+    for level in np.unique(family.levels[settings]):
+        met = measure >= level
+        first = np.where(met.any(axis=0), met.argmax(axis=0), last)
+        for j in np.flatnonzero(family.levels[settings] == level):
+            n = np.minimum(np.minimum(first, end), family.caps[settings[j]])
+            for total, part in zip(totals, (paid[n, every], score[n, every], n), strict=True):
+                total[j] = part.reshape(trails.orders, -1).mean(axis=0, dtype=np.float64)
+    return Outcomes(*totals)
 
 
 def affordable(rest: Any, dearest: float) -> Any:

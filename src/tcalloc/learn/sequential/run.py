@@ -1,7 +1,7 @@
 """One question under way, live or metered."""
 
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from reprlib import Repr
 from typing import Any
 
@@ -44,11 +44,14 @@ class SequentialRun:
         The most that the question may cost; nothing is drawn that could exceed it.
     deadline : float or None
         Seconds from now after which nothing more is drawn.
+    believing : callable, optional
+        From samples of each model and the two highest counts to how probable it is that the answer is right.
     """
 
     __slots__ = (
         "_actions",
         "_asked",
+        "_believing",
         "_caps",
         "_codes",
         "_combine",
@@ -79,10 +82,12 @@ class SequentialRun:
         dearest: Any,
         limit: float = np.inf,
         deadline: float | None = None,
+        believing: Callable[[Any, Any, Any], float] | None = None,
     ):
         self._family, self._setting = family, np.array([setting])
         self._reading, self._actions, self._combine = reading, actions, combine
         self._caps, self._dearest, self._limit = caps, dearest, limit
+        self._believing = believing
         self._until = None if deadline is None else time.monotonic() + deadline
         self._evidence = Evidence(1, len(actions), len(reading.features), told=told)
         self._codes: dict[Hashable, int] = {}
@@ -195,6 +200,23 @@ class SequentialRun:
         if code < 0:
             return 0.0
         return self._tally[code] / sum(self._tally) * self._voted / int(seen.n.sum())
+
+    @property
+    def probability(self) -> float | None:
+        """How probable it is that the answer is right, as far as its votes say; 0 without an answer, None if unknown.
+
+        By a verifier it is 1 or 0. Otherwise it is the share of right answers among recorded runs in the same state,
+        moved to the accuracy that the rule reached on held-out questions. Of many ended runs to which it gives 0.8,
+        about 80 % are right, if the questions are like those that were trained on.
+        """
+        seen = self._evidence
+        if self._combine == "verifier":
+            return float(seen.success[0])
+        if self._believing is None:
+            return None
+        if int(seen.chosen(self._combine)[0]) < 0:
+            return 0.0
+        return self._believing(tuple(int(n) for n in seen.n), *seen.top_two())
 
     def __repr__(self) -> str:
         drawn = [f"{int(n)}{f' of {action.model}' if action.model else ''}"

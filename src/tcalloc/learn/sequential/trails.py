@@ -33,9 +33,9 @@ class Node:
     """(M, columns) what a rule looks at (`Evidence.describe`); None if only counts were asked for."""
     score: NDArray[np.float32]
     """(M,) the accuracy of stopping here."""
-    first: NDArray[np.uint8]
+    first: NDArray[np.uint16]
     """(M,) votes of the leading answer."""
-    second: NDArray[np.uint8]
+    second: NDArray[np.uint16]
     """(M,) votes of the one behind it."""
     done: NDArray[np.bool_]
     """(M,) whether the verifier accepted an answer: nothing is left to gain."""
@@ -149,8 +149,8 @@ class Trails:
             found[at] = Node(
                 None if counts_only else evidence.describe().astype(np.float32),
                 evidence.gold(combine).astype(np.float32),
-                first.astype(np.uint8),
-                second.astype(np.uint8),
+                first.astype(np.uint16),
+                second.astype(np.uint16),
                 evidence.success.copy(),
             )
         nodes = {at: found[at] for at in product(*(range(cap + 1) for cap in reach))}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,10 +10,12 @@ from numpy.typing import NDArray
 
 from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
-from tcalloc.learn.folds import split
+from tcalloc.learn.folds import Frontier, split
 from tcalloc.learn.paths import arm_costs
+from tcalloc.learn.sequential.belief import Belief
 from tcalloc.learn.sequential.choosing import Candidate, Choices
 from tcalloc.learn.sequential.evidence import COMBINES
+from tcalloc.learn.sequential.frontier import StoppingFrontier, crossfitted
 from tcalloc.learn.sequential.induction import Induced
 from tcalloc.learn.sequential.reading import Reading
 from tcalloc.learn.sequential.rules import Family, Outcomes, adaptive, affordable, fixed, margins, optimal, outcomes
@@ -26,11 +29,16 @@ __all__ = ["Settings", "Trained", "names_of_arms", "train"]
 
 Floats = NDArray[np.float64]
 
-MOST_ONE, MOST_FIRST, MOST_OTHERS = 40, 8, 4
+# Of one model all recorded samples may be drawn; of several, these many of the cheapest and of each other.
+MOST_FIRST, MOST_OTHERS = 8, 4
+# Samples after which only rules with a threshold on counts go on: the others look no further ahead.
+AHEAD = 40
+# More samples of a question than anyone records.
+MOST = 65_535
 # Prices, in accuracy per cost of the cheapest sample: from where nothing is gained to where nothing is drawn.
 PRICES = np.geomspace(1e-4, 1.5, 48)
 # Questions' worth of evidence to which the advantages of cells, and of regressions, are shrunk.
-PSEUDO_CELLS, PSEUDO_REGRESSION = 20.0, 3.0
+PSEUDO_CELLS, PSEUDO_REGRESSION = 5.0, 3.0
 # Runs to learn from, of one model and of several: more orders of few questions, and enough of many.
 RUNS_ONE, RUNS_SEVERAL = 4000, 3000
 ENOUGH_ORDERS, MOST_RUNS = 12, 16_000
@@ -137,15 +145,16 @@ def _caps(most: Any, arms: tuple[str, ...], sizes: Mapping[str, int]) -> tuple[i
             raise InputError(f"most: no model {unknown[0]!r} among the samples; there are {names_of_arms(arms)}.")
     found = []
     for a, arm in enumerate(arms):
-        usual = MOST_ONE if len(arms) == 1 else MOST_FIRST if a == 0 else MOST_OTHERS
+        usual = sizes[arm] if len(arms) == 1 else MOST_FIRST if a == 0 else MOST_OTHERS
+        usual = max(usual, 1)
         asked = most.get(arm, usual) if isinstance(most, Mapping) else usual if most is None else most
-        if isinstance(asked, bool) or not isinstance(asked, (int, np.integer)) or not 1 <= asked <= 255:
-            raise InputError(f"most is {asked!r}; expected a whole number of samples, 1 to 255.")
+        if isinstance(asked, bool) or not isinstance(asked, (int, np.integer)) or not 1 <= asked <= MOST:
+            raise InputError(f"most is {asked!r}; expected a whole number of samples, 1 to {MOST}.")
         found.append(min(int(asked), sizes[arm]))
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Trained:
     """All that was learned."""
 
@@ -155,6 +164,13 @@ class Trained:
     choices: Choices
     questions: int
     """How many there were."""
+    belief: Belief | None
+    """How probable it is that an answer is right; None: a verifier says it, or the policy was saved without."""
+
+    @cached_property
+    def frontier(self) -> StoppingFrontier:
+        """What can be had for which spend, held out; worked out when it is first asked for."""
+        return crossfitted(self.choices, self.settings.seed)
 
 
 Maker = Callable[[NDArray[np.intp]], Family]
@@ -177,16 +193,19 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
     orders = int(np.clip((RUNS_SEVERAL if several else RUNS_ONE) // len(samples), max(enough, 4), 40))
     prices = PRICES / settings.unit
     candidates: list[Candidate] = []
+    belief: Belief | None = None
 
     def walk(telling: Floats | None, weighted: bool) -> Trails:
-        return Trails.walk(samples, reading, telling, settings.caps, combine=settings.combine,
+        ahead = settings.caps if several else (min(settings.caps[0], AHEAD),)
+        return Trails.walk(samples, reading, telling, ahead, combine=settings.combine,
                            weighted=weighted, orders=orders, seed=settings.seed)  # fmt: skip
 
     def count() -> Trails:
         size = samples.by_model[settings.arms[0]].drawn.shape[1]
-        turns = min(RUNS_COUNTS // len(samples), MOST_ORDERS) // size
+        many = min(RUNS_COUNTS // len(samples), MOST_ORDERS)
+        many = max(orders, many // size * size or many)
         return Trails.walk(samples, reading, None, settings.caps, combine=settings.combine,
-                           orders=max(orders, turns * size), seed=settings.seed, counts_only=True)  # fmt: skip
+                           orders=many, seed=settings.seed, counts_only=True)  # fmt: skip
 
     def judge(name: str, trails: Trails, make: Maker, learns: bool) -> None:
         everything = np.arange(len(samples))
@@ -195,7 +214,19 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
             inner = _out_of_fold(make, trails, family.settings, settings)
         else:
             inner = outcomes(family, trails, None, None, settings.limit, settings.dearest)
-        candidates.append(Candidate(name, family, inner))
+        candidates.append(Candidate(name, family, inner, believed(family, inner, trails)))
+
+    def believed(family: Family, inner: Outcomes, trails: Trails) -> Floats | None:
+        nonlocal belief
+        if settings.combine == "verifier":
+            return None
+        if belief is None:
+            belief = Belief.fit(trails, tuple(min(cap, AHEAD) for cap in trails.caps))
+        hull = Frontier.of(inner.spend.mean(axis=1), inner.accuracy.mean(axis=1)).settings
+        mean = np.zeros(family.settings)
+        found = outcomes(family, belief.along(trails), None, hull, settings.limit, settings.dearest)
+        mean[hull] = found.accuracy.mean(axis=1)
+        return mean
 
     def induced(trails: Trails, telling: Floats | None, weighted: bool, name: str, reads: bool = True) -> Maker:
         width = 0 if telling is None else telling.shape[1]
@@ -203,20 +234,21 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
             trails, prices, settings.waves, settings.round_cost, PSEUDO_REGRESSION, width, weighted, name, rows, reads
         )
 
-    if not several and settings.combine != "score":
+    if several or settings.combine == "score":
+        trails = walk(None, False)
+        judge("samples", trails, induced(trails, None, False, "samples", False), True)
+    if not several:
         model = samples.by_model[settings.arms[0]]
         cap, trails = settings.caps[0], count()
         if settings.combine == "vote":
-            judge("votes", trails, lambda rows: optimal(model.take(rows), cap, prices, settings.waves,
+            judge("votes", trails, lambda rows: optimal(model.take(rows), min(cap, AHEAD), prices, settings.waves,
                                                         settings.round_cost, PSEUDO_CELLS), True)  # fmt: skip
             judge("margin + cap", trails, lambda rows: margins(cap, settings.waves), False)
             judge("Adaptive-Consistency", trails, lambda rows: adaptive(cap, settings.waves), False)
-            judge("fixed k", trails, lambda rows: fixed(cap, settings.waves, together=True), False)
-        else:
-            judge("fixed k", trails, lambda rows: fixed(cap, settings.waves), False)
-    else:
-        trails = walk(None, False)
-        judge("samples", trails, induced(trails, None, False, "samples", False), True)
+        # With a verifier a run ends at its first success: none is ever drawn for nothing.
+        name = "first success, at most k" if settings.combine == "verifier" else "fixed k"
+        together = settings.combine != "verifier"
+        judge(name, trails, lambda rows: fixed(cap, settings.waves, together), False)
     many = len(samples) >= ENOUGH_QUESTIONS
     if many and reading.features and (settings.combine != "score" or several):
         weighted = settings.combine == "vote" and bool(reading.tilt.any())
@@ -226,7 +258,8 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
         weighted = settings.combine == "vote" and bool(reading.tilt.any())
         trails = walk(told, weighted)
         judge("questions", trails, induced(trails, told, weighted, "questions"), True)
-    return Trained(settings, reading, asking, Choices(candidates, settings.unit, settings.round_cost), len(samples))
+    choices = Choices(candidates, settings.unit, settings.round_cost)
+    return Trained(settings, reading, asking, choices, len(samples), belief)
 
 
 def _out_of_fold(make: Maker, trails: Trails, count: int, settings: Settings) -> Outcomes:

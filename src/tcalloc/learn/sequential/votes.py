@@ -1,16 +1,23 @@
-"""Votes alone: the exact chances of every state, and the rule that each price makes of them.
+"""Votes alone: the chances of every state, and the rule that each price makes of them.
 
 What to use when
 ----------------
 `Chances.of`
     What recorded answers say about the course of a vote: exact means over all orders in which they could have come.
 `Chances.rules`
-    When to stop, at many prices: tables of states, which a replay can look up.
+    When to stop, at many prices: tables of states, which a replay can look up, with what they really spend and reach.
+`Chances.tables`
+    The tables alone, by backward induction on the chances.
 `Chances.breakpoints`
-    Every rule that is best at some price, where the chances are the truth (no shrinkage).
+    The rules that are best at some price, where the chances are the truth (no shrinkage).
+
+Backward induction on pooled chances is exact if the state (n, c1, c2) says all that matters: if no question has more
+than three answers, or more than two where some samples have none. Otherwise it is an approximation, and what a rule is
+worth is measured along the orders of the recorded samples (`tcalloc.learn.sequential.orders`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +25,7 @@ from numpy.typing import NDArray
 
 from tcalloc._kernel import stopping_kernel
 from tcalloc.errors import InputError
+from tcalloc.learn.sequential.orders import Orders, sufficient
 from tcalloc.measure.votes import binomials, tally
 
 __all__ = ["Chances", "Rules"]
@@ -37,9 +45,9 @@ class Rules:
     wave: NDArray[np.uint8]
     """(P, cap + 1, cap + 1, cap//2 + 1)."""
     accuracy: Floats
-    """(P,) what each reaches where the chances come from."""
+    """(P,) what each reaches; see `Chances.follow`."""
     spend: Floats
-    """(P,)."""
+    """(P,) what each spends."""
     rounds: Floats
     """(P,) draws, each of one or more samples at once."""
 
@@ -49,9 +57,9 @@ class Rules:
         return int(self.wave.shape[1] - 1)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Chances:
-    """A vote's course, question by question pooled; all arrays are [n, c1, c2] (see `Rules`)."""
+    """A vote's course, all questions pooled; all arrays are [n, c1, c2] (see `Rules`)."""
 
     mass: Floats
     """How many questions are in a state after n samples."""
@@ -65,6 +73,13 @@ class Chances:
     """The chance that it votes for the second and only that; 0 at ties."""
     cost: Floats
     """Of one more sample."""
+    recorded: tuple[NDArray[Any], Floats] | None = None
+    """The answer codes and what a sample of each question costs, where the state does not say all; None: it does."""
+
+    @cached_property
+    def orders(self) -> Orders | None:
+        """The orders of the recorded samples, where the state does not say all."""
+        return None if self.recorded is None else Orders.of(self.recorded[0], len(self.mass) - 1, self.recorded[1])
 
     @classmethod
     def of(cls, codes: NDArray[Any], cap: int, cost: Floats | None = None) -> "Chances":
@@ -112,7 +127,8 @@ class Chances:
         )
         if code:
             raise MemoryError("no memory for counting subsets")
-        return cls.from_masses(mass, right, alone, going, outlay)
+        found = cls.from_masses(mass, right, alone, going, outlay)
+        return found if sufficient(codes) else replace(found, recorded=(np.asarray(codes), each))
 
     @classmethod
     def from_masses(cls, mass: Floats, right: Floats, alone: Floats, going: Floats, outlay: Floats) -> "Chances":
@@ -143,7 +159,10 @@ class Chances:
         round_cost: float = 0.0,
         pseudo: float = 10.0,
     ) -> Rules:
-        """Return the rule of each price, by backward induction.
+        """Return the rule of each price, by backward induction on the chances.
+
+        Without shrinkage, and where the state does not say all, the induction's table and the best margin + cap are
+        then improved along the recorded orders, and the better one is returned: a local optimum.
 
         Parameters
         ----------
@@ -158,6 +177,17 @@ class Chances:
             with so many questions' weight. 0 where the chances are the truth.
         """
         prices = np.ascontiguousarray(prices, np.float64)
+        better = self.orders is not None and not pseudo
+        if better and not round_cost:
+            waves = (min(waves),)  # several samples at once only save rounds
+        wave = self.tables(prices, waves, round_cost, pseudo)
+        if self.orders is not None and better:
+            wave = self._bettered(self.orders, prices, wave, waves, round_cost)
+        return self.follow(prices, wave)
+
+    def tables(self, prices: Floats, waves: tuple[int, ...], round_cost: float, pseudo: float) -> NDArray[np.uint8]:
+        """Return the tables of backward induction on the pooled chances; parameters as in `rules`."""
+        prices = np.ascontiguousarray(prices, np.float64)
         cap = len(self.mass) - 1
         wave = np.zeros((len(prices), *self.mass.shape), np.uint8)
         worth = np.empty(len(prices))
@@ -165,10 +195,36 @@ class Chances:
         sizes = np.array([k for k in waves if k <= cap], np.int32)
         if stopping_kernel.induct(*steps, prices, sizes, round_cost, pseudo, wave, worth):
             raise MemoryError("no memory for the induction")
-        return self.follow(prices, wave)
+        return wave
+
+    def _bettered(
+        self, orders: Orders, prices: Floats, wave: NDArray[np.uint8], waves: tuple[int, ...], round_cost: float
+    ) -> NDArray[np.uint8]:
+        """Return the better of two tables per price, both improved: that of the induction, and margin + cap."""
+        n, c1, c2 = np.ogrid[: wave.shape[1], : wave.shape[2], : wave.shape[3]]
+        cap, step = wave.shape[1] - 1, min(waves)
+        caps = sorted({*range(min(cap, 8)), *np.linspace(0, cap, 12).round().astype(int).tolist()})
+        plain = np.stack([((c1 - c2 < m) & (n < k)) * np.minimum(step, np.maximum(k - n, 0))
+                          for m in (*range(1, min(cap, 6) + 1), cap + 1) for k in caps]).astype(np.uint8)  # fmt: skip
+        worth = self._worth(orders, plain, prices[:, None], round_cost)
+        both = [orders.improved(start, prices, waves, round_cost) for start in (wave, plain[worth.argmax(axis=1)])]
+        first, second = (np.diagonal(self._worth(orders, some, prices[:, None], round_cost)) for some in both)
+        return np.where((second > first + 1e-12)[:, None, None, None], both[1], both[0])
+
+    @staticmethod
+    def _worth(orders: Orders, wave: NDArray[np.uint8], prices: Floats, round_cost: float) -> Floats:
+        """Return what tables are worth at prices, (P, tables)."""
+        accuracy, spend, rounds = orders.follow(wave)
+        return accuracy - prices * (spend + round_cost * rounds)
 
     def follow(self, prices: Floats, wave: NDArray[np.uint8]) -> Rules:
-        """Return what rules reach and spend, if votes run as these chances say."""
+        """Return what rules reach and spend.
+
+        Where the chances are of recorded samples and the state does not say all, that is a replay of these samples in
+        many orders (`Orders`). Otherwise it follows from the chances, and is exact.
+        """
+        if self.orders is not None:
+            return Rules(prices, wave, *self.orders.follow(wave))
         accuracy, spend, rounds = (np.empty(len(prices)) for _ in range(3))
         steps = (self.going, self.stop, self.up, self.side, self.cost)
         if stopping_kernel.follow(*steps, np.ascontiguousarray(wave, np.uint8), accuracy, spend, rounds):
@@ -176,7 +232,9 @@ class Chances:
         return Rules(prices, wave, accuracy, spend, rounds)
 
     def breakpoints(self, waves: tuple[int, ...] = (1,), round_cost: float = 0.0, most: int = 4096) -> Rules:
-        """Return every rule that is best at some price, from the cheapest to the dearest.
+        """Return the rules that are best at some price, from the cheapest to the most expensive.
+
+        They are all of them where the state says all; otherwise the best that `rules` finds.
 
         Each comes with the highest price at which it is best: the breakpoints of the stopping frontier.
 
