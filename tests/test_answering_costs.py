@@ -136,7 +136,7 @@ def test_an_expensive_minority_gets_what_was_decided(clients):
         actions_, cost_ = policy.actions_, policy.cost_
 
         def start(self, x):
-            return Always(One("large")).start(x) if int(x.split()[0]) % 10 == 9 else Nobody()
+            return Always(One("large")).start(x) if int(x.split()[0]) % 10 == 3 else Nobody()
 
     class Nobody:
         answer, spend, vote_share = None, 0.0, 0.0
@@ -145,7 +145,7 @@ def test_an_expensive_minority_gets_what_was_decided(clients):
             return None
 
     questions = [f"{i} + 1" for i in range(100)]
-    answers = answer(questions, Few(), given, budget=LARGE / 10, concurrency=1)
+    answers = answer(questions, Few(), given, budget=1.05 * LARGE / 10, concurrency=1)
     assert [one.status for one in answers] == ["as decided"] * 100
     assert len(server.requests) == 10
     assert answers.spend == pytest.approx(LARGE / 10)
@@ -163,7 +163,14 @@ def test_a_verifier_is_asked_for_before_anything_is_paid():
         for policy in policies:
             with pytest.raises(InputError, match=r"needs a verifier, and none was given.*verifier=function"):
                 answer(QUESTIONS, policy, client)
+        # One that may ask for it only later is refused as well; one that never does is not.
+        mixed = [Vote(1), Best(4)]
+        answered = Samples(np.random.default_rng(0).integers(0, 2, (60, 4)))
+        with pytest.raises(InputError, match="asks for 'best4', which needs a verifier"):
+            answer(QUESTIONS, Mixture(1.5).fit(TEXTS, answered, actions=mixed), client, concurrency=1)
         assert not server.requests
+        assert answer(QUESTIONS, Fixed("vote1").fit(TEXTS, answered, actions=mixed), client).unanswered == 0
+        server.requests.clear()
         recognised = answer(QUESTIONS[:4], policies[0], client, verifier=lambda question, text: "4" in text)
         assert len(server.requests) == 8
         assert [one.vote_share for one in recognised][2] == 1.0
@@ -193,3 +200,13 @@ def test_a_fixed_action_takes_a_budget():
     assert policy.at(6.0).decide(["c"]).tolist() == [1]
     with pytest.raises(ValueError, match="smallest feasible budget"):
         policy.at(4.0)
+
+
+def test_a_model_of_unknown_cost_is_not_tried_when_the_money_is_spent():
+    policy = Fixed("one large").fit(TEXTS, log())
+    policy.at = lambda budget: policy
+    rates = Rates(1e5, 2e5)  # 3 for each sample, which nobody knows beforehand
+    with Chaos() as server, client_of(server, "a", rates=rates) as small, client_of(server, "b", rates=rates) as large:
+        answers = answer(QUESTIONS, policy, {"small": small, "large": large}, budget=0.15, concurrency=1)
+    assert answers.spend == pytest.approx(0.15)
+    assert [one.status for one in answers] == ["as decided"] + ["left out"] * 19

@@ -130,7 +130,7 @@ class Ledger:
             while self.budget is not None:
                 known = self._unit(model)
                 if known is None:
-                    if self._spent + self._aside >= self._total:
+                    if self._spent + self._aside >= self._total * (1 - 2**-39):
                         return 0, (0.0, 0.0)
                     if model not in self._scouts:
                         self._scouts.add(model)

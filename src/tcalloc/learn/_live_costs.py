@@ -86,7 +86,10 @@ def refuse_unverified(policy: Any, verifier: Any) -> None:
     InputError
         If it chooses by scores, or by a verifier and none was given.
     """
-    for action in (*(getattr(policy, "actions_", None) or ()), getattr(policy, "action", None)):
+    choices = list(getattr(policy, "actions_", None) or ())
+    if (column := getattr(policy, "column_", None)) is not None:  # of all actions it does this one
+        choices = choices[column : column + 1]
+    for action in (*choices, getattr(policy, "action", None)):
         if isinstance(action, Action):
             refuse_action(action, verifier)
     combine = getattr(policy, "combine", None)  # of a policy that stops while it samples
