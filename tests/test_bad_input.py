@@ -153,7 +153,7 @@ def test_a_price_that_would_round_to_nothing_is_refused_not_zero():
         lambda: curve.price_at(5e149),
         lambda: curve.allocate(5e149),
     ):
-        with pytest.raises(InputError, match="below 1e-308.*Rescale"):
+        with pytest.raises(InputError, match=r"below 1e-308.*Rescale"):
             call()
     # What needs no price is answered.
     assert curve.accuracy_at(5e149) == pytest.approx(5e-201)

@@ -39,8 +39,8 @@ def check_unit(unit: Any, name: str = "unit") -> str:
     sound = text.isprintable() and not any(letter.isdigit() for letter in text)
     if not text or not sound or len(text) > LONGEST:
         raise InputError(
-            f"{name} is {unit!r}; expected a currency ({', '.join(CURRENCIES)}) or a word in the plural, such as tokens "
-            f"or seconds: at most {LONGEST} letters, without digits."
+            f"{name} is {unit!r}; expected a currency ({', '.join(CURRENCIES)}) or a word in the plural, such as "
+            f"tokens or seconds: at most {LONGEST} letters, without digits."
         )
     signs = {sign.strip(): code for code, sign in CURRENCIES.items()}
     code = signs.get(text, text.lower())

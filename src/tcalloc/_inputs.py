@@ -207,7 +207,7 @@ def _scale(array: NDArray[Any], name: str, least: float, largest: float) -> tupl
 def magnitudes(problem: Problem) -> dict[str, tuple[float, float]]:
     """Return the smallest nonzero and the largest magnitude of acc, cost and weights, in the user's units."""
     labels = problem.labels
-    found = {"weights": (1.0, 1.0)}
+    found: dict[str, Any] = {"weights": (1.0, 1.0)}
     columns = None if problem.weights is None else problem.weights[:, None]
     for name, values, mask, exponent in (
         ("acc", problem.acc, problem.available, labels.acc_exponent),

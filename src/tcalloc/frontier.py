@@ -54,6 +54,8 @@ class Frontier:
     _delta: NDArray[np.float64]  # (M, 4) w·Δcost high, low, w·Δacc high, low; differences of _path may lose small ones
     _path: NDArray[np.float64]  # (M + 1, 4) Σ w·cost and Σ w·acc after each step: high, low, high, low
     _magnitudes: dict[str, tuple[float, float]]  # of acc, cost, weights: the smallest nonzero and the largest
+    hindsight: bool = False
+    """Whether it was computed from single outcomes (`Table.single_outcomes`): then no policy attains its accuracies."""
 
     budgets: NDArray[np.float64] = field(init=False)
     """(M + 1,) the vertices' mean costs, rising: from the smallest feasible budget to the last useful one."""
@@ -126,7 +128,8 @@ class Frontier:
     def budget_for(self, accuracy: ArrayLike) -> Any:
         """Return the smallest mean budget whose curve reaches a mean accuracy (the inverse of `accuracy_at`).
 
-        ``allocate(accuracy=…)`` gives actions that reach it, for at most one step more.
+        No choice reaches the accuracy for less. ``allocate(accuracy=…)`` gives actions that reach it, for at most one
+        step more.
 
         Parameters
         ----------
@@ -187,18 +190,19 @@ class Frontier:
     def allocate(
         self, budget: float | None = None, *, total: float | None = None, accuracy: float | None = None
     ) -> Allocation:
-        """Return the actions at one budget, as `tcalloc.solve` does, or the cheapest for a target accuracy.
+        """Return the actions at one budget, as `tcalloc.solve` does, or actions that reach a target accuracy.
 
         Parameters
         ----------
         budget, total, accuracy : float
-            One of them: the mean cost or the sum that may be spent, or the mean accuracy that must be reached.
+            Exactly one of them: the mean cost or the sum that may be spent, or the mean accuracy that must be reached.
 
         Returns
         -------
         Allocation
-            For a target accuracy: it is reached, at most one step above the cheapest spend (`budget_for`), and
-            ``budget`` is what it spends.
+            For a target accuracy: it is reached, and ``budget`` is what it spends. That is at most one step (w·Δcost of
+            one question, divided by Σ w) above `budget_for`, below which no choice reaches the target. Some other choice
+            may cost a little less: the cheapest one is a knapsack problem, which this does not solve.
 
         Raises
         ------
@@ -219,7 +223,8 @@ class Frontier:
         actions, steps, state = self._stand_at(split)
         kernel.walk(steps.row, steps.hop, steps.delta, state, *allowed, FILL, actions)
         outcome = _search.outcome(actions, steps, 0, state, self._weight, limit)
-        return allocation(self._labels, outcome, asked, is_total=is_total)
+        plan = allocation(self._labels, outcome, asked, is_total=is_total)
+        return replace(plan, hindsight=True) if self.hindsight else plan
 
     def _first_above(self, column: int, value: tuple[float, float]) -> int:
         """Return the first vertex whose sum is above value (both exact), M + 1 if none is."""
@@ -290,10 +295,10 @@ class Frontier:
         price = float(self._efficiency[split]) if split < len(self._efficiency) else 0.0
         spent = exactly((c, cl)) / exactly(self._weight)
         mean = unscale(spent, self._labels.cost_exponent)
-        bound = float(self._accuracy(np.float64(mean)))
+        bound = float(self._accuracy(np.array(mean)))
         found = Outcome(actions, price, self._weight, (c, cl), (a, al), math.inf, None)
         plan = allocation(self._labels, found, mean, is_total=False)
-        return replace(plan, upper_bound=max(bound, plan.accuracy))
+        return replace(plan, upper_bound=max(bound, plan.accuracy), hindsight=self.hindsight)
 
     # ------------------------------------------------------------------------------------------ merging
 
@@ -363,6 +368,7 @@ class Frontier:
             _delta=delta,
             _path=path,
             _magnitudes=ranges,
+            hindsight=any(part.hindsight for part in parts),
         )
 
     def __add__(self, other: "Frontier") -> "Frontier":

@@ -59,6 +59,9 @@ class Allocation:
     """(N,) the instances' ids, if given."""
     action_names: tuple[str, ...] | None = None
     """(K,) the actions' names, if given."""
+    hindsight: bool = False
+    """Whether it was chosen by the outcomes themselves (`Table.single_outcomes`): its accuracy is then a bound that
+    no policy attains."""
 
     @property
     def gap(self) -> float:
@@ -118,7 +121,7 @@ class Allocation:
         used = [(name, int(c)) for name, c in zip(names, self.counts, strict=True) if c]
         shown = ", ".join(f"{name}: {c}" for name, c in used[:8]) + (", …" if len(used) > 8 else "")
         return (
-            f"Allocation(accuracy={self.accuracy:.6g}, spend={self.spend:.6g} of {self.budget:.6g}, "
+            f"Allocation(accuracy={self.accuracy:.6g}{' in hindsight' if self.hindsight else ''}, spend={self.spend:.6g} of {self.budget:.6g}, "
             f"price={self.price:.4g}, gap={self.gap:.2g}, N={len(self.actions)}, counts={{{shown}}})"
         )
 

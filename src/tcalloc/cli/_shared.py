@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -14,7 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc._amounts import amount, check_unit, digits
+from tcalloc._amounts import amount, check_unit, digits, in_unit, per_thousand, unit_words
 from tcalloc._amounts import column as columns_of
 from tcalloc.errors import InputError
 from tcalloc.measure import Action, Samples, Table, read_table
@@ -30,16 +31,21 @@ __all__ = [
     "add_verifier",
     "affordable",
     "amount",
+    "attainable",
     "budget",
     "check_outputs",
     "columns_of",
+    "cost",
     "count",
     "counted",
     "finite",
     "fixed_mixture",
+    "hindsight",
+    "in_unit",
     "load",
     "number",
     "output",
+    "per_thousand",
     "print_json",
     "refuse_verifier",
     "say",
@@ -47,6 +53,7 @@ __all__ = [
     "share",
     "text_table",
     "unit",
+    "unit_words",
     "write_output",
 ]
 
@@ -272,7 +279,28 @@ def print_json(document: dict[str, Any]) -> None:
     print(json.dumps(document, allow_nan=False))
 
 
+def hindsight(table: Table, path: str, what: str) -> str | None:
+    """Say that a plan or a curve knows the outcomes, and what gives an attainable figure; None if it does not."""
+    if not table.single_outcomes:
+        return None
+    return (
+        f"Hindsight: {what} knows the outcomes, and no policy can attain its accuracy.\n"
+        f"Every cell of {path} is a single answer, right or wrong.\n"
+        f"For an accuracy that can be attained, run: {attainable(path)}"
+    )
+
+
+def attainable(path: str) -> str:
+    """Return the command that gives attainable figures of a table."""
+    return f"tcalloc compare {shlex.quote(path)}"
+
+
 # ---------------------------------------------------------------------------------------------- numbers
+
+
+def cost(value: float, unit: str | None) -> str:
+    """Return a cost as text, with four digits and its unit if that is known."""
+    return amount(value, unit, 4)
 
 
 def number(value: float) -> str:
