@@ -201,7 +201,7 @@ class Frontier:
         -------
         Allocation
             For a target accuracy: it is reached, and ``budget`` is what it spends. That is at most one step (w·Δcost of
-            one question, divided by Σ w) above `budget_for`, below which no choice reaches the target. Some other choice
+            one question, divided by Σ w) above `budget_for`, below which no choice reaches the target. Another choice
             may cost a little less: the cheapest one is a knapsack problem, which this does not solve.
 
         Raises

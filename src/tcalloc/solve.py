@@ -120,8 +120,9 @@ class Allocation:
         names = self.action_names or tuple(str(k) for k in range(self.n_actions))
         used = [(name, int(c)) for name, c in zip(names, self.counts, strict=True) if c]
         shown = ", ".join(f"{name}: {c}" for name, c in used[:8]) + (", …" if len(used) > 8 else "")
+        known = " in hindsight" if self.hindsight else ""
         return (
-            f"Allocation(accuracy={self.accuracy:.6g}{' in hindsight' if self.hindsight else ''}, spend={self.spend:.6g} of {self.budget:.6g}, "
+            f"Allocation(accuracy={self.accuracy:.6g}{known}, spend={self.spend:.6g} of {self.budget:.6g}, "
             f"price={self.price:.4g}, gap={self.gap:.2g}, N={len(self.actions)}, counts={{{shown}}})"
         )
 

@@ -3,7 +3,6 @@
 import argparse
 import math
 import os
-import textwrap
 import warnings
 from typing import Any
 
@@ -161,7 +160,7 @@ def _summary(args: argparse.Namespace, table: Table, curve: Frontier, points: di
         notes.insert(0, "-: no fixed mixture is this cheap; instances differ in which action is the cheapest.")
     return "\n\n".join(
         [
-            *([] if knows is None else [textwrap.fill(knows, 98, break_on_hyphens=False)]),
+            *([] if knows is None else [knows]),
             f"{args.table}: {shared.counted(n, 'instance')}{weighted}, {shared.counted(k, 'action')}, "
             f"a curve of {shared.counted(len(curve.prices), 'step')}",
             shared.text_table(heads, [*zip(*columns, strict=True)], left=0),

@@ -195,7 +195,7 @@ def _mixture(table: Table, plan: Allocation, unit: str | None) -> tuple[dict[str
         except BudgetError:
             text += " No fixed mixture reaches the accuracy of this plan."
         else:
-            saved = shared.per_thousand(needed - plan.spend, unit)
+            saved = shared.per_thousand(needed - plan.spend, unit or "cost")
             text += f" For the accuracy of this plan it needs {shared.cost(needed, unit)}: the plan saves {saved}."
     document = {"accuracy": mixed.upper_bound, "parts": named, "spend_for_the_same_accuracy": needed}
     return document, text
@@ -222,6 +222,8 @@ def _summary(
         spent = f"of {shared.cost(plan.budget, args.unit)} per instance{asked}"
         if math.isinf(plan.budget):
             spent = "per instance; no limit was given"
+    if table.single_outcomes:
+        limits = f"in hindsight, {limits}"
     facts = [
         ("accuracy", accuracy, limits),
         ("spend", shared.cost(plan.spend, args.unit), spent),
@@ -249,7 +251,7 @@ def _summary(
     text = f"Best fixed mixture at the same spend: {_mixture(table, plan, args.unit)[1]}"
     knows = shared.hindsight(table, args.table, "this plan")
     if knows is not None:
-        return "\n\n".join([textwrap.fill(knows, 98, break_on_hyphens=False), *blocks, textwrap.fill(text, 98)])
+        return "\n\n".join([knows, *blocks, textwrap.fill(text, 98)])
     return "\n\n".join([*blocks, textwrap.fill(text, 98), textwrap.fill(_honesty(table, plan), 98)])
 
 

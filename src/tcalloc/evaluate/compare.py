@@ -235,8 +235,8 @@ def _unit(unit: Any, problem: Problem) -> str:
     counts = problem.unit == "samples"
     if counts and named != "samples":
         raise InputError(
-            f"unit is {unit!r}, but data holds no costs: what is spent is counted in samples. Give each model's samples "
-            "their cost, Samples(..., cost=...), or leave unit out."
+            f"unit is {unit!r}, but data holds no costs: what is spent is counted in samples. Give the samples of each "
+            "model their cost, Samples(..., cost=...), or leave unit out."
         )
     if named == "samples" and problem.samples is not None and not counts:
         raise InputError("unit is 'samples', but data holds costs of its own. Name their unit, or leave unit out.")

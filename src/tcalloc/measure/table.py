@@ -92,8 +92,9 @@ class Table:
     """Halves of the samples for cross-fitted claims; made by ``Samples.table(cross_fit=...)``."""
     single_outcomes: bool = field(default=False, kw_only=True)
     """Whether every cell is what a single answer was, right or wrong, and so no expectation. A plan of such a table
-    knows the outcomes beforehand, and its accuracy is a bound that no policy attains; `tcalloc.compare` gives attainable
-    figures. Found by itself where all cells are 0 or 1; given by `Samples.table` where there is one sample each."""
+    knows the outcomes beforehand, and its accuracy is a bound that no policy attains; `tcalloc.compare` gives
+    attainable figures. Found by itself where all cells are 0 or 1; `Samples.table` sets it where every question has one
+    sample per model. It is False where choosing per instance pays nothing, as with a single action."""
 
     def __post_init__(self) -> None:
         problem = prepare(self.acc, self.cost, self.available, self.weights, self.ids, self.action_names)
@@ -115,7 +116,7 @@ class Table:
             if len(self.actions) != self.acc.shape[1]:
                 raise InputError(f"actions has {len(self.actions)} actions, but acc has {self.acc.shape[1]} columns.")
 
-        put(self, "single_outcomes", _chooses(self.acc) and (self.single_outcomes or _outcomes(self)))
+        put(self, "single_outcomes", (self.single_outcomes or _outcomes(self)) and _chooses(self.acc))
 
     def solve(self, budget: float | None = None, **options: Any) -> Allocation:
         """Choose one action per instance: `tcalloc.solve` on this table, with its `total`, `method` and `threads`.
@@ -204,9 +205,15 @@ class Table:
         return f"Table({n} instance{'s' * (n > 1)}, {k} action{'s' * (k > 1)}{names})"
 
 
+# Gains that differ by less than this are alike.
+ALIKE = 1e-6
+
+
 def _chooses(acc: NDArray[Any]) -> bool:
-    """Whether there is a choice that could differ between instances."""
-    return acc.shape[1] > 1 and acc.shape[0] > 1 and bool((acc[1:] != acc[0]).any())
+    """Whether what one action gains over another differs between instances, so that choosing per instance pays."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        gains = acc - acc[:, :1]
+        return bool((np.abs(gains[1:] - gains[0]) > ALIKE).any())
 
 
 def _outcomes(table: Table, rows: int = 4096) -> bool:
