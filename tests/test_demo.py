@@ -15,6 +15,7 @@ from tcalloc.datasets import load_recorded
 from tcalloc.demo import curves, drawing, experiment
 from tcalloc.demo import words as said
 from tcalloc.demo.learned import learned
+from tcalloc.demo.progress import Progress
 from tcalloc.demo.stopping import stopping
 from tcalloc.errors import BudgetError, InputError, MissingExtraError
 from tcalloc.measure import vote_accuracy
@@ -226,10 +227,21 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_progress_while_it_works():
+def test_progress_in_a_file_is_one_line_for_each_part_that_takes_long():
+    texts, acc, cost = [f"question {i}" for i in range(40)], np.tile([0.4, 0.6], (40, 1)), np.array([1.0, 3.0])
     err = io.StringIO()
-    demo.run(None, splits=2, learn=False, progress=True, out=io.StringIO(), err=err)
-    assert err.getvalue() == "tcalloc: the oracle on halves of the recorded answers (4 steps)\n"
+    progress = Progress(err)
+    learned(texts, acc, cost, [2.0], progress=progress)
+    stopping("m", np.zeros((40, 4), np.int16), fixed=2, progress=progress)
+    progress.begin("what is done at once", 3, brief=True)
+    progress.end()
+    assert err.getvalue() == (
+        "tcalloc: a policy that decides by the text of a question (5 steps)\n"
+        "tcalloc: a policy that stops while samples come in (15 steps)\n"
+    )
+
+
+def test_progress_while_it_works():
     err = Terminal()
     demo.run(None, splits=2, learn=False, progress=True, out=io.StringIO(), err=err)
     shown = err.getvalue().split("\r")

@@ -59,5 +59,5 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from tcalloc.demo import run as demonstrate
 
-    demonstrate(plot_path=args.plot, as_json=args.json, progress=True)
+    demonstrate(plot_path=args.plot, as_json=args.json)
     return 0

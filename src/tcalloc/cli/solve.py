@@ -1,6 +1,7 @@
 """``tcalloc solve``: one budget, one action per instance."""
 
 import argparse
+import contextlib
 import math
 import textwrap
 from dataclasses import asdict
@@ -28,7 +29,7 @@ examples:
   tcalloc solve table.csv --total 5000         5000 for all instances together
   tcalloc solve table.csv --accuracy 0.92      that accuracy, at most one step
                                                above the cheapest spend
-  tcalloc solve table.csv --budget 0.002 --unit usd
+  tcalloc solve table.csv --budget 1.5 --unit usd
                                                costs are dollars
   tcalloc solve table.npz --budget 4 --out actions.csv
                                                id, action, accuracy, cost of all
@@ -190,13 +191,15 @@ def _mixture(table: Table, plan: Allocation, unit: str | None) -> tuple[dict[str
     )
     needed: float | None = None
     if gain > 0:
-        try:
+        with contextlib.suppress(BudgetError):
             needed = float(curve.budget_for(plan.accuracy))
-        except BudgetError:
-            text += " No fixed mixture reaches the accuracy of this plan."
-        else:
-            saved = shared.per_thousand(needed - plan.spend, unit or "cost")
-            text += f" For the accuracy of this plan it needs {shared.cost(needed, unit)}: the plan saves {saved}."
+        if unit is not None and not table.single_outcomes:
+            text += " For the accuracy of this plan " + (
+                "no fixed mixture is good enough."
+                if needed is None
+                else f"it needs {shared.cost(needed, unit)}: the plan saves "
+                f"{shared.per_thousand(needed - plan.spend, unit)}."
+            )
     document = {"accuracy": mixed.upper_bound, "parts": named, "spend_for_the_same_accuracy": needed}
     return document, text
 

@@ -168,7 +168,7 @@ def figures(
     cost = np.array([table.relative_cost[model] * k for model, k in kinds])
 
     shown_to = Progress() if progress is None else progress
-    shown_to.begin("the oracle on halves of the recorded answers", 2 * splits)
+    shown_to.begin("the oracle on halves of the recorded answers", 2 * splits, brief=True)
     everything = _estimates([table.answers[model] for model in table.models])
     claimed = frontier(everything, cost)
     fixed = Mixture(everything, cost)

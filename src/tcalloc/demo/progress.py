@@ -19,10 +19,11 @@ class Progress:
         self._live = bool(stream is not None and stream.isatty())
         self._what, self._total, self._done, self._width = "", 0, 0, 0
 
-    def begin(self, what: str, total: int) -> None:
-        """Begin a part of so many steps."""
+    def begin(self, what: str, total: int, *, brief: bool = False) -> None:
+        """Begin a part of so many steps; one that is brief has no line of its own in a file."""
         self._what, self._total, self._done = what, total, 0
-        self._show()
+        if self._live or not brief:
+            self._show()
 
     def step(self) -> None:
         """Count one step of the part."""
