@@ -36,6 +36,7 @@ __all__ = [
     "check_outputs",
     "columns_of",
     "cost",
+    "costs_in",
     "count",
     "counted",
     "finite",
@@ -279,20 +280,20 @@ def print_json(document: dict[str, Any]) -> None:
     print(json.dumps(document, allow_nan=False))
 
 
-def hindsight(table: Table, path: str, what: str) -> str | None:
+def hindsight(table: Table, path: str, what: str, verifier: bool) -> str | None:
     """Say that a plan or a curve knows the outcomes, and what gives an attainable figure; None if it does not."""
     if not table.single_outcomes:
         return None
     return (
         f"Hindsight: {what} knows the outcomes, and no policy can attain its accuracy.\n"
         f"Every cell of {path} is a single answer, right or wrong.\n"
-        f"For an accuracy that can be attained, run: {attainable(path)}"
+        f"For an accuracy that can be attained, run: {attainable(path, verifier)}"
     )
 
 
-def attainable(path: str) -> str:
+def attainable(path: str, verifier: bool) -> str:
     """Return the command that gives attainable figures of a table."""
-    return f"tcalloc compare {shlex.quote(path)}"
+    return f"tcalloc compare {shlex.quote(path)}{' --verifier' if verifier else ''}"
 
 
 # ---------------------------------------------------------------------------------------------- numbers
@@ -301,6 +302,11 @@ def attainable(path: str) -> str:
 def cost(value: float, unit: str | None) -> str:
     """Return a cost as text, with four digits and its unit if that is known."""
     return amount(value, unit, 4)
+
+
+def costs_in(unit: str | None) -> str:
+    """Return what a head says of the unit; nothing if it is not known."""
+    return "" if unit is None else f", costs in {unit_words(unit)}"
 
 
 def number(value: float) -> str:

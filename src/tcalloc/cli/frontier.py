@@ -152,7 +152,7 @@ def _summary(args: argparse.Namespace, table: Table, curve: Frontier, points: di
         *([said[size:]] if len(accuracies) > 1 else []),
     ]
     weighted = "" if table.weights is None else ", weighted"
-    knows = shared.hindsight(table, args.table, "this curve")
+    knows = shared.hindsight(table, args.table, "this curve", args.verifier)
     notes = [CAUTION] if table.se is None and knows is None else []
     if len(accuracies) == 1:
         notes.insert(0, "Best fixed mixture: not computed, since some instances do not have every action.")
@@ -179,7 +179,7 @@ def _document(args: argparse.Namespace, table: Table, curve: Frontier, points: d
         "last_useful_budget": shared.finite(curve.budgets[-1]),
         "vertices": len(curve.budgets),
         "single_outcomes": table.single_outcomes,
-        "attainable": shared.attainable(args.table) if table.single_outcomes else None,
+        "attainable": shared.attainable(args.table, args.verifier) if table.single_outcomes else None,
         "unit": args.unit,
         "points": [
             {"best_fixed_mixture": None} | {key: shared.finite(v) for key, v in zip(points, row, strict=True)}

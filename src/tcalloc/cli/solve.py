@@ -252,7 +252,7 @@ def _summary(
         + (f"\n({k - len(listed)} more actions are not used)" if len(listed) < k else ""),
     ]
     text = f"Best fixed mixture at the same spend: {_mixture(table, plan, args.unit)[1]}"
-    knows = shared.hindsight(table, args.table, "this plan")
+    knows = shared.hindsight(table, args.table, "this plan", args.verifier)
     if knows is not None:
         return "\n\n".join([knows, *blocks, textwrap.fill(text, 98)])
     return "\n\n".join([*blocks, textwrap.fill(text, 98), textwrap.fill(_honesty(table, plan), 98)])
@@ -319,7 +319,7 @@ def _document(
         ],
         "best_fixed_mixture": _mixture(table, plan, args.unit)[0],
         "single_outcomes": table.single_outcomes,
-        "attainable": shared.attainable(args.table) if table.single_outcomes else None,
+        "attainable": shared.attainable(args.table, args.verifier) if table.single_outcomes else None,
         "unit": args.unit,
         "action_names": table.action_names,
         "ids": None if table.ids is None else table.ids.tolist(),
