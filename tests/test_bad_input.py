@@ -142,6 +142,25 @@ def test_a_price_beyond_float_is_refused_not_wrong():
             call()
 
 
+def test_a_price_that_would_round_to_nothing_is_refused_not_zero():
+    # 0 would say that the budget does not bind, and a policy that is given it would take the most accurate action.
+    acc, cost = [[0.0, 1e-200]], [0.0, 1e150]
+    curve = tcalloc.frontier(acc, cost)
+    for call in (
+        lambda: tcalloc.solve(acc, cost, 5e149),
+        lambda: tcalloc.solve(acc, cost, 5e149, method="bisect"),
+        lambda: curve.prices,
+        lambda: curve.price_at(5e149),
+        lambda: curve.allocate(5e149),
+    ):
+        with pytest.raises(InputError, match=r"below 1e-308.*Rescale"):
+            call()
+    # What needs no price is answered.
+    assert curve.accuracy_at(5e149) == pytest.approx(5e-201)
+    assert curve.budget_for(5e-201) == pytest.approx(5e149)
+    assert tcalloc.solve(acc, cost, 1e150).price == 0
+
+
 def test_errors_have_one_root_and_survive_pickling():
     classes = [c for _, c in inspect.getmembers(errors, inspect.isclass) if c.__module__ == errors.__name__]
     assert len(classes) == 4

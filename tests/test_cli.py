@@ -78,6 +78,36 @@ def test_solve_summary_of_other_requests(table, run):
     assert "(100.0 % vote1); choosing per instance: +0." in out
 
 
+def test_costs_have_digits_and_a_unit(table, run, tmp_path):
+    text = CSV.replace(",1,4", ",0.00004,0.0016")
+    (tmp_path / "usd.csv").write_text(text)
+    _, out, _ = run("solve", "usd.csv", "--budget", 0.0006, "--unit", "usd")
+    flat = " ".join(out.split())
+    for words in (
+        "spend $0.00056 of $0.0006 per instance",
+        "mean cost ($)",
+        "vote1 2 66.7 % 0.00004 0.7000",
+        "vote4 1 33.3 % 0.00160 0.8000",
+        "$1 more must buy 64.1 accuracy",
+        "it needs $0.00134: the plan saves $0.78 per 1,000 questions.",
+    ):
+        assert words in flat
+    assert "0.0000 " not in out
+    assert json.loads(run("solve", "usd.csv", "--budget", 0.0006, "--unit", "$", "--json")[1])["unit"] == "usd"
+    _, out, _ = run("solve", "usd.csv", "--total", 0.0018, "--unit", "EUR")
+    assert "(€0.0018 in all)" in out
+    _, out, _ = run("solve", table, "--accuracy", 0.7, "--unit", "tokens")
+    assert "spend     2 tokens  per instance; no choice that reaches it costs less than 1.8 tokens" in out
+    assert "1 token more must buy" in out
+    _, out, _ = run("frontier", "usd.csv", "--unit", "usd")
+    assert out.split("\n\n")[1].startswith("budget ($)  accuracy")
+    assert "0.00004" in out
+    for wrong in ("", "12", "a" * 30, "two\nlines"):
+        code, _, err = run("solve", table, "--budget", 2, "--unit", wrong)
+        assert code == 2
+        assert "expected a currency (usd, eur," in err
+
+
 def test_solve_where_actions_or_names_are_missing(table, run, tmp_path):
     write_table(
         Table([[0.5, 0.9], [0.5, 9]], [1, 2], available=np.array([[True, True], [True, False]]), weights=[1, 3]),
@@ -344,8 +374,12 @@ def test_standard_output_that_is_closed_or_no_file(table, run, monkeypatch):
         ([0.92345, 1.0], ["0.9234", "1.0000"]),
         ([0.0, 0.0], ["0", "0"]),
         ([123456.7, 1], ["123457", "1"]),
-        ([1e12, 1], ["1.000e+12", "1.000e+00"]),
-        ([3e-7], ["3.000e-07"]),
+        ([1e12, 1], ["1e+12", "1"]),
+        ([3e-7], ["0.0000003"]),
+        ([4e-5, 1.2], ["0.00004", "1.20000"]),
+        ([4.2e-5, 3e-3], ["0.000042", "0.003000"]),
+        ([4e-20, 1.2], ["4e-20", "1.2"]),
+        ([0.004, 123.0], ["0.004", "123.000"]),
         ([float("nan"), 2.5, float("inf")], ["-", "2.5", "-"]),
         ([-1200.0, 3], ["-1200", "3"]),
         ([100.0], ["100"]),

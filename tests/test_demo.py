@@ -12,9 +12,10 @@ import pytest
 import tcalloc
 from tcalloc import demo
 from tcalloc.datasets import load_recorded
-from tcalloc.demo import experiment
+from tcalloc.demo import curves, drawing, experiment
 from tcalloc.demo import words as said
 from tcalloc.demo.learned import learned
+from tcalloc.demo.progress import Progress
 from tcalloc.demo.stopping import stopping
 from tcalloc.errors import BudgetError, InputError, MissingExtraError
 from tcalloc.measure import vote_accuracy
@@ -108,7 +109,7 @@ def test_no_lead_is_found_where_there_is_none():
         assert line.lead_low < 0.01
         assert line.lead < 0.02
     text = demo.show(found)
-    assert "none at these budgets" in text
+    assert "The saving: none at these budgets" in text
 
 
 def test_same_seed_same_figures_and_seed_matters(result):
@@ -132,7 +133,8 @@ def test_words(result):
     text = demo.show(result)
     assert text.isascii()  # no terminal or redirected file may choke on the first thing that a newcomer runs
     assert max(map(len, text.splitlines())) <= 100
-    assert len(text.splitlines()) <= 54
+    assert len(text.splitlines()) <= 58
+    assert " ".join(text.split()).count("none") == 0
     for line in result.lines:
         assert f"{100 * line.held_out:.1f} %" in text
         assert f"{100 * line.in_sample:.1f} %" in text
@@ -159,9 +161,9 @@ def test_only_what_the_interval_shows_is_called_out_of_reach(result):
 def test_the_interval_of_what_a_mixture_needs():
     random = np.random.default_rng(0)
     acc = random.random((200, 2)) * [0.5, 1.0]
-    fixed = experiment._Mixture(acc, np.array([1.0, 5.0]))
+    fixed = curves.Mixture(acc, np.array([1.0, 5.0]))
     chosen = np.clip(acc.mean(axis=1) + random.normal(0.0, 0.2, 200), 0, 1)
-    needed, low, high = experiment._needed(chosen, fixed)
+    needed, low, high = curves.needed(chosen, fixed)
     assert 1 < low < needed < high < 5
 
     def standard_errors(spend):
@@ -171,7 +173,82 @@ def test_the_interval_of_what_a_mixture_needs():
     assert standard_errors(needed) == pytest.approx(0, abs=1e-9)
     assert standard_errors(low) == pytest.approx(1.96, abs=0.02)
     assert standard_errors(high) == pytest.approx(-1.96, abs=0.02)
-    assert experiment._needed(np.ones(200), fixed) == (None, None, None)
+    assert curves.needed(np.ones(200), fixed) == (None, None, None)
+
+
+def test_what_can_be_deployed_comes_first(result):
+    text = " ".join(demo.show(result).split())
+    deployed, stops, bound = (
+        text.index(words) for words in ("What can be deployed", "stops while samples", "The bound")
+    )
+    assert deployed < stops < bound
+    assert "oracle" not in text[:bound]
+    best = said.headline(result.learned)
+    assert best.lead_low > 0
+    assert f"{100 * (1 - best.spend / best.needed):.0f} % less compute" in text[deployed:stops]
+    # Of all lines whose saving is shown, none saves more for sure.
+    for one in result.learned:
+        if one.lead_low > 0 and one.needed_high is not None:
+            assert 1 - one.spend / one.needed_low <= 1 - best.spend / best.needed_low
+    assert drawing.title(result).endswith(f"the same accuracy for {said.saved(best, best.needed)} less")
+    nothing = dataclasses.replace(result, learned=None)
+    assert "Stopping" in drawing.title(nothing)
+    assert drawing.title(dataclasses.replace(nothing, stopping=None)) == "Knowing where compute pays"
+
+
+def test_what_a_mixture_needs_has_no_end_that_is_none(result):
+    line = result.lines[0]
+    for needed, low, high, words in (
+        (2.33, 2.14, 2.56, "2.33 (2.14 to 2.56)"),
+        (9.5, 3.39, None, "9.5 (3.39 or more)"),
+        (None, 11.8, None, "out of reach (11.8 or more)"),
+        (None, None, None, "out of reach"),
+    ):
+        change = {"needed": needed, "needed_low": low, "needed_high": high}
+        for one in (line, result.learned[0]):
+            assert said._needs(dataclasses.replace(one, **change)) == words
+
+
+def test_learned_figures_say_what_a_mixture_needs(result):
+    acc, cost = table(load_recorded())
+    fixed = tcalloc.frontier(acc.mean(axis=0)[None, :], cost)
+    for one in result.learned:
+        assert fixed.accuracy_at(one.needed) == pytest.approx(one.accuracy, abs=1e-12)
+        assert one.needed_low <= one.needed
+    curve, cost_of_one = result.stopping.curve, result.stopping.cost
+    assert cost_of_one == load_recorded().relative_cost["qwen25_0p5b"]
+    assert curve.spend[0] == pytest.approx(cost_of_one, rel=1e-3)
+    reached = np.interp(cost_of_one * result.stopping.needed, curve.spend, curve.accuracy)
+    assert reached == pytest.approx(result.stopping.accuracy, abs=1e-3)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_in_a_file_is_one_line_for_each_part_that_takes_long():
+    texts, acc, cost = [f"question {i}" for i in range(40)], np.tile([0.4, 0.6], (40, 1)), np.array([1.0, 3.0])
+    err = io.StringIO()
+    progress = Progress(err)
+    learned(texts, acc, cost, [2.0], progress=progress)
+    stopping("m", np.zeros((40, 4), np.int16), fixed=2, progress=progress)
+    progress.begin("what is done at once", 3, brief=True)
+    progress.end()
+    assert err.getvalue() == (
+        "tcalloc: a policy that decides by the text of a question (5 steps)\n"
+        "tcalloc: a policy that stops while samples come in (15 steps)\n"
+    )
+
+
+def test_progress_while_it_works():
+    err = Terminal()
+    demo.run(None, splits=2, learn=False, progress=True, out=io.StringIO(), err=err)
+    shown = err.getvalue().split("\r")
+    assert shown[1] == "tcalloc: the oracle on halves of the recorded answers, 0 of 4"
+    assert "4 of 4" in shown[-3]
+    assert not shown[-2].strip()  # the line is cleared
+    assert not shown[-1]
 
 
 def test_run_prints_data_on_out_and_notes_on_err(tmp_path):
@@ -289,6 +366,7 @@ def test_stopping_saves_samples(result):
     assert 2 < found.needed_low < found.needed < 7
     text = " ".join(demo.show(result).split())
     assert f"({100 * found.accuracy:.1f} %) for {found.needed:.3g} on average, held out" in text
+    assert "to none" not in text
 
 
 def test_stopping_that_gains_nothing():

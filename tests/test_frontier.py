@@ -134,6 +134,53 @@ def test_merging_scaled_and_plain_blocks():
     assert merged.budgets == pytest.approx(whole.budgets, rel=1e-12)
 
 
+def test_merging_refuses_what_the_whole_table_would_be_refused_for():
+    for name, small, large in (
+        ("acc", ([[0.0, 1e-100]], [1, 2], None), ([[0.0, 1e100]], [1, 2], None)),
+        ("cost", ([[0.1, 0.2]], [0, 1e-100], None), ([[0.1, 0.2]], [[1, 1e100]], None)),
+        ("weights", ([[0.1, 0.2]], [1, 2], [1e-150]), ([[0.1, 0.2]], [1, 2], [1.0])),
+    ):
+        parts = [tcalloc.frontier(acc, cost, weights=weights) for acc, cost, weights in (small, large)]
+        with pytest.raises(tcalloc.InputError, match=f"{name} of the frontiers together holds magnitudes from 1e-1"):
+            Frontier.merge(parts)
+        assert pickle.loads(pickle.dumps(parts[0] + parts[0])).allocate(2).accuracy == parts[0].allocate(2).accuracy
+    # Together with a part of another size the exponent may change, and what was merged before still counts.
+    middle = tcalloc.frontier([[0.0, 1.0]], [1, 2])
+    first = middle + tcalloc.frontier([[0.0, 1e-60]], [1, 2])
+    with pytest.raises(tcalloc.InputError, match="acc of the frontiers together"):
+        first + tcalloc.frontier([[0.0, 1e70]], [1, 2])
+    assert (first + middle).allocate(1.5).accuracy == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("unit", [1e-320, 1e-300, 1e-60, 1.0, 1e60, 1e300])
+@pytest.mark.parametrize("scale", [1e-310, 1e-60, 1.0, 1e300])
+def test_the_curve_and_its_inverse_at_any_magnitude(unit, scale):
+    acc, cost = np.array([[0.0, 0.5, 0.75], [-0.5, 0.25, 0.25]]) * scale, np.array([0.0, 1.0, 3.0]) * unit
+    curve = tcalloc.frontier(acc, cost)
+    for budget, accuracy in ((0.0, -0.25), (0.25, -0.0625), (0.5, 0.125), (1.0, 0.375), (1.5, 0.4375), (2.0, 0.5)):
+        # Below 1e-308 numbers lie 5e-324 apart.
+        assert curve.accuracy_at(budget * unit) == pytest.approx(accuracy * scale, rel=1e-12, abs=2e-323)
+        assert curve.budget_for(accuracy * scale) == pytest.approx(budget * unit, rel=1e-12, abs=2e-323)
+    assert curve.accuracy_at(1.7e308) == curve.accuracies[-1]
+    assert curve.budget_for(-1.7e308) == 0.0
+
+
+def test_the_curve_between_the_ends_of_float():
+    curve = tcalloc.frontier([[-1.7e308, 1.7e308]], [0.0, 1.7e308])
+    assert curve.accuracy_at([0.0, 0.85e308, 1.7e308]) == pytest.approx([-1.7e308, 0.0, 1.7e308], abs=1e293)
+    assert curve.budget_for([-1.7e308, 0.85e308]) == pytest.approx([0.0, 1.275e308])
+    assert curve.allocate(accuracy=-1.7e308).actions.tolist() == [0]
+
+
+def test_steps_that_vanish_in_the_sums_are_still_paid_for():
+    # The second row's cost is beyond the 106 bits of the sums behind the first row's step, which is not taken.
+    table = {"acc": [[0.0, 1.0], [0.0, 1.0]], "cost": [0.0, 1.0], "weights": [1.0, 1e-100]}
+    for budget in (0.0, 0.5):
+        same_plan(tcalloc.solve(**table, budget=budget), tcalloc.frontier(**table).allocate(budget))
+    parts = [tcalloc.frontier([[0.0, 1.0]], [0.0, 1.0], weights=[weight]) for weight in (1.0, 1e-100)]
+    assert (parts[0] + parts[1]).allocate(0.0).actions.tolist() == [0, 0]
+
+
 def test_merging_says_what_does_not_fit():
     one = tcalloc.frontier([[0.1, 0.2]], [1, 2], action_names=["a", "b"])
     two = tcalloc.frontier([[0.1, 0.2]], [1, 2], action_names=["a", "c"])

@@ -1,5 +1,7 @@
 """Each kernel function against its readable twin, on inputs that the friendly layer would let through."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -43,9 +45,12 @@ def test_survey(values, available, signed):
 @given(
     hnp.arrays(np.float64, 4, elements=st.floats(-2, 2) | st.sampled_from([0.5, 0.25, np.nan])),
     hnp.arrays(np.float64, 4, elements=st.sampled_from([0.0, 1.0, 2.0, 3.5, -1.0, np.inf])),
-    st.sampled_from([0.0, 0.5, 1e300, np.inf, -1.0, np.nan]),
+    st.sampled_from([0.0, 0.5, 1e30, 1e300, 1e-300, np.inf, -1.0, np.nan]),
+    st.sampled_from([1.0, 1e-30, 1e80, 1e-80, 1e300]),
 )
-def test_decide_row(acc, cost, price):
+def test_decide_row(acc, cost, price, unit):
+    with np.errstate(over="ignore"):
+        cost = cost * unit
     assert _oracle.decide_row(acc, cost, price) == _reference.decide_row(acc, cost, price)
 
 
@@ -57,7 +62,7 @@ def run_best_at(kernel, problem, price):
     return actions, sums[:, ::2] + sums[:, 1::2]
 
 
-@given(tables(max_rows=9), st.sampled_from([0.0, 1e-3, 0.125, 1.0, 40.0, np.inf]))
+@given(tables(max_rows=9), st.sampled_from([0.0, 1e-3, 0.125, 1.0, 40.0, 1e30, 1e170, np.inf]))
 def test_best_at(table, price):
     problem = prepare(**table.inputs)
     ours, twins = run_best_at(_oracle, problem, price), run_best_at(_reference, problem, price)
@@ -65,7 +70,7 @@ def test_best_at(table, price):
     assert ours[1].tolist() == twins[1].tolist()
 
 
-def run_scan(kernel, problem, lo, hi):
+def run_scan(kernel, problem, lo, hi, *, listed=True):
     n, k = problem.shape
     room = n * (k - 1)
     actions, sums = np.full(n, -9, np.int32), np.zeros((-(-n // kernel.BLOCK), 6))
@@ -75,6 +80,8 @@ def run_scan(kernel, problem, lo, hi):
         problem.acc, problem.cost, problem.available, problem.weights,
         lo, hi, slack[0] if lo > 0 else 0.0, slack[1], 0, n, actions, sums, *out,
     )  # fmt: skip
+    if not listed:
+        return None
     assert all((x[m:] == -9).all() for x in out)
     efficiency, row, hop, delta = (x[:m] for x in out)
     return (
@@ -85,6 +92,68 @@ def run_scan(kernel, problem, lo, hi):
         hop.tolist(),
         (delta[:, ::2] + delta[:, 1::2]).tolist(),
     )
+
+
+def curves(kind, rng, n, k):
+    """Rows whose hulls have many vertices, or many points that nearly are: (acc, cost)."""
+    x = np.arange(1.0, k + 1)
+    acc = {
+        "concave": lambda: 1 - np.exp(-x / k * rng.uniform(0.5, 6, (n, 1))),
+        "dented": lambda: np.sqrt(x) - (rng.random((n, k)) < 0.2) * 1e-3 * rng.random((n, k)),
+        "line on a grid": lambda: np.tile(x / 1024, (n, 1)),
+        "line of decimals": lambda: np.tile(x / 1000, (n, 1)),
+        "pieces of lines": lambda: np.minimum(np.minimum(0.01 * x, 0.1 + 0.003 * x), 0.3) + 0 * rng.random((n, 1)),
+        "an ulp off": lambda: np.sqrt(x) + rng.integers(-2, 3, (n, k)) * 2.0**-52,
+        "noisy": lambda: np.log(x) + 0.01 * rng.random((n, k)),
+        "shares": lambda: np.sort(rng.integers(0, 65, (n, k)) / 64, axis=1),
+        "negative": lambda: -((x - k) ** 2) / k * rng.random((n, 1)),
+        "random": lambda: rng.random((n, k)),
+    }[kind]()
+    cost = np.tile(x, (n, 1))
+    if rng.random() < 0.5:
+        cost = cost * rng.choice([0.1, 1.0, 0.3]) + rng.choice([0.0, 1e6])
+    if rng.random() < 0.3:
+        cost[:, ::3] = cost[:, 1::3][:, : cost[:, ::3].shape[1]] if k % 3 == 0 else cost[:, ::3]
+    if rng.random() < 0.3:
+        some = rng.permutation(k)
+        acc, cost = np.ascontiguousarray(acc[:, some]), np.ascontiguousarray(cost[:, some])
+    return acc, cost
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["concave", "dented", "line on a grid", "line of decimals", "pieces of lines", "an ulp off", "noisy", "shares",
+     "negative", "random"],
+)  # fmt: skip
+@pytest.mark.parametrize("k", [25, 26, 60, 150])
+def test_scan_of_many_actions(kind, k):
+    """From some vertices on the kernel sorts a row; it must find the very vertices of the plain search."""
+    rng = np.random.default_rng(k)
+    for _ in range(4):
+        acc, cost = curves(kind, rng, 3, k)
+        available = rng.random(acc.shape) < 0.9 if rng.random() < 0.3 else None
+        problem = prepare(acc, cost, available)
+        found = run_scan(_reference, problem, 0.0, np.inf)
+        assert run_scan(_oracle, problem, 0.0, np.inf) == found
+        if found[2]:
+            lo, hi = np.quantile(found[2], [0.3, 0.9])
+            assert run_scan(_oracle, problem, lo, hi) == run_scan(_reference, problem, lo, hi)
+
+
+@pytest.mark.parametrize("kind", ["concave", "dented", "line on a grid", "pieces of lines"])
+def test_a_hull_takes_time_in_proportion_to_its_actions(kind):
+    """Eight times the actions in an eighth of the rows: looking at every pair would take eight times as long."""
+    rng = np.random.default_rng(0)
+    times = []
+    for k in (500, 4000):
+        problem = prepare(*curves(kind, rng, 32_000 // k, k))
+        best = np.inf
+        for _ in range(5):
+            start = time.process_time()
+            run_scan(_oracle, problem, 0.0, np.inf, listed=False)
+            best = min(best, time.process_time() - start)
+        times.append(best)
+    assert times[1] < 3.5 * times[0]
 
 
 def brackets(steps):

@@ -386,3 +386,28 @@ def test_decide_is_the_argmax_with_canonical_ties(table, price):
             assert row == best
         else:
             assert tcalloc.decide(table.acc[i], table.full_cost[i], price, available=table.available[i]) == best
+
+
+@pytest.mark.parametrize(
+    ("acc", "cost", "price", "best"),
+    [
+        ([0.3, 0.8], [1e300, 1.7e308], 1e10, 0),  # the scaled price is beyond float64
+        ([0.3, 0.8], [1e300, 1e300], 1e10, 1),
+        ([0.3, 0.8], [2e300, 1e300], 1e308, 1),
+        ([0.3, 0.8], [1e-300, 2e-300], 1e299, 1),
+        ([0.3, 0.8], [1e-300, 2e-300], 1e300, 0),
+        ([1e300, 1.7e308], [1.0, 2.0], 1e307, 1),
+        ([1e300, 1.7e308], [1.0, 2.0], 1.75e308, 0),
+        ([1e-320, 2e-320], [1e-160, 2e-160], 0.5e-160, 1),
+        ([1e-320, 2e-320], [1e-160, 2e-160], 1.5e-160, 0),  # as floats, the products keep four digits
+        ([0.3, 0.8], [1.0, 1.0], 1e20, 1),  # accuracies vanish in the utilities
+        ([0.3, 0.8], [1.0, 1.0], 1.7e308, 1),
+        ([0.3, 0.8], [1e200, 1e200], 1e200, 1),
+        ([0.8, 0.3, 0.9], [1e-200, 0.0, 0.0], 1.7e308, 2),
+        ([-1.7e308, 1.7e308], [0.0, 1.0], 1e300, 1),
+        ([5e-324, 1e-323], [5e-324, 5e-324], 5e-324, 1),
+    ],
+)
+def test_decide_at_any_magnitude(acc, cost, price, best):
+    for convert in (list, np.array, lambda x: [x, x]):
+        assert np.all(tcalloc.decide(convert(acc), convert(cost), price) == best)

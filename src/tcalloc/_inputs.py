@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from tcalloc._kernel import kernel
 from tcalloc.errors import InputError
 
-__all__ = ["Labels", "Problem", "prepare", "prepare_rows", "scalar"]
+__all__ = ["Labels", "Problem", "magnitudes", "prepare", "prepare_rows", "scalar", "scale_of"]
 
 # Magnitudes within 2^±COMFORT (and 0) are used as they are: no product or quotient of two can leave float64, and their
 # rounding errors stay normal numbers. Others are scaled by a power of two, which is exact, if they span at most
@@ -172,19 +172,55 @@ def _flat(array: NDArray[Any]) -> NDArray[Any] | None:
     return array.T.reshape(-1) if array.flags.f_contiguous else None
 
 
-def _scale(array: NDArray[Any], name: str, least: float, largest: float) -> tuple[NDArray[Any], int, float]:
-    """Bring magnitudes into the comfortable range by a power of two; return (array, exponent, bound)."""
-    if largest <= 2.0**COMFORT and least >= 2.0**-COMFORT:
-        return array, 0, largest
-    if largest == 0:
-        return array, 0, 0.0
+def scale_of(name: str, least: float, largest: float) -> int:
+    """Return the power of two that brings magnitudes into the comfortable range; refuse those that span too much.
+
+    Parameters
+    ----------
+    name : str
+        What messages call the numbers.
+    least, largest : float
+        Their smallest nonzero and their largest magnitude.
+
+    Raises
+    ------
+    InputError
+        If no power of two brings all of them there.
+    """
+    if largest == 0 or (largest <= 2.0**COMFORT and least >= 2.0**-COMFORT):
+        return 0
     exponent = math.frexp(largest)[1]
     if math.frexp(least)[1] - exponent < -SPAN:
         raise InputError(
             f"{name} holds magnitudes from {least:g} to {largest:g}; at most a factor of 1e{int(SPAN * math.log10(2))} "
             f"may lie between the smallest nonzero and the largest. Round the smallest to 0, or drop those rows."
         )
-    return np.ldexp(array.astype(np.float64), -exponent), exponent, 1.0
+    return exponent
+
+
+def _scale(array: NDArray[Any], name: str, least: float, largest: float) -> tuple[NDArray[Any], int, float]:
+    """Bring magnitudes into the comfortable range by a power of two; return (array, exponent, bound)."""
+    exponent = scale_of(name, least, largest)
+    return (np.ldexp(array.astype(np.float64), -exponent), exponent, 1.0) if exponent else (array, 0, largest)
+
+
+def magnitudes(problem: Problem) -> dict[str, tuple[float, float]]:
+    """Return the smallest nonzero and the largest magnitude of acc, cost and weights, in the user's units."""
+    labels = problem.labels
+    found: dict[str, Any] = {"weights": (1.0, 1.0)}
+    columns = None if problem.weights is None else problem.weights[:, None]
+    for name, values, mask, exponent in (
+        ("acc", problem.acc, problem.available, labels.acc_exponent),
+        ("cost", problem.cost, problem.available, labels.cost_exponent),
+        ("weights", columns, None, labels.weight_exponent),
+    ):
+        if values is not None:
+            _, _, _, largest, least = kernel.survey(values, mask, True)
+            found[name] = (
+                math.inf if math.isinf(least) else math.ldexp(least, exponent),
+                math.ldexp(largest, exponent),
+            )
+    return found
 
 
 # ---------------------------------------------------------------------------------------------- the table

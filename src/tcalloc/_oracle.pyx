@@ -15,8 +15,17 @@ argmax per row, of the utility acc − λ·cost, and the spend this induces fall
     Δacc; its efficiency Δacc/Δcost is the price at which the row is indifferent. So a price λ takes exactly the steps
     of efficiency > λ, and the linear program's optimum takes all steps of all rows in one order (efficiency falling,
     then row, then position) until the limit is met. No tolerance, no iteration: one order and one cut.
-    From a vertex the next one is the dearer, better action of the largest efficiency *as computed in float64* (ties:
-    the cheaper). A running minimum keeps a row's efficiencies from rising by a rounding error.
+    From a vertex the next one is the more expensive, better action of the largest efficiency *as computed in float64*
+    (ties: the cheaper). A running minimum keeps a row's efficiencies from rising by a rounding error.
+    Looking at every action for every vertex is the fastest way for rows with few vertices, but takes K²/2 divisions
+    for a concave row. From `MANY` vertices on, a row's remaining actions are therefore sorted once (`climb`), and those
+    that another action dominates are dropped. The search for the next vertex then ends at a point behind which no
+    efficiency can be as large as the largest so far: seen from the vertex, what lies behind a point p is at most as
+    efficient as p itself, or as the best step from p onward (`ahead`), whichever is larger. Those steps are found for
+    all points in one pass from the last to the first. Computed efficiencies err by less than 3.1 units in the last place;
+    the pass adds up to twice that for each point that it drops. A margin covers both, so both ways find the same
+    vertices. Where all differences are exact (counts, say), division keeps the order, and the steepest piece between
+    neighbours is a bound without a margin: points on one line, all of which tie, take no longer than others.
 
 (B) Not sorting what need not be sorted.  The caller guesses a bracket lo < λ* < hi from a sample. One pass (`scan`)
     then keeps, for each row, the best two utilities at both ends. If the same action wins at both ends it wins in
@@ -41,8 +50,8 @@ argmax per row, of the utility acc − λ·cost, and the spend this induces fall
     sorted by cost they are foreseen, and save divisions.
 """
 
-from libc.math cimport INFINITY, fabs
-from libc.stdlib cimport free, malloc
+from libc.math cimport INFINITY, fabs, floor, frexp, ldexp
+from libc.stdlib cimport free, malloc, qsort
 
 cdef extern from "_simd.h" nogil:
     int tcalloc_has_avx2()
@@ -58,7 +67,10 @@ cdef enum:
     TILE = 64  # rows that are classified at a time: they stay in the first cache
     SURE = 1  # bits of a row's state, note (B)
     STAYS = 2
+    MANY = 24  # vertices of a row after which the rest of it is sorted, note (A)
 
+# 2^200: `COMFORT` of _inputs.py.
+cdef double LARGE = ldexp(1.0, 200)
 cdef bint AVX2 = tcalloc_has_avx2()
 
 OK, NOT_FINITE, NEGATIVE, NO_MEMORY = 0, 1, 2, 3
@@ -182,6 +194,97 @@ cdef inline Py_ssize_t next_vertex(const double* a, const double* c, Py_ssize_t 
     return best
 
 
+cdef struct Point:
+    double cost
+    double acc
+    double efficiency  # of the step to this vertex
+    double ahead  # the largest efficiency from here to any later point
+    double steepest  # the largest efficiency between neighbours from here on
+    Py_ssize_t column
+    Py_ssize_t next  # the later point that `ahead` leads to
+
+
+cdef int in_order(const void* first, const void* second) noexcept nogil:
+    """The order of `climb`: cost rising, accuracy falling, column rising."""
+    cdef const Point* x = <const Point*> first
+    cdef const Point* y = <const Point*> second
+    if x.cost != y.cost:
+        return -1 if x.cost < y.cost else 1
+    if x.acc != y.acc:
+        return -1 if x.acc > y.acc else 1
+    return -1 if x.column < y.column else 1
+
+
+cdef bint on_grid(const double* values, Py_ssize_t stride, Py_ssize_t n) noexcept nogil:
+    """Whether all are multiples of 2⁻⁵² times a power of 2 above the largest: then all differences are exact."""
+    cdef Py_ssize_t i
+    cdef double x, largest = 0.0
+    cdef int exponent
+    for i in range(n):
+        x = fabs(values[i * stride])
+        largest = x if x > largest else largest
+    frexp(largest, &exponent)
+    x = ldexp(1.0, 52 - exponent)
+    for i in range(n):
+        if x * values[i * stride] != floor(x * values[i * stride]):
+            return False
+    return True
+
+
+cdef inline double between(const Point* low, const Point* high) noexcept nogil:
+    return (high.acc - low.acc) / (high.cost - low.cost)
+
+
+cdef Py_ssize_t climb(const double* a, const double* c, Py_ssize_t n, Py_ssize_t j, Point* points) noexcept nogil:
+    """Write the vertices after j, with the efficiencies of the steps to them; return their number.
+
+    They are those that `next_vertex` finds, one after the other: note (A). `points` has room for n + 1.
+    """
+    cdef Py_ssize_t k, q, best, m = 1, size = 1, here = 0, found = 0, stride = sizeof(Point) // sizeof(double)
+    cdef double e, top, margin
+    cdef bint grid
+    points[0].cost, points[0].acc = c[j], a[j]
+    for k in range(n):
+        if a[k] > a[j] and c[k] > c[j]:
+            points[m].cost, points[m].acc, points[m].column = c[k], a[k], k
+            m += 1
+    qsort(points + 1, m - 1, sizeof(Point), in_order)
+    for k in range(1, m):
+        if points[k].acc > points[size - 1].acc:
+            points[size] = points[k]
+            size += 1
+    # From the last point to the first: the hull of what lies behind a point is a chain of `next`.
+    points[size - 1].ahead = points[size - 1].steepest = 0.0
+    points[size - 1].next = size
+    for k in range(size - 2, -1, -1):
+        q = k + 1
+        top = between(&points[k], &points[q])
+        points[k].steepest = top if top > points[q].steepest else points[q].steepest
+        while points[q].next < size:
+            e = between(&points[k], &points[points[q].next])
+            if e < top:
+                break
+            q, top = points[q].next, e
+        points[k].ahead, points[k].next = top, q
+    margin = 1.0 + size * 2.0 ** -49
+    grid = on_grid(&points[0].cost, stride, size) and on_grid(&points[0].acc, stride, size)
+    while here + 1 < size:
+        best, top = here, 0.0
+        for k in range(here + 1, size):
+            e = between(&points[here], &points[k])
+            if e > top:
+                top, best = e, k
+            # What ties with the top further on is more expensive, and not taken.
+            if (e if e > points[k].ahead else points[k].ahead) * margin < top or (
+                    grid and points[k].steepest <= top):
+                break
+        # Written behind what is still read: at least one point has been passed for each vertex.
+        points[found].efficiency, points[found].column = top, points[best].column
+        found += 1
+        here = best
+    return found
+
+
 cdef inline Py_ssize_t argmax(const double* a, const double* c, Py_ssize_t n, double price,
                               bint endless) noexcept nogil:
     """The action of the largest utility; ties go to the cheaper, then to the lower column.
@@ -202,6 +305,20 @@ cdef inline Py_ssize_t argmax(const double* a, const double* c, Py_ssize_t n, do
     return tied_argmax(a, c, n, price, endless)
 
 
+cdef inline bint wins(double u, double a, double c, double best_u, double best_a, double best_c, bint endless,
+                      double price) noexcept nogil:
+    """Whether an action comes before the best so far.
+
+    Larger utility, then cheaper; at an endless price, or at one so large that accuracies vanish in the rounding of the
+    utility, then more accurate. The lower column, which came first, keeps what remains.
+    """
+    if u != best_u:
+        return u > best_u
+    if c != best_c:
+        return c < best_c
+    return a > best_a and (endless or (u == -price * c and best_u == -price * best_c))
+
+
 cdef Py_ssize_t tied_argmax(const double* a, const double* c, Py_ssize_t n, double price,
                             bint endless) noexcept nogil:
     """The same with every rule; the bulk of the rows is spared it."""
@@ -211,8 +328,7 @@ cdef Py_ssize_t tied_argmax(const double* a, const double* c, Py_ssize_t n, doub
         if a[k] == -INFINITY:
             continue
         u = -c[k] if endless else a[k] - price * c[k]
-        if j < 0 or u > best_u or (u == best_u and (
-                c[k] < c[j] or (endless and c[k] == c[j] and a[k] > a[j]))):
+        if j < 0 or wins(u, a[k], c[k], best_u, a[j], c[j], endless, price):
             j = k
             best_u = u
     return j
@@ -276,17 +392,24 @@ def survey(const real[:, :] values, const unsigned char[:, :] available, bint si
 
 # ------------------------------------------------------------------------------------------------- at a price
 
+cdef inline bint plain(double x) noexcept nogil:
+    """Whether a number is 0, or of a size whose products and quotients with others stay normal numbers."""
+    return (fabs(x) <= LARGE) & ((fabs(x) >= 1.0 / LARGE) | (x == 0.0))
+
+
 def decide_row(const double[:] acc, const double[:] cost, double price):
-    """The action for one row, or −1 if a value is not finite or a cost is negative."""
+    """The action for one row, or −1 if a cost is negative, or a number not finite, or so large or small that the row
+    must be scaled first.
+    """
     cdef Py_ssize_t k, j = -1
     cdef bint endless = price == INFINITY
-    cdef bint good = price >= 0.0
+    cdef bint good = endless | (plain(price) & (price >= 0.0))
     cdef double u, best_u = -INFINITY, best_c = INFINITY, best_a = -INFINITY, a, c
     for k in range(acc.shape[0]):
         a, c = acc[k], cost[k]
-        good &= (fabs(a) < INFINITY) & (c >= 0.0) & (c < INFINITY)
+        good &= plain(a) & plain(c) & (c >= 0.0)
         u = -c if endless else a - price * c
-        if u > best_u or (u == best_u and (c < best_c or (endless and c == best_c and a > best_a))):
+        if wins(u, a, c, best_u, best_a, best_c, endless, price):
             j, best_u, best_c, best_a = k, u, c, a
     return j if good else -1
 
@@ -393,7 +516,11 @@ def scan(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:, :]
     cdef unsigned char[TILE] state
     cdef double[6] t
     cdef double w, e, last
-    if scratch == NULL:
+    cdef Py_ssize_t seen, ready
+    cdef Point* points = <Point*> malloc((n + 1) * sizeof(Point)) if n > MANY else NULL
+    if scratch == NULL or (points == NULL and n > MANY):
+        free(scratch)
+        free(points)
         return -C_NO_MEMORY
     with nogil:
         t[0] = t[1] = t[2] = t[3] = t[4] = t[5] = 0.0
@@ -431,8 +558,17 @@ def scan(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:, :]
                         j = cheapest(a, c, n)
                     last = INFINITY
                     k = j
+                    seen = ready = 0
                     while True:
-                        q = next_vertex(a, c, n, k, &e)
+                        if seen < MANY:
+                            q = next_vertex(a, c, n, k, &e)
+                        else:
+                            if seen == MANY:
+                                ready = climb(a, c, n, k, points)
+                            q = -1
+                            if seen - MANY < ready:
+                                q, e = points[seen - MANY].column, points[seen - MANY].efficiency
+                        seen += 1
                         if q < 0:
                             break
                         last = e if e < last else last
@@ -456,6 +592,7 @@ def scan(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:, :]
             if first % ROWS_PER_BLOCK == 0 or first == stop:
                 settle(t, &sums[(first - 1) // ROWS_PER_BLOCK, 0])
         free(scratch)
+        free(points)
     return m
 
 

@@ -40,19 +40,26 @@ def survey(values, available, signed):
 
 
 def _argmax(acc, cost, price):
-    """Return the first action in the order: utility falling, cost rising, (endless price: acc falling,) column."""
+    """Return the first action in the order: utility falling, cost rising, column.
+
+    Before the column comes acc, falling, where the utility is the cost alone: at an endless price, or at one so large
+    that acc vanishes in the rounding.
+    """
+    paid = -cost if price == np.inf else -(price * cost)
+    utility = paid if price == np.inf else acc - price * cost
+    vanished = np.where(utility == paid, -acc, np.inf)
     # lexsort is stable and sorts by its last key first.
-    keys = (-acc, cost) if price == np.inf else (cost, -(acc - price * cost))
-    return int(np.lexsort(keys)[0])
+    return int(np.lexsort((vanished, cost, -utility))[0])
 
 
 def decide_row(acc, cost, price):
-    """Return the action for one row, or −1 if a value is not finite or a cost is negative."""
+    """Return the action for one row, or −1 where the kernel does: what is not allowed or must be scaled first."""
     acc, cost = np.asarray(acc, dtype=np.float64), np.asarray(cost, dtype=np.float64)
-    if not (np.isfinite(acc).all() and np.isfinite(cost).all() and (cost >= 0).all() and price >= 0):
+    numbers = np.abs([*acc, *cost, *([] if price == np.inf else [price])])
+    plain = (numbers == 0) | ((numbers >= 2.0**-200) & (numbers <= 2.0**200))
+    if not (plain.all() and (cost >= 0).all() and price >= 0):
         return -1
-    with np.errstate(over="ignore"):
-        return _argmax(acc, cost, price)
+    return _argmax(acc, cost, price)
 
 
 def _row(acc, cost, available, i):

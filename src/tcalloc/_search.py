@@ -68,7 +68,7 @@ class Split(NamedTuple):
     lower: int
     """The cheaper action (a column)."""
     upper: int
-    """The dearer action."""
+    """The more expensive action."""
     fraction: float
     """How much of the step from lower to upper the budget pays, in (0, 1)."""
 

@@ -5,7 +5,7 @@ actions, the same that `tcalloc.solve` gives.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc import _search
-from tcalloc._inputs import Labels, prepare, scalar
+from tcalloc._inputs import Labels, magnitudes, prepare, scalar, scale_of
 from tcalloc._kernel import kernel
 from tcalloc._search import FILL, Outcome, Steps, Sums, exactly, slack_limit
 from tcalloc.errors import BudgetError, InputError, MissingExtraError
-from tcalloc.solve import Allocation, allocation, beyond_float, check_limit, check_threads, infeasible, scaled_limit
+from tcalloc.solve import (
+    Allocation,
+    allocation,
+    beyond_float,
+    check_limit,
+    check_threads,
+    infeasible,
+    scaled_limit,
+    unscale,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +42,7 @@ PLOT_POINTS = 2000
 class Frontier:
     """The best accuracy at every budget; made by `frontier`, merged with ``+`` or `merge`. Picklable.
 
-    Its arrays hold one entry per hull step, at most N·(K − 1), about 70 bytes each.
+    Its arrays hold one entry per hull step, at most N·(K − 1), about 100 bytes each.
     """
 
     _labels: Labels
@@ -42,7 +51,11 @@ class Frontier:
     _efficiency: NDArray[np.float64]  # (M,) falling
     _row: NDArray[np.int64]  # (M,)
     _hop: NDArray[np.int32]  # (M, 2)
+    _delta: NDArray[np.float64]  # (M, 4) w·Δcost high, low, w·Δacc high, low; differences of _path may lose small ones
     _path: NDArray[np.float64]  # (M + 1, 4) Σ w·cost and Σ w·acc after each step: high, low, high, low
+    _magnitudes: dict[str, tuple[float, float]]  # of acc, cost, weights: the smallest nonzero and the largest
+    hindsight: bool = False
+    """Whether it was computed from single outcomes (`Table.single_outcomes`): then no policy attains its accuracies."""
 
     budgets: NDArray[np.float64] = field(init=False)
     """(M + 1,) the vertices' mean costs, rising: from the smallest feasible budget to the last useful one."""
@@ -63,7 +76,14 @@ class Frontier:
     @property
     def prices(self) -> NDArray[np.float64]:
         """(M,) the accuracy that one more unit of cost buys between two vertices, falling."""
-        return _unscaled(self._efficiency, self._labels.acc_exponent - self._labels.cost_exponent)
+        return self._unscaled_prices(self._efficiency)
+
+    def _unscaled_prices(self, prices: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return prices in the user's units; refuse those of which only 0 or a few digits would be left."""
+        found = _unscaled(prices, self._labels.acc_exponent - self._labels.cost_exponent)
+        if ((prices > 0) & (found < np.finfo(np.float64).tiny)).any():
+            raise beyond_float()
+        return found
 
     def accuracy_at(self, budget: ArrayLike) -> Any:
         """Return the highest mean accuracy at a mean budget: the linear program's, an upper bound of any choice's.
@@ -83,8 +103,14 @@ class Frontier:
         BudgetError
             If a budget is below the smallest feasible one.
         """
-        asked = self._feasible(budget)
-        return _like(_interpolated(asked, self.budgets, self.accuracies), budget)
+        return _like(self._accuracy(self._feasible(budget)), budget)
+
+    def _accuracy(self, budget: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Interpolate in scaled units, where no difference leaves float64."""
+        spends, gains = (self._path[:, column] / self._weight[0] for column in (0, 2))
+        with np.errstate(over="ignore"):  # far beyond the last useful budget: inf
+            asked = np.minimum(np.ldexp(budget, -self._labels.cost_exponent), spends[-1])
+        return _unscaled(_interpolated(asked, spends, gains), self._labels.acc_exponent)
 
     def price_at(self, budget: ArrayLike) -> Any:
         """Return the price at a mean budget: what one more unit of cost buys there, 0 where nothing more is to be had.
@@ -97,13 +123,13 @@ class Frontier:
         priced = after < len(self._efficiency)
         prices = np.zeros(after.shape)
         prices[priced] = self._efficiency[after[priced]]
-        exponent = self._labels.acc_exponent - self._labels.cost_exponent
-        return _like(_unscaled(prices, exponent).reshape(asked.shape), budget)
+        return _like(self._unscaled_prices(prices).reshape(asked.shape), budget)
 
     def budget_for(self, accuracy: ArrayLike) -> Any:
         """Return the smallest mean budget whose curve reaches a mean accuracy (the inverse of `accuracy_at`).
 
-        ``allocate(accuracy=…)`` gives actions that reach it, for at most one step more.
+        No choice reaches the accuracy for less. ``allocate(accuracy=…)`` gives actions that reach it, for at most one
+        step more.
 
         Parameters
         ----------
@@ -120,15 +146,23 @@ class Frontier:
             If an accuracy is above the highest that can be reached; its ``limit`` is that.
         """
         target = _values(accuracy, "accuracy")
-        budgets, accuracies, prices = self.budgets, self.accuracies, self.prices
-        self._reachable(float(target.max(initial=-math.inf)), accuracies)
+        self._reachable(float(target.max(initial=-math.inf)))
+        found = [self._least_budget(one) for one in target.ravel().tolist()]
+        return _like(np.array(found, np.float64).reshape(target.shape), accuracy)
+
+    def _least_budget(self, target: float) -> float:
+        """Return the budget at which the curve reaches a target, rounded once."""
+        wanted = self._gain_of(target)
         # A target that is the rounded accuracy of a vertex is reached there.
-        at = np.minimum(np.searchsorted(accuracies, target - np.abs(target) * 2.0**-50), len(budgets) - 1)
-        before = np.maximum(at - 1, 0)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            back = (accuracies[at] - target) / prices[np.minimum(before, len(prices) - 1)] if len(prices) else 0.0
-        inside = np.maximum(budgets[at] - np.maximum(back, 0.0), budgets[before])
-        return _like(np.where(at == 0, budgets[0], inside), accuracy)
+        at = self._first_reaching(wanted - abs(wanted) * _search.TOLERANCE)
+        here = self._sums_at(at)
+        spend = here[0]
+        if at > 0:
+            before = self._sums_at(at - 1)
+            share = (wanted - before[1]) / (here[1] - before[1])
+            spend = before[0] + min(max(share, Fraction(0)), Fraction(1)) * (here[0] - before[0])
+        budget = unscale(spend / exactly(self._weight), self._labels.cost_exponent)
+        return min(max(budget, float(self.budgets[0])), float(self.budgets[-1]))  # those are rounded twice
 
     def _feasible(self, budget: ArrayLike) -> NDArray[np.float64]:
         asked = _values(budget, "budget")
@@ -137,8 +171,8 @@ class Frontier:
             raise infeasible(self._labels, self._base, float(low), is_total=False)
         return asked
 
-    def _reachable(self, target: float, accuracies: NDArray[np.float64]) -> None:
-        best = float(accuracies[-1])
+    def _reachable(self, target: float) -> None:
+        best = float(self.accuracies[-1])
         if target > best + abs(best) * 2.0**-50:
             raise BudgetError(
                 f"accuracy is {target!r}, but the best action of every instance reaches {best!r}: that is the highest "
@@ -156,18 +190,19 @@ class Frontier:
     def allocate(
         self, budget: float | None = None, *, total: float | None = None, accuracy: float | None = None
     ) -> Allocation:
-        """Return the actions at one budget, as `tcalloc.solve` does, or the cheapest for a target accuracy.
+        """Return the actions at one budget, as `tcalloc.solve` does, or actions that reach a target accuracy.
 
         Parameters
         ----------
         budget, total, accuracy : float
-            One of them: the mean cost or the sum that may be spent, or the mean accuracy that must be reached.
+            Exactly one of them: the mean cost or the sum that may be spent, or the mean accuracy that must be reached.
 
         Returns
         -------
         Allocation
-            For a target accuracy: it is reached, at most one step above the cheapest spend (`budget_for`), and
-            ``budget`` is what it spends.
+            For a target accuracy: it is reached, and ``budget`` is what it spends. That is at most one step (w·Δcost of
+            one question, divided by Σ w) above `budget_for`, below which no choice reaches the target. Another choice
+            may cost a little less: the cheapest one is a knapsack problem, which this does not solve.
 
         Raises
         ------
@@ -188,19 +223,44 @@ class Frontier:
         actions, steps, state = self._stand_at(split)
         kernel.walk(steps.row, steps.hop, steps.delta, state, *allowed, FILL, actions)
         outcome = _search.outcome(actions, steps, 0, state, self._weight, limit)
-        return allocation(self._labels, outcome, asked, is_total=is_total)
+        plan = allocation(self._labels, outcome, asked, is_total=is_total)
+        return replace(plan, hindsight=True) if self.hindsight else plan
 
     def _first_above(self, column: int, value: tuple[float, float]) -> int:
         """Return the first vertex whose sum is above value (both exact), M + 1 if none is."""
+        if value[0] == math.inf:
+            return len(self._path)
+        return self._first(column, value[0], lambda found: found > exactly(value))
+
+    def _first_reaching(self, gain: Fraction) -> int:
+        """Return the first vertex whose Σ w·acc is at least `gain`; the last one if none is."""
+        if gain <= self._sum_at(0, 2):
+            return 0
+        return min(self._first(2, _search.as_pair(gain)[0], lambda found: found >= gain), len(self._efficiency))
+
+    def _first(self, column: int, near: float, enough: Callable[[Fraction], bool]) -> int:
+        """Return the first vertex whose exact sum is enough, which is decided near a value."""
         high = self._path[:, column]
-        first = int(np.searchsorted(high, value[0] * (1 - math.copysign(2.0**-40, value[0]))))
-        last = int(np.searchsorted(high, value[0] * (1 + math.copysign(2.0**-40, value[0])), side="right"))
+        margin = abs(near) * 2.0**-40
+        first, last = int(np.searchsorted(high, near - margin)), int(np.searchsorted(high, near + margin, side="right"))
         while first < last:
             middle = (first + last) // 2
-            pair = (float(self._path[middle, column]), float(self._path[middle, column + 1]))
-            above = value[0] != math.inf and exactly(pair) > exactly(value)
-            first, last = (first, middle) if above else (middle + 1, last)
+            if enough(self._sum_at(middle, column)):
+                last = middle
+            else:
+                first = middle + 1
         return first
+
+    def _sum_at(self, vertex: int, column: int) -> Fraction:
+        return exactly((float(self._path[vertex, column]), float(self._path[vertex, column + 1])))
+
+    def _sums_at(self, vertex: int) -> tuple[Fraction, Fraction]:
+        """Return Σ w·cost and Σ w·acc at a vertex."""
+        return self._sum_at(vertex, 0), self._sum_at(vertex, 2)
+
+    def _gain_of(self, accuracy: float) -> Fraction:
+        """Return the Σ w·acc, in scaled units, of a mean accuracy."""
+        return Fraction(accuracy) / Fraction(2) ** self._labels.acc_exponent * exactly(self._weight)
 
     def _stand_at(self, vertex: int) -> tuple[NDArray[np.int32], Steps, NDArray[np.float64]]:
         """Return the actions at a vertex, the steps that the fill may try from there, and walk's state."""
@@ -208,24 +268,16 @@ class Frontier:
         # Of several steps of one row the last one counts: NumPy assigns in order.
         actions[self._row[:vertex]] = self._hop[:vertex, 1]
         ahead = slice(vertex, vertex + 1 + FILL)
-        steps = Steps(
-            self._efficiency[ahead],
-            self._row[ahead],
-            self._hop[ahead],
-            _differences(self._path[vertex : vertex + 2 + FILL]),
-        )
+        steps = Steps(self._efficiency[ahead], self._row[ahead], self._hop[ahead], self._delta[ahead])
         return actions, steps, np.concatenate([self._path[vertex], np.zeros(4)])
 
     def _reach(self, target: float) -> Allocation:
         """Take steps until the target is reached; the last one is the cheapest of those that suffice."""
-        self._reachable(target, self.accuracies)
-        wanted = Fraction(target) / Fraction(2) ** self._labels.acc_exponent * exactly(self._weight)
+        self._reachable(target)
+        wanted = self._gain_of(target)
         wanted -= abs(wanted) * _search.TOLERANCE
         # The last vertex that falls short; from there one step is enough.
-        short = int(np.searchsorted(self._path[:, 2], float(wanted) * (1 - math.copysign(2.0**-40, wanted))))
-        short = max(0, short - 1)
-        while short < len(self._efficiency) and exactly(tuple(self._path[short + 1, 2:].tolist())) < wanted:
-            short += 1
+        short = max(0, self._first_reaching(wanted) - 1)
         actions, steps, state = self._stand_at(short)
         c, cl, a, al = state[:4].tolist()
         split = short  # the first step that is not taken: its efficiency is the price, as in solve
@@ -242,11 +294,11 @@ class Frontier:
             a, al = _search.as_pair(exactly((a, al)) + exactly((d[2], d[3])))
         price = float(self._efficiency[split]) if split < len(self._efficiency) else 0.0
         spent = exactly((c, cl)) / exactly(self._weight)
-        mean = float(spent * Fraction(2) ** self._labels.cost_exponent)
-        bound = float(_interpolated(np.float64(mean), self.budgets, self.accuracies))
+        mean = unscale(spent, self._labels.cost_exponent)
+        bound = float(self._accuracy(np.array(mean)))
         found = Outcome(actions, price, self._weight, (c, cl), (a, al), math.inf, None)
         plan = allocation(self._labels, found, mean, is_total=False)
-        return replace(plan, upper_bound=max(bound, plan.accuracy))
+        return replace(plan, upper_bound=max(bound, plan.accuracy), hindsight=self.hindsight)
 
     # ------------------------------------------------------------------------------------------ merging
 
@@ -262,7 +314,8 @@ class Frontier:
         Raises
         ------
         InputError
-            If there are none, or their actions differ.
+            If there are none, their actions differ, or their magnitudes are so far apart that `frontier` would refuse
+            the whole table.
         """
         if isinstance(frontiers, Frontier) or not isinstance(frontiers, Iterable):
             raise InputError("frontiers is no list of them; expected e.g. Frontier.merge([first, second]).")
@@ -278,19 +331,27 @@ class Frontier:
                     f"frontiers have different actions ({_said(first)} against {_said(part._labels)}); "
                     "only tables with the same actions in the same order can be merged."
                 )
+        ranges = {
+            name: (
+                min(part._magnitudes[name][0] for part in parts),
+                max(part._magnitudes[name][1] for part in parts),
+            )
+            for name in ("acc", "cost", "weights")
+        }
+        exponents = {name: scale_of(f"{name} of the frontiers together", *ranges[name]) for name in ranges}
         labels = Labels(
             actions=first.actions,
             ids=_joined_ids(parts),
             names=first.names,
-            acc_exponent=max(part._labels.acc_exponent for part in parts),
-            cost_exponent=max(part._labels.cost_exponent for part in parts),
-            weight_exponent=max(part._labels.weight_exponent for part in parts),
+            acc_exponent=exponents["acc"],
+            cost_exponent=exponents["cost"],
+            weight_exponent=exponents["weights"],
         )
         scaled = [part._rescaled(labels) for part in parts]
         offsets = np.cumsum([0, *(len(part._cheapest) for part in scaled)])
         efficiency = np.concatenate([part._efficiency for part in scaled])
         order = _search.canonical_order(efficiency)
-        delta = np.take(np.concatenate([_differences(part._path) for part in scaled]), order, axis=0)
+        delta = np.take(np.concatenate([part._delta for part in scaled]), order, axis=0)
         base = [
             sum((exactly((part._path[0, q], part._path[0, q + 1])) for part in scaled), Fraction(0)) for q in (0, 2)
         ]
@@ -304,7 +365,10 @@ class Frontier:
             _efficiency=efficiency[order],
             _row=np.concatenate([part._row + o for part, o in zip(scaled, offsets[:-1], strict=True)])[order],
             _hop=np.take(np.concatenate([part._hop for part in scaled]), order, axis=0),
+            _delta=delta,
             _path=path,
+            _magnitudes=ranges,
+            hindsight=any(part.hindsight for part in parts),
         )
 
     def __add__(self, other: "Frontier") -> "Frontier":
@@ -321,6 +385,7 @@ class Frontier:
             self,
             _weight=(math.ldexp(self._weight[0], w), math.ldexp(self._weight[1], w)),
             _efficiency=np.ldexp(self._efficiency, a - c),
+            _delta=np.ldexp(self._delta, [c + w, c + w, a + w, a + w]),
             _path=np.ldexp(self._path, [c + w, c + w, a + w, a + w]),
         )
 
@@ -412,7 +477,17 @@ def frontier(
     path = np.empty((len(steps) + 1, 4))
     path[0] = (*totals.spend, *totals.gain)
     kernel.running(steps.delta, path)
-    return Frontier(problem.labels, cheapest, totals.weight, steps.efficiency, steps.row, steps.hop, path)
+    return Frontier(
+        problem.labels,
+        cheapest,
+        totals.weight,
+        steps.efficiency,
+        steps.row,
+        steps.hop,
+        steps.delta,
+        path,
+        magnitudes(problem),
+    )
 
 
 # ---------------------------------------------------------------------------------------------- small parts
@@ -453,19 +528,6 @@ def _values(value: ArrayLike, name: str) -> NDArray[np.float64]:
 
 def _like(result: Any, asked: ArrayLike) -> Any:
     return float(result) if np.ndim(asked) == 0 else np.asarray(result)
-
-
-def _differences(path: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the steps between a path's vertices, as pairs: path[1:] − path[:-1]."""
-    delta = np.empty((len(path) - 1, 4))
-    for q in (0, 2):
-        x, y = path[1:, q], path[:-1, q]
-        difference = x - y
-        b = x - difference
-        # Knuth's two-sum for x + (−y): what the rounding of the difference left.
-        delta[:, q] = difference
-        delta[:, q + 1] = ((x - (difference + b)) + (b - y)) + (path[1:, q + 1] - path[:-1, q + 1])
-    return delta
 
 
 def _joined_ids(parts: list[Frontier]) -> NDArray[Any] | None:

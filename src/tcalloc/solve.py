@@ -11,6 +11,7 @@ What to use when
 """
 
 import math
+import sys
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,9 @@ class Allocation:
     """(N,) the instances' ids, if given."""
     action_names: tuple[str, ...] | None = None
     """(K,) the actions' names, if given."""
+    hindsight: bool = False
+    """Whether it was chosen by the outcomes themselves (`Table.single_outcomes`): its accuracy is then a bound that
+    no policy attains."""
 
     @property
     def gap(self) -> float:
@@ -116,8 +120,9 @@ class Allocation:
         names = self.action_names or tuple(str(k) for k in range(self.n_actions))
         used = [(name, int(c)) for name, c in zip(names, self.counts, strict=True) if c]
         shown = ", ".join(f"{name}: {c}" for name, c in used[:8]) + (", …" if len(used) > 8 else "")
+        known = " in hindsight" if self.hindsight else ""
         return (
-            f"Allocation(accuracy={self.accuracy:.6g}, spend={self.spend:.6g} of {self.budget:.6g}, "
+            f"Allocation(accuracy={self.accuracy:.6g}{known}, spend={self.spend:.6g} of {self.budget:.6g}, "
             f"price={self.price:.4g}, gap={self.gap:.2g}, N={len(self.actions)}, counts={{{shown}}})"
         )
 
@@ -248,7 +253,7 @@ def allocation(labels: Labels, outcome: Outcome, asked: float, *, is_total: bool
         mean = float(Fraction(asked) / (weight * Fraction(2) ** labels.weight_exponent))
     price, bound = outcome.price, math.inf
     if price < math.inf:
-        price = unscale(Fraction(price), labels.acc_exponent - labels.cost_exponent)
+        price = unscale_price(price, labels)
     if outcome.bound != math.inf:
         bound = unscale(Fraction(outcome.bound) / weight, labels.acc_exponent)
     return Allocation(
@@ -280,6 +285,19 @@ def infeasible(labels: Labels, cheapest: Sums, asked: float, *, is_total: bool) 
     )
 
 
+def scaled_price(labels: Labels, price: float) -> float:
+    """Return a price in scaled units; inf where it is so large that every difference of costs outweighs all accuracies.
+
+    Scaled costs that differ do so by 2⁻⁴⁵² or more and scaled accuracies by at most 2²⁰¹ (`_inputs`), and 2⁸⁰⁰ times
+    the former is far beyond the latter. A price that underflows is far below what could outweigh any accuracy.
+    """
+    if price == 0 or price == math.inf:
+        return price
+    mantissa, exponent = math.frexp(price)
+    exponent += labels.cost_exponent - labels.acc_exponent
+    return math.inf if exponent > 800 else math.ldexp(mantissa, exponent)
+
+
 def unscale(value: Fraction, exponent: int) -> float:
     """Undo the scaling by a power of two, rounding once."""
     try:
@@ -288,10 +306,19 @@ def unscale(value: Fraction, exponent: int) -> float:
         raise beyond_float() from None
 
 
+def unscale_price(value: float, labels: Labels) -> float:
+    """Return a price in the user's units; refuse what only 0 or a few digits would be left of."""
+    price = unscale(Fraction(value), labels.acc_exponent - labels.cost_exponent)
+    if value > 0 and price < sys.float_info.min:
+        raise beyond_float()
+    return price
+
+
 def beyond_float() -> InputError:
     """Word the error for a result that no float64 can hold."""
     return InputError(
-        "a result (a price, say) is beyond 1e308: the magnitudes of acc, cost and weights differ too much. Rescale."
+        "a result (a price, say) is beyond 1e308 or below 1e-308: the magnitudes of acc, cost and weights differ too "
+        "much. Rescale them, for example to shares and dollars."
     )
 
 
@@ -314,7 +341,8 @@ def decide(
     Returns
     -------
     int or ndarray of int32, (N,)
-        The column(s). Equal utilities go to the cheaper, then to the lower column.
+        The column(s). Equal utilities go to the cheaper, then to the lower column. Where price·cost is so large that
+        accuracies vanish in its rounding, equal costs go to the more accurate.
 
     Raises
     ------
@@ -345,7 +373,7 @@ def decide(
     if rate < 0:
         raise InputError(f"price is {rate!r}; expected at least 0 (accuracy per unit of cost).")
     problem, one = prepare_rows(acc, cost, available)
-    rate = math.ldexp(rate, problem.labels.cost_exponent - problem.labels.acc_exponent) if math.isfinite(rate) else rate
+    rate = scaled_price(problem.labels, rate)
     n = problem.shape[0]
     actions = np.empty(n, np.int32)
     _search._obey(kernel.best_at(problem.acc, problem.cost, problem.available, None, rate, 0, n, actions, None))

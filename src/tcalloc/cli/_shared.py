@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +15,8 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._amounts import amount, check_unit, digits, in_unit, per_thousand, unit_words
+from tcalloc._amounts import column as columns_of
 from tcalloc.errors import InputError
 from tcalloc.measure import Action, Samples, Table, read_table
 from tcalloc.measure._writing import suffix_of, target_of, write_columns, write_csv
@@ -24,24 +27,34 @@ __all__ = [
     "Parser",
     "UsageError",
     "add_actions",
+    "add_unit",
     "add_verifier",
     "affordable",
+    "amount",
+    "attainable",
     "budget",
     "check_outputs",
     "columns_of",
+    "cost",
+    "costs_in",
     "count",
     "counted",
     "finite",
     "fixed_mixture",
+    "hindsight",
+    "in_unit",
     "load",
     "number",
     "output",
+    "per_thousand",
     "print_json",
     "refuse_verifier",
     "say",
     "say_block",
     "share",
     "text_table",
+    "unit",
+    "unit_words",
     "write_output",
 ]
 
@@ -131,6 +144,24 @@ def output(text: str) -> str:
         except InputError as error:
             raise argparse.ArgumentTypeError(f"{str(error).rstrip('.')}; or - for CSV on standard output") from None
     return text
+
+
+def add_unit(parser: Any) -> None:
+    """Add the option that says what costs are counted in."""
+    parser.add_argument(
+        "--unit",
+        metavar="NAME",
+        type=unit,
+        help="what costs are counted in, for the text that is printed: usd (or eur, gbp, ...), tokens, seconds, ...",
+    )
+
+
+def unit(text: str) -> str:
+    """Take a unit of cost."""
+    try:
+        return check_unit(text, "--unit")
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error).rstrip(".").removeprefix("--unit is ")) from None
 
 
 def check_outputs(args: argparse.Namespace, *paths: str | None) -> None:
@@ -249,29 +280,38 @@ def print_json(document: dict[str, Any]) -> None:
     print(json.dumps(document, allow_nan=False))
 
 
+def hindsight(table: Table, path: str, what: str, verifier: bool) -> str | None:
+    """Say that a plan or a curve knows the outcomes, and what gives an attainable figure; None if it does not."""
+    if not table.single_outcomes:
+        return None
+    return (
+        f"Hindsight: {what} knows the outcomes, and no policy can attain its accuracy.\n"
+        f"Every cell of {path} is a single answer, right or wrong.\n"
+        f"For an accuracy that can be attained, run: {attainable(path, verifier)}"
+    )
+
+
+def attainable(path: str, verifier: bool) -> str:
+    """Return the command that gives attainable figures of a table."""
+    return f"tcalloc compare {shlex.quote(path)}{' --verifier' if verifier else ''}"
+
+
 # ---------------------------------------------------------------------------------------------- numbers
 
 
-def columns_of(values: Sequence[float], *, trim: bool = True) -> list[str]:
-    """Return numbers with equally many decimals, four digits for the largest; what is not finite is "-".
+def cost(value: float, unit: str | None) -> str:
+    """Return a cost as text, with four digits and its unit if that is known."""
+    return amount(value, unit, 4)
 
-    `trim` drops zeros that all of them end in.
-    """
-    largest = max((abs(v) for v in values if math.isfinite(v)), default=0.0)
-    exponent = math.ceil(math.log10(largest)) - 1 if largest else -1
-    if not -4 <= exponent < 9:
-        return [f"{v:.3e}" if math.isfinite(v) else "-" for v in values]
-    decimals = max(0, 3 - exponent)
-    texts = [f"{v:.{decimals}f}" if math.isfinite(v) else "-" for v in values]
-    while trim and decimals and all(text == "-" or text[-1] == "0" for text in texts):
-        decimals -= 1
-        texts = [text if text == "-" else text[:-1].rstrip(".") for text in texts]
-    return texts
+
+def costs_in(unit: str | None) -> str:
+    """Return what a head says of the unit; nothing if it is not known."""
+    return "" if unit is None else f", costs in {unit_words(unit)}"
 
 
 def number(value: float) -> str:
-    """Return one number as text."""
-    return str(value) if math.isinf(value) else columns_of([value])[0]
+    """Return one number as text, with four digits."""
+    return digits(value, 4)
 
 
 def counted(n: int, word: str) -> str:

@@ -47,8 +47,8 @@ def run(args: argparse.Namespace, samples: "Samples", x: list[Any] | None) -> in
     most = float(curve.spend[-1])
     if args.budget > most * (1 + 1e-9):
         shared.say(
-            f"a budget of {shared.number(args.budget)} does not bind: no rule finds a use for more than "
-            f"{shared.number(most)} a question, and that is what the policy spends."
+            f"a budget of {shared.cost(args.budget, args.unit)} does not bind: no rule finds a use for more than "
+            f"{shared.cost(most, args.unit)} a question, and that is what the policy spends."
         )
     if args.json:
         shared.print_json(_document(args, policy, curve, fixed, n, len(learned)))
@@ -136,7 +136,7 @@ def _summary(
         "number of samples for everyone (below one sample, some questions are left without an answer);\n"
         f"± is half of the 95 % interval over {shared.counted(learned, 'question')}, at most:"
     )
-    head = f"{args.table}: {shared.counted(n, 'question')}"
+    head = f"{args.table}: {shared.counted(n, 'question')}{shared.costs_in(args.unit)}"
     padded = [(*row[:-1], row[-1].ljust(max(len(other[-1]) for other in rows))) for row in rows]
     table = shared.text_table((*heads[:-1], heads[-1].ljust(len(padded[0][-1]))), padded)
     return f"{head}\n\n{args.out}: {policy!r}\n\n{told}\n\n{table}"

@@ -83,6 +83,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--allow-unanswered", action="store_true", help="exit with 0 even if some questions have no answer"
     )
+    shared.add_unit(how)
     parser.add_argument("--json", action="store_true", help="one JSON document instead of the summary")
     parser.set_defaults(run=run)
 
@@ -180,7 +181,7 @@ def _report(args: argparse.Namespace, answers: "Answers") -> int:
         shared.print_json(finite | {"answers": [asdict(one) for one in answers]})
     elif answers.answered:
         summary = f"{answers}\n{shared.counted(answers.requests, 'request')} in {answers.seconds:.1f} s" + (
-            "." if answers.spent is None else f", {shared.number(answers.spent)} spent in all."
+            "." if answers.spent is None else f", {shared.cost(answers.spent, args.unit)} spent in all."
         )
         if args.answers == "-":
             shared.say(summary)

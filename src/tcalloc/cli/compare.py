@@ -96,6 +96,7 @@ def add_parser(commands: Any) -> None:
     known.add_argument(
         "--costs-known", action="store_true", help="a question's own costs are known beforehand, not means alone"
     )
+    shared.add_unit(known)
     how = parser.add_argument_group("how")
     how.add_argument(
         "--folds", metavar="N", type=lambda text: shared.count(text, 2), default=5, help="over questions (default: 5)"
@@ -138,6 +139,7 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         feature_cost=args.feature_cost,
         costs_known=args.costs_known,
+        unit=args.unit,
         jobs=-1 if args.jobs is None else args.jobs,
         progress=sys.stderr is not None,
     )

@@ -9,8 +9,9 @@ __all__ = ["add_parser", "run"]
 
 DESCRIPTION = """\
 Show the main job on a table that comes with the package: real answers of three
-small language models, recorded. Nothing is downloaded and no model runs; it
-takes seconds.
+small language models, recorded. It shows first what can be deployed (deciding
+by the text of a question, and stopping while samples come in), then the bound.
+Nothing is downloaded and no model runs; it takes about half a minute.
 
 With --live a small real model answers 20 questions on this machine: sampled,
 graded, estimated, solved, answered in about a minute. It needs the extras llm

@@ -101,6 +101,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--folds", metavar="N", type=_folds, default=5, help="of the cross-validation (default: 5)")
     parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="of splits and lots (default: 0)")
+    shared.add_unit(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the summary")
     parser.set_defaults(run=run)
 
@@ -222,7 +223,7 @@ def _facts(policy: Any) -> list[str]:
 
 def _summary(args: argparse.Namespace, policy: Any, n: int, certificate: "Certificate") -> str:
     k = len(policy.action_names_)
-    head = f"{args.table}: {shared.counted(n, 'question')}, {shared.counted(k, 'action')}"
+    head = f"{args.table}: {shared.counted(n, 'question')}, {shared.counted(k, 'action')}{shared.costs_in(args.unit)}"
     facts = "\n".join(textwrap.fill(line, 98, subsequent_indent="  ") for line in _facts(policy))
     told = f"Held out, in {args.folds}-fold cross-validation (every question decided by a policy that has not seen it):"
     figures = str(replace_notes(certificate))

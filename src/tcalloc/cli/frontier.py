@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._amounts import digits
 from tcalloc.cli import _shared as shared
 from tcalloc.errors import BudgetError, MissingExtraError
 from tcalloc.frontier import Frontier, frontier
@@ -67,6 +68,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--plot", metavar="PATH", type=_picture, help="draw the curve: .png, .svg or .pdf")
     shared.add_actions(parser)
     shared.add_verifier(parser)
+    shared.add_unit(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table of points")
     parser.add_argument(
         "--threads", metavar="N", type=shared.count, default=1, help="worth it above 100,000 instances (default: 1)"
@@ -136,7 +138,7 @@ def _accuracy(mixture: Frontier, budget: float) -> float:
 
 def _summary(args: argparse.Namespace, table: Table, curve: Frontier, points: dict[str, Any]) -> str:
     n, k = table.acc.shape
-    heads = ["budget", "accuracy", "price"]
+    heads = ["budget" if args.unit is None else f"budget ({shared.unit_words(args.unit)})", "accuracy", "price"]
     accuracies = [points["accuracy"].tolist()]
     if "best_fixed_mixture" in points:
         heads.append("best fixed mixture")
@@ -146,21 +148,23 @@ def _summary(args: argparse.Namespace, table: Table, curve: Frontier, points: di
     columns = [
         [shared.number(budget) for budget in points["budget"].tolist()],
         said[:size],
-        [f"{price:.3g}" for price in points["price"].tolist()],
+        [digits(price) for price in points["price"].tolist()],
         *([said[size:]] if len(accuracies) > 1 else []),
     ]
     weighted = "" if table.weights is None else ", weighted"
-    notes = [CAUTION] if table.se is None else []
+    knows = shared.hindsight(table, args.table, "this curve", args.verifier)
+    notes = [CAUTION] if table.se is None and knows is None else []
     if len(accuracies) == 1:
         notes.insert(0, "Best fixed mixture: not computed, since some instances do not have every action.")
     elif "-" in said:
         notes.insert(0, "-: no fixed mixture is this cheap; instances differ in which action is the cheapest.")
     return "\n\n".join(
         [
+            *([] if knows is None else [knows]),
             f"{args.table}: {shared.counted(n, 'instance')}{weighted}, {shared.counted(k, 'action')}, "
             f"a curve of {shared.counted(len(curve.prices), 'step')}",
             shared.text_table(heads, [*zip(*columns, strict=True)], left=0),
-            "\n".join(notes),
+            *(["\n".join(notes)] if notes else []),
         ]
     )
 
@@ -174,6 +178,9 @@ def _document(args: argparse.Namespace, table: Table, curve: Frontier, points: d
         "smallest_budget": shared.finite(curve.budgets[0]),
         "last_useful_budget": shared.finite(curve.budgets[-1]),
         "vertices": len(curve.budgets),
+        "single_outcomes": table.single_outcomes,
+        "attainable": shared.attainable(args.table, args.verifier) if table.single_outcomes else None,
+        "unit": args.unit,
         "points": [
             {"best_fixed_mixture": None} | {key: shared.finite(v) for key, v in zip(points, row, strict=True)}
             for row in rows
@@ -185,20 +192,22 @@ def _document(args: argparse.Namespace, table: Table, curve: Frontier, points: d
 
 def _plot(args: argparse.Namespace, table: Table, curve: Frontier, mixture: Frontier | None) -> None:
     from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     figure = Figure(figsize=(7.5, 4.8), layout="constrained")
     ax = figure.add_subplot()
-    _draw(ax, curve, color="#1257a8", lw=2.5, label="action per instance")
+    label = "action per instance" + (", in hindsight (a bound)" if table.single_outcomes else "")
+    _draw(ax, curve, color="#1257a8", lw=2.5, label=label)
     if mixture is not None:
         _draw(ax, mixture, color="#333333", lw=1.5, ls=(0, (4, 3)), label="best fixed mixture")
     ends = np.concatenate([c.budgets[[0, -1]] for c in (curve, mixture) if c is not None])
     if ends.min() > 0 and ends.max() / ends.min() >= 30:
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: digits(value)))
         ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xlabel("budget (mean cost per instance)")
+    counted = "" if args.unit is None else f", {shared.unit_words(args.unit)}"
+    ax.set_xlabel(f"budget (mean cost per instance{counted})", parse_math=False)
     ax.set_ylabel("mean expected accuracy")
     n, k = table.acc.shape
     title = f"{os.path.basename(args.table)}: {shared.counted(n, 'instance')}, {shared.counted(k, 'action')}"

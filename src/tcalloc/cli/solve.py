@@ -1,6 +1,7 @@
 """``tcalloc solve``: one budget, one action per instance."""
 
 import argparse
+import contextlib
 import math
 import textwrap
 from dataclasses import asdict
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 
 from tcalloc.cli import _shared as shared
 from tcalloc.errors import BudgetError
+from tcalloc.frontier import frontier
 from tcalloc.measure import Table
-from tcalloc.solve import Allocation, solve
+from tcalloc.solve import Allocation
 
 __all__ = ["add_parser", "run"]
 
@@ -25,7 +27,10 @@ EPILOG = f"""\
 examples:
   tcalloc solve table.csv --budget 4           4 per instance on average
   tcalloc solve table.csv --total 5000         5000 for all instances together
-  tcalloc solve table.csv --accuracy 0.92      the cheapest way to that accuracy
+  tcalloc solve table.csv --accuracy 0.92      that accuracy, at most one step
+                                               above the cheapest spend
+  tcalloc solve table.csv --budget 1.5 --unit usd
+                                               costs are dollars
   tcalloc solve table.npz --budget 4 --out actions.csv
                                                id, action, accuracy, cost of all
   tcalloc solve table.csv --budget 4 --out - | head
@@ -43,7 +48,9 @@ what the summary says: the upper bound is the optimum of the linear program,
 which no choice exceeds; the gap is what a better choice could gain at most. The
 price is the accuracy that one more unit of cost must buy. The best fixed
 mixture gives the same one or two actions to everyone at random, at the same
-spend: what is reached without looking at the instances.
+spend: what is reached without looking at the instances. Where every cell is a
+single answer, right or wrong, the plan knows the outcomes: it is a bound, and
+the first line says which command gives an attainable figure.
 
 {shared.EXIT_CODES}"""
 
@@ -69,7 +76,10 @@ def add_parser(commands: Any) -> None:
     limit.add_argument("--budget", metavar="B", type=shared.budget, help="mean cost per instance that may be spent")
     limit.add_argument("--total", metavar="T", type=shared.budget, help="sum of costs that may be spent")
     limit.add_argument(
-        "--accuracy", metavar="A", type=shared.budget, help="the mean accuracy to reach, as cheaply as possible"
+        "--accuracy",
+        metavar="A",
+        type=shared.budget,
+        help="the mean accuracy to reach, at most one step above the cheapest spend",
     )
     parser.add_argument(
         "--method",
@@ -89,6 +99,7 @@ def add_parser(commands: Any) -> None:
     )
     shared.add_actions(parser)
     shared.add_verifier(parser)
+    shared.add_unit(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the summary")
     parser.set_defaults(run=run)
 
@@ -153,27 +164,44 @@ def _by_action(table: Table, plan: Allocation, chosen: dict[str, NDArray[Any]]) 
     ]
 
 
-def _mixture(table: Table, spend: float) -> tuple[dict[str, Any] | None, str]:
-    """Return the best fixed mixture at the same spend, and a sentence about it."""
+def _mixture(table: Table, plan: Allocation, unit: str | None) -> tuple[dict[str, Any] | None, str]:
+    """Return the best fixed mixture at the same spend and at the same accuracy, and sentences about it."""
     means = shared.fixed_mixture(table)
     if means is None:
         return None, "not computed, since some instances do not have every action."
+    curve = frontier(*means, action_names=table.action_names)
     try:
-        plan = solve(*means, budget=shared.affordable(spend, means[1]), action_names=table.action_names)
+        mixed = curve.allocate(shared.affordable(plan.spend, means[1]))
     except BudgetError as error:
-        return None, f"none is this cheap; the cheapest action for everyone costs {shared.number(error.limit)}."
-    parts = {int(plan.actions[0]): 1.0}
-    if plan.split is not None:
-        parts = {plan.split.lower: 1.0 - plan.split.fraction, plan.split.upper: plan.split.fraction}
+        return None, f"none is this cheap; the cheapest action for everyone costs {shared.cost(error.limit, unit)}."
+    parts = {int(mixed.actions[0]): 1.0}
+    if mixed.split is not None:
+        parts = {mixed.split.lower: 1.0 - mixed.split.fraction, mixed.split.upper: mixed.split.fraction}
     named: list[dict[str, Any]] = [
         {"action": str(a) if table.action_names is None else table.action_names[a], "share": part}
         for a, part in parts.items()
     ]
     said = ", ".join(f"{shared.share(part['share'])} {part['action']}" for part in named)
-    return {
-        "accuracy": plan.upper_bound,
-        "parts": named,
-    }, f"accuracy {shared.columns_of([plan.upper_bound], trim=False)[0]} ({said})"
+    # Where both are the same choice, their sums may round differently.
+    gain = plan.accuracy - mixed.upper_bound
+    gain = 0.0 if abs(gain) < 1e-12 * abs(plan.accuracy) else gain
+    text = (
+        f"accuracy {shared.columns_of([mixed.upper_bound], trim=False)[0]} ({said}); choosing per instance: "
+        f"{'-' if gain < 0 else '+'}{shared.number(abs(gain))}."
+    )
+    needed: float | None = None
+    if gain > 0:
+        with contextlib.suppress(BudgetError):
+            needed = float(curve.budget_for(plan.accuracy))
+        if unit is not None and not table.single_outcomes:
+            text += " For the accuracy of this plan " + (
+                "no fixed mixture is good enough."
+                if needed is None
+                else f"it needs {shared.cost(needed, unit)}: the plan saves "
+                f"{shared.per_thousand(needed - plan.spend, unit)}."
+            )
+    document = {"accuracy": mixed.upper_bound, "parts": named, "spend_for_the_same_accuracy": needed}
+    return document, text
 
 
 # ---------------------------------------------------------------------------------------------- for people
@@ -190,17 +218,19 @@ def _summary(
     accuracy, bound = shared.columns_of([plan.accuracy, plan.upper_bound], trim=False)
     if least is not None:
         limits = f"asked for {shared.number(args.accuracy)}"
-        spent = f"per instance; no choice that reaches it costs less than {shared.number(least)}"
+        spent = f"per instance; no choice that reaches it costs less than {shared.cost(least, args.unit)}"
     else:
         limits = f"upper bound {bound}, gap {plan.gap:.2g}"
-        asked = f" ({shared.number(args.total)} in all)" if args.total is not None else ""
-        spent = f"of {shared.number(plan.budget)} per instance{asked}"
+        asked = f" ({shared.cost(args.total, args.unit)} in all)" if args.total is not None else ""
+        spent = f"of {shared.cost(plan.budget, args.unit)} per instance{asked}"
         if math.isinf(plan.budget):
             spent = "per instance; no limit was given"
+    if table.single_outcomes:
+        limits = f"in hindsight, {limits}"
     facts = [
         ("accuracy", accuracy, limits),
-        ("spend", shared.number(plan.spend), spent),
-        ("price", shared.number(plan.price), _price_words(plan.price)),
+        ("spend", shared.cost(plan.spend, args.unit), spent),
+        ("price", shared.number(plan.price), _price_words(plan.price, args.unit)),
     ]
     used = _by_action(table, plan, chosen)
     listed = [entry for entry in used if entry["instances"] or k <= LISTED]
@@ -212,7 +242,8 @@ def _summary(
         shared.columns_of([entry["mean_accuracy"] for entry in listed], trim=False),
         strict=True,
     )
-    heads = ("action", "instances", "share", "mean cost", "mean accuracy")
+    counted = "" if args.unit is None else f" ({shared.unit_words(args.unit)})"
+    heads = ("action", "instances", "share", f"mean cost{counted}", "mean accuracy")
     weighted = "" if table.weights is None else ", weighted"
     blocks = [
         f"{args.table}: {shared.counted(n, 'instance')}{weighted}, {shared.counted(k, 'action')}",
@@ -220,13 +251,10 @@ def _summary(
         shared.text_table(heads, [*rows])
         + (f"\n({k - len(listed)} more actions are not used)" if len(listed) < k else ""),
     ]
-    mixture, said = _mixture(table, plan.spend)
-    text = f"Best fixed mixture at the same spend: {said}"
-    if mixture is not None:
-        # Where both are the same choice, their sums may round differently.
-        gain = plan.accuracy - mixture["accuracy"]
-        gain = 0.0 if abs(gain) < 1e-12 * abs(plan.accuracy) else gain
-        text += f"; choosing per instance: {'-' if gain < 0 else '+'}{shared.number(abs(gain))}."
+    text = f"Best fixed mixture at the same spend: {_mixture(table, plan, args.unit)[1]}"
+    knows = shared.hindsight(table, args.table, "this plan", args.verifier)
+    if knows is not None:
+        return "\n\n".join([knows, *blocks, textwrap.fill(text, 98)])
     return "\n\n".join([*blocks, textwrap.fill(text, 98), textwrap.fill(_honesty(table, plan), 98)])
 
 
@@ -245,12 +273,13 @@ def _honesty(table: Table, plan: Allocation) -> str:
     )
 
 
-def _price_words(price: float) -> str:
+def _price_words(price: float, unit: str | None) -> str:
     if price == 0:
         return "spending more would gain nothing"
     if math.isinf(price):
         return "only the cheapest actions can be paid"
-    return f"one more unit of cost must buy {shared.number(price)} accuracy"
+    one = "one more unit of cost" if unit is None else f"{shared.in_unit('1', unit)} more"
+    return f"{one} must buy {shared.number(price)} accuracy"
 
 
 # ---------------------------------------------------------------------------------------------- for programs
@@ -288,7 +317,10 @@ def _document(
             {key: shared.finite(value) if isinstance(value, float) else value for key, value in entry.items()}
             for entry in _by_action(table, plan, chosen)
         ],
-        "best_fixed_mixture": _mixture(table, plan.spend)[0],
+        "best_fixed_mixture": _mixture(table, plan, args.unit)[0],
+        "single_outcomes": table.single_outcomes,
+        "attainable": shared.attainable(args.table, args.verifier) if table.single_outcomes else None,
+        "unit": args.unit,
         "action_names": table.action_names,
         "ids": None if table.ids is None else table.ids.tolist(),
         "actions": plan.actions.tolist(),

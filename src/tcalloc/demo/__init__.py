@@ -8,6 +8,7 @@ from typing import Any, TextIO
 
 from tcalloc.demo.drawing import draw, write
 from tcalloc.demo.experiment import SPLITS, Figures, figures
+from tcalloc.demo.progress import Progress
 from tcalloc.demo.words import show
 
 __all__ = ["Figures", "draw", "figures", "run", "show"]
@@ -18,6 +19,7 @@ def run(
     splits: int = SPLITS,
     as_json: bool = False,
     learn: bool = True,
+    progress: bool | None = None,
     out: TextIO | None = None,
     err: TextIO | None = None,
 ) -> dict[str, Any]:
@@ -33,6 +35,8 @@ def run(
         Print JSON instead of text.
     learn : bool
         Whether to learn policies too, which takes most of the time.
+    progress : bool
+        Whether to show on standard error how far it is; if not given, where `err` is not given.
     out, err : text streams, optional
         Standard output (the figures) and standard error (where the plot went), if not given.
 
@@ -48,8 +52,9 @@ def run(
     InputError
         If `splits` is not a positive whole number, or the plot cannot be written.
     """
+    shown = err is None if progress is None else progress
     out, err = out or sys.stdout, err or sys.stderr
-    result = figures(splits=splits, learn=learn)
+    result = figures(splits=splits, learn=learn, progress=Progress(err if shown else None))
     fields = asdict(result)
     print(json.dumps(fields, indent=2, allow_nan=False) if as_json else show(result), file=out, flush=True)
     if plot_path is not None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tcalloc.demo.experiment import NAMES, VOTES, Figures
-from tcalloc.demo.words import headline, saved
+from tcalloc.demo.experiment import NAMES, Figures
+from tcalloc.demo.learned import Learned
+from tcalloc.demo.words import headline, percent, saved
 from tcalloc.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["draw", "write"]
 
 MODEL_COLORS = ("#b35c00", "#7a7a7a", "#8a3a8c")
-ORACLE = "#1257a8"
+TEXT = "#1257a8"
+STOP = "#1b7a3d"
+BOUND = "#8c8c8c"
 MIXTURE = "#333333"
+# How many points of a curve are drawn.
+POINTS = 400
 
 
 def draw(result: Figures, ax: "Axes") -> None:
@@ -45,24 +50,37 @@ def draw(result: Figures, ax: "Axes") -> None:
 
 
 def _draw_curves(result: Figures, ax: "Axes") -> None:
-    mixture, claimed, held_out = result.mixture, result.in_sample, result.held_out
+    mixture, bound = result.mixture, result.held_out
     # Straight between its vertices, and so bent on a log scale.
-    for curve, color, width, dashes in ((mixture, MIXTURE, 2.0, "-"), (claimed, ORACLE, 1.5, "--")):
-        spends = np.geomspace(curve.spend[0], curve.spend[-1], 400)
-        ax.plot(spends, np.interp(spends, curve.spend, curve.accuracy), color=color, lw=width, ls=dashes, zorder=3)
-    if held_out.low is not None and held_out.high is not None:
-        ax.fill_between(held_out.spend, held_out.low, held_out.high, color=ORACLE, alpha=0.15, lw=0)
-    ax.plot(held_out.spend, held_out.accuracy, color=ORACLE, lw=2.5, zorder=4)
-
-    end = claimed.spend[-1], claimed.accuracy[-1]
-    _label(ax, *end, "oracle in sample: flatters itself", (8, 0), ORACLE, va="center")
-    end = held_out.spend[-1], held_out.accuracy[-1]
-    _label(ax, *end, "oracle held out", (8, 1), ORACLE, va="bottom", weight="bold")
-    _label(ax, *end, "band: 95 % interval of its lead over the mixture", (8, -1), ORACLE, va="top", size=8.5)
+    spends = np.geomspace(mixture.spend[0], mixture.spend[-1], POINTS)
+    ax.plot(spends, np.interp(spends, mixture.spend, mixture.accuracy), color=MIXTURE, lw=2.0, zorder=3)
+    ax.plot(bound.spend, bound.accuracy, color=BOUND, lw=1.5, ls=(0, (4, 3)), zorder=3)
+    end = bound.spend[-1], bound.accuracy[-1]
+    _label(ax, *end, "bound: oracle held out, not deployable", (8, 0), BOUND, va="center")
     if len(mixture.spend) > 2:
         middle = math.sqrt(mixture.spend[1] * mixture.spend[2])
         height = float(np.interp(middle, mixture.spend, mixture.accuracy))
-        _label(ax, middle, height, "best fixed mixture", (0, -6), MIXTURE, ha="center", va="top", weight="bold")
+        _label(ax, middle, height, "best fixed mixture", (0, -7), MIXTURE, ha="center", va="top", weight="bold")
+    if result.learned:
+        _draw_learned(result.learned, ax)
+    if result.stopping is not None:
+        curve = result.stopping.curve
+        ax.plot(curve.spend, curve.accuracy, color=STOP, lw=2.5, zorder=4)
+        at = int(np.argmin(np.abs(np.log(np.array(curve.spend) / (3 * curve.spend[0])))))
+        said = f"stopping while sampling {result.stopping.model}"
+        _label(ax, curve.spend[at], curve.accuracy[at], said, (0, 8), STOP, ha="center", va="bottom", weight="bold")
+
+
+def _draw_learned(learned: list[Learned], ax: "Axes") -> None:
+    spends, accuracy, half = (
+        np.array(values)
+        for values in zip(*((one.spend, one.accuracy, one.lead_high - one.lead) for one in learned), strict=True)
+    )
+    ax.fill_between(spends, accuracy - half, accuracy + half, color=TEXT, alpha=0.15, lw=0)
+    ax.plot(spends, accuracy, color=TEXT, lw=2.5, marker="D", ms=4, zorder=4)
+    at = len(spends) // 2
+    place = float(spends[at]), float(accuracy[at] + half[at])
+    _label(ax, *place, "deciding by the text", (2, 3), TEXT, ha="left", va="bottom", weight="bold")
 
 
 def _draw_actions(result: Figures, ax: "Axes") -> None:
@@ -73,17 +91,28 @@ def _draw_actions(result: Figures, ax: "Axes") -> None:
             votes = f"×{action.samples}"  # noqa: RUF001
             _label(ax, action.cost, action.accuracy, votes, (0, -7), color, ha="center", va="top", size=8.5)
         last, name = own[-1], NAMES.get(model, model)
-        _label(ax, last.cost, last.accuracy, name, (0, 7), color, ha="center", va="bottom", weight="bold")
+        _label(ax, last.cost, last.accuracy, name, (0, -19), color, ha="center", va="top", weight="bold")
 
 
 def _draw_saving(result: Figures, ax: "Axes") -> None:
-    line = headline(result)
+    line = headline(result.learned or [])
     if line is None or line.needed is None:
         return
     arrow = {"arrowstyle": "-|>", "color": MIXTURE, "lw": 1.2, "shrinkA": 0, "shrinkB": 3}
-    ax.annotate("", (line.spend, line.held_out), (line.needed, line.held_out), arrowprops=arrow, zorder=6)
+    ax.annotate("", (line.spend, line.accuracy), (line.needed, line.accuracy), arrowprops=arrow, zorder=6)
     text = f"{saved(line, line.needed)} less\ncompute"
-    _label(ax, line.spend, line.held_out, text, (13, -4), MIXTURE, va="top", weight="bold", size=9)
+    _label(ax, line.needed, line.accuracy, text, (8, 2), MIXTURE, va="top", weight="bold", size=9)
+
+
+def title(result: Figures) -> str:
+    """Return what the plot shows first: what deciding by the text saves, or else what stopping saves."""
+    line, stops = headline(result.learned or []), result.stopping
+    if line is not None:
+        return f"Deciding by the text of a question: the same accuracy for {saved(line, line.needed)} less"
+    if stops is not None and stops.needed is not None:
+        less = percent(1 - stops.needed / stops.samples)
+        return f"Stopping while samples come in: the accuracy of {stops.samples} samples for {less} less"
+    return "Knowing where compute pays"
 
 
 def _label(ax: "Axes", x: float, y: float, text: str, offset: tuple[float, float], color: str, **style: Any) -> None:
@@ -101,15 +130,13 @@ def write(result: Figures, path: "str | Path") -> None:
     figure = Figure(figsize=(8.5, 5.6), layout="constrained")
     ax = figure.add_subplot()
     draw(result, ax)
-    line = headline(result)
-    message = "Knowing where compute pays"
-    if line is not None:
-        message += f": the same accuracy for {saved(line, line.needed)} less"
-    ax.set_title(message, loc="left", fontsize=14, weight="bold", pad=25)
+    ax.set_title(title(result), loc="left", fontsize=14, weight="bold", pad=25)
     subtitle = (
-        f"{result.questions} questions, {len(result.samples)} small models, 1 sample or a vote of up to {max(VOTES)} "
-        "(solid blue: scored on answers that did not choose)"
+        f"{result.questions} questions, {len(result.samples)} small models. Thick lines: on questions that were not "
+        "trained on"
     )
+    if result.learned:
+        subtitle += "; band: 95 % interval of the lead"
     note = ax.annotate(subtitle, (0, 1), (0, 9), xycoords="axes fraction", textcoords="offset points")
     note.set(fontsize=9, color="#555555", in_layout=False)
     try:

@@ -10,7 +10,6 @@ than too narrow.
 """
 
 import contextlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.datasets import Recorded, load_recorded
+from tcalloc.demo.curves import Curve, Mixture, interval, needed
 from tcalloc.demo.learned import Learned, learned
+from tcalloc.demo.progress import Progress
 from tcalloc.demo.stopping import Stopping, stopping
-from tcalloc.errors import BudgetError, InputError, MissingExtraError
-from tcalloc.frontier import Frontier, frontier
+from tcalloc.errors import InputError, MissingExtraError
+from tcalloc.frontier import frontier
 from tcalloc.measure import vote_accuracy
 
 __all__ = ["BUDGETS", "NAMES", "SPLITS", "VOTES", "Action", "Curve", "Figures", "Line", "Spending", "figures"]
@@ -57,7 +58,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One budget. Accuracies are means over questions, costs are per question."""
+    """The oracle at one budget: a bound. Accuracies are means over questions, costs are per question."""
 
     budget: float
     spend: float
@@ -77,7 +78,7 @@ class Line:
     """What the best fixed mixture has to spend for the accuracy held_out; None if none reaches it."""
     needed_low: float | None
     needed_high: float | None
-    """Its 95 % interval: the spends at which the mixture's accuracy is not told apart from held_out; None as above."""
+    """Its 95 % interval: the spends at which the two accuracies cannot be distinguished; None as above."""
     needed_mixture: dict[str, float]
     """That mixture: the share of the questions that get an action."""
 
@@ -93,17 +94,6 @@ class Spending:
     """Mean spend per question in a family of questions, the largest first."""
     difficulty: dict[int, float]
     """The same per grade of difficulty."""
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """What the plot draws: accuracy over spend."""
-
-    spend: list[float]
-    accuracy: list[float]
-    low: list[float] | None = None
-    high: list[float] | None = None
-    """Accuracy ± half the width of the lead's interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +114,7 @@ class Figures:
     learned: list[Learned] | None
     """A policy that decides from the question's text; None without the extra learn."""
     stopping: Stopping | None
-    """A policy that decides while samples come in, of the dearest model; None if it was not asked for."""
+    """A policy that decides while samples of the most expensive model come in; None if it was not asked for."""
 
     @property
     def best_action(self) -> Action:
@@ -141,8 +131,9 @@ def figures(
     splits: int = SPLITS,
     seed: int = 0,
     learn: bool = True,
+    progress: Progress | None = None,
 ) -> Figures:
-    """Compute everything: a few seconds for the shipped table.
+    """Compute everything: about half a minute for the shipped table.
 
     Parameters
     ----------
@@ -156,6 +147,8 @@ def figures(
         Of the splits and folds.
     learn : bool
         Whether to learn policies too, which takes most of the time.
+    progress : Progress, optional
+        Where to show how far it is; nowhere if not given.
 
     Returns
     -------
@@ -174,10 +167,15 @@ def figures(
     kinds = [(model, k) for model in table.models for k in VOTES]
     cost = np.array([table.relative_cost[model] * k for model, k in kinds])
 
+    shown_to = Progress() if progress is None else progress
+    shown_to.begin("the oracle on halves of the recorded answers", 2 * splits, brief=True)
     everything = _estimates([table.answers[model] for model in table.models])
     claimed = frontier(everything, cost)
-    fixed = _Mixture(everything, cost)
-    trials = [_Trial(*halves, cost) for halves in _halves(table, splits, seed)]
+    fixed = Mixture(everything, cost)
+    trials = []
+    for halves in _halves(table, splits, seed):
+        trials.append(_Trial(*halves, cost))
+        shown_to.step()
     useful = np.geomspace(cost.min(), claimed.budgets[-1], 40)
     enough = np.mean([trial.choices.budgets[-1] for trial in trials])
     means = [_held_out(trials, budget) for budget in np.geomspace(cost.min(), enough, 30).tolist()]
@@ -187,10 +185,14 @@ def figures(
     names = [f"{NAMES.get(model, model)} x{k}" for model, k in kinds]
     policy = stops = None
     if learn:
-        dearest = max(table.models, key=lambda model: table.relative_cost[model])
-        stops = stopping(NAMES.get(dearest, dearest), table.answers[dearest], seed=seed)
         with contextlib.suppress(MissingExtraError):
-            policy = learned([str(row["question"]) for row in table.questions], everything, cost, budgets, seed)
+            texts = [str(row["question"]) for row in table.questions]
+            policy = learned(texts, everything, cost, budgets, seed, shown_to)
+        costs = table.relative_cost
+        last = max(table.models, key=lambda model: costs[model])
+        name = NAMES.get(last, last)
+        stops = stopping(name, table.answers[last], cost=costs[last], seed=seed, progress=shown_to)
+    shown_to.end()
     actions = [
         Action(name, model, k, float(c), float(a))
         for name, (model, k), c, a in zip(names, kinds, cost, everything.mean(axis=0), strict=True)
@@ -241,31 +243,13 @@ def _halves(table: Recorded, splits: int, seed: int) -> list[tuple[Floats, Float
     return [*zip(one, other, strict=True), *zip(other, one, strict=True)]
 
 
-class _Mixture:
-    """The best fixed mixtures of a table: what everyone may get, drawn without looking at the question."""
-
-    def __init__(self, acc: Floats, cost: Floats):
-        self.curve: Frontier = frontier(acc.mean(axis=0)[None, :], cost)
-        self.vertices = [int(self.curve.allocate(budget).actions[0]) for budget in self.curve.budgets]
-        self.pure = acc[:, self.vertices]
-
-    def per_question(self, spend: float) -> Floats:
-        """Return each question's expected accuracy in the best mixture of that spend."""
-        return np.asarray(self.pure @ self.shares(spend))
-
-    def shares(self, spend: "float | Floats") -> Floats:
-        """Return how much of each vertex (a row) the mixture has: all of one, or parts of two neighbours."""
-        budgets = self.curve.budgets
-        return np.array([np.interp(spend, budgets, unit) for unit in np.eye(len(budgets))])
-
-
 class _Trial:
     """One direction of one split: choose on one half of the samples, score on the other."""
 
     def __init__(self, choosing: Floats, scoring: Floats, cost: Floats):
         self.choices = frontier(choosing, cost)
         self.scoring = scoring
-        self.mixture = _Mixture(scoring, cost)
+        self.mixture = Mixture(scoring, cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,14 +267,8 @@ class _HeldOut:
     @property
     def lead(self) -> tuple[float, float]:
         """Oracle minus mixture, and half the width of its paired interval."""
-        mean, half_width = _interval(self.chosen - self.mixed)
+        mean, half_width = interval(self.chosen - self.mixed)
         return float(mean), float(half_width)
-
-
-def _interval(differences: Floats) -> tuple[Any, Any]:
-    """Return mean and half width of the 95 % interval over questions (the first axis)."""
-    error = differences.std(axis=0, ddof=1) / math.sqrt(len(differences))
-    return differences.mean(axis=0), 1.96 * error
 
 
 def _held_out(trials: list[_Trial], budget: float) -> _HeldOut:
@@ -303,10 +281,10 @@ def _held_out(trials: list[_Trial], budget: float) -> _HeldOut:
     return _HeldOut(float(np.mean(spends)), np.mean(chosen, axis=0), np.mean(mixed, axis=0))
 
 
-def _line(held_out: _HeldOut, in_sample: float, fixed: _Mixture, names: list[str], budget: float) -> Line:
+def _line(held_out: _HeldOut, in_sample: float, fixed: Mixture, names: list[str], budget: float) -> Line:
     lead, half_width = held_out.lead
-    needed, low, high = _needed(held_out.chosen, fixed)
-    shares = {} if needed is None else dict(zip(fixed.vertices, fixed.shares(needed).tolist(), strict=True))
+    enough, low, high = needed(held_out.chosen, fixed)
+    shares = {} if enough is None else dict(zip(fixed.vertices, fixed.shares(enough).tolist(), strict=True))
     return Line(
         budget=budget,
         spend=held_out.spend,
@@ -316,26 +294,11 @@ def _line(held_out: _HeldOut, in_sample: float, fixed: _Mixture, names: list[str
         lead=lead,
         lead_low=lead - half_width,
         lead_high=lead + half_width,
-        needed=needed,
+        needed=enough,
         needed_low=low,
         needed_high=high,
         needed_mixture={names[a]: shares[a] for a in sorted(shares, key=lambda a: -shares[a]) if shares[a] > 0},
     )
-
-
-def _needed(chosen: Floats, fixed: _Mixture) -> tuple[float | None, float | None, float | None]:
-    """Return what the best fixed mixture must spend to be as accurate, with its interval; None: no spend is enough."""
-    spends = np.linspace(fixed.curve.budgets[0], fixed.curve.budgets[-1], 4000)
-    behind, half_width = _interval(chosen[:, None] - fixed.pure @ fixed.shares(spends))
-
-    def first(enough: NDArray[np.bool_]) -> float | None:
-        return float(spends[enough.argmax()]) if enough.any() else None
-
-    try:
-        needed = float(fixed.curve.budget_for(float(chosen.mean())))
-    except BudgetError:
-        needed = None
-    return needed, first(behind <= half_width), first(behind <= -half_width)
 
 
 def _by_group(groups: NDArray[Any], values: Floats, *, descending: bool = False) -> dict[Any, float]:

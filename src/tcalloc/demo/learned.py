@@ -5,14 +5,14 @@ there) and decides the fifth at each budget. What it decides is scored by the ex
 those questions, none of which it has seen, beside the best fixed mixture at the spend that it really incurred.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.frontier import frontier
+from tcalloc.demo.curves import Mixture, interval, needed
+from tcalloc.demo.progress import Progress
 
 __all__ = ["FOLDS", "Learned", "learned"]
 
@@ -35,9 +35,16 @@ class Learned:
     lead_low: float
     lead_high: float
     """Of accuracy over mixture, their difference, and its paired 95 % interval over questions."""
+    needed: float | None
+    """What the best fixed mixture has to spend for that accuracy; None if none reaches it."""
+    needed_low: float | None
+    needed_high: float | None
+    """Its 95 % interval: the spends at which the two accuracies cannot be distinguished; None as above."""
 
 
-def learned(texts: list[str], acc: Floats, cost: Floats, budgets: Any, seed: int = 0) -> list[Learned]:
+def learned(
+    texts: list[str], acc: Floats, cost: Floats, budgets: Any, seed: int = 0, progress: Progress | None = None
+) -> list[Learned]:
     """Fit on four folds, decide the fifth.
 
     Parameters
@@ -52,6 +59,8 @@ def learned(texts: list[str], acc: Floats, cost: Floats, budgets: Any, seed: int
         Mean cost per question.
     seed : int
         Of the folds.
+    progress : Progress, optional
+        Where to show how far it is.
 
     Returns
     -------
@@ -60,6 +69,8 @@ def learned(texts: list[str], acc: Floats, cost: Floats, budgets: Any, seed: int
     """
     from tcalloc.learn.priced import PricedRegressor
 
+    shown_to = Progress() if progress is None else progress
+    shown_to.begin("a policy that decides by the text of a question", FOLDS)
     n = len(texts)
     fold = np.random.default_rng(seed).permutation(n) % FOLDS
     chosen = np.empty((len(budgets), n), np.intp)
@@ -69,15 +80,13 @@ def learned(texts: list[str], acc: Floats, cost: Floats, budgets: Any, seed: int
         asked = [texts[i] for i in test]
         for b, budget in enumerate(budgets):
             chosen[b, test] = policy.decide(asked, budget=budget)
-    fixed = frontier(acc.mean(axis=0)[None, :], cost)
-    vertices = [int(fixed.allocate(budget).actions[0]) for budget in fixed.budgets]
+        shown_to.step()
+    fixed = Mixture(acc, cost)
     found = []
     for budget, actions in zip(budgets, chosen, strict=True):
         reached, spend = acc[np.arange(n), actions], float(cost[actions].mean())
-        shares = [np.interp(spend, fixed.budgets, unit) for unit in np.eye(len(vertices))]
-        mixed = acc[:, vertices] @ shares
-        lead = reached - mixed
-        half = 1.96 * float(lead.std(ddof=1)) / math.sqrt(n)
-        mine, theirs, mean = (float(values.mean()) for values in (reached, mixed, lead))
-        found.append(Learned(budget, spend, mine, theirs, mean, mean - half, mean + half))
+        mixed = fixed.per_question(spend)
+        lead, half = (float(value) for value in interval(reached - mixed))
+        mine, theirs = float(reached.mean()), float(mixed.mean())
+        found.append(Learned(budget, spend, mine, theirs, lead, lead - half, lead + half, *needed(reached, fixed)))
     return found

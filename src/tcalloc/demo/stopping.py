@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc.demo.curves import Curve
 from tcalloc.demo.learned import FOLDS
+from tcalloc.demo.progress import Progress
 from tcalloc.measure import Samples, vote_accuracy
 
 __all__ = ["FIXED", "Stopping", "stopping"]
@@ -35,10 +37,21 @@ class Stopping:
     """What stopping spends for that accuracy, held out; None if it does not reach it."""
     needed_low: float | None
     needed_high: float | None
-    """Its 95 % interval: the spends at which the two are not told apart; None as above."""
+    """Its 95 % interval: the spends at which the two cannot be distinguished; None as above."""
+    cost: float
+    """What one of its samples costs, in the unit of all costs."""
+    curve: Curve
+    """Held-out accuracy over spend, in the unit of all costs."""
 
 
-def stopping(model: str, answers: NDArray[Any], fixed: int = FIXED, seed: int = 0) -> Stopping:
+def stopping(
+    model: str,
+    answers: NDArray[Any],
+    fixed: int = FIXED,
+    cost: float = 1.0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Stopping:
     """Fit on four folds, replay the fifth.
 
     Parameters
@@ -49,8 +62,12 @@ def stopping(model: str, answers: NDArray[Any], fixed: int = FIXED, seed: int = 
         Answer codes.
     fixed : int
         The number of samples to compare with.
+    cost : float
+        Of one sample, in the unit of all costs.
     seed : int
         Of folds and orders.
+    progress : Progress, optional
+        Where to show how far it is.
 
     Returns
     -------
@@ -58,6 +75,8 @@ def stopping(model: str, answers: NDArray[Any], fixed: int = FIXED, seed: int = 
     """
     from tcalloc.learn.sequential import Sequential
 
+    shown_to = Progress() if progress is None else progress
+    shown_to.begin("a policy that stops while samples come in", FOLDS * DIVISIONS)
     n = len(answers)
     random = np.random.default_rng(seed)
     budgets = np.geomspace(1.0, answers.shape[1], BUDGETS)
@@ -69,6 +88,7 @@ def stopping(model: str, answers: NDArray[Any], fixed: int = FIXED, seed: int = 
             done = policy.replay(Samples(answers[fold == f]), budgets=budgets.tolist(), seed=seed)
             spend[:, fold == f] += done.spend / DIVISIONS
             reached[:, fold == f] += done.accuracy / DIVISIONS
+            shown_to.step()
     alone = vote_accuracy(answers, fixed)
     ahead = reached - alone
     half = 1.96 * ahead.std(axis=1, ddof=1) / np.sqrt(n)
@@ -80,6 +100,8 @@ def stopping(model: str, answers: NDArray[Any], fixed: int = FIXED, seed: int = 
         _first(spends, means),
         _first(spends, means + half),
         _first(spends, means - half),
+        cost,
+        Curve((cost * spends).tolist(), reached.mean(axis=1).tolist()),
     )
 
 

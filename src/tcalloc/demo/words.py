@@ -2,26 +2,28 @@
 
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+from tcalloc._amounts import digits
 from tcalloc.demo.experiment import NAMES, Figures, Line
+from tcalloc.demo.learned import Learned
 from tcalloc.demo.stopping import Stopping
 
 __all__ = ["cost", "headline", "percent", "saved", "show"]
 
 WIDTH = 98
+Deployed = TypeVar("Deployed", Line, Learned)
 
 
 def show(result: Figures) -> str:
-    """Return the figures as text for people, in ASCII, at most 100 columns wide."""
+    """Return the figures as text for people, in ASCII, at most 100 columns wide: first what can be deployed."""
     return "\n\n".join(
         [
             _intro(result),
+            *_deployed(result),
             _table(result),
             _saving(result),
             _destinations(result),
-            _learned(result),
-            *([] if result.stopping is None else [_stopping(result.stopping)]),
             _NEXT,
         ]
     )
@@ -33,28 +35,59 @@ Next, your own table: a row per question, columns acc:NAME and cost:NAME for eve
 """
 
 
-def _learned(result: Figures) -> str:
-    mind = (
-        "Mind: the oracle, held out, knows each question from other answers to that same question. It is a target, not "
-        "a policy that you can deploy."
-    )
-    if result.learned is None:
-        return _fill(mind + " To see one that is learned from the questions' texts: pip install 'tcalloc[learn]'.")
-    said = (
-        " What can be deployed: a policy that predicts from a question's text what each action would reach on it, and "
-        "takes the one that is worth its price. Here it decides questions that it never saw (five folds):"
-    )
+# ---------------------------------------------------------------------------------------------- what can be deployed
+
+
+def _deployed(result: Figures) -> list[str]:
+    """Return the paragraphs about policies: judged on questions that they did not see."""
+    parts = [_by_text(result.learned)]
+    if result.stopping is not None:
+        parts.append(_stopping(result.stopping))
+    return parts
+
+
+def _by_text(found: list[Learned] | None) -> str:
+    if found is None:
+        return _fill(
+            "What can be deployed: a policy that decides by the text of a question. To see one that is learned here: "
+            "pip install 'tcalloc[learn]'."
+        )
+    best = headline(found)
+    if best is None:
+        said = "it saves nothing that the intervals show."
+    else:
+        said = (
+            f"at a budget of {best.budget:g} it has the accuracy of the best fixed mixture at {cost(best.needed)}, for "
+            f"{saved(best, best.needed)} less compute (95 % interval: {saved(best, best.needed_low)} to "
+            f"{saved(best, best.needed_high)})."
+        )
     rows = [
-        _fill(mind + said),
+        _fill(f"What can be deployed: a policy that decides by the text of a question. On questions unseen, {said}"),
         "",
-        "         really    best fixed   from the   lead, in points",
-        "  budget spent     mixture      text       (95 % interval)",
+        "         really    best fixed   by the    lead, in points       a mixture needs",
+        "  budget spent     mixture      text      (95 % interval)       for that accuracy",
     ]
-    for one in result.learned:
+    for one in found:
         lead = f"{100 * one.lead:+.1f} ({100 * one.lead_low:.1f} to {100 * one.lead_high:.1f})".replace("-0.0", "0.0")
-        shares = f"{percent(one.mixture, 1):>13} {percent(one.accuracy, 1):>10}"
-        rows.append(f"{one.budget:7g} {cost(one.spend):>6} {shares}   {lead}")
+        shares = f"{percent(one.mixture, 1):>13} {percent(one.accuracy, 1):>9}"
+        rows.append(f"{one.budget:7g} {cost(one.spend):>6} {shares}   {lead:<21} {_needs(one)}".rstrip())
     return "\n".join(rows)
+
+
+def _stopping(found: Stopping) -> str:
+    head = "Or one that stops while samples come in, where another is not worth its price."
+    if found.needed is None:
+        return _fill(
+            f"{head} Here it does not reach the accuracy of {found.samples} samples of {found.model}, held out."
+        )
+    return _fill(
+        f"{head} It gives the accuracy of {found.samples} samples of {found.model} for every question "
+        f"({percent(found.accuracy, 1)}) for {cost(found.needed)} on average, held out (95 % interval: "
+        f"{_spends(found)})."
+    )
+
+
+# ---------------------------------------------------------------------------------------------- the bound
 
 
 def _intro(result: Figures) -> str:
@@ -72,42 +105,58 @@ def _intro(result: Figures) -> str:
 
 def _table(result: Figures) -> str:
     rows = [
-        "         best fixed   oracle     lead, in points        a mixture needs       oracle in sample",
-        "  budget mixture      held out   (95 % interval)        for that accuracy     (flatters itself)",
+        _fill(
+            "The bound: an oracle that has seen other answers to the same question. It is a target, not a policy that "
+            "you can deploy."
+        ),
+        "",
+        "         best fixed   oracle     lead, in points        a mixture needs            in sample",
+        "  budget mixture      held out   (95 % interval)        for that accuracy          (too high)",
     ]
     for line in result.lines:
         lead = f"{100 * line.lead:+.1f} ({100 * line.lead_low:.1f} to {100 * line.lead_high:.1f})"
-        needs = cost(line.needed)
-        if line.needed_low is not None:
-            needs += f" ({cost(line.needed_low)} to {cost(line.needed_high)})"
         rows.append(
             f"{line.budget:7g} {percent(line.mixture, 1):>9} {percent(line.held_out, 1):>12}   {lead:<22} "
-            f"{needs:<24} {percent(line.in_sample, 1):>10}"
+            f"{_needs(line):<27} {percent(line.in_sample, 1):>10}"
         )
     return "\n".join([*rows, "", _LEGEND])
 
 
 _LEGEND = """\
-  best fixed mixture  blind to the question: the best one or two actions, at random, same spend
-  oracle              picks an action per question, knowing how often each is right on it:
-    held out          picks by one half of the recorded answers, is scored on the other half
-    in sample         is scored on the answers that it picked by
-  none                no fixed mixture is that accurate, at any cost"""
+  best fixed mixture  ignores the question: the best one or two actions, at random, same spend
+  oracle held out     picks by one half of the recorded answers, is scored on the other half
+  oracle in sample    is scored on the answers that it picked by, which flatters itself
+  out of reach        no fixed mixture is that accurate, at any cost"""
 
 
-def headline(result: Figures) -> Line | None:
-    """Return the line whose saving is told: the largest budget at which both ends of its interval are known."""
-    sure = [line for line in result.lines if line.needed_high is not None and line.lead_low > 0]
-    return max(sure, key=lambda line: line.budget, default=None)
+def _needs(line: Line | Learned) -> str:
+    """Return what a mixture needs, with its interval."""
+    if line.needed_low is None:
+        return "out of reach"
+    return f"{'out of reach' if line.needed is None else cost(line.needed)} ({_spends(line)})"
 
 
-def saved(line: Line, needed: float | None) -> str:
+def _spends(found: Line | Learned | Stopping) -> str:
+    """Return the interval of a spend; without an upper end where none is known."""
+    return f"{cost(found.needed_low)} {'or more' if found.needed_high is None else f'to {cost(found.needed_high)}'}"
+
+
+def headline(lines: Sequence[Deployed]) -> Deployed | None:
+    """Return the line whose saving is said: the one that saves most at the low end of its interval.
+
+    Both ends must be known, and the lead over the mixture must be shown.
+    """
+    sure = [line for line in lines if line.needed_high is not None and line.lead_low > 0]
+    return max(sure, key=lambda line: 1 - line.spend / (line.needed_low or line.spend), default=None)
+
+
+def saved(line: Line | Learned, needed: float | None) -> str:
     """Return the share of the compute that is saved against a mixture that needs so much."""
     return percent(1.0 if needed is None else 1.0 - line.spend / needed)
 
 
 def _saving(result: Figures) -> str:
-    line, best = headline(result), result.best_action
+    line, best = headline(result.lines), result.best_action
     if line is None:
         said = "The saving: none at these budgets that the intervals leave standing."
     else:
@@ -142,27 +191,14 @@ def _per_group(families: list[tuple[str, float]]) -> str:
     return ", ".join(f"{name} {spend:.1f}" for name, spend in families)
 
 
-def _stopping(found: Stopping) -> str:
-    head = "And while samples come in, one can stop where another is not worth its price."
-    if found.needed is None:
-        return _fill(
-            f"{head} Here it does not reach the accuracy of {found.samples} samples of {found.model}, held out."
-        )
-    between = f"95 % interval: {cost(found.needed_low)} to {cost(found.needed_high)}".replace("to none", "or more")
-    return _fill(
-        f"{head} Stopping at a price gives the accuracy of {found.samples} samples of {found.model} for every question "
-        f"({percent(found.accuracy, 1)}) for {cost(found.needed)} on average, held out ({between})."
-    )
-
-
 def percent(share: float, digits: int = 0) -> str:
     """Return a share as a percentage."""
     return f"{100 * share:.{digits}f} %"
 
 
 def cost(spend: float | None) -> str:
-    """Return a spend with three digits, or "none"."""
-    return "none" if spend is None else f"{spend:.3g}"
+    """Return a spend with three digits, or "out of reach"."""
+    return "out of reach" if spend is None else digits(spend)
 
 
 def _either(values: Sequence[Any], last: str = "or") -> str:

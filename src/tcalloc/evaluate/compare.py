@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._amounts import check_unit
 from tcalloc._version import __version__
 from tcalloc.errors import InputError
 from tcalloc.evaluate.contestants import REFERENCE, contestants_of
@@ -52,6 +53,7 @@ def compare(
     seed: int = 0,
     feature_cost: float = 0.0,
     costs_known: bool = False,
+    unit: str | None = None,
     orders: int | None = None,
     jobs: int = 1,
     progress: bool = False,
@@ -92,6 +94,8 @@ def compare(
         What looking at X costs per question, in the unit of the costs.
     costs_known : bool
         Whether each question's own costs are known before deciding.
+    unit : str, optional
+        What costs are counted in, for what is printed: a currency ("usd", "eur", ...), or a word such as "tokens".
     orders : int, optional
         Random orders in which each question's samples are replayed. Default: about 50,000 runs in all.
     jobs : int
@@ -127,6 +131,7 @@ def compare(
         data, X=X, difficulty=difficulty, actions=actions, verifier=verifier, feature_cost=feature_cost,
         costs_known=costs_known, orders=orders, seed=seed,
     )  # fmt: skip
+    counted_in = problem.unit if unit is None else _unit(unit, problem)
     n = len(problem)
     if n < 2:
         raise InputError(f"data has {n} question{'' if n == 1 else 's'}; a comparison needs at least 2.")
@@ -150,7 +155,7 @@ def compare(
         folds=folds,
         repeats=repeats,
         seed=seed,
-        unit=problem.unit,
+        unit=counted_in,
         data=problem.data,
         verifier=problem.verifier,
         actions=problem.fixed_names,
@@ -222,6 +227,20 @@ def _check(data: Any, folds: Any, repeats: Any, seed: Any) -> None:
             raise InputError(f"{name} is {value!r}; expected a whole number, at least {least}.")
     if isinstance(data, Samples) and len(data) == 0:
         raise InputError("data has 0 questions; a comparison needs at least 2.")
+
+
+def _unit(unit: Any, problem: Problem) -> str:
+    """Return the unit that the user names; refuse one that contradicts the data."""
+    named = check_unit(unit)
+    counts = problem.unit == "samples"
+    if counts and named != "samples":
+        raise InputError(
+            f"unit is {unit!r}, but data holds no costs: what is spent is counted in samples. Give the samples of each "
+            "model their cost, Samples(..., cost=...), or leave unit out."
+        )
+    if named == "samples" and problem.samples is not None and not counts:
+        raise InputError("unit is 'samples', but data holds costs of its own. Name their unit, or leave unit out.")
+    return named
 
 
 def _budgets(budgets: Any) -> Floats:

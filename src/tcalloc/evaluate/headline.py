@@ -294,13 +294,14 @@ def headline(result: Comparison) -> list[str]:
     action = found.action if result.votes and result.unit == "samples" else saying.action(found.action)
     # "8 samples" says what it costs, unless some questions have fewer.
     priced = result.votes and result.unit == "samples" and action == saying.of_answer(round(found.action_spend))
-    instead = "" if priced else f" instead of {saying.about(found.action_spend)}"
+    instead = "" if priced else f" instead of {saying.about_price(found.action_spend, result.unit)}"
     first = (
         f"{who}, {saying.phrase(found.policy)} gives the accuracy of {action} ({saying.percent(found.accuracy)}) for "
-        f"{saying.about(found.spend)}{instead}."
+        f"{saying.about_price(found.spend, result.unit)}{instead}: "
+        f"{saying.saved(found.action_spend - found.spend, result.unit)}."
     )
     if np.isfinite(found.mixture_spend):
-        mixture = f"The best fixed mixture needs {saying.about(found.mixture_spend)} for it"
+        mixture = f"The best fixed mixture needs {saying.about_price(found.mixture_spend, result.unit)} for it"
     else:
         mixture = "The best fixed mixture does not reach it"
     return [first, f"{mixture}. {_gain(result, standing, found.budget)}"]

@@ -35,11 +35,6 @@ def filled(menu: Training) -> tuple[Floats, Floats]:
     return np.nan_to_num(menu.acc)[every, to], np.asarray(menu.cost)[every, to]
 
 
-def _single(acc: Floats) -> bool:
-    known = acc[np.isfinite(acc)]
-    return bool(((known == 0) | (known == 1)).all())
-
-
 def of_table(table: Table, actions: Any, verifier: bool) -> dict[str, Any]:
     """Return a problem's fields, of a table.
 
@@ -65,7 +60,7 @@ def of_table(table: Table, actions: Any, verifier: bool) -> dict[str, Any]:
         "vote_accuracy": np.empty(0),
         "single": np.asarray(acc.mean(axis=1)),
         "unit": "cost",
-        "data": "single answers" if _single(menu.acc) else "table",
+        "data": "single answers" if table.single_outcomes else "table",
         "verifier": False,
         "notes": table.notes,
     }

@@ -126,7 +126,7 @@ class Comparison:
     seed: int
     """Of folds, trainings and the bootstrap."""
     unit: str
-    """"samples" or "cost"."""
+    """What is spent: "samples", "cost" (in a unit that is not known), or what `compare` was given, such as "usd"."""
     data: str
     """"samples", "table" (one expectation per cell) or "single answers" (all cells are 0 or 1)."""
     verifier: bool

@@ -4,9 +4,12 @@ import math
 import re
 import unicodedata
 
+from tcalloc._amounts import CURRENCIES, digits, in_unit, unit_words
+
 __all__ = [
     "PHRASES",
     "about",
+    "about_price",
     "action",
     "at_spend",
     "chance",
@@ -21,6 +24,7 @@ __all__ = [
     "points",
     "price",
     "rounded",
+    "saved",
     "spending",
 ]
 
@@ -102,15 +106,13 @@ def chance(p: float) -> str:
 
 
 def number(value: float) -> str:
-    """Return a spend with three digits: 2.43, 0.0125, 1,318."""
-    if not math.isfinite(value):
-        return "-"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    """Return a spend with three digits: 2.43, 0.0125, 0.00004, 1,318."""
+    return digits(value) if math.isfinite(value) else "-"
 
 
 def about(value: float) -> str:
     """Return a spend with two digits, for a sentence: 2.4."""
-    return number(value) if abs(value) >= 100 else f"{float(f'{value:.2g}'):g}"
+    return number(value) if abs(value) >= 100 else digits(value, 2)
 
 
 def rounded(value: float) -> int:
@@ -122,10 +124,13 @@ def rounded(value: float) -> int:
 
 
 def price(value: float, unit: str) -> str:
-    """Return a mean spend with its unit: 2.4 samples, 3.1 units of cost."""
-    if unit == "samples":
-        return f"{number(value)} sample{'' if number(value) == '1' else 's'}"
-    return f"{number(value)} unit{'' if number(value) == '1' else 's'} of cost"
+    """Return a mean spend with its unit: 2.4 samples, $0.002, 3.1 units of cost."""
+    return in_unit(number(value), unit)
+
+
+def about_price(value: float, unit: str) -> str:
+    """Return a mean spend with two digits and its unit where that is a currency: 2.4, $0.0024."""
+    return in_unit(about(value), unit if unit in CURRENCIES else None)
 
 
 def at_spend(value: float, unit: str) -> str:
@@ -133,9 +138,16 @@ def at_spend(value: float, unit: str) -> str:
     return f"at {price(value, unit)} per question"
 
 
+def saved(difference: float, unit: str) -> str:
+    """Return a saving per question as what it comes to: $1.30 less per 1,000 questions."""
+    return f"{price(1000 * difference, unit)} less per 1,000 questions"
+
+
 def spending(unit: str) -> str:
-    """Return what the axis of spends is called."""
-    return "mean samples per question" if unit == "samples" else "mean cost per question"
+    """Return what the axis of spends is called: mean samples per question, mean cost per question in $."""
+    if unit == "cost" or unit in CURRENCIES:
+        return f"mean cost per question{'' if unit == 'cost' else f' in {unit_words(unit)}'}"
+    return f"mean {unit} per question"
 
 
 def action(name: str) -> str:

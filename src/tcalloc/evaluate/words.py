@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tcalloc._amounts import digits as _number
+from tcalloc._amounts import unit_words
 from tcalloc.learn._training import NOTHING
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ def table(result: "Comparison") -> str:
 
 def _heading(result: "Comparison") -> str:
     times = f", {result.repeats} times" if result.repeats > 1 else ""
-    spend = "samples" if result.unit == "samples" else "units of cost"
+    spend = unit_words(result.unit)
     return (
         f"{result.questions:,} questions, each scored by policies trained without it ({result.folds} folds{times}). "
         f"Per mean spend ({spend} per question): accuracy in %, and gain in points over the "
@@ -147,10 +149,6 @@ def _captured(result: "Comparison", standing: "Standing") -> str:
 
 def _percent(value: float) -> str:
     return f"{100 * value:.1f}" if np.isfinite(value) else "-"
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 # ---------------------------------------------------------------------------------------------- below it

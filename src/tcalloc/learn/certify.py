@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc import _amounts
 from tcalloc._inputs import scalar
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn._halves import Halves, gains_at
@@ -98,6 +99,8 @@ class Certificate:
                 return name, "-", end.strip()
             form = "{:.1f}" if unit == 100 else "{:.4f}" if abs(found.value) < 10 else "{:.6g}"
             value, low, high = (form.format(unit * x) for x in found)
+            if name == "spend":  # dollars need more decimals than shares
+                value, low, high = _amounts.column([*found], trim=False)
             if not (math.isfinite(found.low) and math.isfinite(found.high)):
                 return name, value, f"no limit{end}"
             return name, value, f"{low} to {high}{end}"

@@ -27,7 +27,7 @@ NPZ: arrays ``acc`` (N, K), ``cost`` (N, K) or (K,), and optionally ``ids`` (N,)
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -90,6 +90,11 @@ class Table:
     """(K,) what the columns stand for, where it is known: what a policy needs to act (files do not hold them)."""
     trials: tuple[Trial, ...] = field(default=(), kw_only=True)
     """Halves of the samples for cross-fitted claims; made by ``Samples.table(cross_fit=...)``."""
+    single_outcomes: bool = field(default=False, kw_only=True)
+    """Whether every cell is what a single answer was, right or wrong, and so no expectation. A plan of such a table
+    knows the outcomes beforehand, and its accuracy is a bound that no policy attains; `tcalloc.compare` gives
+    attainable figures. Found by itself where all cells are 0 or 1; `Samples.table` sets it where every question has one
+    sample per model. It is False where choosing per instance pays nothing, as with a single action."""
 
     def __post_init__(self) -> None:
         problem = prepare(self.acc, self.cost, self.available, self.weights, self.ids, self.action_names)
@@ -111,13 +116,20 @@ class Table:
             if len(self.actions) != self.acc.shape[1]:
                 raise InputError(f"actions has {len(self.actions)} actions, but acc has {self.acc.shape[1]} columns.")
 
+        put(self, "single_outcomes", (self.single_outcomes or _outcomes(self)) and _chooses(self.acc))
+
     def solve(self, budget: float | None = None, **options: Any) -> Allocation:
-        """Choose one action per instance: `tcalloc.solve` on this table, with its `total`, `method` and `threads`."""
-        return solve(self.acc, self.cost, budget, **self._labelled(), **options)
+        """Choose one action per instance: `tcalloc.solve` on this table, with its `total`, `method` and `threads`.
+
+        Of a table of single outcomes (`single_outcomes`) the plan's `hindsight` is True.
+        """
+        plan = solve(self.acc, self.cost, budget, **self._labelled(), **options)
+        return replace(plan, hindsight=True) if self.single_outcomes else plan
 
     def frontier(self, **options: Any) -> Frontier:
         """Answer for every budget at once: `tcalloc.frontier` on this table, with its `threads`."""
-        return frontier(self.acc, self.cost, **self._labelled(), **options)
+        curve = frontier(self.acc, self.cost, **self._labelled(), **options)
+        return replace(curve, hindsight=True) if self.single_outcomes else curve
 
     def claim(self, plan: Allocation, level: float = 0.95) -> Claim:
         """Return what a plan of this table may claim: its accuracy with its intervals.
@@ -191,6 +203,29 @@ class Table:
         if self.action_names is not None:
             names = ": " + ", ".join(self.action_names[:8]) + (", ..." if k > 8 else "")
         return f"Table({n} instance{'s' * (n > 1)}, {k} action{'s' * (k > 1)}{names})"
+
+
+# Gains that differ by less than this are alike.
+ALIKE = 1e-6
+
+
+def _chooses(acc: NDArray[Any]) -> bool:
+    """Whether what one action gains over another differs between instances, so that choosing per instance pays."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        gains = acc - acc[:, :1]
+        return bool((np.abs(gains[1:] - gains[0]) > ALIKE).any())
+
+
+def _outcomes(table: Table, rows: int = 4096) -> bool:
+    """Whether all available cells are 0 or 1; ends at the first block of rows that holds another number."""
+    for start in range(0, len(table.acc), rows):
+        block = slice(start, start + rows)
+        good = (table.acc[block] == 0) | (table.acc[block] == 1)
+        if table.available is not None:
+            good |= ~table.available[block]
+        if not good.all():
+            return False
+    return True
 
 
 def _checked_errors(se: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -91,6 +91,7 @@ def tabulate(
         notes=tuple(notes),
         actions=asked,
         trials=trials,
+        single_outcomes=all(int(samples.by_model[arm].drawn.sum(axis=1).max()) == 1 for arm in arms),
     )
 
 
