@@ -180,10 +180,10 @@ def calibrate_price(
     0.75
     """
     grid, costs = _grid_of(prices, spends)
-    shares = _shares(weights, len(costs))
-    limit = scalar(budget, "budget")
-    mean = shares @ costs
     n = len(costs)
+    counts = _counts(weights, n)
+    limit = scalar(budget, "budget")
+    mean = costs.mean(axis=0) if counts is None else (counts[:, None] * costs).sum(axis=0) / counts.sum()
     if confidence is None:
         if high is not None:
             _range(costs, low, high)
@@ -197,7 +197,7 @@ def calibrate_price(
         last = _last(kept)
         return Calibration(float(grid[last]), float(mean[last]), limit, None, None, n, "plain", ())
     delta = 1 - confidence_of(confidence)
-    if np.ptp(shares) > 1e-9 / n:
+    if counts is not None:
         raise InputError(
             "weights differ, but a guarantee needs held-out questions that were drawn as often as they occur: with "
             "weights, the mean of the next questions has no bound. Draw the held-out questions in proportion to their "
@@ -258,14 +258,14 @@ def _grid_of(prices: Any, spends: Any) -> tuple[Floats, Floats]:
     return grid, costs
 
 
-def _shares(weights: Any, n: int) -> Floats:
-    """Return weights that add up to 1."""
+def _counts(weights: Any, n: int) -> Floats | None:
+    """Return how often questions occur; None: all equally often."""
     if weights is None:
-        return np.full(n, 1 / n)
+        return None
     found = np.asarray(weights, np.float64)
     if found.shape != (n,) or not np.isfinite(found).all() or (found < 0).any() or not found.any():
         raise InputError(f"weights: expected {n} finite numbers, at least 0 and not all 0: one per held-out question.")
-    return np.asarray(found / found.sum())
+    return None if np.ptp(found) <= 1e-9 * found.max() else found
 
 
 def _range(costs: Floats, low: Any, high: Any) -> tuple[float, Floats]:
@@ -275,7 +275,7 @@ def _range(costs: Floats, low: Any, high: Any) -> tuple[float, Floats]:
     if most.ndim and most.shape != costs.shape[1:]:
         raise InputError(f"high has shape {most.shape}; expected one number, or {costs.shape[1]}: one per price.")
     if not (0 <= least < math.inf and np.isfinite(most).all() and (most >= least).all()):
-        raise InputError(f"low is {least!r} and high is {high!r}; expected 0 ≤ low ≤ high, both finite.")
+        raise InputError(f"low is {least!r} and high is {most.tolist()!r}; expected 0 ≤ low ≤ high, both finite.")
     most = np.broadcast_to(most, costs.shape[1:])
     # Sums of costs may round differently.
     slack = 1e-9 * np.maximum(most, 1e-300)
