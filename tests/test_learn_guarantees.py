@@ -32,7 +32,9 @@ def test_costs_that_were_seen_are_not_all_that_can_come(make):
     x, acc, cost = rare(0)
     assert cost.max() == 4
     policy = make().fit(x[:200], Table(acc[:200], cost[:200]))
-    with pytest.raises(InputError, match=r"highest cost seen is not the highest possible\. Pass high=") as caught:
+    with pytest.raises(
+        InputError, match=r"highest cost seen is not the highest possible\. Pass high=, which is the most samples"
+    ) as caught:
         policy.calibrate(x[200:], Table(acc[200:], cost[200:]), budget=2.2, confidence=0.95)
     assert "cost=[...] of shape (K,)" in str(caught.value)
     policy.calibrate(x[200:], Table(acc[200:], cost[200:]), budget=4.0)  # plain needs no range
@@ -42,7 +44,7 @@ def test_at_most_one_guarantee_in_twenty_is_false():
     # One question in 100 costs 20 times as much; the plain price breaks the budget in about half of the draws.
     given = broken = 0
     fresh = np.random.default_rng(9).random((2000, 1))
-    for seed in range(40):
+    for seed in range(24):
         rng = np.random.default_rng(seed)
         x = rng.random((400, 1))
         acc = np.column_stack([np.full(400, 0.5), 0.5 + 0.4 * x[:, 0]])
@@ -54,8 +56,8 @@ def test_at_most_one_guarantee_in_twenty_is_false():
             continue
         given += 1
         broken += 1.19 * (1 + 3 * (policy.decide(fresh) == 1).mean()) > 3.2
-    assert given > 30  # it is not kept by refusing everything
-    assert broken <= 2
+    assert given > 18  # it is not kept by refusing everything
+    assert broken <= 1
 
 
 def test_one_cost_for_all_questions_is_a_range():
@@ -83,21 +85,21 @@ def test_samples_with_one_cost_are_a_range_and_recorded_ones_are_not(cost):
     policy = PricedRegressor().fit(x[:60], Samples(codes[:60], cost=cost), actions=actions)
     policy.calibrate(x[60:], Samples(codes[60:], cost=cost), budget=2.9 * each, confidence=0.8)
     assert policy.guarantee_.assumptions[-1] == f"every question costs between {each:g} and {3 * each:g}"
-    with pytest.raises(InputError, match=re.escape("here that is 3 samples * (max_tokens * the rate")):
+    with pytest.raises(InputError, match=re.escape("which is 3 samples * (max_tokens * the rate")):
         policy.calibrate(x[60:], Samples(codes[60:], cost=np.full((60, 8), each)), budget=2.9 * each, confidence=0.8)
 
 
 def test_a_probe_counts_in_the_range():
     rng = np.random.default_rng(3)
-    codes = np.where(rng.random((160, 12)) < rng.random((160, 1)), 0, rng.integers(1, 3, (160, 12)))
+    codes = np.where(rng.random((100, 12)) < rng.random((100, 1)), 0, rng.integers(1, 3, (100, 12)))
     policy = PricedRegressor(features=False, probe=2)
-    policy.fit(np.zeros((80, 1)), Samples(codes[:80]), actions=[Vote(1), Vote(3), Vote(9)])
-    policy.calibrate(np.zeros((80, 1)), Samples(codes[80:]), budget=6.0, confidence=0.8)
+    policy.fit(np.zeros((50, 1)), Samples(codes[:50]), actions=[Vote(1), Vote(3), Vote(9)])
+    policy.calibrate(np.zeros((50, 1)), Samples(codes[50:]), budget=6.0, confidence=0.8)
     assert policy.guarantee_.assumptions[-1] == "every question costs between 1 and 9"
-    recorded = Samples(codes[80:], cost=np.ones((80, 12)))
+    recorded = Samples(codes[50:], cost=np.ones((50, 12)))
     with pytest.raises(InputError, match="Pass high="):
-        policy.calibrate(np.zeros((80, 1)), recorded, budget=6.0, confidence=0.8)
-    policy.calibrate(np.zeros((80, 1)), recorded, budget=6.0, confidence=0.8, high=12)
+        policy.calibrate(np.zeros((50, 1)), recorded, budget=6.0, confidence=0.8)
+    policy.calibrate(np.zeros((50, 1)), recorded, budget=6.0, confidence=0.8, high=12)
     assert policy.guarantee_.assumptions[-1] == "every question costs between 0 and 12"
 
 

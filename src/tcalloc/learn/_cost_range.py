@@ -127,18 +127,14 @@ class CostRange:
 
 def _unknown(actions: Sequence[Action | None] | None) -> str:
     """Return what to pass where the most is not known."""
-    head = (
-        "confidence needs the most that one question may cost, which is not known: costs differ between questions (or "
-        "were recorded one by one), and the highest cost seen is not the highest possible. Pass high="
-    )
     drawn = [action for action in actions or () if action is not None]
-    if not drawn:
-        return f"{head}, the most that one question may cost by any action."
-    most = max(action.samples for action in drawn)
-    limits = [action.max_tokens for action in drawn if action.max_tokens is not None]
-    tokens = f"{max(limits):,} tokens" if len(limits) == len(drawn) else "max_tokens"
-    samples = f"{most} samples * " if most > 1 else ""
+    most = str(max(action.samples for action in drawn)) if drawn else "the most"
+    limits = {action.max_tokens for action in drawn}
+    tokens = f"{max(n for n in limits if n is not None):,} tokens" if limits and None not in limits else "max_tokens"
     return (
-        f"{head}; here that is {samples}({tokens} * the rate of an output token + the longest prompt * the rate of an "
-        "input token). If every question costs the same, say so: give one cost per action, cost=[...] of shape (K,)."
+        "confidence needs the most that one question may cost, which is not known: costs differ between questions (or "
+        "were recorded one by one), and the highest cost seen is not the highest possible. Pass high=, which is "
+        f"{most} samples * ({tokens} * the rate of an output token + the longest prompt * the rate of an input token). "
+        "If every question costs the same, say so instead: one cost per action, cost=[...] of shape (K,), or one cost "
+        "per sample, Samples(..., cost=...)."
     )
