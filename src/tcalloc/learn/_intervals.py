@@ -57,14 +57,17 @@ class Over:
         around = values - self.weights @ values
         return float(self.weights**2 @ around**2) * self.n / (self.n - 1)
 
-    def even(self, values: Floats) -> bool:
-        """Return whether no few questions decide the mean, as far as these show."""
+    def skewness(self, values: Floats) -> float:
+        """Return the skewness; NaN where all values are equal, which says nothing about what was not seen."""
         around = values - self.weights @ values
         square = float(self.weights @ around**2)
         if not square > 1e-24 * max(float(np.abs(values).max()) ** 2, 1e-300):
-            return False  # what is equal everywhere says nothing about what was not seen
-        skew = float(self.weights @ around**3) / square**1.5
-        return bool(self.n >= EVEN * skew**2)
+            return math.nan
+        return float(self.weights @ around**3 / square**1.5)
+
+    def even(self, values: Floats) -> bool:
+        """Return whether no few questions decide the mean, as far as these show."""
+        return bool(self.n >= EVEN * self.skewness(values) ** 2)
 
     def mean(self, values: Floats, least: float = -math.inf, most: float = math.inf) -> Estimate:
         """Return the mean; values lie between `least` and `most`."""
@@ -99,17 +102,20 @@ class Over:
     def ratio(self, above: Floats, below: Floats) -> Estimate | None:
         """Return the ratio of two means, with Fieller's interval; None if the lower one is hardly above 0.
 
-        The interval is open at both ends where few questions decide how the two differ.
+        Where few questions decide how the two differ, the interval is open on their side.
         """
         a, b = float(self.weights @ above), float(self.weights @ below)
         spread = self.variance(below)
         if math.isinf(self.t) or b <= 1e-12 or b <= self.t * math.sqrt(spread):
             return None
-        if not self.even(above - a / b * below):
-            return Estimate(a / b, -math.inf, math.inf)
         # All r with (a − r·b)² ≤ t²·var(above − r·below): between the roots of a quadratic that opens upwards.
         square = self.t**2
         both = (self.variance(above + below) - self.variance(above) - spread) / 2
         p, q, r = b * b - square * spread, a * b - square * both, a * a - square * self.variance(above)
         width = math.sqrt(max(q * q - p * r, 0.0))
-        return Estimate(a / b, (q - width) / p, (q + width) / p)
+        low, high = (q - width) / p, (q + width) / p
+        # What few questions decide may be further on their side: so it is open there.
+        skew = self.skewness(above - a / b * below)
+        if not self.n >= EVEN * skew**2:
+            low, high = low if skew > 0 else -math.inf, high if skew < 0 else math.inf
+        return Estimate(a / b, low, high)

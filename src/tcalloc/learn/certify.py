@@ -46,8 +46,7 @@ Floats = NDArray[np.float64]
 Actions = NDArray[np.int32]
 
 OPEN = (
-    "Few questions decide the mean of some figures, and what one question can cost is not known: these figures have no "
-    "upper limit. More questions give one."
+    "Few questions decide some of the figures, so these have no limit on one side, or none. More questions give both."
 )
 
 
@@ -253,7 +252,8 @@ def certify(
         "bound": over.mean(regret + (rate * (limit - paid) if rate else 0.0), *ends.bound),  # 0 is 0, also times inf
         "gain": over.mean(gain, *ends.gain),
     }
-    if math.isfinite(limit) and any(math.isinf(figure.high) for figure in figures.values()):
+    captured = over.ratio(gain, possible)
+    if math.isfinite(limit) and any(math.isinf(end) for each in (*figures.values(), captured or ()) for end in each):
         notes.append(OPEN)
     return Certificate(
         n=n,
@@ -265,7 +265,7 @@ def certify(
         majority_action=found.names[most],
         agreement=agreement,
         shortfall=None if optimum is None else optimum - float(over.weights @ own),
-        captured=over.ratio(gain, possible),
+        captured=captured,
         held_out=held_out,
         notes=tuple(notes),
         **figures,
