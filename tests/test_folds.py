@@ -131,6 +131,7 @@ def test_coverage_of_the_interval(n):
 @pytest.mark.parametrize("df", [1, 2, 4, 17, 100, 999])
 def test_students_t(df):
     assert quantile(df) == pytest.approx(stats.t.ppf(0.975, df), rel=1e-9)
+    assert quantile(df, 0.998) == pytest.approx(stats.t.ppf(0.999, df), rel=1e-7)
     for t in (0.0, 0.3, 2.0, 8.0):
         assert beyond(t, df) == pytest.approx(2 * stats.t.sf(t, df), rel=1e-9)
 

@@ -23,7 +23,7 @@ def test_plain_is_the_smallest_price_within_the_held_out_mean():
     mean = spends.mean(axis=0)
     assert found.price == PRICES[mean <= 2.0].min()
     assert found.spend == mean[found.price == PRICES][0]
-    assert (found.confidence, found.bound, found.assumption, found.method) == (None, None, None, "plain")
+    assert (found.confidence, found.bound, found.assumptions, found.method) == (None, None, (), "plain")
     assert "no guarantee" in str(found)
 
 
@@ -125,13 +125,36 @@ def test_it_goes_through_json():
     whole = calibrate_price([math.inf], np.ones((9, 1)), 2.0, low=1, high=5)
     assert Calibration.from_dict(json.loads(json.dumps(whole.to_dict(), allow_nan=False))).price == math.inf
     said = str(calibrate_price(PRICES, spends, 2.0, 0.95, low=1, high=5))
-    assert "expected spend at most 2 with confidence 0.95, if the held-out questions are independent draws" in said
+    assert "expected spend at most 2 with confidence 0.95, if (1) the held-out questions are independent" in said
     assert "between 1 and 5" in said
     good = found.to_dict()
     for bad in ({}, {"price": 1}, good | {"more": 1}, good | {"n": 0}, good | {"n": 2.5}, good | {"price": "much"},
-                good | {"method": None}, good | {"assumption": 3}):  # fmt: skip
+                good | {"method": None}, good | {"assumptions": 3}, good | {"assumptions": [1]}):  # fmt: skip
         with pytest.raises(InputError, match=r"calibration|price"):
             Calibration.from_dict(bad)
+
+
+def test_plain_is_weighted():
+    spends = np.array([[1.0, 2.0], [1.0, 6.0]])
+    assert calibrate_price([1, 0], spends, 4.0).price == 0
+    assert calibrate_price([1, 0], spends, 4.0, weights=[1, 3]).price == 1
+    found = calibrate_price([1, 0], spends, 5.0, weights=[1, 3])
+    assert (found.price, found.spend) == (0, 5.0)
+    # Equal weights are none.
+    many = spends_of(np.random.default_rng(9), 200)
+    same = calibrate_price(PRICES, many, 2.0, 0.9, low=1, high=5, weights=np.full(200, 7.0))
+    assert same == calibrate_price(PRICES, many, 2.0, 0.9, low=1, high=5)
+
+
+def test_each_price_may_have_its_own_highest_cost():
+    # The same spends: what is known to lie close together needs less room.
+    spends = 2 + 0.2 * np.random.default_rng(10).random((100, 3))
+    assert keeps(spends, 2.3, 0.05, 0.0, np.array([3.0, 3.0, 60.0])).tolist() == [True, True, False]
+    apart = [bool(keeps(spends[:, :1], 2.3, 0.05, 0.0, high)[0]) for high in (3.0, 60.0)]
+    assert apart == [True, False]
+    found = calibrate_price([3, 2, 1], spends, 2.3, 0.95, high=[3, 3, 60])
+    assert found.price == 2
+    assert "between 0 and 3" in found.assumptions[-1]
 
 
 @pytest.mark.parametrize(
@@ -144,6 +167,12 @@ def test_it_goes_through_json():
         ({"spends": np.zeros((0, 2))}, "at least one"),
         ({"spends": [[1, 9]]}, r"spends\[0, 1\] is 9.0, not between low = 1.0 and high = 5.0"),
         ({"spends": [[1, math.nan]]}, r"spends\[0, 1\] is nan"),
+        ({"spends": [[1, -2]]}, r"spends\[0, 1\] is -2.0; expected a finite cost"),
+        ({"high": [5, 5, 5]}, r"high has shape \(3,\); expected one number, or 2"),
+        ({"high": [5, 2.5]}, r"spends\[1, 1\] is 3.0, not between low = 1.0 and high = 2.5"),
+        ({"confidence": 0.9, "high": None}, "high is missing"),
+        ({"weights": [1]}, "weights: expected 2 finite numbers"),
+        ({"weights": [1, 2], "confidence": 0.9}, "weights differ, but a guarantee needs"),
         ({"low": 6}, "low is 6.0 and high is 5.0"),
         ({"high": math.inf}, "both finite"),
         ({"budget": math.nan}, "budget is nan"),

@@ -180,6 +180,57 @@ def test_intervals_hold():
     assert all(370 - 10 <= count <= 398 for count in inside.values()), inside
 
 
+def test_five_right_answers_are_no_certainty():
+    found = certify([0] * 5, Table(np.ones((5, 2)), [1, 4]), 0.1, budget=2.0)
+    assert found.accuracy.value == 1.0
+    # Clopper and Pearson's interval for 5 of 5.
+    assert found.accuracy[1:] == pytest.approx((0.025 ** (1 / 5), 1.0))
+    assert found.regret[1:] == pytest.approx((0.0, (1 - 0.025**0.2) * (1 + 0.1 * 3)))
+    assert found.spend[1:] == pytest.approx((1.0, 1 + 3 * (1 - 0.025**0.2)))
+    assert found.fidelity.low < 0.5
+    wrong = certify([0] * 5, Table(np.zeros((5, 2)), [1, 4]), 0.1)
+    assert wrong.accuracy[1:] == pytest.approx((0.0, 1 - 0.025 ** (1 / 5)))
+
+
+def test_intervals_end_where_figures_end():
+    rng = np.random.default_rng(8)
+    for _ in range(200):
+        table, chosen, _, _ = random_case(rng)
+        found = certify(chosen, table, 0.1, budget=3.0)
+        for figure in (found.accuracy, found.fidelity, found.majority):
+            assert 0 <= figure.low <= figure.value <= figure.high <= 1
+        assert 0 <= found.regret.low <= found.regret.value <= found.regret.high
+        assert 0 <= found.spend.low <= found.spend.value <= found.spend.high
+
+
+def test_few_questions_that_decide_the_mean_leave_it_open():
+    rng = np.random.default_rng(9)
+    n, whole = 30, 20_000
+    acc = np.sort(rng.beta(1, 1, (whole, 3)), axis=1)
+    cost = rng.lognormal(0, 1, (whole, 1)) * [1.0, 2.0, 4.0]
+    chosen = np.where(rng.random(whole) < 0.5, (acc - 0.1 * cost).argmax(axis=1), rng.integers(0, 3, whole))
+    names = ("accuracy", "spend", "regret", "bound", "gain", "captured", "fidelity")
+    known = certify(chosen, Table(acc, cost), 0.1, budget=2.5)
+    inside, opened = dict.fromkeys(names, 0), 0
+    for _ in range(200):
+        rows = rng.integers(0, whole, n)
+        found = certify(chosen[rows], Table(acc[rows], cost[rows]), 0.1, budget=2.5)
+        if math.isinf(found.regret.high):
+            opened += 1
+            assert found.regret.low >= 0
+            assert f"at least {found.regret.low:.4f}" in str(found)
+            assert "Few questions decide some of the figures" in found.notes[-1]
+        for name in names:
+            figure = getattr(found, name)
+            inside[name] += figure is None or figure.low <= getattr(known, name).value <= figure.high
+    assert all(count >= 180 for count in inside.values()), inside
+    assert opened > 100
+    # Even values are given both limits.
+    even = certify(chosen, Table(acc, np.ones((whole, 3)) * [1.0, 2.0, 4.0]), 0.1, budget=2.5)
+    assert all(math.isfinite(x) for name in names for x in getattr(even, name))
+    assert not any("Few questions" in note for note in even.notes)
+
+
 def test_words_and_json():
     rng = np.random.default_rng(6)
     codes, _ = draws(rng, 200, 12)
@@ -203,7 +254,10 @@ def test_words_and_json():
     assert data["fidelity"]["value"] == found.fidelity.value
     assert data["majority_action"] == found.majority_action
     one = certify([0], [[0.5, 0.6]], 0.0, cost=[1, 2])
-    assert "no limit" in str(one)
+    assert str(one).startswith("1 question  ")
+    assert one.accuracy == (0.5, 0.0, 1.0)  # one question says nothing, but a share has ends
+    assert one.spend == (1.0, 1.0, 2.0)
+    assert "no limit" in str(certify([0], [[1.5, 2.5]], 0.0, cost=[1, 2]))
     json.dumps(one.to_dict(), allow_nan=False)
     unpriced = certify([1, 0], [[0.5, 0.6], [0.5, 0.9]], math.inf, cost=[1, 2])
     assert "optimal for the budget" in unpriced.notes[-1]

@@ -13,11 +13,15 @@ from tcalloc.learn.inputs import Rows, as_row, as_rows
 from tcalloc.learn.probed import PROBE, Probed, ProbedRun
 from tcalloc.learn.probing import Draws, draws_of
 from tcalloc.learn.protocol import DecidedRun
+from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples
 
 __all__ = ["ProbingPolicy"]
 
 Floats = NDArray[np.float64]
+
+# Random orders of each held-out question's samples that a probe is calibrated on.
+ORDERS = 8
 
 
 class ProbingPolicy(LearnedPolicy):
@@ -134,21 +138,48 @@ class ProbingPolicy(LearnedPolicy):
         return found
 
     def calibrate(
-        self, X: Any, table: Any, *, budget: float, confidence: float | None = None, cost: Any = None
+        self,
+        X: Any,
+        table: Any,
+        *,
+        budget: float,
+        confidence: float | None = None,
+        cost: Any = None,
+        low: float | None = None,
+        high: float | None = None,
     ) -> Self:
-        """Set the price on held-out questions; as in `LearnedPolicy.calibrate`, with Samples if there is a probe."""
+        """Set the price on held-out questions; as in `LearnedPolicy.calibrate`, with Samples if there is a probe.
+
+        Parameters
+        ----------
+        X, table, budget, confidence, cost, low, high
+            As in `LearnedPolicy.calibrate`. The range holds for a whole question, its probe included.
+
+        Raises
+        ------
+        BudgetError
+            If no price keeps the budget (with that confidence).
+        InputError
+            If an argument is not allowed, or the most that a question may cost is needed and not known.
+        """
         self._check_fitted()
         if self.probed_ is None:
-            return super().calibrate(X, table, budget=budget, confidence=confidence, cost=cost)
+            return super().calibrate(X, table, budget=budget, confidence=confidence, cost=cost, low=low, high=high)
         if not isinstance(table, Samples):
             raise InputError(f"table is {type(table).__name__}; a policy with a probe is calibrated on Samples.")
         from tcalloc.learn.calibrate import calibrate_price
 
+        limits = self._limits(self._held(table, len(table)), confidence, low, high)
         steps, settings = self._dial()
-        # One order per question: what it costs is one draw of what the next one will cost.
-        spends = np.column_stack([self.simulate(X, table, **setting, orders=1, seed=1)[1] for setting in settings])
-        dearest = max(*self.probed_.plan.cost, self.cost_range_[1], float(spends.max()))
-        least = min(self.cost_range_[0], float(spends.min()))
-        found = calibrate_price(steps, spends, budget, confidence, low=least, high=dearest)
+        # A question's mean over orders is expected to cost what the next question will, and varies less than one draw.
+        spends = np.column_stack([self.simulate(X, table, **setting, orders=ORDERS, seed=1)[1] for setting in settings])
+        found = calibrate_price(steps, spends, budget, confidence, **limits)
         self._set_dial(found, settings[int(np.flatnonzero(steps == found.price)[0])])
         return self
+
+    def _same_range(self) -> tuple[float, float]:
+        low, high = super()._same_range()
+        return low, high if self.probed_ is None else max(high, *self.probed_.plan.cost)
+
+    def _drawn_first(self) -> Action | None:
+        return None if self.probed_ is None else self.probed_.plan.action

@@ -23,6 +23,7 @@ class Stored:
     actions_: tuple[Action | None, ...] | None
     cost_: NDArray[np.float64]
     cost_range_: tuple[float, float]
+    shared_costs_: bool
     price_: float | None
     budget_: float | None
     guarantee_: Any
@@ -36,6 +37,7 @@ class Stored:
             "actions": None if self.actions_ is None else [a and a.to_dict() for a in self.actions_],
             "cost": self.cost_.tolist(),
             "cost_range": list(self.cost_range_),
+            "shared_costs": self.shared_costs_,
             "price": None if self.price_ is None else float(self.price_).hex(),
             "budget": None if self.budget_ is None else float(self.budget_).hex(),
             "guarantee": None if self.guarantee_ is None else self.guarantee_.to_dict(),
@@ -57,6 +59,9 @@ class Stored:
         self.cost_ = np.array(meta["cost"], np.float64)
         low, high = meta["cost_range"]
         self.cost_range_ = (float(low), float(high))
+        if not isinstance(meta["shared_costs"], bool):
+            raise InputError(f"shared_costs: {meta['shared_costs']!r}; allowed are true and false.")
+        self.shared_costs_ = meta["shared_costs"]
         k = len(self.action_names_)
         if self.cost_.shape != (k,) or (self.actions_ is not None and len(self.actions_) != k):
             raise InputError("action_names, actions and cost are not equally many.")

@@ -37,10 +37,12 @@ def _gauss() -> tuple[Floats, Floats]:
 
 
 @cache
-def quantile(df: float) -> float:
-    """Return the t that Student's |t| exceeds with chance 1 - LEVEL."""
-    low, high = 0.0, 100.0
+def quantile(df: float, level: float = LEVEL) -> float:
+    """Return the t that Student's |t| exceeds with chance 1 - level."""
+    low, high = 0.0, 1.0
+    while beyond(high, df) > 1 - level:
+        low, high = high, 2 * high
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if beyond(middle, df) > 1 - LEVEL else (low, middle)
+        low, high = (middle, high) if beyond(middle, df) > 1 - level else (low, middle)
     return low

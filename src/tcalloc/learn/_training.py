@@ -36,6 +36,8 @@ class Training:
     """(K,) what to do; None for the whole: only names are known."""
     available: NDArray[np.bool_] | None = None
     """(N, K); None: everything."""
+    shared: bool = False
+    """Whether one cost per action was given, the same for every question."""
 
     @property
     def mean_cost(self) -> Floats:
@@ -60,7 +62,8 @@ class Training:
     def take(self, rows: Any) -> "Training":
         """Return some of the questions."""
         available = None if self.available is None else self.available[rows]
-        return Training(self.acc[rows], self.cost[rows], self.weights[rows], self.names, self.actions, available)
+        some = self.acc[rows], self.cost[rows], self.weights[rows]
+        return Training(*some, self.names, self.actions, available, self.shared)
 
 
 def as_table(table: Any, n: int, actions: Any, cost: Any) -> Training:
@@ -89,15 +92,18 @@ def as_table(table: Any, n: int, actions: Any, cost: Any) -> Training:
         # What is paid is each question's own mean; what is known before is the mean over questions.
         made = table.table([action for action in known if action is not None], shrink=False, costs="question")
         found = _with_nothing(made, known)
+        shared = all(_one_cost(table, action) for action in known if action is not None)
     elif isinstance(table, Table):
-        found = table
+        found, shared = table, np.ndim(table.cost) == 1
     else:
         if cost is None:
             raise InputError(
                 f"table is {type(table).__name__}; expected a Table, Samples, or an array of accuracies (n, K) "
                 "together with cost=."
             )
-        found = Table(np.asarray(table), np.asarray(cost))
+        found, shared = Table(np.asarray(table), np.asarray(cost)), False
+    if cost is not None:
+        shared = np.ndim(cost) == 1
     k = found.acc.shape[1]
     if len(found.acc) != n:
         raise InputError(
@@ -127,7 +133,14 @@ def as_table(table: Any, n: int, actions: Any, cost: Any) -> Training:
                     f"no question has the action {names[a]!r}; leave it out, nothing can be learned of it."
                 )
     cost_rows = np.ascontiguousarray(np.broadcast_to(paid, acc.shape))
-    return Training(acc, cost_rows, weights, tuple(names), known, available)
+    return Training(acc, cost_rows, weights, tuple(names), known, available, shared)
+
+
+def _one_cost(samples: Samples, action: Action) -> bool:
+    """Return whether one cost was given for all samples of an action's model."""
+    arms = samples.by_model
+    arm = next((arms[name] for name in (action.arm, action.model, "") if name in arms), next(iter(arms.values())))
+    return action.rates is None and (arm.cost is None or np.ndim(arm.cost) == 0)
 
 
 def _actions(actions: Any) -> tuple[Action | None, ...]:

@@ -20,10 +20,12 @@ from numpy.typing import ArrayLike, NDArray
 from tcalloc._inputs import scalar
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.learn._batch import Batch, checked_available, named
+from tcalloc.learn._cost_range import CostRange, same_costs
 from tcalloc.learn._stored import Stored
 from tcalloc.learn._training import Training, as_table
 from tcalloc.learn.inputs import Rows, Schema, as_row, as_rows
 from tcalloc.learn.protocol import DecidedRun, uniform
+from tcalloc.measure.actions import Action
 
 try:
     from sklearn.base import BaseEstimator
@@ -148,6 +150,7 @@ class LearnedPolicy(Stored, BaseEstimator):  # type: ignore[misc]
         self.cost_ = training.mean_cost
         paid = training.cost if training.available is None else training.cost[training.available]
         self.cost_range_ = (float(paid.min()), float(paid.max()))
+        self.shared_costs_ = training.shared
         self.price_: float | None = None
         self.budget_: float | None = None
         self.guarantee_: Any = None
@@ -210,6 +213,10 @@ class LearnedPolicy(Stored, BaseEstimator):  # type: ignore[misc]
             if asked < 0:
                 raise InputError(f"price is {asked!r}; expected at least 0 (accuracy per unit of cost).")
             return self._choose(batch, asked, None)
+        return self._choose_by_itself(batch)
+
+    def _choose_by_itself(self, batch: Batch) -> Actions:
+        """Decide at the policy's own price or budget."""
         return self._choose(batch, *self._own())
 
     def _own(self) -> tuple[float | None, float | None]:
@@ -307,20 +314,28 @@ class LearnedPolicy(Stored, BaseEstimator):  # type: ignore[misc]
         budget: float,
         confidence: float | None = None,
         cost: ArrayLike | None = None,
+        low: float | None = None,
+        high: float | None = None,
     ) -> Self:
         """Set the price on held-out questions, so that the budget is kept there.
 
         Parameters
         ----------
         X, table : as in `fit`
-            Questions that were not trained on, with what each action costs there.
+            Questions that were not trained on, with what each action costs there. Means are weighted by the table's
+            weights.
         budget : float
             Mean cost per question.
         confidence : float, optional
-            With it, P(expected spend > budget) ≤ 1 − confidence over the draw of the held-out questions; what that
-            rests on is said in `guarantee_`. Without it, the held-out mean keeps the budget.
+            With it, P(expected spend > budget) ≤ 1 − confidence over the draw of the held-out questions, under the
+            assumptions that `guarantee_` lists. Without it, the held-out mean keeps the budget.
         cost : array_like, (n, K), optional
             Costs known beforehand, if ``costs="given"`` and they are not the table's.
+        low, high : float, optional
+            The least and the most that one question may cost, also those to come: a guarantee rests on them. Known
+            without them where one cost per action was given for all questions, and where all actions have rates without
+            a charge for the prompt and max_tokens. Otherwise pass `high`: the highest cost seen is not the highest
+            possible. `low` is 0 if it is not given.
 
         Returns
         -------
@@ -330,24 +345,53 @@ class LearnedPolicy(Stored, BaseEstimator):  # type: ignore[misc]
         ------
         BudgetError
             If no price keeps the budget (with that confidence).
+        InputError
+            If an argument is not allowed, a cost lies outside [low, high], or the most that a question may cost is
+            needed and not known.
         """
         from tcalloc.learn.calibrate import calibrate_price
 
         self._check_fitted()
         rows = as_rows(X, expected=self.schema_)
-        held = as_table(table, rows.n, self.actions_, None)
-        if held.acc.shape[1] != len(self.cost_):
-            raise InputError(f"table has {held.acc.shape[1]} actions; expected the policy's {len(self.cost_)}.")
+        held = self._held(table, rows.n)
+        limits = self._limits(held, confidence, low, high)
+        if cost is not None and self.costs != "given":
+            raise InputError(
+                f"cost given, but costs is {self.costs!r}: this policy does not look at a question's own costs. Leave "
+                "cost out; what is paid is in the table."
+            )
         prices, settings = self._dial()
-        batch = Batch(rows, self._known_costs(held.cost if cost is None and self.costs == "given" else cost, rows.n),
-                      held.available)  # fmt: skip
+        known = self._known_costs(held.cost if cost is None and self.costs == "given" else cost, rows.n)
+        batch = Batch(rows, known, held.available)
         every = np.arange(rows.n)
         spends = np.column_stack([held.cost[every, chosen] for chosen in self._choices(batch, settings)])
-        low = min(self.cost_range_[0], float(spends.min()))
-        high = max(self.cost_range_[1], float(spends.max()))
-        found = calibrate_price(prices, spends, budget, confidence, low=low, high=high)
+        found = calibrate_price(prices, spends, budget, confidence, weights=held.weights, **limits)
         self._set_dial(found, settings[int(np.flatnonzero(prices == found.price)[0])])
         return self
+
+    def _held(self, table: Any, n: int) -> Training:
+        """Return held-out outcomes of the policy's actions."""
+        held = as_table(table, n, self.actions_, None)
+        if held.acc.shape[1] != len(self.cost_):
+            raise InputError(f"table has {held.acc.shape[1]} actions; expected the policy's {len(self.cost_)}.")
+        return held
+
+    def _limits(self, held: Training, confidence: Any, low: Any, high: Any) -> dict[str, Any]:
+        """Return the least and the most that one question may cost; nothing where neither is needed nor given."""
+        if confidence is None and high is None:
+            return {}
+        known = self._same_range() if same_costs(self.shared_costs_, self.cost_, held) else None
+        before = self._drawn_first()
+        found = CostRange.of(known, self.actions_, held, low, high, self.cost_range_[1], before)
+        return {"low": found.low, "high": found.high}
+
+    def _same_range(self) -> tuple[float, float]:
+        """Return the least and the most that a question costs where every question pays the same."""
+        return float(self.cost_.min()), float(self.cost_.max())
+
+    def _drawn_first(self) -> Action | None:
+        """Return what is drawn before any action."""
+        return None
 
     def _choices(self, batch: Batch, settings: list[dict[str, float]]) -> list[Actions]:
         return [self._choose(batch, setting.get("price"), setting.get("budget")) for setting in settings]

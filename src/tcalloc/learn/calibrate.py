@@ -19,8 +19,13 @@ confidence, P(expected spend > budget) ≤ 1 − confidence, for any number of h
     beats; σ is estimated from earlier questions. (Voráček & Orabona, arXiv 2505.22422, recalculate bets to the same
     end.) What this gains over Hoeffding-Bentkus and over the usual bets: `bench/calibration_coverage.py`.
 
-The assumption, which `Calibration.assumption` repeats: the held-out questions are independent draws from where the next
-ones come from, and neither the policy nor the grid of prices has seen them; a question's cost lies in [low, high].
+A guarantee rests on four assumptions, which `Calibration.assumptions` repeats:
+
+1. The held-out questions are independent of each other: no question is a copy or a variant of another.
+2. The next questions come from the same population as the held-out ones.
+3. Neither the policy nor its grid of prices has seen the held-out questions.
+4. The cost of any question lies in [low, high], also of those to come. The highest cost seen is not the highest
+   possible: `high` must be known from elsewhere, such as a limit on tokens. It may differ between prices.
 """
 
 import math
@@ -39,11 +44,13 @@ __all__ = ["Calibration", "calibrate_price"]
 
 Floats = NDArray[np.float64]
 
-ASSUMPTION = (
-    "the held-out questions are independent draws from where the next ones come from, neither the policy nor its grid "
-    "of prices has seen them, and a question costs between {low:.6g} and {high:.6g}"
+ASSUMPTIONS = (
+    "the held-out questions are independent of each other",
+    "the next questions come from the same population",
+    "neither the policy nor its grid of prices has seen the held-out questions",
+    "every question costs between {low:.6g} and {high:.6g}",
 )
-# Bets stay below this share of the highest allowed: one dear question shall not take all wealth.
+# Bets stay below this share of the highest allowed: one expensive question shall not take all wealth.
 MOST = 0.98
 # One bet per held-out question up to this number of bets; then per block of questions.
 BETS = 500
@@ -69,8 +76,8 @@ class Calibration:
     """Held-out questions."""
     method: str
     """"plain" or "betting"."""
-    assumption: str | None
-    """What the guarantee rests on."""
+    assumptions: tuple[str, ...]
+    """What the guarantee rests on, one clause each; empty if nothing is guaranteed."""
 
     def __str__(self) -> str:
         price = "inf" if math.isinf(self.price) else f"{self.price:.4g}"
@@ -78,11 +85,12 @@ class Calibration:
         if self.confidence is None:
             return f"{head}; no guarantee for the next ones"
         promise = f"expected spend at most {self.bound:.4g} with confidence {self.confidence:.6g}"
-        return f"{head}; {promise}, if {self.assumption}"
+        numbered = "; ".join(f"({i}) {clause}" for i, clause in enumerate(self.assumptions, 1))
+        return f"{head}; {promise}, if {numbered}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as a dictionary for JSON (a price of ``inf`` as text)."""
-        found = asdict(self)
+        found = asdict(self) | {"assumptions": list(self.assumptions)}
         return found | {"price": "inf"} if math.isinf(self.price) else found
 
     @classmethod
@@ -103,9 +111,12 @@ class Calibration:
                 given[name] = scalar(given[name], f"calibration, {name}")
         if isinstance(given["n"], bool) or not isinstance(given["n"], int) or given["n"] < 1:
             raise InputError(f"calibration, n: {given['n']!r}; expected a whole number, at least 1.")
-        for name in ("method", "assumption"):
-            if not isinstance(given[name], str) and not (name == "assumption" and given[name] is None):
-                raise InputError(f"calibration, {name}: {given[name]!r}; expected text.")
+        if not isinstance(given["method"], str):
+            raise InputError(f"calibration, method: {given['method']!r}; expected text.")
+        clauses = given["assumptions"]
+        if not isinstance(clauses, (list, tuple)) or not all(isinstance(clause, str) for clause in clauses):
+            raise InputError(f"calibration, assumptions: {clauses!r}; expected a list of texts.")
+        given["assumptions"] = tuple(clauses)
         return cls(**given)
 
 
@@ -115,8 +126,9 @@ def calibrate_price(
     budget: float,
     confidence: float | None = None,
     *,
-    low: float,
-    high: float,
+    low: float = 0.0,
+    high: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
     random_state: int = 0,
 ) -> Calibration:
     """Return the smallest price of a grid that keeps the budget on held-out questions.
@@ -131,8 +143,13 @@ def calibrate_price(
         Mean cost per question that may be spent.
     confidence : float, optional
         1 − δ, such as 0.95: P(expected spend > budget) ≤ δ. Without it the held-out mean alone decides.
-    low, high : float
-        Between them lies the cost of any question, also of those to come: the cheapest and the dearest action's.
+    low : float
+        The least that any question can cost, also of those to come.
+    high : float or array_like, (P,), optional
+        The most that any question can cost, also of those to come; one number, or one per price. Needed with a
+        confidence. It must be known without the held-out questions: the highest cost seen is not the highest possible.
+    weights : array_like, (n,), optional
+        How often each held-out question occurs; the mean is weighted. A confidence needs equal weights.
     random_state : int
         The order in which the held-out questions are looked at; a table may be sorted.
 
@@ -144,9 +161,9 @@ def calibrate_price(
     Raises
     ------
     InputError
-        If an argument is not allowed.
+        If an argument is not allowed, `high` is missing beside a confidence, or weights differ beside one.
     BudgetError
-        If no price keeps the budget (with that confidence); its ``limit`` is the smallest budget that the dearest price
+        If no price keeps the budget (with that confidence); its ``limit`` is the smallest budget that the largest price
         keeps.
 
     Examples
@@ -157,16 +174,19 @@ def calibrate_price(
     >>> gains = rng.random(400)  # a fourth sample gains so much, and is taken where that exceeds its price
     >>> prices = np.linspace(1, 0, 101)
     >>> spends = np.where(gains[:, None] > prices, 4, 1)
-    >>> calibrate_price(prices, spends, 2, low=1, high=4).price
+    >>> calibrate_price(prices, spends, 2).price
     0.72
     >>> calibrate_price(prices, spends, 2, confidence=0.95, low=1, high=4).price
     0.75
     """
-    grid, costs, least, most = _checked(prices, spends, low, high)
-    limit = scalar(budget, "budget")
-    mean = costs.mean(axis=0)
+    grid, costs = _grid_of(prices, spends)
     n = len(costs)
+    counts = _counts(weights, n)
+    limit = scalar(budget, "budget")
+    mean = costs.mean(axis=0) if counts is None else (counts[:, None] * costs).sum(axis=0) / counts.sum()
     if confidence is None:
+        if high is not None:
+            _range(costs, low, high)
         kept = mean <= limit * (1 + ROUNDING)
         if not kept[0]:
             raise BudgetError(
@@ -175,34 +195,50 @@ def calibrate_price(
                 float(mean[0]),
             )
         last = _last(kept)
-        return Calibration(float(grid[last]), float(mean[last]), limit, None, None, n, "plain", None)
-    if isinstance(confidence, bool) or not isinstance(confidence, (int, float, np.floating)) or not 0 < confidence < 1:
-        raise InputError(f"confidence is {confidence!r}; expected a number between 0 and 1, such as 0.95.")
-    delta = 1 - float(confidence)
+        return Calibration(float(grid[last]), float(mean[last]), limit, None, None, n, "plain", ())
+    delta = 1 - confidence_of(confidence)
+    if counts is not None:
+        raise InputError(
+            "weights differ, but a guarantee needs held-out questions that were drawn as often as they occur: with "
+            "weights, the mean of the next questions has no bound. Draw the held-out questions in proportion to their "
+            "weights and pass none, or calibrate without confidence=, which is weighted."
+        )
+    if high is None:
+        raise InputError(
+            f"confidence is {confidence!r}, but high is missing: the most that any question can cost, also of those to "
+            "come. The highest cost seen is not the highest possible. Pass high=, from max_tokens and rates."
+        )
+    least, most = _range(costs, low, high)
     shuffled = costs[np.random.default_rng(random_state).permutation(n)]
     kept = keeps(shuffled, limit, delta, least, most)
     if not kept[0]:
-        limit_there = _smallest_budget(shuffled[:, :1], delta, least, most)
+        limit_there = _smallest_budget(shuffled[:, :1], delta, least, float(most[0]))
         raise BudgetError(
             f"budget is {limit!r}, but {n:,} held-out questions, which cost {mean[0]:.6g} on average at the largest "
-            f"price ({grid[0]:.4g}), guarantee no less than {limit_there:.6g} with confidence {float(confidence)!r}. "
-            "Raise the budget, hold out more questions, or lower the confidence.",
+            f"price ({grid[0]:.4g}) and may cost up to {most[0]:.6g} each, guarantee no less than {limit_there:.6g} "
+            f"with confidence {float(confidence)!r}. Raise the budget, hold out more questions, limit what a question "
+            "may cost, or lower the confidence.",
             limit_there,
         )
     last = _last(kept)
-    return Calibration(
-        float(grid[last]),
-        float(mean[last]),
-        limit,
-        limit,
-        float(confidence),
-        n,
-        "betting",
-        ASSUMPTION.format(low=least, high=most),
-    )
+    assumptions = tuple(clause.format(low=least, high=most[last]) for clause in ASSUMPTIONS)
+    return Calibration(float(grid[last]), float(mean[last]), limit, limit, float(confidence), n, "betting", assumptions)
 
 
-def _checked(prices: Any, spends: Any, low: Any, high: Any) -> tuple[Floats, Floats, float, float]:
+def confidence_of(confidence: Any) -> float:
+    """Return a confidence.
+
+    Raises
+    ------
+    InputError
+        If it is not a number between 0 and 1.
+    """
+    if isinstance(confidence, bool) or not isinstance(confidence, (int, float, np.floating)) or not 0 < confidence < 1:
+        raise InputError(f"confidence is {confidence!r}; expected a number between 0 and 1, such as 0.95.")
+    return float(confidence)
+
+
+def _grid_of(prices: Any, spends: Any) -> tuple[Floats, Floats]:
     """Refuse what is no grid with its spends."""
     grid = np.asarray(prices, np.float64)
     costs = np.asarray(spends, np.float64)
@@ -213,19 +249,44 @@ def _checked(prices: Any, spends: Any, low: Any, high: Any) -> tuple[Floats, Flo
             f"spends has shape {costs.shape}; expected (n, {len(grid)}): a row per held-out question, at least one, a "
             "column per price."
         )
-    least, most = scalar(low, "low"), scalar(high, "high")
-    if not (0 <= least <= most < math.inf):
-        raise InputError(f"low is {least!r} and high is {most!r}; expected 0 ≤ low ≤ high, both finite.")
+    bad = ~(np.isfinite(costs) & (costs >= 0))
+    if bad.any():
+        row, column = np.argwhere(bad)[0].tolist()
+        raise InputError(
+            f"spends[{row}, {column}] is {float(costs[row, column])!r}; expected a finite cost, at least 0."
+        )
+    return grid, costs
+
+
+def _counts(weights: Any, n: int) -> Floats | None:
+    """Return how often questions occur; None: all equally often."""
+    if weights is None:
+        return None
+    found = np.asarray(weights, np.float64)
+    if found.shape != (n,) or not np.isfinite(found).all() or (found < 0).any() or not found.any():
+        raise InputError(f"weights: expected {n} finite numbers, at least 0 and not all 0: one per held-out question.")
+    return None if np.ptp(found) <= 1e-9 * found.max() else found
+
+
+def _range(costs: Floats, low: Any, high: Any) -> tuple[float, Floats]:
+    """Return the least, and the most at each price; refuse spends outside."""
+    least = scalar(low, "low")
+    most = np.asarray(high, np.float64)
+    if most.ndim and most.shape != costs.shape[1:]:
+        raise InputError(f"high has shape {most.shape}; expected one number, or {costs.shape[1]}: one per price.")
+    if not (0 <= least < math.inf and np.isfinite(most).all() and (most >= least).all()):
+        raise InputError(f"low is {least!r} and high is {most.tolist()!r}; expected 0 ≤ low ≤ high, both finite.")
+    most = np.broadcast_to(most, costs.shape[1:])
     # Sums of costs may round differently.
-    slack = 1e-9 * max(most, 1e-300)
-    bad = ~((costs >= least - slack) & (costs <= most + slack))
+    slack = 1e-9 * np.maximum(most, 1e-300)
+    bad = (costs < least - slack) | (costs > most + slack)
     if bad.any():
         row, column = np.argwhere(bad)[0].tolist()
         raise InputError(
             f"spends[{row}, {column}] is {float(costs[row, column])!r}, not between low = {least!r} and high = "
-            f"{most!r}. They must hold for every question, also for those to come."
+            f"{float(most[column])!r}. They must hold for every question, also for those to come."
         )
-    return grid, costs, least, most
+    return least, most
 
 
 def _last(kept: NDArray[np.bool_]) -> int:
@@ -246,7 +307,7 @@ def _hedges() -> tuple[Floats, Floats]:
 HEDGES = _hedges()
 
 
-def keeps(costs: Floats, budget: float | Floats, delta: float, low: float, high: float) -> NDArray[np.bool_]:
+def keeps(costs: Floats, budget: float | Floats, delta: float, low: float, high: float | Floats) -> NDArray[np.bool_]:
     """Say for each column whether "expected cost > budget" is rejected at level delta; rows are in random order.
 
     Parameters
@@ -254,8 +315,8 @@ def keeps(costs: Floats, budget: float | Floats, delta: float, low: float, high:
     costs : ndarray, (n, P)
         In [low, high], in random order.
     budget : float or ndarray, (P,)
-    delta, low, high : float
-        As in `calibrate_price`.
+    delta, low, high
+        As in `calibrate_price`; `high` may differ between columns.
 
     Returns
     -------
@@ -263,12 +324,13 @@ def keeps(costs: Floats, budget: float | Floats, delta: float, low: float, high:
         True: rejected, so the budget is kept.
     """
     n, columns = costs.shape
-    limit = np.broadcast_to(np.asarray(budget, np.float64), (columns,))
+    limit, top = (np.broadcast_to(np.asarray(value, np.float64), (columns,)) for value in (budget, high))
     # No sample excludes an expectation just above `low`; none can be above `high`.
-    inside = (limit > low) & (limit < high)
+    inside = (limit > low) & (limit < top)
     if not inside.any():
-        return np.asarray(limit >= high)
-    alpha = np.where(inside, (np.where(inside, limit, low) - low) / (high - low), 0.5)
+        return np.asarray(limit >= top)
+    span = np.where(top > low, top - low, 1.0)
+    alpha = np.where(inside, (np.where(inside, limit, low) - low) / span, 0.5)
     cap = MOST / (1 - alpha)
     goal = -math.log(delta)
     wealth = np.zeros(columns)  # its logarithm
@@ -281,11 +343,11 @@ def keeps(costs: Floats, budget: float | Floats, delta: float, low: float, high:
         chance = np.minimum(wealth - goal, -1e-9)
         bet = np.interp(chance, *HEDGES) / (sigma * math.sqrt(n - t))
         bet = np.where(wealth >= goal, 0.0, np.minimum(bet, cap))  # what has reached the goal stays there
-        block = (costs[t : t + step] - low) / (high - low)
+        block = (costs[t : t + step] - low) / span
         wealth += np.log1p(-bet * (block - alpha)).sum(axis=0)
         total += block.sum(axis=0)
         squares += (block**2).sum(axis=0)
-    return np.where(inside, wealth >= goal, limit >= high)
+    return np.where(inside, wealth >= goal, limit >= top)
 
 
 def _smallest_budget(costs: Floats, delta: float, low: float, high: float) -> float:

@@ -19,12 +19,13 @@ What to use when
     An oracle that chooses on the estimates it is scored on flatters itself. Given samples, it chooses on one half of
     them and is scored on the other, both ways, over several random halvings.
 
-All intervals are over questions: what the same policy would show on others like these, at the same price.
+All intervals are over questions: what the same policy would show on others like these, at the same price. They end
+where figures end (accuracies and shares in [0, 1], regret and spend at 0). Where costs differ between questions, few of
+them can decide the mean of regret or spend; then no upper limit is given, and a note says so (`_intervals.py`).
 """
 
 import math
 from dataclasses import dataclass, fields
-from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +35,8 @@ from tcalloc import _amounts
 from tcalloc._inputs import scalar
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn._halves import Halves, gains_at
-from tcalloc.learn._training import Training, as_table
+from tcalloc.learn._intervals import Estimate, Over
+from tcalloc.learn._training import Mix, Training, as_table
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table
 from tcalloc.solve import decide, solve
@@ -44,13 +46,9 @@ __all__ = ["Certificate", "Estimate", "certify"]
 Floats = NDArray[np.float64]
 Actions = NDArray[np.int32]
 
-
-class Estimate(NamedTuple):
-    """A figure and its interval."""
-
-    value: float
-    low: float
-    high: float
+OPEN = (
+    "Few questions decide some of the figures, so these have no limit on one side, or none. More questions give both."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +99,11 @@ class Certificate:
             value, low, high = (form.format(unit * x) for x in found)
             if name == "spend":  # dollars need more decimals than shares
                 value, low, high = _amounts.column([*found], trim=False)
-            if not (math.isfinite(found.low) and math.isfinite(found.high)):
+            if math.isinf(found.low) and math.isinf(found.high):
                 return name, value, f"no limit{end}"
-            return name, value, f"{low} to {high}{end}"
+            if math.isinf(found.high):
+                return name, value, f"at least {low}{end}"
+            return name, value, f"at most {high}{end}" if math.isinf(found.low) else f"{low} to {high}{end}"
 
         shortfall = "" if self.shortfall is None else f"; on these {self.shortfall:.4f}"
         rows = [
@@ -120,7 +120,8 @@ class Certificate:
         ]
         left, middle = (max(len(row[i]) for row in rows) for i in (0, 1))
         lines = [f"{a:<{left}}  {b:>{middle}}  {c}".rstrip() for a, b, c in rows]
-        return "\n".join([f"{self.n:,} questions{lines[0][len(f'{self.n:,} questions') :]}", *lines[1:], *self.notes])
+        head = f"{self.n:,} question{'s' * (self.n != 1)}"
+        return "\n".join([f"{head}{lines[0][len(head) :]}", *lines[1:], *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as a dictionary for JSON; what is not finite is None."""
@@ -206,7 +207,7 @@ def certify(
     if isinstance(splits, bool) or not isinstance(splits, (int, np.integer)) or splits < 1:
         raise InputError(f"splits is {splits!r}; expected a whole number, at least 1.")
     n, k = found.acc.shape
-    over = _Over(found.weights / found.weights.sum(), float(level))
+    over = Over(found.weights / found.weights.sum(), float(level))
     every = np.arange(n)
     acc = np.where(np.isfinite(found.acc), found.acc, 0.0)
     own, paid = acc[every, picked], found.cost[every, picked]
@@ -246,25 +247,63 @@ def certify(
     gain, possible = (
         halves.gains(picked, spend) if halves is not None and held_out else gains_at(acc, acc, picked, found, spend)
     )
+    ends = _Ends.of(found, rate, limit, Mix.of(found.mean_acc, found.mean_cost).price(spend))
+    figures = {
+        "accuracy": over.mean(own, *ends.accuracy),
+        "spend": over.mean(paid, *ends.spend),
+        "regret": over.mean(regret, *ends.regret),
+        "bound": over.mean(regret + (rate * (limit - paid) if rate else 0.0), *ends.bound),  # 0 is 0, also times inf
+        "gain": over.mean(gain, *ends.gain),
+    }
+    captured = over.ratio(gain, possible)
+    if math.isfinite(limit) and any(math.isinf(end) for each in (*figures.values(), captured or ()) for end in each):
+        notes.append(OPEN)
     return Certificate(
         n=n,
         price=rate,
         budget=limit,
         level=float(level),
-        accuracy=over.mean(own),
-        spend=over.mean(paid),
         fidelity=over.share(same),
         majority=over.share((oracle == most).astype(float)),
         majority_action=found.names[most],
         agreement=agreement,
-        regret=over.mean(regret, 0.0),
-        bound=over.mean(regret + (rate * (limit - paid) if rate else 0.0)),  # 0 is 0, also times inf
         shortfall=None if optimum is None else optimum - float(over.weights @ own),
-        gain=over.mean(gain),
-        captured=over.ratio(gain, possible),
+        captured=captured,
         held_out=held_out,
         notes=tuple(notes),
+        **figures,
     )
+
+
+class _Ends(NamedTuple):
+    """Between which numbers the figures of one question lie, as far as that is known."""
+
+    accuracy: tuple[float, float]
+    spend: tuple[float, float]
+    regret: tuple[float, float]
+    bound: tuple[float, float]
+    gain: tuple[float, float]
+
+    @classmethod
+    def of(cls, found: Training, rate: float, limit: float, slope: float) -> "_Ends":
+        """Return them for regret at a price and for a gain over a mixture whose cost has a price too (`slope`)."""
+        known = found.acc[np.isfinite(found.acc)]
+        least, most = (0.0, 1.0) if known.min() >= 0 and known.max() <= 1 else (-math.inf, math.inf)
+        cheapest, highest = (0.0, math.inf)
+        if found.shared:  # what one question pays for an action, all do
+            paid = found.cost if found.available is None else found.cost[found.available]
+            cheapest, highest = float(paid.min()), float(paid.max())
+        apart = most - least
+
+        def charged(price: float) -> float:
+            return apart + (price * (highest - cheapest) if price else 0.0)
+
+        bound = (
+            rate * (limit - highest) if rate else 0.0,
+            charged(rate) + (rate * (limit - cheapest) if rate else 0.0),
+        )
+        gain = charged(slope)
+        return cls((least, most), (cheapest, highest), (0.0, charged(rate)), bound, (-gain, gain))
 
 
 def _whole(chosen: Any) -> Actions:
@@ -320,58 +359,3 @@ def _check(picked: Actions, found: Training) -> None:
                 f"chosen[{row}] is {picked[row]} ({found.names[picked[row]]}), an action that the question does not "
                 "have. Decide with available=, or leave the question out."
             )
-
-
-# ---------------------------------------------------------------------------------------------- intervals
-
-
-class _Over:
-    """Means over questions, with intervals."""
-
-    def __init__(self, weights: Floats, level: float):
-        self.weights = weights
-        self.level = level
-        self.z = NormalDist().inv_cdf((1 + level) / 2)
-        n = len(weights)
-        self.inflate = n / max(n - 1, 1)
-
-    def variance(self, values: Floats) -> float:
-        """Of the weighted mean."""
-        around = values - self.weights @ values
-        return float(self.weights**2 @ around**2) * self.inflate if len(values) > 1 else math.inf
-
-    def mean(self, values: Floats, least: float = -math.inf, most: float = math.inf) -> Estimate:
-        """Return the mean; values lie between `least` and `most`."""
-        middle = float(self.weights @ values)
-        width = self.z * math.sqrt(self.variance(values))
-        return Estimate(middle, max(middle - width, least), min(middle + width, most))
-
-    def of_some(self, some: tuple[Floats, NDArray[np.bool_]] | None) -> Estimate | None:
-        """Return the mean share over some questions."""
-        if some is None:
-            return None
-        values, rows = some
-        weights = self.weights[rows]
-        return _Over(weights / weights.sum(), self.level).mean(values, 0.0, 1.0)
-
-    def share(self, values: Floats) -> Estimate:
-        """Return the mean of zeros and ones, with Wilson's interval."""
-        p = min(float(self.weights @ values), 1.0)
-        n = 1 / float(self.weights @ self.weights)
-        square = self.z**2 / n
-        middle = (p + square / 2) / (1 + square)
-        width = math.sqrt(square * (p * (1 - p) + square / 4)) / (1 + square)
-        return Estimate(p, max(min(middle - width, p), 0.0), min(max(middle + width, p), 1.0))
-
-    def ratio(self, above: Floats, below: Floats) -> Estimate | None:
-        """Return the ratio of two means, with Fieller's interval; None if the lower one is hardly above 0."""
-        a, b = float(self.weights @ above), float(self.weights @ below)
-        spread = self.variance(below)
-        if b <= 1e-12 or b <= self.z * math.sqrt(spread):
-            return None
-        # All r with (a − r·b)² ≤ z²·var(above − r·below): between the roots of a quadratic that opens upwards.
-        square = self.z**2
-        both = (self.variance(above + below) - self.variance(above) - spread) / 2
-        p, q, r = b * b - square * spread, a * b - square * both, a * a - square * self.variance(above)
-        width = math.sqrt(max(q * q - p * r, 0.0))
-        return Estimate(a / b, (q - width) / p, (q + width) / p)

@@ -245,20 +245,28 @@ class PricedRegressor(ProbingPolicy):
     def _priced(self, batch: Batch, predicted: Floats, costs: Floats, price: float) -> Actions:
         spend = self.gate_.budget_of(price)
         if not self.gate_.open_at(spend):
-            return self._mixed(batch, spend)
+            return self._mixed(batch, spend, self.mix_)
         return np.asarray(decide(predicted, costs, price, available=batch.available), np.int32)
 
     def _choices(self, batch: Batch, settings: list[dict[str, float]]) -> list[Actions]:
         seen = self._seen(batch)
         return [
-            self._mixed(batch, setting["budget"])
+            self._mixed(batch, setting["budget"], self.mix_)
             if "budget" in setting
             else self._priced(batch, *seen, setting["price"])
             for setting in settings
         ]
 
-    def _mixed(self, batch: Batch, budget: float) -> Actions:
-        mix = self.mix_ if batch.cost is self.cost_ else Mix.of(self.mean_acc_, batch.mean_cost)
+    def _choose_by_itself(self, batch: Batch) -> Actions:
+        if self.setting_ is not None and self.probed_ is None and self.costs == "given":
+            # The setting is a budget on the training questions, and says nothing about a batch with its own costs.
+            return self._mixed(batch, self.setting_, self.mix_)
+        return super()._choose_by_itself(batch)
+
+    def _mixed(self, batch: Batch, budget: float, mix: Mix | None = None) -> Actions:
+        """Return the best fixed mixture of a budget: by default that of the batch's own costs."""
+        if mix is None:
+            mix = self.mix_ if batch.cost is self.cost_ else Mix.of(self.mean_acc_, batch.mean_cost)
         mix.check(budget)
         low, high, share = mix.at(budget)
         if share and batch.lots is None:

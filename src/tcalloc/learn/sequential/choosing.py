@@ -61,6 +61,8 @@ class Mixture:
     """The dearer one."""
     share: float
     """How often the dearer one is used."""
+    limit: float | None = None
+    """The most that a question may cost, where a guarantee limits it."""
 
 
 class Choices:

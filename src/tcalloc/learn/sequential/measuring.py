@@ -2,6 +2,8 @@
 
 What to use when
 ----------------
+`samples_of`
+    Samples under the names that the policy knows.
 `replayed`
     What mixtures of rules spend and reach, all runs at once.
 """
@@ -20,7 +22,7 @@ from tcalloc.learn.sequential.trails import Trails
 from tcalloc.learn.sequential.training import Trained, names_of_arms
 from tcalloc.measure.samples import Samples
 
-__all__ = ["replayed"]
+__all__ = ["replayed", "samples_of"]
 
 Columns = Mapping[str, NDArray[np.intp]]
 
@@ -41,7 +43,7 @@ def replayed(
     trained : Trained
         The rules.
     mixtures : sequence of Mixture
-        Which of them.
+        Which of them; all with the same limit.
     samples, X, orders, seed, columns
         As in `Sequential.replay`.
 
@@ -52,7 +54,7 @@ def replayed(
         are not allowed.
     """
     settings = trained.settings
-    samples, columns = _of_arms(samples, columns, settings.arms)
+    samples, columns = samples_of(samples, columns, settings.arms)
     if isinstance(orders, bool) or not isinstance(orders, (int, np.integer)) or orders < 1:
         raise InputError(f"orders is {orders!r}; expected a whole number, at least 1.")
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
@@ -60,6 +62,8 @@ def replayed(
     if columns is not None:
         _check_columns(columns, samples, settings.arms)
     _check_scores(samples, trained)
+    (given,) = {mixture.limit for mixture in mixtures}
+    limit = settings.limit if given is None else min(given, settings.limit)
     used: dict[int, Any] = {}
     for c in sorted({mixture.candidate for mixture in mixtures}):
         family = trained.choices.candidates[c].family
@@ -77,12 +81,12 @@ def replayed(
             counts_only=family.blind,
             columns=None if columns is None else dict(columns),
         )
-        used[c] = numbers, outcomes(family, trails, None, numbers, settings.limit, settings.dearest)
+        used[c] = numbers, outcomes(family, trails, None, numbers, limit, settings.dearest)
     parts = [trained.choices.replayed(mixture, used) for mixture in mixtures]
     return Outcomes(*(np.stack([getattr(part, name) for part in parts]) for name in ("spend", "accuracy", "rounds")))
 
 
-def _of_arms(samples: Any, columns: Any, arms: tuple[str, ...]) -> tuple[Samples, Columns | None]:
+def samples_of(samples: Any, columns: Any, arms: tuple[str, ...]) -> tuple[Samples, Columns | None]:
     """Return the samples under the policy's names; one model without a name is whichever the policy knows."""
     if not isinstance(samples, Samples):
         raise InputError(f"samples is {type(samples).__name__}; expected Samples (see tcalloc.measure).")

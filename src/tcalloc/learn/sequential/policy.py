@@ -2,20 +2,21 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
-from tcalloc.learn.calibrate import Calibration, calibrate_price
+from tcalloc.learn.calibrate import Calibration, calibrate_price, confidence_of
 from tcalloc.learn.protocol import uniform
 from tcalloc.learn.sequential.belief import levelled
 from tcalloc.learn.sequential.bounds import budget_of, budgets_of, limit_of
 from tcalloc.learn.sequential.choosing import Candidate, Mixture
 from tcalloc.learn.sequential.frontier import StoppingFrontier
-from tcalloc.learn.sequential.measuring import replayed
+from tcalloc.learn.sequential.measuring import replayed, samples_of
+from tcalloc.learn.sequential.reach import costs_said, highest_costs, room, sample_costs
 from tcalloc.learn.sequential.rules import Outcomes
 from tcalloc.learn.sequential.run import SequentialRun
 from tcalloc.learn.sequential.training import Settings, Trained, names_of_arms, train
@@ -153,7 +154,15 @@ class Sequential:
         return found
 
     def calibrate(
-        self, samples: Samples, X: Any = None, *, budget: float, confidence: float | None = None, orders: int = 8
+        self,
+        samples: Samples,
+        X: Any = None,
+        *,
+        budget: float,
+        confidence: float | None = None,
+        low: float | None = None,
+        high: float | Mapping[str, float] | None = None,
+        orders: int = 8,
     ) -> "Sequential":
         """Set what may be spent on held-out questions, so that the budget is kept there.
 
@@ -164,8 +173,15 @@ class Sequential:
         budget : float
             Mean cost of a question.
         confidence : float, optional
-            With it, P(expected spend > budget) ≤ 1 − confidence over the draw of the held-out questions; what that
-            rests on is said in `guarantee_`.
+            With it, P(expected spend > budget) ≤ 1 − confidence over the draw of the held-out questions, under the
+            assumptions that `guarantee_` lists. Rules then stop at a limit on what one question may cost that suits the
+            number of held-out questions: fewer questions can only guarantee a budget that no question exceeds by far.
+        low : float, optional
+            The least that one question may cost; default: 0.
+        high : float or mapping of str to float, optional
+            The most that one sample may cost, also of questions to come; per model if models differ. Known without it
+            where one cost was given for all samples of a model, and where `actions` say it by rates without a charge
+            for the prompt and max_tokens. What a question may cost follows from the most samples that its rule draws.
         orders : int
             Random orders of each question's samples.
 
@@ -177,18 +193,29 @@ class Sequential:
         ------
         BudgetError
             If nothing keeps the budget (with that confidence).
+        InputError
+            If an argument is not allowed, or the most that a sample may cost is needed and not known.
         """
-        choices = self._fitted().choices
-        budgets = choices.budgets()
-        mixtures = [choices.at(float(b)) for b in budgets]
+        trained = self._fitted()
+        asked = budget_of(budget)
+        budgets = trained.choices.budgets()
+        mixtures = trained.choices.mixtures(budgets)
+        limits: dict[str, Any] = {}
+        if confidence is not None:
+            named, _ = samples_of(samples, None, trained.settings.arms)
+            most = sample_costs(trained.settings, named, self.actions or {}, high)
+            limit = room(trained.settings, most, asked, confidence_of(confidence), len(named))
+            mixtures = [replace(mixture, limit=limit) for mixture in mixtures]
+            limits = {"low": low or 0.0, "high": highest_costs(trained, mixtures, most)}
         spends = self._replayed(mixtures, samples, X, orders, 0).spend
         # The dial runs from the dearest price to the cheapest: here by its rank among the budgets.
         dial = np.arange(len(budgets), 0, -1, dtype=np.float64)
-        trained = self._fitted()
-        high = float(max(spends.max(), (np.array(trained.settings.caps) * trained.settings.dearest).sum()))
-        found = calibrate_price(dial, spends.T, budget, confidence, low=0.0, high=high)
+        found = calibrate_price(dial, spends.T, asked, confidence, **limits)
+        if confidence is not None:
+            *first, _ = found.assumptions
+            found = replace(found, assumptions=(*first, costs_said(trained.settings, most)))
         self._mixture = mixtures[int(np.flatnonzero(dial == found.price)[0])]
-        self.budget, self.guarantee_ = budget_of(budget), found
+        self.budget, self.guarantee_ = asked, found
         return self
 
     @property
@@ -238,7 +265,7 @@ class Sequential:
             told,
             settings.caps,
             settings.dearest,
-            settings.limit,
+            settings.limit if mixture.limit is None else min(mixture.limit, settings.limit),
             self.deadline,
             self._believing(candidate, setting),
         )
@@ -372,6 +399,11 @@ class Sequential:
             fine = all(type(v) is int and v >= 0 for v in (mixture.candidate, mixture.low, mixture.high))
             if not fine or mixture.candidate >= len(choices) or not 0.0 <= mixture.share <= 1.0:
                 raise InputError("the mixture of rules is not one.")
+            if (
+                mixture.limit is not None
+                and limit_of(mixture.limit, "limit", "the most that a question may cost") is None
+            ):
+                raise InputError("the limit of the mixture is not one.")
             if max(mixture.low, mixture.high) >= choices[mixture.candidate].family.settings:
                 raise InputError("the mixture is of rules that are not there.")
             made._mixture = mixture
@@ -397,8 +429,10 @@ class Sequential:
             accuracy = float(np.interp(spend, curve.spend, curve.accuracy))
             lines.append(
                 f"  {choices.candidates[m.candidate].name}: accuracy {accuracy:.4f} at spend {spend:.4g}, "
-                f"{rounds:.3g} rounds (held out)"
+                f"{rounds:.3g} rounds (held out{')' if m.limit is None else ', without the limit below)'}"
             )
+            if m.limit is not None:
+                lines.append(f"  a question costs at most {m.limit:.6g}, which makes the guarantee sharper")
         if settings.arms != ("",):
             lines.append(f"  models: {', '.join(settings.arms)}")
         if self.cap is not None:

@@ -1,0 +1,140 @@
+"""The least and the most that one question may cost, as far as that is known without the held-out questions.
+
+What to use when
+----------------
+`CostRange.of`
+    Before a guarantee: from the user's word, from costs that are the same for every question, or from the actions.
+`most_of`
+    The most that one action can cost, by its rates and its limit on tokens.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc._inputs import scalar
+from tcalloc.errors import InputError
+from tcalloc.learn._training import Training
+from tcalloc.measure.actions import Action
+
+__all__ = ["CostRange", "most_of", "same_costs"]
+
+Floats = NDArray[np.float64]
+
+# Costs that differ by less than this share are the same.
+ROUNDING = 1e-9
+
+
+def most_of(action: Action | None) -> float | None:
+    """Return the most that one action can cost on any question; None if its settings do not say it.
+
+    An action says it by `rates` and `max_tokens`, if the prompt is free: nothing limits the length of a prompt.
+    """
+    if action is None:
+        return 0.0
+    rates = action.rates
+    if rates is None or action.max_tokens is None or rates.input > 0:
+        return None
+    per_token = max(rates.output, rates.output if rates.reasoning is None else rates.reasoning)
+    return action.samples * action.max_tokens * per_token
+
+
+def same_costs(shared: bool, cost: Floats, held: Training) -> bool:
+    """Return whether every question pays the same: both tables say so, and agree.
+
+    Costs that were recorded question by question do not count, however equal: a rare expensive question may be missing.
+    """
+    return bool(shared and held.shared and np.allclose(held.mean_cost, cost, rtol=ROUNDING, atol=0))
+
+
+@dataclass(frozen=True, slots=True)
+class CostRange:
+    """Between these lies the cost of any question, also of those to come."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(
+        cls,
+        known: tuple[float, float] | None,
+        actions: Sequence[Action | None] | None,
+        held: Training,
+        low: Any,
+        high: Any,
+        seen: float,
+        extra: Action | None = None,
+    ) -> "CostRange":
+        """Return the range, checked against the held-out costs.
+
+        Parameters
+        ----------
+        known : tuple of float or None
+            The range, if each action costs the same for every question.
+        actions : sequence of Action, optional
+            What the columns are.
+        held : Training
+            The held-out questions.
+        low, high : float or None
+            What the user says; it has precedence.
+        seen : float
+            The highest cost of a training question.
+        extra : Action, optional
+            What is drawn before any action.
+
+        Raises
+        ------
+        InputError
+            If the most is not known, or some cost lies outside.
+        """
+        limits = [None] if actions is None else [most_of(action) for action in actions]
+        before = most_of(extra)
+        said = None if before is None or None in limits else before + max(each for each in limits if each is not None)
+        least, most = (0.0, said) if known is None else known
+        least = least if low is None else scalar(low, "low")
+        if high is None and most is None:
+            raise InputError(_unknown(actions))
+        most = scalar(high, "high") if most is None or high is not None else most
+        found = cls(least, most)
+        found._check(held, seen)
+        return found
+
+    def _check(self, held: Training, seen: float) -> None:
+        if not 0 <= self.low <= self.high < np.inf:
+            raise InputError(
+                f"low is {self.low!r} and high is {self.high!r}; expected 0 ≤ low ≤ high, both finite: the least and "
+                "the most that one question may cost."
+            )
+        slack = ROUNDING * max(self.high, 1e-300)
+        if seen > self.high + slack:
+            raise InputError(
+                f"high is {self.high!r}, but a training question cost {seen!r}. Pass the most that any question may "
+                "cost, also of those to come."
+            )
+        there = np.ones(held.cost.shape, bool) if held.available is None else held.available
+        bad = there & ~((held.cost >= self.low - slack) & (held.cost <= self.high + slack))
+        if bad.any():
+            row, column = np.argwhere(bad)[0].tolist()
+            raise InputError(
+                f"table: question {row} costs {float(held.cost[row, column])!r} by {held.names[column]}, not between "
+                f"low = {self.low!r} and high = {self.high!r}. Pass the least and the most that any question may cost, "
+                "also of those to come."
+            )
+
+
+def _unknown(actions: Sequence[Action | None] | None) -> str:
+    """Return what to pass where the most is not known."""
+    drawn = [action for action in actions or () if action is not None]
+    most = str(max(action.samples for action in drawn)) if drawn else "the most"
+    limits = {action.max_tokens for action in drawn}
+    tokens = f"{max(n for n in limits if n is not None):,} tokens" if limits and None not in limits else "max_tokens"
+    return (
+        "confidence needs the most that one question may cost, which is not known: costs differ between questions (or "
+        "were recorded one by one), and the highest cost seen is not the highest possible. Pass high=, which is "
+        f"{most} samples * ({tokens} * the rate of an output token + the longest prompt * the rate of an input token). "
+        "If every question costs the same, say so instead: one cost per action, cost=[...] of shape (K,), or one cost "
+        "per sample, Samples(..., cost=...)."
+    )
