@@ -68,7 +68,6 @@ def test_edited_arrays_are_refused():
         ("shrinkage/order", np.array([0, 0])),
         ("shrinkage/slopes", np.array([np.nan, 1])),
         ("gate/budgets", arrays["gate/budgets"][::-1]),
-        ("mean_acc", np.array([np.inf, 1])),
     ):
         with pytest.raises(InputError):
             PricedRegressor._from_state(meta, arrays | {name: value}, boosters)

@@ -3,13 +3,15 @@
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tcalloc.errors import InputError
+from tcalloc.learn._mixing import mixed
 from tcalloc.learn._training import Mix, Training, as_table
 from tcalloc.learn.base import Actions, Batch, LearnedPolicy
 from tcalloc.learn.gate import Gate
 from tcalloc.learn.inputs import Rows, as_row, as_rows
+from tcalloc.learn.outcomes import PolicyOutcomes, budgets_of, outcomes_of
 from tcalloc.learn.probed import PROBE, Probed, ProbedRun
 from tcalloc.learn.probing import Draws, draws_of
 from tcalloc.learn.protocol import DecidedRun
@@ -30,6 +32,8 @@ class ProbingPolicy(LearnedPolicy):
     probed_: Probed | None
     gate_: Gate
     mix_: Mix
+    predicted_: int
+    width_: int
 
     if TYPE_CHECKING:
 
@@ -60,7 +64,7 @@ class ProbingPolicy(LearnedPolicy):
             one, other, share = probed.between(spend)
             price = float(probed.prices[other if share and self._lots(row)[0] < share else one])
         features = self._x(row)
-        first = int(probed.first(self._predicted(row), features, price, self.cost_)[0])
+        first = int(probed.first(self._predicted(row), features, price, self.cost_[: self.predicted_])[0])
         if first == PROBE:
             return ProbedRun(probed, features, price, self.actions_)
         return DecidedRun(self.actions_[first])
@@ -93,40 +97,86 @@ class ProbingPolicy(LearnedPolicy):
             Accuracy and spend per question, (n,): means over the orders, and over the lots of mixtures.
         """
         self._check_fitted()
-        rows = as_rows(X, expected=self.schema_)
-        held = as_table(samples, rows.n, self.actions_, None)
         if budget is None and price is None:
             price, budget = self._own()
-        if self.probed_ is None:
-            chosen = self._decide(rows, budget, price, None, None)
-            every = np.arange(rows.n)
-            return held.acc[every, chosen], held.cost[every, chosen]
-        spend = self.gate_.budget_of(price) if price is not None else float(budget)  # type: ignore[arg-type]
-        if not self.gate_.open_at(spend):
-            self.mix_.check(spend)
-            low, high, share = self.mix_.at(spend)
-            acc, paid = ((1 - share) * of[:, low] + share * of[:, high] for of in (held.acc, held.cost))
-            return acc, paid  # expectations over the lots
-        probed = self.probed_
-        draws = draws_of(samples, probed.plan, held.acc, held.cost, orders, seed)
-        parts = [(price, 1.0)]
-        if price is None:
-            one, other, share = probed.between(spend)
-            parts = [(float(probed.prices[one]), 1 - share), (float(probed.prices[other]), share)]
-        x = self._x(rows)
-        predicted = self._predicted(rows)
-        found = np.zeros((2, rows.n))
-        for at, share in parts:
-            if share:
-                found += share * self._replayed(draws, held, predicted, x, float(at))  # type: ignore[arg-type]
+        if price is None or self.probed_ is None or not self.gate_.open_at(self.gate_.budget_of(price)):
+            if price is not None and self.probed_ is None:
+                rows = as_rows(X, expected=self.schema_)
+                held = as_table(samples, rows.n, self.actions_, None)
+                chosen, every = self._decide(rows, None, price, None, None), np.arange(rows.n)
+                return held.acc[every, chosen], held.cost[every, chosen]
+            asked = self.gate_.budget_of(price) if price is not None else budget
+            done = self.outcomes(X, samples, [asked], orders=orders, seed=seed)
+            return done.accuracy[0], done.spend[0]
+        rows, held, draws = self._drawn_from(X, samples, orders, seed)
+        found = self._replayed(draws, held, self._predicted(rows), self._x(rows), price)
         return found[0], found[1]
+
+    def outcomes(
+        self,
+        X: Any,
+        table: Any,
+        budgets: ArrayLike | None = None,
+        *,
+        cost: ArrayLike | None = None,
+        orders: int = 32,
+        seed: int = 0,
+    ) -> PolicyOutcomes:
+        """Return what the policy does at several budgets on recorded questions.
+
+        Arguments as in `LearnedPolicy.outcomes`; the table must be Samples if there is a probe.
+        """
+        self._check_fitted()
+        probed = self.probed_
+        if probed is None:
+            return super().outcomes(X, table, budgets, cost=cost)
+        if not isinstance(table, Samples):
+            raise InputError(f"table is {type(table).__name__}; a policy with a probe is replayed on Samples.")
+        rows, held, draws = self._drawn_from(X, table, orders, seed)
+        batch = Batch(rows, self.cost_, None)
+        predicted, x = self._predicted(rows), self._x(rows)
+        known: dict[int, Floats] = {}
+
+        def at(place: int) -> Floats:
+            if place not in known:
+                known[place] = self._replayed(draws, held, predicted, x, float(probed.prices[place]))
+            return known[place]
+
+        asked = [float(self._own()[1] or 0.0)] if budgets is None else budgets_of(budgets)
+        looks = self.feature_cost if self.width_ else 0.0
+        parts = []
+        for budget in asked:
+            if budget < probed.spends[0] or not self.gate_.open_at(budget):
+                parts.append(outcomes_of([mixed(self.mix_, batch, budget)], [budget], held, looks))
+                continue
+            one, other, share = probed.between(budget)
+            reached, paid = (1 - share) * at(one) + share * at(other)
+            claimed = (1 - share) * probed.scores[one] + share * probed.scores[other]
+            parts.append(
+                PolicyOutcomes(
+                    np.array([budget + looks]), paid[None] + looks, reached[None], np.array([float(claimed)])
+                )
+            )
+        return PolicyOutcomes(
+            np.concatenate([part.budgets for part in parts]),
+            np.concatenate([part.spend for part in parts]),
+            np.concatenate([part.accuracy for part in parts]),
+            np.concatenate([part.claimed for part in parts]),
+        )
+
+    def _drawn_from(self, X: Any, samples: Samples, orders: int, seed: int) -> tuple[Rows, Training, Draws]:
+        """Return the rows, what their actions reach, and recorded probes in random orders."""
+        assert self.probed_ is not None
+        rows = as_rows(X, expected=self.schema_) if X is not None else self._unseen(samples)
+        held = as_table(samples, rows.n, self.actions_, None)
+        return rows, held, draws_of(samples, self.probed_.plan, held.acc, held.cost, orders, seed)
 
     def _replayed(self, draws: Draws, held: Training, predicted: Floats, x: Floats, price: float) -> Floats:
         """Return accuracy and spend at a price, (2, n)."""
         probed = self.probed_
         assert probed is not None
         r, n = draws.key.shape
-        first = probed.first(predicted, x, price, self.cost_)
+        first = probed.first(predicted, x, price, self.cost_[: self.predicted_])
         every = np.arange(n)
         found = np.array([values[every, np.maximum(first, 0)] for values in (held.acc, held.cost)])
         some = np.flatnonzero(first == PROBE)

@@ -22,6 +22,7 @@ class Stored:
     action_names_: tuple[str, ...]
     actions_: tuple[Action | None, ...] | None
     cost_: NDArray[np.float64]
+    mean_acc_: NDArray[np.float64]
     cost_range_: tuple[float, float]
     shared_costs_: bool
     price_: float | None
@@ -36,6 +37,7 @@ class Stored:
             "action_names": list(self.action_names_),
             "actions": None if self.actions_ is None else [a and a.to_dict() for a in self.actions_],
             "cost": self.cost_.tolist(),
+            "mean_acc": self.mean_acc_.tolist(),
             "cost_range": list(self.cost_range_),
             "shared_costs": self.shared_costs_,
             "price": None if self.price_ is None else float(self.price_).hex(),
@@ -67,6 +69,9 @@ class Stored:
             raise InputError("action_names, actions and cost are not equally many.")
         if not (np.isfinite(self.cost_) & (self.cost_ >= 0)).all() or k == 0:
             raise InputError("cost: expected finite numbers, at least 0.")
+        self.mean_acc_ = np.array(meta["mean_acc"], np.float64)
+        if self.mean_acc_.shape != (k,) or not np.isfinite(self.mean_acc_).all():
+            raise InputError("mean_acc: expected one finite number per action.")
         self.price_, self.budget_ = (
             None if meta[name] is None else scalar(float.fromhex(meta[name]), name) for name in ("price", "budget")
         )

@@ -12,12 +12,17 @@ from tcalloc.measure.actions import Action, action_names
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table
 
-__all__ = ["NOTHING", "Mix", "Training", "as_table", "fallback", "parsed"]
+__all__ = ["NOTHING", "WORTH", "Mix", "Training", "affordable", "as_table", "fallback", "parsed"]
 
 Floats = NDArray[np.float64]
 
 NOTHING = "nothing"
 """The name of the action that spends nothing and leaves the question without an answer; in a list of actions: None."""
+
+
+WORTH = 1e-3
+"""Accuracy that a more expensive action must add to be chosen as the one fixed action: a tenth of a point. Where a vote
+of 2 is what one sample is, up to the last digit, chance would else make people pay twice for it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +63,15 @@ class Training:
     def order(self) -> NDArray[np.intp]:
         """(K,) the actions from the cheapest to the dearest; of equally dear ones the worse first."""
         return np.lexsort((self.mean_acc, self.mean_cost))
+
+    def columns(self, count: int) -> "Training":
+        """Return the first actions alone."""
+        if count == len(self.names):
+            return self
+        actions = None if self.actions is None else self.actions[:count]
+        there = None if self.available is None else self.available[:, :count]
+        there = None if there is None or there.all() else there
+        return Training(self.acc[:, :count], self.cost[:, :count], self.weights, self.names[:count], actions, there)
 
     def take(self, rows: Any) -> "Training":
         """Return some of the questions."""
@@ -203,6 +217,28 @@ def fallback(available: NDArray[np.bool_] | None, order: NDArray[np.intp], n: in
     return found
 
 
+def affordable(acc: ArrayLike, cost: ArrayLike) -> list[int]:
+    """Return the actions that are worth being the one action for everyone, from the cheapest on.
+
+    Parameters
+    ----------
+    acc, cost : array_like, (K,)
+        Mean accuracy and mean cost of each action.
+
+    Returns
+    -------
+    list of int
+        Columns. Each is more expensive than the one before, and more accurate than it by at least `WORTH`. For a budget
+        the last one that it affords is the one to take.
+    """
+    means, costs = np.asarray(acc, float), np.asarray(cost, float)
+    steps: list[int] = []
+    for a in np.lexsort((-means, costs)).tolist():
+        if not steps or means[a] - means[steps[-1]] >= WORTH:
+            steps.append(a)
+    return steps
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Mix:
     """Fixed actions on the upper concave hull of their means: all best fixed mixtures.
@@ -244,6 +280,10 @@ class Mix:
             return int(self.hull[-1]), int(self.hull[-1]), 0.0
         share = (spend - self.cost[j]) / (self.cost[j + 1] - self.cost[j])
         return int(self.hull[j]), int(self.hull[j + 1]), float(share)
+
+    def reached(self, spend: float) -> float:
+        """Return the mean accuracy of the mixture that spends so much; outside the hull that of its nearest end."""
+        return float(np.interp(spend, self.cost, self.acc))
 
     def price(self, spend: float) -> float:
         """Return the accuracy that one more unit of cost buys there; 0 at the end of the hull."""

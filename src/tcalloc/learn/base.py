@@ -21,10 +21,11 @@ from tcalloc._inputs import scalar
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.learn._batch import Batch, checked_available, named
 from tcalloc.learn._cost_range import CostRange, same_costs
+from tcalloc.learn._serving import Serving
 from tcalloc.learn._stored import Stored
 from tcalloc.learn._training import Training, as_table
 from tcalloc.learn.inputs import Rows, Schema, as_row, as_rows
-from tcalloc.learn.protocol import DecidedRun, uniform
+from tcalloc.learn.protocol import DecidedRun
 from tcalloc.measure.actions import Action
 
 try:
@@ -42,7 +43,7 @@ Actions = NDArray[np.int32]
 GRID = 200
 
 
-class LearnedPolicy(Stored, BaseEstimator):  # type: ignore[misc]
+class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
     """What all policies that decide beforehand share; not a policy itself.
 
     Attributes
@@ -55,6 +56,8 @@ class LearnedPolicy(Stored, BaseEstimator):  # type: ignore[misc]
         What they mean (an entry None: do nothing); None where only names are known that are none of ours.
     cost_ : ndarray, (K,)
         Mean training cost of each action: what is known of costs beforehand.
+    mean_acc_ : ndarray, (K,)
+        Mean training accuracy of each action.
     price_ : float or None
         λ at which it decides if nothing else is said.
     budget_ : float or None
@@ -107,7 +110,8 @@ class LearnedPolicy(Stored, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : sequence of str, array_like (n, d), DataFrame
-            One row per question.
+            One row per question. None is allowed for policies that do not look at the question (`blind`); they then
+            take any question later.
         table : Table, Samples or array_like (n, K)
             What each action reaches and costs on each question. Of samples the exact expectation is taken (unbiased).
             An array of accuracies needs `cost`.
@@ -127,7 +131,7 @@ class LearnedPolicy(Stored, BaseEstimator):  # type: ignore[misc]
             If an argument is not allowed, or X and table do not fit each other.
         """
         self._check_parameters()
-        rows = as_rows(X)
+        rows = as_rows(X) if X is not None else self._unseen(table)
         training = as_table(table, rows.n, actions, cost)
         self._begin(rows.schema, training)
         self._learn(rows, training)
@@ -147,7 +151,7 @@ class LearnedPolicy(Stored, BaseEstimator):  # type: ignore[misc]
             del self.feature_names_in_
         self.action_names_ = training.names
         self.actions_ = training.actions
-        self.cost_ = training.mean_cost
+        self.cost_, self.mean_acc_ = training.mean_cost, training.mean_acc
         paid = training.cost if training.available is None else training.cost[training.available]
         self.cost_range_ = (float(paid.min()), float(paid.max()))
         self.shared_costs_ = training.shared
@@ -298,11 +302,6 @@ class LearnedPolicy(Stored, BaseEstimator):  # type: ignore[misc]
 
     def _decide_one(self, row: Rows) -> int:
         return int(self._choose(Batch(row, self._known_costs(None, 1), None), *self._own())[0])
-
-    def _lots(self, rows: Rows) -> Floats:
-        """Return a number in [0, 1) per question, the same for the same question."""
-        seed = int(self.random_state)
-        return np.array([uniform(seed, key) for key in rows.keys()])  # noqa: SIM118 (not a dictionary)
 
     # ------------------------------------------------------------------------------------------ judge
 

@@ -7,9 +7,9 @@ What to use when
 `Mixture`
     The best fixed mixture: what can be had at a budget without looking at the question. The one to beat.
 `LengthHeuristic`
-    The same two actions, the dearer one for the longest questions instead of by lot.
+    The same two actions, the more expensive one for the longest questions instead of at random.
 `Random`
-    All actions by lot.
+    All actions at random.
 `Oracle`
     Knows the outcomes: what could be had at most.
 """
@@ -22,24 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
-from tcalloc.learn._training import Mix, Training, fallback
+from tcalloc.learn._mixing import mixed, obtainable
+from tcalloc.learn._training import Mix, Training
 from tcalloc.learn.base import Actions, Batch, LearnedPolicy, named
 from tcalloc.learn.inputs import Rows
+from tcalloc.learn.outcomes import Part, Served, drawn
 from tcalloc.solve import decide, solve
 
 __all__ = ["Fixed", "LengthHeuristic", "Mixture", "Oracle", "Random"]
 
 Floats = NDArray[np.float64]
-
-
-def obtainable(chosen: NDArray[Any], batch: Batch) -> Actions:
-    """Replace what a question does not have by the next cheaper action that it has."""
-    actions = np.asarray(chosen, np.int32)
-    if batch.available is None:
-        return actions
-    costs = batch.mean_cost
-    to = fallback(batch.available, np.argsort(costs, kind="stable"), len(actions))
-    return np.asarray(to[np.arange(len(actions)), actions], np.int32)
 
 
 class Fixed(LearnedPolicy):
@@ -62,6 +54,8 @@ class Fixed(LearnedPolicy):
     >>> Fixed(1).fit(["a", "b"], [[0.5, 0.6], [0.2, 0.9]], cost=[1, 4]).decide(["c"]).tolist()
     [1]
     """
+
+    blind = True
 
     def __init__(self, action: Any = 0, random_state: int = 0):
         self.action = action
@@ -98,19 +92,19 @@ class Fixed(LearnedPolicy):
 
 
 class Mixture(LearnedPolicy):
-    """The best fixed mixture: two neighbouring actions of the hull of the training means, shared out by lot.
+    """The best fixed mixture: two neighbouring actions of the hull of the training means, shared out at random.
 
     Parameters
     ----------
     budget : float, optional
         At which it decides if nothing else is said.
     random_state : int
-        Of the lots. The same question gets the same lot.
+        Seed of the random choices. The same question always gets the same action.
 
     Notes
     -----
-    At a budget the mean cost of the batch, in expectation over the lots, is the budget. At a price it takes the one
-    action that is best on average.
+    At a budget the mean cost of the batch, in expectation over the random choices, is the budget. At a price it takes
+    the one action that is best on average. It does not look at the questions, so X may be None in fit.
 
     Examples
     --------
@@ -122,6 +116,8 @@ class Mixture(LearnedPolicy):
     (0, 1, 0.3333333333333333)
     """
 
+    blind = True
+
     def __init__(self, budget: float | None = None, random_state: int = 0):
         self.budget = budget
         self.random_state = random_state
@@ -129,8 +125,7 @@ class Mixture(LearnedPolicy):
     setting_: float | None = None
 
     def _learn(self, rows: Rows, training: Training) -> None:
-        self.mean_acc_ = training.mean_acc
-        self.mix_ = Mix.of(self.mean_acc_, training.mean_cost)
+        self.mix_ = Mix.of(self.mean_acc_, self.cost_)
 
     def _price_of(self, budget: float) -> float:
         self.mix_.check(budget)
@@ -146,21 +141,25 @@ class Mixture(LearnedPolicy):
         self.setting_ = self.budget_
         return self
 
+    def at(self, budget: float) -> Self:
+        """Return the same policy, set to another budget; arguments as in `LearnedPolicy.at`."""
+        made = super().at(budget)
+        if made is not self:  # else what was calibrated stays
+            made.setting_ = made.budget_
+        return made
+
     def _choose(self, batch: Batch, price: float | None, budget: float | None) -> Actions:
-        costs = batch.mean_cost
         if budget is None:
             assert price is not None
-            return obtainable(np.full(batch.rows.n, decide(self.mean_acc_, costs, price)), batch)
-        mix = self.mix_ if costs is self.cost_ else Mix.of(self.mean_acc_, costs)
-        mix.check(budget)
-        low, high, share = mix.at(budget)
-        if batch.lots is None:
-            batch.lots = self._order(batch.rows)
-        return obtainable(np.where(batch.lots < share, high, low), batch)
+            return obtainable(np.full(batch.rows.n, decide(self.mean_acc_, batch.mean_cost, price)), batch)
+        return self._drawn(batch, self._served(batch, [budget])[0].parts)
 
-    def _order(self, rows: Rows) -> Floats:
-        """Return who comes first for the dearer action: a number in [0, 1) per question."""
-        return self._lots(rows)
+    def _served(self, batch: Batch, budgets: list[float]) -> list[Served]:
+        return [mixed(self.mix_for(batch), batch, budget) for budget in budgets]
+
+    def mix_for(self, batch: Batch) -> Mix:
+        """Return the mixtures at the batch's costs."""
+        return self.mix_ if batch.cost is self.cost_ else Mix.of(self.mean_acc_, batch.mean_cost)
 
     def _dial(self) -> tuple[Floats, list[dict[str, float]]]:
         budgets = np.unique(np.concatenate([np.linspace(self.mix_.cost[0], self.mix_.cost[-1], 400), self.mix_.cost]))
@@ -182,23 +181,19 @@ class Mixture(LearnedPolicy):
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
         meta, arrays, boosters = super()._state()
         setting = None if self.setting_ is None else float(self.setting_)
-        meta |= {"params": self.get_params(deep=False), "setting": setting}
-        return meta, arrays | {"mean_acc": self.mean_acc_}, boosters
+        return meta | {"params": self.get_params(deep=False), "setting": setting}, arrays, boosters
 
     @classmethod
     def _from_state(cls, meta: Any, arrays: Any, boosters: Any) -> Self:
         made = cls(**meta["params"])
         made._restore(meta)
         made.setting_ = meta["setting"]
-        made.mean_acc_ = np.asarray(arrays["mean_acc"], float)
-        if made.mean_acc_.shape != made.cost_.shape or not np.isfinite(made.mean_acc_).all():
-            raise InputError("mean_acc: expected one finite number per action.")
         made.mix_ = Mix.of(made.mean_acc_, made.cost_)
         return made
 
 
 class LengthHeuristic(Mixture):
-    """The mixture's two actions, the dearer one for the longest questions.
+    """The mixture's two actions, the more expensive one for the longest questions.
 
     Parameters
     ----------
@@ -208,10 +203,12 @@ class LengthHeuristic(Mixture):
         Which column to go by: a text's characters, or the number itself. Default: all characters of all texts, or the
         first column of a matrix.
     longest : bool
-        False: the dearer action for the shortest.
+        False: the more expensive action for the shortest.
     random_state : int
         Not used; there for the sake of the others.
     """
+
+    blind = False
 
     def __init__(
         self,
@@ -227,6 +224,11 @@ class LengthHeuristic(Mixture):
     def _learn(self, rows: Rows, training: Training) -> None:
         super()._learn(rows, training)
         self.lengths_ = np.sort(self._length(rows))
+
+    def _served(self, batch: Batch, budgets: list[float]) -> list[Served]:
+        # What a question gets depends on its length alone, so nothing is random.
+        length = self._order(batch.rows)
+        return [Served([Part(1.0, drawn(one.parts, length))]) for one in super()._served(batch, budgets)]
 
     def _length(self, rows: Rows) -> Floats:
         if self.column is None:
@@ -266,19 +268,22 @@ class LengthHeuristic(Mixture):
 
 
 class Random(LearnedPolicy):
-    """All actions by lot: each with the same chance, tilted towards cheap or dear ones so that the budget is met.
+    """All actions at random: each with the same chance, tilted towards cheap or expensive ones to meet the budget.
 
     Parameters
     ----------
     budget : float, optional
         At which it decides if nothing else is said. Without any budget or price all actions are equally likely.
     random_state : int
-        Of the lots. The same question gets the same lot.
+        Seed of the random choices. The same question always gets the same action.
 
     Notes
     -----
     Chances are proportional to exp(−θ·cost): of all that spend the budget, the most even ones (largest entropy).
+    It does not look at the questions, so X may be None in fit.
     """
+
+    blind = True
 
     def __init__(self, budget: float | None = None, random_state: int = 0):
         self.budget = budget
@@ -320,11 +325,18 @@ class Random(LearnedPolicy):
         return np.asarray(weights)
 
     def _choose(self, batch: Batch, price: float | None, budget: float | None) -> Actions:
-        edges = np.cumsum(self.chances(math.inf if budget is None else budget, batch.mean_cost))
-        if batch.lots is None:
-            batch.lots = self._lots(batch.rows)
-        chosen = np.searchsorted(edges[:-1], batch.lots, side="right")
-        return obtainable(chosen, batch)
+        return self._drawn(batch, self._served(batch, [math.inf if budget is None else budget])[0].parts)
+
+    def _served(self, batch: Batch, budgets: list[float]) -> list[Served]:
+        found = []
+        for budget in budgets:
+            chances = self.chances(budget, batch.mean_cost)
+            parts = [
+                Part(float(chance), obtainable(np.full(batch.rows.n, a), batch))
+                for a, chance in enumerate(chances.tolist())
+            ]
+            found.append(Served(parts, float(chances @ self.mean_acc_), looks=False))
+        return found
 
     def _dial(self) -> tuple[Floats, list[dict[str, float]]]:
         budgets = np.linspace(self.cost_.min(), self.cost_.max(), 200)

@@ -2,6 +2,9 @@
 
 At a budget the policy's choices by out-of-fold predictions are scored against the mixture that really spends the same.
 If the mean gain is under 1.64 standard errors (one-sided 5 %), the gate is closed there: the policy serves the mixture.
+Where looking at X costs something, the gain counts less what the mixture would gain for the same money.
+
+This is the only gate: `compare` judges policies that ask it themselves.
 """
 
 from dataclasses import dataclass
@@ -38,27 +41,42 @@ class Gate:
     """(B,) its standard error; 0 where both choose the same."""
     used: bool
     """False: always open, whatever the gains are."""
+    mix: Mix
+    """What is served where it is closed."""
+    looks: float = 0.0
+    """What looking at X costs per question."""
 
     @classmethod
     def fit(
-        cls, predicted: Floats, planned: Floats, training: Training, *, used: bool, also: tuple[float, ...]
+        cls,
+        predicted: Floats,
+        planned: Floats,
+        training: Training,
+        *,
+        used: bool,
+        also: tuple[float, ...],
+        looks: float = 0.0,
     ) -> "Gate":
         """Ask the training questions.
 
         Parameters
         ----------
-        predicted : ndarray, (N, K)
-            Out-of-fold predictions, as they would be priced.
-        planned : ndarray, (N, K)
+        predicted : ndarray, (N, M)
+            Out-of-fold predictions of the first M actions, as they would be priced.
+        planned : ndarray, (N, M)
             Costs that were known beforehand.
         training : Training
-            What came true.
+            What came true. Of actions beyond the first M only the mixture may be made.
         used : bool
             False: only the prices are wanted.
         also : tuple of float
             Budgets to ask for besides the grid.
+        looks : float
+            What looking at X costs per question.
         """
-        curve = frontier(predicted, planned, available=training.available, weights=training.weights)
+        priced = predicted.shape[1]
+        there = None if training.available is None else training.available[:, :priced]
+        curve = frontier(predicted, planned, available=there, weights=training.weights)
         low, high = float(curve.budgets[0]), float(curve.budgets[-1])
         span = high - low
         grid = np.concatenate([np.linspace(low, high, BUDGETS // 2), low + span * np.geomspace(1e-3, 1, BUDGETS // 2)])
@@ -70,12 +88,14 @@ class Gate:
         if used and not same:
             for b, budget in enumerate(budgets.tolist()):
                 gain[b], error[b] = gains(curve.allocate(budget).actions, training)
-        return cls(budgets, np.asarray(prices, float), gain, error, used)
+        mix = Mix.of(training.mean_acc, training.mean_cost)
+        return cls(budgets, np.asarray(prices, float), gain, error, used, mix, looks)
 
     def open_at(self, budget: float) -> bool:
         """Say whether the policy may decide at a budget."""
         gain, error = self.at(budget)
-        return not self.used or (gain > 0 and gain >= ENOUGH * error)
+        left = gain - (self.mix.reached(budget + self.looks) - self.mix.reached(budget))
+        return not self.used or (left > 0 and left >= ENOUGH * error)
 
     def at(self, budget: float) -> tuple[float, float]:
         """Return the gain at a budget and its standard error, between the grid's."""
@@ -107,7 +127,7 @@ class Gate:
         return {"budgets": self.budgets, "prices": self.prices, "gain": self.gain, "error": self.error}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[Any]], *, used: bool) -> "Gate":
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]], *, used: bool, mix: Mix, looks: float) -> "Gate":
         """Return what `to_arrays` wrote down, checked."""
         budgets, prices, gain, error = found = tuple(
             np.asarray(arrays[name], np.float64) for name in ("budgets", "prices", "gain", "error")
@@ -118,7 +138,7 @@ class Gate:
             raise InputError(
                 "budgets, prices, gain and error: expected finite numbers, budgets rising, prices falling."
             )
-        return cls(budgets, prices, gain, error, used)
+        return cls(budgets, prices, gain, error, used, mix, looks)
 
 
 def gains(actions: NDArray[Any], training: Training) -> tuple[float, float]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tcalloc.errors import InputError
 from tcalloc.learn._columns import column_of, columns_of, kind_of, role_of
 
-__all__ = ["Rows", "Schema", "as_row", "as_rows"]
+__all__ = ["Rows", "Schema", "as_row", "as_rows", "unseen"]
 
 EXPECTED = "a list of texts, a matrix of numbers (n, d), or a data frame"
 
@@ -33,8 +33,8 @@ class Schema:
 
     Attributes
     ----------
-    kind : {"texts", "matrix", "frame"}
-        What X was.
+    kind : {"texts", "matrix", "frame", "none"}
+        What X was; "none": it was not looked at, so any X fits later.
     names : tuple of str or None
         A frame's columns in order; None for texts and for a matrix.
     roles : tuple of {"text", "category", "number"}
@@ -81,11 +81,17 @@ class Schema:
             )
             if fine:
                 return cls("frame", tuple(names), tuple(roles))
+        elif kind == "none" and names is None and type(roles) is int and roles == 0:
+            return NOTHING
         elif kind == "texts" and names is None and type(roles) is int and roles == 1:
             return cls("texts", None, ("text",))
         elif kind == "matrix" and names is None and type(roles) is int and 1 <= roles <= 1 << 20:
             return cls("matrix", None, ("number",) * roles)
         raise InputError("the schema of X has a kind, names or roles that do not fit together.")
+
+
+NOTHING = Schema("none", None, ())
+"""Of a policy that was fitted without X: it takes any question."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,6 +193,7 @@ def as_rows(X: Any, *, expected: Schema | None = None) -> Rows:
     InputError
         If X is none of these, is empty, has missing or non-finite values, or does not look as expected.
     """
+    expected = None if expected == NOTHING else expected
     if isinstance(X, Rows):
         if expected is not None and X.schema != expected:
             _refuse_other(X.schema, expected)
@@ -209,6 +216,11 @@ def as_rows(X: Any, *, expected: Schema | None = None) -> Rows:
     return rows
 
 
+def unseen(n: int) -> Rows:
+    """Return n questions of which nothing is known, for policies that do not look at them."""
+    return Rows(n, "none", {}, {}, np.empty((n, 0)), (), NOTHING)
+
+
 def as_row(x: Any, *, expected: Schema | None = None) -> Rows:
     """Check one question: a text, a vector of numbers, a dictionary by column, or a frame or matrix of one row.
 
@@ -217,6 +229,7 @@ def as_row(x: Any, *, expected: Schema | None = None) -> Rows:
     InputError
         If it is none of these, or not as expected.
     """
+    expected = None if expected == NOTHING else expected
     if type(x) is str:  # the way of live traffic
         if expected is not None and expected.kind != "texts":
             _refuse_other(_TEXTS, expected)

@@ -12,6 +12,7 @@ A new question's predicted row is priced: argmax of prediction − price·cost; 
 from `tcalloc.solve` on the predicted table. Where the gate is closed, the mixture of the same spend is served.
 """
 
+import math
 from dataclasses import replace
 from typing import Any, Self
 
@@ -20,13 +21,15 @@ from numpy.typing import NDArray
 
 from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
+from tcalloc.frontier import frontier
 from tcalloc.learn._featured import fitted_features, transformed
+from tcalloc.learn._mixing import mixed
 from tcalloc.learn._probing_policy import ProbingPolicy
 from tcalloc.learn._training import Mix, Training
 from tcalloc.learn.base import Actions, Batch
-from tcalloc.learn.baselines import obtainable
 from tcalloc.learn.gate import Gate
 from tcalloc.learn.inputs import Rows, as_rows
+from tcalloc.learn.outcomes import Part, Served
 from tcalloc.learn.probed import Probed
 from tcalloc.learn.probing import AfterProbe, draws_of, plan_of
 from tcalloc.learn.regressors import Ridge, folds_of, make_model, model_from_state, ridge_of
@@ -66,8 +69,11 @@ class PricedRegressor(ProbingPolicy):
         What is known of costs before deciding: each action's mean; what a ridge predicts of each question (where costs
         differ between questions, this gains, and keeps budgets better); or each question's own (then `decide` needs
         ``cost=``).
+    feature_cost : float
+        What looking at X costs per question, in the unit of the costs. The gate opens only where more is gained than
+        the mixture would gain for that money. Budgets do not include it.
     random_state : int
-        Of folds, features and lots.
+        Seed of the folds, the features and the random choices.
 
     Attributes
     ----------
@@ -95,6 +101,7 @@ class PricedRegressor(ProbingPolicy):
         shrink: bool = True,
         gate: bool = True,
         costs: str = "mean",
+        feature_cost: float = 0.0,
         random_state: int = 0,
     ):
         self.regressor = regressor
@@ -104,7 +111,13 @@ class PricedRegressor(ProbingPolicy):
         self.shrink = shrink
         self.gate = gate
         self.costs = costs
+        self.feature_cost = feature_cost
         self.random_state = random_state
+
+    @property
+    def blind(self) -> bool:  # type: ignore[override]
+        """Whether it decides without looking at the question, so that X may be None in fit."""
+        return self.features is False
 
     def _check_parameters(self) -> None:
         if self.costs not in ("mean", "predicted", "given"):
@@ -116,14 +129,33 @@ class PricedRegressor(ProbingPolicy):
             raise InputError(f"probe is {self.probe!r}; expected a number of samples, at least 0 (none).")
         if self.probe and self.costs != "mean":
             raise InputError(f"probe and costs={self.costs!r} do not go together; expected costs='mean'.")
+        if not 0 <= scalar(self.feature_cost, "feature_cost") < math.inf:
+            raise InputError(f"feature_cost is {self.feature_cost!r}; expected a finite number, at least 0.")
         make_model(self.regressor, 0)
 
     # ------------------------------------------------------------------------------------------ fit
 
-    def fit(self, X: Any, table: Any, *, actions: Any = None, cost: Any = None) -> Self:
+    def fit(
+        self, X: Any, table: Any, *, actions: Any = None, cost: Any = None, predicted: int | None = None
+    ) -> Self:
         """Learn from questions whose outcomes are known.
 
-        Arguments as in `LearnedPolicy.fit`; Samples if there is a probe.
+        Parameters
+        ----------
+        X, table, actions, cost : as in `LearnedPolicy.fit`
+            Samples if there is a probe.
+        predicted : int, optional
+            So many actions, the first ones, are predicted and priced. The others only belong to the mixture that is
+            served where the gate is closed. Default: all.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InputError
+            If an argument is not allowed, or X and table do not fit each other.
         """
         samples = table if isinstance(table, Samples) else None
         self._check_parameters()
@@ -133,14 +165,26 @@ class PricedRegressor(ProbingPolicy):
                 "learned from Samples. Pass them, with actions=[…], or use probe=0."
             )
         self._samples = samples if self.probe else None
+        self._asked = predicted
         self.setting_: float | None = None
         try:
             super().fit(X, table, actions=actions, cost=cost)
         finally:
-            del self._samples
-        if self.budget_ is not None and (self.probed_ is not None or not self.gate_.open_at(self.budget_)):
-            self.setting_ = self.budget_
+            del self._samples, self._asked
+        if self.budget_ is not None:
+            self.setting_ = self._setting_at(self.budget_)
         return self
+
+    def _setting_at(self, budget: float) -> float | None:
+        """Return the budget to serve where no price keeps it: that of a mixture, or of two prices with a probe."""
+        return budget if self.probed_ is not None or not self.gate_.open_at(budget) else None
+
+    def at(self, budget: float) -> Self:
+        """Return the same policy, set to another budget; arguments as in `LearnedPolicy.at`."""
+        made = super().at(budget)
+        if made is not self and made.budget_ is not None:
+            made.setting_ = made._setting_at(made.budget_)
+        return made
 
     def _learn(self, rows: Rows, training: Training) -> None:
         if rows.n < 2:
@@ -150,36 +194,41 @@ class PricedRegressor(ProbingPolicy):
         self.features_ = None if self.features is False else fitted_features(self.features, rows, seed)
         x = self._x(rows)
         self.width_ = x.shape[1]
+        self.predicted_ = _predicted_of(self._asked, len(self.cost_))
+        menu = training.columns(self.predicted_)
         self.model_ = make_model(self.regressor, seed) if self.width_ else Ridge()
         folds = folds_of(rows.n, [seed, 1])
-        predicted = self.model_.out_of_fold(x, training.acc, training.weights, folds)
-        self.model_.fit(x, training.acc, training.weights)
-        shrink, gate = bool(self.shrink), bool(self.gate)
-        self.shrinkage_ = Shrinkage.fit(predicted, training.acc, training.order, training.weights, shrink=shrink)
+        predicted = self.model_.out_of_fold(x, menu.acc, menu.weights, folds)
+        self.model_.fit(x, menu.acc, menu.weights)
+        shrink, gate, looks = bool(self.shrink), bool(self.gate), float(self.feature_cost)
+        self.shrinkage_ = Shrinkage.fit(predicted, menu.acc, menu.order, menu.weights, shrink=shrink)
         shrunk = self.shrinkage_.apply(predicted)
-        self.mean_acc_ = training.mean_acc
         self.mix_ = Mix.of(self.mean_acc_, self.cost_)
         self.probed_: Probed | None = None
         self.costing_: Ridge | None = None
         if self._samples is None:
-            planned = training.cost if self.costs == "given" else np.broadcast_to(self.cost_, training.cost.shape)
-            if self.costs == "predicted" and np.ptp(training.cost, axis=0).any():
-                paid = np.where(np.isfinite(training.acc), training.cost, np.nan)
+            planned = menu.cost if self.costs == "given" else np.broadcast_to(self._priced_costs, menu.cost.shape)
+            if self.costs == "predicted" and np.ptp(menu.cost, axis=0).any():
+                paid = np.where(np.isfinite(menu.acc), menu.cost, np.nan)
                 self.costing_ = Ridge()
-                planned = self._floored(self.costing_.out_of_fold(x, paid, training.weights, folds))
-                self.costing_.fit(x, paid, training.weights)
+                planned = self._floored(self.costing_.out_of_fold(x, paid, menu.weights, folds))
+                self.costing_.fit(x, paid, menu.weights)
             also = () if self.budget is None else (float(self.budget),)
-            self.gate_ = Gate.fit(shrunk, planned, training, used=gate, also=also)
+            self.gate_ = Gate.fit(shrunk, planned, training, used=gate, also=also, looks=looks)
             return
         if training.actions is None or training.available is not None:
             raise InputError("probe: every question must have every action. Leave out the others, or use probe=0.")
-        plan = plan_of(self._samples, training, int(self.probe))
-        draws = draws_of(self._samples, plan, training.acc, training.cost, ORDERS, seed)
+        plan = plan_of(self._samples, menu, int(self.probe))
+        draws = draws_of(self._samples, plan, menu.acc, menu.cost, ORDERS, seed)
         after = AfterProbe(plan, self.width_, draws.extra.shape[2])
-        going = after.fit(draws, x, training.weights, folds, shrink=shrink)
+        going = after.fit(draws, x, menu.weights, folds, shrink=shrink)
         self.probed_, self.gate_ = Probed.fit(
-            plan, after, draws, going, shrunk, x, training, folds, shrink=shrink, gate=gate
+            plan, after, draws, going, shrunk, x, training, folds, shrink=shrink, gate=gate, looks=looks
         )
+
+    @property
+    def _priced_costs(self) -> Floats:
+        return self.cost_[: self.predicted_]
 
     def _x(self, rows: Rows) -> Floats:
         return np.empty((rows.n, 0)) if self.features_ is None else transformed(self.features_, rows)
@@ -210,7 +259,7 @@ class PricedRegressor(ProbingPolicy):
     # ------------------------------------------------------------------------------------------ decide
 
     def predict_rows(self, X: Any) -> Floats:
-        """Return what each action is predicted to reach on each question, (n, K), shrunk as the gate found it fit."""
+        """Return what each priced action is predicted to reach on each question, (n, M), shrunk as far as is fit."""
         self._check_fitted()
         return self._predicted(as_rows(X, expected=self.schema_))
 
@@ -219,15 +268,18 @@ class PricedRegressor(ProbingPolicy):
 
     def _floored(self, costs: Floats) -> Floats:
         # A line may fall below 0; what is dear on average is never nearly free.
-        return np.maximum(costs, LEAST * self.cost_)
+        return np.maximum(costs, LEAST * self._priced_costs)
 
     def _seen(self, batch: Batch) -> tuple[Floats, Floats]:
-        """Return predicted rows, and what their actions will cost as far as is known, both (n, K)."""
+        """Return predicted rows, and what their actions will cost as far as is known, both (n, M)."""
         x = self._x(batch.rows)
         predicted = self.shrinkage_.apply(self.model_.predict(x))
         if self.costing_ is not None and batch.cost is self.cost_:
             return predicted, self._floored(self.costing_.predict(x))
-        return predicted, np.broadcast_to(batch.cost, predicted.shape)
+        return predicted, np.broadcast_to(batch.cost[..., : self.predicted_], predicted.shape)
+
+    def _there(self, batch: Batch) -> Any:
+        return None if batch.available is None else batch.available[:, : self.predicted_]
 
     def _choose(self, batch: Batch, price: float | None, budget: float | None) -> Actions:
         if self.probed_ is not None:
@@ -238,15 +290,27 @@ class PricedRegressor(ProbingPolicy):
         if budget is not None:
             if not self.gate_.open_at(budget):
                 return self._mixed(batch, budget)
-            return solve(*self._seen(batch), budget, available=batch.available).actions
+            return solve(*self._seen(batch), budget, available=self._there(batch)).actions
         assert price is not None
         return self._priced(batch, *self._seen(batch), price)
+
+    def _served(self, batch: Batch, budgets: list[float]) -> list[Served]:
+        curve = frontier(*self._seen(batch), available=self._there(batch))
+        made = []
+        for budget in budgets:
+            # Costs that are known of each question may be such that the mixture costs less than any choice.
+            if budget < curve.budgets[0] or not self.gate_.open_at(budget):
+                made.append(mixed(self._mix_for(batch), batch, budget))
+            else:
+                claimed = self.mix_.reached(budget) + self.gate_.at(budget)[0]
+                made.append(Served([Part(1.0, curve.allocate(budget).actions)], claimed))
+        return made
 
     def _priced(self, batch: Batch, predicted: Floats, costs: Floats, price: float) -> Actions:
         spend = self.gate_.budget_of(price)
         if not self.gate_.open_at(spend):
             return self._mixed(batch, spend, self.mix_)
-        return np.asarray(decide(predicted, costs, price, available=batch.available), np.int32)
+        return np.asarray(decide(predicted, costs, price, available=self._there(batch)), np.int32)
 
     def _choices(self, batch: Batch, settings: list[dict[str, float]]) -> list[Actions]:
         seen = self._seen(batch)
@@ -263,16 +327,12 @@ class PricedRegressor(ProbingPolicy):
             return self._mixed(batch, self.setting_, self.mix_)
         return super()._choose_by_itself(batch)
 
+    def _mix_for(self, batch: Batch) -> Mix:
+        return self.mix_ if batch.cost is self.cost_ else Mix.of(self.mean_acc_, batch.mean_cost)
+
     def _mixed(self, batch: Batch, budget: float, mix: Mix | None = None) -> Actions:
         """Return the best fixed mixture of a budget: by default that of the batch's own costs."""
-        if mix is None:
-            mix = self.mix_ if batch.cost is self.cost_ else Mix.of(self.mean_acc_, batch.mean_cost)
-        mix.check(budget)
-        low, high, share = mix.at(budget)
-        if share and batch.lots is None:
-            batch.lots = self._lots(batch.rows)
-        chosen = np.full(batch.rows.n, low) if batch.lots is None else np.where(batch.lots < share, high, low)
-        return obtainable(chosen, batch)
+        return self._drawn(batch, mixed(self._mix_for(batch) if mix is None else mix, batch, budget).parts)
 
     # ------------------------------------------------------------------------------------------ words and files
 
@@ -327,7 +387,6 @@ class PricedRegressor(ProbingPolicy):
         for head, _, more, trees in parts:
             arrays |= {head + name: values for name, values in more.items()}
             boosters |= {head + name: raw for name, raw in trees.items()}
-        arrays["mean_acc"] = self.mean_acc_
         features = False if self.features_ is None else None
         params = self.get_params(deep=False) | {"features": features, "regressor": of_model[0]["kind"]}
         setting = None if self.setting_ is None else float(self.setting_)
@@ -338,6 +397,7 @@ class PricedRegressor(ProbingPolicy):
             "probe": of_probe[0],
             "costing": None if self.costing_ is None else self.costing_.alpha,
             "setting": setting,
+            "predicted": self.predicted_,
         }
         return meta | own, arrays, boosters
 
@@ -351,7 +411,7 @@ class PricedRegressor(ProbingPolicy):
         made = cls(**meta["params"])
         made._check_parameters()
         made._restore(meta)
-        k = len(made.action_names_)
+        k = made.predicted_ = _predicted_of(meta["predicted"], len(made.action_names_))
         made.features_, made.width_ = None, 0
         if made.features is not False:
             made.features_ = Features._from_state(
@@ -361,11 +421,9 @@ class PricedRegressor(ProbingPolicy):
             made.width_ = len(made.features_.get_feature_names_out())
         made.model_ = model_from_state(meta["model"], part("model/", arrays), part("model/", boosters), made.width_, k)
         made.shrinkage_ = Shrinkage.from_arrays(part("shrinkage/", arrays), k)
-        made.gate_ = Gate.from_arrays(part("gate/", arrays), used=bool(made.gate))
-        made.mean_acc_ = np.asarray(arrays["mean_acc"], np.float64)
-        if made.mean_acc_.shape != (k,) or not np.isfinite(made.mean_acc_).all():
-            raise InputError("mean_acc: expected one finite number per action.")
         made.mix_ = Mix.of(made.mean_acc_, made.cost_)
+        looks = float(made.feature_cost)
+        made.gate_ = Gate.from_arrays(part("gate/", arrays), used=bool(made.gate), mix=made.mix_, looks=looks)
         made.setting_ = None if meta["setting"] is None else scalar(meta["setting"], "setting")
         made.probed_ = made.costing_ = None
         if meta["costing"] is not None:
@@ -373,3 +431,12 @@ class PricedRegressor(ProbingPolicy):
         if made.probe:
             made.probed_ = Probed.from_state(meta["probe"], part("probe/", arrays), made.width_, k)
         return made
+
+
+def _predicted_of(asked: Any, k: int) -> int:
+    """Return how many of K actions are predicted."""
+    if asked is None:
+        return k
+    if isinstance(asked, bool) or not isinstance(asked, (int, np.integer)) or not 1 <= asked <= k:
+        raise InputError(f"predicted is {asked!r}; expected a number of actions, from 1 to {k}.")
+    return int(asked)

@@ -22,6 +22,7 @@ from tcalloc.learn.protocol import DecidedRun, Draw, Result, checked, combine
 from tcalloc.learn.regressors import Ridge, ridge_of
 from tcalloc.learn.slopes import slope_of
 from tcalloc.measure.actions import Action
+from tcalloc.solve import decide
 
 __all__ = ["PROBE", "Probed", "ProbedRun"]
 
@@ -74,6 +75,7 @@ class Probed:
         *,
         shrink: bool,
         gate: bool,
+        looks: float = 0.0,
     ) -> tuple["Probed", Gate]:
         """Fit what probing is worth; ask the gate.
 
@@ -81,23 +83,26 @@ class Probed:
         ----------
         going : ndarray, (R, n, C)
             Out-of-fold predictions after the probe.
-        rows : ndarray, (n, K)
-            Out-of-fold predictions before it.
+        rows : ndarray, (n, M)
+            Out-of-fold predictions before it, of the first M actions.
         x : ndarray, (n, d)
             Features.
+        training : Training
+            Of actions beyond the first M only the mixture may be made.
+        looks : float
+            What looking at X costs per question.
         """
         made = cls(plan, after)
         weights = training.weights / training.weights.sum()
         prices = made._candidates(training)
         base = training.acc[:, plan.reference]
-        cost = np.asarray(plan.cost)
         value = np.empty((len(base), len(prices)))
         every = np.ix_(*map(np.arange, draws.key.shape))
         chosen_after = []
         for p, price in enumerate(prices):
-            chosen = np.argmax(going - price * cost, axis=2)
+            chosen = made._best_way(going.reshape(-1, going.shape[2]), price).reshape(going.shape[:2])
             chosen_after.append(chosen)
-            value[:, p] = (draws.acc[*every, chosen] - price * cost[chosen]).mean(axis=0) - base
+            value[:, p] = (draws.acc[*every, chosen] - price * np.asarray(plan.cost)[chosen]).mean(axis=0) - base
         made.worth = Ridge()
         predicted = made.worth.out_of_fold(x, value, training.weights, folds) if x.shape[1] else np.zeros(value.shape)
         if x.shape[1]:
@@ -114,7 +119,7 @@ class Probed:
         acc, paid = np.empty(value.shape), np.empty(value.shape)
         rows_index = np.arange(len(base))
         for p, price in enumerate(prices):
-            first = made._first(rows, worth[:, p], price, np.asarray(training.mean_cost))
+            first = made._first(rows, worth[:, p], price, training.mean_cost[: rows.shape[1]])
             probed = first == PROBE
             acc[:, p], paid[:, p] = (
                 values[rows_index, np.maximum(first, 0)] for values in (training.acc, training.cost)
@@ -125,7 +130,7 @@ class Probed:
         hull = Mix.of(weights @ acc, weights @ paid)
         kept = hull.hull
         made.prices, made.spends, made.scores = prices[kept], hull.cost, hull.acc
-        return made, made._asked(acc[:, kept], paid[:, kept], training, used=gate)
+        return made, made._asked(acc[:, kept], paid[:, kept], training, used=gate, looks=looks)
 
     def _candidates(self, training: Training) -> Floats:
         """Return prices to try, falling: where patterns change what they do, just beside, and a grid in between."""
@@ -141,7 +146,7 @@ class Probed:
         beside = np.unique(np.quantile(steps, np.linspace(0, 1, PRICES // 2))) if len(steps) > PRICES // 2 else steps
         return np.unique(np.concatenate([grid, beside * (1 + 1e-6), beside * (1 - 1e-6), [0.0]]))[::-1].copy()
 
-    def _asked(self, acc: Floats, paid: Floats, training: Training, *, used: bool) -> Gate:
+    def _asked(self, acc: Floats, paid: Floats, training: Training, *, used: bool, looks: float) -> Gate:
         """Ask the gate on a grid of budgets."""
         n = len(acc)
         to = fallback(training.available, training.order, n)
@@ -157,7 +162,8 @@ class Probed:
             prices[b] = (1 - share) * self.prices[one] + share * self.prices[other]
             if used:
                 gain[b], error[b] = difference(mine, cost, fixed_acc, fixed_cost, training.weights)
-        return Gate(budgets, np.minimum.accumulate(prices), gain, error, used)
+        mix = Mix.of(training.mean_acc, training.mean_cost)
+        return Gate(budgets, np.minimum.accumulate(prices), gain, error, used, mix, looks)
 
     # ------------------------------------------------------------------------------------------ decide
 
@@ -171,17 +177,19 @@ class Probed:
         return j, j + 1, float((budget - self.spends[j]) / (self.spends[j + 1] - self.spends[j]))
 
     def _first(self, rows: Floats, worth: Floats, price: float, cost: Floats) -> Actions:
-        """Return what to do first: a column, or PROBE."""
-        direct = rows - price * cost
-        best = np.argmax(direct, axis=1)
-        every = np.arange(len(rows))
-        fixed = direct[every, best] - rows[:, self.plan.reference]
+        """Return what to do first: a column, or PROBE where that is better."""
+        best = np.asarray(decide(rows, cost, price))
+        fixed = rows[np.arange(len(rows)), best] - price * cost[best] - rows[:, self.plan.reference]
         return np.asarray(np.where(worth > fixed, PROBE, best), np.int64)
+
+    def _best_way(self, going: Floats, price: float) -> Actions:
+        """Return which of the plan's ways to go on is best at a price, (M,), of predictions (M, C)."""
+        return np.asarray(decide(going, np.asarray(self.plan.cost), price), np.int64)
 
     def first(self, rows: Floats, x: Floats, price: float, cost: Floats) -> Actions:
         """Return what to do first at a price, (n,): a column, or PROBE."""
         if not np.isfinite(price):
-            return np.full(len(rows), int(np.argmin(cost)))
+            return np.asarray(decide(rows, cost, price), np.int64)
         rising = self.grid[::-1]
         predicted = self.worth.predict(x) if x.shape[1] else np.zeros((len(rows), len(self.grid)))
         worths = (self.mean + self.slopes * (predicted - self.centre))[:, ::-1]
@@ -195,12 +203,8 @@ class Probed:
         return self._first(rows, worth, price, cost)
 
     def then(self, key: Any, x: Floats, extra: Floats, price: float) -> Actions:
-        """Return which of the plan's ways to go on to take, (M,)."""
-        if not np.isfinite(price):
-            return np.full(len(key), int(np.argmin(self.plan.cost)))
-        return np.asarray(
-            np.argmax(self.after.predict(key, x, extra) - price * np.asarray(self.plan.cost), axis=1), np.int64
-        )
+        """Return which of the plan's ways to go on to take, (M,); of equal ones the cheaper."""
+        return self._best_way(self.after.predict(key, x, extra), price)
 
     # ------------------------------------------------------------------------------------------ files
 

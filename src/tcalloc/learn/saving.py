@@ -43,13 +43,16 @@ FORMAT = "tcalloc policy"
 # What can be saved, and where its class is: nothing else is ever imported on a file's word.
 CLASSES = {
     "Features": "tcalloc.learn.features.features",
+    "ByCategory": "tcalloc.learn.categories",
     "Fixed": "tcalloc.learn.baselines",
+    "FixedChoice": "tcalloc.learn.choice",
     "Mixture": "tcalloc.learn.baselines",
     "Random": "tcalloc.learn.baselines",
     "LengthHeuristic": "tcalloc.learn.baselines",
     "Imitator": "tcalloc.learn.imitator",
     "PricedRegressor": "tcalloc.learn.priced",
     "Sequential": "tcalloc.learn.sequential.policy",
+    "TunedRule": "tcalloc.learn.rivals.tuned",
 }
 MOST_META = 1 << 26
 MOST_ARRAYS = 1 << 29

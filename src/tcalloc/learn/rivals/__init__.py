@@ -12,6 +12,8 @@ What to use when
     Lee et al. 2025 (ConSol): a sequential test between the two leading answers.
 `MarginCap`
     The leader is m votes ahead, or the cap is reached.
+`TunedRule`
+    Any of them as a policy for a budget: tuned on recorded samples, two settings mixed.
 `families`
     Each of them at all settings worth trying, so that none is judged at a setting chosen badly.
 
@@ -25,6 +27,7 @@ from tcalloc.learn.rivals.fixed import FixedK, SuccessStop
 from tcalloc.learn.rivals.margin import MarginCap
 from tcalloc.learn.rivals.settings import families
 from tcalloc.learn.rivals.sprt import SPRT
+from tcalloc.learn.rivals.tuned import TunedRule
 
 __all__ = [
     "ESC",
@@ -35,5 +38,6 @@ __all__ = [
     "FixedK",
     "MarginCap",
     "SuccessStop",
+    "TunedRule",
     "families",
 ]

@@ -1,0 +1,94 @@
+"""What a policy does at several budgets on recorded questions: the one form in which all policies are judged.
+
+What to use when
+----------------
+`PolicyOutcomes`
+    What ``policy.outcomes(X, table, budgets)`` returns.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc._inputs import scalar
+from tcalloc.errors import InputError
+from tcalloc.learn._training import Training
+
+__all__ = ["Part", "PolicyOutcomes", "Served", "budgets_of", "drawn", "outcomes_of"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PolicyOutcomes:
+    """What a policy does at B budgets on n recorded questions."""
+
+    budgets: Floats
+    """(B,) what each setting means to spend per question, looking at X included; NaN: it does not say."""
+    spend: Floats
+    """(B, n) what is paid for each question."""
+    accuracy: Floats
+    """(B, n) what is reached there."""
+    claimed: Floats
+    """(B,) the mean accuracy that the policy promises from its training questions; NaN: it promises none."""
+
+
+class Part(NamedTuple):
+    """A share of the questions, chosen at random, and what they get."""
+
+    share: float
+    """In [0, 1]; the shares of a list of parts add up to 1."""
+    actions: NDArray[Any]
+    """(n,) columns: what each question gets if it falls into this part."""
+
+
+class Served(NamedTuple):
+    """What a policy serves at one budget."""
+
+    parts: list[Part]
+    """The first part is for the questions with the smallest random numbers."""
+    claimed: float = math.nan
+    """The mean accuracy that it promises."""
+    looks: bool = True
+    """Whether X is looked at, so that looking must be paid."""
+
+
+def drawn(parts: Sequence[Part], numbers: Floats | None) -> NDArray[np.int32]:
+    """Return what each question gets, (n,), by its random number in [0, 1)."""
+    if len(parts) == 1:
+        return np.asarray(parts[0].actions, np.int32)
+    assert numbers is not None
+    edges = np.cumsum([part.share for part in parts])[:-1]
+    which = np.searchsorted(edges, numbers, side="right")
+    return np.asarray(np.array([part.actions for part in parts])[which, np.arange(len(numbers))], np.int32)
+
+
+def outcomes_of(served: Sequence[Served], budgets: Sequence[float], held: Training, looks: float) -> PolicyOutcomes:
+    """Look up what was served in a table; looking at X costs so much per question."""
+    every = np.arange(len(held.acc))
+    spend, accuracy = (np.zeros((len(served), len(every))) for _ in range(2))
+    paid = np.array([looks if each.looks else 0.0 for each in served])
+    for b, each in enumerate(served):
+        for part in each.parts:
+            spend[b] += part.share * held.cost[every, part.actions]
+            accuracy[b] += part.share * held.acc[every, part.actions]
+    claimed = np.array([each.claimed for each in served])
+    return PolicyOutcomes(np.asarray(budgets, np.float64) + paid, spend + paid[:, None], accuracy, claimed)
+
+
+def budgets_of(budgets: Any) -> list[float]:
+    """Return budgets as a list of numbers; refuse what is none.
+
+    Raises
+    ------
+    InputError
+        If a budget is not a number, or there is none.
+    """
+    listed = np.atleast_1d(np.asarray(budgets, object))
+    if listed.ndim != 1 or not len(listed):
+        raise InputError(f"budgets has shape {listed.shape}; expected at least one number, in one row.")
+    return [scalar(value, f"budgets[{b}]") for b, value in enumerate(listed.tolist())]

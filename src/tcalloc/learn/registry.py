@@ -1,0 +1,215 @@
+"""All policies by name: what `compare` prints, what ``tcalloc fit --policy`` takes, and how each is made.
+
+What to use when
+----------------
+`entry_of`
+    One policy, by its name; upper and lower case are one.
+`POLICIES`
+    All of them, in the order in which they are shown: baselines first, bounds last.
+`names`
+    Their names, or only those of the policies that can be fitted.
+`unregistered`
+    Classes of policies that no entry makes: a list that must be empty.
+
+A policy that is added needs an entry here. Then `compare` tries it, `tcalloc fit` makes it, and sentences can name it.
+"""
+
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from tcalloc.errors import InputError
+
+__all__ = ["POLICIES", "REFERENCE", "Entry", "entry_of", "names", "unregistered"]
+
+REFERENCE = "best fixed mixture"
+"""The name of the policy that every gain is over."""
+
+GATED = "serves the best fixed mixture where no gain over it is seen among the training questions"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One policy, as everybody calls it."""
+
+    name: str
+    """As `compare` prints it, and as ``tcalloc fit --policy`` takes it."""
+    phrase: str
+    """What it does, so that a sentence can begin with it."""
+    family: str
+    """Who runs it in a comparison: "fixed", "mixture", "random", "length", "category", "priced", "probed", "imitator",
+    "sequential", "rule" or "bound"."""
+    kind: str = "policy"
+    """"policy", "baseline" or "bound" (which cannot be fitted: it knows what no policy knows)."""
+    needs: tuple[str, ...] = ()
+    """What must be there: "x" (anything known of the questions), "text", "label" (a category of each question),
+    "samples" (not just a table), "answers" (a vote or a verifier can use them), "votes", "verifier", "probe" or
+    "halves"."""
+    made_by: str = ""
+    """The class, as "module:name"; empty for bounds."""
+    options: tuple[tuple[str, Any], ...] = ()
+    """Its arguments, beside budget and random seed."""
+    marks: tuple[str, ...] = field(default=())
+    """What must be said about it in a comparison."""
+
+    @property
+    def deployable(self) -> bool:
+        """Whether it can be fitted and used."""
+        return bool(self.made_by)
+
+    def policy(self, **more: Any) -> Any:
+        """Return the policy, not fitted yet.
+
+        Parameters
+        ----------
+        **more
+            Further arguments of its class, such as ``budget=2.0`` and ``random_state=0``.
+
+        Raises
+        ------
+        InputError
+            If it is a bound, which nobody can use.
+        MissingExtraError
+            If its class needs an extra that is not installed.
+        """
+        if not self.deployable:
+            raise InputError(f"{self.name!r} is a bound: it knows what no policy knows, so it cannot be fitted.")
+        module, name = self.made_by.split(":")
+        return getattr(import_module(module), name)(**dict(self.options), **more)
+
+
+def _rule(name: str, phrase: str, *needs: str) -> Entry:
+    made_by = "tcalloc.learn.rivals.tuned:TunedRule"
+    return Entry(name, phrase, "rule", "policy", ("samples", *needs), made_by, (("family", name),))
+
+
+_BASELINES = "tcalloc.learn.baselines"
+_PRICED = "tcalloc.learn.priced:PricedRegressor"
+_IMITATOR = "tcalloc.learn.imitator:Imitator"
+_SEQUENTIAL = "tcalloc.learn.sequential:Sequential"
+
+POLICIES: tuple[Entry, ...] = (
+    Entry("fixed k", "a fixed number of samples", "fixed", "baseline", (), "tcalloc.learn.choice:FixedChoice"),
+    Entry(REFERENCE, "the best fixed mixture", "mixture", "baseline", (), f"{_BASELINES}:Mixture"),
+    Entry("random", "choosing at random", "random", "baseline", (), f"{_BASELINES}:Random"),
+    Entry(
+        "prompt length", "choosing by the length of the question", "length", "baseline", ("text",),
+        f"{_BASELINES}:LengthHeuristic",
+    ),
+    Entry(
+        "difficulty label", "choosing by the difficulty label", "category", "policy", ("label",),
+        "tcalloc.learn.categories:ByCategory",
+    ),
+    Entry(
+        "kNN", "choosing by the most similar questions (kNN)", "priced", "policy", ("x",), _PRICED,
+        (("regressor", "knn"),), (GATED,),
+    ),
+    Entry("imitator", "imitating the oracle (imitator)", "imitator", "policy", ("x",), _IMITATOR),
+    Entry(
+        "imitator, cost-sensitive", "imitating the oracle with costs (imitator, cost-sensitive)", "imitator", "policy",
+        ("x",), _IMITATOR, (("weights", "regret"),),
+    ),
+    Entry(
+        "priced", "predicting each question and pricing it (priced)", "priced", "policy", ("x",), _PRICED, (), (GATED,)
+    ),
+    Entry(
+        "priced, probe 2", "pricing each question after two samples (priced, probe 2)", "probed", "policy",
+        ("samples", "answers", "probe"), _PRICED, (("probe", 2),), (GATED,),
+    ),
+    # One policy under two names, by how many models there are.
+    Entry("Sequential", "stopping at a price (Sequential)", "sequential", "policy", ("samples", "answers"),
+          _SEQUENTIAL),
+    Entry("cascade", "going on at a price, over all models (cascade)", "sequential", "policy", ("samples", "answers"),
+          _SEQUENTIAL),
+    _rule("AC Beta", "Adaptive-Consistency (AC Beta)", "votes"),
+    _rule("AC Dirichlet", "Adaptive-Consistency (AC Dirichlet)", "votes"),
+    _rule("ESC", "early-stopping self-consistency (ESC)", "votes"),
+    _rule("SPRT", "a sequential test (SPRT)", "votes"),
+    _rule("margin + cap", "stopping at a lead (margin + cap)", "votes"),
+    _rule("fixed k, success stop", "stopping at the first success (fixed k, success stop)", "verifier"),
+    Entry(
+        "oracle, held out", "the oracle, held out", "bound", "bound", ("halves",), marks=(
+            "no policy: it knows half of the samples of the very questions, and is scored on the other half; it draws "
+            "no more than that half, so that beyond a few samples per question it is held back",
+        ),
+    ),
+    Entry(
+        "hindsight bound", "the hindsight bound", "bound", "bound", marks=(
+            "no policy can reach it: it sees what would be right before it pays",
+        ),
+    ),
+)  # fmt: skip
+
+# Public classes that no entry makes, and why.
+_OTHERS = {
+    "LearnedPolicy": "what policies share",
+    "ProbingPolicy": "what policies share",
+    "Fixed": "one action that the user names",
+    "Oracle": "a bound",
+    "Always": "one action that the user names",
+    "Counting": "what rules share",
+    "FixedK": "one setting of a rule",
+    "SuccessStop": "one setting of a rule",
+    "AdaptiveConsistency": "one setting of a rule",
+    "ESC": "one setting of a rule",
+    "SPRT": "one setting of a rule",
+    "MarginCap": "one setting of a rule",
+    "Policy": "the protocol",
+}
+
+
+def names(*, deployable: bool = False) -> tuple[str, ...]:
+    """Return all names, or those of the policies that can be fitted."""
+    return tuple(entry.name for entry in POLICIES if entry.deployable or not deployable)
+
+
+def entry_of(name: str, *, deployable: bool = False) -> Entry:
+    """Return a policy by its name.
+
+    Parameters
+    ----------
+    name : str
+        Upper and lower case are one.
+    deployable : bool
+        Whether a bound is refused.
+
+    Raises
+    ------
+    InputError
+        If there is no such policy; names those that there are.
+
+    Examples
+    --------
+    >>> from tcalloc.learn.registry import entry_of
+    >>> entry_of("knn").policy(budget=2.0).regressor
+    'knn'
+    """
+    wanted = " ".join(str(name).split()).casefold()
+    for entry in POLICIES:
+        if entry.name.casefold() == wanted and (entry.deployable or not deployable):
+            return entry
+    listed = ", ".join(repr(each) for each in names(deployable=deployable))
+    raise InputError(f"policy is {name!r}; allowed are {listed}.")
+
+
+def unregistered() -> list[str]:
+    """Return the public classes of `tcalloc.learn` that start runs, and that nobody registered.
+
+    Returns
+    -------
+    list of str
+        As "module.name". The list must be empty: what is not registered is neither compared nor fitted.
+    """
+    import pkgutil
+
+    import tcalloc.learn as package
+
+    made = {entry.made_by.replace(":", ".") for entry in POLICIES if entry.deployable}
+    known = {getattr(import_module(path.rpartition(".")[0]), path.rpartition(".")[2]) for path in made}
+    found = set()
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        for name, value in vars(import_module(module.name)).items():
+            public = isinstance(value, type) and not name.startswith("_") and hasattr(value, "start")
+            if public and value.__module__.startswith(f"{package.__name__}.") and value not in known:
+                found.add(f"{value.__module__}.{value.__qualname__}")
+    return sorted(path for path in found if path.rpartition(".")[2] not in _OTHERS)

@@ -1,0 +1,90 @@
+"""Every setting of a rule, replayed on recorded samples: what `tcalloc.learn.rivals.tuned` chooses from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.learn.paths import Paths
+from tcalloc.learn.rivals._counting import Counting
+from tcalloc.learn.rivals.settings import families
+from tcalloc.measure.samples import Samples
+
+__all__ = ["ORDERS", "Replayed", "unknown"]
+
+Floats = NDArray[np.float64]
+
+ORDERS = 32
+"""Random orders of each question's samples that settings are tuned on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replayed:
+    """Every setting of a family on recorded samples."""
+
+    rules: tuple[Counting, ...]
+    """(J,) the settings of all models, one model after the other."""
+    arms: tuple[str, ...]
+    """(J,) whose samples each draws."""
+    spend: Floats
+    """(J, n) what each spends on each question, mean over the orders."""
+    accuracy: Floats
+    """(J, n) how often it is right there."""
+
+    @classmethod
+    def of(
+        cls,
+        samples: Samples,
+        family: str,
+        *,
+        orders: int = ORDERS,
+        verifier: bool = False,
+        paths: Sequence[Paths] | None = None,
+    ) -> "Replayed":
+        """Replay all settings of a family.
+
+        Parameters
+        ----------
+        samples : Samples
+            Of one model or of several.
+        family : str
+            One of `tcalloc.learn.rivals.families`.
+        orders : int
+            Random orders of each question's samples.
+        verifier : bool
+            Whether a verifier says which samples are right.
+        paths : sequence of Paths, optional
+            The orders, one entry per model, where they are computed already.
+
+        Raises
+        ------
+        InputError
+            If there is no such family for these samples.
+        """
+        rules: list[Counting] = []
+        names: list[str] = []
+        parts = []
+        for a, (model, arm) in enumerate(samples.by_model.items()):
+            listed = families(arm.drawn.shape[1], verifier=verifier, model=model or None)
+            if family not in listed:
+                raise InputError(unknown(family, verifier))
+            along = Paths(arm, orders, a, verifier=verifier) if paths is None else paths[a]
+            parts.append(along.outcomes(listed[family]))
+            rules += listed[family]
+            names += [model] * len(listed[family])
+        spend, accuracy = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+        return cls(tuple(rules), tuple(names), spend, accuracy)
+
+    def take(self, rows: Any) -> "Replayed":
+        """Return some of the questions."""
+        return Replayed(self.rules, self.arms, self.spend[:, rows], self.accuracy[:, rows])
+
+
+def unknown(family: str, verifier: bool) -> str:
+    listed = ", ".join(map(repr, families(1, verifier=verifier)))
+    if verifier:
+        return f"family is {family!r}; with a verifier, which makes votes needless, there are {listed}."
+    return f"family is {family!r}; without a verifier there are {listed}."

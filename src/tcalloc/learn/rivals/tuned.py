@@ -1,0 +1,430 @@
+"""A rule from the papers as a policy: its settings are tuned on recorded samples, two of them are mixed for a budget.
+
+What to use when
+----------------
+`TunedRule`
+    Any of the families of `tcalloc.learn.rivals.settings.families`, ready to use at a budget.
+
+A rule of counts stops by the votes alone, so nothing is learned but which settings are worth their cost. All settings
+of all models are replayed on the same random orders of the training samples. Those on the upper concave hull of
+accuracy over spend are kept, and a budget between two of them is kept by a random choice.
+"""
+
+from copy import copy
+from dataclasses import fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tcalloc._inputs import scalar
+from tcalloc.errors import BudgetError, InputError
+from tcalloc.learn.calibrate import Calibration, calibrate_price
+from tcalloc.learn.folds import Frontier, Held, held_out, tabled
+from tcalloc.learn.outcomes import PolicyOutcomes, budgets_of
+from tcalloc.learn.paths import Paths, arm_costs
+from tcalloc.learn.protocol import uniform
+from tcalloc.learn.rivals._counting import Counting, CountingRun
+from tcalloc.learn.rivals.replayed import ORDERS, Replayed, unknown
+from tcalloc.learn.rivals.settings import families
+from tcalloc.learn.sequential.frontier import StoppingFrontier
+from tcalloc.measure.samples import Samples
+
+__all__ = ["TunedRule"]
+
+Floats = NDArray[np.float64]
+
+# Folds of the figures that `TunedRule.frontier` shows.
+FOLDS = 5
+# Budgets that `calibrate` tries.
+GRID = 200
+# A budget that is the rounded spend of the cheapest setting is kept by it.
+ROUNDING = 2.0**-40
+VERIFIED = "fixed k, success stop"
+
+
+class TunedRule:
+    """A rule of counts from the papers, tuned on recorded samples.
+
+    Parameters
+    ----------
+    family : {"AC Beta", "AC Dirichlet", "ESC", "SPRT", "margin + cap", "fixed k", "fixed k, success stop"}
+        Which rule.
+    budget : float, optional
+        Mean cost per question, in the unit of the samples' costs. Can be given later: ``policy.at(budget)``.
+    verifier : bool, optional
+        Whether a verifier says which samples are right. Default: True for "fixed k, success stop", which needs one.
+    orders : int
+        Random orders of each question's samples that the settings are tuned on.
+    random_state : int
+        Seed of the random choices between two settings. The same question always gets the same setting.
+
+    Attributes
+    ----------
+    rules_ : tuple of Counting, (H,)
+        The settings on the hull, from the cheapest to the most accurate.
+    spend_, accuracy_ : ndarray, (H,)
+        What each spends and reaches on the training questions, on average.
+    sample_costs_ : dict of str to float
+        What a recorded sample of each model cost on average, in the unit of all costs and budgets.
+    guarantee_ : Calibration or None
+        What `calibrate` found.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tcalloc import Samples
+    >>> from tcalloc.learn.rivals import TunedRule
+    >>> rng = np.random.default_rng(0)
+    >>> chance = rng.uniform(0.3, 1.0, (60, 1))
+    >>> samples = Samples(np.where(rng.random((60, 12)) < chance, 0, rng.integers(1, 4, (60, 12))))
+    >>> policy = TunedRule("margin + cap", budget=3.0).fit(None, samples)
+    >>> run = policy.start("Which number is larger, 5 or 1?")
+    >>> run.next().n >= 1
+    True
+    """
+
+    def __init__(
+        self,
+        family: str = "margin + cap",
+        budget: float | None = None,
+        *,
+        verifier: bool | None = None,
+        orders: int = ORDERS,
+        random_state: int = 0,
+    ):
+        self.family = family
+        self.budget = None if budget is None else scalar(budget, "budget")
+        self.verifier = verifier
+        self.orders = orders
+        self.random_state = random_state
+        self.guarantee_: Calibration | None = None
+        self._spending = self.budget
+        self._numbers: np.random.Generator | None = None
+
+    # ------------------------------------------------------------------------------------------ fit
+
+    def fit(self, X: Any, samples: Samples) -> Self:
+        """Tune the settings.
+
+        Parameters
+        ----------
+        X : ignored
+            The questions; a rule of counts does not look at them. None is allowed.
+        samples : Samples
+            Of one model or of several. Of several, each setting draws from one of them.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InputError
+            If the family is not known, or the samples do not hold what it needs.
+        BudgetError
+            If the budget is below the cheapest setting.
+        """
+        if not isinstance(samples, Samples):
+            raise InputError(f"samples is {type(samples).__name__}; expected Samples: a rule of counts is replayed.")
+        checked = self._verified()
+        if not checked and any(arm.answers is None for arm in samples.by_model.values()):
+            raise InputError(
+                f"samples has no answers, only right and wrong, so {self.family!r} has nothing to vote on. Record the "
+                "answers, or use 'fixed k, success stop' if a verifier recognises right answers live."
+            )
+        replayed = Replayed.of(samples, self.family, orders=self.orders, verifier=checked)
+        self.tune(replayed)
+        self.n_ = len(samples)
+        self.held_ = self._held(replayed)
+        costs = arm_costs(samples)
+        drawn = {arm: part.drawn for arm, part in samples.by_model.items()}
+        self.sample_costs_ = {arm: float(cost[drawn[arm]].mean()) for arm, cost in costs.items() if drawn[arm].any()}
+        self.dearest_ = {arm: float(cost[drawn[arm]].max()) for arm, cost in costs.items() if drawn[arm].any()}
+        if self.budget is not None:
+            self._check(self.budget)
+        return self
+
+    def tune(self, replayed: Replayed, rows: Any = None) -> Self:
+        """Choose the settings on the hull of some questions that were replayed already; `fit` calls it.
+
+        Parameters
+        ----------
+        replayed : Replayed
+            All settings.
+        rows : array_like of int, optional
+            The training questions. Default: all.
+        """
+        picked = np.arange(replayed.spend.shape[1]) if rows is None else np.asarray(rows)
+        spend, accuracy = replayed.spend[:, picked], replayed.accuracy[:, picked]
+        hull = Frontier.of(spend.mean(axis=1), accuracy.mean(axis=1))
+        self.settings_ = hull.settings
+        self.rules_ = tuple(replayed.rules[j] for j in hull.settings.tolist())
+        self.rule_arms_ = tuple(replayed.arms[j] for j in hull.settings.tolist())
+        self.spend_, self.accuracy_ = hull.spend, hull.accuracy
+        self._hull = Frontier(np.arange(len(self.rules_)), hull.spend, hull.accuracy)
+        self.guarantee_ = None
+        return self
+
+    def _held(self, replayed: Replayed) -> Floats:
+        """Return what is reached at each spend of the hull, tuned without the questions that are scored, (2, H)."""
+        n = replayed.spend.shape[1]
+        if n < 2:
+            return np.array([self.spend_, self.accuracy_])
+        family = tabled(replayed.spend, replayed.accuracy)
+        found: Held = held_out(family, n, self.spend_, folds=min(FOLDS, n), seeds=(0,))
+        return np.array([found.spend.mean(axis=1), found.accuracy.mean(axis=1)])
+
+    def _verified(self) -> bool:
+        known = (*families(1), VERIFIED)
+        if self.family not in known:
+            raise InputError(f"family is {self.family!r}; allowed are {', '.join(map(repr, known))}.")
+        checked = self.family == VERIFIED if self.verifier is None else bool(self.verifier)
+        if self.family not in families(1, verifier=checked):
+            raise InputError(unknown(self.family, checked))
+        return checked
+
+    # ------------------------------------------------------------------------------------------ use
+
+    def at(self, budget: float) -> Self:
+        """Return the same policy at another budget; nothing is tuned anew.
+
+        Raises
+        ------
+        BudgetError
+            If even the cheapest setting costs more.
+        """
+        self._check_fitted()
+        made = copy(self)
+        made.budget, made.guarantee_ = scalar(budget, "budget"), None
+        made._check(made.budget)
+        made._spending = made.budget
+        return made
+
+    def _check(self, budget: float) -> None:
+        least = float(self.spend_[0])
+        if budget < least * (1 - ROUNDING):
+            raise BudgetError(
+                f"budget is {budget!r}, but the cheapest setting of {self.family!r} spends {least:.6g} per question. "
+                "Raise the budget.",
+                least,
+            )
+
+    def start(self, x: Any = None) -> CountingRun:
+        """Begin with one question.
+
+        Parameters
+        ----------
+        x : str, vector or mapping
+            One row of X. It only decides which of two neighbouring settings is used, so that the same question always
+            gets the same. Without it that is drawn at random, anew for each run.
+
+        Raises
+        ------
+        InputError
+            If the policy is not fitted, or has no budget.
+        """
+        self._check_fitted()
+        if self._spending is None:
+            raise InputError("this policy has no budget. Give it one: policy.at(budget), or TunedRule(…, budget=…).")
+        low, high, share = self._hull.mix(self._spending)
+        if low == high:
+            return self.rules_[low].start(x)
+        if self._numbers is None:
+            self._numbers = np.random.default_rng(int(self.random_state))
+        number = float(self._numbers.random()) if x is None else uniform(int(self.random_state), _key(x))
+        return self.rules_[high if number < share else low].start(x)
+
+    def frontier(self) -> StoppingFrontier:
+        """Return spend and accuracy of each setting on the hull, from questions that the tuning had not seen."""
+        self._check_fitted()
+        rounds = np.full(len(self.rules_), np.nan)
+        words = tuple(said(rule) for rule in self.rules_)
+        return StoppingFrontier(self.held_[0], self.held_[1], rounds, words)
+
+    def outcomes(
+        self,
+        X: Any,
+        samples: Samples,
+        budgets: ArrayLike | None = None,
+        *,
+        orders: int = ORDERS,
+        replayed: Replayed | None = None,
+    ) -> PolicyOutcomes:
+        """Return what the policy does at several budgets on recorded questions.
+
+        Random choices between two settings count in expectation.
+
+        Parameters
+        ----------
+        X : ignored
+            The questions.
+        samples : Samples
+            Recorded.
+        budgets : array_like, (B,), optional
+            Mean costs per question. Default: the policy's own.
+        orders : int
+            Random orders of each question's samples.
+        replayed : Replayed, optional
+            All settings on these samples, where they are computed already.
+
+        Returns
+        -------
+        PolicyOutcomes
+            (B, n) spend and accuracy.
+
+        Raises
+        ------
+        BudgetError
+            If a budget is below the cheapest setting.
+        """
+        self._check_fitted()
+        asked = [self._own()] if budgets is None else budgets_of(budgets)
+        if replayed is None:
+            spend, accuracy = self._replay(samples, orders)
+        else:
+            spend, accuracy = replayed.spend[self.settings_], replayed.accuracy[self.settings_]
+        found = []
+        for budget in asked:
+            self._check(budget)
+            low, high, share = self._hull.mix(budget)
+            found.append([(1 - share) * of[low] + share * of[high] for of in (spend, accuracy)])
+        claimed = np.interp(asked, self.spend_, self.accuracy_)
+        return PolicyOutcomes(
+            np.asarray(asked, np.float64), np.array([one[0] for one in found]), np.array([one[1] for one in found]),
+            claimed,
+        )  # fmt: skip
+
+    def _replay(self, samples: Samples, orders: int) -> tuple[Floats, Floats]:
+        """Return spend and accuracy of the settings on the hull, (H, n) each."""
+        spend, accuracy = (np.empty((len(self.rules_), len(samples))) for _ in range(2))
+        for a, (model, arm) in enumerate(samples.by_model.items()):
+            mine = [j for j, name in enumerate(self.rule_arms_) if name == model]
+            if mine:
+                paths = Paths(arm, orders, a, verifier=self._verified())
+                spend[mine], accuracy[mine] = paths.outcomes([self.rules_[j] for j in mine])
+        absent = set(self.rule_arms_) - set(samples.by_model)
+        if absent:
+            raise InputError(f"samples has no model {sorted(absent)[0]!r}, which this policy draws from.")
+        return spend, accuracy
+
+    def _own(self) -> float:
+        if self._spending is None:
+            raise InputError("this policy has no budget. Give it one: policy.at(budget), or pass budgets.")
+        return self._spending
+
+    def calibrate(
+        self,
+        X: Any,
+        samples: Samples,
+        *,
+        budget: float,
+        confidence: float | None = None,
+        low: float = 0.0,
+        high: float | None = None,
+        orders: int = ORDERS,
+    ) -> Self:
+        """Set what may be spent on held-out questions, so that the budget is kept there.
+
+        Parameters
+        ----------
+        X : ignored
+            The questions.
+        samples : Samples
+            Of questions that the settings were not tuned on.
+        budget : float
+            Mean cost per question.
+        confidence : float, optional
+            With it, P(expected spend > budget) ≤ 1 − confidence over the draw of the held-out questions; what that
+            rests on is said in `guarantee_`.
+        low, high : float, optional
+            Between them lies what any question costs, in total. Default: 0, and the largest cap at the most expensive
+            sample seen.
+        orders : int
+            Random orders of each question's samples.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        BudgetError
+            If nothing keeps the budget (with that confidence).
+        """
+        self._check_fitted()
+        budgets = np.unique(np.concatenate([np.linspace(self.spend_[0], self.spend_[-1], GRID), self.spend_]))
+        spends = self.outcomes(None, samples, budgets, orders=orders).spend
+        dearest = max(rule.cap * self.dearest_[arm] for rule, arm in zip(self.rules_, self.rule_arms_, strict=True))
+        dial = np.arange(len(budgets), 0, -1, dtype=np.float64)
+        most = max(dearest, float(spends.max())) if high is None else high
+        found = calibrate_price(dial, spends.T, budget, confidence, low=low, high=most)
+        self._spending = float(budgets[int(np.flatnonzero(dial == found.price)[0])])
+        self.budget, self.guarantee_ = scalar(budget, "budget"), found
+        return self
+
+    # ------------------------------------------------------------------------------------------ files and words
+
+    def save(self, path: Any) -> None:
+        """Write the policy to a folder, without pickle; `tcalloc.load_policy` reads it."""
+        from tcalloc.learn.saving import save_policy
+
+        self._check_fitted()
+        save_policy(self, path)
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
+        """Return what to save: values for JSON, arrays; no boosters."""
+        from tcalloc.learn.rivals._keeping import pack
+
+        return (*pack(self), {})
+
+    @classmethod
+    def _from_state(cls, meta: Any, arrays: dict[str, NDArray[Any]], boosters: Any) -> Self:
+        """Return the policy whose state this is; everything is checked as if a stranger had written it."""
+        from tcalloc.learn.rivals._keeping import unpack
+
+        made = cls(**meta["parameters"])
+        made._verified()
+        unpack(made, meta, arrays)
+        return made
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "rules_"):
+            raise InputError("this TunedRule is not fitted yet. Call fit(X, samples) first; X may be None.")
+
+    def __repr__(self) -> str:
+        budget = "" if self.budget is None else f", budget={self.budget:g}"
+        head = f"TunedRule({self.family!r}{budget})"
+        if not hasattr(self, "rules_"):
+            return f"{head}, not fitted"
+        lines = [f"{head}, tuned on {self.n_:,} questions; {len(self.rules_)} settings on the hull"]
+        if self._spending is not None:
+            low, high, share = self._hull.mix(self._spending)
+            one, other = said(self.rules_[low]), said(self.rules_[high])
+            lines.append(f"  always {one}" if low == high else f"  {1 - share:.0%} {one}, {share:.0%} {other}")
+        if self.guarantee_ is not None:
+            lines.append(f"  {self.guarantee_}")
+        return "\n".join(lines)
+
+
+def said(rule: Counting) -> str:
+    """Return a rule with its settings in a few words, such as "margin 3, cap 12 of small"."""
+    words = {"confident": "confidence", "p1": "share", "alpha": "alpha", "beta": "beta"}
+    given = [
+        f"{words.get(field.name, field.name)} {getattr(rule, field.name):.4g}"
+        for field in fields(rule)  # type: ignore[arg-type]
+        if field.name not in ("action", "criterion")
+    ]
+    model = rule.action.model
+    return ", ".join(given) + (f" of {model}" if model else "")
+
+
+def _key(x: Any) -> Any:
+    """Return what the random number of a question depends on."""
+    if isinstance(x, str):
+        return x
+    from tcalloc.learn.inputs import as_row
+
+    return as_row(x).keys()[0]
+
+
