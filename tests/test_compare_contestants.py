@@ -9,14 +9,14 @@ import pytest
 from tcalloc import Best, BudgetError, InputError, Samples, Table, Vote, datasets
 from tcalloc.evaluate.contestants import NAMES, _cache, contestants_of
 from tcalloc.evaluate.contestants.base import WORTH, hull, rounding
-from tcalloc.evaluate.contestants.learned import kept, mixtures
+from tcalloc.learn.imitator import told_apart
 from tcalloc.evaluate.problem import Problem
 from tcalloc.learn.baselines import Fixed
 from tcalloc.learn.folds import Frontier, held_out, split
 from tcalloc.learn.inputs import as_rows
 from tcalloc.learn.paths import Paths
 from tcalloc.learn.replay import replay
-from tcalloc.learn.rivals import MarginCap, families
+from tcalloc.learn.rivals import MarginCap, TunedRule, families
 from tcalloc.learn.sequential.replaying import price_family
 from tcalloc.measure.votes import vote_accuracy
 
@@ -293,14 +293,18 @@ def test_rules_of_counts_are_the_papers_at_all_settings(signal):
     tuned = named(signal, "margin + cap").fit(train, held, seed)
     rules = families(12)["margin + cap"]
     paths = Paths(signal.samples, signal.orders, 0)
-    j = rules.index(MarginCap(2, 7, rules[0].action))
-    spend, score = paths.outcome(rules[j])
-    assert len(tuned.spend) == len(rules)
-    assert np.array_equal(tuned.held_spend[j], spend[held])
-    assert np.array_equal(tuned.held_accuracy[j], score[held])
-    assert tuned.spend[j] == pytest.approx(spend[train].mean())
-    metered = replay(rules[j], signal.samples, rows=held, orders=4)
-    assert tuned.held_accuracy[j].mean() == pytest.approx(metered.accuracy.mean(), abs=0.08)
+    spends, scores = paths.outcomes(rules)
+    best = Frontier.of(spends[:, train].mean(axis=1), scores[:, train].mean(axis=1))
+    assert len(tuned.spend) > 3
+    assert np.array_equal(tuned.spend, best.spend)
+    assert np.array_equal(tuned.held_spend, spends[best.settings][:, held])
+    assert np.array_equal(tuned.held_accuracy, scores[best.settings][:, held])
+    rule = rules[best.settings[2]]
+    metered = replay(rule, signal.samples, rows=held, orders=4)
+    assert tuned.held_accuracy[2].mean() == pytest.approx(metered.accuracy.mean(), abs=0.08)
+    # The deployed policy has the same settings: what is judged is what is fitted.
+    policy = TunedRule("margin + cap", orders=signal.orders).fit(None, signal.samples.take(train))
+    assert len(policy.rules_) > 3
 
 
 def test_random_is_its_expectation(routed):
@@ -345,10 +349,11 @@ def test_looking_at_x_is_charged(signal, name):
     looked = (np.abs(paid.held_spend - free.held_spend - 0.5) < 1e-9).all(axis=1)
     assert looked.any()
     assert np.array_equal(paid.held_accuracy[looked], free.held_accuracy[looked])
+    mixture = hull(signal, train)
     for j in np.flatnonzero(~looked):  # who does not look serves the mixture
-        spend, accuracy = mixtures(signal, hull(signal, train), paid.spend[j : j + 1], held)
-        assert paid.held_spend[j] == pytest.approx(spend[0])
-        assert paid.held_accuracy[j] == pytest.approx(accuracy[0])
+        low, high, share = mixture.mix(float(paid.spend[j]))
+        for mine, fixed in ((paid.held_spend, signal.fixed_cost), (paid.held_accuracy, signal.fixed_accuracy)):
+            assert mine[j] == pytest.approx((1 - share) * fixed[held, low] + share * fixed[held, high])
 
 
 def test_sequential_is_trained_and_replayed_as_everywhere(signal):
@@ -380,12 +385,12 @@ def test_imitators_tell_eight_actions_apart_and_always_answer():
     problem = Problem.of(Table((rng.random(p.shape) < p).astype(float), np.arange(1.0, 15)), X=rng.random((80, 3)))
     contestant = named(problem, "imitator", (3.0, 6.0))
     assert contestant.marks == ("tells 8 of the 14 actions apart",)
-    assert len(kept(problem.menu, (3.0, 6.0))) == 8
+    assert len(told_apart(problem.menu, (3.0, 6.0))) == 8
     best = int(problem.menu.mean_acc.argmax())
-    assert best in kept(problem.menu, (3.0, 6.0))
+    assert best in told_apart(problem.menu, (3.0, 6.0))
     usual = Problem.of(Samples(coded(np.full(30, 0.1), 4, rng)), X=rng.random((30, 2)))
     assert usual.menu.names[0] == "nothing"
-    assert 0 not in kept(usual.menu, (1.5,), nothing=False)
+    assert 0 not in told_apart(usual.menu, (1.5,), nothing=False)
     tuned = named(usual, "imitator").fit(*first_fold(usual))
     assert tuned.held_spend.min() >= 1
 

@@ -12,7 +12,7 @@ from tcalloc.measure.actions import Action, action_names
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table
 
-__all__ = ["NOTHING", "WORTH", "Mix", "Training", "affordable", "as_table", "fallback", "parsed"]
+__all__ = ["NOTHING", "TOLD_APART", "WORTH", "Mix", "Training", "affordable", "as_table", "fallback", "parsed"]
 
 Floats = NDArray[np.float64]
 
@@ -23,6 +23,9 @@ NOTHING = "nothing"
 WORTH = 1e-3
 """Accuracy that a more expensive action must add to be chosen as the one fixed action: a tenth of a point. Where a vote
 of 2 is what one sample is, up to the last digit, chance would else make people pay twice for it."""
+
+TOLD_APART = 8
+"""Actions that an imitator should tell apart at most: boosted classifiers take as long as there are classes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

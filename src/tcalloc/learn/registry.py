@@ -80,7 +80,7 @@ class Entry:
 
 def _rule(name: str, phrase: str, *needs: str) -> Entry:
     made_by = "tcalloc.learn.rivals.tuned:TunedRule"
-    return Entry(name, phrase, "rule", "policy", ("samples", *needs), made_by, (("family", name),))
+    return Entry(name, phrase, "rule", "policy", ("samples", "answers", *needs), made_by, (("family", name),))
 
 
 _BASELINES = "tcalloc.learn.baselines"

@@ -8,64 +8,56 @@ What to use when
     One of them: a name, what must be said about it, and a `tcalloc.learn.folds.Fit`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tcalloc.errors import InputError
-from tcalloc.evaluate.contestants.base import WORTH, Contestant, FixedAction, FixedMixture
-from tcalloc.evaluate.contestants.beforehand import ByLabel, ByLength, ByLot
+from tcalloc.evaluate.contestants.base import Contestant, FixedAction, FixedMixture
+from tcalloc.evaluate.contestants.beforehand import AtRandom, ByLabel, ByLength
 from tcalloc.evaluate.contestants.bounds import Halved, Hindsight
-from tcalloc.evaluate.contestants.counting import counting
-from tcalloc.evaluate.contestants.learned import MOST, Imitating, Pricing
+from tcalloc.evaluate.contestants.counting import CountingFamily
+from tcalloc.evaluate.contestants.learned import Imitating, Pricing
 from tcalloc.evaluate.contestants.probing import Probing
 from tcalloc.evaluate.contestants.skipping import Skipped
 from tcalloc.evaluate.contestants.stopping import Stopping
 from tcalloc.evaluate.problem import Problem
+from tcalloc.learn._training import TOLD_APART, WORTH
+from tcalloc.learn.folds import Fit
+from tcalloc.learn.registry import POLICIES, REFERENCE, Entry, names
 
-__all__ = ["NAMES", "REFERENCE", "Contestant", "contestants_of"]
+__all__ = ["COUNTING", "NAMES", "REFERENCE", "Contestant", "contestants_of"]
 
-REFERENCE = "best fixed mixture"
-"""What every gain is over."""
-
-NAMES = (
-    "fixed k",
-    REFERENCE,
-    "random",
-    "prompt length",
-    "difficulty label",
-    "kNN",
-    "imitator",
-    "imitator, cost-sensitive",
-    "priced",
-    "priced, probe 2",
-    "Sequential",
-    "cascade",
-    "AC Beta",
-    "AC Dirichlet",
-    "ESC",
-    "SPRT",
-    "margin + cap",
-    "fixed k, success stop",
-    "oracle, held out",
-    "hindsight bound",
-)
+NAMES = names()
 """All names that ``policies`` may list."""
 
-SUCCESS = "fixed k, success stop"
-COUNTING = ("AC Beta", "AC Dirichlet", "ESC", "SPRT", "margin + cap", SUCCESS)
+COUNTING = tuple(entry.name for entry in POLICIES if entry.family == "rule")
 FIXED = (
-    f"the most accurate single action that the budget affords, a dearer one only for {100 * WORTH:.1f} points more; it "
-    "mixes nothing, so it spends less",
+    f"the most accurate single action that the budget affords, a more expensive one only for {100 * WORTH:.1f} points "
+    "more; it mixes nothing, so it spends less",
 )
-GATED = ("serves the best fixed mixture where no gain over it is seen among the training questions",)
-HALVED = (
-    "no policy: it knows half of the samples of the very questions, and is scored on the other half; it draws no more "
-    "than that half, so that beyond a few samples per question it is held back",
-)
-HINDSIGHT = ("no policy can reach it: it sees what would be right before it pays",)
+MEAN = ("its expectation: nothing is drawn at random",)
 
-# Whoever is asked for, these are there: the reference, and what tells how much there is to gain.
-ALWAYS = (REFERENCE, "oracle, held out", "hindsight bound")
+# These always take part: the reference, and what tells how much there is to gain.
+ALWAYS = (REFERENCE, *(entry.name for entry in POLICIES if entry.kind == "bound"))
+
+Spends = tuple[float, ...]
+# How each family is run: a `Fit` of the problem, the policy and the spends.
+FITS: dict[str, Callable[[Problem, Entry, Spends], Fit]] = {
+    "fixed": lambda problem, entry, spends: FixedAction(problem),
+    "mixture": lambda problem, entry, spends: FixedMixture(problem),
+    "random": lambda problem, entry, spends: AtRandom(problem, entry),
+    "length": lambda problem, entry, spends: ByLength(problem, entry),
+    "category": lambda problem, entry, spends: ByLabel(problem, entry),
+    "priced": Pricing,
+    "probed": Probing,
+    "imitator": Imitating,
+    "sequential": lambda problem, entry, spends: Stopping(problem),
+    "rule": lambda problem, entry, spends: CountingFamily(problem, entry),
+    "bound": lambda problem, entry, spends: (Halved if entry.needs else Hindsight)(problem),
+}
+# What contestants share that is computed of a fold; and which decide before any sample is drawn.
+GROUPS = {"priced": "text", "imitator": "text", "probed": "text", "sequential": "stopping", "rule": "counting"}
+BEFOREHAND = ("length", "category", "priced", "imitator")
 
 
 def contestants_of(
@@ -99,46 +91,16 @@ def contestants_of(
     wanted = _wanted(asked)
     spends = tuple(sorted({float(budget) for budget in budgets}))
     out = Skipped(problem)
-    found = [
-        Contestant("fixed k", "baseline", FixedAction(problem), FIXED, matched=False),
-        Contestant(REFERENCE, "baseline", FixedMixture(problem)),
-        Contestant("random", "baseline", ByLot(problem), ("its expectation, no lots are drawn",)),
-    ]
-    if out.allows("prompt length", text=True):
-        found.append(Contestant("prompt length", "baseline", ByLength(problem), beforehand=True))
-    if out.allows("difficulty label", label=True):
-        found.append(Contestant("difficulty label", "policy", ByLabel(problem), beforehand=True))
-    if out.allows("kNN", x=True):
-        found.append(Contestant("kNN", "policy", Pricing(problem, "knn", spends), GATED, group="text", beforehand=True))
-    for name, weights in (("imitator", "plain"), ("imitator, cost-sensitive", "regret")):
-        if out.allows(name, x=True):
-            marks = imitating(problem)
-            found.append(
-                Contestant(name, "policy", Imitating(problem, weights, spends), marks, group="text", beforehand=True)
-            )
-    if out.allows("priced", x=True):
-        found.append(
-            Contestant("priced", "policy", Pricing(problem, "ridge", spends), GATED, group="text", beforehand=True)
-        )
-    if out.allows("priced, probe 2", probe=True):
-        found.append(Contestant("priced, probe 2", "policy", Probing(problem, spends), GATED, group="text"))
     # One policy under two names, by how many models there are.
     stopping, other = ("cascade", "Sequential") if len(problem.models) > 1 else ("Sequential", "cascade")
-    if out.allows(stopping, samples=True):
-        found.append(Contestant(stopping, "policy", Stopping(problem), group="stopping"))
+    found = [
+        _contestant(problem, entry, spends) for entry in POLICIES if entry.name != other and out.allows(entry)
+    ]
     if other in wanted:
         wanted.add(stopping)
         if not isinstance(asked, str):  # who asked for it by name looks for it by that name
             count = "several models" if stopping == "cascade" else "one model"
             out.why[other] = out.why.get(stopping, f"of {count} it is called {stopping!r}: look there")
-    rivals = counting(problem) if problem.samples is not None else []
-    found += [rival for rival in rivals if out.allows(rival.name, samples=True)]
-    for name in COUNTING:
-        if name not in {rival.name for rival in rivals}:
-            out.allows(name, samples=True, verifier=name == SUCCESS, votes=name != SUCCESS)
-    if out.allows("oracle, held out", halves=True):
-        found.append(Contestant("oracle, held out", "bound", Halved(problem), HALVED))
-    found.append(Contestant("hindsight bound", "bound", Hindsight(problem), HINDSIGHT))
     taking = [contestant for contestant in found if contestant.name in wanted]
     if own is not None:
         from tcalloc.evaluate.contestants.own import owned
@@ -147,10 +109,42 @@ def contestants_of(
     return taking, {name: why for name, why in out.why.items() if name in wanted}
 
 
-def imitating(problem: Problem) -> tuple[str, ...]:
-    """Return what must be said of imitators."""
-    many = len(problem.menu.names)
-    return () if many <= MOST else (f"tells {MOST} of the {many} actions apart",)
+def _contestant(problem: Problem, entry: Entry, spends: Spends) -> Contestant:
+    """Return a policy of the registry as a contestant.
+
+    Raises
+    ------
+    LookupError
+        If nobody knows how to run its family: whoever adds a policy must add that here.
+    """
+    if entry.family not in FITS:
+        raise LookupError(
+            f"the policy {entry.name!r} is of the family {entry.family!r}, which no contestant runs. Add it to "
+            "tcalloc.evaluate.contestants.FITS."
+        )
+    return Contestant(
+        entry.name,
+        entry.kind,
+        FITS[entry.family](problem, entry, spends),
+        (*entry.marks, *_said(problem, entry)),
+        group=GROUPS.get(entry.family, ""),
+        beforehand=entry.family in BEFOREHAND,
+        matched=entry.family != "fixed",
+    )
+
+
+def _said(problem: Problem, entry: Entry) -> tuple[str, ...]:
+    """Return what must be said of a policy in this problem."""
+    if entry.family == "fixed":
+        return FIXED
+    if entry.family == "random":
+        return MEAN
+    if entry.family == "imitator":
+        many = len(problem.menu.names)
+        return () if many <= TOLD_APART else (f"tells {TOLD_APART} of the {many} actions apart",)
+    if entry.family == "rule" and len(problem.models) > 1:
+        return (f"uses one of the {len(problem.models)} models at a time, whichever does best in training",)
+    return ()
 
 
 def _wanted(asked: Any) -> set[str]:

@@ -1,7 +1,7 @@
 """Rules that stop by counts of votes: every rival at all its settings, on the same orders, tuned in fold.
 
 Nothing of them depends on the training questions but the choice among settings, so each family is replayed once on all
-questions and every fold picks its hull.
+questions, and `TunedRule` chooses anew in every fold.
 """
 
 from dataclasses import dataclass
@@ -10,19 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.evaluate.contestants._cache import once
-from tcalloc.evaluate.contestants.base import Contestant
 from tcalloc.evaluate.problem import Problem
 from tcalloc.learn.folds import Tuned
 from tcalloc.learn.paths import Paths
+from tcalloc.learn.registry import POLICIES, Entry
 from tcalloc.learn.rivals import families
+from tcalloc.learn.rivals.replayed import Replayed
 
-__all__ = ["CountingFamily", "counting"]
+__all__ = ["CountingFamily", "replayed"]
 
-Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
-
-# The fixed actions do the same, in exact expectation.
-LEFT_OUT = "fixed k"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,39 +27,28 @@ class CountingFamily:
     """One family of rules."""
 
     problem: Problem
-    """Of which."""
-    family: str
-    """Its name in `tcalloc.learn.rivals.families`."""
+    """In what."""
+    entry: Entry
+    """Which."""
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
-        """Return all settings of all models."""
-        spend, score = once((self.problem.token, "counting"), lambda: replayed(self.problem))[self.family]
-        paid, reached = spend[:, train].mean(axis=1), score[:, train].mean(axis=1)
-        return Tuned(paid, reached, spend[:, held], score[:, held], reached)
+        """Return the settings that the training questions choose."""
+        problem, samples = self.problem, self.problem.samples
+        assert samples is not None
+        found = once((problem.token, "counting"), lambda: replayed(problem))[self.entry.name]
+        policy = self.entry.policy(verifier=problem.verifier, random_state=seed).tune(found, train)
+        done = policy.outcomes(None, samples, policy.spend_, replayed=found.take(held))
+        return Tuned(done.budgets, policy.accuracy_, done.spend, done.accuracy, done.claimed)
 
 
-def replayed(problem: Problem) -> dict[str, tuple[Floats, Floats]]:
-    """Return each family's spend and score, (settings, N), the settings of all models one after the other."""
-    assert problem.samples is not None
-    parts: dict[str, list[tuple[Floats, Floats]]] = {}
-    for a, (model, arm) in enumerate(problem.samples.by_model.items()):
-        # The same orders as those in which `Sequential` is replayed: what is compared is paired to the sample.
-        paths = Paths(arm, problem.orders, a, verifier=problem.verifier)
-        listed = families(arm.drawn.shape[1], verifier=problem.verifier, model=model or None)
-        for name, rules in listed.items():
-            if name != LEFT_OUT:
-                parts.setdefault(name, []).append(paths.outcomes(rules))
-    return {
-        name: (np.concatenate([part[0] for part in found]), np.concatenate([part[1] for part in found]))
-        for name, found in parts.items()
-    }
-
-
-def counting(problem: Problem) -> list[Contestant]:
-    """Return the rivals that take part."""
-    assert problem.samples is not None
-    names = [name for name in families(1, verifier=problem.verifier) if name != LEFT_OUT]
-    marks: tuple[str, ...] = ()
-    if len(problem.models) > 1:
-        marks = (f"uses one of the {len(problem.models)} models at a time, whichever does best in training",)
-    return [Contestant(name, "policy", CountingFamily(problem, name), marks, group="counting") for name in names]
+def replayed(problem: Problem) -> dict[str, Replayed]:
+    """Return each family at all its settings, on all questions."""
+    samples = problem.samples
+    assert samples is not None
+    # The same orders as those in which `Sequential` is replayed: what is compared is paired to the sample.
+    paths = [
+        Paths(arm, problem.orders, a, verifier=problem.verifier) for a, arm in enumerate(samples.by_model.values())
+    ]
+    known = families(1, verifier=problem.verifier)
+    rules = [entry.name for entry in POLICIES if entry.family == "rule" and entry.name in known]
+    return {name: Replayed.of(samples, name, verifier=problem.verifier, paths=paths) for name in rules}

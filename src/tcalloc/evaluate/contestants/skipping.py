@@ -1,14 +1,15 @@
 """Why a contestant cannot take part, in plain words."""
 
 from tcalloc.evaluate.contestants.bounds import halves as half_of
-from tcalloc.evaluate.contestants.probing import PROBE
 from tcalloc.evaluate.problem import Problem
+from tcalloc.learn.registry import Entry, entry_of
 
 __all__ = ["ENOUGH", "Skipped"]
 
 # Questions below which nothing is learned from X.
 ENOUGH = 20
 IF_THERE_IS_ONE = "If a verifier recognises right answers live, say verifier=True (--verifier)"
+PROBE = int(dict(entry_of("priced, probe 2").options)["probe"])
 
 
 class Skipped:
@@ -29,30 +30,19 @@ class Skipped:
         self.problem = problem
         self.why: dict[str, str] = {}
 
-    def allows(
-        self,
-        name: str,
-        *,
-        x: bool = False,
-        text: bool = False,
-        label: bool = False,
-        samples: bool = False,
-        verifier: bool = False,
-        votes: bool = False,
-        probe: bool = False,
-        halves: bool = False,
-    ) -> bool:
-        """Say whether a contestant that needs so much can take part; if not, note why."""
+    def allows(self, entry: Entry) -> bool:
+        """Say whether a policy that needs so much can take part; if not, note why."""
+        needs = set(entry.needs)
         reasons = [
-            self._samples(samples or probe or halves, verifier, votes),
-            self._marks(samples or probe),
-            self._told(x, text, label),
-            self._probe(probe),
-            self._halves(halves),
+            self._samples(bool(needs & {"samples", "halves"}), "verifier" in needs, "votes" in needs),
+            self._marks("answers" in needs),
+            self._told("x" in needs, "text" in needs, "label" in needs),
+            self._probe("probe" in needs),
+            self._halves("halves" in needs),
         ]
         for reason in reasons:
             if reason:
-                self.why[name] = reason
+                self.why[entry.name] = reason
                 return False
         return True
 
@@ -106,6 +96,6 @@ class Skipped:
         return ""
 
     def _halves(self, needed: bool) -> str:
-        if needed and self.problem.samples is not None and not half_of(self.problem):
+        if needed and not half_of(self.problem):
             return "there is one sample per cell: no half of them could choose and the other score"
         return ""
