@@ -58,15 +58,18 @@ def test_fit_says_what_the_policy_holds_and_loses(run):
     code, out, err = run("fit", "run", "--budget", 3, "--out", "other", "--folds", 2)
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0] == "run: 60 questions, 4 actions"
-    assert lines[2] == "other: PricedRegressor"
-    assert lines[3] == "fitted on 60 questions; actions: vote1, vote3, vote5, vote9"
+    names = load_policy("other").action_names_
+    assert lines[0] == f"run: 60 questions, {len(names)} actions"
+    assert lines[2] == "other: PricedRegressor (priced)"
+    assert lines[3].startswith("fitted on 60 questions; actions: nothing, vote1, vote3, vote5, vote9, ")
     assert "gate: " in out
     assert "Held out, in 2-fold cross-validation" in out
     for words in ("60 questions", "95% interval", "budget 3", "fidelity, %", "of always vote", "regret at price",
                   "of two half-sample oracles", "gain over the best fixed mixture"):  # fmt: skip
         assert words in out
-    assert load_policy("other").action_names_ == ("vote1", "vote3", "vote5", "vote9")
+    # What compare judges: its menu is priced, and the mixture has what the best fixed mixture needs besides.
+    assert load_policy("other").predicted_ == 5
+    assert set(names[5:]) <= {f"vote{k}" for k in range(1, 13)}
 
 
 def test_the_certificate_is_held_out(run, home):
@@ -127,7 +130,7 @@ def test_decide_at_other_budgets_and_prices(run):
     assert spends[0] <= 2.4
     assert spends[0] < spends[1]
     dear = json.loads(run("decide", "policy", "questions.jsonl", "--json", "--price", "inf")[1])
-    assert dear["spend"] == 1.0
+    assert dear["spend"] == 0.0  # nothing is worth so much
     assert dear["asked"] == {"price": None}
     assert "at budget 2" in run("decide", "policy", "questions.jsonl", "--budget", 2)[1]
 
@@ -155,25 +158,68 @@ def test_categories_confidence_and_the_imitator(run):
     assert "the oracle's actions at budget 3" in out
 
 
-def test_a_run_without_texts_needs_the_questions_file(run, home):
+def test_a_run_without_texts_gets_the_best_fixed_mixture(run, home):
     (home / "bare").mkdir()
     write_log(home / "bare" / "log.jsonl", questions=40, texts=False)
     assert run("import", "bare/log.jsonl", "--out", "textless")[0] == 0
-    code, out, err = run("fit", "textless", "--budget", 3, "--out", "p4", "--folds", 2)
+    code, out, err = run("fit", "textless", "--budget", 2, "--out", "p4", "--folds", 2)
+    assert code == 0
+    assert err == (
+        "tcalloc: note: textless: does not hold the texts of its questions, so the policy is the best fixed mixture, "
+        "which does without. For one that looks at the texts, give the file that was sampled: --questions FILE.\n"
+    )
+    assert "p4: Mixture (best fixed mixture)" in out
+    assert "50% vote1, 50% vote3" in out
+    policy = load_policy("p4")
+    assert {policy.start(f"new question {i}").next().n for i in range(20)} == {1, 3}
+    assert run("decide", "p4", "questions.jsonl")[0] == 0
+    # What was asked for by name must be there.
+    code, out, err = run("fit", "textless", "--budget", 3, "--out", "p6", "--policy", "priced")
     assert (code, out) == (1, "")
     assert err == (
         "tcalloc: error: textless: holds no text of its questions, and a policy learns from texts. Give the file that "
         "was sampled: --questions FILE.\n"
     )
-    assert not os.path.exists("p4")
-    code, out, _ = run(
-        "fit", "textless", "--budget", 3, "--out", "p4", "--folds", 2, "--questions", "bare/questions.jsonl"
-    )
-    assert code == 0
+    assert not os.path.exists("p6")
+    argv = ["--budget", 3, "--out", "p4", "--folds", 2, "--questions", "bare/questions.jsonl"]
+    code, out, err = run("fit", "textless", *argv)
+    assert (code, err) == (0, "")
+    assert "p4: PricedRegressor (priced)" in out
     with open("few.jsonl", "w", encoding="utf-8") as file:
         file.write('{"id": "q0", "question": "How many apples?"}\n')
     err = run("fit", "textless", "--budget", 3, "--out", "p5", "--questions", "few.jsonl")[2]
     assert "few.jsonl: holds no text of the question 'q1' and 38 others" in err
+
+
+def test_questions_left_without_an_answer_are_said(run):
+    code, out, err = run("fit", "run", "--budget", 0.5, "--out", "half", "--folds", 2, "--policy", "best fixed mixture")
+    assert code == 0
+    assert "50% nothing, 50% vote1" in out
+    assert re.fullmatch(
+        r"tcalloc: note: half: leaves (2|3)\d of 60 questions without an answer, because the compute brings more on "
+        r"others\. --answer-all keeps it from that\.\n",
+        err,
+    )
+    argv = ["fit", "run", "--budget", 3, "--out", "all", "--folds", 2, "--answer-all", "--json"]
+    assert "nothing" not in json.loads(run(*argv)[1])["action_names"]
+
+
+@pytest.mark.parametrize("name", ["margin + cap", "PRICED, probe 2", "fixed k, success stop"])
+def test_policies_that_decide_while_sampling(run, name):
+    argv = ["fit", "run", "--budget", 2.5, "--out", "rule", "--folds", 2, "--policy", name]
+    code, out, err = run(*argv, *(["--verifier"] if "success" in name else []))
+    assert code == 0
+    assert ("relies on a verifier" in err) == ("success" in name)
+    assert re.search(r"^spend +accuracy +± +fixed number +rounds +rules *$", out, re.M)
+    assert re.search(r"^2\.[45]\d* +0\.\d{4} ", out, re.M)
+    policy = load_policy("rule")
+    draw = policy.start("How many apples are 3 and 4?").next()
+    assert draw.n >= 1
+    assert draw.action.combine == ("best" if "success" in name else "vote")
+    document = json.loads(run(*argv, "--json", *(["--verifier"] if "success" in name else []))[1])
+    assert document["name"] == name.lower()
+    assert document["frontier"][0]["rounds"] is None
+    assert "Use it with tcalloc answer" in run("decide", "rule", "questions.jsonl")[2]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +230,8 @@ def test_a_run_without_texts_needs_the_questions_file(run, home):
         ("fit run --budget x --out p", 2, "argument --budget: 'x' is not a number"),
         ("fit run --budget 3 --out p --confidence 95", 2, "argument --confidence: '95' is not between 0 and 1"),
         ("fit run --budget 3 --out p --folds 1", 2, "argument --folds: '1' is not a whole number of at least 2"),
-        ("fit run --budget 3 --out p --policy best", 2, "argument --policy: invalid choice"),
+        ("fit run --budget 3 --out p --policy best", 2, "argument --policy: policy is 'best'; allowed are 'fixed k', "),
+        ("fit run --budget 3 --out p --policy hindsight", 2, "'fixed k, success stop'"),
         ("fit no --budget 3 --out p", 1, "no: no such folder; expected a run folder"),
         ("fit log.jsonl --budget 3 --out p", 1, "log.jsonl: not a folder; expected a run folder"),
         ("fit policy --budget 3 --out p", 1, "policy: not a run folder, since it has no run.json"),
@@ -192,15 +239,32 @@ def test_a_run_without_texts_needs_the_questions_file(run, home):
         ("fit run --budget 3 --out run", 1, "run: holds other files and no policy"),
         ("fit run --budget 3 --out no/p", 1, "no/p: the folder "),
         ("fit run --budget 3 --out p --folds 31", 1, "run: 60 questions; at least 62 are needed"),
-        ("fit run --budget 0.5 --out p", 1, "budget is 0.5, but the cheapest action costs 1.0"),
+        ("fit run --budget 0.5 --out p --answer-all", 1, "budget is 0.5, but the cheapest action costs 1.0"),
+        (
+            "fit run --budget 3 --out p --policy ESC --verifier",
+            1,
+            "run: the policy 'ESC' cannot be fitted: it votes, and",
+        ),
+        ("fit run --budget 0.5 --out p --policy esc", 1, "budget is 0.5, but the cheapest setting of 'ESC' spends 1"),
+        ("fit run --budget 3 --out p --policy SPRT --budget -1", 1, "budget is -1"),
         ("fit run --budget 3 --out p --category color", 1, "run: the question 'q0' has no category 'color'"),
         ("fit run --budget 3 --out p --questions no.jsonl", 1, "no.jsonl: "),
-        ("fit run --budget 1.01 --out p --confidence 0.99", 1, "budget is 1.01, but 15 held-out questions"),
+        (
+            "fit run --budget 1.01 --out p --confidence 0.99 --answer-all",
+            1,
+            "budget is 1.01, but 15 held-out questions",
+        ),
+        ("fit run --budget 3 --out p --policy fixed_k", 2, "policy is 'fixed_k'; allowed are 'fixed k', "),
+        (
+            "fit run --budget 3 --out p --policy difficulty",
+            2,
+            "argument --policy: policy is 'difficulty'; allowed are",
+        ),
         ("decide policy", 2, "the following arguments are required: QUESTIONS"),
         ("decide policy questions.jsonl --budget 3 --price 1", 2, "argument --price: not allowed with argument"),
         ("decide policy questions.jsonl --price nan", 2, "argument --price: 'nan' is not a number"),
         ("decide policy questions.jsonl --price=-1", 1, "price is -1.0; expected at least 0"),
-        ("decide policy questions.jsonl --budget 0.5", 1, "budget is 0.5, but the cheapest"),
+        ("decide policy questions.jsonl --budget=-1", 1, "budget is -1.0, but the cheapest"),
         ("decide policy questions.jsonl --out x.txt", 2, "argument --out: x.txt: unknown suffix '.txt'"),
         ("decide policy questions.jsonl --out - --json", 2, "--out - and --json both write"),
         ("decide policy no.jsonl", 1, "no.jsonl: "),
@@ -268,6 +332,7 @@ def test_stopping_needs_no_texts(tmp_path, capsys):
     assert main(argv) == 0
     err = capsys.readouterr().err
     assert err.startswith(f"tcalloc: note: {tmp_path / 'run'}: does not hold the texts of its questions, so the policy")
+    assert "goes by their samples alone" in err
     assert err.count("\n") == 1
     policy = load_policy(tmp_path / "policy")
     assert policy.start("any").next().n >= 1
@@ -297,12 +362,38 @@ def test_right_and_wrong_alone_train_one_sample(policy, tmp_path, capsys):
     assert "480 samples are marked right or wrong but have no answer: what one sample reaches" in found.err
     if policy == "sequential":
         assert code == 1
-        assert "nothing tells when to stop. If a verifier recognises right answers live" in found.err
+        assert "it compares answers, and only right and wrong were recorded" in found.err
         return
     assert code == 0
     assert "vote" not in found.out
     made = load_policy(tmp_path / "policy")
     assert made.start(rows[0]["question"]).next().action == tcalloc.One()
+
+
+@pytest.mark.parametrize("policy", ["priced", "imitator", "sequential"])
+def test_right_and_wrong_alone_with_a_verifier(policy, tmp_path, capsys):
+    log = write_log(tmp_path / "log.jsonl", questions=40).with_name("log.jsonl")
+    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    marks = [{key: row[key] for key in ("id", "question", "correct")} for row in rows]
+    log.write_text("".join(json.dumps(row) + "\n" for row in marks), encoding="utf-8")
+    assert main(["import", log, "--out", tmp_path / "run"]) == 0
+    capsys.readouterr()
+    argv = ["fit", tmp_path / "run", "--budget", 2, "--policy", policy, "--out", tmp_path / "policy", "--folds", 2]
+    assert main([*argv, "--verifier"]) == 0
+    found = capsys.readouterr()
+    assert "the policy relies on a verifier that recognises right answers live" in found.err
+    assert "vote" not in found.out
+    made = load_policy(tmp_path / "policy")
+    draws = [run.next() for run in map(made.start, (row["question"] for row in rows[::12]))]
+    assert {(draw.action.combine, draw.action.by) for draw in draws if draw is not None} == {("best", "verifier")}
+    if policy == "sequential":
+        assert main([*argv, "--json", "--verifier"]) == 0
+        document = json.loads(capsys.readouterr().out)
+        right = tcalloc.Samples.load(tmp_path / "run").correct.mean()
+        assert document["fixed_numbers"][0]["accuracy"] == pytest.approx(right)
+        # A verifier is never assumed.
+        assert main(argv) == 1
+        assert "it compares answers, and only right and wrong were recorded" in capsys.readouterr().err
 
 
 def test_samples_that_a_policy_selected_are_told(tmp_path, capsys):

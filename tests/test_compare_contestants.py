@@ -8,11 +8,12 @@ import pytest
 
 from tcalloc import Best, BudgetError, InputError, Samples, Table, Vote, datasets
 from tcalloc.evaluate.contestants import NAMES, _cache, contestants_of
-from tcalloc.evaluate.contestants.base import WORTH, hull, rounding
-from tcalloc.learn.imitator import told_apart
+from tcalloc.evaluate.contestants.base import hull, rounding
 from tcalloc.evaluate.problem import Problem
+from tcalloc.learn._training import WORTH
 from tcalloc.learn.baselines import Fixed
 from tcalloc.learn.folds import Frontier, held_out, split
+from tcalloc.learn.imitator import told_apart
 from tcalloc.learn.inputs import as_rows
 from tcalloc.learn.paths import Paths
 from tcalloc.learn.replay import replay

@@ -1,5 +1,7 @@
 """Policies that pay for a probe first."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,8 @@ from tcalloc.datasets import load_recorded
 from tcalloc.learn._training import Mix
 from tcalloc.learn.features import Features
 from tcalloc.learn.priced import PricedRegressor
-from tcalloc.learn.probed import ProbedRun
+from tcalloc.learn.probed import Probed, ProbedRun
+from tcalloc.learn.probing import ProbePlan
 from tcalloc.learn.protocol import Result
 from tcalloc.learn.replay import replay
 
@@ -140,3 +143,17 @@ def test_probe_needs_enough_samples_of_everything():
         PricedRegressor(probe=9).fit(texts, Samples(short), actions=[Vote(1), Vote(3)])
     with pytest.raises(InputError, match="every question must have every action"):
         PricedRegressor(probe=2).fit(texts, Samples(short), actions=[Vote(1), Vote(9)])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_ties_after_a_probe_go_to_the_cheaper(order):
+    """Equal utility goes to the cheaper, then to the lower column, wherever a policy chooses."""
+    costs = [2.0, 3.0, 9.0][::order]
+    plan = ProbePlan("", Vote(2), (-1, 0, 1), (2, 3, 9), tuple(costs), 0)
+    probed = Probed(plan, SimpleNamespace(predict=lambda key, x, extra: np.full((len(key), 3), 0.5)))
+    for price in (0.0, np.inf):
+        chosen = probed.then(np.zeros(4, int), np.empty((4, 0)), np.empty((4, 0)), price)
+        assert [costs[c] for c in chosen] == [2.0] * 4
+    first = probed._first(np.full((4, 3), 0.5), np.full(4, -1.0), 0.0, np.array(costs))
+    assert [costs[c] for c in first] == [2.0] * 4
+    assert probed._first(np.full((1, 3), 0.5), np.zeros(1), 0.0, np.full(3, 1.0)).tolist() == [0]  # then the lower one

@@ -1,4 +1,4 @@
-"""``tcalloc fit --policy sequential``: the policy that stops while sampling, and what it reaches."""
+"""``tcalloc fit``, for policies that decide while sampling: the policy, and what it spends and reaches."""
 
 import argparse
 import math
@@ -9,8 +9,8 @@ import numpy as np
 from tcalloc.cli import _shared as shared
 
 if TYPE_CHECKING:
-    from tcalloc.learn.sequential import Sequential
-    from tcalloc.learn.sequential.policy import StoppingFrontier
+    from tcalloc.evaluate.deploying import Recipe
+    from tcalloc.learn.sequential.frontier import StoppingFrontier
     from tcalloc.measure import Samples
 
 __all__ = ["run"]
@@ -24,26 +24,23 @@ ROUNDING = 1e-12
 Fixed = tuple[list[int], list[float], list[float]]
 
 
-def run(args: argparse.Namespace, samples: "Samples", x: list[Any] | None) -> int:
+def run(args: argparse.Namespace, recipe: "Recipe", samples: "Samples", x: list[Any] | None) -> int:
     """Fit, save, and say what it reaches beside a fixed number of samples."""
-    from tcalloc.learn.sequential import Sequential
-
     n = len(samples)
-    policy = Sequential(args.budget, random_state=args.seed)
-    learned = samples
-    if args.confidence is None:
-        policy.fit(samples, x)
-    else:  # a quarter sets the price, the rest is learned from
+    learned, told, held = samples, x, None
+    if args.confidence is not None:  # a quarter sets the price, the rest is learned from
         order = np.random.default_rng([args.seed, 1]).permutation(n)
         size = max(n // 4, 1)
         held, rows = np.sort(order[:size]), np.sort(order[size:])
         learned = samples.take(rows)
-        policy.fit(learned, None if x is None else [x[i] for i in rows])
-        told = None if x is None else [x[i] for i in held]
-        policy.calibrate(samples.take(held), told, budget=args.budget, confidence=args.confidence)
+        told = None if x is None else [x[i] for i in rows]
+    policy = recipe.fit(learned, told, budget=args.budget, seed=args.seed)
+    if held is not None:
+        given = None if x is None else [x[i] for i in held]
+        recipe.calibrate(policy, samples.take(held), given, budget=args.budget, confidence=args.confidence)
     policy.save(args.out)
-    curve = policy.frontier()
-    fixed = _fixed(learned)
+    curve = policy.frontier() if hasattr(policy, "frontier") else _curve(args, recipe, policy, learned, told)
+    fixed = _fixed(learned, args.verifier)
     most = float(curve.spend[-1])
     if args.budget > most * (1 + 1e-9):
         shared.say(
@@ -51,7 +48,7 @@ def run(args: argparse.Namespace, samples: "Samples", x: list[Any] | None) -> in
             f"{shared.cost(most, args.unit)} a question, and that is what the policy spends."
         )
     if args.json:
-        shared.print_json(_document(args, policy, curve, fixed, n, len(learned)))
+        shared.print_json(_document(args, recipe, policy, curve, fixed, n, len(learned)))
     else:
         print(_summary(args, policy, curve, fixed, n, len(learned)))
     return 0
@@ -60,14 +57,33 @@ def run(args: argparse.Namespace, samples: "Samples", x: list[Any] | None) -> in
 # ---------------------------------------------------------------------------------------------- figures
 
 
-def _fixed(samples: "Samples") -> Fixed | None:
+def _curve(
+    args: argparse.Namespace, recipe: "Recipe", policy: Any, samples: "Samples", x: list[Any] | None
+) -> "StoppingFrontier":
+    """Return what a policy with a probe spends and reaches, every question by a policy that has not seen it."""
+    from tcalloc.evaluate.deploying import held_out_curve
+    from tcalloc.learn.sequential.frontier import StoppingFrontier
+
+    low, high = float(policy.mix_.cost[0]), max(float(policy.probed_.spends[-1]), args.budget)
+    budgets = np.unique(np.append(np.geomspace(max(low, high / 50), high, POINTS), args.budget))
+    spend, accuracy = held_out_curve(recipe, samples, x, budgets, folds=args.folds, seed=args.seed)
+    words = tuple("probe" if policy.gate_.open_at(float(b)) else "best fixed mixture" for b in budgets)
+    order = np.argsort(spend, kind="stable")
+    return StoppingFrontier(
+        spend[order], accuracy[order], np.full(len(budgets), np.nan), tuple(words[b] for b in order)
+    )
+
+
+def _fixed(samples: "Samples", verifier: bool) -> Fixed | None:
     """Return what fixed numbers of samples spend and reach on the same questions; None for several models."""
     from tcalloc.measure import Best, Vote
 
     if len(samples.by_model) != 1:
         return None
     sizes = samples.sizes
-    make = Best if next(iter(samples.by_model.values())).answers is None else Vote
+    make = Best if verifier else Vote
+    if not verifier and next(iter(samples.by_model.values())).answers is None:
+        return None
     model = next(iter(samples.by_model)) or None
     ks = [k for k in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64) if k <= int(sizes.min())]
     if not ks:
@@ -102,7 +118,7 @@ def _distinct(curve: "StoppingFrontier") -> list[int]:
     for b in range(len(curve)):
         same = kept and all(
             math.isclose(values[b], values[kept[-1]], rel_tol=ROUNDING, abs_tol=ROUNDING)
-            for values in (curve.spend, curve.accuracy, curve.rounds)
+            for values in (curve.spend, curve.accuracy, np.nan_to_num(curve.rounds))
         )
         if not same:
             kept.append(b)
@@ -112,8 +128,12 @@ def _distinct(curve: "StoppingFrontier") -> list[int]:
 # ---------------------------------------------------------------------------------------------- words
 
 
+def _rounds(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "-"
+
+
 def _summary(
-    args: argparse.Namespace, policy: "Sequential", curve: "StoppingFrontier", fixed: Fixed | None, n: int, learned: int
+    args: argparse.Namespace, policy: Any, curve: "StoppingFrontier", fixed: Fixed | None, n: int, learned: int
 ) -> str:
     spends = np.geomspace(curve.spend[0] if curve.spend[0] > 0 else curve.spend[-1] / 50, curve.spend[-1], POINTS)
     rows = []
@@ -126,7 +146,7 @@ def _summary(
                 f"{accuracy:.4f}",
                 f"{_half_width(accuracy, learned):.3f}",
                 "-" if beside is None else f"{beside:.4f}",
-                f"{np.interp(spend, curve.spend, curve.rounds):.2f}",
+                _rounds(float(np.interp(spend, curve.spend, curve.rounds))),
                 curve.family[int(np.abs(curve.spend - spend).argmin())],
             )
         )
@@ -143,12 +163,20 @@ def _summary(
 
 
 def _document(
-    args: argparse.Namespace, policy: "Sequential", curve: "StoppingFrontier", fixed: Fixed | None, n: int, learned: int
+    args: argparse.Namespace,
+    recipe: "Recipe",
+    policy: Any,
+    curve: "StoppingFrontier",
+    fixed: Fixed | None,
+    n: int,
+    learned: int,
 ) -> dict[str, Any]:
     return {
         "run": args.table,
         "out": args.out,
-        "policy": "Sequential",
+        "policy": type(policy).__name__,
+        "name": recipe.entry.name,
+        "verifier": args.verifier,
         "questions": n,
         "learned_from": learned,
         "budget": shared.finite(args.budget),
@@ -160,7 +188,7 @@ def _document(
                 "accuracy": float(curve.accuracy[b]),
                 "half_width": _half_width(float(curve.accuracy[b]), learned),
                 "fixed_number": _beside(fixed, float(curve.spend[b])),
-                "rounds": float(curve.rounds[b]),
+                "rounds": shared.finite(float(curve.rounds[b])),
                 "rules": curve.family[b],
             }
             for b in _distinct(curve)

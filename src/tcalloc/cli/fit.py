@@ -12,8 +12,10 @@ from tcalloc.cli import _policies as policies
 from tcalloc.cli import _shared as shared
 from tcalloc.cli import _stopping as stopping
 from tcalloc.errors import InputError
+from tcalloc.learn.registry import POLICIES, REFERENCE, Entry, entry_of
 
 if TYPE_CHECKING:
+    from tcalloc.evaluate.deploying import Recipe
     from tcalloc.learn.certify import Certificate
     from tcalloc.measure import Samples
 
@@ -21,10 +23,26 @@ __all__ = ["add_parser", "run"]
 
 DESCRIPTION = """\
 Learn from a run folder which question deserves how much, and store it as a
-policy that decides on new questions by their text. Says what the policy is
-known to lose, on questions that it has not seen (cross-validation).
+policy that decides on new questions. Says what the policy is known to lose, on
+questions that it has not seen (cross-validation). Makes every policy that
+tcalloc compare can recommend.
 """
 
+
+def _listed() -> str:
+    """Return the names that --policy takes, with what each does."""
+    width = max(len(entry.name) for entry in POLICIES if entry.deployable) + 2
+    lines = []
+    for entry in POLICIES:
+        if entry.deployable:
+            what = entry.phrase.split(" (")[0]
+            lines += textwrap.wrap(
+                f"{entry.name:<{width}}{what}", 78, initial_indent="  ", subsequent_indent=" " * (width + 2)
+            )
+    return "\n".join(lines)
+
+
+POLICY_LIST = _listed()
 EPILOG = f"""\
 examples:
   tcalloc fit run/ --budget 4 --out policy/    4 per question on average
@@ -40,22 +58,31 @@ examples:
   tcalloc fit run/ --budget 3 --policy sequential --out policy/
                                                draw until another sample is not
                                                worth its cost
+  tcalloc fit run/ --budget 3 --policy "margin + cap" --out policy/
+                                               any policy of tcalloc compare, by
+                                               the name that it prints
   tcalloc decide policy/ new_questions.jsonl   which action for which question
   tcalloc answer new_questions.jsonl --policy policy/ --local
                                                do it, live
 
 the run folder: from tcalloc sample or tcalloc import, with marked samples, and
-the same number for every question. The actions are votes over 1, 3, 5, 9, 17,
-33 samples of each model (as many as were drawn), or one sample of each model
-where only right and wrong is known; a verifier is never assumed. Policies learn
-from the texts of the questions; sequential does without them.
+the same number for every question. The actions are those of tcalloc compare:
+nothing, votes over 1, 3, 5, 9, 17, 33 samples of each model (as many as were
+drawn), and what the best fixed mixture needs besides. Where only right and
+wrong is known, they are one plain sample of each model. With --verifier they
+are the best of 1, 2, 4, ... samples, and a verifier must recognise right
+answers live.
+
+the policies:
+{POLICY_LIST}
 
 what is said: fidelity is the share of questions where the policy picks the
 oracle's action; it means little beside what always picking one action reaches
 and how often two oracles agree, each from half of the samples. The regret at
 the price and the budget not spent bound how far the policy is below the
 optimum. Where the texts tell too little, the policy serves the best fixed
-mixture of actions and says so: the gate is closed.
+mixture of actions and says so: the gate is closed. Policies that decide while
+sampling show a table instead: what they spend and reach on held-out questions.
 
 {shared.EXIT_CODES}"""
 
@@ -91,16 +118,26 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--policy",
-        choices=("priced", "imitator", "sequential"),
-        default="priced",
-        help="priced predicts what each action reaches; imitator predicts the oracle's action; sequential decides "
-        "after each sample whether another is worth its cost (default: priced)",
+        metavar="NAME",
+        type=_policy,
+        help="a policy of tcalloc compare, by its name; see below (default: priced; without texts of the questions the "
+        "best fixed mixture)",
+    )
+    parser.add_argument(
+        "--verifier",
+        action="store_true",
+        help="a verifier recognises right answers live, as unit tests do; it is never assumed",
+    )
+    parser.add_argument(
+        "--answer-all",
+        action="store_true",
+        help="leave no question without an answer, even where compute is better spent on others",
     )
     parser.add_argument(
         "--confidence", metavar="C", type=_confidence, help="guarantee the budget with this confidence, such as 0.95"
     )
     parser.add_argument("--folds", metavar="N", type=_folds, default=5, help="of the cross-validation (default: 5)")
-    parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="of splits and lots (default: 0)")
+    parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="random seed (default: 0)")
     shared.add_unit(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the summary")
     parser.set_defaults(run=run)
@@ -108,6 +145,8 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    from tcalloc.evaluate.deploying import Recipe
+
     _refuse_out(args.out)
     samples, x = _read(args)
     n = len(samples)
@@ -116,21 +155,39 @@ def run(args: argparse.Namespace) -> int:
             f"{args.table}: {shared.counted(n, 'question')}; at least {max(LEAST, 2 * args.folds)} are needed to learn "
             "and to be held out. Sample more questions."
         )
-    everything = np.arange(n)
-    if args.policy == "sequential":
-        return stopping.run(args, samples, x)
-    assert x is not None
-    policy = _fitted(args, samples, x, everything)
-    actions = list(policy.actions_)
+    entry = _entry(args, x)
+    try:
+        recipe = Recipe.of(
+            entry,
+            samples,
+            text=x is not None,
+            label=bool(args.category),
+            budget=args.budget,
+            verifier=args.verifier,
+            answer_all=args.answer_all,
+        )
+    except InputError as error:
+        raise InputError(f"{args.table}: {error}") from None
+    _say_verifier(args, samples)
+    if recipe.actions is None or entry.family == "probed":
+        return stopping.run(args, recipe, samples, x)
+    policy = _fitted(args, recipe, samples, x, np.arange(n))
+    names = x if x is not None else [str(i) for i in range(n)]
     chosen = np.empty(n, np.int32)
     for train, held in _splits(n, args.folds, args.seed):
-        chosen[held] = _fitted(args, samples, x, train, actions).decide([x[i] for i in held])
-    certificate = _certified(args, policy, samples, actions, chosen)
+        chosen[held] = _fitted(args, recipe, samples, x, train).decide([names[i] for i in held])
+    certificate = _certified(args, policy, samples, chosen)
     policy.save(args.out)
+    silent = _unanswered(policy, chosen)
+    if silent:
+        shared.say(
+            f"note: {args.out}: leaves {silent:,} of {n:,} questions without an answer, because the compute brings "
+            "more on others. --answer-all keeps it from that."
+        )
     if args.json:
-        shared.print_json(_document(args, policy, n, certificate))
+        shared.print_json(_document(args, entry, policy, n, certificate))
     else:
-        print(_summary(args, policy, n, certificate))
+        print(_summary(args, entry, policy, n, certificate))
     return 0
 
 
@@ -151,36 +208,68 @@ def _read(args: argparse.Namespace) -> tuple["Samples", list[Any] | None]:
     try:
         questions = policies.questions_of(args.table, ids, args.questions)
     except InputError:
-        # What was asked for by name must be there; who stops while sampling may do without the texts.
-        if args.policy != "sequential" or args.questions is not None or args.category:
+        # What was asked for by name must be there; many policies do without the texts.
+        wanted = args.policy is not None and {"x", "text"} & set(args.policy.needs)
+        if wanted or args.questions is not None or args.category:
             raise
-        shared.say(
-            f"note: {args.table}: does not hold the texts of its questions, so the policy goes by their samples alone. "
-            "For one that looks at the texts too, give the file that was sampled: --questions FILE."
-        )
         return samples, None
     where = args.questions or args.table
     columns = {name: [policies.category(question, name, where) for question in questions] for name in args.category}
     return samples, policies.rows_of([question.text for question in questions], columns)
 
 
+def _entry(args: argparse.Namespace, x: list[Any] | None) -> Entry:
+    """Return which policy is fitted; say what follows from missing texts."""
+    remedy = "For one that looks at the texts, give the file that was sampled: --questions FILE."
+    if args.policy is None and x is None:
+        shared.say(
+            f"note: {args.table}: does not hold the texts of its questions, so the policy is the {REFERENCE}, which "
+            f"does without. {remedy}"
+        )
+        return entry_of(REFERENCE)
+    entry: Entry = entry_of("priced") if args.policy is None else args.policy
+    if x is None and entry.family in ("sequential", "probed"):
+        shared.say(
+            f"note: {args.table}: does not hold the texts of its questions, so the policy goes by their samples alone. "
+            f"{remedy}"
+        )
+    return entry
+
+
+def _say_verifier(args: argparse.Namespace, samples: "Samples") -> None:
+    if args.verifier:
+        shared.say(
+            f"note: {args.table}: the policy relies on a verifier that recognises right answers live. To answer with "
+            "it, give yours: tcalloc.answer(..., verifier=...) in Python."
+        )
+    elif any(arm.answers is None for arm in samples.by_model.values()):
+        shared.say(
+            f"note: {args.table}: only right and wrong is known, so the policy draws one plain sample of a model. If a "
+            "verifier recognises right answers live, say --verifier."
+        )
+
+
+def _unanswered(policy: Any, chosen: NDArray[np.int32]) -> int:
+    """Return how many questions get no answer."""
+    if policy.actions_ is None or None not in policy.actions_:
+        return 0
+    return int((chosen == list(policy.actions_).index(None)).sum())
+
+
 def _fitted(
-    args: argparse.Namespace, samples: "Samples", x: list[Any], rows: NDArray[np.intp], actions: list[Any] | None = None
+    args: argparse.Namespace, recipe: "Recipe", samples: "Samples", x: list[Any] | None, rows: NDArray[np.intp]
 ) -> Any:
     """Return the policy of some questions, its price set on a part of them that it does not learn from if need be."""
-    from tcalloc.learn.imitator import Imitator
-    from tcalloc.learn.priced import PricedRegressor
-
     held = rows[:0]
     if args.confidence is not None:
         order = np.random.default_rng([args.seed, 1]).permutation(rows)
         size = max(int(CALIBRATE * len(rows)), 1)
         rows, held = np.sort(order[size:]), np.sort(order[:size])
-    kind: Any = Imitator if args.policy == "imitator" else PricedRegressor
-    policy = kind(budget=args.budget, random_state=args.seed)
-    policy.fit([x[i] for i in rows], samples.take(rows), actions=actions)
+    told = None if x is None else [x[i] for i in rows]
+    policy = recipe.fit(samples.take(rows), told, budget=args.budget, seed=args.seed)
     if args.confidence is not None:
-        policy.calibrate([x[i] for i in held], samples.take(held), budget=args.budget, confidence=args.confidence)
+        told = None if x is None else [x[i] for i in held]
+        recipe.calibrate(policy, samples.take(held), told, budget=args.budget, confidence=args.confidence)
     return policy
 
 
@@ -190,13 +279,12 @@ def _splits(n: int, folds: int, seed: int) -> list[tuple[NDArray[np.intp], NDArr
     return split(n, folds, seed)
 
 
-def _certified(
-    args: argparse.Namespace, policy: Any, samples: "Samples", actions: list[Any], chosen: NDArray[np.int32]
-) -> "Certificate":
+def _certified(args: argparse.Namespace, policy: Any, samples: "Samples", chosen: NDArray[np.int32]) -> "Certificate":
     from tcalloc.learn.certify import certify
 
     # An imitator's own price is no rate of accuracy; the oracle's that it imitates is.
     price = getattr(policy, "oracle_price_", policy.price_)
+    actions = list(policy.actions_)
     return certify(chosen, samples, price, budget=args.budget, actions=actions, random_state=args.seed)
 
 
@@ -221,14 +309,16 @@ def _facts(policy: Any) -> list[str]:
     return lines[start:]
 
 
-def _summary(args: argparse.Namespace, policy: Any, n: int, certificate: "Certificate") -> str:
+def _summary(args: argparse.Namespace, entry: Entry, policy: Any, n: int, certificate: "Certificate") -> str:
     k = len(policy.action_names_)
     head = f"{args.table}: {shared.counted(n, 'question')}, {shared.counted(k, 'action')}{shared.costs_in(args.unit)}"
     facts = "\n".join(textwrap.fill(line, 98, subsequent_indent="  ") for line in _facts(policy))
     told = f"Held out, in {args.folds}-fold cross-validation (every question decided by a policy that has not seen it):"
     figures = str(replace_notes(certificate))
     notes = [textwrap.fill(note, 98) for note in certificate.notes]
-    return "\n\n".join([head, f"{args.out}: {type(policy).__name__}\n{facts}", f"{told}\n\n{figures}", *notes])
+    return "\n\n".join(
+        [head, f"{args.out}: {type(policy).__name__} ({entry.name})\n{facts}", f"{told}\n\n{figures}", *notes]
+    )
 
 
 def replace_notes(certificate: "Certificate") -> "Certificate":
@@ -238,11 +328,15 @@ def replace_notes(certificate: "Certificate") -> "Certificate":
     return replace(certificate, notes=())
 
 
-def _document(args: argparse.Namespace, policy: Any, n: int, certificate: "Certificate") -> dict[str, Any]:
+def _document(
+    args: argparse.Namespace, entry: Entry, policy: Any, n: int, certificate: "Certificate"
+) -> dict[str, Any]:
     return {
         "run": args.table,
         "out": args.out,
         "policy": type(policy).__name__,
+        "name": entry.name,
+        "verifier": args.verifier,
         "questions": n,
         "budget": shared.finite(args.budget),
         "price": shared.finite(policy.price_),
@@ -257,6 +351,13 @@ def _document(args: argparse.Namespace, policy: Any, n: int, certificate: "Certi
 
 
 # ---------------------------------------------------------------------------------------------- arguments
+
+
+def _policy(text: str) -> Entry:
+    try:
+        return entry_of(text, deployable=True)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _confidence(text: str) -> float:

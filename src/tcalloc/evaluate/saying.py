@@ -5,6 +5,7 @@ import re
 import unicodedata
 
 from tcalloc._amounts import CURRENCIES, digits, in_unit, unit_words
+from tcalloc.learn.registry import POLICIES
 
 __all__ = [
     "PHRASES",
@@ -29,28 +30,7 @@ __all__ = [
 ]
 
 # What a policy does, so that a sentence can begin with it.
-PHRASES = {
-    "fixed k": "a fixed number of samples",
-    "best fixed mixture": "the best fixed mixture",
-    "random": "choosing by lot",
-    "prompt length": "choosing by the length of the question",
-    "difficulty label": "choosing by the difficulty label",
-    "kNN": "choosing by the most similar questions (kNN)",
-    "imitator": "imitating the oracle (imitator)",
-    "imitator, cost-sensitive": "imitating the oracle with costs (imitator, cost-sensitive)",
-    "priced": "predicting each question and pricing it (priced)",
-    "priced, probe 2": "pricing each question after two samples (priced, probe 2)",
-    "Sequential": "stopping at a price (Sequential)",
-    "cascade": "going on at a price, over all models (cascade)",
-    "AC Beta": "Adaptive-Consistency (AC Beta)",
-    "AC Dirichlet": "Adaptive-Consistency (AC Dirichlet)",
-    "ESC": "early-stopping self-consistency (ESC)",
-    "SPRT": "a sequential test (SPRT)",
-    "margin + cap": "stopping at a lead (margin + cap)",
-    "fixed k, success stop": "stopping at the first success (fixed k, success stop)",
-    "oracle, held out": "the oracle, held out",
-    "hindsight bound": "the hindsight bound",
-}
+PHRASES = {entry.name: entry.phrase for entry in POLICIES}
 LONGEST = 60
 # Of a name that nothing can be printed of.
 NAMELESS = "(no name)"

@@ -8,10 +8,16 @@ What to use when
     Decide after each sample whether another is worth its cost. Needs nothing but samples.
 `Imitator`
     What the paper does: a classifier of the oracle's actions. To compare with.
-`Fixed`, `Mixture`, `Random`, `LengthHeuristic`, `Oracle`
+`ByCategory`
+    Decide by a category that is known beforehand, such as a difficulty label.
+`TunedRule`
+    A rule of stopping from the papers, tuned on recorded samples: Adaptive-Consistency, ESC, SPRT, margin + cap.
+`Fixed`, `FixedChoice`, `Mixture`, `Random`, `LengthHeuristic`, `Oracle`
     What a policy has to beat, and what it cannot reach.
+`tcalloc.learn.registry`
+    All policies by the names that `compare` prints and ``tcalloc fit --policy`` takes.
 `tcalloc.learn.rivals`
-    Rules of stopping from the papers: Adaptive-Consistency, ESC, SPRT, margin + cap, fixed k.
+    The single rules of the papers.
 `load_policy`
     Read what ``policy.save(folder)`` wrote.
 """
@@ -24,16 +30,21 @@ if TYPE_CHECKING:
     from tcalloc.learn.baselines import Mixture as Mixture
     from tcalloc.learn.baselines import Oracle as Oracle
     from tcalloc.learn.baselines import Random as Random
+    from tcalloc.learn.categories import ByCategory as ByCategory
+    from tcalloc.learn.choice import FixedChoice as FixedChoice
     from tcalloc.learn.features import Features as Features
     from tcalloc.learn.imitator import Imitator as Imitator
     from tcalloc.learn.priced import PricedRegressor as PricedRegressor
+    from tcalloc.learn.rivals import TunedRule as TunedRule
     from tcalloc.learn.saving import load_policy as load_policy
     from tcalloc.learn.sequential import Sequential as Sequential
 
 # Imported when they are asked for: the protocol and the stopping rules need no scikit-learn.
 _LAZY = {
+    "ByCategory": "categories",
     "Features": "features",
     "Fixed": "baselines",
+    "FixedChoice": "choice",
     "Imitator": "imitator",
     "LengthHeuristic": "baselines",
     "Mixture": "baselines",
@@ -41,6 +52,7 @@ _LAZY = {
     "PricedRegressor": "priced",
     "Random": "baselines",
     "Sequential": "sequential",
+    "TunedRule": "rivals",
     "load_policy": "saving",
 }
 

@@ -89,7 +89,9 @@ class Serving:
         batch = Batch(rows, self._known_costs(cost, rows.n), held.available)
         if budgets is None:
             served = [self._served_by_itself(batch)]
-            return outcomes_of(served, [self.budget_ if self.budget_ is not None else math.nan], held, self.feature_cost)
+            return outcomes_of(
+                served, [self.budget_ if self.budget_ is not None else math.nan], held, self.feature_cost
+            )
         asked = budgets_of(budgets)
         return outcomes_of(self._served(batch, asked), asked, held, self.feature_cost)
 

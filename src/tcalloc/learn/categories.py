@@ -133,7 +133,9 @@ class ByCategory(LearnedPolicy):
             return list(known[self.column])
         if isinstance(self.column, int) and not isinstance(self.column, bool) and 0 <= self.column < len(numbers):
             return numbers[rows.number_names[self.column]]
-        raise InputError(f"column is {self.column!r}; expected one of {', '.join(known)}, or a numeric column's number.")
+        raise InputError(
+            f"column is {self.column!r}; expected one of {', '.join(known)}, or a numeric column's number."
+        )
 
     def fit(self, X: Any, table: Any, *, actions: Any = None, cost: Any = None) -> Self:
         """Learn the categories' means; arguments as in `LearnedPolicy.fit`."""

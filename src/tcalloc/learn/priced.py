@@ -135,9 +135,7 @@ class PricedRegressor(ProbingPolicy):
 
     # ------------------------------------------------------------------------------------------ fit
 
-    def fit(
-        self, X: Any, table: Any, *, actions: Any = None, cost: Any = None, predicted: int | None = None
-    ) -> Self:
+    def fit(self, X: Any, table: Any, *, actions: Any = None, cost: Any = None, predicted: int | None = None) -> Self:
         """Learn from questions whose outcomes are known.
 
         Parameters

@@ -93,9 +93,7 @@ def contestants_of(
     out = Skipped(problem)
     # One policy under two names, by how many models there are.
     stopping, other = ("cascade", "Sequential") if len(problem.models) > 1 else ("Sequential", "cascade")
-    found = [
-        _contestant(problem, entry, spends) for entry in POLICIES if entry.name != other and out.allows(entry)
-    ]
+    found = [_contestant(problem, entry, spends) for entry in POLICIES if entry.name != other and out.allows(entry)]
     if other in wanted:
         wanted.add(stopping)
         if not isinstance(asked, str):  # who asked for it by name looks for it by that name

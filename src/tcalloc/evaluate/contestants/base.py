@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc.evaluate.problem import Problem
+from tcalloc.learn._training import affordable
 from tcalloc.learn.folds import Fit, Frontier, Tuned
 
 __all__ = ["Contestant", "FixedAction", "FixedMixture", "concave", "hull", "rounding"]
@@ -15,10 +16,6 @@ Rows = NDArray[np.intp]
 
 # Of the range of spends: so far before a step ends the next one may begin to be mixed in.
 EDGE = 1e-6
-# Accuracy that a dearer action must add on the training questions to be the one fixed action: a tenth of a point. Where
-# a vote of 2 is what one sample is, up to the last digit, chance would else make most folds pay twice for it, and what
-# was so paid is then counted against "fixed k" as if somebody had chosen it.
-WORTH = 1e-3
 # Of the largest spend: less is rounding. Costs may be in dollars or in tokens, so no fixed number would do.
 ROUNDING = 1e-9
 
@@ -70,7 +67,7 @@ class FixedMixture:
 class FixedAction:
     """One fixed action: the most accurate one of the training questions that the spend affords.
 
-    A dearer one must be more accurate than all cheaper ones by `WORTH`.
+    The rule is that of `tcalloc.learn.choice.FixedChoice`.
     """
 
     problem: Problem
@@ -80,10 +77,7 @@ class FixedAction:
         """Return a staircase: every step is an action, from its own training cost to just below the next one's."""
         acc, cost = self.problem.fixed_accuracy, self.problem.fixed_cost
         spend, accuracy = cost[train].mean(axis=0), acc[train].mean(axis=0)
-        steps: list[int] = []
-        for j in np.lexsort((-accuracy, spend)).tolist():
-            if not steps or accuracy[j] - accuracy[steps[-1]] >= WORTH:
-                steps.append(j)
+        steps = affordable(accuracy, spend)
         first = spend[steps]
         # In the unit of the costs, whatever that is, and never as far back as where the step begins.
         gap = min([EDGE * float(np.ptp(first)), *(np.diff(first) / 2)])

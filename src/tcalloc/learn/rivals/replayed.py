@@ -84,6 +84,7 @@ class Replayed:
 
 
 def unknown(family: str, verifier: bool) -> str:
+    """Return the words for a family that there is not."""
     listed = ", ".join(map(repr, families(1, verifier=verifier)))
     if verifier:
         return f"family is {family!r}; with a verifier, which makes votes needless, there are {listed}."

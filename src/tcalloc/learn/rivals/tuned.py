@@ -426,5 +426,3 @@ def _key(x: Any) -> Any:
     from tcalloc.learn.inputs import as_row
 
     return as_row(x).keys()[0]
-
-

@@ -1,0 +1,191 @@
+"""One registry: every policy that is compared can be fitted, saved, loaded and run; none is forgotten."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+pytest.importorskip("xgboost")
+
+from policy_cases import voted
+
+from tcalloc import BudgetError, InputError, Samples
+from tcalloc.evaluate import contestants as judged
+from tcalloc.evaluate.contestants import NAMES, contestants_of
+from tcalloc.evaluate.deploying import Recipe, held_out_curve
+from tcalloc.evaluate.problem import Problem
+from tcalloc.evaluate.saying import phrase
+from tcalloc.learn import baselines
+from tcalloc.learn.folds import Frontier, split
+from tcalloc.learn.gate import Gate
+from tcalloc.learn.protocol import Policy
+from tcalloc.learn.registry import POLICIES, REFERENCE, Entry, entry_of, names, unregistered
+from tcalloc.learn.replay import replay
+from tcalloc.learn.saving import load_policy
+
+DEPLOYABLE = names(deployable=True)
+
+
+@pytest.fixture(scope="module")
+def asked():
+    """Return questions with a kind each, and their samples."""
+    texts, samples = voted(80, 10, seed=3)
+    hard = (samples.answers != 0).mean(axis=1) > 0.2
+    rows = [
+        {"text": f"{'Prove that' if h else 'Add'} {text}", "kind": "hard" if h else "easy"}
+        for h, text in zip(hard, texts, strict=True)
+    ]
+    return rows, samples
+
+
+def recipe_of(name, samples, budget=2.5, **more):
+    options = {"text": True, "label": True, "verifier": name == "fixed k, success stop"} | more
+    return Recipe.of(entry_of(name), samples, budget=budget, **options)
+
+
+# ---------------------------------------------------------------------------------------------- nobody is forgotten
+
+
+def test_every_public_policy_is_registered(monkeypatch):
+    assert unregistered() == []
+    made = type("Newest", (baselines.Fixed,), {"__module__": "tcalloc.learn.baselines", "__qualname__": "Newest"})
+    monkeypatch.setattr(baselines, "Newest", made, raising=False)
+    assert unregistered() == ["tcalloc.learn.baselines.Newest"]
+
+
+def test_a_policy_that_no_contestant_runs_is_an_error(monkeypatch):
+    problem = Problem.of(Samples(np.zeros((30, 4), int)))
+    entry = Entry("newest", "trying what is new", "new kind", made_by="tcalloc.learn.baselines:Fixed")
+    monkeypatch.setattr(judged, "POLICIES", (*POLICIES, entry))
+    with pytest.raises(LookupError, match="'newest' is of the family 'new kind', which no contestant runs"):
+        contestants_of(problem, [2.0])
+
+
+def test_names_stand_in_one_place():
+    assert names() == NAMES
+    assert set(NAMES) - set(DEPLOYABLE) == {"oracle, held out", "hindsight bound"}
+    assert [phrase(entry.name) for entry in POLICIES] == [entry.phrase for entry in POLICIES]
+    assert entry_of("KNN").name == "kNN"
+    assert entry_of(" ac  beta").name == "AC Beta"
+    with pytest.raises(InputError, match=r"policy is 'ESD'; allowed are 'fixed k', .*'hindsight bound'"):
+        entry_of("ESD")
+    with pytest.raises(InputError, match=r"policy is 'hindsight bound'; allowed are .*'fixed k, success stop'\."):
+        entry_of("hindsight bound", deployable=True)
+    with pytest.raises(InputError, match="'hindsight bound' is a bound"):
+        entry_of("hindsight bound").policy()
+
+
+# ---------------------------------------------------------------------------------------------- all can be used
+
+
+@pytest.mark.parametrize("name", DEPLOYABLE)
+def test_every_name_that_compare_prints_is_fitted_saved_and_run(name, asked, tmp_path):
+    rows, samples = asked
+    recipe = recipe_of(name, samples)
+    policy = recipe.fit(samples, rows, budget=2.5)
+    policy.save(tmp_path / "policy")
+    again = load_policy(tmp_path / "policy")
+    assert isinstance(again, Policy)
+    assert repr(again).splitlines()[1:] == repr(policy).splitlines()[1:]
+    some = list(range(0, 80, 4))
+    told = [rows[i] for i in some]
+    both = [replay(p, samples, rows, rows=some, orders=2, verifier=recipe.verifier) for p in (policy, again)]
+    assert np.array_equal(both[0].spend, both[1].spend)
+    assert np.array_equal(both[0].accuracy, both[1].accuracy)
+    assert 0 < both[0].spend.mean() < 7
+    if hasattr(policy, "outcomes"):
+        found, loaded = (p.outcomes(told, samples.take(some), [2.0, 3.0]) for p in (policy, again))
+        assert found.spend == pytest.approx(loaded.spend)
+        assert found.accuracy == pytest.approx(loaded.accuracy)
+        assert found.spend.shape == found.accuracy.shape == (2, 20)
+        assert found.spend[1].mean() >= found.spend[0].mean() - 1e-9
+        assert found.accuracy.min() >= 0
+        assert found.accuracy.max() <= 1 + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "missing", "words"),
+    [
+        ("priced", {"text": False}, r"'priced' cannot be fitted: it decides by the questions.*--questions FILE"),
+        ("prompt length", {"text": False}, "cannot be fitted: it decides by the questions"),
+        ("difficulty label", {"label": False}, r"it decides by a category of each question.*--category FIELD"),
+        ("fixed k, success stop", {"verifier": False}, r"it needs a verifier.*--verifier"),
+        ("ESC", {"verifier": True}, "it votes, and with a verifier the first right sample is the answer"),
+    ],
+)
+def test_what_is_missing_is_said(name, missing, words, asked):
+    with pytest.raises(InputError, match=words) as caught:
+        recipe_of(name, asked[1], **missing)
+    assert f"or use {REFERENCE!r}." in str(caught.value)
+
+
+def test_marks_alone_are_no_answers():
+    marks = Samples(correct=np.tile([[1, 0, 1, 1]], (30, 1)))
+    for name in ("Sequential", "margin + cap", "priced, probe 2"):
+        with pytest.raises(InputError, match="it compares answers, and only right and wrong were recorded"):
+            recipe_of(name, marks)
+    assert recipe_of("Sequential", marks, verifier=True).fit(marks, None, budget=1.2).start().next().n == 1
+
+
+def test_nobody_is_left_without_an_answer_if_so_asked(asked):
+    rows, samples = asked
+    for name in ("priced", "best fixed mixture", "difficulty label"):
+        assert None in recipe_of(name, samples).actions
+        assert None not in recipe_of(name, samples, answer_all=True).actions
+    with pytest.raises(BudgetError, match="the cheapest action costs 1"):
+        recipe_of("best fixed mixture", samples, answer_all=True).fit(samples, rows, budget=0.5)
+
+
+# ---------------------------------------------------------------------------------------------- what is judged
+
+
+def test_closing_a_gate_moves_what_compare_prints(asked, monkeypatch):
+    rows, samples = asked
+    problem = Problem.of(samples, X=[row["text"] for row in rows], orders=10)
+    fold = (*split(80, 5, 0)[0], 0)
+
+    def done(name):
+        tuned = next(c for c in contestants_of(problem, (2.0, 3.0))[0] if c.name == name).fit(*fold)
+        return tuned.spend, tuned.held_accuracy, tuned.held_spend
+
+    mixture = done(REFERENCE)
+    for name in ("priced", "kNN", "priced, probe 2"):
+        before = done(name)
+        with monkeypatch.context() as patched:
+            patched.setattr(Gate, "open_at", lambda self, budget: False)
+            spend, accuracy, paid = done(name)
+        assert not np.array_equal(before[1], accuracy), name
+        for values, fixed in ((accuracy, mixture[1]), (paid, mixture[2])):
+            hull = judged.base.hull(problem, fold[0])
+            served = [hull.mix(float(b)) for b in spend]
+            assert values == pytest.approx(
+                np.array([(1 - share) * fixed[low] + share * fixed[high] for low, high, share in served])
+            )
+
+
+@pytest.mark.parametrize("name", ["margin + cap", "AC Beta", "priced", "best fixed mixture"])
+def test_what_is_judged_is_what_is_deployed(name, asked):
+    rows, samples = asked
+    texts = [row["text"] for row in rows]
+    train, held, seed = (*split(80, 5, 0)[0], 0)
+    problem = Problem.of(samples, X=texts, orders=32)
+    tuned = next(c for c in contestants_of(problem, (2.0, 3.0))[0] if c.name == name).fit(train, held, seed)
+    recipe = Recipe.of(entry_of(name), samples.take(train), text=True, label=False, budget=2.0)
+    policy = recipe.fit(samples.take(train), [texts[i] for i in train], budget=2.0, seed=seed)
+    kept = Frontier.of(tuned.spend, tuned.accuracy).settings
+    rows_of = kept[(tuned.spend[kept] >= 1) & (tuned.spend[kept] <= 5)]
+    found = policy.outcomes([texts[i] for i in held], samples.take(held), tuned.spend[rows_of])
+    if name in ("margin + cap", "AC Beta"):  # orders of their own
+        assert found.accuracy.mean() == pytest.approx(tuned.held_accuracy[rows_of].mean(), abs=0.03)
+        assert found.claimed == pytest.approx(tuned.claimed[rows_of], abs=0.03)
+    else:
+        assert found.spend == pytest.approx(tuned.held_spend[rows_of])
+        assert found.accuracy == pytest.approx(tuned.held_accuracy[rows_of], abs=1e-6)
+
+
+def test_the_curve_is_held_out(asked):
+    _, samples = asked
+    recipe = recipe_of("priced, probe 2", samples, text=False)
+    assert recipe.options == (("features", False),)
+    spend, accuracy = held_out_curve(recipe, samples, None, [1.5, 3.0], folds=2)
+    assert spend == pytest.approx([1.5, 3.0], rel=0.2)
+    assert accuracy[1] > accuracy[0]
