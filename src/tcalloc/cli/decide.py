@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from tcalloc.llm.questions import read_questions
 
     policy = load_policy(args.policy)
-    if not hasattr(policy, "decide"):
+    if not hasattr(policy, "decide") or getattr(policy, "probed_", None) is not None:
         raise InputError(
             f"{args.policy}: a {type(policy).__name__} decides while its samples come in, not beforehand. Use it with "
             "tcalloc answer."

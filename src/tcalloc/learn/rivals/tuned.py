@@ -65,6 +65,8 @@ class TunedRule:
         The settings on the hull, from the cheapest to the most accurate.
     spend_, accuracy_ : ndarray, (H,)
         What each spends and reaches on the training questions, on average.
+    arms_ : tuple of str
+        The models that the settings draw from.
     sample_costs_ : dict of str to float
         What a recorded sample of each model cost on average, in the unit of all costs and budgets.
     guarantee_ : Calibration or None
@@ -83,6 +85,8 @@ class TunedRule:
     >>> run.next().n >= 1
     True
     """
+
+    rules_: tuple[Counting, ...]
 
     def __init__(
         self,
@@ -377,6 +381,11 @@ class TunedRule:
         from tcalloc.learn.rivals._keeping import pack
 
         return (*pack(self), {})
+
+    @property
+    def arms_(self) -> tuple[str, ...]:
+        """The models that the settings draw from."""
+        return tuple(dict.fromkeys(self.rule_arms_))
 
     @classmethod
     def _from_state(cls, meta: Any, arrays: dict[str, NDArray[Any]], boosters: Any) -> Self:
