@@ -76,19 +76,14 @@ def _curve(
 
 def _fixed(samples: "Samples", verifier: bool) -> Fixed | None:
     """Return what fixed numbers of samples spend and reach on the same questions; None for several models."""
-    from tcalloc.measure import Best, Vote
-
     if len(samples.by_model) != 1:
         return None
-    sizes = samples.sizes
-    make = Best if verifier else Vote
-    if not verifier and next(iter(samples.by_model.values())).answers is None:
+    sizes = [k for k in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64) if k <= int(samples.sizes.min())]
+    actions = samples.actions_of(next(iter(samples.by_model)), sizes, verifier)
+    if not actions:
         return None
-    model = next(iter(samples.by_model)) or None
-    ks = [k for k in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64) if k <= int(sizes.min())]
-    if not ks:
-        return None
-    table = samples.table([make(k, model) for k in ks], shrink=False)
+    ks = [action.samples for action in actions]
+    table = samples.table(actions, shrink=False)
     cost = np.broadcast_to(table.cost, table.acc.shape).mean(axis=0)
     return ks, cost.tolist(), table.acc.mean(axis=0).tolist()
 

@@ -242,10 +242,9 @@ def _say_verifier(args: argparse.Namespace, samples: "Samples") -> None:
             f"note: {args.table}: the policy relies on a verifier that recognises right answers live. To answer with "
             "it, give yours: tcalloc.answer(..., verifier=...) in Python."
         )
-    elif any(arm.answers is None for arm in samples.by_model.values()):
+    elif not samples.answered:
         shared.say(
-            f"note: {args.table}: only right and wrong is known, so the policy draws one plain sample of a model. If a "
-            "verifier recognises right answers live, say --verifier."
+            f"note: {args.table}: only right and wrong is known, so the policy draws one plain sample of a model."
         )
 
 

@@ -91,9 +91,8 @@ class Recipe:
         InputError
             If something that the policy needs is missing; says what helps.
         """
-        answered = all(arm.answers is not None for arm in samples.by_model.values())
         there = {
-            "x": text, "text": text, "label": label, "verifier": verifier, "answers": answered or verifier,
+            "x": text, "text": text, "label": label, "verifier": verifier, "answers": samples.answered or verifier,
             "votes": not verifier,
         }  # fmt: skip
         for need in entry.needs:

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc.errors import InputError
 from tcalloc.learn._batch import Batch
-from tcalloc.learn._training import as_table
+from tcalloc.learn._training import Mix, as_table
 from tcalloc.learn.inputs import Rows, Schema, as_rows, unseen
 from tcalloc.learn.outcomes import Part, PolicyOutcomes, Served, budgets_of, drawn, outcomes_of
 from tcalloc.learn.protocol import uniform
@@ -31,6 +31,8 @@ class Serving:
         schema_: Schema
         actions_: tuple[Action | None, ...] | None
         cost_: Floats
+        mean_acc_: Floats
+        mix_: Mix
         budget_: float | None
         random_state: int
 
@@ -113,6 +115,10 @@ class Serving:
         if budget is not None:
             return self._served(batch, [budget])[0]
         return Served([Part(1.0, self._choose(batch, price, budget))])
+
+    def _mix_for(self, batch: Batch) -> Mix:
+        """Return the mixtures of fixed actions at the batch's costs."""
+        return self.mix_ if batch.cost is self.cost_ else Mix.of(self.mean_acc_, batch.mean_cost)
 
     def _drawn(self, batch: Batch, parts: list[Part]) -> Actions:
         """Return one of the parts for each question, by a random number that depends on seed and question alone."""

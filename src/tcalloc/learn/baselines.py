@@ -155,11 +155,7 @@ class Mixture(LearnedPolicy):
         return self._drawn(batch, self._served(batch, [budget])[0].parts)
 
     def _served(self, batch: Batch, budgets: list[float]) -> list[Served]:
-        return [mixed(self.mix_for(batch), batch, budget) for budget in budgets]
-
-    def mix_for(self, batch: Batch) -> Mix:
-        """Return the mixtures at the batch's costs."""
-        return self.mix_ if batch.cost is self.cost_ else Mix.of(self.mean_acc_, batch.mean_cost)
+        return [mixed(self._mix_for(batch), batch, budget) for budget in budgets]
 
     def _dial(self) -> tuple[Floats, list[dict[str, float]]]:
         budgets = np.unique(np.concatenate([np.linspace(self.mix_.cost[0], self.mix_.cost[-1], 400), self.mix_.cost]))

@@ -6,7 +6,6 @@ What to use when
     Where few kinds of questions differ in what compute brings, and their kind is known before anything is drawn.
 """
 
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 from tcalloc.errors import InputError
 from tcalloc.learn._mixing import obtainable
 from tcalloc.learn._training import Mix, Training
-from tcalloc.learn.base import Actions, Batch, LearnedPolicy
+from tcalloc.learn.base import Actions, Batch
+from tcalloc.learn.baselines import Mixture
 from tcalloc.learn.inputs import Rows
 from tcalloc.learn.outcomes import Part, Served
 from tcalloc.solve import decide
@@ -30,7 +30,7 @@ PSEUDO = 10.0
 BESIDE = 1e-9
 
 
-class ByCategory(LearnedPolicy):
+class ByCategory(Mixture):
     """Each category's own best action at a price, by the training means of its questions.
 
     Parameters
@@ -66,12 +66,11 @@ class ByCategory(LearnedPolicy):
     [0, 1]
     """
 
-    def __init__(self, budget: float | None = None, column: str | int | None = None, random_state: int = 0):
-        self.budget = budget
-        self.column = column
-        self.random_state = random_state
+    blind = False
 
-    setting_: float | None = None
+    def __init__(self, budget: float | None = None, column: str | int | None = None, random_state: int = 0):
+        super().__init__(budget, random_state)
+        self.column = column
 
     # ------------------------------------------------------------------------------------------ fit
 
@@ -137,12 +136,6 @@ class ByCategory(LearnedPolicy):
             f"column is {self.column!r}; expected one of {', '.join(known)}, or a numeric column's number."
         )
 
-    def fit(self, X: Any, table: Any, *, actions: Any = None, cost: Any = None) -> Self:
-        """Learn the categories' means; arguments as in `LearnedPolicy.fit`."""
-        super().fit(X, table, actions=actions, cost=cost)
-        self.setting_ = self.budget_
-        return self
-
     # ------------------------------------------------------------------------------------------ decide
 
     def settings(self) -> Floats:
@@ -150,29 +143,14 @@ class ByCategory(LearnedPolicy):
         self._check_fitted()
         return self.mix_.cost.copy()
 
-    def at(self, budget: float) -> Self:
-        """Return the same policy, set to another budget; arguments as in `LearnedPolicy.at`."""
-        made = super().at(budget)
-        if made is not self:  # else what was calibrated stays
-            made.setting_ = made.budget_
-        return made
-
-    def _price_of(self, budget: float) -> float:
-        self.mix_.check(budget)
-        return self.mix_.price(budget)
-
-    def _own(self) -> tuple[float | None, float | None]:
-        return super()._own() if self.setting_ is None else (None, self.setting_)
-
     def _codes(self, batch: Batch) -> NDArray[np.intp]:
         """Return each question's category as a row of `means_`; of one that was not seen, the last."""
         place = {name: code for code, name in enumerate(self.categories_)}
         return np.array([place.get(name, len(place)) for name in self._named(batch.rows)], np.intp)
 
     def _choose(self, batch: Batch, price: float | None, budget: float | None) -> Actions:
-        if budget is not None:
-            return self._drawn(batch, self._served(batch, [budget])[0].parts)
-        assert price is not None
+        if price is None:
+            return super()._choose(batch, price, budget)
         return obtainable(np.asarray(decide(self.means_, self.paid_, price))[self._codes(batch)], batch)
 
     def _served(self, batch: Batch, budgets: list[float]) -> list[Served]:
@@ -185,16 +163,6 @@ class ByCategory(LearnedPolicy):
             parts.append(Part(1.0 - share, obtainable(self.choices_[low][codes], batch)))
             made.append(Served(parts, self.mix_.reached(budget), looks=False))
         return made
-
-    def _dial(self) -> tuple[Floats, list[dict[str, float]]]:
-        budgets = np.unique(np.concatenate([np.linspace(self.mix_.cost[0], self.mix_.cost[-1], 400), self.mix_.cost]))
-        # Any falling numbers do: what is calibrated here is the share.
-        return np.arange(len(budgets), 0.0, -1.0), [{"budget": float(budget)} for budget in budgets]
-
-    def _set_dial(self, found: Any, setting: dict[str, float]) -> None:
-        self.setting_ = setting["budget"]
-        self.price_, self.budget_ = self.mix_.price(self.setting_), found.budget
-        self.guarantee_ = replace(found, price=self.price_)
 
     # ------------------------------------------------------------------------------------------ words and files
 
@@ -212,17 +180,13 @@ class ByCategory(LearnedPolicy):
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
         meta, arrays, boosters = super()._state()
-        setting = None if self.setting_ is None else float(self.setting_)
-        more = {"params": self.get_params(deep=False), "setting": setting, "categories": list(self.categories_)}
         arrays |= {"means": self.means_, "paid": self.paid_, "choices": self.choices_}
         arrays |= {"reached": self.mix_.acc, "spent": self.mix_.cost}
-        return meta | more, arrays, boosters
+        return meta | {"categories": list(self.categories_)}, arrays, boosters
 
     @classmethod
     def _from_state(cls, meta: Any, arrays: Any, boosters: Any) -> Self:
-        made = cls(**meta["params"])
-        made._restore(meta)
-        made.setting_ = None if meta["setting"] is None else float(meta["setting"])
+        made = super()._from_state(meta, arrays, boosters)
         made.categories_ = tuple(str(name) for name in meta["categories"])
         c, k = len(made.categories_), len(made.action_names_)
         choices = np.asarray(arrays["choices"], np.int64)

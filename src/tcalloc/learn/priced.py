@@ -325,9 +325,6 @@ class PricedRegressor(ProbingPolicy):
             return self._mixed(batch, self.setting_, self.mix_)
         return super()._choose_by_itself(batch)
 
-    def _mix_for(self, batch: Batch) -> Mix:
-        return self.mix_ if batch.cost is self.cost_ else Mix.of(self.mean_acc_, batch.mean_cost)
-
     def _mixed(self, batch: Batch, budget: float, mix: Mix | None = None) -> Actions:
         """Return the best fixed mixture of a budget: by default that of the batch's own costs."""
         return self._drawn(batch, mixed(self._mix_for(batch) if mix is None else mix, batch, budget).parts)

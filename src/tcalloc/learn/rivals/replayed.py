@@ -1,7 +1,7 @@
 """Every setting of a rule, replayed on recorded samples: what `tcalloc.learn.rivals.tuned` chooses from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from tcalloc.learn.rivals._counting import Counting
 from tcalloc.learn.rivals.settings import families
 from tcalloc.measure.samples import Samples
 
-__all__ = ["ORDERS", "Replayed", "unknown"]
+__all__ = ["ORDERS", "Replayed", "said", "unknown"]
 
 Floats = NDArray[np.float64]
 
@@ -89,3 +89,15 @@ def unknown(family: str, verifier: bool) -> str:
     if verifier:
         return f"family is {family!r}; with a verifier, which makes votes needless, there are {listed}."
     return f"family is {family!r}; without a verifier there are {listed}."
+
+
+def said(rule: Counting) -> str:
+    """Return a rule with its settings in a few words, such as "margin 3, cap 12 of small"."""
+    words = {"confident": "confidence", "p1": "share", "alpha": "alpha", "beta": "beta"}
+    given = [
+        f"{words.get(field.name, field.name)} {getattr(rule, field.name):.4g}"
+        for field in fields(rule)  # type: ignore[arg-type]
+        if field.name not in ("action", "criterion")
+    ]
+    model = rule.action.model
+    return ", ".join(given) + (f" of {model}" if model else "")

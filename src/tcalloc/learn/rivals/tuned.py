@@ -11,7 +11,6 @@ accuracy over spend are kept, and a budget between two of them is kept by a rand
 """
 
 from copy import copy
-from dataclasses import fields
 from typing import Any, Self
 
 import numpy as np
@@ -25,7 +24,7 @@ from tcalloc.learn.outcomes import PolicyOutcomes, budgets_of
 from tcalloc.learn.paths import Paths, arm_costs
 from tcalloc.learn.protocol import uniform
 from tcalloc.learn.rivals._counting import Counting, CountingRun
-from tcalloc.learn.rivals.replayed import ORDERS, Replayed, unknown
+from tcalloc.learn.rivals.replayed import ORDERS, Replayed, said, unknown
 from tcalloc.learn.rivals.settings import families
 from tcalloc.learn.sequential.frontier import StoppingFrontier
 from tcalloc.measure.samples import Samples
@@ -132,7 +131,7 @@ class TunedRule:
         if not isinstance(samples, Samples):
             raise InputError(f"samples is {type(samples).__name__}; expected Samples: a rule of counts is replayed.")
         checked = self._verified()
-        if not checked and any(arm.answers is None for arm in samples.by_model.values()):
+        if not checked and not samples.answered:
             raise InputError(
                 f"samples has no answers, only right and wrong, so {self.family!r} has nothing to vote on. Record the "
                 "answers, or use 'fixed k, success stop' if a verifier recognises right answers live."
@@ -414,18 +413,6 @@ class TunedRule:
         if self.guarantee_ is not None:
             lines.append(f"  {self.guarantee_}")
         return "\n".join(lines)
-
-
-def said(rule: Counting) -> str:
-    """Return a rule with its settings in a few words, such as "margin 3, cap 12 of small"."""
-    words = {"confident": "confidence", "p1": "share", "alpha": "alpha", "beta": "beta"}
-    given = [
-        f"{words.get(field.name, field.name)} {getattr(rule, field.name):.4g}"
-        for field in fields(rule)  # type: ignore[arg-type]
-        if field.name not in ("action", "criterion")
-    ]
-    model = rule.action.model
-    return ", ".join(given) + (f" of {model}" if model else "")
 
 
 def _key(x: Any) -> Any:
