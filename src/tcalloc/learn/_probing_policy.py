@@ -99,18 +99,20 @@ class ProbingPolicy(LearnedPolicy):
         self._check_fitted()
         if budget is None and price is None:
             price, budget = self._own()
-        if price is None or self.probed_ is None or not self.gate_.open_at(self.gate_.budget_of(price)):
-            if price is not None and self.probed_ is None:
-                rows = as_rows(X, expected=self.schema_)
-                held = as_table(samples, rows.n, self.actions_, None)
-                chosen, every = self._decide(rows, None, price, None, None), np.arange(rows.n)
-                return held.acc[every, chosen], held.cost[every, chosen]
-            asked = self.gate_.budget_of(price) if price is not None else budget
-            done = self.outcomes(X, samples, [asked], orders=orders, seed=seed)
-            return done.accuracy[0], done.spend[0]
-        rows, held, draws = self._drawn_from(X, samples, orders, seed)
-        found = self._replayed(draws, held, self._predicted(rows), self._x(rows), price)
-        return found[0], found[1]
+        if price is not None and self.probed_ is None:
+            rows = as_rows(X, expected=self.schema_)
+            held = as_table(samples, rows.n, self.actions_, None)
+            chosen, every = self._decide(rows, None, price, None, None), np.arange(rows.n)
+            return held.acc[every, chosen], held.cost[every, chosen]
+        if price is not None:
+            budget = self.gate_.budget_of(price)
+            if self.gate_.open_at(budget):
+                rows, held, draws = self._drawn_from(X, samples, orders, seed)
+                found = self._replayed(draws, held, self._predicted(rows), self._x(rows), price)
+                return found[0], found[1]
+        assert budget is not None
+        done = self.outcomes(X, samples, [budget], orders=orders, seed=seed)
+        return done.accuracy[0], done.spend[0]
 
     def outcomes(
         self,

@@ -40,7 +40,7 @@ def actions_beyond(problem: Problem, columns: list[int]) -> list[Action]:
 def wide_table(problem: Problem, columns: list[int], rows: Rows) -> Table:
     """Return the menu of some questions, and beside it some fixed actions."""
     menu = problem.menu.take(rows)
-    fixed = [values[np.ix_(rows, columns)] for values in (problem.fixed_accuracy, problem.fixed_cost)]
+    fixed = [values[rows][:, columns] for values in (problem.fixed_accuracy, problem.fixed_cost)]
     there = menu.available
     return Table(
         np.column_stack([np.nan_to_num(menu.acc), fixed[0]]),
