@@ -26,17 +26,20 @@ import numpy as np
 from tcalloc import Samples, Table, Vote
 from tcalloc.errors import TcallocError
 from tcalloc.learn.baselines import LengthHeuristic, Mixture
+from tcalloc.learn.categories import ByCategory
+from tcalloc.learn.choice import FixedChoice
 from tcalloc.learn.features import Features
 from tcalloc.learn.imitator import Imitator
 from tcalloc.learn.priced import PricedRegressor
 from tcalloc.learn.protocol import Result
+from tcalloc.learn.rivals import TunedRule
 from tcalloc.learn.saving import load_policy, save_policy, seal
 from tcalloc.learn.saving_arrays import read_arrays
 from tcalloc.learn.saving_boosters import EMPTY, NODES
 from tcalloc.learn.saving_ubjson import read_ubjson, write_ubjson
 
 ACTIONS = ("vote1", "vote2", "vote4")
-KINDS = ("features", "imitator", "ridge", "xgboost", "knn", "mixture", "length", "probe")
+KINDS = ("features", "imitator", "ridge", "xgboost", "knn", "mixture", "length", "probe", "rule", "category", "choice")
 SECONDS = 30.0  # after which it hangs
 MEMORY = 8 << 30  # bytes of address space that a child may have: more is a failure
 
@@ -75,6 +78,9 @@ def make_policies(folder):
         "mixture": Mixture(2.0).fit(texts, known),
         "length": LengthHeuristic(2.0).fit(texts, known),
         "probe": PricedRegressor(probe=2, **small).fit(texts, samples(texts), actions=[Vote(1), Vote(3), Vote(5)]),
+        "rule": TunedRule("AC Beta", 2.0).fit(None, samples(texts)),
+        "category": ByCategory(2.0, column="text").fit(texts, known),
+        "choice": FixedChoice(2.0).fit(None, known),
     }
     made = {name: policy for name, policy in made.items() if name in KINDS}
     for name, policy in made.items():
@@ -183,6 +189,8 @@ def odd_json(rng, folder):
 def odd_arrays(rng, folder):
     (name,) = files_of(folder, ".npz")
     arrays = read_arrays(read(folder, name), name)
+    if not arrays:
+        return  # this policy keeps everything in policy.json
     label = rng.choice(sorted(arrays))
     array = arrays[label]
     kind = rng.randrange(7)
@@ -283,7 +291,7 @@ def child(folder, texts):
         if isinstance(loaded, Features):
             values = loaded.transform(texts)
             return "decided" if np.isfinite(values).all() else "ERROR features that are not finite"
-        if getattr(loaded, "probe", 0):
+        if getattr(loaded, "probe", 0) or not hasattr(loaded, "decide"):
             return replayed(loaded, texts)
         chosen = loaded.decide(texts)
         fine = chosen.shape == (len(texts),) and ((chosen >= 0) & (chosen < len(loaded.action_names_))).all()

@@ -28,6 +28,7 @@ class Stored:
     price_: float | None
     budget_: float | None
     guarantee_: Any
+    random_state: int
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
         """Return what to save: values for JSON, arrays, boosters."""
@@ -50,6 +51,8 @@ class Stored:
         """Set what `LearnedPolicy._state` wrote down."""
         from tcalloc.learn.calibrate import Calibration
 
+        if isinstance(self.random_state, bool) or not isinstance(self.random_state, int):
+            raise InputError(f"random_state is {self.random_state!r}; expected a whole number.")
         self.schema_ = Schema.from_dict(meta["schema"])
         self.n_features_in_ = self.schema_.width
         if self.schema_.names is not None:
