@@ -118,7 +118,7 @@ def test_a_policy_in_dollars_needs_no_prices(questions, tmp_path, capsys):
         argv[2] = tmp_path / "checked"
         code, _, err = call(capsys, *argv)
         assert (code, len(server.requests)) == (1, sent)
-        assert "the policy asks for 'best1', which needs a verifier, and none was given. In Python pass one" in err
+        assert "the policy asks for 'best2', which needs a verifier, and none was given. In Python pass one" in err
 
 
 @pytest.mark.parametrize(
