@@ -45,12 +45,11 @@ def test_what_never_varies_within_a_question_while_another_does_is_no_answer(tmp
     assert report.unread["prediction"].startswith("the same for all samples of a question while 'parsed' varies")
 
 
-def test_an_answer_that_never_varies_beside_texts_and_marks_that_do(tmp_path):
-    rows = [
-        {"id": i // 4, "answer": str(i // 4), "response": f"text {i}", "correct": i % 3 == i // 4} for i in range(8)
-    ]
+@pytest.mark.parametrize("name", ["answer", "final_answer"])
+def test_an_answer_that_never_varies_beside_texts_and_marks_that_do(tmp_path, name):
+    rows = [{"id": i // 4, name: str(i // 4), "response": f"text {i}", "correct": i % 3 == i // 4} for i in range(8)]
     report, run = imported(tmp_path, rows)
-    assert (taken(report)["gold"], taken(report).get("answer")) == ("answer", None)
+    assert (taken(report).get("gold"), taken(report).get("answer")) == ("answer" if name == "answer" else None, None)
     assert {record["answer"] for record in run.records} == {None}
 
 
@@ -336,6 +335,21 @@ def test_whole_replies_in_a_field(tmp_path):
     ]
     assert (run.records[0]["output_tokens"], run.records[0]["finish"]) == (8, "stop")
     assert taken(report)["text"] == "response.choices"
+    (tmp_path / "marked").mkdir()
+    rows = [{"id": "b", "cost": 0.5, "response": two, "answer": ["3", "4"], "correct": [True, False]}]
+    _, run = imported(tmp_path / "marked", [*rows, {"id": "c", "response": [reply, reply], "correct": [True, False]}])
+    assert told(run, "answer", "correct", "cost") == [
+        ("3", True, 0.25),
+        ("4", False, 0.25),
+        (None, True, None),
+        (None, False, None),
+    ]
+    (tmp_path / "one").mkdir()
+    said = "'correct' has 1 entries for 2 choices; write one entry per choice"
+    rows = [{"id": i, "response": two if i == 2 else reply, "correct": True} for i in range(5)]
+    assert said in refused(tmp_path / "one", rows)
+    (tmp_path / "none").mkdir()
+    assert "'correct' is not taken: one mark for a list of samples" in refused(tmp_path / "none", rows[2:3])
     (tmp_path / "parts").mkdir()
     parts = {"model": "acme", "content": [{"type": "text", "text": "it is 3"}], "usage": {"output_tokens": 9}}
     _, run = imported(tmp_path / "parts", [{"id": "a", "gold": "3", "response": parts}], grader="numeric")
