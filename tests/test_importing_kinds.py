@@ -296,8 +296,9 @@ def test_a_value_that_does_not_fit_is_left_out_and_mentioned(tmp_path):
     rows = [{"id": i, "answer": "3", "gold": "3", "cost": cost} for i, cost in enumerate([1, "n/a", "0.5"])]
     report, run = imported(tmp_path, rows)
     assert told(run, "cost") == [(1,), (None,), (0.5,)]
+    assert [(use.example, use.rows) for use in report.fields if use.field == "cost"] == [("1", 2)]
     assert report.notes == [
-        "1 value of 'cost' left out, since 'n/a' does not fit the field 'cost'. To read another field use --field "
+        "1 value was left out of 'cost', since 'n/a' does not fit the field 'cost'. To read another field use --field "
         "cost=NAME, or --field cost= for none."
     ]
 

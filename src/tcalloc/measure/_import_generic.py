@@ -79,11 +79,8 @@ class GenericReader(Reader):
             for path in paths:
                 value = lookup(row, path)
                 if value is not MISSING:
-                    if (
-                        value is not None
-                        and value != []
-                        and not (isinstance(value, str) and not value.strip() and name != "text")
-                    ):
+                    blank = isinstance(value, str) and not value.strip() and name != "text"
+                    if value is not None and value != [] and not blank:
                         found[name] = (path, value)
                     break
         return found
@@ -114,6 +111,8 @@ class GenericReader(Reader):
                 raise InputError(
                     f"{name!r} has {len(column)} entries, others {width}; a list holds one entry per sample"
                 )
+            if width is not None and not isinstance(column, list) and name not in self.options.fields:
+                raise InputError(f"{name!r} is one value beside a list of {width}; write one entry per sample")
             taken.append((name, *found[name]))
         numbers = {}
         for name in (*NUMBERS, "finish"):
@@ -123,7 +122,6 @@ class GenericReader(Reader):
                     self._misfit(name, found[name], left, f"has {len(value)} entries, others {width}")
                 else:
                     numbers[name] = value
-                    taken.append((name, *found[name]))
         number = self._number(found, width, taken, left)
         samples = []
         for j in range(1 if width is None else width):
@@ -137,6 +135,7 @@ class GenericReader(Reader):
             for name, value in numbers.items():
                 self._fact(sample, name, value[j] if isinstance(value, list) else value, found[name][0], left)
             samples.append(self._judged(sample, row))
+        taken += [(name, *found[name]) for name in numbers if any(name in sample.facts for sample in samples)]
         return None, samples
 
     def _listed(self, name: str, path: str, value: Any) -> Any:
