@@ -53,6 +53,17 @@ def test_an_answer_that_never_varies_beside_texts_and_marks_that_do(tmp_path, na
     assert {record["answer"] for record in run.records} == {None}
 
 
+def test_a_copy_of_the_gold_answer_is_no_answer(tmp_path):
+    rows = [{"id": i, "gold": "42", "final_answer": "42", "actual": p} for i, p in enumerate(PREDICTED)]
+    report, _ = imported(tmp_path, rows)
+    assert (taken(report)["answer"], report.right) == ("actual", 2)
+    assert report.unread == {"final_answer": "it equals the gold answer on every row"}
+    (tmp_path / "marks").mkdir()
+    rows = [{"id": i, "gold": "42", "answer": "42", "correct": i > 1} for i in range(4)]
+    report, _ = imported(tmp_path / "marks", rows)
+    assert (taken(report).get("answer"), report.right) == (None, 2)
+
+
 def test_an_extracted_answer_stands_in_its_text(tmp_path):
     rows = [{"id": i, "response": f"So it is {p}", "is_correct": p == "42"} for i, p in enumerate(PREDICTED)]
     report, _ = imported(tmp_path, [row | {"answer": "42"} for row in rows])
@@ -79,6 +90,10 @@ def test_a_gold_answer_can_be_a_list(tmp_path):
     rows = [{"id": i, "prediction": p, "answer": ["Paris", "paname"]} for i, p in enumerate(["Paname", "Rome"])]
     report, run = imported(tmp_path / "other", rows)
     assert (report.right, run.questions[0]["accept"]) == (1, ["paname"])
+    (tmp_path / "object").mkdir()
+    gold = {"value": "Paris", "aliases": ["Paname"]}
+    rows = [{"id": i, "pred": p, "gold": gold} for i, p in enumerate(["a", "paname"])]
+    assert imported(tmp_path / "object", rows)[0].right == 1
     # An answer that is itself a list is one answer.
     (tmp_path / "code").mkdir()
     rows = [{"id": i, "pred": p, "gold": "['x', 'y']"} for i, p in enumerate(["['x', 'y']", "['x']"])]
@@ -156,6 +171,7 @@ def test_null_is_no_answer_and_stays_in_the_count(tmp_path):
             (2, 1),
         ),
         ([{"id": "a", "gold": "3"}, {"id": "b", "answer": "3", "gold": "3"}], {}, (2, 1)),
+        ([{"id": "a", "pred": [], "gold": "3"}, {"id": "b", "pred": ["3", "4"], "gold": "3"}], {}, (3, 1)),
         ([{"id": "a", "pred": ["3", None], "correct": [True, None]}], {}, (2, 1)),
         (
             [{"id": "a", "pred": None, "response": "well", "gold": "3"}, {"id": "b", "pred": "3", "gold": "3"}],
@@ -361,12 +377,15 @@ def test_requests_have_ids_of_their_own(tmp_path):
     rows = [{"id": f"gen-{i}", "question_id": f"q{i // 2}", "answer": "x", "gold": "x"} for i in range(6)]
     report, _ = imported(tmp_path, [row | {"prompt": f"Ask {row['question_id']}"} for row in rows])
     assert (taken(report)["id"], report.questions) == ("question_id", 3)
-    (tmp_path / "other").mkdir()
-    report, _ = imported(tmp_path / "other", rows)  # nothing shows which of them names the question
+    (tmp_path / "named").mkdir()
+    assert imported(tmp_path / "named", rows)[0].questions == 3
+    (tmp_path / "other").mkdir()  # nothing shows which of them names the question
+    rows = [{"task_id" if key == "question_id" else key: value for key, value in row.items()} for row in rows]
+    report, _ = imported(tmp_path / "other", rows)
     assert report.questions == 6
     assert report.warnings[0] == (
-        "'id' names the question and differs on every line, while 'question_id' repeats: if 'question_id' names the "
-        "question, use --field id=question_id."
+        "'id' names the question and differs on every line, while 'task_id' repeats: if 'task_id' names the question, "
+        "use --field id=task_id."
     )
 
 

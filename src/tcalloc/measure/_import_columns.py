@@ -21,6 +21,8 @@ __all__ = ["BY_KEY", "RESULTS", "Column", "Columns", "fits", "question_text"]
 # So many rows are kept, to compare columns with each other.
 HEAD = 1000
 RESULTS = ("text", "answer", "correct")
+# Names that can only mean the question, whatever "id" is.
+QUESTION_IDS = ("question_id", "qid", "problem_id", "metadata.question_id")
 BY_KEY: dict[str, list[tuple[str, str]]] = {}
 for _field, _paths in ALIASES.items():
     for _path in _paths:
@@ -92,7 +94,7 @@ class Column:
 
     def add(self, value: Any, name: str) -> None:
         """Take note of one row's value."""
-        if value is None or (isinstance(value, str) and not value.strip()):
+        if value is None or value == [] or (isinstance(value, str) and not value.strip()):
             return
         self.present += 1
         if not fits(self.field, self.path, value):
@@ -250,6 +252,8 @@ class Columns:
                 distinct = len(set(found[path]))
                 if not 1 < distinct < len(self.head):
                     continue
+                if asked is None and path in QUESTION_IDS:
+                    return path
                 if asked is not None and len(set(zip(found[path], asked, strict=True))) == distinct == len(set(asked)):
                     return path
                 if path not in ("idx", "index", "key", "sample_id", "request_id") and self.id_note is None:

@@ -90,7 +90,13 @@ def is_reply(value: Any) -> bool:
 
 
 def alternatives(value: Any) -> list[str] | None:
-    """Return all right answers of a field that lists them, also where the list was written as text; else None."""
+    """Return all right answers of a field that lists them, also where the list was written as text; else None.
+
+    An object with a value and its aliases lists them too.
+    """
+    if isinstance(value, Mapping) and isinstance(value.get("value"), str):
+        aliases = value.get("aliases")
+        value = [value["value"], *(aliases if isinstance(aliases, list) else [])]
     if isinstance(value, str) and value.lstrip()[:1] == "[" and value.rstrip()[-1:] == "]":
         try:
             value = ast.literal_eval(value.strip())
