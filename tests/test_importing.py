@@ -187,6 +187,11 @@ BAD = {
         [{"id": 1, "answer": ["a", "b"], "correct": [1]}],
         "logs.jsonl, line 1: 'correct' has 1 entries, others 2",
     ),
+    "one answer for several marks": (
+        [{"id": i, "pred": ["a", "b"], "correct": [1, 0]} for i in range(3)]
+        + [{"id": 4, "pred": "a", "correct": [1, 0]}],
+        "logs.jsonl, line 4: 'answer' is one value beside a list of 2; write one entry per sample.",
+    ),
     "sample twice": (
         [{"id": 1, "answer": "a", "sample": 0}] * 2,
         "logs.jsonl, line 2: sample 0 of question '1' by imported was already given. Number them apart.",

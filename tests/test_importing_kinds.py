@@ -45,13 +45,23 @@ def test_what_never_varies_within_a_question_while_another_does_is_no_answer(tmp
     assert report.unread["prediction"].startswith("the same for all samples of a question while 'parsed' varies")
 
 
-def test_an_answer_that_never_varies_beside_texts_and_marks_that_do(tmp_path):
-    rows = [
-        {"id": i // 4, "answer": str(i // 4), "response": f"text {i}", "correct": i % 3 == i // 4} for i in range(8)
-    ]
+@pytest.mark.parametrize("name", ["answer", "final_answer"])
+def test_an_answer_that_never_varies_beside_texts_and_marks_that_do(tmp_path, name):
+    rows = [{"id": i // 4, name: str(i // 4), "response": f"text {i}", "correct": i % 3 == i // 4} for i in range(8)]
     report, run = imported(tmp_path, rows)
-    assert (taken(report)["gold"], taken(report).get("answer")) == ("answer", None)
+    assert (taken(report).get("gold"), taken(report).get("answer")) == ("answer" if name == "answer" else None, None)
     assert {record["answer"] for record in run.records} == {None}
+
+
+def test_a_copy_of_the_gold_answer_is_no_answer(tmp_path):
+    rows = [{"id": i, "gold": "42", "final_answer": "42", "actual": p} for i, p in enumerate(PREDICTED)]
+    report, _ = imported(tmp_path, rows)
+    assert (taken(report)["answer"], report.right) == ("actual", 2)
+    assert report.unread == {"final_answer": "it equals the gold answer on every row"}
+    (tmp_path / "marks").mkdir()
+    rows = [{"id": i, "gold": "42", "answer": "42", "correct": i > 1} for i in range(4)]
+    report, _ = imported(tmp_path / "marks", rows)
+    assert (taken(report).get("answer"), report.right) == (None, 2)
 
 
 def test_an_extracted_answer_stands_in_its_text(tmp_path):
@@ -80,6 +90,10 @@ def test_a_gold_answer_can_be_a_list(tmp_path):
     rows = [{"id": i, "prediction": p, "answer": ["Paris", "paname"]} for i, p in enumerate(["Paname", "Rome"])]
     report, run = imported(tmp_path / "other", rows)
     assert (report.right, run.questions[0]["accept"]) == (1, ["paname"])
+    (tmp_path / "object").mkdir()
+    gold = {"value": "Paris", "aliases": ["Paname"]}
+    rows = [{"id": i, "pred": p, "gold": gold} for i, p in enumerate(["a", "paname"])]
+    assert imported(tmp_path / "object", rows)[0].right == 1
     # An answer that is itself a list is one answer.
     (tmp_path / "code").mkdir()
     rows = [{"id": i, "pred": p, "gold": "['x', 'y']"} for i, p in enumerate(["['x', 'y']", "['x']"])]
@@ -157,6 +171,7 @@ def test_null_is_no_answer_and_stays_in_the_count(tmp_path):
             (2, 1),
         ),
         ([{"id": "a", "gold": "3"}, {"id": "b", "answer": "3", "gold": "3"}], {}, (2, 1)),
+        ([{"id": "a", "pred": [], "gold": "3"}, {"id": "b", "pred": ["3", "4"], "gold": "3"}], {}, (3, 1)),
         ([{"id": "a", "pred": ["3", None], "correct": [True, None]}], {}, (2, 1)),
         (
             [{"id": "a", "pred": None, "response": "well", "gold": "3"}, {"id": "b", "pred": "3", "gold": "3"}],
@@ -297,8 +312,9 @@ def test_a_value_that_does_not_fit_is_left_out_and_mentioned(tmp_path):
     rows = [{"id": i, "answer": "3", "gold": "3", "cost": cost} for i, cost in enumerate([1, "n/a", "0.5"])]
     report, run = imported(tmp_path, rows)
     assert told(run, "cost") == [(1,), (None,), (0.5,)]
+    assert [(use.example, use.rows) for use in report.fields if use.field == "cost"] == [("1", 2)]
     assert report.notes == [
-        "1 value of 'cost' left out, since 'n/a' does not fit the field 'cost'. To read another field use --field "
+        "1 value was left out of 'cost', since 'n/a' does not fit the field 'cost'. To read another field use --field "
         "cost=NAME, or --field cost= for none."
     ]
 
@@ -336,6 +352,21 @@ def test_whole_replies_in_a_field(tmp_path):
     ]
     assert (run.records[0]["output_tokens"], run.records[0]["finish"]) == (8, "stop")
     assert taken(report)["text"] == "response.choices"
+    (tmp_path / "marked").mkdir()
+    rows = [{"id": "b", "cost": 0.5, "response": two, "answer": ["3", "4"], "correct": [True, False]}]
+    _, run = imported(tmp_path / "marked", [*rows, {"id": "c", "response": [reply, reply], "correct": [True, False]}])
+    assert told(run, "answer", "correct", "cost") == [
+        ("3", True, 0.25),
+        ("4", False, 0.25),
+        (None, True, None),
+        (None, False, None),
+    ]
+    (tmp_path / "one").mkdir()
+    said = "'correct' has 1 entries for 2 choices; write one entry per choice"
+    rows = [{"id": i, "response": two if i == 2 else reply, "correct": True} for i in range(5)]
+    assert said in refused(tmp_path / "one", rows)
+    (tmp_path / "none").mkdir()
+    assert "'correct' is not taken: one mark for a list of samples" in refused(tmp_path / "none", rows[2:3])
     (tmp_path / "parts").mkdir()
     parts = {"model": "acme", "content": [{"type": "text", "text": "it is 3"}], "usage": {"output_tokens": 9}}
     _, run = imported(tmp_path / "parts", [{"id": "a", "gold": "3", "response": parts}], grader="numeric")
@@ -346,12 +377,15 @@ def test_requests_have_ids_of_their_own(tmp_path):
     rows = [{"id": f"gen-{i}", "question_id": f"q{i // 2}", "answer": "x", "gold": "x"} for i in range(6)]
     report, _ = imported(tmp_path, [row | {"prompt": f"Ask {row['question_id']}"} for row in rows])
     assert (taken(report)["id"], report.questions) == ("question_id", 3)
-    (tmp_path / "other").mkdir()
-    report, _ = imported(tmp_path / "other", rows)  # nothing shows which of them names the question
+    (tmp_path / "named").mkdir()
+    assert imported(tmp_path / "named", rows)[0].questions == 3
+    (tmp_path / "other").mkdir()  # nothing shows which of them names the question
+    rows = [{"task_id" if key == "question_id" else key: value for key, value in row.items()} for row in rows]
+    report, _ = imported(tmp_path / "other", rows)
     assert report.questions == 6
     assert report.warnings[0] == (
-        "'id' names the question and differs on every line, while 'question_id' repeats: if 'question_id' names the "
-        "question, use --field id=question_id."
+        "'id' names the question and differs on every line, while 'task_id' repeats: if 'task_id' names the question, "
+        "use --field id=task_id."
     )
 
 

@@ -183,21 +183,27 @@ def run(args: argparse.Namespace) -> int:
 
 def _say_table(report: "ImportReport") -> None:
     """Say what was taken for what, what was not read, and how much each model has right."""
-    uses = [(use.field, use.source, use.example, f"{use.rows:,}") for use in report.fields]
+    uses = [(use.field, _shown(use.source), use.example, f"{use.rows:,}") for use in report.fields]
     shared.say_block(shared.text_table(["field", "taken from", "example", "rows"], uses, left=3))
-    plain = [key for key, reason in report.unread.items() if not reason]
+    plain = [_shown(key) for key, reason in report.unread.items() if not reason]
     if plain:
         more = f" and {len(plain) - UNREAD:,} more" if len(plain) > UNREAD else ""
         shared.say_block(f"not read: {', '.join(plain[:UNREAD])}{more}")
     for key, reason in report.unread.items():
         if reason:
-            shared.say_block(f"not read: {key} ({reason})")
+            shared.say_block(f"not read: {_shown(key)} ({reason})")
     models = []
     for count in report.by_model[:MODELS]:
         right = shared.share(count.right / count.marked) if count.marked else "not known"
-        models.append((count.model, f"{count.questions:,}", f"{count.samples:,}", right))
+        models.append((_shown(count.model), f"{count.questions:,}", f"{count.samples:,}", right))
     shared.say_block("")
     shared.say_block(shared.text_table(["model", "questions", "samples", "right"], models))
     if len(report.by_model) > MODELS:
         shared.say_block(f"and {len(report.by_model) - MODELS:,} more models")
     shared.say_block("")
+
+
+def _shown(name: str) -> str:
+    """Return a name of the log as one short line that moves no cursor."""
+    plain = name if name.isprintable() else repr(name)[1:-1]
+    return plain if len(plain) <= 60 else plain[:57] + "..."

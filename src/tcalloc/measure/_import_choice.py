@@ -270,7 +270,7 @@ class _Chooser:
             plan.notes.append(f"{gold!r} is taken for the gold answer: {plan.reasons[gold]}.")
         plan.reasons = {path: reason for path, reason in plan.reasons.items() if path not in taken}
         for column in columns.found.values():
-            if column.misfits and not column.usable and column.path not in taken and column.field not in RESULTS:
+            if column.misfits and not column.usable and column.path not in taken:
                 plan.reasons.setdefault(
                     column.path, f"{snippet(column.misfit)} does not fit the field {column.field!r}"
                 )

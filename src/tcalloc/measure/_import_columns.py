@@ -19,8 +19,10 @@ from tcalloc.measure._jsonl import snippet
 __all__ = ["BY_KEY", "RESULTS", "Column", "Columns", "fits", "question_text"]
 
 # So many rows are kept, to compare columns with each other.
-HEAD = 2000
+HEAD = 1000
 RESULTS = ("text", "answer", "correct")
+# Names that can only mean the question, whatever "id" is.
+QUESTION_IDS = ("question_id", "qid", "problem_id", "metadata.question_id")
 BY_KEY: dict[str, list[tuple[str, str]]] = {}
 for _field, _paths in ALIASES.items():
     for _path in _paths:
@@ -87,13 +89,12 @@ class Column:
     """Questions that have several values."""
     varying: int = 0
     """Questions whose values differ."""
-    constant: int = 0
     first: dict[str, tuple[int, int]] = field(default_factory=dict)
     """By question: the first value's hash, and what was seen so far (1: one value, 2: several equal, 3: several)."""
 
     def add(self, value: Any, name: str) -> None:
         """Take note of one row's value."""
-        if value is None or (isinstance(value, str) and not value.strip()):
+        if value is None or value == [] or (isinstance(value, str) and not value.strip()):
             return
         self.present += 1
         if not fits(self.field, self.path, value):
@@ -102,9 +103,10 @@ class Column:
             return
         self.example = value if self.example is None else self.example
         listed = isinstance(value, list) and values.message_text(value) is None
+        listed |= values.is_reply(value) and len(value.get("choices", ())) > 1
         self.lists += listed
         if self.field in (*RESULTS, "gold"):
-            for item in value if listed and self.field != "gold" else (value,):
+            for item in value if isinstance(value, list) and listed and self.field != "gold" else (value,):
                 self._compare(hash(item if isinstance(item, str) else json.dumps(item, default=str)), name)
 
     def _compare(self, code: int, name: str) -> None:
@@ -155,7 +157,6 @@ class Columns:
         self.rows = 0
         self.ids: Counter[str] = Counter()
         self.keys: Counter[str] = Counter()
-        self.examples: dict[str, Any] = {}
         self.strings: dict[str, dict[str, set[str]] | None] = {}
         self.id_path: str | None = None
         self.id_note: str | None = None
@@ -206,7 +207,6 @@ class Columns:
         for key, value in row.items():
             if value is not None:
                 self.keys[key] += 1
-                self.examples.setdefault(key, value)
                 self._categories(key, value, name)
         for column in self.found.values():
             value = lookup(row, column.path)
@@ -252,6 +252,8 @@ class Columns:
                 distinct = len(set(found[path]))
                 if not 1 < distinct < len(self.head):
                     continue
+                if asked is None and path in QUESTION_IDS:
+                    return path
                 if asked is not None and len(set(zip(found[path], asked, strict=True))) == distinct == len(set(asked)):
                     return path
                 if path not in ("idx", "index", "key", "sample_id", "request_id") and self.id_note is None:

@@ -86,7 +86,8 @@ class Evidence:
             return False
         found = []
         for row in self.columns.head[:COMPARED]:
-            value, written = lookup(row, column.path), reply_text(lookup(row, text.path))
+            value, written = lookup(row, column.path), lookup(row, text.path)
+            written = None if written is MISSING else values.message_text(written)
             right = mark_of(lookup(row, marks[0].path)) if marked else False
             if right is False and written and value not in (None, MISSING):
                 found.append(f" {text_key(str(value))} " in f" {text_key(written[-5000:])} ")
@@ -184,13 +185,6 @@ def first_entry(value: Any) -> Any:
     if isinstance(value, list):
         return next((item for item in value if item is not None), None)
     return value
-
-
-def reply_text(value: Any) -> str | None:
-    """Return the text of a completion, also of the reply of a server."""
-    if values.is_reply(value):
-        value = lookup(value, "choices.0.message") if "choices" in value else lookup(value, "output.0")
-    return None if value is MISSING else values.message_text(value)
 
 
 def mark_of(value: Any) -> bool | None:

@@ -24,10 +24,20 @@ ALIASES: dict[str, tuple[str, ...]] = {
         *("solution_answer", "label"),
     ),
     "accept": ("accept", "aliases"),
-    "choices": ("choices",),
+    "choices": ("choices", "options"),
     "text": (
         *("completion", "completions", "response", "responses", "generation", "generations", "generated_text"),
-        *("model_output", "model_response", "output", "outputs", "raw_output", "raw_response", "sampled", "text"),
+        *(
+            "model_output",
+            "model_outputs",
+            "model_response",
+            "output",
+            "outputs",
+            "raw_output",
+            "raw_response",
+            "sampled",
+            "text",
+        ),
         *("content", "choices", "solution", "code"),
     ),
     "answer": (

@@ -79,11 +79,8 @@ class GenericReader(Reader):
             for path in paths:
                 value = lookup(row, path)
                 if value is not MISSING:
-                    if (
-                        value is not None
-                        and value != []
-                        and not (isinstance(value, str) and not value.strip() and name != "text")
-                    ):
+                    blank = isinstance(value, str) and not value.strip() and name != "text"
+                    if value is not None and value != [] and not blank:
                         found[name] = (path, value)
                     break
         return found
@@ -96,13 +93,14 @@ class GenericReader(Reader):
         left: list[tuple[str, str, Any]],
     ) -> tuple[str | None, list[Sample]]:
         path, text = found.get("text", ("", None))
-        if path == "choices" or values.is_reply(text):
-            model, samples, of_reply = reply_samples(
-                row if path == "choices" else text, "" if path == "choices" else path
-            )
-            taken += of_reply
-            if len(samples) == 1:
-                self._complete(samples[0], row, found, taken, left)
+        replies = [row] if path == "choices" else text if isinstance(text, list) else [text]
+        if all(values.is_reply(reply) for reply in replies) and replies:
+            model, samples = None, []
+            for reply in replies:
+                model, some, of_reply = reply_samples(reply, "" if path == "choices" else path)
+                samples += some
+                taken += of_reply if reply is replies[0] else []
+            self._complete(samples, row, found, taken, left)
             return model, samples
         if isinstance(text, Mapping) and text.get("error"):
             raise Failed(snippet(text["error"], 60).strip("'"))
@@ -113,6 +111,8 @@ class GenericReader(Reader):
                 raise InputError(
                     f"{name!r} has {len(column)} entries, others {width}; a list holds one entry per sample"
                 )
+            if width is not None and not isinstance(column, list) and name not in self.options.fields:
+                raise InputError(f"{name!r} is one value beside a list of {width}; write one entry per sample")
             taken.append((name, *found[name]))
         numbers = {}
         for name in (*NUMBERS, "finish"):
@@ -122,7 +122,6 @@ class GenericReader(Reader):
                     self._misfit(name, found[name], left, f"has {len(value)} entries, others {width}")
                 else:
                     numbers[name] = value
-                    taken.append((name, *found[name]))
         number = self._number(found, width, taken, left)
         samples = []
         for j in range(1 if width is None else width):
@@ -136,6 +135,7 @@ class GenericReader(Reader):
             for name, value in numbers.items():
                 self._fact(sample, name, value[j] if isinstance(value, list) else value, found[name][0], left)
             samples.append(self._judged(sample, row))
+        taken += [(name, *found[name]) for name in numbers if any(name in sample.facts for sample in samples)]
         return None, samples
 
     def _listed(self, name: str, path: str, value: Any) -> Any:
@@ -170,26 +170,38 @@ class GenericReader(Reader):
 
     def _complete(
         self,
-        sample: Sample,
+        samples: list[Sample],
         row: Mapping[str, Any],
         found: dict[str, tuple[str, Any]],
         taken: list[tuple[str, str, Any]],
         left: list[tuple[str, str, Any]],
     ) -> None:
-        """Add to the one sample of a reply what stands beside the reply."""
-        for name in (*NUMBERS, "finish"):
-            if name in found:
-                self._fact(sample, name, found[name][1], found[name][0], left)
-                if name in sample.facts:
-                    taken[:] = [entry for entry in taken if entry[0] != name] + [(name, *found[name])]
-        sample.number = self._number(found, None, taken, left)
-        if "answer" in found:
-            sample.answer = values.text(found["answer"][1], "answer")
-            taken.append(("answer", *found["answer"]))
-        if "correct" in found:
-            sample.correct = values.right(found["correct"][1], "correct")
-            taken.append(("correct", *found["correct"]))
-        self._judged(sample, row)
+        """Add to the samples of a reply what stands beside it: one value, or a list with an entry per choice."""
+        n = len(samples)
+        for name in ("answer", "correct", *NUMBERS, "finish"):
+            if name not in found:
+                continue
+            path, value = found[name]
+            entries = value if isinstance(value, list) else [value]
+            if len(entries) != n and name in RESULTS:
+                raise InputError(f"{name!r} has {len(entries)} entries for {n} choices; write one entry per choice")
+            if len(entries) != n and name != "cost":
+                self._misfit(name, found[name], left, f"has {len(entries)} entries for {n} choices")
+                continue
+            for j, sample in enumerate(samples):
+                if name == "answer":
+                    sample.answer = values.text(entries[j], name)
+                elif name == "correct":
+                    sample.correct = values.right(entries[j], name)
+                else:
+                    self._fact(sample, name, entries[min(j, len(entries) - 1)], path, left)
+                    if len(entries) < n and name in sample.facts:
+                        sample.facts[name] /= n  # the cost of one request
+            taken[:] = [entry for entry in taken if entry[0] != name] + [(name, path, value)]
+        number = self._number(found, n if n > 1 else None, taken, left)
+        for sample in samples:
+            sample.number = number
+            self._judged(sample, row)
 
     def _number(
         self,

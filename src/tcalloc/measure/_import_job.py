@@ -110,7 +110,7 @@ class Job:
                 if row.model is not None:
                     named_elsewhere.setdefault(name, i)
                     continue
-                found[i] ^= hash((name, repr(row.samples)))
+                found[i] += hash((name, repr(row.samples)))
                 if owner.setdefault((source.model, name), i) != i:
                     shared.add(source.model)
         shared |= {label for (label, name), i in owner.items() if named_elsewhere.get(name, i) != i}

@@ -137,7 +137,7 @@ class Taken:
     def notes(self) -> list[str]:
         """Say which values did not fit."""
         return [
-            f"{count:,} {'value' if count == 1 else 'values'} of {path!r} left out, since "
+            f"{count:,} {'value was' if count == 1 else 'values were'} left out of {path!r}, since "
             f"{snippet(self.odd[name, path])} does not fit the field {name!r}. To read another field use "
             f"--field {name}=NAME, or --field {name}= for none."
             for (name, path), count in self.left.items()

@@ -65,9 +65,12 @@ def text(value: Any, name: str) -> str | None:
 
 
 def message_text(value: Any) -> str | None:
-    """Return the text in a message, or in the parts of one; None if it is neither."""
+    """Return the text in a message, in the parts of one, or of the first choice of a reply; None if it is none."""
     if isinstance(value, str):
         return value
+    if is_reply(value):
+        listed = value.get("choices") or [item for item in value["output"] if item.get("type") == "message"]
+        return message_text(listed[0].get("message", listed[0])) if listed else None
     if isinstance(value, list) and value and all(isinstance(part, Mapping) and "type" in part for part in value):
         found = [part["text"] for part in value if part["type"] in _PARTS and isinstance(part.get("text"), str)]
         return "".join(found) if found else None
@@ -87,7 +90,13 @@ def is_reply(value: Any) -> bool:
 
 
 def alternatives(value: Any) -> list[str] | None:
-    """Return all right answers of a field that lists them, also where the list was written as text; else None."""
+    """Return all right answers of a field that lists them, also where the list was written as text; else None.
+
+    An object with a value and its aliases lists them too.
+    """
+    if isinstance(value, Mapping) and isinstance(value.get("value"), str):
+        aliases = value.get("aliases")
+        value = [value["value"], *(aliases if isinstance(aliases, list) else [])]
     if isinstance(value, str) and value.lstrip()[:1] == "[" and value.rstrip()[-1:] == "]":
         try:
             value = ast.literal_eval(value.strip())

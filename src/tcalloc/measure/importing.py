@@ -49,18 +49,23 @@ def import_logs(
     format : {"auto", "jsonl", "lm-eval", "openai-batch"}
         What the logs are; "auto" tells by their first line.
     options
-        See `import_frame`; and of logs of lm-evaluation-harness: ``filter`` (which of its filters counts) and
-        ``metric`` (which of its metrics says right or wrong).
+        See `import_frame`; and for logs of lm-evaluation-harness: ``filter`` (which of its filters counts: a name,
+        ``"TASK=NAME"`` for one task, or a list of these) and ``metric`` (which of its metrics says right or wrong).
 
     Returns
     -------
     ImportReport
-        What was imported.
+        What was imported, what was taken for what, and what looks wrong.
 
     Raises
     ------
     InputError
         With file, line and remedy; nothing is then written.
+
+    Notes
+    -----
+    Several logs that answer the same questions are several models, named by a field of the rows or else by their files;
+    with ``model`` they are one.
     """
     if format not in FORMATS:
         raise InputError(f"format is {format!r}; allowed are {', '.join(FORMATS)}.")
@@ -88,7 +93,8 @@ def import_frame(
     ----------
     frame : DataFrame
         With the columns ``id`` and ``answer``, ``text`` or ``correct``, and optionally ``gold``, ``model``, ``cost``,
-        ``input_tokens``, ``output_tokens``, ``logprob``, ``score``, ``sample``, ...
+        ``input_tokens``, ``output_tokens``, ``logprob``, ``score``, ``sample``, ... Usual names of others are found too
+        (``prediction``, ``target``, ``is_correct``, ...), and what a column holds decides where a name is not clear.
     out : path
         The run folder; must not exist yet, or be empty.
     questions : path or list of Question, optional
@@ -99,7 +105,8 @@ def import_frame(
     model : str, optional
         Whose samples they are, where the log does not say.
     fields : mapping, optional
-        Our name of a field to the log's, like ``{"answer": "pred"}``; ``"response.text"`` reaches into objects.
+        Our name of a field to the log's, like ``{"answer": "pred"}``. ``"choices.0.text"`` reaches into objects and
+        lists; ``""`` is a field that is not to be read.
     split_id : str, optional
         A regular expression with the groups ``id`` and ``sample`` for ids that hold both, like
         ``(?P<id>.+)-(?P<sample>\d+)``.
@@ -111,7 +118,12 @@ def import_frame(
     Returns
     -------
     ImportReport
-        What was imported.
+        What was imported, what was taken for what, and what looks wrong.
+
+    Raises
+    ------
+    InputError
+        With row and remedy; nothing is then written.
     """
     if hasattr(frame, "iter_rows"):  # polars
 
