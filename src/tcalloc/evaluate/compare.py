@@ -141,7 +141,10 @@ def compare(
         folds = n
     spends = default_budgets(problem) if budgets is None else _budgets(budgets)
     contestants, skipped = contestants_of(problem, spends, policies, own)
-    ran = run(contestants, n, folds=folds, repeats=repeats, seed=seed, jobs=jobs, progress=progress)
+    ran = run(
+        contestants, n, folds=folds, repeats=repeats, seed=seed, jobs=jobs, progress=progress,
+        fixed=(problem.fixed_cost, problem.fixed_accuracy),
+    )  # fmt: skip
     skipped |= ran.skipped
     taking = [contestant for contestant in contestants if contestant.name in ran.parts]
     found = standings(taking, ran.parts, spends, n, seed)

@@ -11,8 +11,8 @@ What to use when
 
 Matching
 --------
-A family's settings are mixed so that the *held-out* questions of all folds together spend what was asked
-(`tcalloc.learn.folds.held_out`). The accuracy so found depends on the spends of the very questions: in a sample of
+A family's settings are mixed so that the *held-out* questions of all folds together spend what was asked: one dial,
+which all folds share, is turned until they do (`tcalloc.learn.folds.placed`). The accuracy so found depends on the spends of the very questions: in a sample of
 questions that are dear, less is bought. To first order (delta method) it is the mean of the *scores*
 
     accuracy_i - slope * (spend_i - spend),    slope = d accuracy / d spend at the match,
@@ -65,6 +65,8 @@ class At:
     """(T,) whether it could."""
     claimed: Floats
     """(T,) accuracy promised."""
+    turned: Bools
+    """(T,) whether the dial was turned to reach it. False: what it spends is what it happens to spend."""
 
     @property
     def scores(self) -> Floats:
@@ -109,8 +111,10 @@ class Family:
                 into[:, part.held] = (1 - share)[:, None] * values[low] + share[:, None] * values[high]
             claimed += len(part.held) * ((1 - share) * part.claimed[low] + share * part.claimed[high])
         reached = np.abs(spend.mean(axis=1) - asked) <= CLOSE * np.abs(asked)
-        slope = np.where(reached & self.matched, self._slope(asked), 0.0)
-        return At(spend, accuracy, slope, reached, claimed / self.n)
+        # Of a single setting there is no dial to turn, whatever it happens to spend.
+        turned = reached & self.matched & (self.ends[1] > self.ends[0])
+        slope = np.where(turned, self._slope(asked), 0.0)
+        return At(spend, accuracy, slope, reached, claimed / self.n, turned)
 
     def _means(self, nominal: Floats) -> tuple[Floats, Floats]:
         """Return the mean held-out spend and accuracy at nominal spends."""

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError, TcallocError
-from tcalloc.learn.folds import Frontier, Tuned, split
+from tcalloc.learn.folds import Dial, Frontier, Tuned, placed, split
 
 if TYPE_CHECKING:
     from tcalloc.evaluate.contestants import Contestant
@@ -40,7 +40,7 @@ class Part:
     """One contestant in one fold: the settings on its training hull, and what they did on the held-out questions."""
 
     nominal: Floats
-    """(H,) rising: what each spends on the training questions."""
+    """(H,) rising: where each stands on the dial that all folds share, or, of what is not matched, its training spend."""
     spend: Floats
     """(H, m) on each held-out question."""
     accuracy: Floats
@@ -81,6 +81,16 @@ class Plan:
     folds: int
     repeats: int
     seed: int
+    fixed: "tuple[Floats, Floats] | None" = None
+    """(N, F) costs and accuracies of the fixed actions, whose hull makes the dial that all folds share."""
+
+    def dial(self, train: Rows) -> Dial | None:
+        """Return one fold's dial: an action of the training hull stands where all questions' mean cost of it is."""
+        if self.fixed is None:
+            return None
+        cost, accuracy = self.fixed
+        frontier = Frontier.of(cost[train].mean(axis=0), accuracy[train].mean(axis=0))
+        return Dial.of(frontier.spend, cost.mean(axis=0)[frontier.settings])
 
     def of(self, piece: Piece) -> tuple[Rows, Rows, int]:
         """Return training rows, held-out rows and the seed."""
@@ -114,6 +124,7 @@ def run(
     seed: int = 0,
     jobs: int = 1,
     progress: bool = False,
+    fixed: tuple[Floats, Floats] | None = None,
 ) -> Ran:
     """Train and score all contestants in all folds.
 
@@ -129,6 +140,8 @@ def run(
         Processes; -1: one per processor.
     progress : bool
         Whether to show on standard error how far it is.
+    fixed : tuple of ndarray, (N, F) each, optional
+        Costs and accuracies of the fixed actions. They bring the training spends of all folds to one dial.
 
     Returns
     -------
@@ -137,7 +150,7 @@ def run(
         raised in the user's own policies comes through as it is.
     """
     count = workers(jobs)
-    plan = Plan(n, folds, repeats, seed)
+    plan = Plan(n, folds, repeats, seed, fixed)
     own = [c for c, contestant in enumerate(contestants) if contestant.kind == "own"]
     grouped: dict[str, list[int]] = {}
     for c, contestant in enumerate(contestants):
@@ -189,13 +202,25 @@ def run(
     return ran
 
 
-def part_of(tuned: Tuned, held: Rows) -> Part:
-    """Return what is left of a training when only the settings on the hull are kept."""
+def part_of(tuned: Tuned, held: Rows, dial: Dial | None = None, *, matched: bool = True) -> Part:
+    """Return what is left of a training when only the settings on the hull are kept.
+
+    Parameters
+    ----------
+    tuned : Tuned
+        The training.
+    held : ndarray, (m,)
+        The held-out questions.
+    dial : Dial, optional
+        The fold's; see `tcalloc.learn.folds.placed`.
+    matched : bool
+        `Contestant.matched`: whether settings are placed on the dial that all folds share.
+    """
     frontier = Frontier.of(tuned.spend, tuned.accuracy)
     kept = frontier.settings
     claimed = np.full(len(kept), np.nan) if tuned.claimed is None else np.asarray(tuned.claimed, np.float64)[kept]
     return Part(
-        frontier.spend,
+        placed(tuned, frontier, dial) if matched else frontier.spend,
         np.asarray(tuned.held_spend, np.float64)[kept],
         np.asarray(tuned.held_accuracy, np.float64)[kept],
         claimed,
@@ -211,7 +236,8 @@ def work(contestants: Sequence["Contestant | None"], plan: Plan, piece: Piece) -
         contestant = contestants[c]
         assert contestant is not None
         try:
-            parts[c] = part_of(contestant.fit(train, held, seed), held)
+            tuned = contestant.fit(train, held, seed)
+            parts[c] = part_of(tuned, held, plan.dial(train), matched=contestant.matched)
         except TcallocError as error:
             if contestant.kind == "own":
                 raise

@@ -241,7 +241,7 @@ def level_scores(at: At, mixture: At) -> Floats:
 
     Where the policy's spend was not matched, it is the mixture's that was, to what the policy happened to spend.
     """
-    around = np.where(at.reached[:, None], mixture.spend.mean(axis=1, keepdims=True), at.spend)
+    around = np.where(at.turned[:, None], mixture.spend.mean(axis=1, keepdims=True), at.spend)
     return np.asarray(mixture.accuracy - mixture.slope[:, None] * (mixture.spend - around))
 
 

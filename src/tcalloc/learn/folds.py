@@ -10,18 +10,25 @@ What to use when
     A family of settings, tuned in fold, at given spends: accuracy and spend of every question while it was held out.
 `on_test`
     The same with the hull picked on the questions it is scored on: what hindsight would make of the family.
+`Dial`
+    What a spend on one fold's training questions is on a dial that all folds share.
 `crossing`
     Where what is really spent, over the nominal spend, is what was asked.
 `paired`
     The difference of two such results, with an interval over questions.
 
 A mixture tuned to a spend on the training questions spends a little more or less on others, and accuracy follows
-spend. `held_out` therefore moves every fold's nominal spend by one common amount until the spend over all held-out
-questions is the one asked for: that takes no label, and it is done to all sides alike.
+spend. `held_out` therefore turns one dial, which all folds share, until the spend over all held-out questions is the
+one asked for: that takes no label, and it is done to all sides alike.
+
+Where costs vary, the same setting costs more on the training questions of one fold than on those of another. The dial
+is therefore not the spend in training. It is the setting's position: the same setting stands at the same place in all
+folds (`Dial`). Otherwise one fold would already play the next setting where another has not reached this one, and a
+mixture of them would be below the setting that it contains.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +39,7 @@ from tcalloc.learn._student import quantile
 
 __all__ = [
     "SEEDS",
+    "Dial",
     "Difference",
     "Frontier",
     "Held",
@@ -141,6 +149,73 @@ class Tuned:
     claimed: Floats | None = None
     """(J,) the accuracy that each setting promises from the training questions alone; None, or NaN: it promises none.
     `accuracy` may be anything that orders the settings, this is meant in earnest."""
+    places: Floats | None = None
+    """(J,) where each setting stands on the dial that all folds share, where the settings are the same in all folds:
+    what each spends on all questions, for example. None: its spend in training says where."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dial:
+    """What a spend on one fold's training questions is on a dial that all folds share: straight between its knots.
+
+    Parameters
+    ----------
+    spend : ndarray, (H,)
+        Spends on the training questions, strictly rising.
+    place : ndarray, (H,)
+        The same settings on the shared dial, strictly rising.
+    """
+
+    spend: Floats
+    place: Floats
+
+    @classmethod
+    def of(cls, spend: ArrayLike, place: ArrayLike) -> "Dial":
+        """Return the dial of settings that spend so much in training, (H,) rising, and stand at such places.
+
+        Two settings may change their order: what is more expensive on these training questions may be cheaper on all
+        questions. The dial must not turn back, so it skips a setting whose place is not beyond the one before.
+
+        Examples
+        --------
+        >>> from tcalloc.learn.folds import Dial
+        >>> Dial.of([1.1, 2.0, 4.0], [1.0, 2.0, 4.0])([0.55, 1.1, 3.0, 8.0]).tolist()
+        [0.5, 1.0, 3.0, 8.0]
+        """
+        x, y = np.asarray(spend, np.float64), np.asarray(place, np.float64)
+        kept: list[int] = []
+        for h in range(len(x)):
+            if not kept or (x[h] > x[kept[-1]] and y[h] > y[kept[-1]]):
+                kept.append(h)
+        return cls(x[kept], y[kept])
+
+    def __call__(self, spends: ArrayLike) -> Floats:
+        """Return the places of spends; beyond the knots they keep the ratio of the last one."""
+        asked = np.asarray(spends, np.float64)
+        found = np.interp(asked, self.spend, self.place)
+        for end, beyond in ((0, asked < self.spend[0]), (-1, asked > self.spend[-1])):
+            if self.spend[end] > 0 and self.place[end] > 0:
+                found = np.where(beyond, asked * (self.place[end] / self.spend[end]), found)
+            else:
+                found = np.where(beyond, asked - self.spend[end] + self.place[end], found)
+        return np.asarray(found)
+
+
+def placed(tuned: Tuned, frontier: Frontier, dial: Dial | None = None) -> Floats:
+    """Return where the settings of a hull stand on the dial that all folds share, (H,) rising.
+
+    Parameters
+    ----------
+    tuned : Tuned
+        One fold's training. Its own `places` are used where it has them.
+    frontier : Frontier
+        Its hull.
+    dial : Dial, optional
+        The fold's, for what has no places of its own; without it their spends in training are taken.
+    """
+    if tuned.places is not None:
+        dial = Dial.of(frontier.spend, np.asarray(tuned.places, np.float64)[frontier.settings])
+    return frontier.spend if dial is None else dial(frontier.spend)
 
 
 Fit = Callable[[Rows, Rows, int], Tuned]
@@ -170,7 +245,8 @@ def tabled(spend: ArrayLike, accuracy: ArrayLike) -> Fit:
     x, y = np.asarray(spend, np.float64), np.asarray(accuracy, np.float64)
 
     def fit(train: Rows, held: Rows, seed: int) -> Tuned:
-        return Tuned(x[:, train].mean(axis=1), y[:, train].mean(axis=1), x[:, held], y[:, held])
+        spend, reached = x[:, train].mean(axis=1), y[:, train].mean(axis=1)
+        return Tuned(spend, reached, x[:, held], y[:, held], places=x.mean(axis=1))
 
     return fit
 
@@ -193,7 +269,7 @@ def held_out(
     seeds : iterable of int
         One split into folds each.
     match : bool
-        Whether the nominal spend is moved until the real one is as asked (see above).
+        Whether the dial is turned until the real spend is as asked (see above). False: the spend in training is.
 
     Returns
     -------
@@ -206,7 +282,10 @@ def held_out(
         parts = []
         for train, held in split(n, folds, seed):
             tuned = fit(train, held, seed)
-            parts.append((Frontier.of(tuned.spend, tuned.accuracy), tuned, held))
+            frontier = Frontier.of(tuned.spend, tuned.accuracy)
+            if match:
+                frontier = replace(frontier, spend=placed(tuned, frontier))
+            parts.append((frontier, tuned, held))
         moved = _nominal(parts, n, asked) if match else asked
         for b, nominal in enumerate(moved.tolist()):
             for frontier, tuned, held in parts:
@@ -233,7 +312,7 @@ def _mixed(values: Floats, low: int, high: int, share: float) -> Floats:
 
 
 def _nominal(parts: list[Any], n: int, asked: Floats) -> Floats:
-    """Return the nominal spends at which the held-out questions of all folds together spend what was asked."""
+    """Return the places on the dial at which the held-out questions of all folds together spend what was asked."""
     nominal = np.unique(np.concatenate([frontier.spend for frontier, _, _ in parts]))
     real = np.zeros(len(nominal))
     for frontier, tuned, _ in parts:

@@ -60,7 +60,7 @@ class FixedMixture:
         """Return every fixed action as a setting."""
         acc, cost = self.problem.fixed_accuracy, self.problem.fixed_cost
         spend, accuracy = cost[train].mean(axis=0), acc[train].mean(axis=0)
-        return Tuned(spend, accuracy, cost[held].T.copy(), acc[held].T.copy(), accuracy)
+        return Tuned(spend, accuracy, cost[held].T.copy(), acc[held].T.copy(), accuracy, places=cost.mean(axis=0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -49,7 +49,7 @@ class Halved:
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return one setting per budget."""
         dial, spend, accuracy, _ = self._made()
-        return Tuned(dial, concave(dial), spend[:, held], accuracy[:, held])
+        return Tuned(dial, concave(dial), spend[:, held], accuracy[:, held], places=dial)
 
     def limit(self) -> float:
         """Return the mean spend beyond which it is short of samples; infinite if it never is.
@@ -125,7 +125,7 @@ class Hindsight:
         """Return one setting per step."""
         spend, accuracy = once((self.problem.token, "hindsight"), lambda: _seen(self.problem))
         paid, reached = spend[:, train].mean(axis=1), accuracy[:, train].mean(axis=1)
-        return Tuned(paid, reached, spend[:, held], accuracy[:, held])
+        return Tuned(paid, reached, spend[:, held], accuracy[:, held], places=spend.mean(axis=1))
 
     def luck(self) -> float:
         """Return how much of what is right is luck that hindsight knows and that no knowledge of chances tells, 0 to 1.

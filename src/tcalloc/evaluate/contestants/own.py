@@ -17,7 +17,7 @@ here; a run gets the samples it pays for, one by one, and what it says it spent 
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import Parameter, signature
 from typing import Any
 
@@ -237,8 +237,11 @@ class Ready:
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return one setting per budget that it can be set to, or the only one there is."""
         if hasattr(self.policy, "at"):
-            return replayed(self.problem, feasible(self.budgets, self.policy.at, self.name), held)
-        return replayed(self.problem, [(self.budgets[0], self.policy)], held)
+            found = replayed(self.problem, feasible(self.budgets, self.policy.at, self.name), held)
+        else:
+            found = replayed(self.problem, [(self.budgets[0], self.policy)], held)
+        # It learns nothing here: a budget is the same setting in every fold.
+        return replace(found, places=found.spend)
 
 
 def feasible(budgets: tuple[float, ...], at: Callable[[float], Any], name: str) -> list[tuple[float, Any]]:
