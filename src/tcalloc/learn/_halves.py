@@ -12,7 +12,7 @@ from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples
 from tcalloc.solve import decide, solve
 
-__all__ = ["Halves", "gains_at"]
+__all__ = ["Halves", "gains_at", "halvings"]
 
 Floats = NDArray[np.float64]
 Actions = NDArray[np.int32]
@@ -69,7 +69,7 @@ class Halves:
             raise InputError("what the table's actions are is not known; say it: actions=[Vote(1), …].")
         pairs = []
         told = np.isfinite(found.acc)
-        for pair in _halvings(samples, splits, np.random.default_rng(random_state)):
+        for pair in halvings(samples, splits, np.random.default_rng(random_state)):
             one, other = (_accuracies(half, found.actions) for half in pair)
             told &= np.isfinite(one) & np.isfinite(other)
             pairs.append((np.nan_to_num(one), np.nan_to_num(other)))
@@ -122,8 +122,8 @@ def _accuracies(samples: Samples, actions: tuple[Action | None, ...]) -> Floats:
     return acc
 
 
-def _halvings(samples: Samples, splits: int, rng: np.random.Generator) -> Iterator[tuple[Samples, Samples]]:
-    """Split every question's samples at random into halves of equal size."""
+def halvings(samples: Samples, splits: int, rng: np.random.Generator) -> Iterator[tuple[Samples, Samples]]:
+    """Yield random halves of every question's samples; of an odd number, one sample is in neither or the first half."""
     for _ in range(splits):
         parts: tuple[dict[str, Samples], dict[str, Samples]] = ({}, {})
         for name, arm in samples.by_model.items():

@@ -6,13 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.evaluate.contestants._cache import once
-from tcalloc.evaluate.contestants.base import concave, hull
+from tcalloc.evaluate.contestants.base import WORTH, concave, hull
 from tcalloc.evaluate.contestants.beforehand import dial_of
 from tcalloc.evaluate.offering import paid as costs_of
 from tcalloc.evaluate.problem import Problem
 from tcalloc.frontier import frontier
+from tcalloc.learn._halves import halvings
 from tcalloc.learn.folds import Frontier, Tuned
 from tcalloc.learn.paths import arm_costs, random_orders
+from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples
 
 __all__ = ["Halved", "Hindsight", "halves"]
@@ -27,24 +29,36 @@ COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26, 32, 40)
 # Steps of the bounds' dials.
 STEPS = 60
 # Where the oracle gives more of the questions than this the largest action that a half allows, it would give them more.
+# Fewer questions than this with too few samples do not change what holds of the others.
 BINDS = 0.1
+# NumPy takes the seeds 0 and [0, 0] for the same: of data that somebody simulated with seed 0, halves would be no lot.
+OWN = 0x6F7261636C65
 # With fewer samples per question, a question that was always right may have been lucky.
 FEW = 4
 
 
 def halves(problem: Problem) -> int:
-    """Return how many samples half of a question's have, of the model that has fewest; 0: there are no halves."""
+    """Return how many questions have two samples of some model, so that one half can choose and the other score.
+
+    It is 0 where more than a tenth of the questions have none: an oracle that is blind there would not say how much
+    there is to gain.
+    """
     if problem.samples is None:
         return 0
-    return min(int(arm.drawn.sum(axis=1).min()) // 2 for arm in problem.samples.by_model.values())
+    able = np.any([arm.drawn.sum(axis=1) >= 2 for arm in problem.samples.by_model.values()], axis=0)
+    return int(able.sum()) if able.mean() >= 1 - BINDS else 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Halved:
-    """The oracle, held out: it decides beforehand, by one half of each question's samples; the other half scores."""
+    """The oracle, held out: it decides beforehand, by one half of each question's samples; the other half scores.
+
+    Each question and model has the actions that its own halves allow. A model with one sample of a question is not
+    known there: what it reaches is predicted from the other models' halves, and its sample scores.
+    """
 
     problem: Problem
-    """Of which; with at least two samples of every model for every question."""
+    """Of which; nearly all questions have at least two samples of some model."""
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return one setting per budget."""
@@ -74,44 +88,110 @@ class Halved:
 
 
 def _halved(problem: Problem) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return the dial, spends and accuracies (D, N), and which share of the questions gets the largest action (D,)."""
+    """Return the dial, spends and accuracies (D, N), and which share of the questions the halves hold back (D,)."""
     samples = problem.samples
     assert samples is not None
-    size = halves(problem)
-    fitting = [k for k in COUNTS if k <= size]
-    actions = [a for name in samples.by_model for a in samples.actions_of(name, fitting, problem.verifier)]
-    top = max(action.samples for action in actions)
-    # Of any model: who is given all of one model's samples might have been given more of them.
-    full = np.append([action.samples == top for action in actions], False)
+    arms = samples.by_model
+    # (N,) of each arm: how many samples the smaller half of each question's has.
+    sizes = {name: arm.drawn.sum(axis=1) // 2 for name, arm in arms.items()}
+    able = [name for name, size in sizes.items() if size.any()]
+    # Of a model of which only right and wrong are known there is one action without a verifier: a single sample.
+    listed, actions = [], []
+    for name, size in sizes.items():
+        for action in samples.actions_of(name, [k for k in COUNTS if k <= max(1, int(size.max()))], problem.verifier):
+            listed.append((name, action.samples))
+            actions.append(action)
+    told = np.column_stack([k <= sizes[name] for name, k in listed])
+    blind = np.column_stack([(sizes[name] == 0) & arms[name].drawn.any(axis=1) & (k == 1) for name, k in listed])
+    held_back = np.column_stack([told, np.zeros(len(samples), bool)]) & _largest(problem, listed, sizes)
+    whole = np.nan_to_num(samples.table(actions, shrink=False).acc)
+    whole_paid = costs_of(samples, actions)
     every = np.arange(len(problem))
     dial = dial_of(hull(problem, every))
     spend, accuracy = np.zeros((len(dial), len(every))), np.zeros((len(dial), len(every)))
     largest = np.zeros(len(dial))
+    some = samples if samples.arms is None else Samples(arms={name: arms[name] for name in able})
+    columns = [a for a, (name, _) in enumerate(listed) if name in able]
     for split in range(SPLITS):
-        parts = _split(samples, size, np.random.default_rng([problem.seed, split]))
-        known = [part.table(actions, shrink=True) for part in parts]
-        true = [part.table(actions, shrink=False).acc for part in parts]
+        [parts] = halvings(some, 1, np.random.default_rng([problem.seed, split, OWN]))
+        known = [_table(part, [actions[a] for a in columns], True) for part in parts]
+        true = [_table(part, [actions[a] for a in columns], False) for part in parts]
         for choosing, scoring in ((0, 1), (1, 0)):
-            # Nothing is an action too, and the last column.
-            planned = np.append(np.asarray(known[choosing].cost, np.float64), 0.0)
-            curve = frontier(np.column_stack([known[choosing].acc, np.zeros(len(every))]), planned)
-            paid = np.column_stack([costs_of(parts[scoring], actions), np.zeros(len(every))])
-            right = np.column_stack([true[scoring], np.zeros(len(every))])
+            planned, right, paid = np.zeros_like(whole), whole.copy(), whole_paid.copy()
+            planned[:, columns] = np.nan_to_num(known[choosing])
+            right[:, columns] = np.where(told[:, columns], true[scoring], whole[:, columns])
+            paid[:, columns] = np.where(
+                told[:, columns], costs_of(parts[scoring], [actions[a] for a in columns]), whole_paid[:, columns]
+            )
+            for a in np.flatnonzero(blind.any(axis=0)):
+                planned[blind[:, a], a] = _guessed(planned, told, listed, whole[:, a], blind[:, a], a)
+            # Nothing is an action too, and the last column. What is planned costs what it costs on average.
+            there = np.column_stack([told | blind, np.ones(len(every), bool)])
+            curve = frontier(_with_nothing(planned), np.append(whole_paid.mean(axis=0), 0.0), available=there)
+            paid, right = _with_nothing(paid), _with_nothing(right)
             for d, budget in enumerate(dial.tolist()):
                 chosen = curve.allocate(max(budget, 0.0)).actions
                 spend[d] += paid[every, chosen]
                 accuracy[d] += right[every, chosen]
-                largest[d] += full[chosen].mean()
+                largest[d] += held_back[every, chosen].mean()
     return dial, spend / (2 * SPLITS), accuracy / (2 * SPLITS), largest / (2 * SPLITS)
 
 
-def _split(samples: Samples, size: int, rng: np.random.Generator) -> list[Samples]:
-    """Return two halves of each question's samples."""
-    found: list[dict[str, Samples]] = [{}, {}]
-    for name, arm in samples.by_model.items():
-        order = np.argsort(np.where(arm.drawn, rng.random(arm.drawn.shape), 2.0), axis=1)
-        found[0][name], found[1][name] = arm.columns(order[:, :size]), arm.columns(order[:, size : 2 * size])
-    return [part[""] if samples.arms is None else Samples(arms=part) for part in found]
+def _with_nothing(values: Floats) -> Floats:
+    return np.column_stack([values, np.zeros(len(values))])
+
+
+def _largest(problem: Problem, listed: list[tuple[str, int]], sizes: dict[str, Rows]) -> NDArray[np.bool_]:
+    """Return where an action is the largest that a question's halves allow, and more samples would reach more."""
+    found = np.zeros((len(problem), len(listed) + 1), bool)
+    assert problem.samples is not None
+    means = dict(zip(problem.fixed_names, problem.fixed_accuracy.mean(axis=0).tolist(), strict=True))
+    for a, (name, k) in enumerate(listed):
+        following = next((more for more in COUNTS if more > k), np.inf)
+        top = (k <= sizes[name]) & (sizes[name] < following)
+        count = int(problem.samples.by_model[name].drawn.sum(axis=1).max())
+        own, *more = problem.samples.actions_of(name, range(k, count + 1), problem.verifier)
+        beyond = max((means.get(action.name, 0.0) for action in more), default=0.0)
+        if beyond - means.get(own.name, 0.0) >= WORTH:
+            found[:, a] = top
+    return found
+
+
+def _table(part: Samples, actions: list[Action], shrink: bool) -> Floats:
+    """Return what actions reach by some samples, (N, K); NaN where there are too few."""
+    found = np.full((len(part), len(actions)), np.nan)
+    most = [int(part.by_model[action.model or ""].drawn.sum(axis=1).max()) for action in actions]
+    columns = [a for a, action in enumerate(actions) if action.samples <= most[a]]
+    made = part.table([actions[a] for a in columns], shrink=shrink)
+    acc = np.asarray(made.acc, np.float64)
+    if made.available is not None:
+        acc = np.where(made.available, acc, np.nan)
+    # Questions without any sample are left out of a table.
+    found[np.ix_(part.drawn.any(axis=1), columns)] = acc
+    return found
+
+
+def _guessed(
+    planned: Floats,
+    told: NDArray[np.bool_],
+    listed: list[tuple[str, int]],
+    reached: Floats,
+    rows: NDArray[np.bool_],
+    a: int,
+) -> Floats:
+    """Return what a model is predicted to reach where its own samples tell nothing: by what the others' halves tell.
+
+    It is a regression over the questions where it was recorded, on the other models at a single sample. A question
+    where no other model is known has the mean.
+    """
+    others = [c for c, (name, k) in enumerate(listed) if k == 1 and name != listed[a][0] and told[:, c].any()]
+    recorded = rows | told[:, a]
+    mean = float(reached[recorded].mean())
+    seen = told[:, others]
+    level = [float(planned[told[:, c], c].mean()) for c in others]
+    x = np.column_stack([np.where(seen, planned[:, others] - level, 0.0), np.ones(len(planned))])
+    slopes, *_ = np.linalg.lstsq(x[recorded], reached[recorded] - mean, rcond=None)
+    return np.asarray(np.clip(mean + x[rows] @ slopes, 0.0, 1.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +218,9 @@ class Hindsight:
         if self.problem.data == "single answers":
             return 1.0
         samples = self.problem.samples
-        if samples is None or min(int(arm.drawn.sum(axis=1).min()) for arm in samples.by_model.values()) >= FEW:
+        if samples is None or all(
+            float((arm.drawn.sum(axis=1) < FEW).mean()) <= BINDS for arm in samples.by_model.values()
+        ):
             return 0.0
         within = total = 0.0
         for arm in samples.by_model.values():

@@ -97,5 +97,8 @@ class Skipped:
 
     def _halves(self, needed: bool) -> str:
         if needed and not half_of(self.problem):
-            return "there is one sample per cell: no half of them could choose and the other score"
+            return (
+                "more than a tenth of the questions have one sample of each model: no half of them could choose and "
+                "the other score"
+            )
         return ""
