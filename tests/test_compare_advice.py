@@ -11,7 +11,8 @@ import tcalloc
 from tcalloc import Samples
 from tcalloc.evaluate import saying
 from tcalloc.evaluate.advice import recommend
-from tcalloc.evaluate.headline import difference, headline, saving, spend_for
+from tcalloc.evaluate.choice import difference
+from tcalloc.evaluate.headline import headline, saving, spend_for
 from tcalloc.evaluate.problem import Problem
 from tcalloc.evaluate.words import _of_answers
 
@@ -205,13 +206,17 @@ def test_headline_names_the_accuracy_of_the_dearest_sensible_action_and_its_pric
     assert found.spend < 0.98 * min(found.action_spend, found.mixture_spend)
     assert found.spend <= 4
     first = headline(result)[0]
-    assert first.startswith("On your 400 questions, stopping at a price (Sequential) gives the accuracy of ")
-    assert first.endswith(f"for {saying.about(found.spend)}.")
+    assert first == (
+        f"On your 400 questions, stopping at a price (Sequential) reaches {saying.percent(at)}, the accuracy of "
+        f"{found.action} on every question, for {saying.about(found.spend)} (saving {100 * found.share:.0f} %)."
+    )
 
 
 def test_headline_takes_no_policy_whose_gain_is_not_shown():
-    best = with_standings(made(), lambda one: replaced(one, p=one.p * 0 + 0.3) if one.name == "Sequential" else one)
-    assert saving(best).policy == "AC Beta"
+    def unsure(one):
+        return replaced(one, p=one.p * 0 + 0.3, gain_low=one.gain * 0 - 0.01) if one.name == "Sequential" else one
+
+    assert saving(with_standings(made(), unsure)).policy == "AC Beta"
     none = with_standings(made(), lambda one: replaced(one, p=one.p * 0 + 0.3))
     assert saving(none) is None
     assert headline(none)[0].endswith(

@@ -9,8 +9,9 @@ from comparisons import MIXTURE, made, replaced
 
 from tcalloc import Samples, Table, compare
 from tcalloc.evaluate import standings
+from tcalloc.evaluate.choice import affords, difference, learns
 from tcalloc.evaluate.contestants import contestants_of
-from tcalloc.evaluate.headline import affords, difference, fixed, headline, learns, saving
+from tcalloc.evaluate.headline import fixed, headline, saving
 from tcalloc.evaluate.problem import Problem
 
 # ---------------------------------------------------------------------------------------------- fixed actions
@@ -44,8 +45,8 @@ def test_what_is_free_and_answers_is_a_fixed_action():
     rng = np.random.default_rng(0)
     acc = np.column_stack([rng.random(200) < 0.5, rng.random(200) < 0.8]).astype(float)
     result = compare(Table(acc, [0.0, 1.0], action_names=("free", "dear")), [], [0.25, 0.5])
-    assert fixed(result) == [("free", 0.0, acc[:, 0].mean()), ("dear", 1.0, acc[:, 1].mean())]
-    assert "is as good as any dearer one" not in " ".join(headline(result))
+    assert fixed(result) == [("free", 0.0, acc[:, 0].mean(), 0), ("dear", 1.0, acc[:, 1].mean(), 1)]
+    assert "is as good as any more expensive one" not in " ".join(headline(result))
     parts = {"votes": (), "vote_accuracy": np.zeros(0), "unit": "cost", "actions": ("one", "nothing")}
     kept = fixed(made(**parts, action_spend=np.array([1.0, 0.0]), action_accuracy=np.array([0.6, 0.0])))
     assert kept == [("one", 1.0, 0.6)]

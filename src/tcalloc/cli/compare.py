@@ -198,7 +198,7 @@ def _named(text: str, known: Iterable[str]) -> list[str]:
 
 def _summary(result: "Comparison", name: str) -> str:
     head = f"{name}: {shared.counted(result.questions, 'question')}"
-    return "\n\n".join([head, str(result), str(result.recommend())])
+    return "\n\n".join([head, str(result), result.recommend().text(name if os.path.isdir(name) else "run/")])
 
 
 def _write(result: "Comparison", args: argparse.Namespace, name: str) -> None:

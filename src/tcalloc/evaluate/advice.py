@@ -1,12 +1,14 @@
 """Which policy to use, how sure that is, and what would settle more: `recommend`.
 
-A policy is recommended only where it is *shown* to be better than the best fixed mixture that spends the same: its
-corrected p-value is below 5 %, its interval excludes 0, and its gain is at least .05 points. Otherwise the mixture is,
-which needs no learning. What may have seen the answers is never recommended; what only seems to be told a lot is, and
-it is said what to check.
+A policy is recommended only where one is *shown* to be better than the best fixed mixture that spends the same: its
+corrected p-value is below 5 %, its interval excludes 0, and its gain is at least 0.05 points. Otherwise the mixture is,
+which needs no learning. Among policies that no test tells apart, one default is recommended
+(`tcalloc.evaluate.choice`). With a verifier, stopping at the first success is recommended without a test. What may have
+seen the answers is never recommended. What gains so much that it must be checked is, and it is said what to check.
 """
 
 import math
+import re
 import textwrap
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
@@ -15,7 +17,20 @@ from typing import Any
 import numpy as np
 
 from tcalloc.evaluate import saying
-from tcalloc.evaluate.headline import ALPHA, WORTH, affords, difference, headline, leaders, saving, trusted
+from tcalloc.evaluate.choice import (
+    ALPHA,
+    WORTH,
+    affords,
+    apart,
+    by_construction,
+    chosen,
+    chosen_at,
+    leaders,
+    shown,
+    trusted,
+)
+from tcalloc.evaluate.contestants import LABEL, REFERENCE
+from tcalloc.evaluate.headline import UNTESTED, headline
 from tcalloc.evaluate.result import Comparison, Standing, plain
 from tcalloc.evaluate.words import share_captured, to_check
 
@@ -62,7 +77,7 @@ class Pick:
     questions_corrected: int | None
     """The same for p, corrected for as many comparisons."""
     level: tuple[str, ...]
-    """Other policies shown to be better than the mixture that these questions do not tell from `policy`."""
+    """Other policies that are shown to be better than the mixture, and that no test here tells from `policy`."""
     check: str = ""
     """What `policy` is told that must have been known beforehand, "X" or "the label", where it gains so much that this
     must be looked at; "" where it does not."""
@@ -73,9 +88,9 @@ class Recommendation:
     """Which policy to use, how sure that is, and what would settle more; `str` says it in plain words."""
 
     policy: str
-    """For all budgets together; the best fixed mixture if nothing is shown to be better at any."""
+    """For all budgets together: the default among those that are level; the best fixed mixture if none is better."""
     shown: bool
-    """Whether it is shown to be better than the mixture at some budget."""
+    """Whether a policy is shown to be better than the mixture at some budget: this one, or one level with it."""
     picks: tuple[Pick, ...]
     """One per budget."""
     reasons: tuple[str, ...]
@@ -86,6 +101,24 @@ class Recommendation:
     """That all this is drawn from."""
     unit: str
     """"samples" or "cost"."""
+    verifier: bool = False
+    """Whether all this holds only with a verifier that recognises right answers."""
+    untested: bool = False
+    """Whether `policy` needs no test: it stops at the first success."""
+    fits: tuple[str, ...] = ()
+    """Arguments of ``tcalloc fit`` that make `policy`; empty: it cannot be made so."""
+
+    def command(self, run: str = "run/") -> str:
+        """Return the command that fits the recommended policy; "" where there is none.
+
+        Parameters
+        ----------
+        run : str
+            The run folder.
+        """
+        if not self.fits:
+            return ""
+        return " ".join(["tcalloc fit", *(_quoted(part) for part in (run, *self.fits, "--out", "policy/"))])
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as what JSON can hold; null (None) where there is no number."""
@@ -98,19 +131,32 @@ class Recommendation:
         return [*(_told(pick, self.unit) for pick in self.picks), *(_checked(*check) for check in checks)]
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, run: str = "run/") -> str:
+        """Return it in words, with the command that fits the policy last.
+
+        Parameters
+        ----------
+        run : str
+            The run folder that the command names.
+        """
         lines = [_wrapped(sentence, "") for sentence in (_verdict(self),)]
         lines += [_wrapped(sentence, "- ") for sentence in self.sentences()]
         for title, sentences in (("Why:", self.reasons), ("What would settle more:", self.settles)):
             if sentences:
                 lines += ["", title, *(_wrapped(sentence, "- ") for sentence in sentences)]
+        command = self.command(run)
+        if command:
+            lines += ["", "To fit it:", f"  {command}"]
         return "\n".join(lines)
 
 
 def recommend(result: Comparison) -> Recommendation:
     """Return which policy to use, how sure that is, and what would settle more.
 
-    One policy is recommended for all budgets as long as no other is shown to be better than it at one of them: the most
-    accurate over the budgets of those that are shown to be better than the mixture anywhere.
+    One policy is recommended for all budgets: the default, unless another one is shown to be better
+    (`tcalloc.evaluate.choice`). At a single budget it is another one only if that is shown to be better there.
 
     Parameters
     ----------
@@ -122,40 +168,44 @@ def recommend(result: Comparison) -> Recommendation:
     Recommendation
     """
     able = leaders(result)
-    everyone = {standing.name for row in able for standing in row}
-    overall = next((standing for standing in result.standings if standing.name in everyone), None)
+    overall = chosen(result)
     picks = tuple(_pick(result, b, row, overall) for b, row in enumerate(able))
     return Recommendation(
         policy=result.reference if overall is None else overall.name,
-        shown=overall is not None,
+        shown=any(shown(standing, b) for b, row in enumerate(able) for standing in row),
         picks=picks,
         reasons=tuple(_reasons(result, overall)),
         settles=tuple(_settles(result, picks)),
         questions=result.questions,
         unit=result.unit,
+        verifier=result.verifier,
+        untested=overall is not None and by_construction(result, overall),
+        fits=_fits(result, overall),
     )
+
+
+def _fits(result: Comparison, overall: Standing | None) -> tuple[str, ...]:
+    """Return the arguments of ``tcalloc fit`` that make the recommended policy; none where it cannot be made so."""
+    if result.data == "table" or (overall is not None and overall.kind == "own"):
+        return ()
+    best = 0 if overall is None else int(np.nanargmax(np.nan_to_num(overall.gain, nan=-np.inf)))
+    name = result.reference if overall is None else overall.name
+    found = ["--policy", name, "--budget", f"{result.budgets[best]:g}"]
+    if name == LABEL:
+        found += ["--category", "FIELD"]
+    return (*found, "--verifier") if result.verifier else tuple(found)
 
 
 # ---------------------------------------------------------------------------------------------- one budget
 
 
 def _pick(result: Comparison, b: int, able: list[Standing], overall: Standing | None) -> Pick:
-    mixture = result[result.reference]
-    if not able:
-        nearest = _nearest(result, b)
-        return _made(result, b, mixture, nearest, shown=False, level=())
-    chosen = overall if overall is not None and overall in able else able[0]
-    limit = NormalDist().inv_cdf(1 - ALPHA / 2 / max(1, len(able) - 1))
-    for other in able:
-        if _apart(other, chosen, b, limit, result.folds):
-            chosen = other
-    level = [other for other in able if other is not chosen and not _apart(chosen, other, b, limit, result.folds)]
-    return _made(result, b, chosen, chosen, shown=True, level=tuple(other.name for other in level))
-
-
-def _apart(one: Standing, other: Standing, b: int, limit: float, folds: int) -> bool:
-    mean, error = difference(one, other, b, folds)
-    return mean > limit * error and mean >= WORTH
+    use = chosen_at(result, b, able, overall)
+    if use is None:
+        return _made(result, b, result[result.reference], _nearest(result, b), shown=False, level=())
+    tests = max(1, len(able) - 1) * len(result.budgets)
+    level = [other for other in able if other is not use and not apart(use, other, [b], tests, result.folds)]
+    return _made(result, b, use, use, shown=shown(use, b), level=tuple(other.name for other in level))
 
 
 def _nearest(result: Comparison, b: int) -> Standing | None:
@@ -169,7 +219,7 @@ def _made(
     result: Comparison, b: int, use: Standing, candidate: Standing | None, *, shown: bool, level: tuple[str, ...]
 ) -> Pick:
     needed: tuple[int | None, int | None] = (None, None)
-    if candidate is not None and not shown:
+    if candidate is not None and not shown and not by_construction(result, candidate):
         needed = _needed(result, candidate, b)
     gain, low, high, p = (
         (float("nan"),) * 4
@@ -215,25 +265,40 @@ def _needed(result: Comparison, candidate: Standing, b: int) -> tuple[int | None
 # ---------------------------------------------------------------------------------------------- words
 
 
+def _quoted(part: str) -> str:
+    """Return an argument as a shell takes it."""
+    return part if re.fullmatch(r"[\w./:=+-]+", part) else '"' + re.sub(r'(["\\$`])', r"\\\1", part) + '"'
+
+
 def _verdict(advice: Recommendation) -> str:
     who = saying.counted(advice.questions, "question")
-    if not advice.shown:
+    use = "With a verifier that recognises right answers, use" if advice.verifier else "Use"
+    if advice.policy == REFERENCE:
         return (
-            f"Use {saying.phrase(advice.policy)}. On these {who} no policy is shown to be better than the mixture at "
+            f"{use} {saying.phrase(advice.policy)}. On these {who} no policy is shown to be better than the mixture at "
             "the same spend."
         )
-    where = sum(pick.shown for pick in advice.picks)
-    places = (
-        "all budgets" if where == len(advice.picks) > 1 else f"{where} of {saying.counted(len(advice.picks), 'budget')}"
-    )
-    others = "" if where == len(advice.picks) else "; elsewhere no policy is shown to be better than it"
     name = saying.clean(advice.policy, saying.LONGEST)
-    named = {pick.policy for pick in advice.picks if pick.shown}
+    where = sum(pick.shown for pick in advice.picks)
+    everywhere = where == len(advice.picks)
+    places = "all budgets" if everywhere and where > 1 else f"{where} of {saying.counted(len(advice.picks), 'budget')}"
+    if advice.untested:
+        first = f"{use} {saying.phrase(advice.policy)}. {UNTESTED}"
+        return f"{first} On these {who} it gains over the best fixed mixture at {places}." if where else first
+    named = {pick.policy for pick in advice.picks if pick.policy != REFERENCE}
+    if not any(pick.shown and pick.policy == advice.policy for pick in advice.picks):
+        others = list(dict.fromkeys(other for pick in advice.picks for other in pick.level)) or ["another policy"]
+        return (
+            f"{use} {name}. On these {who} its gain over the best fixed mixture has an interval above 0, but not after "
+            f"the correction for the number of policies. After it, {saying.listed(others)} is shown to be better than the "
+            f"mixture. No test tells {name} from that, and it is the default."
+        )
+    others_than = "" if everywhere else "; elsewhere no policy is shown to be better than it"
     if len(named) > 1:
-        return f"Use {name}, or what stands below. On these {who} the mixture is beaten at {places}{others}."
+        return f"{use} {name}, or what stands below. On these {who} the mixture is beaten at {places}{others_than}."
     return (
-        f"Use {name}. On these {who} it is shown to be better than the best fixed mixture at the same spend, at "
-        f"{places}{others}."
+        f"{use} {name}. On these {who} it is shown to be better than the best fixed mixture at the same spend, at "
+        f"{places}{others_than}."
     )
 
 
@@ -245,9 +310,9 @@ def _told(pick: Pick, unit: str) -> str:
     )
     reached = f"{where}: {name}, {saying.percent(pick.accuracy)} right{really}"
     figures = f"{saying.points(pick.gain)} points {saying.interval(pick.low, pick.high)}"
-    if pick.shown:
+    if pick.policy != REFERENCE:
         level = [saying.clean(other, saying.LONGEST) for other in pick.level]
-        same = f" Not told from it by these questions: {'; '.join(level)}." if level else ""
+        same = f" No test here tells it from {saying.listed(level)}." if level else ""
         return f"{reached}; {figures} over the mixture at the same spend, {saying.chance(pick.p)} (corrected).{same}"
     none = f"{reached}. No policy is shown to be better than the mixture"
     if pick.candidate is None:
@@ -267,12 +332,14 @@ def _checked(policy: str, what: str) -> str:
 
 def _reasons(result: Comparison, overall: Standing | None) -> list[str]:
     found = [] if overall is None else [" ".join(headline(result))]
+    ahead = None if overall is None else _ahead(result, overall)
+    if overall is not None and ahead is not None:
+        found.append(
+            f"{saying.clean(ahead.name, saying.LONGEST)} has the highest accuracy over the budgets, but no test here "
+            f"tells it from {saying.clean(overall.name, saying.LONGEST)}. Among such policies one default is "
+            "recommended, so that the recommendation does not change with the random seed."
+        )
     if overall is not None:
-        other = saving(result)
-        if other is not None and other.policy != overall.name:
-            found.append(
-                f"{saying.clean(overall.name, saying.LONGEST)} is the most accurate over all budgets together."
-            )
         share = share_captured(result, overall)
         if share > 0:
             found.append(_captures(overall, share))
@@ -303,6 +370,12 @@ def _reasons(result: Comparison, overall: Standing | None) -> list[str]:
                 f"{saying.clean(standing.name, saying.LONGEST)} is not recommended, whatever it reaches: {why}."
             )
     return found
+
+
+def _ahead(result: Comparison, overall: Standing) -> Standing | None:
+    """Return the policy of the highest accuracy among those that may be recommended; None: it is recommended."""
+    best = next((one for one in result.standings if trusted(one) and any(one in row for row in leaders(result))), None)
+    return None if best is overall else best
 
 
 def _captures(overall: Standing, share: float) -> str:

@@ -141,13 +141,13 @@ def compare(
         folds = n
     spends = default_budgets(problem) if budgets is None else _budgets(budgets)
     contestants, skipped = contestants_of(problem, spends, policies, own)
+    fixed = problem.fixed_cost, problem.fixed_accuracy
     ran = run(
-        contestants, n, folds=folds, repeats=repeats, seed=seed, jobs=jobs, progress=progress,
-        fixed=(problem.fixed_cost, problem.fixed_accuracy),
+        contestants, n, folds=folds, repeats=repeats, seed=seed, jobs=jobs, progress=progress, fixed=fixed
     )  # fmt: skip
     skipped |= ran.skipped
     taking = [contestant for contestant in contestants if contestant.name in ran.parts]
-    found = standings(taking, ran.parts, spends, n, seed)
+    found = standings(taking, ran.parts, spends, n, seed, fixed)
     paid = problem.fixed_cost.mean(axis=0)
     return Comparison(
         budgets=spends,

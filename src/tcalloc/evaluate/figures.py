@@ -6,14 +6,17 @@ What to use when
     One contestant over all its folds: what it does at a spend, question by question.
 `resampled`
     Intervals of many means at once, by a bootstrap over questions.
+`saved`
+    What a policy saves against a fixed action, with its interval.
 `two_sided`, `holm`
     p-values of means, and their correction for how many there are.
 
 Matching
 --------
 A family's settings are mixed so that the *held-out* questions of all folds together spend what was asked: one dial,
-which all folds share, is turned until they do (`tcalloc.learn.folds.placed`). The accuracy so found depends on the spends of the very questions: in a sample of
-questions that are dear, less is bought. To first order (delta method) it is the mean of the *scores*
+which all folds share, is turned until they do (`tcalloc.learn.folds.placed`). The accuracy so found depends on the
+spends of the very questions: in a sample of expensive questions less is bought. To first order (delta method) it is the
+mean of the *scores*
 
     accuracy_i - slope * (spend_i - spend),    slope = d accuracy / d spend at the match,
 
@@ -32,7 +35,19 @@ from tcalloc.evaluate.running import Part
 from tcalloc.learn._student import LEVEL, beyond, quantile
 from tcalloc.learn.folds import crossing
 
-__all__ = ["At", "Family", "dependence", "holm", "resampled", "two_sided"]
+__all__ = [
+    "At",
+    "Family",
+    "bootstrap",
+    "dependence",
+    "ends",
+    "expansion",
+    "first_reached",
+    "holm",
+    "resampled",
+    "saved",
+    "two_sided",
+]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -179,11 +194,31 @@ def dependence(folds: int, learns: bool) -> float:
 
 
 def resampled(scores: Floats, seed: int, scale: float = 1.0) -> tuple[Floats, Floats]:
-    """Return 95 % intervals of the means of scores, (M, N), by a bootstrap over the N questions.
+    """Return 95 % intervals of the means of scores, (M, N), by a bootstrap over the N questions; see `ends`."""
+    return ends(scores, bootstrap(scores, seed), scale)
 
-    All rows share the resamples. Ends are percentiles, expanded about the mean by ``t / z · √(N / (N − 1))``, without
-    which those of few questions are too close together (T. Hesterberg, "What Teachers Should Know About the
-    Bootstrap", The American Statistician 69 (2015), section 3.4).
+
+def bootstrap(scores: Floats, seed: int) -> Floats:
+    """Return the means of scores, (M, N), in each resample of the N questions: (RESAMPLES, M).
+
+    All rows share the resamples.
+    """
+    rows, n = scores.shape
+    means = np.empty((RESAMPLES, rows))
+    at = 0
+    for weights in _weights(n, seed):
+        means[at : at + len(weights)] = weights @ scores.T
+        at += len(weights)
+    means /= n
+    return means
+
+
+def ends(scores: Floats, means: Floats, scale: float = 1.0) -> tuple[Floats, Floats]:
+    """Return 95 % intervals of the means of scores, (M, N), from their means in each resample.
+
+    Ends are percentiles, expanded about the mean by ``t / z · √(N / (N − 1))``, without which those of few questions
+    are too close together (T. Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician 69
+    (2015), section 3.4).
 
     Scores that are all alike say nothing of those not seen, so a resample of them is no interval: that is as much as
     `1 − .025^(1/N)`, the share of others of which none would have been met, to both sides (0 alone stays 0 where the
@@ -194,20 +229,93 @@ def resampled(scores: Floats, seed: int, scale: float = 1.0) -> tuple[Floats, Fl
     mean = scores.mean(axis=1)
     if n < 2:
         return np.full(rows, -math.inf), np.full(rows, math.inf)
-    means = np.empty((RESAMPLES, rows))
-    at = 0
-    for weights in _weights(n, seed):
-        means[at : at + len(weights)] = weights @ scores.T
-        at += len(weights)
-    means /= n
     tail = (1 - LEVEL) / 2
-    wider = quantile(n - 1) / quantile(math.inf) * math.sqrt(n / (n - 1))
-    low, high = (mean + (ends - mean) * wider for ends in np.quantile(means, [tail, 1 - tail], axis=0))
+    wider = expansion(n)
+    low, high = (mean + (end - mean) * wider for end in np.quantile(means, [tail, 1 - tail], axis=0))
     alike = np.ptp(scores, axis=1) <= 1e-12
     unseen = scale * (1 - tail ** (1 / n))
     # The mean is within its own interval, whatever rounding says.
     low = np.where(alike, mean - unseen, np.minimum(low, mean))
     return low, np.where(alike, mean + unseen, np.maximum(high, mean))
+
+
+def expansion(n: int) -> float:
+    """Return by how much percentiles of so many questions are expanded; see `ends`."""
+    return quantile(n - 1) / quantile(math.inf) * math.sqrt(n / (n - 1))
+
+
+def first_reached(spend: Floats, curves: Floats, targets: Floats) -> Floats:
+    """Return where curves first reach their targets, straight between their points; infinite: nowhere.
+
+    Parameters
+    ----------
+    spend : ndarray, (G,)
+        Rising.
+    curves : ndarray, (R, G)
+        Accuracies there.
+    targets : ndarray, (R,)
+        One per curve.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tcalloc.evaluate.figures import first_reached
+    >>> curve = np.array([0.5, 0.7, 0.8])
+    >>> first_reached(np.array([1.0, 2.0, 4.0]), np.tile(curve, (3, 1)), np.array([0.4, 0.75, 0.9])).tolist()
+    [1.0, 3.0, inf]
+    """
+    reached = curves >= targets[:, None]
+    at = reached.argmax(axis=1)
+    every, before = np.arange(len(curves)), np.maximum(at - 1, 0)
+    low, high = curves[every, before], curves[every, at]
+    share = np.divide(targets - low, high - low, out=np.ones(len(at)), where=(high > low) & (at > 0))
+    found = spend[before] + share * (spend[at] - spend[before])
+    return np.asarray(np.where(reached.any(axis=1), np.where(at > 0, found, spend[0]), np.inf))
+
+
+def saved(
+    spend: Floats,
+    curve: Floats,
+    curves: Floats,
+    action: tuple[float, float],
+    actions: tuple[Floats, Floats],
+    wider: float,
+) -> tuple[float, float, float]:
+    """Return the share of a fixed action's cost that a policy saves at the same accuracy, with its 95 % interval.
+
+    Each resample of the questions has its own curve of the policy, and its own accuracy and cost of the action.
+
+    Parameters
+    ----------
+    spend, curve : ndarray, (G,)
+        The policy's curve.
+    curves : ndarray, (RESAMPLES, G)
+        The same in each resample.
+    action : tuple of float
+        Accuracy and cost of the action.
+    actions : tuple of ndarray, (RESAMPLES,) each
+        The same in each resample.
+    wider : float
+        By how much the interval is wider than that of independent questions (`dependence`, `expansion`).
+
+    Returns
+    -------
+    share, low, high : float
+        NaN: the policy does not reach that accuracy, or no such end can be had.
+    """
+    accuracy, cost = action
+    needed = first_reached(spend, curve[None], np.array([accuracy]))[0]
+    if not (math.isfinite(needed) and cost > 0):
+        return (math.nan,) * 3
+    share = 1 - needed / cost
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = 1 - first_reached(spend, curves, actions[0]) / actions[1]
+    shares[np.isnan(shares)] = -math.inf
+    tail = (1 - LEVEL) / 2
+    # As an order statistic: where the accuracy is not reached in a resample, nothing is saved, whatever is spent.
+    low, high = np.quantile(shares, [tail, 1 - tail], method="inverted_cdf")
+    found = (share + wider * (end - share) if math.isfinite(end) else math.nan for end in (low, high))
+    return share, *found
 
 
 def _weights(n: int, seed: int) -> Iterator[Floats]:

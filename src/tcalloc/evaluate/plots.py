@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from tcalloc.errors import MissingExtraError
 from tcalloc.evaluate import saying
 from tcalloc.evaluate.advice import Recommendation, recommend
-from tcalloc.evaluate.headline import fixed, saving, trusted
+from tcalloc.evaluate.choice import trusted
+from tcalloc.evaluate.headline import fixed, saving
 from tcalloc.evaluate.result import Comparison, Standing
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Line:
 def subject(result: Comparison, advice: Recommendation) -> Standing | None:
     """Return the policy that pictures and tables are about: the recommended one, or else the best there is."""
     able = [standing for standing in result.standings if _drawable(standing)]
-    advised = [standing for standing in able if advice.shown and standing.name == advice.policy]
+    advised = [standing for standing in able if standing.name == advice.policy and standing.name != result.reference]
     return next(iter([*advised, *filter(trusted, able)]), None)
 
 

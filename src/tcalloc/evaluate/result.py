@@ -5,7 +5,7 @@ in the order of `Comparison.budgets`; accuracies are shares (0 to 1), spends are
 `Comparison.unit`. NaN: cannot be had at all; what is printed and what `Comparison.to_dict` returns holds no NaN.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +92,13 @@ class Standing:
     """(B, N) of each question while it was held out, mean over the repeats."""
     question_accuracy: Floats
     """(B, N) the same for accuracy."""
+    saved: Floats = field(default_factory=lambda: np.zeros(0))
+    """(F,) share of each fixed action's cost that it saves at the same accuracy; NaN: it does not reach that, or is no
+    policy."""
+    saved_low: Floats = field(default_factory=lambda: np.zeros(0))
+    """(F,) lower end of its 95 % interval, over questions; NaN: the policy may not reach that accuracy at all."""
+    saved_high: Floats = field(default_factory=lambda: np.zeros(0))
+    """(F,) upper end."""
 
     def __repr__(self) -> str:
         found = ", ".join(

@@ -40,7 +40,7 @@ class Part:
     """One contestant in one fold: the settings on its training hull, and what they did on the held-out questions."""
 
     nominal: Floats
-    """(H,) rising: where each stands on the dial that all folds share, or, of what is not matched, its training spend."""
+    """(H,) rising: the place of each on the dial that all folds share; of what is not matched, its training spend."""
     spend: Floats
     """(H, m) on each held-out question."""
     accuracy: Floats

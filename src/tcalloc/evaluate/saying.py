@@ -27,6 +27,7 @@ __all__ = [
     "rounded",
     "saved",
     "spending",
+    "with_verifier",
 ]
 
 # What a policy does, so that a sentence can begin with it.
@@ -128,6 +129,11 @@ def spending(unit: str) -> str:
     if unit == "cost" or unit in CURRENCIES:
         return f"mean cost per question{'' if unit == 'cost' else f' in {unit_words(unit)}'}"
     return f"mean {unit} per question"
+
+
+def with_verifier(given: bool) -> str:
+    """Return the condition under which all figures hold where a verifier was given; "" without one."""
+    return ", with a verifier that recognises right answers" if given else ""
 
 
 def action(name: str) -> str:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.evaluate.contestants import REFERENCE, Contestant
+from tcalloc.evaluate.contestants import LABEL, REFERENCE, Contestant
 from tcalloc.evaluate.contestants.base import rounding
 from tcalloc.evaluate.contestants.bounds import Halved, Hindsight
-from tcalloc.evaluate.figures import At, Family, dependence, holm, resampled, two_sided
+from tcalloc.evaluate.figures import At, Family, bootstrap, dependence, ends, expansion, holm, saved, two_sided
 from tcalloc.evaluate.result import Standing
 from tcalloc.evaluate.running import Part
 from tcalloc.evaluate.words import CHECK
@@ -26,7 +26,6 @@ Bools = NDArray[np.bool_]
 
 ORACLE = "oracle, held out"
 HINDSIGHT = "hindsight bound"
-LABEL = "difficulty label"
 # The group of those that replay rules, which are what they are, whatever they are trained on.
 RULES = "counting"
 # Groups of contestants that look at X.
@@ -80,7 +79,12 @@ class Measured:
 
 
 def standings(
-    contestants: Sequence[Contestant], parts: Mapping[str, list[list[Part]]], budgets: Floats, n: int, seed: int
+    contestants: Sequence[Contestant],
+    parts: Mapping[str, list[list[Part]]],
+    budgets: Floats,
+    n: int,
+    seed: int,
+    fixed: tuple[Floats, Floats] | None = None,
 ) -> tuple[Standing, ...]:
     """Return how everyone stands, best first, bounds last.
 
@@ -96,13 +100,19 @@ def standings(
         Questions.
     seed : int
         Of the bootstrap.
+    fixed : tuple of ndarray, (N, F) each, optional
+        Costs and accuracies of the fixed actions, against which savings are counted.
     """
     families = {c.name: [Family(folds, n, c.matched) for folds in parts[c.name]] for c in contestants}
     limit = min((c.fit.limit() for c in contestants if isinstance(c.fit, Halved)), default=math.inf)
     found = [measure(c, families, budgets, limit) for c in contestants]
     least, most, scale = range_of(parts)
     rows = [block for m in found for block in (m.scores, m.gains, m.curve_scores)]
-    low, high = resampled(np.concatenate(rows), seed, scale)
+    scores = np.concatenate(rows)
+    costs, reached = (np.zeros((n, 0)),) * 2 if fixed is None else fixed
+    means = bootstrap(np.concatenate([scores, reached.T, costs.T]), seed)
+    low, high = ends(scores, means[:, : len(scores)], scale)
+    actions = means[:, len(scores) : len(scores) + reached.shape[1]], means[:, len(scores) + reached.shape[1] :]
     tested = np.array([c.kind in TESTED for c in contestants])
     wider = [dependence(len(parts[c.name][0]), learns(c)) for c in contestants]
     p = np.array([two_sided(m.gains, w) for m, w in zip(found, wider, strict=True)])
@@ -123,6 +133,13 @@ def standings(
         accuracy, gain = slice(at, at + count), slice(at + count, at + 2 * count)
         curve = slice(at + 2 * count, at + 2 * count + len(m.curve_spend))
         at = curve.stop
+        accuracies = m.curve_scores.mean(axis=1)
+        savings = np.full((3, reached.shape[1]), np.nan)
+        for a in range(reached.shape[1] if contestant.kind in TESTED and n > 1 else 0):
+            savings[:, a] = saved(
+                m.curve_spend, accuracies, means[:, curve], (float(reached[:, a].mean()), float(costs[:, a].mean())),
+                (actions[0][:, a], actions[1][:, a]), w * expansion(n),
+            )  # fmt: skip
         mean_gain = np.where(same, 0.0, m.gains.mean(axis=1))
         made.append(
             Standing(
@@ -146,11 +163,14 @@ def standings(
                 claimed=m.claimed,
                 refit=m.refit,
                 curve_spend=m.curve_spend,
-                curve_accuracy=m.curve_scores.mean(axis=1),
+                curve_accuracy=accuracies,
                 curve_low=low[curve].clip(least, most),
                 curve_high=high[curve].clip(least, most),
                 question_spend=m.spend,
                 question_accuracy=m.accuracy,
+                saved=savings[0],
+                saved_low=savings[1],
+                saved_high=savings[2],
             )
         )
     return ordered(made, budgets)

@@ -8,6 +8,7 @@ import numpy as np
 
 from tcalloc._amounts import digits as _number
 from tcalloc._amounts import unit_words
+from tcalloc.evaluate import saying
 from tcalloc.learn._training import NOTHING
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def _heading(result: "Comparison") -> str:
     times = f", {result.repeats} times" if result.repeats > 1 else ""
     spend = unit_words(result.unit)
     return (
-        f"{result.questions:,} questions, each scored by policies trained without it ({result.folds} folds{times}). "
+        f"{result.questions:,} questions{saying.with_verifier(result.verifier)}, each scored by policies trained "
+        f"without it ({result.folds} folds{times}). "
         f"Per mean spend ({spend} per question): accuracy in %, and gain in points over the "
         f"{result.reference} at the same spend, ± half of its 95 % interval."
     )

@@ -31,6 +31,7 @@ NAMES = names()
 """All names that ``policies`` may list."""
 
 COUNTING = tuple(entry.name for entry in POLICIES if entry.family == "rule")
+SUCCESS, LABEL = "fixed k, success stop", "difficulty label"
 FIXED = (
     f"the most accurate single action that the budget affords, a more expensive one only for {100 * WORTH:.1f} points "
     "more; it mixes nothing, so it spends less",

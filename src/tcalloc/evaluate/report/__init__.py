@@ -60,7 +60,7 @@ def render(result: Comparison) -> str:
     version = result.versions.get("tcalloc", "")
     return page(
         title=f"Policies compared on {saying.counted(result.questions, 'question')}",
-        over="Policies compared on your own data: held out, paired, at the same spend",
+        over=f"Policies compared on your own data{saying.with_verifier(result.verifier)}: held out, at the same spend",
         first=first,
         lead=join(paragraph(sentence, "lead") for sentence in more),
         body=body,

@@ -7,7 +7,8 @@ import numpy as np
 
 from tcalloc.evaluate import saying
 from tcalloc.evaluate.advice import Recommendation
-from tcalloc.evaluate.headline import WORTH, Span
+from tcalloc.evaluate.choice import WORTH
+from tcalloc.evaluate.headline import Span
 from tcalloc.evaluate.plots import contenders, stepwise
 from tcalloc.evaluate.report import findings, pictures
 from tcalloc.evaluate.report.markup import Markup, cell, figure, items, join, name, paragraph, section, table, text
@@ -30,9 +31,10 @@ def advised(advice: Recommendation) -> Markup:
     settles = (
         [Markup("<p><strong>What would settle more</strong></p>\n"), items(advice.settles)] if advice.settles else []
     )
-    return section(
-        "use", "What to use", Markup(f'<p class="verdict">{text(lines)}</p>\n'), items(advice.sentences()), *settles
-    )
+    command = advice.command()
+    fits = [Markup(f"<p>To fit it: <code>{text(command)}</code></p>\n")] if command else []
+    verdict = Markup(f'<p class="verdict">{text(lines)}</p>\n')
+    return section("use", "What to use", verdict, items(advice.sentences()), *fits, *settles)
 
 
 def accuracy(result: Comparison, standing: Standing | None) -> Markup:
