@@ -49,7 +49,7 @@ def test_what_is_free_and_answers_is_a_fixed_action():
     assert "is as good as any more expensive one" not in " ".join(headline(result))
     parts = {"votes": (), "vote_accuracy": np.zeros(0), "unit": "cost", "actions": ("one", "nothing")}
     kept = fixed(made(**parts, action_spend=np.array([1.0, 0.0]), action_accuracy=np.array([0.6, 0.0])))
-    assert kept == [("one", 1.0, 0.6)]
+    assert kept == [("one", 1.0, 0.6, 0)]
 
 
 # ---------------------------------------------------------------------------------------------- budgets

@@ -229,13 +229,13 @@ def _right(result: Comparison, lines: Sequence[Line]) -> float:
     found = saving(result)
     wanted = max(BEYOND * float(result.budgets[-1]), 0.0 if found is None else 1.06 * found.action_spend)
     ends = [float(line.standing.curve_spend[-1]) for line in lines]
-    dots = [spend for _, spend, _ in fixed(result)]
+    dots = [row.spend for row in fixed(result)]
     return min(wanted, max([*ends, *dots])) if ends or dots else wanted
 
 
 def _left(result: Comparison) -> float:
     """Return where it begins: at the cheapest action that is an action, or at the smallest budget."""
-    return min([float(result.budgets[0]), *(spend for _, spend, _ in fixed(result)[:1])])
+    return min([float(result.budgets[0]), *(row.spend for row in fixed(result)[:1])])
 
 
 def _heights(lines: Sequence[Line], left: float, right: float) -> tuple[float, float]:
@@ -300,14 +300,14 @@ def _marks(ax: "Axes", line: Line) -> None:
 
 def _dots(ax: "Axes", result: Comparison, palette: Palette, right: float, size: float) -> None:
     """Draw the fixed actions as dots; votes of 1, 2, 4, 8, … carry their number."""
-    rows = [row for row in fixed(result) if row[1] <= right]
+    rows = [row for row in fixed(result) if row.spend <= right]
     if not rows:
         return
     ax.plot(
-        [row[1] for row in rows], [row[2] for row in rows], "s", ms=3.2, color=palette.mixture, zorder=3.5, alpha=0.8
+        [row.spend for row in rows], [row.accuracy for row in rows], "s", ms=3.2, color=palette.mixture, zorder=3.5, alpha=0.8
     )  # fmt: skip
     numbers = {saying.of_answer(votes): votes for votes in result.votes if votes & (votes - 1) == 0}
-    for name, spend, accuracy in rows:
+    for name, spend, accuracy, _ in rows:
         if result.unit == "samples" and name in numbers:
             ax.annotate(
                 f"{numbers[name]}", (spend, accuracy), (3, -3),

@@ -10,7 +10,6 @@ mistake in one is told before hours were spent on the rest.
 import os
 import pickle
 import signal
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -18,12 +17,13 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError, TcallocError
+from tcalloc.evaluate.forecast import Bar
 from tcalloc.learn.folds import Dial, Frontier, Tuned, placed, split
 
 if TYPE_CHECKING:
@@ -158,35 +158,42 @@ def run(
             grouped.setdefault(contestant.group or f" {contestant.name}", []).append(c)
     first = [Piece((c,), r, f) for c in own for r in range(repeats) for f in range(folds)]
     pieces = [Piece(tuple(members), r, f) for members in grouped.values() for r in range(repeats) for f in range(folds)]
-    # The groups are the long ones: begun first, they do not leave a worker alone at the end.
-    pieces.sort(key=lambda piece: not contestants[piece.members[0]].group)
-    bar = Bar(len(first) + len(pieces), progress)
+
+    def group_of(piece: Piece) -> str:
+        contestant = contestants[piece.members[0]]
+        return contestant.group or contestant.name
+
+    # One training of each group comes first: then it is known how long they take. The groups are the long ones: begun
+    # early, they do not leave a worker alone at the end.
+    pieces.sort(key=lambda piece: (piece.repeat + piece.fold > 0, not contestants[piece.members[0]].group))
+    bar = Bar([group_of(piece) for piece in (*first, *pieces)], progress, min(count, max(len(pieces), 1)))
     ran = Ran()
     found: dict[tuple[int, int, int], Part] = {}
 
-    def take(piece: Piece, parts: dict[int, "Part | str"]) -> None:
+    def take(piece: Piece, done: "Done") -> None:
+        parts, seconds, process = done
         for c, part in parts.items():
             if isinstance(part, str):
                 ran.skipped.setdefault(contestants[c].name, part)
             else:
                 found[c, piece.repeat, piece.fold] = part
-        bar.step()
+        bar.step(group_of(piece), seconds, process)
 
     with one_thread():
         for piece in first:
             try:
-                take(piece, work(contestants, plan, piece))
+                take(piece, timed(contestants, plan, piece))
             except Exception as error:
                 error.add_note(f"It was raised by own[{contestants[piece.members[0]].name!r}], in fold {piece.fold}.")
                 raise
         if count > 1 and len(pieces) > 1:
             left = []
             others = [None if contestant.kind == "own" else contestant for contestant in contestants]
-            for piece, parts in spread(others, plan, pieces, min(count, len(pieces))):
-                if parts is None:
+            for piece, done in spread(others, plan, pieces, min(count, len(pieces))):
+                if done is None:
                     left.append(piece)
                 else:
-                    take(piece, parts)
+                    take(piece, done)
             if left:
                 ran.notes.append(
                     "The worker processes ended unexpectedly, and the rest was done in this one. Processes need a main "
@@ -194,7 +201,7 @@ def run(
                 )
             pieces = sorted(left, key=lambda piece: (piece.members, piece.repeat, piece.fold))
         for piece in pieces:
-            take(piece, work(contestants, plan, piece))
+            take(piece, timed(contestants, plan, piece))
     bar.end()
     for c, contestant in enumerate(contestants):
         if contestant.name not in ran.skipped:
@@ -202,7 +209,7 @@ def run(
     return ran
 
 
-def part_of(tuned: Tuned, held: Rows, dial: Dial | None = None, *, matched: bool = True) -> Part:
+def part_of(tuned: Tuned, held: Rows, dial: Dial | None = None) -> Part:
     """Return what is left of a training when only the settings on the hull are kept.
 
     Parameters
@@ -212,20 +219,29 @@ def part_of(tuned: Tuned, held: Rows, dial: Dial | None = None, *, matched: bool
     held : ndarray, (m,)
         The held-out questions.
     dial : Dial, optional
-        The fold's; see `tcalloc.learn.folds.placed`.
-    matched : bool
-        `Contestant.matched`: whether settings are placed on the dial that all folds share.
+        The fold's; see `tcalloc.learn.folds.placed`. None of what is not matched, which keeps its spends in training.
     """
     frontier = Frontier.of(tuned.spend, tuned.accuracy)
     kept = frontier.settings
     claimed = np.full(len(kept), np.nan) if tuned.claimed is None else np.asarray(tuned.claimed, np.float64)[kept]
     return Part(
-        placed(tuned, frontier, dial) if matched else frontier.spend,
+        placed(tuned, frontier, dial),
         np.asarray(tuned.held_spend, np.float64)[kept],
         np.asarray(tuned.held_accuracy, np.float64)[kept],
         claimed,
         held,
     )
+
+
+Done = tuple[dict[int, Part | str], float, int]
+"""Each member's part or words, the seconds that it took, and the process that did it."""
+
+
+def timed(contestants: Sequence["Contestant | None"], plan: Plan, piece: Piece) -> Done:
+    """Return what `work` does, and how long it took."""
+    began = time.perf_counter()
+    parts = work(contestants, plan, piece)
+    return parts, time.perf_counter() - began, os.getpid()
 
 
 def work(contestants: Sequence["Contestant | None"], plan: Plan, piece: Piece) -> dict[int, Part | str]:
@@ -237,7 +253,7 @@ def work(contestants: Sequence["Contestant | None"], plan: Plan, piece: Piece) -
         assert contestant is not None
         try:
             tuned = contestant.fit(train, held, seed)
-            parts[c] = part_of(tuned, held, plan.dial(train), matched=contestant.matched)
+            parts[c] = part_of(tuned, held, plan.dial(train) if contestant.matched else None)
         except TcallocError as error:
             if contestant.kind == "own":
                 raise
@@ -258,18 +274,18 @@ def prepare(payload: bytes) -> None:
     _HERE["threads"].__enter__()
 
 
-def remote(piece: Piece) -> dict[int, Part | str]:
+def remote(piece: Piece) -> Done:
     """Do a piece in a worker."""
-    return work(_HERE["contestants"], _HERE["plan"], piece)
+    return timed(_HERE["contestants"], _HERE["plan"], piece)
 
 
 def spread(
     contestants: Sequence["Contestant | None"], plan: Plan, pieces: Sequence[Piece], count: int
-) -> Iterator[tuple[Piece, dict[int, Part | str] | None]]:
+) -> Iterator[tuple[Piece, Done | None]]:
     """Yield pieces with what came of them, as they are done; with None those that no worker could do."""
     # All at once, so that what contestants share is sent once.
     payload = pickle.dumps((list(contestants), plan))
-    waiting: dict[Future[dict[int, Part | str]], Piece] = {}
+    waiting: dict[Future[Done], Piece] = {}
     pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=prepare, initargs=(payload,))
     try:
         undone = list(pieces)
@@ -319,48 +335,3 @@ def one_thread() -> AbstractContextManager[Any]:
         return nullcontext()
     limited: AbstractContextManager[Any] = threadpool_limits(1)
     return limited
-
-
-class Bar:
-    """How far it is, on standard error: one line that changes on a terminal, else a line now and then."""
-
-    def __init__(self, total: int, wanted: bool, stream: TextIO | None = None):
-        self._total, self._done = total, 0
-        self._stream = (sys.stderr if stream is None else stream) if wanted else None
-        self._live = self._stream is not None and self._stream.isatty()
-        self._every = 0.2 if self._live else 30.0
-        self._began = self._shown = time.monotonic()
-        self._width = 0
-        if self._live:
-            self._write()
-
-    def step(self) -> None:
-        """Count one piece as done."""
-        self._done += 1
-        now = time.monotonic()
-        if self._stream is not None and now - self._shown >= self._every:
-            self._shown = now
-            self._write()
-
-    def end(self) -> None:
-        """Leave the line."""
-        if self._live:
-            self._write("\n")
-
-    def line(self) -> str:
-        """Return what is shown."""
-        from tcalloc.llm.progress import clock
-
-        seconds = time.monotonic() - self._began
-        left = f", {clock(seconds / self._done * (self._total - self._done))} left" if self._done else ""
-        return f"tcalloc: compare: {self._done:,}/{self._total:,} trainings ({clock(seconds)}{left})"
-
-    def _write(self, end: str = "") -> None:
-        assert self._stream is not None
-        text = self.line()
-        try:
-            self._stream.write(f"\r{text.ljust(self._width)}{end}" if self._live else f"{text}\n")
-            self._stream.flush()
-            self._width = len(text)
-        except (OSError, ValueError):
-            self._stream, self._live = None, False  # nobody looks any more

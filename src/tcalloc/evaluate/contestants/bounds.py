@@ -123,7 +123,7 @@ def _halved(problem: Problem) -> tuple[Floats, Floats, Floats, Floats]:
             paid[:, columns] = np.where(
                 told[:, columns], costs_of(parts[scoring], [actions[a] for a in columns]), whole_paid[:, columns]
             )
-            for a in np.flatnonzero(blind.any(axis=0)):
+            for a in np.flatnonzero(blind.any(axis=0)).tolist():
                 planned[blind[:, a], a] = _guessed(planned, told, listed, whole[:, a], blind[:, a], a)
             # Nothing is an action too, and the last column. What is planned costs what it costs on average.
             there = np.column_stack([told | blind, np.ones(len(every), bool)])
@@ -167,7 +167,7 @@ def _table(part: Samples, actions: list[Action], shrink: bool) -> Floats:
     if made.available is not None:
         acc = np.where(made.available, acc, np.nan)
     # Questions without any sample are left out of a table.
-    found[np.ix_(part.drawn.any(axis=1), columns)] = acc
+    found[np.ix_(np.flatnonzero(part.drawn.any(axis=1)), np.array(columns, np.intp))] = acc
     return found
 
 
