@@ -214,7 +214,8 @@ def test_headline_names_the_accuracy_of_the_dearest_sensible_action_and_its_pric
 
 def test_headline_takes_no_policy_whose_gain_is_not_shown():
     def unsure(one):
-        return replaced(one, p=one.p * 0 + 0.3, gain_low=one.gain * 0 - 0.01) if one.name == "Sequential" else one
+        unknown = {"p": one.p * 0 + 0.3, "gain": one.gain * 0 - 0.01, "gain_low": one.gain * 0 - 0.05}
+        return replaced(one, **unknown) if one.name == "Sequential" else one
 
     assert saving(with_standings(made(), unsure)).policy == "AC Beta"
     none = with_standings(made(), lambda one: replaced(one, p=one.p * 0 + 0.3))

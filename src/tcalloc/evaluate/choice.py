@@ -144,22 +144,24 @@ def preferred(standings: Sequence[Standing]) -> list[Standing]:
 def chosen(result: Comparison) -> Standing | None:
     """Return the policy that is recommended for all budgets; None: nothing is shown to be better than the mixture.
 
-    The default is the first in `PREFERENCE` whose gain at some budget has an interval above 0. Each later one takes its
-    place only if it is better over the budgets, beyond an interval that allows for the number of policies.
+    The default is the first in `PREFERENCE` that gains over the mixture. Its gain alone need not be shown: that of the
+    best policy is, and no test tells the two apart. Each later policy takes its place only if it is better over the
+    budgets, beyond an interval that allows for the number of policies.
     """
     able = leaders(result)
     if not any(able):
         return None
     leading = {standing.name for row in able for standing in row}
     budgets = [b for b, row in enumerate(able) if row]
+
+    def gains(standing: Standing) -> bool:
+        kept = [b for b in budgets if affords(standing, float(result.budgets[b]), b)]
+        return bool(kept) and float(np.mean([standing.gain[b] for b in kept])) >= WORTH
+
     candidates = [
         standing
         for standing in preferred(result.standings)
-        if trusted(standing)
-        and (
-            standing.name in leading
-            or any(likely(standing, b) and affords(standing, float(result.budgets[b]), b) for b in budgets)
-        )
+        if trusted(standing) and (standing.name in leading or gains(standing))
     ]
     found = candidates[0]
     for other in candidates[1:]:
@@ -191,7 +193,7 @@ def chosen_at(result: Comparison, b: int, able: Sequence[Standing], overall: Sta
     if not able:
         return None
     fits = overall is not None and affords(overall, float(result.budgets[b]), b)
-    use = overall if fits and overall is not None and (overall in able or likely(overall, b)) else able[0]
+    use = overall if fits and overall is not None and (overall in able or overall.gain[b] >= WORTH) else able[0]
     for other in able:
         if other is not use and apart(other, use, [b], max(1, len(able) - 1) * len(result.budgets), result.folds):
             use = other

@@ -195,7 +195,7 @@ class Dial:
         found = np.interp(asked, self.spend, self.place)
         for end, beyond in ((0, asked < self.spend[0]), (-1, asked > self.spend[-1])):
             if self.spend[end] > 0 and self.place[end] > 0:
-                found = np.where(beyond, asked * (self.place[end] / self.spend[end]), found)
+                found = np.where(beyond, asked / self.spend[end] * self.place[end], found)
             else:
                 found = np.where(beyond, asked - self.spend[end] + self.place[end], found)
         return np.asarray(found)

@@ -67,16 +67,20 @@ class FixedMixture:
 class FixedAction:
     """One fixed action: the most accurate one of the training questions that the spend affords.
 
-    The rule is that of `tcalloc.learn.choice.FixedChoice`.
+    The rule is that of `tcalloc.learn.choice.FixedChoice`. What an action costs is its mean over all questions here, as
+    it is for the mixture: in folds that know only their own mean, some could not pay for an action that the budget
+    affords.
     """
 
     problem: Problem
     """Of which."""
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
-        """Return a staircase: every step is an action, from its own training cost to just below the next one's."""
+        """Return a staircase: every step is an action, from its own cost to just below the next one's."""
         acc, cost = self.problem.fixed_accuracy, self.problem.fixed_cost
-        spend, accuracy = cost[train].mean(axis=0), acc[train].mean(axis=0)
+        spend, accuracy = cost.mean(axis=0), acc[train].mean(axis=0)
+        # A budget that is a rounded mean affords the action whose mean it is.
+        spend = spend - np.minimum(rounding(spend), spend)
         steps = affordable(accuracy, spend)
         first = spend[steps]
         # In the unit of the costs, whatever that is, and never as far back as where the step begins.
