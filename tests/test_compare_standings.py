@@ -262,31 +262,3 @@ def test_workers_that_cannot_start_are_no_reason_to_fail(tmp_path):
     done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "worker processes ended unexpectedly" in done.stdout
-
-
-def test_the_bar(capsys):
-    class Terminal:
-        text = ""
-
-        def isatty(self):
-            return True
-
-        def write(self, text):
-            self.text += text
-
-        def flush(self):
-            pass
-
-    terminal = Terminal()
-    bar = running.Bar(4, True, terminal)
-    bar._every = 0.0
-    for _ in range(4):
-        bar.step()
-    bar.end()
-    assert "0/4 trainings" in terminal.text
-    assert "4/4 trainings (0:00, 0:00 left)" in terminal.text
-    assert terminal.text.endswith("\n")
-    silent = running.Bar(4, False)
-    silent.step()
-    silent.end()
-    assert capsys.readouterr() == ("", "")

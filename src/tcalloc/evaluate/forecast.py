@@ -8,16 +8,17 @@ What to use when
     One line on standard error, with the forecast.
 """
 
+import heapq
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
 __all__ = ["Bar", "Forecast"]
 
-# What one training of a group takes, in some unit: (what a process computes once, every training). Only their ratios
-# count, and only until a training of the group is done. Measured on the recorded table and on GSM8K.
+# What one training of a group takes, in seconds: (what a process computes once, every training). Their ratios count,
+# until a training of the group is done. Measured on the recorded table and on GSM8K.
 USUAL = {
     "stopping": (1.0, 24.0),
     "counting": (50.0, 0.1),
@@ -33,12 +34,13 @@ class Forecast:
     """Forecasts the time that is left.
 
     Trainings differ a thousandfold, so that their number says little. Each group of contestants is known by its own
-    trainings as soon as one is done; before that, by what it usually takes in comparison with those that are.
+    trainings as soon as one is done; before that, by what it usually takes in comparison with those that are. What is
+    left is then dealt out to the processes, in order.
 
     Parameters
     ----------
     pieces : sequence of str
-        The group of each training.
+        The group of each training, in the order in which they are begun.
     workers : int
         Processes. Each computes once what the trainings of a group share.
     clock : callable
@@ -46,14 +48,15 @@ class Forecast:
     """
 
     def __init__(self, pieces: Sequence[str], workers: int = 1, clock: Callable[[], float] = time.monotonic):
-        self._left = Counter(pieces)
+        self._ahead = list(pieces)
         self._workers, self._clock = max(1, workers), clock
-        # A process that gets no training of a group computes nothing of it.
-        self._firsts = Counter({group: min(self._workers, count) for group, count in self._left.items()})
         self._began = clock()
+        # Of each group: what trainings took that were a process's first, and others.
         self._first: dict[str, list[float]] = defaultdict(list)
         self._later: dict[str, list[float]] = defaultdict(list)
-        self._seen: set[tuple[str, int]] = set()
+        # Of each process: when it was last done, and what it has trained.
+        self._free: dict[int, float] = {}
+        self._seen: dict[int, set[str]] = defaultdict(set)
 
     @property
     def seconds(self) -> float:
@@ -72,41 +75,47 @@ class Forecast:
         process : int
             Which process did it.
         """
-        new = (group, process) not in self._seen
-        self._seen.add((group, process))
-        (self._first if new else self._later)[group].append(seconds)
-        self._left[group] -= 1
-        if new:
-            self._firsts[group] -= 1
+        (self._later if group in self._seen[process] else self._first)[group].append(seconds)
+        self._seen[process].add(group)
+        self._free[process] = self.seconds
+        self._ahead.remove(group)
 
     def left(self) -> float | None:
         """Return the seconds that are left; None: nothing is known yet."""
+        if not self._first:
+            return None
+        # What others take says nothing of the groups that are known, and the other way round.
         usual = spent = 0.0
-        for group in {*self._first, *self._later}:
-            once, each = USUAL.get(group, SMALL)
+        for group in self._first.keys() & USUAL.keys():
+            once, each = USUAL[group]
             firsts, later = self._first[group], self._later[group]
             usual += len(firsts) * (once + each) + len(later) * each
             spent += sum(firsts) + sum(later)
-        if spent <= 0:
-            return None
-        ahead = sum(self._of(group, spent / usual) for group in self._left)
-        # What the processes have begun and not yet finished is not ahead of them any more.
-        begun = max(0.0, min(self._workers * self.seconds - spent, ahead))
-        return (ahead - begun) / self._workers
+        now, scale = self.seconds, spent / usual if usual else 1.0
+        takes = {group: self._of(group, scale) for group in set(self._ahead)}
+        # The first trainings are under way, since their processes were last done.
+        known = sorted((at, process) for process, at in self._free.items())[: self._workers]
+        free = [*((0.0, -1 - number) for number in range(self._workers - len(known))), *known]
+        heapq.heapify(free)
+        seen = {process: set(groups) for process, groups in self._seen.items()}
+        for group in self._ahead:
+            at, process = heapq.heappop(free)
+            first, later = takes[group]
+            trained = seen.setdefault(process, set())
+            end = at + (later if group in trained else first)
+            trained.add(group)
+            heapq.heappush(free, (max(end, now), process))
+        return max(0.0, max(at for at, _ in free) - now)
 
-    def _of(self, group: str, scale: float) -> float:
-        """Return what all trainings of a group that are left take, in seconds of one process."""
+    def _of(self, group: str, scale: float) -> tuple[float, float]:
+        """Return what a process's first training of a group takes, and each later one."""
         once, each = USUAL.get(group, SMALL)
         firsts, later = self._first[group], self._later[group]
         first = sum(firsts) / len(firsts) if firsts else 0.0
         every = first * each / (once + each) if firsts else each * scale
         if later:
             every = sum(later) / len(later)
-        if not firsts:
-            first = every + once * scale
-        left = max(self._left[group], 0)
-        anew = min(max(self._firsts[group], 0), left)
-        return anew * first + (left - anew) * every
+        return (first if firsts else every + once * scale), every
 
 
 class Bar:
@@ -115,7 +124,7 @@ class Bar:
     Parameters
     ----------
     pieces : sequence of str
-        The group of each training.
+        The group of each training, in the order in which they are begun.
     wanted : bool
         Whether anything is shown.
     workers : int
