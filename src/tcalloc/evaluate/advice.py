@@ -262,9 +262,9 @@ def _verdict(advice: Recommendation) -> str:
     if not any(pick.shown and pick.policy == advice.policy for pick in advice.picks):
         others = list(dict.fromkeys(other for pick in advice.picks for other in pick.level)) or ["another policy"]
         return (
-            f"{use} {name}. On these {who} its own gain over the best fixed mixture is not shown after the correction for "
-            f"the number of policies; that of {saying.listed(others)} is. No test here tells the two apart, and {name} is "
-            "the default."
+            f"{use} {name}. On these {who} its own gain over the best fixed mixture is not shown after the correction "
+            f"for the number of policies; that of {saying.listed(others)} is. No test here tells them apart, and "
+            f"{name} is the default."
         )
     others_than = "" if everywhere else "; elsewhere no policy is shown to be better than it"
     if len(named) > 1:

@@ -304,7 +304,8 @@ def _dots(ax: "Axes", result: Comparison, palette: Palette, right: float, size: 
     if not rows:
         return
     ax.plot(
-        [row.spend for row in rows], [row.accuracy for row in rows], "s", ms=3.2, color=palette.mixture, zorder=3.5, alpha=0.8
+        [row.spend for row in rows], [row.accuracy for row in rows], "s", ms=3.2, color=palette.mixture, zorder=3.5,
+        alpha=0.8,
     )  # fmt: skip
     numbers = {saying.of_answer(votes): votes for votes in result.votes if votes & (votes - 1) == 0}
     for name, spend, accuracy, _ in rows:
