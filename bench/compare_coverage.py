@@ -3,6 +3,7 @@
     python -m bench.compare_coverage                      1,000 comparisons; who is slow in fewer of them
     python -m bench.compare_coverage --quick              100, without the learned policies: a minute
     python -m bench.compare_coverage --only "ESC;priced"  these
+    python -m bench.compare_coverage --costs              of questions that differ in what they cost
     python -m bench.compare_coverage --json out.json      all figures
 
 A population of 600 simulated questions with 10 samples each and three features is all there is, so that the truth is
@@ -38,7 +39,7 @@ from numpy.typing import NDArray
 from tcalloc.evaluate.contestants import REFERENCE, Contestant, contestants_of
 from tcalloc.evaluate.figures import Family, dependence, resampled
 from tcalloc.evaluate.problem import Problem
-from tcalloc.evaluate.running import Part, one_thread, part_of
+from tcalloc.evaluate.running import Part, Plan, one_thread, part_of
 from tcalloc.evaluate.standings import gain_scores, learns
 from tcalloc.learn.folds import split
 from tcalloc.measure import Samples
@@ -57,7 +58,7 @@ KINDS = ("accuracy", "gain", "accuracy, plain", "gain, plain")
 
 
 @cache
-def population(seed: int = 0) -> Problem:
+def population(seed: int = 0, *, costs: bool = False) -> Problem:
     """Return the questions: how often a sample of theirs is right hangs on two features, and on what nobody sees.
 
     Made once per process, since what contestants know of all its samples is remembered with it.
@@ -67,8 +68,11 @@ def population(seed: int = 0) -> Problem:
     chance = 1 / (1 + np.exp(-(0.3 + 1.5 * x[:, 0] + 0.7 * x[:, 1] + 0.8 * rng.normal(size=POPULATION))))
     right = rng.random((POPULATION, SAMPLES)) < chance[:, None]
     wrong = rng.integers(1, 4, (POPULATION, SAMPLES))
+    # Costs as those of answers of any length: they differ more between questions than between a question's samples.
+    spread = rng.lognormal(0, 0.6, (POPULATION, 1)) * rng.lognormal(0, 0.3, (POPULATION, SAMPLES))
+    cost = spread / spread.mean() if costs else None
     label = np.digitize(x[:, 0], [-0.7, 0.7])
-    return Problem.of(Samples(np.where(right, 0, wrong)), X=x, difficulty=label, orders=SAMPLES)
+    return Problem.of(Samples(np.where(right, 0, wrong), cost=cost), X=x, difficulty=label, orders=SAMPLES)
 
 
 @dataclass
@@ -104,12 +108,15 @@ def one(problem: Problem, contestants: Sequence[Contestant], run: int) -> Counts
     """Do one comparison, and ask whether its intervals cover."""
     rows = np.random.default_rng([run, 1]).integers(POPULATION, size=QUESTIONS)
     everyone = np.arange(POPULATION)
+    # The dial that all folds share, as `compare` makes it.
+    plan = Plan(QUESTIONS, FOLDS, 1, run, (problem.fixed_cost, problem.fixed_accuracy))
     seen: dict[str, Family] = {}
     true: dict[str, Family] = {}
     for contestant in contestants:
         parts, whole = [], []
         for f, (train, held) in enumerate(split(QUESTIONS, FOLDS, run)):
-            part = part_of(contestant.fit(rows[train], everyone, run), everyone)
+            dial = plan.dial(rows[train]) if contestant.matched else None
+            part = part_of(contestant.fit(rows[train], everyone, run), everyone, dial)
             chosen = rows[held]
             parts.append(Part(part.nominal, part.spend[:, chosen], part.accuracy[:, chosen], part.claimed, held))
             # Each trained policy on the population, one after the other.
@@ -157,10 +164,10 @@ def taking(problem: Problem, only: Sequence[str], quick: bool) -> list[Contestan
     return first
 
 
-def several(job: tuple[range, tuple[str, ...], bool]) -> Counts:
+def several(job: tuple[range, tuple[str, ...], bool, bool]) -> Counts:
     """Do some comparisons."""
-    runs, only, quick = job
-    problem = population()
+    runs, only, quick, costs = job
+    problem = population(costs=costs)
     contestants = taking(problem, only, quick)
     total: Counts = {}
     with one_thread():
@@ -171,10 +178,18 @@ def several(job: tuple[range, tuple[str, ...], bool]) -> Counts:
     return total
 
 
-def coverage(runs: int, *, only: Sequence[str] = (), quick: bool = False, jobs: int = 1, show: bool = False) -> Counts:
+def coverage(
+    runs: int,
+    *,
+    only: Sequence[str] = (),
+    quick: bool = False,
+    jobs: int = 1,
+    show: bool = False,
+    costs: bool = False,
+) -> Counts:
     """Return how often the intervals cover, per contestant and budget."""
     size = 20
-    work = [(range(at, min(at + size, runs)), tuple(only), quick) for at in range(0, runs, size)]
+    work = [(range(at, min(at + size, runs)), tuple(only), quick, costs) for at in range(0, runs, size)]
     total: Counts = {}
 
     def results() -> Iterator[Counts]:
@@ -230,13 +245,14 @@ def main() -> int:
     parser.add_argument("--runs", type=int, help="comparisons (1,000; quick: 100)")
     parser.add_argument("--quick", action="store_true", help="without the learned policies")
     parser.add_argument("--only", default="", help="contestants, separated by semicolons; the mixture is always there")
+    parser.add_argument("--costs", action="store_true", help="questions and samples differ in what they cost")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     parser.add_argument("--json", help="where to write all figures")
     args = parser.parse_args()
     began = time.perf_counter()
     runs = args.runs or (100 if args.quick else 1000)
     only = [name for name in args.only.split(";") if name]
-    counts = coverage(runs, only=only, quick=args.quick, jobs=args.jobs, show=sys.stderr.isatty())
+    counts = coverage(runs, only=only, quick=args.quick, jobs=args.jobs, show=sys.stderr.isatty(), costs=args.costs)
     print(report(counts))
     print(f"{runs} comparisons of {QUESTIONS} questions, {FOLDS} folds; {time.perf_counter() - began:.0f} s")
     if args.json:

@@ -58,7 +58,7 @@ def test_the_default_need_not_be_shown_alone():
     assert text.startswith(
         "Use margin + cap. On these 400 questions its own gain over the best fixed mixture is not shown"
     )
-    assert "that of AC Beta is. No test here tells the two apart" in text
+    assert "that of AC Beta is. No test here tells them apart" in text
     nobody = with_standings(level(["AC Beta", "margin + cap"]), lambda one: replaced(one, p=one.p * 0 + 0.06))
     assert nobody.recommend().policy == MIXTURE
 
@@ -91,10 +91,10 @@ def test_seeds_and_units_do_not_change_the_recommendation():
     answers = np.where(rng.random((n, 10)) < rng.beta(1.2, 1, (n, 1)), 0, rng.integers(1, 4, (n, 10)))
     cost = rng.lognormal(0, 0.4, (n, 10))
     found, leads = set(), set()
-    for seed in range(6):
+    for seed in range(3):
         for unit in (1.0, 1e-3):
             budgets = np.array([2.0, 4.0]) * cost.mean() * unit
-            result = compare(Samples(answers, cost=cost * unit), RULES, budgets, seed=seed, orders=10)
+            result = compare(Samples(answers, cost=cost * unit), RULES, budgets, seed=seed, orders=5)
             found.add(result.recommend().policy)
             leads.add(leading(result))
     assert found == {"margin + cap"}
@@ -103,7 +103,7 @@ def test_seeds_and_units_do_not_change_the_recommendation():
 def test_seeds_do_not_change_the_recommendation_on_recorded_answers():
     recorded = load_recorded()
     samples = Samples(recorded.answers["qwen25_0p5b"][:, :12])
-    found = [compare(samples, RULES, [1.5, 3.0], seed=seed, orders=12).recommend() for seed in range(6)]
+    found = [compare(samples, RULES, [1.5, 3.0], seed=seed, orders=6).recommend() for seed in range(3)]
     assert len({(advice.policy, advice.picks[0].policy) for advice in found}) == 1
 
 

@@ -90,7 +90,7 @@ class Forecast:
             once, each = USUAL[group]
             firsts, later = self._first[group], self._later[group]
             usual += len(firsts) * (once + each) + len(later) * each
-            spent += sum(firsts) + sum(later)
+            spent += sum([*firsts, *later])
         now, scale = self.seconds, spent / usual if usual else 1.0
         takes = {group: self._of(group, scale) for group in set(self._ahead)}
         # The first trainings are under way, since their processes were last done.
@@ -100,9 +100,9 @@ class Forecast:
         seen = {process: set(groups) for process, groups in self._seen.items()}
         for group in self._ahead:
             at, process = heapq.heappop(free)
-            first, later = takes[group]
+            anew, again = takes[group]
             trained = seen.setdefault(process, set())
-            end = at + (later if group in trained else first)
+            end = at + (again if group in trained else anew)
             trained.add(group)
             heapq.heappush(free, (max(end, now), process))
         return max(0.0, max(at for at, _ in free) - now)
