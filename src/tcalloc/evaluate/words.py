@@ -264,9 +264,17 @@ def _of_answers(problem: "Problem") -> list[str]:
             "luck, and no policy can reach that. Several samples per question would tell luck from skill."
         )
     if problem.samples is not None:
-        least = min(int(arm.drawn.sum(axis=1).min()) for arm in problem.samples.by_model.values())
+        sizes = [arm.drawn.sum(axis=1) for arm in problem.samples.by_model.values()]
+        least, most = (int(end) for end in (min(size.min() for size in sizes), max(size.max() for size in sizes)))
+        # What the oracle cannot know of a model, it is told from the others.
+        once = [name for name, arm in problem.samples.by_model.items() if (arm.drawn.sum(axis=1) == 1).any()]
+        if once and most > 1:
+            whose = f" of {', '.join(once)}" if len(problem.models) > 1 else ""
+            found.append(
+                f"Some questions have a single sample{whose}. The oracle, held out, cannot know and judge by the same "
+                "sample: there it goes by what other samples tell."
+            )
         if 1 < least < FEW_SAMPLES:
-            most = max(int(arm.drawn.sum(axis=1).max()) for arm in problem.samples.by_model.values())
             who = "Each question has" if least == most else "Some questions have"
             found.append(
                 f"{who} only {least} samples{' of a model' if len(problem.models) > 1 else ''}: what lies beyond so "
