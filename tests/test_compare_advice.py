@@ -208,7 +208,8 @@ def test_headline_names_the_accuracy_of_the_dearest_sensible_action_and_its_pric
     first = headline(result)[0]
     assert first == (
         f"On your 400 questions, stopping at a price (Sequential) reaches {saying.percent(at)}, the accuracy of "
-        f"{found.action} on every question, for {saying.about(found.spend)} (saving {100 * found.share:.0f} %)."
+        f"{found.action} on every question, for {saying.about_price(found.spend, result.unit)}: "
+        f"{saying.saved(found.action_spend - found.spend, result.unit)} (saving {100 * found.share:.0f} %)."
     )
 
 
