@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.evaluate.contestants._cache import once
-from tcalloc.evaluate.contestants.base import WORTH, concave, hull
+from tcalloc.evaluate.contestants.base import concave, hull
 from tcalloc.evaluate.contestants.beforehand import dial_of
 from tcalloc.evaluate.offering import paid as costs_of
 from tcalloc.evaluate.problem import Problem
 from tcalloc.frontier import frontier
 from tcalloc.learn._halves import halvings
+from tcalloc.learn._training import WORTH
 from tcalloc.learn.folds import Frontier, Tuned
 from tcalloc.learn.paths import arm_costs, random_orders
 from tcalloc.measure.actions import Action
