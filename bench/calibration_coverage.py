@@ -1,9 +1,10 @@
 """How often a calibrated budget is kept, and how much of it stays unused.
 
-    python bench/calibration_coverage.py             everything: 10 to 20 minutes on one core
-    python bench/calibration_coverage.py --quick     200 draws instead of 1,000: 3 minutes
+    python bench/calibration_coverage.py             everything: 15 to 30 minutes on one core
+    python bench/calibration_coverage.py --quick     200 draws instead of 1,000: 5 to 10 minutes
+    python bench/calibration_coverage.py --stopping  the second part alone
 
-Four populations of 100,000 questions, each with what it costs at each of 60 prices, so that the expected spend of every
+Five populations of 100,000 questions, each with what it costs at each of 60 prices, so that the expected spend of every
 price is known. Each draw takes n questions (with replacement) to calibrate on. "kept" is the share of draws whose price
 has an expected spend within the budget; a guarantee at 95 % must show at least .95 less the noise of 1,000 draws
 (.014). "unused" is how far the expected spend stays below the budget on average, in per cent of the budget (a price
@@ -17,22 +18,32 @@ is spent there and no promise is broken, so they count as kept but not in "unuse
     tcalloc      bets that hedge a digital option, fixed sequence: what `calibrate(confidence=...)` does
     best         a z-test that knows the standard deviation of every price: as sharp as the Gaussian limit allows
 
+    high seen    the same with the highest cost seen as the highest possible: no guarantee
+
 The two-point population has few questions that cost 50 instead of 1 (one in 163 at the budget), which deceives the
-plain mean and the t-interval where no sample holds one.
+plain mean and the t-interval where no sample holds one. In the rare population one question in 400 costs 400 times as
+much as the others, as a runaway chain of reasoning does.
+
+The second part is `Sequential`, which bounds each rule by the most that it can draw: how much of a budget of 2 stays
+unspent with 150 held-out questions, in several worlds, beside what one bound of 40 samples for all rules would leave.
 """
 
 import argparse
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from tcalloc import Samples, Sequential
 from tcalloc.errors import BudgetError
+from tcalloc.learn._cost_range import sample_costs
 from tcalloc.learn.calibrate import calibrate_price
+from tcalloc.learn.sequential.reach import highest_costs, room
 
 Floats = NDArray[np.float64]
 CONFIDENCE = 0.95
@@ -68,6 +79,12 @@ def two_points(rng: np.random.Generator, prices: Floats, n: int) -> Floats:
     return np.where(rank[:, None] < 0.012 * (1 - prices / prices.max()), 50.0, 1.0)
 
 
+def rare(rng: np.random.Generator, prices: Floats, n: int) -> Floats:
+    """One question in 400 costs 400 times as much."""
+    length = np.where(rng.random(n) < 1 / 400, 400.0, 1.0)
+    return np.where(rng.random(n)[:, None] > prices, 4.0, 1.0) * length[:, None]
+
+
 def priced(acc: Floats, cost: Floats, prices: Floats) -> Floats:
     """Return the cost of the best action at each price."""
     return np.column_stack([cost[np.argmax(acc - price * cost, axis=1)] for price in prices])
@@ -78,7 +95,7 @@ def grid_of(make: Make) -> Floats:
     fine = np.geomspace(1.0, 1e-4, 600)
     spend = make(np.random.default_rng(2), fine, 20_000).mean(axis=0)
     wanted = np.linspace(spend[0], spend[-1], PRICES)
-    return fine[np.unique(np.minimum(np.searchsorted(spend, wanted), len(fine) - 1))]
+    return np.asarray(fine[np.unique(np.minimum(np.searchsorted(spend, wanted), len(fine) - 1))])
 
 
 POPULATIONS: dict[str, tuple[Make, float, float, float]] = {
@@ -87,6 +104,7 @@ POPULATIONS: dict[str, tuple[Make, float, float, float]] = {
     "two models": (routing, 1.0, 2.6, 1.8),
     "tokens": (tokens, 0.0, 4.0, 0.25),
     "two points": (two_points, 1.0, 50.0, 1.3),
+    "rare": (rare, 1.0, 1600.0, 6.0),
 }
 
 
@@ -139,8 +157,14 @@ def ours(grid: Floats, costs: Floats, budget: float, low: float, high: float, co
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="200 draws instead of 1,000")
+    parser.add_argument("--stopping", action="store_true", help="only what Sequential leaves unspent")
     args = parser.parse_args()
-    draws = 200 if args.quick else 1000
+    if not args.stopping:
+        beforehand(200 if args.quick else 1000)
+    stopping(60 if args.quick else 250)
+
+
+def beforehand(draws: int) -> None:
     began = time.monotonic()
     z = NormalDist().inv_cdf(CONFIDENCE)
     print(f"{draws} draws, confidence {CONFIDENCE:.0%}; kept, unused (% of the budget), none (% of the draws)")
@@ -153,11 +177,14 @@ def main() -> None:
         print(f"\n{name}: costs {low:g} to {high:g}, budget {budget:g}; {reach}")
         for n in (50, 200, 1000):
             rng = np.random.default_rng(n)
-            chosen: dict[str, list[int]] = {key: [] for key in ("plain", "t", "HB", "WSR", "tcalloc", "best")}
+            chosen: dict[str, list[int]] = {
+                key: [] for key in ("plain", "t", "HB", "WSR", "tcalloc", "high seen", "best")
+            }
             for _ in range(draws):
                 costs = whole[rng.integers(0, QUESTIONS, n)]
                 chosen["plain"].append(ours(grid, costs, budget, low, high, None))
                 chosen["tcalloc"].append(ours(grid, costs, budget, low, high, CONFIDENCE))
+                chosen["high seen"].append(ours(grid, costs, budget, low, float(costs.max()), CONFIDENCE))
                 for key, kept in (("t", t_kept), ("HB", hb_kept), ("WSR", wsr_kept)):
                     chosen[key].append(last(kept(costs, budget, low, high)))
                 chosen["best"].append(last(costs.mean(axis=0) + z * sd / math.sqrt(n) <= budget))
@@ -167,13 +194,90 @@ def main() -> None:
                 kept_share = float((~(spent > budget)).mean())
                 unused = 100 * (1 - np.nanmean(spent) / budget) if (where >= 0).any() else math.nan
                 none = 100 * (where < 0).mean()
-                print(f"  n = {n:5}  {key:8} kept {kept_share:.3f}  unused {unused:6.1f}  none {none:5.1f}", flush=True)
+                print(f"  n = {n:5}  {key:9} kept {kept_share:.3f}  unused {unused:6.1f}  none {none:5.1f}", flush=True)
                 if key == "tcalloc":
                     worst = min(worst, kept_share)
     print(f"\ntcalloc's lowest share kept: {worst:.3f} ({time.monotonic() - began:.0f} s)")
     noise = 3 * math.sqrt(CONFIDENCE * DELTA / draws)
     if worst < CONFIDENCE - noise:
         raise SystemExit(f"the guarantee failed: {worst:.3f} < {CONFIDENCE} - {noise:.3f}")
+
+
+# ---------------------------------------------------------------------------------------------- while sampling
+
+
+def voted(
+    rng: np.random.Generator, n: int, a: float = 1.0, b: float = 1.0, wrong: int = 3, cost: Floats | None = None
+) -> Samples:
+    right = rng.random((n, 40)) < rng.beta(a, b, (n, 1))
+    return Samples(np.where(right, 0, rng.integers(1, 1 + wrong, (n, 40))), cost=cost)
+
+
+def verified(rng: np.random.Generator, n: int) -> Samples:
+    return Samples(correct=rng.random((n, 40)) < rng.beta(0.3, 1.0, (n, 1)))
+
+
+def cascade(rng: np.random.Generator, n: int) -> Samples:
+    p = rng.beta(1, 1, (n, 1))
+    small, large = (np.where(rng.random((n, k)) < q, 0, rng.integers(1, 4, (n, k)))
+                    for k, q in ((16, p), (8, 0.5 + 0.5 * p)))  # fmt: skip
+    return Samples(arms={"small": Samples(small, cost=1.0), "large": Samples(large, cost=2.6)})
+
+
+def lengths(rng: np.random.Generator, n: int) -> Samples:
+    """Draw samples that cost about 1, and 4 at most."""
+    return voted(rng, n, cost=np.minimum(rng.lognormal(-0.4, 0.8, (n, 1)) * rng.lognormal(0, 0.3, (n, 40)), 4.0))
+
+
+WORLDS: dict[str, tuple[Callable[[np.random.Generator, int], Samples], str, float | None]] = {
+    # how, what makes the answer, the most that a sample may cost
+    "votes, uniform": (voted, "vote", None),
+    "votes, easy": (lambda rng, n: voted(rng, n, 3.0), "vote", None),
+    "votes, 20 wrong answers": (lambda rng, n: voted(rng, n, 1.5, 1.0, 20), "vote", None),
+    "verifier": (verified, "verifier", None),
+    "two models": (cascade, "vote", None),
+    "lengths": (lengths, "vote", 4.0),
+}
+FITS, BUDGET, HELD = 4, 2.0, 150
+
+
+def stopping(draws: int) -> None:
+    """Say what `Sequential` leaves unspent; a draw takes held-out questions from the population, with replacement."""
+    print(f"\nSequential, budget {BUDGET:g}, {HELD} held-out questions, {FITS} fits of {draws // FITS} draws each")
+    for name, (make, combine, high) in WORLDS.items():
+        spent: dict[str, list[float]] = {"own": [], "40": []}
+        for fit in range(FITS):
+            rng = np.random.default_rng([17, fit])
+            policy = Sequential(combine=combine).fit(make(rng, 300))
+            population = make(rng, 1500)
+            trained = policy._trained
+            assert trained is not None
+            settings = trained.settings
+            most = sample_costs(settings.arms, settings.dearest, population, {}, high)
+            limit = room(settings, most, BUDGET, CONFIDENCE, HELD)
+            for key in spent:
+                mixtures = [
+                    replace(m, limit=limit if key == "own" else None)
+                    for m in trained.choices.mixtures(trained.choices.budgets())
+                ]
+                highs = highest_costs(trained, mixtures, most) if key == "own" else 40.0 * most.max()
+                spends = policy._replayed(mixtures, population, None, 8, 3).spend.T
+                dial = np.arange(len(mixtures), 0.0, -1.0)
+                for _ in range(draws // FITS):
+                    rows = rng.integers(0, len(spends), HELD)
+                    try:
+                        found = calibrate_price(dial, spends[rows], BUDGET, CONFIDENCE, high=highs)
+                    except BudgetError:
+                        spent[key].append(math.nan)
+                        continue
+                    spent[key].append(float(spends[:, int(np.flatnonzero(dial == found.price)[0])].mean()))
+        words = []
+        for key, values in spent.items():
+            real = np.array(values)
+            unused = 100 * (1 - np.nanmean(real) / BUDGET)
+            words.append(f"{key}: unused {unused:4.1f} broken {100 * (real > BUDGET).mean():3.1f} none "
+                         f"{100 * np.isnan(real).mean():3.1f}")  # fmt: skip
+        print(f"  {name:24} {'; '.join(words)}", flush=True)
 
 
 if __name__ == "__main__":

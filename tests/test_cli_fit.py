@@ -140,7 +140,7 @@ def test_categories_confidence_and_the_imitator(run):
     code, out, err = run("fit", "run", "--budget", 4, "--confidence", 0.9, *argv)
     assert (code, err) == (0, "")
     assert "fitted on 45 questions" in out
-    assert "expected spend at most 4 with confidence 0.9, if the held-out" in " ".join(out.split())
+    assert "expected spend at most 4 with confidence 0.9, if (1) the held-out" in " ".join(out.split())
     policy = load_policy("kinds")
     assert policy.guarantee_.n == 15
     assert policy.feature_names_in_.tolist() == ["text", "task"]

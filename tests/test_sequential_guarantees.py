@@ -33,17 +33,19 @@ def test_the_most_drawn_is_what_the_worst_samples_lead_to(waves):
     # Samples beyond the cap are not drawn.
     n = np.arange(cap + 1)[None, :, None, None]
     some = Tables.of(np.minimum(some.wave, cap - n), "random")
-    for family in (some, margins(cap, waves), adaptive(cap, waves), fixed(cap, waves)):
+    for family in (some, margins(cap, waves), adaptive(cap, waves), fixed(cap, waves), fixed(cap, waves, True)):
         rules = np.arange(family.settings)
+        size = {i + 1: move.samples for i, move in enumerate(family.moves)} | {0: 0}
         most = np.zeros(family.settings, int)
         for answers in itertools.product(range(-1, 4), repeat=cap):
             counts = [np.bincount([a for a in answers[:k] if a >= 0], minlength=4) for k in range(cap + 1)]
             first, second = np.sort(counts, axis=1)[:, :-3:-1].T
             at = np.zeros(family.settings, int)
-            for _ in range(cap):
-                at += family.wave[rules, at, first[at], second[at]]
+            for k in range(cap):  # what each rule draws of those that have so many
+                moves = family.choose((k,), None, first[k : k + 1], second[k : k + 1], rules)[0]
+                at += np.where(at == k, [size[int(move)] for move in moves], 0)
             most = np.maximum(most, at)
-        np.testing.assert_array_equal(most_drawn(family, (cap,))[:, 0], most)
+        np.testing.assert_array_equal(most_drawn(family, (cap,), rules)[:, 0], most)
 
 
 def test_a_guarantee_spends_the_money_and_keeps_the_budget(policy):

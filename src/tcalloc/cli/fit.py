@@ -136,6 +136,14 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--confidence", metavar="C", type=_confidence, help="guarantee the budget with this confidence, such as 0.95"
     )
+    for name, what in (("--low", "least"), ("--high", "most")):
+        parser.add_argument(
+            name,
+            metavar="C",
+            type=shared.budget,
+            help=f"with --confidence: the {what} that one question may cost, also of those to come (of policies that "
+            "decide while sampling: one sample); needed where costs were recorded one by one",
+        )
     parser.add_argument("--folds", metavar="N", type=_folds, default=5, help="of the cross-validation (default: 5)")
     parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="random seed (default: 0)")
     shared.add_unit(parser)
@@ -148,6 +156,8 @@ def run(args: argparse.Namespace) -> int:
     from tcalloc.evaluate.deploying import Recipe
 
     _refuse_out(args.out)
+    if args.confidence is None and (args.low is not None or args.high is not None):
+        raise InputError("--low and --high belong to --confidence, which is missing. Add it, such as --confidence 0.95.")
     samples, x = _read(args)
     n = len(samples)
     if n < max(LEAST, 2 * args.folds):
@@ -268,7 +278,8 @@ def _fitted(
     policy = recipe.fit(samples.take(rows), told, budget=args.budget, seed=args.seed)
     if args.confidence is not None:
         told = None if x is None else [x[i] for i in held]
-        recipe.calibrate(policy, samples.take(held), told, budget=args.budget, confidence=args.confidence)
+        limits = {"confidence": args.confidence, "low": args.low, "high": args.high}
+        recipe.calibrate(policy, samples.take(held), told, budget=args.budget, **limits)
     return policy
 
 

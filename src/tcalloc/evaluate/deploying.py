@@ -148,14 +148,26 @@ class Recipe:
         return policy.fit(told, samples, actions=list(self.actions), **more)
 
     def calibrate(
-        self, policy: Any, samples: Samples, X: Sequence[Any] | None, *, budget: float, confidence: float
+        self, policy: Any, samples: Samples, X: Sequence[Any] | None, *, budget: float, **limits: float | None
     ) -> None:
-        """Set the policy on held-out questions, so that the budget is kept with this confidence."""
+        """Set the policy on held-out questions, so that the budget is kept with a confidence.
+
+        Parameters
+        ----------
+        policy : policy
+            As `fit` returned it.
+        samples, X
+            The held-out questions.
+        budget : float
+            Mean cost per question.
+        **limits
+            The confidence, and `low` and `high` of costs; see the policy's own `calibrate`.
+        """
         told = X if X is not None else _names(samples)
         if self.entry.family == "sequential":
-            policy.calibrate(samples, X, budget=budget, confidence=confidence)
+            policy.calibrate(samples, X, budget=budget, **limits)
         else:
-            policy.calibrate(told, samples, budget=budget, confidence=confidence)
+            policy.calibrate(told, samples, budget=budget, **limits)
 
 
 def held_out_curve(

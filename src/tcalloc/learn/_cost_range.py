@@ -4,11 +4,14 @@ What to use when
 ----------------
 `CostRange.of`
     Before a guarantee: from the user's word, from costs that are the same for every question, or from the actions.
+`sample_costs`, `costs_said`
+    The same of one sample of each model, for policies that decide while sampling; and in words.
 `most_of`
     The most that one action can cost, by its rates and its limit on tokens.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +21,11 @@ from numpy.typing import NDArray
 from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
 from tcalloc.learn._training import Training
+from tcalloc.learn.paths import arm_costs
 from tcalloc.measure.actions import Action
+from tcalloc.measure.samples import Samples
 
-__all__ = ["CostRange", "most_of", "same_costs"]
+__all__ = ["CostRange", "costs_said", "most_of", "same_costs", "sample_costs"]
 
 Floats = NDArray[np.float64]
 
@@ -123,6 +128,68 @@ class CostRange:
                 f"low = {self.low!r} and high = {self.high!r}. Pass the least and the most that any question may cost, "
                 "also of those to come."
             )
+
+
+def sample_costs(
+    arms: Sequence[str], seen: Floats, samples: Samples, actions: Mapping[str, Action], high: Any
+) -> Floats:
+    """Return the most that one sample of each model can cost, (arms,).
+
+    Parameters
+    ----------
+    arms : sequence of str
+        The models.
+    seen : ndarray, (arms,)
+        The highest cost of a training sample of each.
+    samples : Samples
+        The held-out ones, under the same names.
+    actions : mapping of str to Action
+        What a draw is.
+    high : float, mapping of str to float or None
+        What the user says; it has precedence.
+
+    Raises
+    ------
+    InputError
+        If it is not known, or some recorded sample costs more.
+    """
+    if isinstance(high, Mapping) and (unknown := [arm for arm in high if arm not in arms]):
+        raise InputError(f"high: no model {unknown[0]!r} among the samples; there are {', '.join(map(repr, arms))}.")
+    recorded = arm_costs(samples)
+    found = []
+    for a, arm in enumerate(arms):
+        of = f" of {arm}" if arm else ""
+        model = samples.by_model[arm]
+        given = high.get(arm) if isinstance(high, Mapping) else high
+        most = None if given is None else scalar(given, f"high{of}")
+        if most is None and (model.cost is None or np.ndim(model.cost) == 0):
+            each = 1.0 if model.cost is None else float(model.cost)
+            # One cost for all samples, which those that were learned from have had too.
+            most = each if math.isclose(float(seen[a]), each, rel_tol=ROUNDING) else None
+        if most is None and arm in actions:
+            most = most_of(actions[arm])
+        if most is None:
+            raise InputError(
+                f"confidence needs the most that one sample{of} may cost, which is not known: samples cost different "
+                "amounts (or were recorded one by one), and the highest cost seen is not the highest possible. Pass "
+                "high=, one number or one per model: max_tokens * the rate of an output token + the longest prompt * "
+                "the rate of an input token. If all samples cost the same, say so: Samples(..., cost=one number)."
+            )
+        paid = max(float(recorded[arm].max(initial=0.0)), float(seen[a]))
+        if not 0 <= most < math.inf or paid > most * (1 + ROUNDING):
+            raise InputError(
+                f"high{of} is {most!r}, but a recorded sample cost {paid:.6g}; expected a finite number: the most that "
+                "any sample may cost, also of those to come."
+            )
+        found.append(most)
+    return np.array(found)
+
+
+def costs_said(arms: Sequence[str], most: Floats) -> str:
+    """Return the assumption on costs in words."""
+    parts = [f"of {arm} at most {each:.6g}" if arm else f"at most {each:.6g}"
+             for arm, each in zip(arms, most.tolist(), strict=True)]  # fmt: skip
+    return f"a sample costs {', '.join(parts)}"
 
 
 def _unknown(actions: Sequence[Action | None] | None) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
+from tcalloc.learn._cost_range import costs_said, sample_costs
 from tcalloc.learn.calibrate import Calibration, calibrate_price, confidence_of
 from tcalloc.learn.protocol import uniform
 from tcalloc.learn.sequential.belief import levelled
@@ -16,7 +17,7 @@ from tcalloc.learn.sequential.bounds import budget_of, budgets_of, limit_of
 from tcalloc.learn.sequential.choosing import Candidate, Mixture
 from tcalloc.learn.sequential.frontier import StoppingFrontier
 from tcalloc.learn.sequential.measuring import replayed, samples_of
-from tcalloc.learn.sequential.reach import costs_said, highest_costs, room, sample_costs
+from tcalloc.learn.sequential.reach import highest_costs, room
 from tcalloc.learn.sequential.rules import Outcomes
 from tcalloc.learn.sequential.run import SequentialRun
 from tcalloc.learn.sequential.training import Settings, Trained, names_of_arms, train
@@ -203,8 +204,9 @@ class Sequential:
         limits: dict[str, Any] = {}
         if confidence is not None:
             named, _ = samples_of(samples, None, trained.settings.arms)
-            most = sample_costs(trained.settings, named, self.actions or {}, high)
-            limit = room(trained.settings, most, asked, confidence_of(confidence), len(named))
+            settings = trained.settings
+            most = sample_costs(settings.arms, settings.dearest, named, self.actions or {}, high)
+            limit = room(settings, most, asked, confidence_of(confidence), len(named))
             mixtures = [replace(mixture, limit=limit) for mixture in mixtures]
             limits = {"low": low or 0.0, "high": highest_costs(trained, mixtures, most)}
         spends = self._replayed(mixtures, samples, X, orders, 0).spend
@@ -213,7 +215,7 @@ class Sequential:
         found = calibrate_price(dial, spends.T, asked, confidence, **limits)
         if confidence is not None:
             *first, _ = found.assumptions
-            found = replace(found, assumptions=(*first, costs_said(trained.settings, most)))
+            found = replace(found, assumptions=(*first, costs_said(trained.settings.arms, most)))
         self._mixture = mixtures[int(np.flatnonzero(dial == found.price)[0])]
         self.budget, self.guarantee_ = asked, found
         return self
