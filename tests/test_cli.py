@@ -108,6 +108,18 @@ def test_costs_have_digits_and_a_unit(table, run, tmp_path):
         assert "expected a currency (usd, eur," in err
 
 
+def test_sums_beyond_float_are_no_gaps_in_the_summary(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    acc = np.array([[0.0, 1.0], [0.0, 0.5], [0.5, 0.5]]) * 1.6e308
+    write_table(Table(acc, np.array([1.6e308, 1.7e308])), "t.npz")
+    code, out, _ = run("solve", "t.npz", "--budget", 1.67e308, "--unit", "usd")
+    assert code == 0
+    flat = " ".join(out.split())
+    assert "0 1 33.3 % 1.6e+308 8e+307 1 2 66.7 % 1.7e+308 1.2e+308" in flat
+    assert "accuracy 8e+307 (33.3 % 0, 66.7 % 1)" in flat
+    assert "inf" not in out
+
+
 def test_solve_where_actions_or_names_are_missing(table, run, tmp_path):
     write_table(
         Table([[0.5, 0.9], [0.5, 9]], [1, 2], available=np.array([[True, True], [True, False]]), weights=[1, 3]),

@@ -91,6 +91,8 @@ def amount(value: float, unit: str | None = None, significant: int = 3) -> str:
 
 def per_thousand(value: float, unit: str | None = None) -> str:
     """Return what an amount per question comes to: $1.30 per 1,000 questions."""
+    if math.isinf(1000 * value):
+        return f"{amount(value, unit)} per question"
     return f"{amount(1000 * value, unit)} per 1,000 questions"
 
 

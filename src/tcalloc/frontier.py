@@ -155,12 +155,11 @@ class Frontier:
         wanted = self._gain_of(target)
         # A target that is the rounded accuracy of a vertex is reached there.
         at = self._first_reaching(wanted - abs(wanted) * _search.TOLERANCE)
-        here = self._sums_at(at)
-        spend = here[0]
-        if at > 0:
-            before = self._sums_at(at - 1)
-            share = (wanted - before[1]) / (here[1] - before[1])
-            spend = before[0] + min(max(share, Fraction(0)), Fraction(1)) * (here[0] - before[0])
+        if at == 0:
+            return float(self.budgets[0])
+        here, before = self._sums_at(at), self._sums_at(at - 1)
+        share = (wanted - before[1]) / (here[1] - before[1])
+        spend = before[0] + min(max(share, Fraction(0)), Fraction(1)) * (here[0] - before[0])
         budget = unscale(spend / exactly(self._weight), self._labels.cost_exponent)
         return min(max(budget, float(self.budgets[0])), float(self.budgets[-1]))  # those are rounded twice
 
@@ -500,7 +499,9 @@ def _interpolated(x: Any, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> A
     right = np.clip(np.searchsorted(xs, x, side="right"), 1, len(xs) - 1)
     width = xs[right] - xs[right - 1]
     share = np.clip((x - xs[right - 1]) / np.where(width > 0, width, 1.0), 0.0, 1.0)
-    return ys[right - 1] + np.where((width > 0) | (x < xs[right]), share, 1.0) * (ys[right] - ys[right - 1])
+    share = np.where((width > 0) | (x < xs[right]), share, 1.0)
+    # At its end a piece has the vertex's very value.
+    return np.where(share < 1.0, ys[right - 1] + share * (ys[right] - ys[right - 1]), ys[right])
 
 
 def _unscaled(values: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:

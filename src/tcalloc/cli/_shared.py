@@ -343,17 +343,17 @@ def fixed_mixture(table: Table) -> tuple[NDArray[np.float64], NDArray[np.float64
     """Return accuracy (1, K) and cost (1, K) of giving every instance the same action; None if some cannot have it."""
     if table.available is not None and not table.available.all():
         return None
-    with np.errstate(all="ignore"):
-        if table.weights is None:
-            acc, cost = (values.mean(axis=0, dtype=np.float64) for values in (table.acc, np.atleast_2d(table.cost)))
-        else:
-            w = np.asarray(table.weights, np.float64) / table.weights.max()
-            acc, cost = (
-                values if values.ndim == 1 else w @ values / w.sum() for values in (table.acc, np.asarray(table.cost))
-            )
-    if not (np.isfinite(acc).all() and np.isfinite(cost).all()):  # sums beyond float64
-        return None
-    return acc[None, :], np.asarray(cost, np.float64)[None, :]
+    weights = np.ones(len(table.acc)) if table.weights is None else table.weights / table.weights.max()
+    acc = _column_means(table.acc, weights)
+    return acc[None, :], _column_means(np.broadcast_to(table.cost, table.acc.shape), weights)[None, :]
+
+
+def _column_means(values: NDArray[Any], weights: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the weighted mean of each column; a power of two keeps the sums within float64."""
+    exponent = math.frexp(float(np.abs(values).max()))[1]
+    with np.errstate(under="ignore"):
+        scaled = np.ldexp(values.astype(np.float64), -exponent)
+        return np.asarray(np.ldexp(np.average(scaled, axis=0, weights=weights), exponent))
 
 
 def affordable(spend: float, cost: NDArray[np.float64]) -> float:

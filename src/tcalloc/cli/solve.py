@@ -148,10 +148,12 @@ def _by_action(table: Table, plan: Allocation, chosen: dict[str, NDArray[Any]]) 
     weights = np.ones(len(plan.actions)) if table.weights is None else table.weights / table.weights.max()
     with np.errstate(all="ignore"):
         weight = np.bincount(plan.actions, weights, k)
-        means = {
-            key: np.bincount(plan.actions, weights * chosen[key].astype(np.float64), k) / weight
-            for key in ("cost", "accuracy")
-        }
+        means = {}
+        for key in ("cost", "accuracy"):
+            # A power of two keeps the sums within float64.
+            exponent = math.frexp(float(np.abs(chosen[key]).max()))[1]
+            scaled = np.ldexp(chosen[key].astype(np.float64), -exponent)
+            means[key] = np.ldexp(np.bincount(plan.actions, weights * scaled, k) / weight, exponent)
     return [
         {
             "action": str(a) if table.action_names is None else table.action_names[a],
