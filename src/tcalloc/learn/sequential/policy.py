@@ -54,7 +54,7 @@ class Sequential:
         The most samples of a question, of each model. Default: all that were recorded; of several models 8 of the
         cheapest and 4 of the others. Of one model, beyond 40 samples only rules with a threshold and a cap go on.
     cap : float, optional
-        The most that one question may cost: nothing is drawn that could exceed it at the most expensive sample recorded.
+        The most that one question may cost: nothing is drawn that could exceed it at the highest cost recorded.
     deadline : float, optional
         Seconds, above 0, after which a run draws nothing more. No replay knows it, and no figure counts it in.
     actions : mapping of str to Action, optional
@@ -315,8 +315,8 @@ class Sequential:
     ) -> Outcomes:
         """Return what the policy does at several budgets on recorded samples of other questions.
 
-        All states of all runs at once. It is the same as `tcalloc.learn.replay.replay` of each, except that mixtures are
-        not drawn but averaged, and that ties of votes count in even shares.
+        All states of all runs at once. It is the same as `tcalloc.learn.replay.replay` of each, except that mixtures
+        are not drawn but averaged, and that ties of votes count in even shares.
 
         Parameters
         ----------
