@@ -481,6 +481,7 @@ def test_a_policy_that_was_trained_in_dollars(tmp_path):
         with client_of(server) as client:  # no prices: a sample costs what it did
             answers = answer(QUESTIONS, policy, client, budget=0.003)
             assert all(one.samples for one in answers)
+            assert all(0 < one.probability < 1 for one in answers if one.answer is not None)
             assert 0.001 < answers.spend <= 0.003 * (1 + 1e-9)
             with pytest.raises(InputError, match="less than one sample costs"):
                 answer(QUESTIONS, policy, client, budget=1e-6)

@@ -365,4 +365,5 @@ class Job:
             run.vote_share,
             (with_it["correct"] if with_it is not None else False) if question.golds else None,
             drawn.status,
+            getattr(run, "probability", None),
         )

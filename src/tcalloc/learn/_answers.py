@@ -36,6 +36,8 @@ class Answered:
     """What became of the policy's decision: "as decided"; "cheaper than decided" (fewer samples, or a cheaper action,
     because the budget did not allow more); "left out" (the budget was spent); "incomplete" (a request failed or was not
     sent)."""
+    probability: float | None = None
+    """How probable it is that the answer is right, where the policy has learned that (`Sequential`); else None."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,9 @@ __all__ = ["TOP", "CountRule", "Paths", "States", "arm_costs", "random_orders"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+# Keeps the orders apart from a user's random numbers: NumPy's generators of 0 and of [0, 0] are one and the same.
+ORDERS = 3
+
 
 class CountRule(Protocol):
     """What `Paths` can replay: see `tcalloc.learn.rivals`."""
@@ -80,7 +83,7 @@ def random_orders(drawn: NDArray[np.bool_], count: int, seed: int) -> NDArray[np
     found = np.empty((count, *drawn.shape), np.intp)
     for r in range(count):
         if r % s == 0:
-            rng = np.random.default_rng([seed, r // s])
+            rng = np.random.default_rng([seed, r // s, ORDERS])
             shuffled = np.argsort(np.where(drawn, rng.random(drawn.shape), 2.0), axis=1)
             turns = rng.permutation(s)
         turned = np.where(place < size, (place + turns[r % s] * size // s) % size, place)

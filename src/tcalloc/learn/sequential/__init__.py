@@ -5,7 +5,7 @@ What to use when
 `Sequential`
     The policy: fit it on recorded samples, then ``start(question)`` for each live one.
 `Chances`
-    The exact course of a vote, and the rules that are optimal for it: for study, or where the truth is known.
+    The course of a vote, and the rules that backward induction makes of it: for study, or where the truth is known.
 """
 
 from tcalloc.learn.sequential.policy import Sequential, StoppingFrontier

@@ -58,9 +58,9 @@ class Mixture:
     low: int
     """The cheaper rule."""
     high: int
-    """The dearer one."""
+    """The more expensive one."""
     share: float
-    """How often the dearer one is used."""
+    """How often the more expensive one is used."""
     limit: float | None = None
     """The most that a question may cost, where a guarantee limits it."""
 

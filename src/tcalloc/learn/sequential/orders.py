@@ -65,7 +65,7 @@ class Orders:
     """Of a table of one rule: (cap + 1, cap + 1, cap//2 + 1)."""
 
     @classmethod
-    def of(cls, codes: NDArray[Any], cap: int, cost: Floats) -> "Orders":
+    def of(cls, codes: NDArray[Any], cap: int, cost: Floats, seed: int = 0) -> "Orders":
         """Return the orders of recorded answers.
 
         Parameters
@@ -76,6 +76,8 @@ class Orders:
             The most samples of a question.
         cost : ndarray, (N,)
             Of one sample of each question.
+        seed : int
+            Random seed of the orders of questions that have too many.
         """
         n, s = codes.shape
         rows, owner, weight = [], [], []
@@ -92,7 +94,7 @@ class Orders:
             weight.append(np.full(len(found), 1.0 / len(found)))
         if many:
             some = codes[many].astype(np.int64)
-            taken = np.take_along_axis(some[None], random_orders(some > -2, times, 0), axis=2)
+            taken = np.take_along_axis(some[None], random_orders(some > -2, times, seed), axis=2)
             rows.append(np.where(np.arange(s) < (some > -2).sum(axis=1)[None, :, None], taken, -2).reshape(-1, s))
             owner.append(np.tile(many, times))
             weight.append(np.full(len(many) * times, 1.0 / times))
@@ -103,7 +105,8 @@ class Orders:
         state, stop = np.zeros((cap + 1, len(of)), np.int64), np.zeros((cap + 1, len(of)))
         top = np.moveaxis(walk.counts[:, :, :2].astype(np.int64), 0, 1)
         state[1:] = np.ravel_multi_index((np.arange(1, cap + 1)[:, None], top[..., 0], top[..., 1]), shape)
-        stop[1:] = walk.even.T
+        right = walk.even.T > 0
+        stop[1:][right] = 1.0 / np.rint(1.0 / walk.even.T[right].astype(np.float64))  # 1 of so many that tie
         length = np.minimum((sequence > -2).sum(axis=1), cap)
         return cls(state, stop, length, cost[of], np.concatenate(weight) / n, shape)
 

@@ -32,9 +32,11 @@ Floats = NDArray[np.float64]
 class Sequential:
     """Draw samples until another is no longer worth its cost.
 
-    Learns from recorded samples by backward induction (exact over all orders where counts of votes decide, regression
-    where more is seen), at many prices at once; rules are judged on questions that were held out, two neighbouring ones
-    are mixed to spend the budget.
+    Learns from recorded samples by backward induction at many prices at once. Where counts of votes decide, the chances
+    of the next vote are exact means over all orders of the samples, pooled over questions; where more is seen, the
+    advantage of going on is a regression. Rules with a threshold and a cap (margin + cap, fixed k) stand beside them.
+    All are judged on questions that were held out, and two neighbouring rules are mixed to spend the budget. With a
+    verifier a run always stops at the first success.
 
     Parameters
     ----------
@@ -50,16 +52,16 @@ class Sequential:
     round_cost : float
         What a round costs besides its samples, in their unit; it steers the rules, and is no part of the spend.
     most : int or mapping of str to int, optional
-        The most samples of a question, of each model. Default: those that were recorded, up to 40; of several models 8
-        of the cheapest and 4 of the others.
+        The most samples of a question, of each model. Default: all that were recorded; of several models 8 of the
+        cheapest and 4 of the others. Of one model, beyond 40 samples only rules with a threshold and a cap go on.
     cap : float, optional
-        The most that one question may cost: nothing is drawn that could exceed it at the dearest sample recorded.
+        The most that one question may cost: nothing is drawn that could exceed it at the highest cost recorded.
     deadline : float, optional
         Seconds, above 0, after which a run draws nothing more. No replay knows it, and no figure counts it in.
     actions : mapping of str to Action, optional
         What a draw of a model is, with all its parameters; default: just its name.
     random_state : int
-        Of orders, folds and lots.
+        Random seed of orders, folds and mixtures.
 
     Attributes
     ----------
@@ -73,6 +75,7 @@ class Sequential:
     Examples
     --------
     >>> import numpy as np
+    >>> import tcalloc
     >>> from tcalloc.learn.sequential import Sequential
     >>> from tcalloc.measure import Samples
     >>> rng = np.random.default_rng(0)
@@ -81,6 +84,9 @@ class Sequential:
     >>> run = policy.start("Which number is larger, 5 or 1?")
     >>> run.next().n
     1
+    >>> run.add([tcalloc.Result(answer="5", cost=1.0)])
+    >>> run.vote_share, round(run.probability, 1)
+    (1.0, 0.6)
     """
 
     def __init__(
@@ -231,6 +237,8 @@ class Sequential:
     def start(self, x: Any = None) -> SequentialRun:
         """Begin with one question.
 
+        Besides what every run has, a run of this policy has `probability`: how probable it is that its answer is right.
+
         Parameters
         ----------
         x : str, vector or mapping, optional
@@ -309,8 +317,8 @@ class Sequential:
     ) -> Outcomes:
         """Return what the policy does at several budgets on recorded samples of other questions.
 
-        All states of all runs at once; the same as `tcalloc.learn.replay.replay` of each, up to the lots and to ties of
-        votes, which count in even shares here.
+        All states of all runs at once. It is the same as `tcalloc.learn.replay.replay` of each, except that mixtures
+        are not drawn but averaged, and that ties of votes count in even shares.
 
         Parameters
         ----------

@@ -239,14 +239,14 @@ def fixed(cap: int, waves: Sequence[int], together: bool = False) -> "Tables | T
     """
     if not together or max(waves) == 1:
         return _thresholds(np.zeros((1, 1)), [1.0], range(1, cap + 1), waves, "fixed k")
-    n = np.arange(cap + 1)
+    n, _, _ = np.meshgrid(np.arange(cap + 1), np.arange(cap + 1), np.arange(cap // 2 + 1), indexing="ij")
     some = []
     for limit in range(cap + 1):
         left = np.maximum(limit - n, 0)
         fitting = np.max([np.where(k <= left, k, 0) for k in waves], axis=0)
         # What is left and smaller than any wave is drawn as the other rules do.
         some.append(np.where(fitting > 0, fitting, left))
-    return Tables.of(np.stack(some)[:, :, None, None], "fixed k")
+    return Tables.of(np.stack(some), "fixed k")
 
 
 def _counts(cap: int) -> tuple[Any, Any]:

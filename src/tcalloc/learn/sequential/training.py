@@ -248,7 +248,8 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
         # With a verifier a run ends at its first success: none is ever drawn for nothing.
         name = "first success, at most k" if settings.combine == "verifier" else "fixed k"
         together = settings.combine != "verifier"
-        judge(name, trails, lambda rows: fixed(cap, settings.waves, together), False)
+        most = min(cap, AHEAD) if together and max(settings.waves) > 1 else cap
+        judge(name, trails, lambda rows: fixed(most, settings.waves, together), False)
     many = len(samples) >= ENOUGH_QUESTIONS
     if many and reading.features and (settings.combine != "score" or several):
         weighted = settings.combine == "vote" and bool(reading.tilt.any())

@@ -78,8 +78,13 @@ class Chances:
 
     @cached_property
     def orders(self) -> Orders | None:
-        """The orders of the recorded samples, where the state does not say all."""
-        return None if self.recorded is None else Orders.of(self.recorded[0], len(self.mass) - 1, self.recorded[1])
+        """Orders of the recorded samples, where the state does not say all: those that rules are judged along."""
+        return self._orders(1)
+
+    def _orders(self, seed: int) -> Orders | None:
+        if self.recorded is None:
+            return None
+        return Orders.of(self.recorded[0], len(self.mass) - 1, self.recorded[1], seed)
 
     @classmethod
     def of(cls, codes: NDArray[Any], cap: int, cost: Floats | None = None) -> "Chances":
@@ -200,16 +205,21 @@ class Chances:
     def _bettered(
         self, orders: Orders, prices: Floats, wave: NDArray[np.uint8], waves: tuple[int, ...], round_cost: float
     ) -> NDArray[np.uint8]:
-        """Return the better of two tables per price, both improved: that of the induction, and margin + cap."""
+        """Return the best of four tables per price: that of the induction, margin + cap, and both improved.
+
+        They are improved along other orders than those that they are judged along.
+        """
         n, c1, c2 = np.ogrid[: wave.shape[1], : wave.shape[2], : wave.shape[3]]
         cap, step = wave.shape[1] - 1, min(waves)
         caps = sorted({*range(min(cap, 8)), *np.linspace(0, cap, 12).round().astype(int).tolist()})
         plain = np.stack([((c1 - c2 < m) & (n < k)) * np.minimum(step, np.maximum(k - n, 0))
                           for m in (*range(1, min(cap, 6) + 1), cap + 1) for k in caps]).astype(np.uint8)  # fmt: skip
         worth = self._worth(orders, plain, prices[:, None], round_cost)
-        both = [orders.improved(start, prices, waves, round_cost) for start in (wave, plain[worth.argmax(axis=1)])]
-        first, second = (np.diagonal(self._worth(orders, some, prices[:, None], round_cost)) for some in both)
-        return np.where((second > first + 1e-12)[:, None, None, None], both[1], both[0])
+        starts, others = [wave, plain[worth.argmax(axis=1)]], self._orders(0)
+        assert others is not None
+        tables = np.stack([*starts, *(others.improved(start, prices, waves, round_cost) for start in starts)])
+        values = np.stack([np.diagonal(self._worth(orders, some, prices[:, None], round_cost)) for some in tables])
+        return np.asarray(tables[values.argmax(axis=0), np.arange(len(prices))])
 
     @staticmethod
     def _worth(orders: Orders, wave: NDArray[np.uint8], prices: Floats, round_cost: float) -> Floats:
