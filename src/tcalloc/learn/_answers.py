@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
+from tcalloc._amounts import amount
 from tcalloc.errors import MissingExtraError
 
 __all__ = ["Answered", "Answers"]
@@ -134,21 +133,28 @@ class Answers(Sequence[Answered]):
             raise MissingExtraError("to_frame: needs pandas: pip install pandas") from None
         return pd.DataFrame.from_records([asdict(one) for one in self.answered])
 
-    def __str__(self) -> str:
+    def summary(self, unit: str | None = None) -> str:
+        """Return how many questions were answered, at what spend, and what was left out and why.
+
+        Parameters
+        ----------
+        unit : str, optional
+            The unit of costs, such as "usd".
+        """
         done = f"{self.wanted - self.unanswered:,} of {self.wanted:,} questions answered"
         if self.answered:
             right = "" if self.accuracy is None else f", {100 * self.accuracy:.1f} % right"
-            allowed = "" if self.budget is None else f" of {_amount(self.budget)}"
-            done += f"{right}; {self.samples:.3g} samples and a spend of {_amount(self.spend)}{allowed} per question"
+            allowed = "" if self.budget is None else f" of {amount(self.budget, unit, 4)}"
+            drawn = f"{self.samples:.3g}"
+            drawn += " sample" if drawn == "1" else " samples"
+            done += f"{right}; {drawn} and a spend of {amount(self.spend, unit, 4)}{allowed} per question"
         return "\n".join([f"{done}.", *self.shortfalls])
+
+    def __str__(self) -> str:
+        return self.summary()
 
     __repr__ = __str__
 
 
 def _questions(count: int) -> str:
     return f"{count:,} question{'s' * (count != 1)}"
-
-
-def _amount(value: float) -> str:
-    """Return a cost with four digits and without an exponent: $0.00004 is not 4e-05."""
-    return np.format_float_positional(float(f"{value:.4g}"), trim="-")
