@@ -108,7 +108,9 @@ def test_a_policy_in_dollars_needs_no_prices(questions, tmp_path, capsys):
     with Chaos() as server:
         argv = [questions, "--policy", tmp_path / "policy", "--base-url", server.url, "--model", "small"]
         code, out, _ = call(capsys, *argv, "--also-model", "large")
-        assert (code, "a spend of 0.0004 per question" in out) == (0, True)
+        assert (code, "; 1 sample and a spend of 0.0004 per question" in out) == (0, True)
+        out = call(capsys, *argv, "--also-model", "large", "--unit", "usd")[1]
+        assert "; 1 sample and a spend of $0.0004 per question" in out
         code, out, _ = call(capsys, *argv, "--also-model", "large", "--costs", "small=1,large=10")
         assert (code, "a spend of 10 per question" in out) == (0, True)
         assert call(capsys, *argv, "--also-model", "large", "--costs", "small=1")[0] == 1

@@ -180,10 +180,9 @@ def _report(args: argparse.Namespace, answers: "Answers") -> int:
         finite = {key: shared.finite(value) if isinstance(value, float) else value for key, value in whole.items()}
         shared.print_json(finite | {"answers": [asdict(one) for one in answers]})
     elif answers.answered:
-        summary = (
-            f"{answers.summary(args.unit)}\n{shared.counted(answers.requests, 'request')} in {answers.seconds:.1f} s"
-            + ("." if answers.spent is None else f", {shared.cost(answers.spent, args.unit)} spent in all.")
-        )
+        sent = f"{shared.counted(answers.requests, 'request')} in {answers.seconds:.1f} s"
+        paid = "" if answers.spent is None else f", {shared.cost(answers.spent, args.unit)} spent in all"
+        summary = f"{answers.summary(args.unit)}\n{sent}{paid}."
         if args.answers == "-":
             shared.say(summary)
         else:
