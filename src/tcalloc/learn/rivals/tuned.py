@@ -10,7 +10,9 @@ of all models are replayed on the same random orders of the training samples. Th
 accuracy over spend are kept, and a budget between two of them is kept by a random choice.
 """
 
+from collections.abc import Mapping
 from copy import copy
+from types import SimpleNamespace
 from typing import Any, Self
 
 import numpy as np
@@ -27,6 +29,7 @@ from tcalloc.learn.rivals._counting import Counting, CountingRun
 from tcalloc.learn.rivals.replayed import ORDERS, Replayed, said, unknown
 from tcalloc.learn.rivals.settings import families
 from tcalloc.learn.sequential.frontier import StoppingFrontier
+from tcalloc.learn.sequential.reach import sample_costs
 from tcalloc.measure.samples import Samples
 
 __all__ = ["TunedRule"]
@@ -311,6 +314,11 @@ class TunedRule:
             raise InputError(f"samples has no model {sorted(absent)[0]!r}, which this policy draws from.")
         return spend, accuracy
 
+    def _seen(self) -> Any:
+        """Return what recorded samples cost, as `sample_costs` takes it."""
+        usual = tuple(self.sample_costs_[arm] for arm in self.arms_)
+        return SimpleNamespace(arms=self.arms_, usual=usual, dearest=[self.dearest_[arm] for arm in self.arms_])
+
     def _own(self) -> float:
         if self._spending is None:
             raise InputError("this policy has no budget. Give it one: policy.at(budget), or pass budgets.")
@@ -323,8 +331,8 @@ class TunedRule:
         *,
         budget: float,
         confidence: float | None = None,
-        low: float = 0.0,
-        high: float | None = None,
+        low: float | None = None,
+        high: float | Mapping[str, float] | None = None,
         orders: int = ORDERS,
     ) -> Self:
         """Set what may be spent on held-out questions, so that the budget is kept there.
@@ -338,11 +346,13 @@ class TunedRule:
         budget : float
             Mean cost per question.
         confidence : float, optional
-            With it, P(expected spend > budget) ≤ 1 − confidence over the draw of the held-out questions; what that
-            rests on is said in `guarantee_`.
-        low, high : float, optional
-            Between them lies what any question costs, in total. Default: 0, and the largest cap at the most expensive
-            sample seen.
+            With it, P(expected spend > budget) ≤ 1 − confidence over the draw of the held-out questions, under the
+            assumptions that `guarantee_` lists.
+        low : float, optional
+            The least that one question may cost; default: 0.
+        high : float or mapping of str to float, optional
+            The most that one sample may cost, also of questions to come; per model if models differ. Known without it
+            where one cost was given for all samples of a model. What a question may cost follows from its rule's cap.
         orders : int
             Random orders of each question's samples.
 
@@ -354,14 +364,21 @@ class TunedRule:
         ------
         BudgetError
             If nothing keeps the budget (with that confidence).
+        InputError
+            If an argument is not allowed, or the most that a sample may cost is needed and not known.
         """
         self._check_fitted()
         budgets = np.unique(np.concatenate([np.linspace(self.spend_[0], self.spend_[-1], GRID), self.spend_]))
         spends = self.outcomes(None, samples, budgets, orders=orders).spend
-        dearest = max(rule.cap * self.dearest_[arm] for rule, arm in zip(self.rules_, self.rule_arms_, strict=True))
+        limits: dict[str, Any] = {}
+        if confidence is not None:
+            most = dict(zip(self.arms_, sample_costs(self._seen(), samples, {}, high).tolist(), strict=True))
+            each = [rule.cap * most[arm] for rule, arm in zip(self.rules_, self.rule_arms_, strict=True)]
+            pairs = [self._hull.mix(float(budget)) for budget in budgets]
+            limits = {"low": low or 0.0, "high": np.array([max(each[one], each[other]) for one, other, _ in pairs])}
+        # The dial runs from the cheapest budget on: any falling numbers do.
         dial = np.arange(len(budgets), 0, -1, dtype=np.float64)
-        most = max(dearest, float(spends.max())) if high is None else high
-        found = calibrate_price(dial, spends.T, budget, confidence, low=low, high=most)
+        found = calibrate_price(dial, spends.T, budget, confidence, **limits)
         self._spending = float(budgets[int(np.flatnonzero(dial == found.price)[0])])
         self.budget, self.guarantee_ = scalar(budget, "budget"), found
         return self
