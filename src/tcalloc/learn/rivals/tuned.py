@@ -13,7 +13,7 @@ accuracy over spend are kept, and a budget between two of them is kept by a rand
 from collections.abc import Mapping
 from copy import copy
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,9 +28,10 @@ from tcalloc.learn.protocol import uniform
 from tcalloc.learn.rivals._counting import Counting, CountingRun
 from tcalloc.learn.rivals.replayed import ORDERS, Replayed, said, unknown
 from tcalloc.learn.rivals.settings import families
-from tcalloc.learn.sequential.frontier import StoppingFrontier
-from tcalloc.learn.sequential.reach import sample_costs
 from tcalloc.measure.samples import Samples
+
+if TYPE_CHECKING:  # imported where they are used: `Sequential` itself is made of these rules
+    from tcalloc.learn.sequential.frontier import StoppingFrontier
 
 __all__ = ["TunedRule"]
 
@@ -241,8 +242,10 @@ class TunedRule:
         number = float(self._numbers.random()) if x is None else uniform(int(self.random_state), _key(x))
         return self.rules_[high if number < share else low].start(x)
 
-    def frontier(self) -> StoppingFrontier:
+    def frontier(self) -> "StoppingFrontier":
         """Return spend and accuracy of each setting on the hull, from questions that the tuning had not seen."""
+        from tcalloc.learn.sequential.frontier import StoppingFrontier
+
         self._check_fitted()
         rounds = np.full(len(self.rules_), np.nan)
         words = tuple(said(rule) for rule in self.rules_)
@@ -367,6 +370,8 @@ class TunedRule:
         InputError
             If an argument is not allowed, or the most that a sample may cost is needed and not known.
         """
+        from tcalloc.learn.sequential.reach import sample_costs
+
         self._check_fitted()
         budgets = np.unique(np.concatenate([np.linspace(self.spend_[0], self.spend_[-1], GRID), self.spend_]))
         spends = self.outcomes(None, samples, budgets, orders=orders).spend
