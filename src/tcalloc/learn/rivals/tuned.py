@@ -12,7 +12,7 @@ accuracy over spend are kept, and a budget between two of them is kept by a rand
 
 from collections.abc import Mapping
 from copy import copy
-from types import SimpleNamespace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._inputs import scalar
 from tcalloc.errors import BudgetError, InputError
+from tcalloc.learn._cost_range import costs_said, sample_costs
 from tcalloc.learn.calibrate import Calibration, calibrate_price
 from tcalloc.learn.folds import Frontier, Held, held_out, tabled
 from tcalloc.learn.outcomes import PolicyOutcomes, budgets_of
@@ -317,11 +318,6 @@ class TunedRule:
             raise InputError(f"samples has no model {sorted(absent)[0]!r}, which this policy draws from.")
         return spend, accuracy
 
-    def _seen(self) -> Any:
-        """Return what recorded samples cost, as `sample_costs` takes it."""
-        usual = tuple(self.sample_costs_[arm] for arm in self.arms_)
-        return SimpleNamespace(arms=self.arms_, usual=usual, dearest=[self.dearest_[arm] for arm in self.arms_])
-
     def _own(self) -> float:
         if self._spending is None:
             raise InputError("this policy has no budget. Give it one: policy.at(budget), or pass budgets.")
@@ -370,20 +366,22 @@ class TunedRule:
         InputError
             If an argument is not allowed, or the most that a sample may cost is needed and not known.
         """
-        from tcalloc.learn.sequential.reach import sample_costs
-
         self._check_fitted()
         budgets = np.unique(np.concatenate([np.linspace(self.spend_[0], self.spend_[-1], GRID), self.spend_]))
         spends = self.outcomes(None, samples, budgets, orders=orders).spend
         limits: dict[str, Any] = {}
         if confidence is not None:
-            most = dict(zip(self.arms_, sample_costs(self._seen(), samples, {}, high).tolist(), strict=True))
+            paid = sample_costs(self.arms_, np.array([self.dearest_[arm] for arm in self.arms_]), samples, {}, high)
+            most = dict(zip(self.arms_, paid.tolist(), strict=True))
             each = [rule.cap * most[arm] for rule, arm in zip(self.rules_, self.rule_arms_, strict=True)]
             pairs = [self._hull.mix(float(budget)) for budget in budgets]
             limits = {"low": low or 0.0, "high": np.array([max(each[one], each[other]) for one, other, _ in pairs])}
         # The dial runs from the cheapest budget on: any falling numbers do.
         dial = np.arange(len(budgets), 0, -1, dtype=np.float64)
         found = calibrate_price(dial, spends.T, budget, confidence, **limits)
+        if confidence is not None:
+            *first, _ = found.assumptions
+            found = replace(found, assumptions=(*first, costs_said(self.arms_, paid)))
         self._spending = float(budgets[int(np.flatnonzero(dial == found.price)[0])])
         self.budget, self.guarantee_ = scalar(budget, "budget"), found
         return self
