@@ -86,8 +86,13 @@ def test_calibrate_keeps_the_budget(samples):
     policy.calibrate(None, held, budget=3.0, confidence=0.9)
     assert policy._spending < loose
     assert "with confidence 0.9" in repr(policy)
-    policy.calibrate(None, held, budget=3.0, confidence=0.9, high=10.0)
-    assert "between 0 and 10" in repr(policy)
+    # The highest cost seen is not the highest possible.
+    priced = Samples(coded(), cost=np.ones((120, 10)))
+    policy = TunedRule("AC Beta").fit(None, priced)
+    with pytest.raises(InputError, match="the most that one sample may cost, which is not known"):
+        policy.calibrate(None, priced, budget=3.0, confidence=0.9)
+    policy.calibrate(None, priced, budget=3.0, confidence=0.9, high=1.0)
+    assert policy.guarantee_.confidence == 0.9
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, "fixed k, success stop"])

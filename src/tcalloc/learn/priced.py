@@ -325,6 +325,11 @@ class PricedRegressor(ProbingPolicy):
             return self._mixed(batch, self.setting_, self.mix_)
         return super()._choose_by_itself(batch)
 
+    def _served_by_itself(self, batch: Batch) -> Served:
+        if self.setting_ is not None and self.costs == "given":
+            return mixed(self.mix_, batch, self.setting_)
+        return super()._served_by_itself(batch)
+
     def _mixed(self, batch: Batch, budget: float, mix: Mix | None = None) -> Actions:
         """Return the best fixed mixture of a budget: by default that of the batch's own costs."""
         return self._drawn(batch, mixed(self._mix_for(batch) if mix is None else mix, batch, budget).parts)

@@ -10,14 +10,17 @@ of all models are replayed on the same random orders of the training samples. Th
 accuracy over spend are kept, and a budget between two of them is kept by a random choice.
 """
 
+from collections.abc import Mapping
 from copy import copy
-from typing import Any, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._inputs import scalar
 from tcalloc.errors import BudgetError, InputError
+from tcalloc.learn._cost_range import costs_said, sample_costs
 from tcalloc.learn.calibrate import Calibration, calibrate_price
 from tcalloc.learn.folds import Frontier, Held, held_out, tabled
 from tcalloc.learn.outcomes import PolicyOutcomes, budgets_of
@@ -26,8 +29,10 @@ from tcalloc.learn.protocol import uniform
 from tcalloc.learn.rivals._counting import Counting, CountingRun
 from tcalloc.learn.rivals.replayed import ORDERS, Replayed, said, unknown
 from tcalloc.learn.rivals.settings import families
-from tcalloc.learn.sequential.frontier import StoppingFrontier
 from tcalloc.measure.samples import Samples
+
+if TYPE_CHECKING:  # imported where they are used: `Sequential` itself is made of these rules
+    from tcalloc.learn.sequential.frontier import StoppingFrontier
 
 __all__ = ["TunedRule"]
 
@@ -238,8 +243,10 @@ class TunedRule:
         number = float(self._numbers.random()) if x is None else uniform(int(self.random_state), _key(x))
         return self.rules_[high if number < share else low].start(x)
 
-    def frontier(self) -> StoppingFrontier:
+    def frontier(self) -> "StoppingFrontier":
         """Return spend and accuracy of each setting on the hull, from questions that the tuning had not seen."""
+        from tcalloc.learn.sequential.frontier import StoppingFrontier
+
         self._check_fitted()
         rounds = np.full(len(self.rules_), np.nan)
         words = tuple(said(rule) for rule in self.rules_)
@@ -323,8 +330,8 @@ class TunedRule:
         *,
         budget: float,
         confidence: float | None = None,
-        low: float = 0.0,
-        high: float | None = None,
+        low: float | None = None,
+        high: float | Mapping[str, float] | None = None,
         orders: int = ORDERS,
     ) -> Self:
         """Set what may be spent on held-out questions, so that the budget is kept there.
@@ -338,11 +345,13 @@ class TunedRule:
         budget : float
             Mean cost per question.
         confidence : float, optional
-            With it, P(expected spend > budget) ≤ 1 − confidence over the draw of the held-out questions; what that
-            rests on is said in `guarantee_`.
-        low, high : float, optional
-            Between them lies what any question costs, in total. Default: 0, and the largest cap at the most expensive
-            sample seen.
+            With it, P(expected spend > budget) ≤ 1 − confidence over the draw of the held-out questions, under the
+            assumptions that `guarantee_` lists.
+        low : float, optional
+            The least that one question may cost; default: 0.
+        high : float or mapping of str to float, optional
+            The most that one sample may cost, also of questions to come; per model if models differ. Known without it
+            where one cost was given for all samples of a model. What a question may cost follows from its rule's cap.
         orders : int
             Random orders of each question's samples.
 
@@ -354,14 +363,25 @@ class TunedRule:
         ------
         BudgetError
             If nothing keeps the budget (with that confidence).
+        InputError
+            If an argument is not allowed, or the most that a sample may cost is needed and not known.
         """
         self._check_fitted()
         budgets = np.unique(np.concatenate([np.linspace(self.spend_[0], self.spend_[-1], GRID), self.spend_]))
         spends = self.outcomes(None, samples, budgets, orders=orders).spend
-        dearest = max(rule.cap * self.dearest_[arm] for rule, arm in zip(self.rules_, self.rule_arms_, strict=True))
+        limits: dict[str, Any] = {}
+        if confidence is not None:
+            paid = sample_costs(self.arms_, np.array([self.dearest_[arm] for arm in self.arms_]), samples, {}, high)
+            most = dict(zip(self.arms_, paid.tolist(), strict=True))
+            each = [rule.cap * most[arm] for rule, arm in zip(self.rules_, self.rule_arms_, strict=True)]
+            pairs = [self._hull.mix(float(budget)) for budget in budgets]
+            limits = {"low": low or 0.0, "high": np.array([max(each[one], each[other]) for one, other, _ in pairs])}
+        # The dial runs from the cheapest budget on: any falling numbers do.
         dial = np.arange(len(budgets), 0, -1, dtype=np.float64)
-        most = max(dearest, float(spends.max())) if high is None else high
-        found = calibrate_price(dial, spends.T, budget, confidence, low=low, high=most)
+        found = calibrate_price(dial, spends.T, budget, confidence, **limits)
+        if confidence is not None:
+            *first, _ = found.assumptions
+            found = replace(found, assumptions=(*first, costs_said(self.arms_, paid)))
         self._spending = float(budgets[int(np.flatnonzero(dial == found.price)[0])])
         self.budget, self.guarantee_ = scalar(budget, "budget"), found
         return self
