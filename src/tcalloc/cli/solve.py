@@ -326,6 +326,8 @@ def _document(
         "action_names": table.action_names,
         "ids": None if table.ids is None else table.ids.tolist(),
         "actions": plan.actions.tolist(),
-        "claim": None if table.se is None else {key: shared.finite(x) for key, x in asdict(table.claim(plan)).items()},
+        "claim": None
+        if table.se is None
+        else {key: x if isinstance(x, str) else shared.finite(x) for key, x in asdict(table.claim(plan)).items()},
         "out": args.out,
     }

@@ -3,20 +3,26 @@
 Two intervals answer two questions, and both take the plan's choices as made:
 
 - *these questions*: how accurate are the chosen actions on these questions, if all samples are drawn afresh? The
-  uncertainty is that of the samples: per question the jackknife's standard error of the chosen action (or of the
-  plan's mixture of actions, if larger), independent between questions.
+  uncertainty is that of the samples: per question the standard error of the chosen action (or of the plan's mixture of
+  actions, if larger), independent between questions.
 - *questions like these*: how accurate would the same way of choosing be on other questions of the kind? Then
   the questions are a sample too, and their differences come on top.
+
+Both use Student's t. Both add `UNSEEN` imagined questions that are as uncertain as a question can be. They hardly
+matter among hundreds of questions, and keep the interval open where all of a few questions were answered alike.
+
+There is no interval where a plan chose between models by single outcomes. Such a plan knows which model happened to be
+right, and from one sample nobody can tell luck from skill.
 """
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._student import quantile
 from tcalloc.errors import InputError
 from tcalloc.solve import Allocation, solve
 
@@ -26,6 +32,14 @@ if TYPE_CHECKING:
 __all__ = ["Claim", "Trial", "claim"]
 
 Floats = NDArray[np.float64]
+
+# Questions that are imagined beside the real ones, each with the variance of a fair coin.
+UNSEEN, COIN = 4.0, 0.25
+KNOWS_OUTCOMES = (
+    "no interval: the plan chooses between models by single outcomes, so it knows which model was right, and one "
+    "sample cannot tell luck from skill. `tcalloc compare` says what is attainable on new questions; `tcalloc fit` "
+    "makes a policy for them"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,24 +62,33 @@ class Claim:
     """Mean expected accuracy of the chosen actions; cross-fitted if the table is."""
     low: float
     high: float
-    """The interval for these questions, with fresh samples; NaN if the table has no standard errors."""
+    """The interval for these questions, with fresh samples; NaN if the table has no standard errors, or see `why`."""
     population_low: float
     population_high: float
-    """The interval for questions like these."""
+    """The interval for questions like these; NaN: see `why`."""
     level: float
     """How often intervals made like these hold, .95 if not asked otherwise."""
     cross_fitted: bool
     """Whether the accuracy was chosen on one half of the samples and scored on the other."""
 
+    why: str = ""
+    """Why there is no interval; empty if there is one."""
+
     def __str__(self) -> str:
         how = ", cross-fitted" if self.cross_fitted else ""
-        these = ""
-        if math.isfinite(self.low):
-            these = f" {self.low:.4f} to {self.high:.4f} on these questions,"
-        return (
-            f"accuracy {self.accuracy:.4f}{how} ({self.level:.0%} interval:{these} {self.population_low:.4f} to "
-            f"{self.population_high:.4f} on questions like these)"
-        )
+        if self.why:
+            return f"accuracy {self.accuracy:.4f}{how} ({self.why})"
+        parts = [
+            f"{low:.4f} to {high:.4f} on {of}"
+            for low, high, of in (
+                (self.low, self.high, "these questions"),
+                (self.population_low, self.population_high, "questions like these"),
+            )
+            if math.isfinite(low) and math.isfinite(high)
+        ]
+        if not parts:
+            return f"accuracy {self.accuracy:.4f}{how} (no interval: one question says nothing about others)"
+        return f"accuracy {self.accuracy:.4f}{how} ({self.level:.0%} interval: {', '.join(parts)})"
 
 
 def claim(table: "Table", plan: Allocation, level: float = 0.95) -> Claim:
@@ -87,26 +110,57 @@ def claim(table: "Table", plan: Allocation, level: float = 0.95) -> Claim:
     if table.trials:
         chosen = _cross_fitted(table, plan)
     accuracy = float(weights @ chosen)
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    samples = float("nan")
+    if _knows_outcomes(table, plan):
+        none = math.nan
+        return Claim(accuracy, none, none, none, none, float(level), bool(table.trials), KNOWS_OUTCOMES)
+    # An interval of shares ends at 0 and 1; utilities on other scales have no such ends.
+    shares = bool(((chosen >= 0) & (chosen <= 1)).all())
+    size = 1 / float(weights @ weights)  # how many questions of equal weight say as much
+    t = quantile(max(size - 1, 1.0), float(level))
+    unseen = UNSEEN * COIN / size**2 if shares else 0.0
+    samples = math.nan
     if table.se is not None:
         # A shrunk estimate also carries the errors of what it was drawn towards, the actions' means over all questions:
         # they err as if every question had the plan's mixture of actions. The larger of the two is the honest one.
         mixture = np.bincount(plan.actions, weights, k)
         alone, shared = table.se[rows, plan.actions], table.se @ mixture
-        samples = float(np.sqrt(max(weights**2 @ alone**2, weights**2 @ shared**2)))
-    # n/(n − 1), as for any variance about an estimated mean.
-    questions = float(weights**2 @ (chosen - accuracy) ** 2) * (n / (n - 1) if n > 1 else math.nan)
-    both = math.sqrt(questions + (samples**2 if math.isfinite(samples) else 0.0))
-    # An interval of shares ends at 0 and 1; utilities on other scales have no such ends.
-    shares = bool(((chosen >= 0) & (chosen <= 1)).all())
+        # An imagined question is sampled as often as the plan samples the others.
+        drawn = float(weights @ (chosen * (1 - chosen))) / max(float(weights @ alone**2), 1e-300) if shares else 1.0
+        samples = max(float(weights**2 @ alone**2), float(weights**2 @ shared**2)) + unseen / max(drawn, 1.0)
+    # Other questions are never better known than these.
+    others = np.fmax(_between(table, plan, chosen, weights, size, samples) + unseen, samples if size > 1 else math.nan)
     return Claim(
         accuracy,
-        *_around(accuracy, z * samples, shares),
-        *_around(accuracy, z * both, shares),
+        *_around(accuracy, t * math.sqrt(samples), shares),
+        *_around(accuracy, t * math.sqrt(others), shares),
         level=float(level),
         cross_fitted=bool(table.trials),
     )
+
+
+def _knows_outcomes(table: "Table", plan: Allocation) -> bool:
+    """Return whether the plan chose between actions by single outcomes, which it could only do knowing them."""
+    if table.single is None or (plan.actions == plan.actions[0]).all():
+        return False
+    used = np.unique(plan.actions)
+    return bool((np.ptp(table.acc, axis=0) > 1e-9)[used][table.single[used]].any())
+
+
+def _between(table: "Table", plan: Allocation, chosen: Floats, weights: Floats, size: float, samples: float) -> float:
+    """Return the variance of the accuracy over draws of questions, and of their samples."""
+    if size <= 1 + 1e-9:
+        return math.nan  # one question says nothing about others
+
+    def scatter(values: Floats) -> float:
+        # n/(n − 1), as for any variance about an estimated mean.
+        return float(weights**2 @ (values - weights @ values) ** 2) * size / (size - 1)
+
+    unshrunk = chosen if table.exact is None else table.exact[np.arange(len(chosen)), plan.actions]
+    # Estimates that are not shrunk scatter by the questions and by their samples: no more is needed. Shrunk ones
+    # scatter less, and those that were chosen for their luck do so too; the larger counts.
+    if table.exact is not None and np.array_equal(chosen, unshrunk):
+        return scatter(unshrunk)
+    return max(scatter(unshrunk), scatter(chosen) + (samples if math.isfinite(samples) else 0.0))
 
 
 def _around(middle: float, width: float, shares: bool) -> tuple[float, float]:

@@ -3,19 +3,41 @@
 All are means over the k-subsets of a question's S samples, computed exactly: majority votes (`votes.py`), pass@k, and
 the best of k by score. None exists for k > S: those cells are NaN.
 
-Standard errors are those of fresh samples of the same question: delete-one jackknife. (Deleting any one of c equal
-samples leaves the same counts, so a question needs as many evaluations as it has distinct answers.) Where k = S, no
-sample can be spared: such a cell has the error of k = S − 1.
+Standard errors say how far fresh samples of the same question would scatter the estimate. None is 0: a question that
+was answered right four times of four may be answered wrong the fifth time.
+
+- pass@k has a closed form. Two k-subsets that share j samples all fail with probability q^(2k − j), where q is the
+  question's rate of failures. Its powers are averaged over what the samples leave possible: a beta distribution with
+  the mean and variance of all questions' rates, updated by the question's own samples. Where no question has two
+  samples, the rates' variance is unknown and is taken for 0; this overstates the error, since p(1 − p) is concave.
+- Votes and the best by score: the delete-one jackknife. (Deleting any one of c equal samples leaves the same counts, so
+  a question needs as many evaluations as it has distinct answers.) Where k = S, no sample can be spared: such a cell
+  has the error of k = S − 1. Where all samples agree, the jackknife is 0, and Hoeffding's bound on such means stands
+  in: the variance is at most k/S of that of one subset's score, which is at most V(1 − V) for a mean score V between 0
+  and 1. `tabulate` uses the same bound for votes where k is above S/2, since there the jackknife overstates.
+
+References
+----------
+W. Hoeffding (1948), A class of statistics with asymptotically normal distribution.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.measure.votes import Tally, binomials, pattern_votes, patterns_of
+from tcalloc.measure.votes import Tally, pattern_votes, patterns_of
 
-__all__ = ["best_by_score", "pass_at_k", "score_errors", "success_errors", "vote_errors"]
+__all__ = [
+    "best_by_score",
+    "beta_moments",
+    "distinct_counts",
+    "pass_at_k",
+    "score_errors",
+    "success_errors",
+    "vote_errors",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -35,24 +57,81 @@ def pass_at_k(right: Ints, drawn: Ints, ks: Sequence[int]) -> Floats:
     return np.column_stack([1.0 - _ratio(drawn - right, drawn, k) for k in ks])
 
 
+def distinct_counts(right: Ints, drawn: Ints) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return a question for each distinct pair of counts, and each question's number among these."""
+    _, first, which = np.unique(right * (int(drawn.max(initial=0)) + 1) + drawn, return_index=True, return_inverse=True)
+    return first, which.reshape(-1)
+
+
+def beta_moments(right: Ints, drawn: Ints, frequency: Floats | None = None) -> tuple[float, float] | None:
+    """Return the parameters (a, b) of the beta distribution with the mean and variance of the questions' success rates.
+
+    Parameters
+    ----------
+    right, drawn : ndarray of int, (N,)
+        Right samples and samples of each question.
+    frequency : ndarray, (N,), optional
+        How often each question counts; None: once.
+
+    Returns
+    -------
+    tuple of float, or None
+        None if no question has two samples: single samples do not tell how rates scatter.
+    """
+    weight = np.where(drawn > 0, 1.0 if frequency is None else frequency, 0.0)
+    several = drawn > 1
+    if not (several & (weight > 0)).any():
+        return None
+    mean = float(weight @ (right / np.maximum(drawn, 1)) / weight.sum())
+    # c(c − 1)/S(S − 1) is unbiased for the square of a rate.
+    pairs = right[several] * (right[several] - 1) / (drawn[several] * (drawn[several] - 1))
+    square = float(weight[several] @ pairs / weight[several].sum())
+    spread = max(square - mean**2, 1e-6)
+    total = min(max(mean * (1 - mean) / spread - 1, 0.05), 200.0)
+    return mean * total, (1 - mean) * total
+
+
+def _beta_posteriors(right: Ints, drawn: Ints) -> tuple[Floats, Floats]:
+    """Return each question's beta distribution of its success rate, given its samples."""
+    # Half a right and half a wrong question beside those recorded: no rate is sure to be 0 or 1.
+    there = drawn > 0
+    mean = (float((right[there] / drawn[there]).sum()) + 0.5) / (int(there.sum()) + 1.0)
+    found = beta_moments(right, drawn)
+    total = 1e6 if found is None else sum(found)
+    total = max(total, 0.5)
+    return np.asarray(mean * total + right, np.float64), np.asarray((1 - mean) * total + (drawn - right), np.float64)
+
+
 def success_errors(right: Ints, drawn: Ints, ks: Sequence[int]) -> Floats:
-    """Return the jackknife's standard errors of `pass_at_k`; NaN where k > S or S = 1."""
+    """Return the standard errors of `pass_at_k`, (N, len(ks)); NaN where k > S."""
     right, drawn = np.asarray(right, np.int64), np.asarray(drawn, np.int64)
-    result = np.empty((len(right), len(ks)))
+    first, which = distinct_counts(right, drawn)
+    kinds = np.column_stack([right, drawn])[first]
+    a, b = (part[first, None] for part in _beta_posteriors(right, drawn))
+    most = 2 * max(ks)
+    # E[q^t] of q ~ Beta(b, a), for t = 0, 1, …, 2k: a product of ratios.
+    steps = np.arange(most)
+    powers = np.cumprod(np.column_stack([np.ones(len(kinds)), (b + steps) / (a + b + steps)]), axis=1)
+    result = np.full((len(kinds), len(ks)), np.nan)
     for q, k in enumerate(ks):
-        spared = np.minimum(k, drawn - 1)  # differs between questions where samples are ragged
-        for j in np.unique(spared):
-            at = np.flatnonzero(spared == j)
-            if j < 1:
-                result[at, q] = np.nan
-                continue
-            c, s = right[at], drawn[at]
-            less = pass_at_k(np.maximum(c - 1, 0), s - 1, [int(j)])[:, 0]
-            same = pass_at_k(np.minimum(c, s - 1), s - 1, [int(j)])[:, 0]
-            # c deletions of one kind, S − c of the other: their variance in closed form.
-            result[at, q] = np.sqrt((s - 1) * (c / s) * (1 - c / s)) * np.abs(same - less)
-        result[drawn < k, q] = np.nan
-    return result
+        for s in np.unique(kinds[:, 1][kinds[:, 1] >= k]).tolist():
+            at = kinds[:, 1] == s
+            # Two k-subsets share j samples with these chances.
+            share = np.array([math.comb(k, j) * math.comb(s - k, k - j) / math.comb(s, k) for j in range(k + 1)])
+            variance = powers[at][:, 2 * k - np.arange(k + 1)] @ share - powers[at, 2 * k]
+            result[at, q] = np.sqrt(np.maximum(variance, 0.0))
+    return result[which]
+
+
+def _never_zero(jackknife: Floats, value: Floats, right: Ints, drawn: Ints, ks: Sequence[int]) -> Floats:
+    """Return the jackknife's variances, with Hoeffding's bound where they are 0 and the closed form for k = 1."""
+    a, b = _beta_posteriors(right, drawn)
+    size = drawn[:, None].astype(float)
+    # The estimate and one more sample, which is right as often as the question's samples lead to expect.
+    mean = (size * value + (a / (a + b))[:, None]) / (size + 1)
+    bound = np.asarray(ks) / np.maximum(size, 1) * mean * (1 - mean)
+    one = success_errors(right, drawn, [1]) ** 2
+    return np.where(np.asarray(ks) == 1, one, np.where(jackknife > 0, jackknife, bound))
 
 
 def best_by_score(correct: NDArray[np.bool_], scores: Floats, drawn: NDArray[np.bool_], ks: Sequence[int]) -> Floats:
@@ -73,19 +152,18 @@ def best_by_score(correct: NDArray[np.bool_], scores: Floats, drawn: NDArray[np.
     mean = np.bincount(cell, right.reshape(-1), n * width) / np.maximum(np.bincount(cell, minlength=n * width), 1)
     right = mean[cell].reshape(n, width)
     rank = np.arange(width)
-    choose = binomials(width, max(ks))
     columns = []
     for k in ks:
-        # The top of a k-subset has rank r with chance C(S − 1 − r, k − 1)/C(S, k).
-        below = size[:, None] - 1 - rank
-        chance = np.where(below >= 0, choose[np.maximum(below, 0), k - 1], 0.0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            columns.append(np.where(size >= k, (chance * right).sum(axis=1) / choose[size, k], np.nan))
+        # The top of a k-subset has rank r with chance C(S − 1 − r, k − 1)/C(S, k): k/S for r = 0, then a ratio.
+        below = np.maximum(size[:, None] - 1 - rank, 0)
+        ratio = np.maximum(below[:, :-1] - k + 1, 0) / np.maximum(below[:, :-1], 1)
+        chance = np.cumprod(np.column_stack([k / np.maximum(size, 1), ratio]), axis=1)
+        columns.append(np.where(size >= k, (np.where(rank < size[:, None], chance, 0.0) * right).sum(axis=1), np.nan))
     return np.column_stack(columns)
 
 
 def score_errors(correct: NDArray[np.bool_], scores: Floats, drawn: NDArray[np.bool_], ks: Sequence[int]) -> Floats:
-    """Return the jackknife's standard errors of `best_by_score`; NaN where k > S or S = 1."""
+    """Return the standard errors of `best_by_score`, (N, len(ks)); NaN where k > S."""
     size = drawn.sum(axis=1)
     total, squares = np.zeros((2, len(size), len(ks)))
     for j in range(drawn.shape[1]):
@@ -97,8 +175,9 @@ def score_errors(correct: NDArray[np.bool_], scores: Floats, drawn: NDArray[np.b
         squares += value**2
     with np.errstate(invalid="ignore", divide="ignore"):
         spread = np.maximum(squares - total**2 / size[:, None], 0.0)
-        error = np.sqrt(spread * (size[:, None] - 1) / size[:, None])
-    return np.where((size[:, None] >= np.asarray(ks)) & (size[:, None] > 1), error, np.nan)
+        spread *= (size[:, None] - 1) / size[:, None]
+    right = np.asarray((correct & drawn).sum(axis=1), np.int64)
+    return np.sqrt(_never_zero(spread, best_by_score(correct, scores, drawn, ks), right, size, ks))
 
 
 def _largest(estimate, size: Ints, ks: Sequence[int]) -> Floats:  # type: ignore[no-untyped-def]
@@ -112,7 +191,7 @@ def _largest(estimate, size: Ints, ks: Sequence[int]) -> Floats:  # type: ignore
 
 
 def vote_errors(counts: Tally, ks: Sequence[int], threads: int = 1) -> Floats:
-    """Return the jackknife's standard errors of a vote over k samples, per pattern (P, len(ks)); NaN where k > S."""
+    """Return the standard errors of a vote over k samples, per question (N, len(ks)); NaN where k > S."""
     samples = counts.samples
     table = np.column_stack([counts.gold, counts.silent, counts.rivals])
     rows, columns = np.nonzero(table)
@@ -133,6 +212,7 @@ def vote_errors(counts: Tally, ks: Sequence[int], threads: int = 1) -> Floats:
         x[samples[rows] < k] = 0.0  # not available: said below
         mean = np.bincount(rows, multiplicity * x, len(samples)) / size
         spread = np.bincount(rows, multiplicity * (x - mean[rows]) ** 2, len(samples))
-        result[:, q] = np.sqrt(spread * np.maximum(samples - 1, 0) / size)
-        result[(samples < k) | (samples < 2), q] = np.nan
-    return result
+        result[:, q] = spread * np.maximum(samples - 1, 0) / size
+    which = counts.which
+    right, drawn = counts.gold[which].astype(np.int64), samples[which].astype(np.int64)
+    return np.sqrt(_never_zero(result[which], pattern_votes(counts, ks, threads)[which], right, drawn, ks))

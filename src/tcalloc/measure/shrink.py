@@ -23,21 +23,35 @@ Column means stay those of the exact expectation: what an action reaches for eve
 (B) pass@k: (2) with one share, its mixing distribution on a grid, by EM from the beta distribution of the same mean and
     variance (`latent_successes`).
 (C) Best of k by score: (1) alone, since nothing is known of how scores and right answers depend on each other.
-(D) Several models: their levels are compared too, so `levels` shrinks U[1] of all models jointly towards its mean, by
-    signal·(signal + noise)⁻¹: noise is known (binomial), signal is what remains of the covariance over questions. That
-    level replaces each model's own; deviations from it are those of (A), (B) or (C).
+(D) Several models: what the other models' samples tell about a question changes where its mixtures in (A) and (B)
+    start; see `joint.py`. (C) is moved by as much as the model's level.
 
 What was tried and is worse: see bench/README.md.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc.measure.estimates import beta_moments, distinct_counts
 from tcalloc.measure.votes import Tally, independent_votes
 
-__all__ = ["ENOUGH", "LINEAR", "latent_successes", "latent_votes", "levels", "linear", "reliability"]
+__all__ = [
+    "ENOUGH",
+    "LINEAR",
+    "Mixture",
+    "binomial",
+    "column_means",
+    "latent_successes",
+    "latent_votes",
+    "linear",
+    "matched",
+    "reliability",
+    "success_mixture",
+    "vote_mixture",
+]
 
 Floats = NDArray[np.float64]
 
@@ -59,6 +73,36 @@ GRID = np.concatenate([[0.0], np.linspace(0.0025, 0.9975, 200), [1.0]])
 GRID_STEPS = 200
 # Steps of Newton's method that bring columns to their means.
 MATCHING = 25
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mixture:
+    """A model's questions as a mixture of kinds: how well each kind explains a question, and what it reaches.
+
+    Rows of `fit` are patterns of samples, not questions: many questions have the same.
+    """
+
+    fit: Floats
+    """(P, A) log-likelihood of a pattern under each kind."""
+    weights: Floats
+    """(A,) how frequent a kind is among all questions."""
+    reached: Floats
+    """(A, K) accuracy of each action on a question of the kind."""
+    which: NDArray[np.intp]
+    """(N,) each question's pattern."""
+
+    def likelihood(self, start: int = 0, stop: int | None = None) -> Floats:
+        """Return the likelihood of patterns, the largest of each being 1."""
+        fit = self.fit[start:stop]
+        return np.asarray(np.exp(fit - fit.max(axis=1, keepdims=True)))
+
+    def means(self) -> Floats:
+        """Return the posterior mean accuracies of all questions, (N, K)."""
+        result = np.empty((len(self.fit), self.reached.shape[1]))
+        for start in range(0, len(self.fit), CHUNK):
+            chance = self.likelihood(start, start + CHUNK) * self.weights
+            result[start : start + CHUNK] = (chance / chance.sum(axis=1, keepdims=True)) @ self.reached
+        return np.asarray(result[self.which])
 
 
 # ---------------------------------------------------------------------------------------------- (1)
@@ -124,7 +168,7 @@ def linear(exact: Floats, base: Floats, halves: float, drawn: NDArray[np.bool_])
     """
     size = drawn.sum(axis=1)
     deviation = exact - base[:, None]
-    mean = _column_means(deviation)
+    mean = column_means(deviation)
     # Questions with more samples than others are more reliable: f is how many halves' worth of samples one has.
     f = size / max(float((size // 2).mean()), 0.5)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -132,7 +176,8 @@ def linear(exact: Floats, base: Floats, halves: float, drawn: NDArray[np.bool_])
     return np.asarray(base[:, None] + mean + np.clip(w, 0.0, 1.0)[:, None] * (deviation - mean))
 
 
-def _column_means(values: Floats) -> Floats:
+def column_means(values: Floats) -> Floats:
+    """Return the means of columns over the rows that have a value there."""
     there = np.isfinite(values)
     return np.asarray(np.where(there, values, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1))
 
@@ -145,10 +190,26 @@ def latent_votes(counts: Tally, exact: Floats, ks: Sequence[int], threads: int =
 
     Parameters
     ----------
+    counts, exact, ks, threads, seed
+        As in `vote_mixture`; the column means of `exact` are kept.
+
+    Returns
+    -------
+    ndarray, (N, len(ks))
+        NaN where `exact` is.
+    """
+    return matched(vote_mixture(counts, exact, ks, threads, seed).means(), exact)
+
+
+def vote_mixture(counts: Tally, exact: Floats, ks: Sequence[int], threads: int = 1, seed: int = 0) -> Mixture:
+    """Fit latent classes of questions to the counts of their answers.
+
+    Parameters
+    ----------
     counts : Tally
         The questions' answer counts.
     exact : ndarray, (N, len(ks))
-        The exact expectations, whose column means are kept; NaN where k is above S.
+        The exact expectations; NaN where k is above S.
     ks : sequence of int
         Samples that vote.
     threads : int
@@ -158,8 +219,8 @@ def latent_votes(counts: Tally, exact: Floats, ks: Sequence[int], threads: int =
 
     Returns
     -------
-    ndarray, (N, len(ks))
-        NaN where `exact` is.
+    Mixture
+        Its kinds are the classes.
     """
     rng = np.random.default_rng(seed)
     full = np.column_stack([counts.gold, counts.silent, counts.rivals]).astype(np.float64)
@@ -176,11 +237,7 @@ def latent_votes(counts: Tally, exact: Floats, ks: Sequence[int], threads: int =
     first[counts.which] = np.arange(len(counts.which))
     members = frequency[seen, None] * _belonging(narrow[seen], shares, weights)
     reached = (modelled + _observed(members, exact[first[seen]], modelled)) / 2
-    result = np.empty((len(full), len(ks)))
-    for start in range(0, len(full), CHUNK):
-        part = slice(start, start + CHUNK)
-        result[part] = _belonging(narrow[part], shares, weights) @ reached
-    return _matched(result[counts.which], exact)
+    return Mixture(_log_likelihood(narrow, shares), weights, reached, counts.which)
 
 
 def _observed(members: Floats, exact: Floats, otherwise: Floats) -> Floats:
@@ -208,14 +265,19 @@ def _fit(narrow: Floats, full: Floats, frequency: Floats, rng: np.random.Generat
     return shares, weights, (part.T @ full + 0.01 * common_full) / drawn[:, None]
 
 
-def _belonging(narrow: Floats, shares: Floats, weights: Floats) -> Floats:
-    """Return the chances with which patterns belong to classes; columns of `narrow` from 2 are wrong answers."""
+def _log_likelihood(narrow: Floats, shares: Floats) -> Floats:
+    """Return how well classes explain patterns; columns of `narrow` from 2 are wrong answers."""
     shares = np.maximum(shares, 1e-12)
     wrong = np.log(shares[:, 2:].sum(axis=1, keepdims=True))
     logs = np.log(shares)
     logs[:, 2:] = wrong + EVIDENCE * (logs[:, 2:] - wrong)
+    return np.asarray(narrow @ logs.T)
+
+
+def _belonging(narrow: Floats, shares: Floats, weights: Floats) -> Floats:
+    """Return the chances with which patterns belong to classes."""
     with np.errstate(divide="ignore"):
-        fit = narrow @ logs.T + np.log(weights)
+        fit = _log_likelihood(narrow, shares) + np.log(weights)
     fit -= fit.max(axis=1, keepdims=True)
     chance = np.exp(fit, out=fit)
     chance /= chance.sum(axis=1, keepdims=True)
@@ -227,33 +289,60 @@ def latent_successes(right: NDArray[np.int64], drawn: NDArray[np.int64], exact: 
 
     Parameters
     ----------
-    right, drawn : ndarray of int, (N,)
-        Right samples and samples of each question.
+    right, drawn, ks
+        As in `success_mixture`.
     exact : ndarray, (N, len(ks))
         The unbiased estimates, whose column means are kept; NaN where k is above S.
-    ks : sequence of int
-        Samples per action.
 
     Returns
     -------
     ndarray, (N, len(ks))
         NaN where `exact` is.
     """
-    kinds, which = np.unique(np.column_stack([right, drawn]), axis=0, return_inverse=True)
-    which = which.reshape(-1)
+    return matched(success_mixture(right, drawn, ks).means(), exact)
+
+
+def success_mixture(right: NDArray[np.int64], drawn: NDArray[np.int64], ks: Sequence[int]) -> Mixture:
+    """Fit the distribution of success rates to the questions' counts.
+
+    Parameters
+    ----------
+    right, drawn : ndarray of int, (N,)
+        Right samples and samples of each question.
+    ks : sequence of int
+        Samples per action.
+
+    Returns
+    -------
+    Mixture
+        Its kinds are the success rates of a grid.
+    """
+    first, which = distinct_counts(right, drawn)
+    kinds = np.column_stack([right, drawn])[first]
     frequency = np.where(kinds[:, 1] > 0, np.bincount(which), 0).astype(np.float64)
-    hits, misses = kinds[:, :1].astype(np.float64), (kinds[:, 1:] - kinds[:, :1]).astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # 0·log 0 is 0: no miss says nothing against a rate of 1.
-        fit = np.where(hits > 0, hits * np.log(GRID), 0.0) + np.where(misses > 0, misses * np.log1p(-GRID), 0.0)
-    likelihood = np.exp(fit - fit.max(axis=1, keepdims=True))
+    fit = _log_binomial(kinds[:, 0], kinds[:, 1])
     weights = _first_guess(kinds[:, 0], kinds[:, 1], frequency)
+    reached = np.column_stack([1.0 - (1.0 - GRID) ** k for k in ks])
+    found = Mixture(fit, weights, reached, which)
+    likelihood = found.likelihood()
     for _ in range(GRID_STEPS):
         part = likelihood * weights
         part /= part.sum(axis=1, keepdims=True)
         weights = frequency @ part / frequency.sum()
-    reached = np.column_stack([1.0 - (1.0 - GRID) ** k for k in ks])
-    return _matched((part @ reached)[which], exact)
+    return Mixture(fit, weights, reached, which)
+
+
+def _log_binomial(right: NDArray[np.int64], drawn: NDArray[np.int64]) -> Floats:
+    hits, misses = right[:, None].astype(np.float64), (drawn - right)[:, None].astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # 0·log 0 is 0: no miss says nothing against a rate of 1.
+        return np.where(hits > 0, hits * np.log(GRID), 0.0) + np.where(misses > 0, misses * np.log1p(-GRID), 0.0)
+
+
+def binomial(right: NDArray[np.int64], drawn: NDArray[np.int64]) -> Floats:
+    """Return the likelihood of counts (N,) under the rates of `GRID`, (N, rates), the largest of each being 1."""
+    fit = _log_binomial(right, drawn)
+    return np.asarray(np.exp(fit - fit.max(axis=1, keepdims=True)))
 
 
 def _first_guess(right: NDArray[np.int64], drawn: NDArray[np.int64], frequency: Floats) -> Floats:
@@ -262,16 +351,10 @@ def _first_guess(right: NDArray[np.int64], drawn: NDArray[np.int64], frequency: 
     From there EM has a short way, and stops before it fits chance: from a flat start, or run to its end, it gives a
     few isolated rates, whose ripples choose badly where there are five samples a question.
     """
-    several = drawn > 1
-    if not several.any():  # single samples do not tell how rates scatter
+    found = beta_moments(right, drawn, frequency)
+    if found is None:  # single samples do not tell how rates scatter
         return np.full(len(GRID), 1 / len(GRID))
-    mean = float(frequency @ (right / np.maximum(drawn, 1)) / frequency.sum())
-    # c(c − 1)/S(S − 1) is unbiased for the square of a rate.
-    pairs = right[several] * (right[several] - 1) / (drawn[several] * (drawn[several] - 1))
-    square = float(frequency[several] @ pairs / frequency[several].sum())
-    spread = max(square - mean**2, 1e-6)
-    total = min(max(mean * (1 - mean) / spread - 1, 0.05), 200.0)  # within what the grid can hold
-    a, b = max(mean * total, 0.02), max((1 - mean) * total, 0.02)
+    a, b = (max(x, 0.02) for x in found)
     edges = np.concatenate([[0.0], (GRID[1:] + GRID[:-1]) / 2, [1.0]])
     inner = np.clip(GRID, 1e-3, 1 - 1e-3)
     density = inner ** (a - 1) * (1 - inner) ** (b - 1) * np.diff(edges)
@@ -279,67 +362,23 @@ def _first_guess(right: NDArray[np.int64], drawn: NDArray[np.int64], frequency: 
     return np.asarray(density / density.sum())
 
 
-def _matched(estimate: Floats, exact: Floats) -> Floats:
-    """Shift columns to the exact expectation's means; leave out what that leaves out.
+def matched(estimate: Floats, exact: Floats, target: Floats | None = None) -> Floats:
+    """Shift columns to the exact expectation's means, or to `target`; leave out what that leaves out.
 
     Shifted are the logits: what is sure, 0 or 1, stays so, and what is doubtful moves most.
     """
     there = np.isfinite(exact)
-    target = _column_means(exact)
+    target = column_means(exact) if target is None else target
     sure = 1e-9
     estimate = np.clip(estimate, sure, 1 - sure)
     logits = np.log(estimate / (1 - estimate))
     shift = np.zeros(exact.shape[1])
     for _ in range(MATCHING):
-        slope = _column_means(np.where(there, estimate * (1 - estimate), np.nan))
-        gap = target - _column_means(np.where(there, estimate, np.nan))
+        slope = column_means(np.where(there, estimate * (1 - estimate), np.nan))
+        gap = target - column_means(np.where(there, estimate, np.nan))
         # Newton's steps, held back: from far off they would overshoot.
         shift += np.clip(gap / np.maximum(slope, sure), -1.0, 1.0)
         estimate = 1.0 / (1.0 + np.exp(-np.clip(logits + shift, -30.0, 30.0)))
         if np.abs(gap).max() < sure:
             break
     return np.where(there, estimate, np.nan)
-
-
-# ---------------------------------------------------------------------------------------------- several models
-
-
-def levels(base: Floats, drawn: NDArray[np.int64]) -> Floats:
-    """Shrink the models' accuracies at one sample jointly towards their means.
-
-    Parameters
-    ----------
-    base : ndarray, (N, M)
-        Share of right samples, per question and model; NaN where nothing was drawn.
-    drawn : ndarray of int, (N, M)
-        Samples.
-
-    Returns
-    -------
-    ndarray, (N, M)
-    """
-    there = np.isfinite(base)
-    mean = _column_means(base)
-    centred = np.where(there, base - mean, 0.0)
-    pairs = there.T.astype(np.float64) @ there
-    total = centred.T @ centred / np.maximum(pairs, 1.0)
-    noise = np.zeros(len(mean))
-    single = np.zeros(len(mean), bool)
-    for m in range(base.shape[1]):
-        several = there[:, m] & (drawn[:, m] > 1)
-        single[m] = not several.any()
-        if not single[m]:
-            # p(1 − p)/(S − 1) is unbiased for the variance of a share of S samples.
-            p, s = base[several, m], drawn[several, m]
-            spread = float((p * (1 - p) * s / (s - 1)).mean())  # of one sample
-            noise[m] = spread * float((1 / drawn[there[:, m], m]).mean())
-    signal = total - np.diag(noise)
-    for m in np.flatnonzero(single).tolist():
-        # One sample cannot tell luck from difficulty; what it shares with other models is no luck.
-        shared = np.delete(total[m], m)
-        signal[m, m] = float(np.clip(shared.max(initial=0.0), 0.0, total[m, m]))
-    values, vectors = np.linalg.eigh((signal + signal.T) / 2)
-    signal = (vectors * np.maximum(values, 0.0)) @ vectors.T
-    noise = np.where(single, np.maximum(np.diag(total) - np.diag(signal), 0.0), noise)
-    gain = signal @ np.linalg.pinv(signal + np.diag(noise))
-    return np.asarray(np.where(there, mean + centred @ gain.T, np.nan))

@@ -84,6 +84,12 @@ class Table:
     se: NDArray[np.float64] | None = field(default=None, kw_only=True)
     """(N, K) standard errors of `acc`, as far as fresh samples of the same questions would change it; None: not known
     (files do not hold them)."""
+    exact: NDArray[np.float64] | None = field(default=None, kw_only=True)
+    """(N, K) the estimates before they were shrunk, each unbiased for its action; None: `acc` itself. How far they
+    scatter between questions says how far a mean over questions may be off."""
+    single: NDArray[np.bool_] | None = field(default=None, kw_only=True)
+    """(K,) actions of one of several models with one sample per question: choosing by such outcomes, a plan would know
+    them, and what it claims has no interval. None: no action."""
     notes: tuple[str, ...] = field(default=(), kw_only=True)
     """What was noticed while the table was made; each is a sentence."""
     actions: tuple[Action, ...] | None = field(default=None, kw_only=True)
@@ -111,6 +117,9 @@ class Table:
             put(self, "weights", _unscaled(problem.weights, labels.weight_exponent))
         if self.se is not None:
             put(self, "se", _checked_errors(self.se, self.acc.shape))
+        for name, shape in (("exact", self.acc.shape), ("single", self.acc.shape[1:])):
+            if (values := getattr(self, name)) is not None and np.shape(values) != shape:
+                raise InputError(f"{name} has shape {np.shape(values)}; expected {shape}, as acc has.")
         if self.actions is not None:
             put(self, "actions", check_actions(self.actions))
             if len(self.actions) != self.acc.shape[1]:

@@ -1,11 +1,12 @@
 """From samples and actions to a table: which estimate goes where, what is available, what it costs.
 
 Actions are sorted into groups that are estimated alike: one model, one way to combine. `_group` gives a group's exact
-estimates, their standard errors and, if asked for, the shrunk ones.
+estimates, their standard errors and, if asked for, the shrunk ones. Several models are estimated together (`joint.py`).
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from tcalloc.measure.actions import Action, Best, One, action_names, check_actio
 from tcalloc.measure.claims import Trial
 from tcalloc.measure.costs import cost_columns
 from tcalloc.measure.estimates import best_by_score, pass_at_k, score_errors, success_errors, vote_errors
+from tcalloc.measure.joint import Together, drawn_together
 from tcalloc.measure.samples import Samples
+from tcalloc.measure.shrink import Mixture
 from tcalloc.measure.table import Table
 from tcalloc.measure.votes import Tally, expected_votes, tally
 
@@ -28,10 +31,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class _Estimate:
-    """One group's columns, (N, its actions); NaN where a question has fewer samples than an action needs."""
+    """Some actions' columns, (N, its actions); NaN where a question has fewer samples than an action needs."""
 
     acc: Floats
+    exact: Floats
+    """The exact expectations."""
     se: Floats | None
+    """Their standard errors; None if they were not asked for."""
 
 
 def tabulate(
@@ -56,7 +62,9 @@ def tabulate(
         _check_cross_fit(samples, asked, arms, cross_fit)
 
     notes = list(samples.notes)
-    acc, se = _estimates(samples, asked, arms, shrink, threads, errors=True)
+    single = np.array([len(set(arms)) > 1 and samples.by_model[arm].drawn.sum(axis=1).max() < 2 for arm in arms])
+    estimate = _estimates(samples, asked, arms, shrink, threads, errors=True)
+    acc, se, exact = estimate.acc, estimate.se, estimate.exact
     assert se is not None
     kept = np.flatnonzero(np.isfinite(acc).any(axis=1))
     if len(kept) < len(samples):
@@ -87,7 +95,9 @@ def tabulate(
         ids=ids,
         action_names=names,
         available=None if available.all() else available,
-        se=np.where(available, np.nan_to_num(se[kept]), 0.0),
+        se=np.where(available, se[kept], 0.0),
+        exact=np.where(available, exact[kept], 0.0),
+        single=single,
         notes=tuple(notes),
         actions=asked,
         trials=trials,
@@ -155,11 +165,10 @@ def _check_cross_fit(samples: Samples, actions: tuple[Action, ...], arms: list[s
 
 def _estimates(
     samples: Samples, actions: tuple[Action, ...], arms: list[str], shrink: bool | str, threads: int, *, errors: bool
-) -> tuple[Floats, Floats | None]:
-    """Return accuracies (N, K), NaN where not available, and their standard errors."""
+) -> _Estimate:
+    """Return what is known of all actions."""
     n = len(samples)
-    acc = np.empty((n, len(actions)))
-    se = np.empty((n, len(actions))) if errors else None
+    acc, exact, se = np.empty((3, n, len(actions)))
     groups: dict[tuple[str, str], list[int]] = {}
     for a, (action, arm) in enumerate(zip(actions, arms, strict=True)):
         # One sample is one sample, however it would be combined.
@@ -168,55 +177,103 @@ def _estimates(
             (arm, "vote" if how == "one" and samples.by_model[arm].answers is not None else how), []
         ).append(a)
     used = list(dict.fromkeys(arms))
-    together = _levels(samples, used) if shrink is True and len(used) > 1 else None
+    together = None
+    if shrink is True and len(used) > 1:
+        counts = [(samples.by_model[arm].correct.sum(axis=1), samples.by_model[arm].drawn.sum(axis=1)) for arm in used]
+        right, drawn = (np.column_stack(part).astype(np.int64) for part in zip(*counts, strict=True))
+        together = Together.of(right, drawn)
     for (arm, how), columns in groups.items():
         ks = [actions[a].samples for a in columns]
-        found = _group(
-            samples.by_model[arm], how, [*ks, 1] if together is not None else ks, shrink, threads, errors=errors
-        )
-        acc[:, columns] = found.acc[:, : len(ks)]
+        means = None
         if together is not None:
-            # The level of a model among others replaces that of the model alone.
-            moved = acc[:, columns] + (together[:, used.index(arm)] - found.acc[:, -1])[:, None]
-            acc[:, columns] = np.clip(moved, 0.0, 1.0)
-        if se is not None and found.se is not None:
-            se[:, columns] = found.se[:, : len(ks)]
-    return acc, se
+            ks.append(1)  # a model's level, which joins it with the others
+            means = partial(together.means, used.index(arm))
+        found = _group(samples.by_model[arm], how, ks, shrink, threads, means, errors=errors or together is not None)
+        acc[:, columns], exact[:, columns] = found.acc[:, : len(columns)], found.exact[:, : len(columns)]
+        if found.se is not None:
+            se[:, columns] = found.se[:, : len(columns)]
+    if together is not None:
+        _draw_means_together(acc, exact, se, groups, actions)
+    return _Estimate(acc, exact, se if errors else None)
 
 
-def _group(samples: Samples, how: str, ks: list[int], shrink: bool | str, threads: int, *, errors: bool) -> _Estimate:
-    if shrink == "window":
-        windows = _windows(samples, how, ks)
-        return _Estimate(windows, _exact(samples, how, ks, threads, errors=True).se if errors else None)
-    counts = tally(samples.answers) if how == "vote" else None
-    found = _exact(samples, how, ks, threads, errors=errors, counts=counts)
-    if not shrink:
-        return found
-    right, size = samples.correct.sum(axis=1), samples.drawn.sum(axis=1)
-    if how in ("verifier", "one"):
-        return _Estimate(np.clip(shrinking.latent_successes(right, size, found.acc, ks), 0.0, 1.0), found.se)
-    if set(ks) == {1}:
-        return found  # nothing to choose between
-    base = np.where(size > 0, right / np.maximum(size, 1), np.nan)
-    shrunk = shrinking.linear(found.acc, base, _halves(samples, how, ks), samples.drawn)
-    if counts is not None:
-        latent = shrinking.latent_votes(counts, found.acc, ks, threads)
-        shrunk = shrinking.LINEAR * shrunk + (1 - shrinking.LINEAR) * latent
-    return _Estimate(np.clip(shrunk, 0.0, 1.0), found.se)
+def _draw_means_together(
+    acc: Floats,
+    exact: Floats,
+    se: Floats,
+    groups: dict[tuple[str, str], list[int]],
+    actions: tuple[Action, ...],
+) -> None:
+    """Draw the means of models that do the same, such as votes over 4, towards each other: the best is so by luck."""
+    alike: dict[tuple[str, int], list[int]] = {}
+    for (_, how), columns in groups.items():
+        for a in columns:
+            # One sample is one sample, as in `_estimates`.
+            alike.setdefault(("one" if actions[a].samples == 1 else how, actions[a].samples), []).append(a)
+    for columns in alike.values():
+        if len(columns) > 1:
+            count = np.maximum(np.isfinite(exact[:, columns]).sum(axis=0), 1)
+            errors = np.sqrt(np.nansum(se[:, columns] ** 2, axis=0)) / count
+            target = drawn_together(shrinking.column_means(exact[:, columns]), errors)
+            acc[:, columns] = shrinking.matched(acc[:, columns], exact[:, columns], target)
 
 
-def _exact(
-    samples: Samples, how: str, ks: list[int], threads: int, *, errors: bool, counts: Tally | None = None
+def _group(
+    samples: Samples,
+    how: str,
+    ks: list[int],
+    shrink: bool | str,
+    threads: int,
+    means: Callable[[Mixture, Floats], Floats] | None,
+    *,
+    errors: bool,
 ) -> _Estimate:
-    if how == "vote":
-        counts = tally(samples.answers) if counts is None else counts
-        acc = expected_votes(counts, ks, threads)
-        return _Estimate(acc, vote_errors(counts, ks, threads)[counts.which] if errors else None)
-    if how == "score":
-        args = samples.correct, samples.scores, samples.drawn, ks
-        return _Estimate(best_by_score(*args), score_errors(*args) if errors else None)
+    """Return what is known of one model's actions of one kind; `means` are the mixture's, given the other models."""
+    counts = tally(samples.answers) if how == "vote" else None
+    exact = _exact(samples, how, ks, threads, counts)
+    se = _errors(samples, how, ks, threads, counts) if errors else None
+    if shrink == "window":
+        return _Estimate(_windows(samples, how, ks), exact, se)
     right, size = samples.correct.sum(axis=1), samples.drawn.sum(axis=1)
-    return _Estimate(pass_at_k(right, size, ks), success_errors(right, size, ks) if errors else None)
+    if not shrink or (means is None and set(ks) == {1} and (how in ("vote", "score") or size.max() == 1)):
+        return _Estimate(exact, exact, se)  # nothing to choose between
+    if counts is not None:
+        mixture = shrinking.vote_mixture(counts, exact, ks, threads)
+        se = se if se is None else _less(se, mixture, ks, size)
+    else:
+        mixture = shrinking.success_mixture(right, size, ks)
+    latent = shrinking.matched(mixture.means(), exact) if means is None else means(mixture, exact)
+    # Several models' votes do without the linear estimate: it understates what specialists reach together.
+    if (how == "score" or (how == "vote" and means is None)) and max(ks) > 1:
+        base = np.where(size > 0, right / np.maximum(size, 1), np.nan)
+        straight = shrinking.linear(exact, base, _halves(samples, how, ks), samples.drawn)
+        if means is not None:
+            straight += (latent[:, -1] - base)[:, None]
+        latent = straight if counts is None else shrinking.LINEAR * straight + (1 - shrinking.LINEAR) * latent
+    return _Estimate(np.clip(latent, 0.0, 1.0), exact, se)
+
+
+def _exact(samples: Samples, how: str, ks: list[int], threads: int, counts: Tally | None = None) -> Floats:
+    if how == "vote":
+        return expected_votes(tally(samples.answers) if counts is None else counts, ks, threads)
+    if how == "score":
+        return best_by_score(samples.correct, samples.scores, samples.drawn, ks)
+    return pass_at_k(samples.correct.sum(axis=1), samples.drawn.sum(axis=1), ks)
+
+
+def _errors(samples: Samples, how: str, ks: list[int], threads: int, counts: Tally | None) -> Floats:
+    if counts is not None:
+        return vote_errors(counts, ks, threads)
+    if how == "score":
+        return score_errors(samples.correct, samples.scores, samples.drawn, ks)
+    return success_errors(samples.correct.sum(axis=1), samples.drawn.sum(axis=1), ks)
+
+
+def _less(se: Floats, mixture: Mixture, ks: list[int], size: NDArray[np.int64]) -> Floats:
+    """Return errors that keep Hoeffding's bound where k is above S/2: k/S of V(1 − V), averaged over the mixture."""
+    doubtful = replace(mixture, reached=mixture.reached * (1 - mixture.reached)).means()
+    bound = np.sqrt(np.asarray(ks) / np.maximum(size, 1)[:, None] * doubtful)
+    return np.where((2 * np.asarray(ks) > size[:, None]) & (np.asarray(ks) > 1), np.fmin(se, bound), se)
 
 
 def _halves(samples: Samples, how: str, ks: list[int]) -> float:
@@ -246,14 +303,6 @@ def _halves(samples: Samples, how: str, ks: list[int]) -> float:
     return shrinking.reliability(deviations, samples.drawn)
 
 
-def _levels(samples: Samples, arms: list[str]) -> Floats:
-    """Return each model's accuracy at one sample, shrunk jointly, (N, models); NaN where nothing was drawn."""
-    size = np.column_stack([samples.by_model[arm].drawn.sum(axis=1) for arm in arms])
-    right = np.column_stack([samples.by_model[arm].correct.sum(axis=1) for arm in arms])
-    base = np.where(size > 0, right / np.maximum(size, 1), np.nan)
-    return shrinking.levels(base, size)
-
-
 def _windows(samples: Samples, how: str, ks: list[int]) -> Floats:
     """Return means over each question's disjoint windows of k samples, in the order in which they were drawn."""
     size = samples.drawn.sum(axis=1)
@@ -264,7 +313,7 @@ def _windows(samples: Samples, how: str, ks: list[int]) -> Floats:
         for w in range(int(size.max()) // k):
             rows = np.flatnonzero(size >= (w + 1) * k)
             part = samples.take(rows).columns(order[rows, w * k : (w + 1) * k])
-            total[rows] += _exact(part, how, [k], 1, errors=False).acc[:, 0]
+            total[rows] += _exact(part, how, [k], 1)[:, 0]
         enough = size >= k
         result[enough, q] = total[enough] / (size[enough] // k)
     return result
@@ -297,10 +346,10 @@ def _trials(
             first[name] = _only(arm, place < size // 2)
             second[name] = _only(arm, (place >= size // 2) & (place < 2 * (size // 2)))
         halves = [_joined(samples, part) for part in (first, second)]
-        scores = [_estimates(half, actions, arms, False, threads, errors=False)[0][kept] for half in halves]
+        scores = [_estimates(half, actions, arms, False, threads, errors=False).acc[kept] for half in halves]
         chosen = scores
         if shrink is not False:
-            chosen = [_estimates(half, actions, arms, shrink, threads, errors=False)[0][kept] for half in halves]
+            chosen = [_estimates(half, actions, arms, shrink, threads, errors=False).acc[kept] for half in halves]
         found += [Trial(chosen[0], scores[1], paid), Trial(chosen[1], scores[0], paid)]
     return tuple(found)
 

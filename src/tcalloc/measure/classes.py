@@ -1,0 +1,190 @@
+"""Latent classes of questions, by how often each of several models is right on them.
+
+A class is a kind at a level. A kind says how the models compare: in which order, and how far apart. A level says how
+hard the question is, for all models alike: it adds to the log-odds of each. So models that differ nowhere need one kind
+and several levels, and models that are each right on their own sort of question need several kinds. Kinds cost one rate
+per model and levels one number, which keeps the models from differing by chance where they need not. All are fitted by
+EM. How many there are is what explains held-out questions best.
+
+References
+----------
+G. Rasch (1960), Probabilistic models for some intelligence and attainment tests. J. Rost (1990), Rasch models in latent
+classes.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.measure.shrink import ENOUGH
+
+__all__ = ["Classes", "fit_classes"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# Numbers of kinds and of levels that are tried, steps of EM, and the pseudo-samples that smooth a class's rates.
+KINDS, LEVELS, STEPS, SMOOTHING = (1, 2, 3, 4, 6, 8, 12), (1, 2, 4, 8), 40, 0.5
+# Steps end where no rate moves further than this.
+SMALL = 1e-3
+# Questions of a half that chooses the numbers; standard errors by which more kinds must explain the other half better.
+CHOOSING, SURE = 600, 1.64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classes:
+    """Latent classes of questions: kinds times levels."""
+
+    rates: Floats
+    """(C, M) success rates of each model; the levels of a kind stand together."""
+    shares: Floats
+    """(C,) of the questions."""
+    levels: int = 1
+    """Of each kind."""
+
+    def fit(self, right: Floats, drawn: Floats) -> Floats:
+        """Return the log-likelihood of each model's samples under each class, (M, N, C)."""
+        logs, others = np.log(self.rates), np.log1p(-self.rates)
+        return np.asarray(
+            [
+                right[:, m, None] * logs[:, m] + (drawn[:, m] - right[:, m])[:, None] * others[:, m]
+                for m in range(right.shape[1])
+            ]
+        )
+
+    def chances(self, fit: Floats) -> Floats:
+        """Return the chances of the classes, (N, C), from the log-likelihood of samples, (N, C)."""
+        fit = fit + np.log(self.shares)
+        chance = np.exp(fit - fit.max(axis=1, keepdims=True))
+        return np.asarray(chance / chance.sum(axis=1, keepdims=True))
+
+
+def fit_classes(right: Ints, drawn: Ints, seed: int = 0, structure: tuple[int, int] | None = None) -> Classes:
+    """Fit latent classes to all models' counts.
+
+    Parameters
+    ----------
+    right, drawn : ndarray of int, (N, M)
+        Right samples and samples of each question and model; 0 samples where a model did not answer.
+    seed : int
+        Of the starts and of the halves that choose the number of classes.
+    structure : tuple of int, optional
+        Numbers of kinds and of levels; None: as many as explain held-out questions best.
+
+    Returns
+    -------
+    Classes
+    """
+    rng = np.random.default_rng(seed)
+    some = np.flatnonzero(drawn.sum(axis=1) > 0)
+    if len(some) > ENOUGH:
+        some = rng.choice(some, ENOUGH, replace=False)
+    hits, size = right[some].astype(float), drawn[some].astype(float)
+    if structure is not None:
+        return _em(hits, size, *structure, rng)
+    order = rng.permutation(len(some))[: 2 * CHOOSING]
+    hits, size, every = hits[order], size[order], (hits, size)
+    halves = np.arange(len(order) // 2), np.arange(len(order) // 2, len(order))
+    best, chosen, lost = np.full(len(hits), -np.inf), (1, 1), 0
+    for kinds in KINDS:
+        if 8 * kinds > len(hits):
+            break
+        found, levels = _best_levels(hits, size, halves, kinds, rng)
+        gain = found - best
+        # Levels alone have fewer rates, so more kinds must be clearly better.
+        if kinds == 1 or gain.sum() > SURE * gain.std() * math.sqrt(len(gain)):
+            best, chosen, lost = found, (kinds, levels), 0
+        else:
+            lost += 1
+            if lost == 3:
+                break
+    return _em(*every, *chosen, rng)
+
+
+def _best_levels(
+    hits: Floats, size: Floats, halves: tuple[Ints, Ints], kinds: int, rng: np.random.Generator
+) -> tuple[Floats, int]:
+    """Return what the best number of levels for so many kinds explains of held-out questions, and that number."""
+    best, chosen = _held_out(hits, size, halves, kinds, 1, rng), 1
+    for levels in LEVELS[1:]:
+        if 8 * kinds * levels > len(hits):
+            break
+        found = _held_out(hits, size, halves, kinds, levels, rng)
+        if found.sum() <= best.sum():
+            break
+        best, chosen = found, levels
+    return best, chosen
+
+
+def _held_out(
+    hits: Floats, size: Floats, halves: tuple[Ints, Ints], kinds: int, levels: int, rng: np.random.Generator
+) -> Floats:
+    """Return each question's log-likelihood under the classes of the other half."""
+    found = np.zeros(len(hits))
+    for own, other in (halves, halves[::-1]):
+        if len(own) and len(other):
+            found[other] = _likelihood(_em(hits[own], size[own], kinds, levels, rng), hits[other], size[other])
+    return found
+
+
+def _likelihood(classes: Classes, hits: Floats, size: Floats) -> Floats:
+    fit = _fit_of(classes, hits, size) + np.log(classes.shares)
+    top = fit.max(axis=1)
+    return np.asarray(top + np.log(np.exp(fit - top[:, None]).sum(axis=1)))
+
+
+def _fit_of(classes: Classes, hits: Floats, size: Floats) -> Floats:
+    return np.asarray(hits @ np.log(classes.rates).T + (size - hits) @ np.log1p(-classes.rates).T)
+
+
+def _em(hits: Floats, size: Floats, kinds: int, levels: int, rng: np.random.Generator) -> Classes:
+    """Fit by EM from three starts: of each kind, a question that differs from those of the other kinds."""
+    common = (hits.sum(axis=0) + 0.5) / (size.sum(axis=0) + 1.0)
+    usual = np.log(common / (1 - common))
+    if kinds * levels == 1:
+        return Classes(common[None], np.ones(1))
+    smooth = (hits + 2 * common) / (size + 2)
+    logit = np.log(smooth / (1 - smooth)) - usual
+    level = logit.mean(axis=1)
+    height = np.quantile(level, (np.arange(levels) + 0.5) / levels) if levels > 1 else np.zeros(1)
+    own = logit - level[:, None] if levels > 1 else logit
+    found = []
+    for _ in range(3):
+        chosen = [int(rng.integers(len(hits)))]
+        for _ in range(kinds - 1):
+            distance = ((own[:, None] - own[chosen]) ** 2).sum(axis=2).min(axis=1) + 1e-9
+            chosen.append(int(rng.choice(len(hits), p=distance / distance.sum())))
+        found.append(_steps(hits, size, usual + own[chosen] if kinds > 1 else usual[None], height, common))
+        if kinds == 1:
+            break
+    return max(found, key=lambda one: float(_likelihood(one, hits, size).sum()))
+
+
+def _steps(hits: Floats, size: Floats, base: Floats, height: Floats, common: Floats) -> Classes:
+    """Go on with EM from the kinds' logits (G, M) and the levels' (T,)."""
+    count = len(base) * len(height)
+    shares = np.full(count, 1 / count)
+
+    def rates() -> Floats:
+        logit = base[:, None] + height[:, None]
+        return np.asarray(1 / (1 + np.exp(-np.clip(logit, -8.0, 8.0))))
+
+    now = rates()
+    for _ in range(STEPS):
+        fit = Classes(now.reshape(count, -1), shares)
+        chance = fit.chances(_fit_of(fit, hits, size))
+        shares = (chance.sum(axis=0) + 0.1) / (len(hits) + 0.1 * count)
+        right = (chance.T @ hits + SMOOTHING * common).reshape(now.shape)
+        drawn = (chance.T @ size + SMOOTHING).reshape(now.shape)
+        # One step of Newton's method for the kinds, one for the levels, held back.
+        base = base + np.clip((right - drawn * now).sum(1) / (drawn * now * (1 - now)).sum(1).clip(1e-9), -1, 1)
+        before, now = now, rates()
+        if len(height) > 1:
+            gap, curve = (right - drawn * now).sum((0, 2)), (drawn * now * (1 - now)).sum((0, 2))
+            height = height + np.clip(gap / curve.clip(1e-9), -1, 1)
+            now = rates()
+        if np.abs(now - before).max() < SMALL:
+            break
+    return Classes(now.reshape(count, -1), shares, len(height))
