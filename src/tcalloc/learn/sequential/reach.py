@@ -24,7 +24,7 @@ from tcalloc.errors import InputError
 from tcalloc.learn._cost_range import ROUNDING, most_of
 from tcalloc.learn.paths import arm_costs
 from tcalloc.learn.sequential.choosing import Mixture
-from tcalloc.learn.sequential.rules import Family, Tables
+from tcalloc.learn.sequential.rules import Family, Tables, Thresholds
 from tcalloc.learn.sequential.training import Settings, Trained, names_of_arms
 from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples
@@ -46,6 +46,8 @@ def most_drawn(family: Family, caps: Sequence[int]) -> Ints:
     """
     if isinstance(family, Tables):
         return _followed(family.wave)[:, None]
+    if isinstance(family, Thresholds):
+        return np.minimum(family.caps, caps[0])[:, None]  # met by samples without an answer
     return np.tile(np.asarray(caps, np.int64), (family.settings, 1))
 
 
