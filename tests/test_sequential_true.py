@@ -16,7 +16,7 @@ from tcalloc.learn.rivals import families
 from tcalloc.learn.sequential import Chances, Sequential
 from tcalloc.learn.sequential.belief import levelled
 from tcalloc.learn.sequential.choosing import Candidate, Choices
-from tcalloc.learn.sequential.frontier import crossfitted
+from tcalloc.learn.sequential.crossfit import crossfitted
 from tcalloc.learn.sequential.orders import Orders, sufficient
 from tcalloc.learn.sequential.reach import most_drawn
 from tcalloc.learn.sequential.reading import Reading
