@@ -16,8 +16,9 @@ from tcalloc.learn.rivals import families
 from tcalloc.learn.sequential import Chances, Sequential
 from tcalloc.learn.sequential.belief import levelled
 from tcalloc.learn.sequential.choosing import Candidate, Choices
-from tcalloc.learn.sequential.frontier import crossfitted
+from tcalloc.learn.sequential.crossfit import crossfitted
 from tcalloc.learn.sequential.orders import Orders, sufficient
+from tcalloc.learn.sequential.reach import most_drawn
 from tcalloc.learn.sequential.reading import Reading
 from tcalloc.learn.sequential.rules import Outcomes, Tables, adaptive, fixed, margins, outcomes
 from tcalloc.learn.sequential.trails import Trails
@@ -149,6 +150,12 @@ def test_thresholds_do_what_their_tables_do(make, verifier, limit):
     theirs = outcomes(generic(family), trails, None, None, limit, dearest)
     for name in ("spend", "accuracy", "rounds"):
         np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), atol=1e-6)
+
+
+def test_a_threshold_rule_can_draw_its_cap_and_no_more():
+    family = margins(8, (1,))
+    np.testing.assert_array_equal(most_drawn(family, (6,)), np.minimum(family.caps, 6)[:, None])
+    np.testing.assert_array_equal(most_drawn(family, (8,))[1:], most_drawn(generic(family), (8,))[1:])
 
 
 # ------------------------------------------------------------------------------------------ verifiers

@@ -3,9 +3,7 @@
 What to use when
 ----------------
 `StoppingFrontier`
-    The figures of a fitted policy.
-`crossfitted`
-    Those figures from its candidates: whatever was chosen was chosen without the questions that it is scored on.
+    The figures of a fitted policy; `tcalloc.learn.sequential.crossfit` works them out.
 """
 
 from dataclasses import dataclass
@@ -13,18 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.learn.folds import Tuned, held_out
-from tcalloc.learn.sequential.choosing import Choices
-
-__all__ = ["StoppingFrontier", "crossfitted"]
+__all__ = ["StoppingFrontier"]
 
 Floats = NDArray[np.float64]
-Rows = NDArray[np.intp]
-
-# Folds of the choice, and how often they are drawn anew: more often where there are few questions.
-FOLDS, TIMES, QUESTIONS = 10, 4, 500
-# A budget has to be above 0.
-LEAST = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -53,37 +42,3 @@ class StoppingFrontier:
             f"{self.spend[b]:10.4g} {self.accuracy[b]:9.4f} {self.rounds[b]:7.2f}  {self.family[b]}" for b in picked
         ]
         return "\n".join(lines)
-
-
-def crossfitted(choices: Choices, seed: int) -> StoppingFrontier:
-    """Return what the choices are worth on questions that they were not made on.
-
-    Every candidate was judged on each question while it was trained without it. Picking the hull, the family and the
-    mixture on those same figures overstates them. So the whole choice is made again on nine tenths of the questions and
-    scored on the others, at the same real spend (`tcalloc.learn.folds.held_out`).
-
-    Parameters
-    ----------
-    choices : Choices
-        The candidates, and the choice among them on all questions.
-    seed : int
-        Random seed of the folds.
-    """
-    budgets = choices.budgets()
-    mixtures = choices.mixtures(budgets)
-    spend, rounds = (choices.mixed(mixtures, what).mean(axis=1) for what in ("spend", "rounds"))
-    accuracy = choices.mixed(mixtures).mean(axis=1)
-    n = choices.candidates[0].inner.spend.shape[1]
-    if n >= 2:
-
-        def fit(train: Rows, held: Rows, _: int) -> Tuned:
-            some = Choices([c.take(train) for c in choices.candidates], choices.sample, choices.round_cost)
-            own = np.maximum(some.budgets(), LEAST)
-            made = some.mixtures(own)
-            # A concave curve over the budgets in place of accuracies: every budget stays on the hull.
-            return Tuned(own, np.log(own), choices.mixed(made, "spend")[:, held], choices.mixed(made)[:, held])
-
-        times = int(np.clip(QUESTIONS // n, 1, TIMES))
-        seeds = [seed * TIMES + t for t in range(times)]
-        accuracy = held_out(fit, n, spend, folds=min(FOLDS, n), seeds=seeds).accuracy.mean(axis=1)
-    return StoppingFrontier(spend, accuracy, rounds, tuple(choices.candidates[m.candidate].name for m in mixtures))

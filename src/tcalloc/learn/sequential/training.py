@@ -14,8 +14,9 @@ from tcalloc.learn.folds import Frontier, split
 from tcalloc.learn.paths import arm_costs
 from tcalloc.learn.sequential.belief import Belief
 from tcalloc.learn.sequential.choosing import Candidate, Choices
+from tcalloc.learn.sequential.crossfit import crossfitted
 from tcalloc.learn.sequential.evidence import COMBINES
-from tcalloc.learn.sequential.frontier import StoppingFrontier, crossfitted
+from tcalloc.learn.sequential.frontier import StoppingFrontier
 from tcalloc.learn.sequential.induction import Induced
 from tcalloc.learn.sequential.reading import Reading
 from tcalloc.learn.sequential.rules import Family, Outcomes, adaptive, affordable, fixed, margins, optimal, outcomes
