@@ -106,11 +106,21 @@ class Frontier:
         return _like(self._accuracy(self._feasible(budget)), budget)
 
     def _accuracy(self, budget: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Interpolate in scaled units, where no difference leaves float64."""
-        spends, gains = (self._path[:, column] / self._weight[0] for column in (0, 2))
+        """Interpolate between the two vertices beside a budget, in scaled units, where no difference leaves float64."""
+        last = len(self.budgets) - 1
+        right = np.clip(np.searchsorted(self.budgets, budget, side="right"), min(1, last), last)
+        left = np.maximum(right - 1, 0)
         with np.errstate(over="ignore"):  # far beyond the last useful budget: inf
-            asked = np.minimum(np.ldexp(budget, -self._labels.cost_exponent), spends[-1])
-        return _unscaled(_interpolated(asked, spends, gains), self._labels.acc_exponent)
+            asked = np.minimum(np.ldexp(budget, -self._labels.cost_exponent), self._path[last, 0] / self._weight[0])
+        (x0, x1), (y0, y1) = (
+            (self._path[left, column] / self._weight[0], self._path[right, column] / self._weight[0])
+            for column in (0, 2)
+        )
+        width = x1 - x0
+        share = np.where(width > 0, (asked - x0) / np.where(width > 0, width, 1.0), 1.0)
+        # At its end a piece has the vertex's very value.
+        gains = np.where(share < 1.0, y0 + np.maximum(share, 0.0) * (y1 - y0), y1)
+        return _unscaled(gains, self._labels.acc_exponent)
 
     def price_at(self, budget: ArrayLike) -> Any:
         """Return the price at a mean budget: what one more unit of cost buys there, 0 where nothing more is to be had.
@@ -490,18 +500,6 @@ def frontier(
 
 
 # ---------------------------------------------------------------------------------------------- small parts
-
-
-def _interpolated(x: Any, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> Any:
-    """Interpolate as np.interp does, which looks at all of xs."""
-    if len(xs) == 1:
-        return np.full(np.shape(x), ys[0])
-    right = np.clip(np.searchsorted(xs, x, side="right"), 1, len(xs) - 1)
-    width = xs[right] - xs[right - 1]
-    share = np.clip((x - xs[right - 1]) / np.where(width > 0, width, 1.0), 0.0, 1.0)
-    share = np.where((width > 0) | (x < xs[right]), share, 1.0)
-    # At its end a piece has the vertex's very value.
-    return np.where(share < 1.0, ys[right - 1] + share * (ys[right] - ys[right - 1]), ys[right])
 
 
 def _unscaled(values: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
