@@ -97,7 +97,7 @@ def test_a_gold_answer_can_be_a_list(tmp_path):
     # An answer that is itself a list is one answer.
     (tmp_path / "code").mkdir()
     rows = [{"id": i, "pred": p, "gold": "['x', 'y']"} for i, p in enumerate(["['x', 'y']", "['x']"])]
-    assert imported(tmp_path / "code", rows)[0].right == 1
+    assert told(imported(tmp_path / "code", rows)[1], "correct") == [(True,), (False,)]
 
 
 # ---------------------------------------------------------------------------------------------- whole texts
@@ -394,6 +394,11 @@ def test_columns_that_come_late(tmp_path):
     report, run = imported(tmp_path, rows)
     assert (report.right, run.records[1]["cost"]) == (2, 3)
     assert [use.source for use in report.fields if use.field == "answer"] == ["pred", "prediction"]
+    (tmp_path / "beside").mkdir()  # a column that stands beside another does not stand in for it
+    rows = [{"id": i, "pred": "1", "prediction": "2", "gold": "1"} for i in range(3)]
+    del rows[0]["prediction"]
+    _, run = imported(tmp_path / "beside", rows)
+    assert told(run, "answer") == [(None,), ("2",), ("2",)]
 
 
 # ---------------------------------------------------------------------------------------------- what looks wrong
