@@ -37,7 +37,8 @@ def run(args: argparse.Namespace, recipe: "Recipe", samples: "Samples", x: list[
     policy = recipe.fit(learned, told, budget=args.budget, seed=args.seed)
     if held is not None:
         given = None if x is None else [x[i] for i in held]
-        recipe.calibrate(policy, samples.take(held), given, budget=args.budget, confidence=args.confidence)
+        limits = {"confidence": args.confidence, "low": args.low, "high": args.high}
+        recipe.calibrate(policy, samples.take(held), given, budget=args.budget, **limits)
     policy.save(args.out)
     curve = policy.frontier() if hasattr(policy, "frontier") else _curve(args, recipe, policy, learned, told)
     fixed = _fixed(learned, args.verifier)

@@ -157,7 +157,7 @@ def run(args: argparse.Namespace) -> int:
 
     _refuse_out(args.out)
     if args.confidence is None and (args.low is not None or args.high is not None):
-        raise InputError("--low and --high belong to --confidence, which is missing. Add it, such as --confidence 0.95.")
+        raise InputError("--low and --high belong to --confidence, which is missing. Add --confidence, such as 0.95.")
     samples, x = _read(args)
     n = len(samples)
     if n < max(LEAST, 2 * args.folds):
