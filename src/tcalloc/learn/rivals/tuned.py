@@ -10,7 +10,9 @@ of all models are replayed on the same random orders of the training samples. Th
 accuracy over spend are kept, and a budget between two of them is kept by a random choice.
 """
 
+from collections.abc import Mapping
 from copy import copy
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._inputs import scalar
 from tcalloc.errors import BudgetError, InputError
+from tcalloc.learn._cost_range import costs_said, sample_costs
 from tcalloc.learn.calibrate import Calibration, calibrate_price
 from tcalloc.learn.folds import Frontier, Held, held_out, tabled
 from tcalloc.learn.outcomes import PolicyOutcomes, budgets_of
@@ -323,8 +326,8 @@ class TunedRule:
         *,
         budget: float,
         confidence: float | None = None,
-        low: float = 0.0,
-        high: float | None = None,
+        low: float | None = None,
+        high: float | Mapping[str, float] | None = None,
         orders: int = ORDERS,
     ) -> Self:
         """Set what may be spent on held-out questions, so that the budget is kept there.
@@ -338,11 +341,13 @@ class TunedRule:
         budget : float
             Mean cost per question.
         confidence : float, optional
-            With it, P(expected spend > budget) ≤ 1 − confidence over the draw of the held-out questions; what that
-            rests on is said in `guarantee_`.
-        low, high : float, optional
-            Between them lies what any question costs, in total. Default: 0, and the largest cap at the most expensive
-            sample seen.
+            With it, P(expected spend > budget) ≤ 1 − confidence over the draw of the held-out questions, under the
+            assumptions that `guarantee_` lists.
+        low : float, optional
+            The least that one question may cost; default: 0.
+        high : float or mapping of str to float, optional
+            The most that one sample may cost, also of questions to come; per model if models differ. Known without it
+            where one cost was given for all samples of a model.
         orders : int
             Random orders of each question's samples.
 
@@ -354,14 +359,26 @@ class TunedRule:
         ------
         BudgetError
             If nothing keeps the budget (with that confidence).
+        InputError
+            If an argument is not allowed, or the most that a sample may cost is needed and not known.
         """
         self._check_fitted()
         budgets = np.unique(np.concatenate([np.linspace(self.spend_[0], self.spend_[-1], GRID), self.spend_]))
+        limits: dict[str, Any] = {}
+        arms = self.arms_
+        if confidence is not None:
+            seen = np.array([self.dearest_[arm] for arm in arms])
+            most = sample_costs(arms, seen, samples, {}, high)
+            each = dict(zip(arms, most.tolist(), strict=True))
+            costs = np.array([rule.cap * each[arm] for rule, arm in zip(self.rules_, self.rule_arms_, strict=True)])
+            mixed = [self._hull.mix(spend) for spend in budgets.tolist()]
+            highs = [(1 - share) * costs[one] + share * costs[other] for one, other, share in mixed]
+            limits = {"low": low or 0.0, "high": np.array(highs)}
         spends = self.outcomes(None, samples, budgets, orders=orders).spend
-        dearest = max(rule.cap * self.dearest_[arm] for rule, arm in zip(self.rules_, self.rule_arms_, strict=True))
         dial = np.arange(len(budgets), 0, -1, dtype=np.float64)
-        most = max(dearest, float(spends.max())) if high is None else high
-        found = calibrate_price(dial, spends.T, budget, confidence, low=low, high=most)
+        found = calibrate_price(dial, spends.T, budget, confidence, **limits)
+        if confidence is not None:
+            found = replace(found, assumptions=(*found.assumptions[:-1], costs_said(arms, most)))
         self._spending = float(budgets[int(np.flatnonzero(dial == found.price)[0])])
         self.budget, self.guarantee_ = scalar(budget, "budget"), found
         return self
