@@ -274,7 +274,7 @@ def stopping(draws: int) -> None:
         words = []
         for key, values in spent.items():
             real = np.array(values)
-            unused = 100 * (1 - np.nanmean(real) / BUDGET)
+            unused = 100 * (1 - np.nanmean(real) / BUDGET) if np.isfinite(real).any() else math.nan
             words.append(f"{key}: unused {unused:4.1f} broken {100 * (real > BUDGET).mean():3.1f} none "
                          f"{100 * np.isnan(real).mean():3.1f}")  # fmt: skip
         print(f"  {name:24} {'; '.join(words)}", flush=True)

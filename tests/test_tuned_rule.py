@@ -93,6 +93,12 @@ def test_calibrate_keeps_the_budget(samples):
         policy.calibrate(None, priced, budget=3.0, confidence=0.9)
     policy.calibrate(None, priced, budget=3.0, confidence=0.9, high=1.0)
     assert policy.guarantee_.confidence == 0.9
+    assert "a sample costs at most 1" in repr(policy)
+    policy.calibrate(None, held, budget=3.0, confidence=0.9, high=1.5)
+    assert "a sample costs at most 1.5" in repr(policy)
+    recorded = Samples(held.answers, cost=np.ones(held.answers.shape))
+    with pytest.raises(InputError, match="the highest cost seen is not the highest possible"):
+        policy.calibrate(None, recorded, budget=3.0, confidence=0.9)
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, "fixed k, success stop"])

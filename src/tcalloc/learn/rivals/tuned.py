@@ -351,7 +351,7 @@ class TunedRule:
             The least that one question may cost; default: 0.
         high : float or mapping of str to float, optional
             The most that one sample may cost, also of questions to come; per model if models differ. Known without it
-            where one cost was given for all samples of a model. What a question may cost follows from its rule's cap.
+            where one cost was given for all samples of a model.
         orders : int
             Random orders of each question's samples.
 
@@ -368,20 +368,21 @@ class TunedRule:
         """
         self._check_fitted()
         budgets = np.unique(np.concatenate([np.linspace(self.spend_[0], self.spend_[-1], GRID), self.spend_]))
-        spends = self.outcomes(None, samples, budgets, orders=orders).spend
         limits: dict[str, Any] = {}
+        arms = self.arms_
         if confidence is not None:
-            paid = sample_costs(self.arms_, np.array([self.dearest_[arm] for arm in self.arms_]), samples, {}, high)
-            most = dict(zip(self.arms_, paid.tolist(), strict=True))
-            each = [rule.cap * most[arm] for rule, arm in zip(self.rules_, self.rule_arms_, strict=True)]
-            pairs = [self._hull.mix(float(budget)) for budget in budgets]
-            limits = {"low": low or 0.0, "high": np.array([max(each[one], each[other]) for one, other, _ in pairs])}
-        # The dial runs from the cheapest budget on: any falling numbers do.
+            seen = np.array([self.dearest_[arm] for arm in arms])
+            most = sample_costs(arms, seen, samples, {}, high)
+            each = dict(zip(arms, most.tolist(), strict=True))
+            costs = np.array([rule.cap * each[arm] for rule, arm in zip(self.rules_, self.rule_arms_, strict=True)])
+            mixed = [self._hull.mix(spend) for spend in budgets.tolist()]
+            highs = [(1 - share) * costs[one] + share * costs[other] for one, other, share in mixed]
+            limits = {"low": low or 0.0, "high": np.array(highs)}
+        spends = self.outcomes(None, samples, budgets, orders=orders).spend
         dial = np.arange(len(budgets), 0, -1, dtype=np.float64)
         found = calibrate_price(dial, spends.T, budget, confidence, **limits)
         if confidence is not None:
-            *first, _ = found.assumptions
-            found = replace(found, assumptions=(*first, costs_said(self.arms_, paid)))
+            found = replace(found, assumptions=(*found.assumptions[:-1], costs_said(arms, most)))
         self._spending = float(budgets[int(np.flatnonzero(dial == found.price)[0])])
         self.budget, self.guarantee_ = scalar(budget, "budget"), found
         return self
