@@ -266,6 +266,12 @@ def test_harness_single_texts_are_no_answers(tmp_path):
     assert told(run, "answer") == [("7",)] * 3
 
 
+def test_harness_answers_of_several_words_that_were_extracted_are_answers(tmp_path):
+    texts = ["I say: the big red hat", "Surely the old blue bin"]
+    report, run = imported(tmp_path, [generated(0, texts, [["the big red hat", "the old blue bin"]], "a cap", 0.0)])
+    assert (report.right, told(run, "answer")) == (0, [("big red hat",), ("old blue bin",)])
+
+
 @pytest.mark.parametrize("target", ["['Keeper 0', 'K0']", ["Keeper 0", "K0"], '["Keeper 0", "K0"]'])
 def test_harness_targets_can_be_lists(tmp_path, target):
     rows = [

@@ -4,11 +4,11 @@ A column is one path (see `tcalloc.measure._import_fields.lookup`) as a candidat
 taken for is decided by `tcalloc.measure._import_choice`.
 """
 
+import dataclasses
 import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from tcalloc.errors import InputError
@@ -71,7 +71,7 @@ def question_text(value: Any) -> str | None:
     return values.message_text(value)
 
 
-@dataclass(slots=True)
+@dataclasses.dataclass(slots=True)
 class Column:
     """One path as a candidate for one field."""
 
@@ -89,7 +89,7 @@ class Column:
     """Questions that have several values."""
     varying: int = 0
     """Questions whose values differ."""
-    first: dict[str, tuple[int, int]] = field(default_factory=dict)
+    first: dict[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
     """By question: the first value's hash, and what was seen so far (1: one value, 2: several equal, 3: several)."""
 
     def add(self, value: Any, name: str) -> None:
