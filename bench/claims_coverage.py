@@ -10,7 +10,8 @@ budgets of 1, 2 and 4 times the cheapest sample. Each plan's claim is compared w
 
 The worlds were written before the last changes to the estimates. "specialists", "specialists, generalist", "identical"
 and "anti-correlated" were looked at with this seed while votes of several models were changed, so their rows are no
-held-out check. The other rows had no part in any change. Whoever changes an estimate after looking has to write new ones.
+held-out check. The other rows had no part in any change. Whoever changes an estimate after looking has to write new
+worlds.
 
 "claimed - true" is in points, the mean over draws of questions and samples, for each budget. The actions' means err by
 chance and in no direction. As in `shrink_holdout.py` that part is taken off: sum over actions of the share of questions
