@@ -93,7 +93,7 @@ def test_a_run_folder(run):
     for name in SOME.split(","):
         assert name in out
     # The last word is what to use.
-    advice = str(tcalloc.compare("run", SOME.split(","), [2.0, 4.0]).recommend())
+    advice = tcalloc.compare("run", SOME.split(","), [2.0, 4.0]).recommend().text("run")
     assert out.endswith(f"\n\n{advice}\n")
 
 

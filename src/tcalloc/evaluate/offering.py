@@ -20,7 +20,7 @@ from tcalloc.learn._training import NOTHING, Training, as_table, fallback
 from tcalloc.learn.paths import arm_costs
 from tcalloc.measure.actions import Action, action_names
 from tcalloc.measure.samples import Samples
-from tcalloc.measure.table import Table
+from tcalloc.measure.table import Table, only_outcomes
 from tcalloc.measure.tabulate import tabulate
 
 __all__ = ["filled", "of_samples", "of_table", "paid"]
@@ -60,7 +60,7 @@ def of_table(table: Table, actions: Any, verifier: bool) -> dict[str, Any]:
         "vote_accuracy": np.empty(0),
         "single": np.asarray(acc.mean(axis=1)),
         "unit": "cost",
-        "data": "single answers" if table.single_outcomes else "table",
+        "data": "single answers" if only_outcomes(table) else "table",
         "verifier": False,
         "notes": table.notes,
     }

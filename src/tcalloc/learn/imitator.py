@@ -24,9 +24,6 @@ __all__ = ["Imitator", "told_apart"]
 
 Floats = NDArray[np.float64]
 
-# Bins of each feature: fewer than XGBoost's 256 take a quarter of the time.
-BINS = 32
-
 
 class Imitator(LearnedPolicy):
     """A classifier of the oracle's actions.
@@ -36,7 +33,7 @@ class Imitator(LearnedPolicy):
     budget : float
         At which the oracle chooses.
     classifier : estimator, optional
-        Any scikit-learn classifier; it is cloned. Default: XGBoost, 100 trees of depth 5, as in the paper, and 32 bins.
+        Any scikit-learn classifier; it is cloned. Default: XGBoost, 100 trees of depth 5, as in the paper.
     weights : {"plain", "regret"}
         "regret": each question weighs what the oracle's action there is better than the mean of the others, at the
         oracle's price.
@@ -135,9 +132,7 @@ class Imitator(LearnedPolicy):
                 from xgboost import XGBClassifier
             except ImportError:
                 raise MissingExtraError("an Imitator needs XGBoost: pip install 'tcalloc[learn]'") from None
-            made = XGBClassifier(
-                n_estimators=100, max_depth=5, max_bin=BINS, n_jobs=1, random_state=int(self.random_state)
-            )
+            made = XGBClassifier(n_estimators=100, max_depth=5, n_jobs=1, random_state=int(self.random_state))
         else:
             made = clone(self.classifier)
         if np.ptp(weights) <= 1e-12:

@@ -43,7 +43,7 @@ from tcalloc.measure.actions import Action, check_actions
 from tcalloc.measure.claims import Claim, Trial, claim
 from tcalloc.solve import Allocation, solve
 
-__all__ = ["Table", "read_table", "write_table"]
+__all__ = ["Table", "only_outcomes", "read_table", "write_table"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -125,7 +125,7 @@ class Table:
             if len(self.actions) != self.acc.shape[1]:
                 raise InputError(f"actions has {len(self.actions)} actions, but acc has {self.acc.shape[1]} columns.")
 
-        put(self, "single_outcomes", (self.single_outcomes or _outcomes(self)) and _chooses(self.acc))
+        put(self, "single_outcomes", (self.single_outcomes or only_outcomes(self)) and _chooses(self.acc))
 
     def solve(self, budget: float | None = None, **options: Any) -> Allocation:
         """Choose one action per instance: `tcalloc.solve` on this table, with its `total`, `method` and `threads`.
@@ -225,8 +225,8 @@ def _chooses(acc: NDArray[Any]) -> bool:
         return bool((np.abs(gains[1:] - gains[0]) > ALIKE).any())
 
 
-def _outcomes(table: Table, rows: int = 4096) -> bool:
-    """Whether all available cells are 0 or 1; ends at the first block of rows that holds another number."""
+def only_outcomes(table: Table, rows: int = 4096) -> bool:
+    """Return whether all available cells are 0 or 1; ends at the first block of rows that holds another number."""
     for start in range(0, len(table.acc), rows):
         block = slice(start, start + rows)
         good = (table.acc[block] == 0) | (table.acc[block] == 1)

@@ -38,7 +38,9 @@ class CountingFamily:
         found = once((problem.token, "counting"), lambda: replayed(problem))[self.entry.name]
         policy = self.entry.policy(verifier=problem.verifier, random_state=seed).tune(found, train)
         done = policy.outcomes(None, samples, policy.spend_, replayed=found.take(held))
-        return Tuned(done.budgets, policy.accuracy_, done.spend, done.accuracy, done.claimed)
+        # A setting is the same rule in every fold, and stands at one place: its mean spend on all questions.
+        places = found.spend[policy.settings_].mean(axis=1)
+        return Tuned(done.budgets, policy.accuracy_, done.spend, done.accuracy, done.claimed, places=places)
 
 
 def replayed(problem: Problem) -> dict[str, Replayed]:
