@@ -87,7 +87,7 @@ def test_the_users_own_is_recommended_only_if_it_is_better_than_the_default():
 
 def test_seeds_and_units_do_not_change_the_recommendation():
     rng = np.random.default_rng(5)
-    n = 120
+    n = 300
     answers = np.where(rng.random((n, 10)) < rng.beta(1.2, 1, (n, 1)), 0, rng.integers(1, 4, (n, 10)))
     cost = rng.lognormal(0, 0.4, (n, 10))
     found, leads = set(), set()
