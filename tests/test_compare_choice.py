@@ -97,6 +97,7 @@ def test_seeds_and_units_do_not_change_the_recommendation():
             result = compare(Samples(answers, cost=cost * unit), RULES, budgets, seed=seed, orders=5)
             found.add(result.recommend().policy)
             leads.add(leading(result))
+    assert len(leads) > 1  # the highest mean would change with the seed
     assert found == {"margin + cap"}
 
 
