@@ -167,7 +167,21 @@ def test_the_recommendation_ends_with_the_command_that_fits_it(puzzles):
 
 
 def test_a_table_of_expectations_has_no_run_to_fit():
-    assert level(["kNN"], data="table").recommend().command() == ""
+    advice = level(["kNN"], data="table", from_table=True).recommend()
+    assert advice.command() == ""
+    assert "this is a table" in str(advice)
+    assert "this is a table" in render(level(["kNN"], data="table", from_table=True))
+    # Of a table of single outcomes it said "tcalloc fit run/", a folder that does not exist.
+    assert level(["kNN"], data="single answers", from_table=True).recommend().command() == ""
+
+
+def test_the_command_to_fit_names_the_unit_and_is_one_that_fit_accepts():
+    assert level(["kNN"], unit="usd").recommend().command().endswith("--unit usd --out policy/")
+    assert "--unit" not in level(["kNN"], unit="cost").recommend().command()
+    few = level(["kNN"], questions=19).recommend()
+    assert few.command() == ""
+    assert "tcalloc fit needs at least 20 questions, and there are 19." in str(few)
+    assert level(["kNN"], questions=20).recommend().command()
 
 
 # ---------------------------------------------------------------------------------------------- savings

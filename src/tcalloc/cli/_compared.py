@@ -87,11 +87,12 @@ def _demo(args: argparse.Namespace) -> Given:
 
 def _run(args: argparse.Namespace) -> Given:
     from tcalloc.measure import Samples
+    from tcalloc.measure._voices import notes_for
 
     if args.text is not None:
         raise shared.UsageError("--text names a column of a table; a run folder holds the texts of its questions.")
     samples = Samples.load(args.table)
-    for note in samples.notes:
+    for note in notes_for(samples.notes, args.verifier):
         shared.say(f"note: {args.table}: {note}")
     ids = [] if samples.ids is None else samples.ids
     try:

@@ -19,6 +19,7 @@ from tcalloc._amounts import amount, check_unit, digits, in_unit, per_thousand, 
 from tcalloc._amounts import column as columns_of
 from tcalloc.errors import InputError
 from tcalloc.measure import Action, Samples, Table, read_table
+from tcalloc.measure._voices import notes_for
 from tcalloc.measure._writing import suffix_of, target_of, write_columns, write_csv
 
 __all__ = [
@@ -236,7 +237,7 @@ def load(path: str, actions: str | None = None, verifier: bool = False) -> Table
         table = samples.table(asked)
         recorded = all(arm.cost is not None for arm in samples.by_model.values())
         say(f"note: {path}: costs are {'those recorded with the samples' if recorded else 'numbers of samples'}.")
-        for note in table.notes:
+        for note in notes_for(table.notes, verifier):
             say(f"note: {path}: {note}")
         return table
     if actions is not None:

@@ -198,12 +198,17 @@ def _named(text: str, known: Iterable[str]) -> list[str]:
 
 def _summary(result: "Comparison", name: str) -> str:
     head = f"{name}: {shared.counted(result.questions, 'question')}"
-    return "\n\n".join([head, str(result), result.recommend().text(name if os.path.isdir(name) else "run/")])
+    return "\n\n".join([head, str(result), result.recommend().text(_run_of(name))])
+
+
+def _run_of(name: str) -> str:
+    """Return the run folder that commands name."""
+    return name if os.path.isdir(name) else "run/"
 
 
 def _write(result: "Comparison", args: argparse.Namespace, name: str) -> None:
     if args.report is not None:
-        result.report(args.report)
+        result.report(args.report, _run_of(name))
         shared.say(f"wrote {args.report}.")
     if args.plot is not None:
         _plot(result, args.plot, name)

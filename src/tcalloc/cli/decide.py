@@ -62,6 +62,7 @@ def add_parser(commands: Any) -> None:
         help="write id, action, cost of every question: .csv, .parquet, .npz, or - for CSV on standard output (the "
         "summary then goes to standard error)",
     )
+    shared.add_unit(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the summary")
     parser.set_defaults(run=run)
 
@@ -106,19 +107,20 @@ def run(args: argparse.Namespace) -> int:
 def _asked(args: argparse.Namespace, policy: Any) -> str:
     """Say by what was decided."""
     if args.budget is not None:
-        return f"budget {shared.number(args.budget)}"
+        return f"budget {shared.cost(args.budget, args.unit)}"
     if args.price is not None:
         return f"price {shared.number(args.price)}"
     if policy.budget_ is None:
         return "the policy's own setting"
     kept = "" if policy.guarantee_ is None or policy.guarantee_.confidence is None else ", guaranteed"
-    return f"the policy's budget of {shared.number(policy.budget_)}{kept}"
+    return f"the policy's budget of {shared.cost(policy.budget_, args.unit)}{kept}"
 
 
 def _summary(args: argparse.Namespace, policy: Any, chosen: NDArray[np.int32]) -> str:
     n, k = len(chosen), len(policy.cost_)
     counts = np.bincount(chosen, minlength=k)
     spend = float(np.asarray(policy.cost_)[chosen].mean())
+    head = "cost" if args.unit is None else f"cost ({shared.unit_words(args.unit)})"
     rows = zip(
         policy.action_names_,
         [f"{count:,}" for count in counts],
@@ -129,8 +131,8 @@ def _summary(args: argparse.Namespace, policy: Any, chosen: NDArray[np.int32]) -
     return "\n\n".join(
         [
             f"{args.table}: {shared.counted(n, 'question')}, decided by {args.policy} at {_asked(args, policy)}",
-            shared.text_table(("action", "questions", "share", "cost"), [*rows]),
-            f"Expected spend: {shared.number(spend)} per question.",
+            shared.text_table(("action", "questions", "share", head), [*rows]),
+            f"Expected spend: {shared.cost(spend, args.unit)} per question.",
         ]
     )
 

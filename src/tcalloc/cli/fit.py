@@ -86,8 +86,6 @@ sampling show a table instead: what they spend and reach on held-out questions.
 
 {shared.EXIT_CODES}"""
 
-# Fewer questions cannot be split and still say anything.
-LEAST = 20
 # Of the questions, with --confidence: those that set the price.
 CALIBRATE = 0.25
 
@@ -153,7 +151,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from tcalloc.evaluate.deploying import Recipe
+    from tcalloc.evaluate.deploying import FEWEST, Recipe
 
     _refuse_out(args.out)
     if args.confidence is None and (args.low is not None or args.high is not None):
@@ -162,10 +160,11 @@ def run(args: argparse.Namespace) -> int:
         )
     samples, x = _read(args)
     n = len(samples)
-    if n < max(LEAST, 2 * args.folds):
+    fewest = max(FEWEST, 2 * args.folds)
+    if n < fewest:
         raise InputError(
-            f"{args.table}: {shared.counted(n, 'question')}; at least {max(LEAST, 2 * args.folds)} are needed to learn "
-            "and to be held out. Sample more questions."
+            f"{args.table}: {shared.counted(n, 'question')}; at least {fewest} are needed to learn and "
+            "to be held out. Sample more questions."
         )
     entry = _entry(args, x)
     try:
@@ -192,9 +191,10 @@ def run(args: argparse.Namespace) -> int:
     policy.save(args.out)
     silent = _unanswered(policy, chosen)
     if silent:
+        why = "no action was ever right" if silent == n else "the compute brings more on others"
         shared.say(
-            f"note: {args.out}: leaves {silent:,} of {n:,} questions without an answer, because the compute brings "
-            "more on others. --answer-all keeps it from that."
+            f"note: {args.out}: leaves {silent:,} of {n:,} questions without an answer, because {why}. --answer-all "
+            "keeps it from that."
         )
     if args.json:
         shared.print_json(_document(args, entry, policy, n, certificate))
@@ -209,12 +209,13 @@ def run(args: argparse.Namespace) -> int:
 def _read(args: argparse.Namespace) -> tuple["Samples", list[Any] | None]:
     """Return the samples, and what is known of their questions beforehand; None where that is not needed."""
     from tcalloc.measure import Samples
+    from tcalloc.measure._voices import notes_for
 
     if not os.path.isdir(args.table):
         what = "no such folder" if not os.path.exists(args.table) else "not a folder"
         raise InputError(f"{args.table}: {what}; expected a run folder that tcalloc sample or tcalloc import wrote.")
-    samples = Samples.load(args.table)
-    for note in samples.notes:
+    samples, _ = Samples.load(args.table).of_every_model()
+    for note in notes_for(samples.notes, args.verifier):
         shared.say(f"note: {args.table}: {note}")
     ids = [] if samples.ids is None else samples.ids
     try:

@@ -269,7 +269,7 @@ def _honesty(table: Table, plan: Allocation) -> str:
         f"{value:.4f}" for value in (claim.low, claim.high, claim.population_low, claim.population_high)
     )
     return (
-        "The accuracy is estimated from samples, less what choosing on them flatters: "
+        "The accuracy is estimated from samples, and corrected for choosing on them: "
         f"{claim.level:.0%} interval {low} to {high} on these questions, {low_there} to {high_there} on "
         "others like them."
     )

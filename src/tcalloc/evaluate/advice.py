@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tcalloc._amounts import digits
 from tcalloc.evaluate import saying
 from tcalloc.evaluate.choice import (
     WORTH,
@@ -28,6 +29,7 @@ from tcalloc.evaluate.choice import (
     trusted,
 )
 from tcalloc.evaluate.contestants import LABEL, REFERENCE
+from tcalloc.evaluate.deploying import FEWEST
 from tcalloc.evaluate.headline import UNTESTED, headline
 from tcalloc.evaluate.result import Comparison, Standing, plain
 from tcalloc.evaluate.settles import needed_for, settles
@@ -98,6 +100,8 @@ class Recommendation:
     """Whether `policy` needs no test: it stops at the first success."""
     fits: tuple[str, ...] = ()
     """Arguments of ``tcalloc fit`` that make `policy`; empty: it cannot be made so."""
+    unfit: str = ""
+    """Why ``tcalloc fit`` cannot make it."""
 
     def command(self, run: str = "run/") -> str:
         """Return the command that fits the recommended policy; "" where there is none.
@@ -138,8 +142,8 @@ class Recommendation:
             if sentences:
                 lines += ["", title, *(_wrapped(sentence, "- ") for sentence in sentences)]
         command = self.command(run)
-        if command:
-            lines += ["", "To fit it:", f"  {command}"]
+        if command or self.unfit:
+            lines += ["", "To fit it:", f"  {command}" if command else _wrapped(self.unfit, "  ")]
         return "\n".join(lines)
 
 
@@ -172,19 +176,36 @@ def recommend(result: Comparison) -> Recommendation:
         verifier=result.verifier,
         untested=overall is not None and by_construction(result, overall),
         fits=_fits(result, overall),
+        unfit=_unfittable(result, overall),
     )
 
 
 def _fits(result: Comparison, overall: Standing | None) -> tuple[str, ...]:
     """Return the arguments of ``tcalloc fit`` that make the recommended policy; none where it cannot be made so."""
-    if result.data == "table" or (overall is not None and overall.kind == "own"):
+    if _unfittable(result, overall):
         return ()
     best = 0 if overall is None else int(np.nanargmax(np.nan_to_num(overall.gain, nan=-np.inf)))
     name = result.reference if overall is None else overall.name
-    found = ["--policy", name, "--budget", f"{result.budgets[best]:g}"]
+    found = ["--policy", name, "--budget", digits(float(result.budgets[best]), 6).replace(",", "")]
     if name == LABEL:
         found += ["--category", "FIELD"]
-    return (*found, "--verifier") if result.verifier else tuple(found)
+    if result.verifier:
+        found.append("--verifier")
+    return (*found, "--unit", result.unit) if result.unit not in ("samples", "cost") else tuple(found)
+
+
+def _unfittable(result: Comparison, overall: Standing | None) -> str:
+    """Return why ``tcalloc fit`` cannot make the recommended policy; "" where it can."""
+    if overall is not None and overall.kind == "own":
+        return "It is a policy of your own, which tcalloc fit does not make."
+    if result.from_table:
+        return (
+            "tcalloc fit needs a run folder of samples, and this is a table. Import the log that the table was made "
+            "of (tcalloc import), and compare that."
+        )
+    if result.questions < FEWEST:
+        return f"tcalloc fit needs at least {FEWEST} questions, and there are {result.questions}."
+    return ""
 
 
 # ---------------------------------------------------------------------------------------------- one budget

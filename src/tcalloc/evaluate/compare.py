@@ -171,6 +171,7 @@ def compare(
         remarks=(*notes, *ran.notes, *remarks(problem, found, spends, repeats)),
         seconds=time.perf_counter() - began,
         versions=versions(),
+        from_table=problem.samples is None,
     )
 
 

@@ -25,7 +25,10 @@ from tcalloc.learn.registry import REFERENCE, Entry
 from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples
 
-__all__ = ["Recipe", "held_out_curve"]
+__all__ = ["FEWEST", "Recipe", "held_out_curve"]
+
+# Fewer questions cannot be split and still say anything.
+FEWEST = 20
 
 Floats = NDArray[np.float64]
 Offered = tuple[Action | None, ...]
@@ -196,10 +199,17 @@ def _offered(entry: Entry, menu: Offered, fixed: Offered, known: Training, sampl
     if entry.family == "random":
         return tuple(action for action in menu if action is not None)
     if entry.family == "fixed":
-        return tuple(fixed[j] for j in affordable(known.mean_acc, known.mean_cost))
-    if entry.family in ("mixture", "length"):
-        return tuple(fixed[j] for j in Mix.of(known.mean_acc, known.mean_cost).hull.tolist())
-    return fixed
+        worth = affordable(known.mean_acc, known.mean_cost)
+    elif entry.family in ("mixture", "length"):
+        worth = Mix.of(known.mean_acc, known.mean_cost).hull.tolist()
+    else:
+        return fixed
+    found = tuple(fixed[j] for j in worth)
+    if found != (None,):
+        return found
+    # Nothing was ever right, so that doing nothing is best; the cheapest action stands beside it.
+    drawn = [j for j, action in enumerate(fixed) if action is not None]
+    return (None, fixed[min(drawn, key=lambda j: float(known.mean_cost[j]))])
 
 
 def _costs(known: Training) -> Floats:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tcalloc.errors import InputError
 from tcalloc.learn._training import NOTHING, Training, as_table, fallback
 from tcalloc.learn.paths import arm_costs
+from tcalloc.measure._voices import notes_for
 from tcalloc.measure.actions import Action, action_names
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table, only_outcomes
@@ -117,7 +118,7 @@ def of_samples(samples: Samples, actions: Any, verifier: bool) -> dict[str, Any]
         "unit": "samples" if all(arm.cost is None for arm in arms.values()) else "cost",
         "data": "single answers" if sizes == 1 else "samples",
         "verifier": verifier,
-        "notes": samples.notes,
+        "notes": notes_for(samples.notes, verifier),
     }
 
 

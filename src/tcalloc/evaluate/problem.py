@@ -159,6 +159,11 @@ class Problem:
         rows = _rows(X, n)
         labels, label_names = _labels(difficulty, n)
         checked = bool(verifier)
+        if isinstance(data, Samples) and data.sizes.all():
+            data, kept = data.of_every_model()
+            if len(kept) < n:
+                n, X, labels = len(kept), _told(X, kept), None if labels is None else labels[kept]
+                rows = _rows(X, n)
         made = of_samples(data, actions, checked) if isinstance(data, Samples) else of_table(data, actions, checked)
         if not (made["fixed_cost"] > 0).any():
             raise InputError("every cost is 0, so there is nothing to allocate. Leave costs out to count samples.")
@@ -190,16 +195,7 @@ class Problem:
 
     def said(self, rows: Any) -> Any:
         """Return X of some questions, as the user gave it; None where nothing is told."""
-        if self.told is None:
-            return None
-        positions = np.asarray(rows)
-        if hasattr(self.told, "iloc"):
-            return self.told.iloc[positions]
-        if isinstance(self.told, (list, tuple)):
-            return [self.told[i] for i in positions.tolist()]
-        if columnar(self.told):
-            return self.told.take(positions)
-        return self.told[positions]
+        return _told(self.told, rows)
 
     def table(self, rows: Any) -> Table:
         """Return the menu's table of some questions: what a policy may be trained on."""
@@ -218,6 +214,20 @@ class Problem:
 def columnar(X: Any) -> bool:
     """Return whether X is indexed by column, and its rows are had by ``take``: pyarrow's tables, and checked rows."""
     return isinstance(X, Rows) or type(X).__module__.partition(".")[0] == "pyarrow"
+
+
+def _told(X: Any, rows: Any) -> Any:
+    """Return X of some questions, as the kind of thing that the user gave."""
+    if X is None:
+        return None
+    positions = np.asarray(rows)
+    if hasattr(X, "iloc"):
+        return X.iloc[positions]
+    if isinstance(X, (list, tuple)):
+        return [X[i] for i in positions.tolist()]
+    if columnar(X):
+        return X.take(positions)
+    return X[positions]
 
 
 # ---------------------------------------------------------------------------------------------- checks

@@ -159,6 +159,8 @@ class Comparison:
     """That it took."""
     versions: dict[str, str]
     """Of Python, tcalloc, NumPy and whatever else was used."""
+    from_table: bool = False
+    """Whether a table was compared, which has no samples that a policy could be fitted on."""
 
     def __getitem__(self, name: str) -> Standing:
         """Return one policy's standing.
@@ -256,17 +258,19 @@ class Comparison:
 
         return plot(self, ax)
 
-    def report(self, path: str | Path) -> None:
+    def report(self, path: str | Path, run: str = "run/") -> None:
         """Write one HTML page that needs nothing else.
 
         Parameters
         ----------
         path : path
             Where; an existing file is replaced.
+        run : str
+            The run folder that the command to fit the policy names.
         """
         from tcalloc.evaluate.report import write_report
 
-        write_report(self, path)
+        write_report(self, path, run)
 
     def recommend(self) -> "Recommendation":
         """Return which policy to use, how sure that is, and what would settle it.

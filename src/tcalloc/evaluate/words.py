@@ -260,8 +260,8 @@ def _of_answers(problem: "Problem") -> list[str]:
     found = []
     if problem.data == "single answers":
         found.append(
-            "Each cell is a single answer, right or wrong: who chooses by it (the hindsight bound) is flattered by "
-            "luck, and no policy can reach that. Several samples per question would tell luck from skill."
+            "Each cell is a single answer, right or wrong: what is chosen by it (the hindsight bound) owes much "
+            "to luck, and no policy can reach that. Several samples per question would tell luck from skill."
         )
     if problem.samples is not None:
         sizes = [arm.drawn.sum(axis=1) for arm in problem.samples.by_model.values()]

@@ -295,13 +295,19 @@ class Job:
             if model is not None and model in self.client:
                 return self.client[model], model
             what = "no model by name" if model is None else f"the model {model!r}"
-            raise InputError(f"the policy asks for {what}; clients are given for {', '.join(self.client)}.")
+            raise InputError(
+                f"the policy asks for {what}; clients are given for {', '.join(self.client)}. "
+                "Give one by the name that the policy's log has (--model and --also-model)."
+            )
         with self.guard:
             if model is not None:
                 self.models.add(model)
             if len(self.models) > 1:
                 names = ", ".join(sorted(self.models))
-                raise InputError(f"the policy chooses between {names}, but there is one client. Give one for each.")
+                raise InputError(
+                    f"the policy chooses between {names}, but there is one client. Give one for each, by the names "
+                    "that the policy's log has (--model and --also-model)."
+                )
         return self.client, self.client.model
 
     def _together(self, client: ChatClient, question: Question, numbers: list[int]) -> list[Any]:

@@ -172,8 +172,9 @@ def sample_costs(
             raise InputError(
                 f"confidence needs the most that one sample{of} may cost, which is not known: samples cost different "
                 "amounts (or were recorded one by one), and the highest cost seen is not the highest possible. Pass "
-                "high=, one number or one per model: max_tokens * the rate of an output token + the longest prompt * "
-                "the rate of an input token. If all samples cost the same, say so: Samples(..., cost=one number)."
+                "high= (--high), one number or one per model: max_tokens * the rate of an output token + the longest "
+                "prompt * the rate of an input token. "
+                "If all samples cost the same, say so: Samples(..., cost=one number)."
             )
         paid = max(float(recorded[arm].max(initial=0.0)), float(seen[a]))
         if not 0 <= most < math.inf or paid > most * (1 + ROUNDING):
@@ -200,8 +201,9 @@ def _unknown(actions: Sequence[Action | None] | None) -> str:
     tokens = f"{max(n for n in limits if n is not None):,} tokens" if limits and None not in limits else "max_tokens"
     return (
         "confidence needs the most that one question may cost, which is not known: costs differ between questions (or "
-        "were recorded one by one), and the highest cost seen is not the highest possible. Pass high=, which is "
-        f"{most} samples * ({tokens} * the rate of an output token + the longest prompt * the rate of an input token). "
+        "were recorded one by one), and the highest cost seen is not the highest possible. Pass high= (--high), which "
+        f"is {most} sample{'' if most == '1' else 's'} * ({tokens} * the rate of an output token + the longest prompt "
+        "* the rate of an input token). "
         "If every question costs the same, say so instead: one cost per action, cost=[...] of shape (K,), or one cost "
         "per sample, Samples(..., cost=...)."
     )

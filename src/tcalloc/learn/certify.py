@@ -46,8 +46,11 @@ __all__ = ["Certificate", "Estimate", "certify"]
 Floats = NDArray[np.float64]
 Actions = NDArray[np.int32]
 
+# A gain of one question that is no more than rounding.
+ROUNDING = 1e-12
 OPEN = (
-    "Few questions decide some of the figures, so these have no limit on one side, or none. More questions give both."
+    "Some figures have a limit on one side only, or none: questions of a kind that is rare or absent here may change "
+    "them much. More questions help."
 )
 
 
@@ -94,8 +97,8 @@ class Certificate:
     def __str__(self) -> str:
         def line(name: str, found: Estimate | None, unit: float = 1.0, end: str = "") -> tuple[str, str, str]:
             if found is None:
-                return name, "-", end.strip()
-            form = "{:.1f}" if unit == 100 else "{:.4f}" if abs(found.value) < 10 else "{:.6g}"
+                return name, "-", ""
+            form = "{:z.1f}" if unit == 100 else "{:z.4f}" if abs(found.value) < 10 else "{:.6g}"
             value, low, high = (form.format(unit * x) for x in found)
             if name == "spend":  # dollars need more decimals than shares
                 value, low, high = _amounts.column([*found], trim=False)
@@ -105,11 +108,11 @@ class Certificate:
                 return name, value, f"at least {low}{end}"
             return name, value, f"at most {high}{end}" if math.isinf(found.low) else f"{low} to {high}{end}"
 
-        shortfall = "" if self.shortfall is None else f"; on these {self.shortfall:.4f}"
+        shortfall = "" if self.shortfall is None else f"; on these {self.shortfall:z.4f}"
         rows = [
             ("", "", f"{self.level:.0%} interval"),
             line("accuracy", self.accuracy),
-            line("spend", self.spend, end=f"; budget {self.budget:.6g}"),
+            line("spend", self.spend, end=f"; budget {_amounts.digits(self.budget, 6)}"),
             line("fidelity, %", self.fidelity, 100),
             line(f"  of always {self.majority_action}", self.majority, 100),
             line("  of two half-sample oracles", self.agreement, 100),
@@ -240,13 +243,17 @@ def certify(
     agreement = None if halves is None else over.of_some(halves.agreement(rate))
     held_out = halves is not None and halves.whole
     if halves is not None and not held_out:
-        notes.append(
-            "Half of the samples do not tell all actions: the two oracles choose among those that they tell, and the "
-            "oracle of the gain chose on the samples that score it."
+        first = (
+            "No half of the samples can choose between the actions, so that the agreement of two oracles is not known"
+            if agreement is None
+            else "Half of the samples do not tell all actions: the two oracles choose among those that they tell"
         )
+        notes.append(f"{first}, and the oracle of the gain chose on the samples that score it.")
     gain, possible = (
         halves.gains(picked, spend) if halves is not None and held_out else gains_at(acc, acc, picked, found, spend)
     )
+    # What the policy and the mixture do alike is no gain; rounding would make one of it.
+    gain = np.where(np.abs(gain) <= ROUNDING, 0.0, gain)
     ends = _Ends.of(found, rate, limit, Mix.of(found.mean_acc, found.mean_cost).price(spend))
     figures = {
         "accuracy": over.mean(own, *ends.accuracy),

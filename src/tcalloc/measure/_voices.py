@@ -5,11 +5,14 @@ from a vote. A log of right and wrong leaves it everywhere: the answer is not kn
 either. Which of the two it is shows in the other samples of the same model.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Voices", "notes_of"]
+__all__ = ["Voices", "notes_for", "notes_of"]
+
+# Ends a note that does not concern those who have a verifier.
+VERIFIER = "If a verifier recognises right answers live, say verifier=True (--verifier)."
 
 # Of the right samples so many may lack an answer (one of signs alone, that cannot be normalized) without any doubt
 # about the others; what is hidden then moves no figure.
@@ -67,8 +70,8 @@ class Voices:
             rest = f", and those of the {self.answered:,} others are not used" if self.answered else ""
             return (
                 f"{of}{self.right + self.wrong:,} samples are marked right or wrong but have no answer{rest}: what one "
-                "sample reaches can be estimated, what a vote reaches cannot. For votes, record the answers too. If a "
-                "verifier recognises right answers live, say verifier=True (--verifier)."
+                "sample reaches can be estimated, what a vote reaches cannot. For votes, record the answers too. "
+                f"{VERIFIER}"
             )
         if self.graded or not self.wrong:
             return None
@@ -78,16 +81,22 @@ class Voices:
         )
 
 
-def notes_of(voices: Mapping[str, Voices]) -> list[str]:
-    """Return what has to be said of several models: one sentence for all whose answers were not recorded."""
-    silent = {model: some for model, some in voices.items() if not some.votes}
+def notes_for(notes: Iterable[str], verifier: bool) -> tuple[str, ...]:
+    """Return the notes that still hold: with a verifier, nobody is advised to say that there is one."""
+    return tuple(note for note in notes if not (verifier and note.endswith(VERIFIER)))
+
+
+def notes_of(voices: Mapping[str, Voices], of: Container[str] | None = None) -> list[str]:
+    """Return what has to be said of several models (or of some): one note for all that recorded no answers."""
+    heard = {model: some for model, some in voices.items() if of is None or model in of}
+    silent = {model: some for model, some in heard.items() if not some.votes}
     found = []
     if silent:
         together = Voices(*(sum(getattr(some, name) for some in silent.values())
                             for name in ("answered", "agreeing", "right", "wrong")))  # fmt: skip
         note = together.note(", ".join(silent) if len(voices) > 1 else "")
         found += [] if note is None else [note]
-    for model, some in voices.items():
+    for model, some in heard.items():
         if model not in silent and (note := some.note(model if len(voices) > 1 else "")) is not None:
             found.append(note)
     return found

@@ -20,6 +20,7 @@ from tcalloc.measure._import_report import ImportReport
 from tcalloc.measure._import_rows import EXAMPLES, Options, Reader, guess_format
 from tcalloc.measure._import_writing import Writer
 from tcalloc.measure._jsonl import read_objects
+from tcalloc.measure._voices import notes_of
 
 if TYPE_CHECKING:
     from tcalloc.llm.questions import Question
@@ -247,10 +248,11 @@ def _import(
     finally:
         if judge is not None and isinstance(grader, str) and hasattr(judge, "close"):
             judge.close()
-    for arm, voices in sorted(writer.voices.items()):
-        words = voices.note(arm if len(writer.voices) > 1 else "") if report.marked else None
+    if report.marked:
+        voices = dict(sorted(writer.voices.items()))
         # That empty answers abstain was said already.
-        report.notes += [words] if words and not (voices.votes and job.silent) else []
+        told = {arm for arm, some in voices.items() if not (some.votes and job.silent)}
+        report.notes += notes_of(voices, told)
     report.warnings += writer.warnings()
     return report
 

@@ -218,6 +218,33 @@ class Samples:
             return Samples(arms=arms, ids=None if self.ids is None else self.ids[rows], notes=self.notes)
         return self._with(lambda values: values[rows])
 
+    def of_every_model(self) -> tuple["Samples", NDArray[np.intp]]:
+        """Return the samples of the questions that every model was asked, and which questions these are.
+
+        A model that was asked only some questions cannot be compared on the others. A note says what was left out.
+
+        Raises
+        ------
+        InputError
+            If no question was asked of every model.
+        """
+        asked = np.column_stack([arm.drawn.any(axis=1) for arm in self.by_model.values()])
+        rows = np.flatnonzero(asked.all(axis=1))
+        if self.arms is None or len(rows) == len(self):
+            return self, np.arange(len(self))
+        counts = ", ".join(f"{name}: {n:,}" for name, n in zip(self.by_model, asked.sum(axis=0), strict=True))
+        if not len(rows):
+            raise InputError(
+                f"no question was asked of every model ({counts} of {len(self):,} questions). Models can only be "
+                "compared on the same questions: ask them, or leave a model out."
+            )
+        note = (
+            f"{len(self) - len(rows):,} of {len(self):,} questions are left out, since not every model was asked them "
+            f"({counts}). What is said holds for questions like the other {len(rows):,}."
+        )
+        arms = {name: arm.take(rows) for name, arm in self.arms.items()}
+        return Samples(arms=arms, ids=None if self.ids is None else self.ids[rows], notes=(*self.notes, note)), rows
+
     def columns(self, order: NDArray[np.intp]) -> "Samples":
         """Return some of each question's samples of one model: column numbers, (N, fewer)."""
         n = len(self)

@@ -81,8 +81,8 @@ def tabulate(
     for a in np.flatnonzero(~available.all(axis=0)):
         lacking = int((~available[:, a]).sum())
         notes.append(
-            f"{names[a]} is not available for {lacking} of {len(kept)} questions: they have fewer than "
-            f"{asked[a].samples} samples."
+            f"{names[a]} is not available for {lacking} of {len(kept)} questions: they have "
+            + ("no sample of it." if asked[a].samples == 1 else f"fewer than {asked[a].samples} samples.")
         )
     if len(kept) < len(samples) and cost.ndim == 2:
         cost = cost[kept]

@@ -27,13 +27,15 @@ __all__ = ["render", "write_report"]
 PAGES = (".html", ".htm")
 
 
-def render(result: Comparison) -> str:
+def render(result: Comparison, run: str = "run/") -> str:
     """Return the report as HTML.
 
     Parameters
     ----------
     result : Comparison
         Of `tcalloc.compare`.
+    run : str
+        The run folder that the command to fit the policy names.
 
     Raises
     ------
@@ -46,7 +48,7 @@ def render(result: Comparison) -> str:
     first, *more = headline(result)
     body = join(
         [
-            sections.advised(advice),
+            sections.advised(advice, run),
             sections.accuracy(result, about),
             sections.gained(result),
             sections.everyone(result, advice),
@@ -68,7 +70,7 @@ def render(result: Comparison) -> str:
     )
 
 
-def write_report(result: Comparison, path: str | Path) -> None:
+def write_report(result: Comparison, path: str | Path, run: str = "run/") -> None:
     """Write the report: one HTML page that needs no network and no script, for wide and narrow, light and dark.
 
     Parameters
@@ -77,6 +79,8 @@ def write_report(result: Comparison, path: str | Path) -> None:
         Of `tcalloc.compare`.
     path : path
         Where; an existing file is replaced when all went well.
+    run : str
+        The run folder that the command to fit the policy names.
 
     Raises
     ------
@@ -87,6 +91,6 @@ def write_report(result: Comparison, path: str | Path) -> None:
     """
     if os.path.splitext(os.fspath(path))[1].lower() not in PAGES:
         raise InputError(f"{os.fspath(path)!r} is no name of a page; expected one that ends in {' or '.join(PAGES)}.")
-    made = render(result)
+    made = render(result, run)
     with replacing(os.fspath(path)) as file:
         file.write(made.encode("utf-8"))

@@ -25,14 +25,16 @@ ROOM = 0.12
 MEDIUM = 1
 
 
-def advised(advice: Recommendation) -> Markup:
+def advised(advice: Recommendation, run: str = "run/") -> Markup:
     """Say what to use at each budget, how sure that is, and what would settle more."""
     lines = str(advice).split("\n- ", 1)[0].replace("\n", " ")
     settles = (
         [Markup("<p><strong>What would settle more</strong></p>\n"), items(advice.settles)] if advice.settles else []
     )
-    command = advice.command()
+    command = advice.command(run)
     fits = [Markup(f"<p>To fit it: <code>{text(command)}</code></p>\n")] if command else []
+    if advice.unfit:
+        fits = [Markup(f"<p>To fit it: {text(advice.unfit)}</p>\n")]
     verdict = Markup(f'<p class="verdict">{text(lines)}</p>\n')
     return section("use", "What to use", verdict, items(advice.sentences()), *fits, *settles)
 
