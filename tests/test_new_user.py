@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tcalloc import InputError, Samples, cli, compare
+from tcalloc.evaluate.report import render
 from tcalloc.learn.certify import certify
 from tcalloc.learn.saving import load_policy
 
@@ -108,6 +109,16 @@ def test_the_mixture_gains_nothing_over_itself():
     assert "-0.0" not in str(found)
     assert "; not held out" not in str(found).split("of the oracle's gain")[1].splitlines()[0]
     assert "No half of the samples can choose" in found.notes[0]
+
+
+def test_who_serves_the_mixture_has_no_interval_of_no_width(tmp_path):
+    result = compare(Samples.load(imported(tmp_path, marks(40, half))), ["fixed k"], [4e-5], folds=2, jobs=1)
+    assert result["fixed k"].does_the_same(0)
+    words, page = str(result), render(result)
+    assert "±0.0" not in words
+    assert "[0.0, 0.0]" not in page
+    assert "same: it does" in words
+    assert "as the mixture" in page
 
 
 # ---------------------------------------------------------------------------------------------- notes

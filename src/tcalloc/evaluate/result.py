@@ -44,6 +44,10 @@ PER_BUDGET = (
 )
 
 
+# A gain below this is printed as 0.
+PRINTED = 0.0005
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Standing:
     """How one policy stands; all figures are held out."""
@@ -105,6 +109,11 @@ class Standing:
             "-" if np.isnan(a) else f"{a:.4f} at {s:.4g}" for a, s in zip(self.accuracy, self.spend, strict=True)
         )
         return f"Standing({self.name!r}, {self.kind}: {found})"
+
+    def does_the_same(self, b: int) -> bool:
+        """Return whether it does what the mixture does at a budget, as far as can be printed: then nothing is gained."""
+        ends = (self.gain[b], self.gain_low[b], self.gain_high[b])
+        return bool(self.kind != "bound" and max(abs(end) for end in ends) < PRINTED)
 
     def to_dict(self, *, questions: bool = False) -> dict[str, Any]:
         """Return all of it as what JSON can hold; see `Comparison.to_dict`."""

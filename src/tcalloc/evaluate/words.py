@@ -27,6 +27,10 @@ ORACLE = "oracle, held out"
 FEW_QUESTIONS, FEW_SAMPLES = 200, 10
 # A spend that is farther off than this is told.
 CLOSE = 0.005
+SAME = (
+    "same: it does what the best fixed mixture does at that spend, or nearly so: its gain and both ends of its interval "
+    "are below 0.05 points."
+)
 
 
 def stars(p: float) -> str:
@@ -136,6 +140,8 @@ def _begins_bounds(result: "Comparison", at: int) -> bool:
 def _gain(result: "Comparison", standing: "Standing", b: int) -> str:
     if standing.name == result.reference or not np.isfinite(standing.gain[b]):
         return ""
+    if standing.does_the_same(b):
+        return f"{'same':>5}"
     half = 50 * float(standing.gain_high[b] - standing.gain_low[b])
     points = round(100 * float(standing.gain[b]), 1) + 0.0  # no "-0.0"
     # A gain that is too small to be printed is too small to be praised, however sure it is.
@@ -184,6 +190,9 @@ def _notes(result: "Comparison") -> list[str]:
             "at: it finds nothing to spend more on, or cannot spend as little, and really spends this; its gain is "
             "over the mixture that spends the same."
         )
+    budgets = range(len(result.budgets))
+    if any(one.does_the_same(b) for one in result.standings if one.name != result.reference for b in budgets):
+        lines += _wrapped(SAME)
     said: dict[str, list[str]] = {}
     for standing in result.standings:
         for mark in standing.marks:

@@ -350,7 +350,7 @@ class PricedRegressor(ProbingPolicy):
         if not spans:
             lines.append("gate: closed at every budget, no significant gain out of fold; serves the best fixed mixture")
         else:
-            where = ", ".join(f"{low:.3g} to {high:.3g}" for low, high in spans)
+            where = ", ".join(f"{low:.3g} to {high:.3g}" if high > 1.005 * low else f"{low:.3g}" for low, high in spans)
             lines.append(f"gate: open at budgets {where}; elsewhere serves the best fixed mixture")
         if self.budget_ is not None and self.gate_.used:
             gain, error = self.gate_.at(self.budget_)

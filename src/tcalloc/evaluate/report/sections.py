@@ -132,7 +132,8 @@ def _row(result: Comparison, advice: Recommendation, standing: Standing) -> tupl
             below.append(f"at {saying.number(float(standing.spend[b]))}")
         if standing.name != result.reference and math.isfinite(standing.gain[b]):
             gain, low, high = (float(v[b]) for v in (standing.gain, standing.gain_low, standing.gain_high))
-            below.append(f"{saying.points(gain)} {saying.interval(low, high)}{_stars(standing, b)}")
+            known = f"{saying.points(gain)} {saying.interval(low, high)}{_stars(standing, b)}"
+            below.append("as the mixture" if standing.does_the_same(b) else known)
         lines = join((figure(part) for part in below), "<br>")
         chosen = "pick" if standing.name == pick.policy else ""
         cells.append(cell(saying.percent(float(standing.accuracy[b])), lines, chosen))
