@@ -111,7 +111,7 @@ class Standing:
         return f"Standing({self.name!r}, {self.kind}: {found})"
 
     def does_the_same(self, b: int) -> bool:
-        """Return whether it does what the mixture does at a budget, as far as can be printed: then nothing is gained."""
+        """Return whether it does what the mixture does at a budget, as far as can be printed."""
         ends = (self.gain[b], self.gain_low[b], self.gain_high[b])
         return bool(self.kind != "bound" and max(abs(end) for end in ends) < PRINTED)
 

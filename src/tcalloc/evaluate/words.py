@@ -28,8 +28,8 @@ FEW_QUESTIONS, FEW_SAMPLES = 200, 10
 # A spend that is farther off than this is told.
 CLOSE = 0.005
 SAME = (
-    "same: it does what the best fixed mixture does at that spend, or nearly so: its gain and both ends of its interval "
-    "are below 0.05 points."
+    "same: it does what the best fixed mixture does at that spend, or nearly so: its gain and both ends of its "
+    "interval are below 0.05 points."
 )
 
 
