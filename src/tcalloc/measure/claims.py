@@ -29,12 +29,14 @@ from tcalloc.solve import Allocation, solve
 if TYPE_CHECKING:
     from tcalloc.measure.table import Table
 
-__all__ = ["Claim", "Trial", "claim"]
+__all__ = ["Check", "Claim", "Trial", "claim"]
 
 Floats = NDArray[np.float64]
 
 # Questions that are imagined beside the real ones, each with the variance of a fair coin.
 UNSEEN, COIN = 4.0, 0.25
+# What part of the excess at three quarters of the samples remains with all of them.
+FACTOR = 0.75
 KNOWS_OUTCOMES = (
     "no interval: the plan chooses between models by single outcomes, so it knows which model was right, and one "
     "sample cannot tell luck from skill. `tcalloc compare` says what is attainable on new questions; `tcalloc fit` "
@@ -52,6 +54,24 @@ class Trial:
     """(N, K) likewise."""
     cost: Floats
     """(N, K) or (K,)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Check:
+    """One part of the samples, left out: what the estimates from the others choose and claim, and what the part says."""
+
+    choosing: Floats
+    """(R, K) estimates of the actions from the other parts; NaN where there are too few samples."""
+    gaps: Floats
+    """(R, M) one sample of each model: what the other parts claim minus what the part says; NaN without samples."""
+    levels: Floats
+    """(R, M) one sample of each model, by the other parts."""
+    model: NDArray[np.intp]
+    """(K,) the actions' models."""
+    cost: Floats
+    """(R, K) or (K,)."""
+    rows: NDArray[np.intp]
+    """(R,) the table's rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +130,8 @@ def claim(table: "Table", plan: Allocation, level: float = 0.95) -> Claim:
     if table.trials:
         chosen = _cross_fitted(table, plan)
     accuracy = float(weights @ chosen)
+    if table.checks and not (plan.actions == plan.actions[0]).all():
+        accuracy = min(max(accuracy - FACTOR * _excess(table, plan), 0.0), 1.0)
     if _knows_outcomes(table, plan):
         none = math.nan
         return Claim(accuracy, none, none, none, none, float(level), bool(table.trials), KNOWS_OUTCOMES)
@@ -136,6 +158,45 @@ def claim(table: "Table", plan: Allocation, level: float = 0.95) -> Claim:
         level=float(level),
         cross_fitted=bool(table.trials),
     )
+
+
+def _excess(table: "Table", plan: Allocation) -> float:
+    """Return by how much plans at this budget claim more than they reach, by samples that chose nothing."""
+    gaps = []
+    for check in table.checks:
+        there = np.isfinite(check.choosing) & np.isfinite(check.gaps[:, check.model])
+        if table.available is not None:
+            there &= table.available[check.rows]
+        able = np.flatnonzero(there.any(axis=1))
+        if not len(able):
+            continue
+        there = there[able]
+        weights = np.ones(len(able)) if table.weights is None else table.weights[check.rows[able]].astype(np.float64)
+        cost = check.cost if check.cost.ndim == 1 else check.cost[able]
+        cheapest = np.where(there, cost, np.inf).min(axis=1)
+        made = solve(
+            np.where(there, check.choosing[able], 0.0),
+            np.where(there, cost, 0.0) if cost.ndim == 2 else cost,
+            max(plan.budget, float(weights @ cheapest / weights.sum()) * (1 + 1e-12)),
+            available=there,
+            weights=weights,
+        )
+        gap = check.gaps[able, check.model[made.actions]] * _slopes(check, able, made.actions)
+        gaps.append(float(weights @ gap / weights.sum()))
+    return float(np.mean(gaps)) if gaps else 0.0
+
+
+def _slopes(check: Check, rows: NDArray[np.intp], actions: NDArray[np.intp]) -> Floats:
+    """Return by how much the chosen actions gain where one sample of their model gains 1, from a cubic over questions."""
+    slopes = np.ones(len(rows))
+    for a in np.unique(actions):
+        values, levels = check.choosing[:, a], check.levels[:, check.model[a]]
+        there = np.isfinite(values) & np.isfinite(levels)
+        if np.ptp(levels[there]) > 1e-3:
+            cubic = np.polynomial.Polynomial.fit(levels[there], values[there], min(3, len(np.unique(levels[there])) - 1))
+            here = actions == a
+            slopes[here] = np.clip(cubic.deriv()(levels[rows[here]]), 0.0, None)
+    return slopes
 
 
 def _knows_outcomes(table: "Table", plan: Allocation) -> bool:

@@ -232,9 +232,13 @@ class Together:
     """(N, M) standard errors of the models' shares of right samples."""
     weights: list[Floats | None]
     """Of each model, each class's mixture of success rates; None for single samples."""
+    known: Floats | None = None
+    """The `slopes`, where they are known from a fit to more samples; None: they are computed."""
 
     @classmethod
-    def of(cls, right: Ints, drawn: Ints, structure: tuple[int, int] | None = None) -> "Together":
+    def of(
+        cls, right: Ints, drawn: Ints, structure: tuple[int, int] | None = None, known: Floats | None = None
+    ) -> "Together":
         """Fit the classes to right samples and samples, (N, M); `structure` as in `fit_classes`."""
         classes = fit_classes(right, drawn, structure=structure)
         fits = classes.fit(right.astype(float), drawn.astype(float))
@@ -248,7 +252,12 @@ class Together:
             )
             for m, alone in enumerate(single)
         ]
-        return cls(right, drawn, classes, fits, single, errors, weights)
+        return cls(right, drawn, classes, fits, single, errors, weights, known)
+
+    @property
+    def structure(self) -> tuple[int, int]:
+        """Numbers of kinds and of levels."""
+        return len(self.classes.shares) // self.classes.levels, self.classes.levels
 
     @property
     def chances(self) -> Floats:
@@ -324,15 +333,16 @@ class Together:
         fitted to half of the questions, each sample of the other half is left out once, and the slope of what it was on
         what the others predict says what to keep.
         """
+        if self.known is not None:
+            return self.known
         if self.single.all():
             return np.ones(2)  # nothing can be left out
         order = np.random.default_rng(0).permutation(len(self.right))
         halves = order[: len(order) // 2], order[len(order) // 2 :]
-        structure = len(self.classes.shares) // self.classes.levels, self.classes.levels
         samples: list[tuple[Floats, ...]] = []
         for own, other in (halves, halves[::-1]):
             if (self.drawn[own].sum(axis=0) > 0).all():
-                samples += Together.of(self.right[own], self.drawn[own], structure)._left_out(
+                samples += Together.of(self.right[own], self.drawn[own], self.structure)._left_out(
                     self.right[other[:FEW]], self.drawn[other[:FEW]]
                 )
         return _slopes(*map(np.concatenate, zip(*samples, strict=True))) if samples else np.ones(2)

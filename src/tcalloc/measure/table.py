@@ -40,7 +40,7 @@ from tcalloc.measure._layout import shown
 from tcalloc.measure._reading import read_csv, read_npz, read_parquet
 from tcalloc.measure._writing import suffix_of, write_columns
 from tcalloc.measure.actions import Action, check_actions
-from tcalloc.measure.claims import Claim, Trial, claim
+from tcalloc.measure.claims import Check, Claim, Trial, claim
 from tcalloc.solve import Allocation, solve
 
 __all__ = ["Table", "only_outcomes", "read_table", "write_table"]
@@ -96,6 +96,8 @@ class Table:
     """(K,) what the columns stand for, where it is known: what a policy needs to act (files do not hold them)."""
     trials: tuple[Trial, ...] = field(default=(), kw_only=True)
     """Halves of the samples for cross-fitted claims; made by ``Samples.table(cross_fit=...)``."""
+    checks: tuple[Check, ...] = field(default=(), kw_only=True)
+    """Parts of the samples that correct the claims of plans over several models; made by ``Samples.table``."""
     single_outcomes: bool = field(default=False, kw_only=True)
     """Whether every cell is what a single answer was, right or wrong, and so no expectation. A plan of such a table
     knows the outcomes beforehand, and its accuracy is a bound that no policy attains; `tcalloc.compare` gives

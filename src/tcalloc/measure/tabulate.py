@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tcalloc.errors import InputError
 from tcalloc.measure import shrink as shrinking
 from tcalloc.measure.actions import Action, Best, One, action_names, check_actions
-from tcalloc.measure.claims import Trial
+from tcalloc.measure.claims import Check, Trial
 from tcalloc.measure.costs import cost_columns
 from tcalloc.measure.estimates import best_by_score, pass_at_k, score_errors, success_errors, vote_errors
 from tcalloc.measure.joint import Together, drawn_together
@@ -28,6 +28,9 @@ __all__ = ["tabulate"]
 
 Floats = NDArray[np.float64]
 
+# Parts of the samples that check the claims of plans over several models, and questions that are used for it.
+PARTS, CHECKED = 4, 1500
+
 
 @dataclass(frozen=True, slots=True)
 class _Estimate:
@@ -38,6 +41,8 @@ class _Estimate:
     """The exact expectations."""
     se: Floats | None
     """Their standard errors; None if they were not asked for."""
+    together: Together | None = None
+    """What several models' samples have in common."""
 
 
 def tabulate(
@@ -89,6 +94,9 @@ def tabulate(
     ids = samples.ids if samples.ids is None or len(kept) == len(samples) else samples.ids[kept]
     if samples.ids is None and len(kept) < len(samples):
         ids = kept
+    checks: tuple[Check, ...] = ()
+    if estimate.together is not None and cross_fit is None:
+        checks = _checks(samples, asked, arms, estimate.together, cost, kept, threads)
     return Table(
         np.where(available, acc[kept], 0.0),
         np.where(available, cost, 0.0) if cost.ndim == 2 else cost,
@@ -101,6 +109,7 @@ def tabulate(
         notes=tuple(notes),
         actions=asked,
         trials=trials,
+        checks=checks,
         single_outcomes=all(int(samples.by_model[arm].drawn.sum(axis=1).max()) == 1 for arm in arms),
     )
 
@@ -164,9 +173,16 @@ def _check_cross_fit(samples: Samples, actions: tuple[Action, ...], arms: list[s
 
 
 def _estimates(
-    samples: Samples, actions: tuple[Action, ...], arms: list[str], shrink: bool | str, threads: int, *, errors: bool
+    samples: Samples,
+    actions: tuple[Action, ...],
+    arms: list[str],
+    shrink: bool | str,
+    threads: int,
+    *,
+    errors: bool,
+    like: Together | None = None,
 ) -> _Estimate:
-    """Return what is known of all actions."""
+    """Return what is known of all actions; several models together, with classes that are built as those of `like`."""
     n = len(samples)
     acc, exact, se = np.empty((3, n, len(actions)))
     groups: dict[tuple[str, str], list[int]] = {}
@@ -181,7 +197,8 @@ def _estimates(
     if shrink is True and len(used) > 1:
         counts = [(samples.by_model[arm].correct.sum(axis=1), samples.by_model[arm].drawn.sum(axis=1)) for arm in used]
         right, drawn = (np.column_stack(part).astype(np.int64) for part in zip(*counts, strict=True))
-        together = Together.of(right, drawn)
+        built = () if like is None else (like.structure, like.slopes)
+        together = Together.of(right, drawn, *built)
     for (arm, how), columns in groups.items():
         ks = [actions[a].samples for a in columns]
         means = None
@@ -194,7 +211,7 @@ def _estimates(
             se[:, columns] = found.se[:, : len(columns)]
     if together is not None:
         _draw_means_together(acc, exact, se, groups, actions)
-    return _Estimate(acc, exact, se if errors else None)
+    return _Estimate(acc, exact, se if errors else None, together)
 
 
 def _draw_means_together(
@@ -340,9 +357,7 @@ def _trials(
         first, second = {}, {}
         for name, arm in samples.by_model.items():
             size = arm.drawn.sum(axis=1)[:, None]
-            order = np.argsort(np.where(arm.drawn, rng.random(arm.drawn.shape), 2.0), axis=1)
-            place = np.empty_like(order)
-            np.put_along_axis(place, order, np.arange(order.shape[1])[None], axis=1)
+            place = _places(arm, rng)
             first[name] = _only(arm, place < size // 2)
             second[name] = _only(arm, (place >= size // 2) & (place < 2 * (size // 2)))
         halves = [_joined(samples, part) for part in (first, second)]
@@ -352,6 +367,54 @@ def _trials(
             chosen = [_estimates(half, actions, arms, shrink, threads, errors=False).acc[kept] for half in halves]
         found += [Trial(chosen[0], scores[1], paid), Trial(chosen[1], scores[0], paid)]
     return tuple(found)
+
+
+def _checks(
+    samples: Samples,
+    actions: tuple[Action, ...],
+    arms: list[str],
+    together: Together,
+    cost: Floats,
+    kept: NDArray[np.intp],
+    threads: int,
+) -> tuple[Check, ...]:
+    """Return, for each part of the samples, what the estimates from the other parts say and what the part says."""
+    used = list(dict.fromkeys(arms))
+    most = {name: int(samples.by_model[name].drawn.sum(axis=1).max()) for name in used}
+    if min(most.values()) < PARTS:
+        return ()
+    rng = np.random.default_rng(0)
+    rows = kept if len(kept) <= CHECKED else np.sort(rng.choice(kept, CHECKED, replace=False))
+    some = samples.take(rows)
+    paid = cost if cost.ndim == 1 else cost[rows]
+    choosing = tuple(
+        replace(action, samples=min(action.samples, most[arm] - -(-most[arm] // PARTS)))
+        for action, arm in zip(actions, arms, strict=True)
+    )
+    singles = tuple(replace(actions[arms.index(name)], samples=1) for name in used)
+    model = np.array([used.index(arm) for arm in arms])
+    place = {name: _places(some.by_model[name], rng) for name in used}
+    found = []
+    for part in range(PARTS):
+        held, others = (
+            _joined(some, {name: _only(some.by_model[name], (place[name] % PARTS == part) == out) for name in used})
+            for out in (True, False)
+        )
+        said = _estimates(others, (*choosing, *singles), [*arms, *used], True, threads, errors=False, like=together).acc
+        with np.errstate(invalid="ignore"):
+            score = np.column_stack(
+                [held.by_model[name].correct.sum(axis=1) / held.by_model[name].drawn.sum(axis=1) for name in used]
+            )
+        found.append(Check(said[:, : len(arms)], said[:, len(arms) :] - score, said[:, len(arms):], model, paid, rows))
+    return tuple(found)
+
+
+def _places(arm: Samples, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return each sample's place in a random order of its question's samples, (N, S)."""
+    order = np.argsort(np.where(arm.drawn, rng.random(arm.drawn.shape), 2.0), axis=1)
+    place = np.empty_like(order)
+    np.put_along_axis(place, order, np.arange(order.shape[1])[None], axis=1)
+    return place
 
 
 def _only(arm: Samples, some: NDArray[np.bool_]) -> Samples:
