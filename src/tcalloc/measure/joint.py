@@ -116,24 +116,41 @@ def conditional_means(
         base = np.log(np.maximum(chances[part] @ weights, 1e-300))
         if own:
             base += fit[mixture.which[part]]
-        target = np.clip(levels[part], 1e-4, 1 - 1e-4)
-        tilt, low, high = np.zeros(len(base)), np.full(len(base), -TILT), np.full(len(base), TILT)
-        for step in range(TILTING):
-            chance = base + tilt[:, None] * rates
-            chance = np.exp(chance - chance.max(axis=1, keepdims=True))
-            chance /= chance.sum(axis=1, keepdims=True)
-            mean = chance @ rates
-            gap = target - mean
-            if np.abs(gap).max(initial=0.0) < 1e-5:
-                break
-            low, high = np.where(gap > 0, tilt, low), np.where(gap > 0, high, tilt)
-            newton = tilt + gap / np.maximum(chance @ rates**2 - mean**2, 1e-9)
-            # Newton's step where it stays within the bracket, else the middle; at times the middle anyway, since the
-            # step may go back and forth.
-            inside = (newton > low) & (newton < high) & (step % 3 < 2)
-            tilt = np.where(inside, newton, (low + high) / 2)
+        tilt = _tilts(base, rates, np.clip(levels[part], 1e-4, 1 - 1e-4))
+        chance = _tilted(base, rates, tilt)
         result[part] = chance @ mixture.reached
     return result
+
+
+def _tilted(base: Floats, rates: Floats, tilt: Floats) -> Floats:
+    """Return the chances of kinds, (N, A), from their logarithms plus a multiple of the kinds' rates."""
+    chance = base + tilt[:, None] * rates
+    chance -= chance.max(axis=1, keepdims=True)
+    np.exp(chance, out=chance)
+    chance /= chance.sum(axis=1, keepdims=True)
+    return np.asarray(chance)
+
+
+def _tilts(base: Floats, rates: Floats, target: Floats) -> Floats:
+    """Return the multiples of the rates, (N,), with which the mean rate is the target, as far as `TILT` reaches."""
+    tilts = np.zeros(len(base))
+    rows, tilt = np.arange(len(base)), np.zeros(len(base))
+    low, high, before = np.full(len(base), -TILT), np.full(len(base), TILT), np.full(len(base), np.inf)
+    for _ in range(TILTING):
+        chance = _tilted(base[rows], rates, tilt)
+        mean = chance @ rates
+        gap = target[rows] - mean
+        tilts[rows] = tilt
+        low, high = np.where(gap > 0, tilt, low), np.where(gap > 0, high, tilt)
+        newton = tilt + gap / np.maximum(chance @ rates**2 - mean**2, 1e-9)
+        # Newton's step where it stays within the bracket and the last one halved the gap, else the middle.
+        good = (newton > low) & (newton < high) & (np.abs(gap) < before / 2)
+        tilt, before = np.where(good, newton, (low + high) / 2), np.where(good, np.abs(gap), np.inf)
+        on = np.abs(gap) >= 1e-5
+        if not on.any():
+            break
+        rows, tilt, low, high, before = (values[on] for values in (rows, tilt, low, high, before))
+    return tilts
 
 
 def narrow(mixture: Mixture, rates: Floats) -> Floats:
@@ -171,7 +188,9 @@ def drawn_together(means: Floats, errors: Floats) -> Floats:
     weights = np.full(len(atoms), 1 / len(atoms))
     for _ in range(MEAN_STEPS):
         part = fit * weights
-        weights = (part / part.sum(axis=1, keepdims=True)).mean(axis=0)
+        weights, last = (1 / part.sum(axis=1)) @ part / len(part), weights
+        if np.abs(weights - last).max() < 1e-7:
+            break
     part = fit * weights
     return np.asarray((part @ atoms) / part.sum(axis=1))
 
