@@ -265,14 +265,13 @@ def _honesty(table: Table, plan: Allocation) -> str:
     if table.se is None:
         return CAUTION
     claim = table.claim(plan)
-    low, high, low_there, high_there = (
-        f"{value:.4f}" for value in (claim.low, claim.high, claim.population_low, claim.population_high)
-    )
-    return (
-        "The accuracy is estimated from samples, and corrected for choosing on them: "
-        f"{claim.level:.0%} interval {low} to {high} on these questions, {low_there} to {high_there} on "
-        "others like them."
-    )
+    text = f"The accuracy is estimated from samples, less what choosing on them flatters: {claim}."
+    if abs(claim.correction) >= 0.00005:
+        text += (
+            f" Samples that chose nothing moved it by {100 * claim.correction:+.2f} points from the plan's own "
+            f"{claim.accuracy - claim.correction:.4f}."
+        )
+    return text
 
 
 def _price_words(price: float, unit: str | None) -> str:

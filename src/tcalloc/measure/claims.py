@@ -11,6 +11,12 @@ Two intervals answer two questions, and both take the plan's choices as made:
 Both use Student's t. Both add `UNSEEN` imagined questions that are as uncertain as a question can be. They hardly
 matter among hundreds of questions, and keep the interval open where all of a few questions were answered alike.
 
+A plan over several models gets a correction. Their joint estimate is good for choosing, but its classes may be wrong
+about the very questions that a plan picks for a model. So each quarter of the samples is left out once: the others
+choose at the same budget, and the share of right samples in the quarter is unbiased for what they chose. The quarters
+together see each sample once, so the luck of the models' means cancels. Only single samples are compared, since a
+quarter cannot vote; a vote moves by its slope, which a cubic over questions tells. Three quarters of the gap count.
+
 There is no interval where a plan chose between models by single outcomes. Such a plan knows which model happened to be
 right, and from one sample nobody can tell luck from skill.
 """
@@ -35,8 +41,11 @@ Floats = NDArray[np.float64]
 
 # Questions that are imagined beside the real ones, each with the variance of a fair coin.
 UNSEEN, COIN = 4.0, 0.25
-# What part of the excess at three quarters of the samples remains with all of them.
-FACTOR = 0.75
+# Errors of choosing fall with the number of samples: this part of the excess that three quarters of the samples have
+# remains with all of them.
+KEPT = 0.75
+# Levels that differ by less than this tell no slope.
+FLAT = 1e-3
 KNOWS_OUTCOMES = (
     "no interval: the plan chooses between models by single outcomes, so it knows which model was right, and one "
     "sample cannot tell luck from skill. `tcalloc compare` says what is attainable on new questions; `tcalloc fit` "
@@ -58,7 +67,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Check:
-    """One part of the samples, left out: what the estimates from the others choose and claim, and what the part says."""
+    """One part of the samples, left out: what the other parts choose and claim, and what the part itself says."""
 
     choosing: Floats
     """(R, K) estimates of the actions from the other parts; NaN where there are too few samples."""
@@ -68,8 +77,6 @@ class Check:
     """(R, M) one sample of each model, by the other parts."""
     model: NDArray[np.intp]
     """(K,) the actions' models."""
-    cost: Floats
-    """(R, K) or (K,)."""
     rows: NDArray[np.intp]
     """(R,) the table's rows."""
 
@@ -90,6 +97,9 @@ class Claim:
     """How often intervals made like these hold, .95 if not asked otherwise."""
     cross_fitted: bool
     """Whether the accuracy was chosen on one half of the samples and scored on the other."""
+
+    correction: float = 0.0
+    """What was added to the plan's own accuracy since left-out samples disagreed with it; 0 with a single model."""
 
     why: str = ""
     """Why there is no interval; empty if there is one."""
@@ -129,12 +139,12 @@ def claim(table: "Table", plan: Allocation, level: float = 0.95) -> Claim:
     chosen = table.acc[rows, plan.actions].astype(np.float64)
     if table.trials:
         chosen = _cross_fitted(table, plan)
-    accuracy = float(weights @ chosen)
-    if table.checks and not (plan.actions == plan.actions[0]).all():
-        accuracy = min(max(accuracy - FACTOR * _excess(table, plan), 0.0), 1.0)
+    planned = float(weights @ chosen)
+    excess = _excess(table, plan)
+    accuracy = planned if excess == 0 else min(max(planned - KEPT * excess, 0.0), 1.0)
     if _knows_outcomes(table, plan):
         none = math.nan
-        return Claim(accuracy, none, none, none, none, float(level), bool(table.trials), KNOWS_OUTCOMES)
+        return Claim(accuracy, none, none, none, none, float(level), bool(table.trials), why=KNOWS_OUTCOMES)
     # An interval of shares ends at 0 and 1; utilities on other scales have no such ends.
     shares = bool(((chosen >= 0) & (chosen <= 1)).all())
     size = 1 / float(weights @ weights)  # how many questions of equal weight say as much
@@ -157,13 +167,16 @@ def claim(table: "Table", plan: Allocation, level: float = 0.95) -> Claim:
         *_around(accuracy, t * math.sqrt(others), shares),
         level=float(level),
         cross_fitted=bool(table.trials),
+        correction=accuracy - planned,
     )
 
 
 def _excess(table: "Table", plan: Allocation) -> float:
     """Return by how much plans at this budget claim more than they reach, by samples that chose nothing."""
+    if table.checks is None or (plan.actions == plan.actions[0]).all():
+        return 0.0  # nothing was chosen by the questions' samples
     gaps = []
-    for check in table.checks:
+    for check in table.checks():
         there = np.isfinite(check.choosing) & np.isfinite(check.gaps[:, check.model])
         if table.available is not None:
             there &= table.available[check.rows]
@@ -172,7 +185,7 @@ def _excess(table: "Table", plan: Allocation) -> float:
             continue
         there = there[able]
         weights = np.ones(len(able)) if table.weights is None else table.weights[check.rows[able]].astype(np.float64)
-        cost = check.cost if check.cost.ndim == 1 else check.cost[able]
+        cost = table.cost if table.cost.ndim == 1 else table.cost[check.rows[able]]
         cheapest = np.where(there, cost, np.inf).min(axis=1)
         made = solve(
             np.where(there, check.choosing[able], 0.0),
@@ -181,30 +194,34 @@ def _excess(table: "Table", plan: Allocation) -> float:
             available=there,
             weights=weights,
         )
-        gap = check.gaps[able, check.model[made.actions]] * _slopes(check, able, made.actions)
-        gaps.append(float(weights @ gap / weights.sum()))
+        chosen = np.asarray(made.actions, np.intp)
+        gap = sum(float(weights[chosen == a] @ _gap(check, able, a)[chosen == a]) for a in np.unique(chosen).tolist())
+        gaps.append(gap / float(weights.sum()))
     return float(np.mean(gaps)) if gaps else 0.0
 
 
-def _slopes(check: Check, rows: NDArray[np.intp], actions: NDArray[np.intp]) -> Floats:
-    """Return by how much the chosen actions gain where one sample of their model gains 1, from a cubic over questions."""
-    slopes = np.ones(len(rows))
-    for a in np.unique(actions):
-        values, levels = check.choosing[:, a], check.levels[:, check.model[a]]
-        there = np.isfinite(values) & np.isfinite(levels)
-        if np.ptp(levels[there]) > 1e-3:
-            cubic = np.polynomial.Polynomial.fit(levels[there], values[there], min(3, len(np.unique(levels[there])) - 1))
-            here = actions == a
-            slopes[here] = np.clip(cubic.deriv()(levels[rows[here]]), 0.0, None)
-    return slopes
+def _gap(check: Check, rows: NDArray[np.intp], a: int) -> Floats:
+    """Return by how much an action's estimates exceed what the part says: what its model's do, times its slope."""
+    values, levels, gap = (
+        part[rows] for part in (check.choosing[:, a], check.levels[:, check.model[a]], check.gaps[:, check.model[a]])
+    )
+    there = np.isfinite(values) & np.isfinite(gap)
+    kinds = len(np.unique(levels[there]))
+    slope = np.ones(len(rows))
+    if kinds > 1 and np.ptp(levels[there]) > FLAT:
+        cubic = np.polynomial.Polynomial.fit(levels[there], values[there], min(3, kinds - 1))
+        slope = np.clip(cubic.deriv()(levels), 0.0, None)
+    # An action's mean over questions is that of its exact expectation, so gaps that are larger where the slope is
+    # steeper do not move it.
+    return np.asarray(slope * gap - np.cov(slope[there], gap[there], bias=True)[0, 1])
 
 
 def _knows_outcomes(table: "Table", plan: Allocation) -> bool:
     """Return whether the plan chose between actions by single outcomes, which it could only do knowing them."""
     if table.single is None or (plan.actions == plan.actions[0]).all():
         return False
-    used = np.unique(plan.actions)
-    return bool((np.ptp(table.acc, axis=0) > 1e-9)[used][table.single[used]].any())
+    # Where no estimate differs between questions, by however little, nothing was chosen by their samples.
+    return bool(table.single[np.unique(plan.actions)].any() and (np.ptp(table.acc, axis=0) > 0)[table.single].any())
 
 
 def _between(table: "Table", plan: Allocation, chosen: Floats, weights: Floats, size: float, samples: float) -> float:

@@ -149,7 +149,7 @@ def _tilts(base: Floats, rates: Floats, target: Floats) -> Floats:
         on = np.abs(gap) >= 1e-5
         if not on.any():
             break
-        rows, tilt, low, high, before = (values[on] for values in (rows, tilt, low, high, before))
+        rows, tilt, before, low, high = rows[on], tilt[on], before[on], low[on], high[on]
     return tilts
 
 

@@ -27,6 +27,7 @@ NPZ: arrays ``acc`` (N, K), ``cost`` (N, K) or (K,), and optionally ``ids`` (N,)
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -96,8 +97,9 @@ class Table:
     """(K,) what the columns stand for, where it is known: what a policy needs to act (files do not hold them)."""
     trials: tuple[Trial, ...] = field(default=(), kw_only=True)
     """Halves of the samples for cross-fitted claims; made by ``Samples.table(cross_fit=...)``."""
-    checks: tuple[Check, ...] = field(default=(), kw_only=True)
-    """Parts of the samples that correct the claims of plans over several models; made by ``Samples.table``."""
+    checks: Callable[[], tuple[Check, ...]] | None = field(default=None, kw_only=True)
+    """Returns the parts of the samples that correct the claims of plans over several models; computed when the first
+    claim is made. Set by ``Samples.table``."""
     single_outcomes: bool = field(default=False, kw_only=True)
     """Whether every cell is what a single answer was, right or wrong, and so no expectation. A plan of such a table
     knows the outcomes beforehand, and its accuracy is a bound that no policy attains; `tcalloc.compare` gives

@@ -15,21 +15,20 @@ from numpy.typing import NDArray
 from tcalloc.errors import InputError
 from tcalloc.measure import shrink as shrinking
 from tcalloc.measure.actions import Action, Best, One, action_names, check_actions
-from tcalloc.measure.claims import Check, Trial
+from tcalloc.measure.claims import Trial
 from tcalloc.measure.costs import cost_columns
 from tcalloc.measure.estimates import best_by_score, pass_at_k, score_errors, success_errors, vote_errors
 from tcalloc.measure.joint import Together, drawn_together
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.shrink import Mixture
+from tcalloc.measure.splits import Checks
+from tcalloc.measure.splits import trials as cross_fits
 from tcalloc.measure.table import Table
 from tcalloc.measure.votes import Tally, expected_votes, tally
 
 __all__ = ["tabulate"]
 
 Floats = NDArray[np.float64]
-
-# Parts of the samples that check the claims of plans over several models, and questions that are used for it.
-PARTS, CHECKED = 4, 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def tabulate(
     notes += words
     trials: tuple[Trial, ...] = ()
     if cross_fit is not None:
-        trials = _trials(samples, asked, arms, shrink, cross_fit, cost, kept, threads)
+        trials = cross_fits(_estimates, samples, asked, arms, shrink, cross_fit, cost, kept, threads)
         notes.append(
             f"claims are cross-fitted: chosen on one half of the samples, scored on the other, {cross_fit} splits."
         )
@@ -94,9 +93,9 @@ def tabulate(
     ids = samples.ids if samples.ids is None or len(kept) == len(samples) else samples.ids[kept]
     if samples.ids is None and len(kept) < len(samples):
         ids = kept
-    checks: tuple[Check, ...] = ()
+    checks = None
     if estimate.together is not None and cross_fit is None:
-        checks = _checks(samples, asked, arms, estimate.together, cost, kept, threads)
+        checks = Checks(_estimates, samples, asked, arms, estimate.together, kept, threads)
     return Table(
         np.where(available, acc[kept], 0.0),
         np.where(available, cost, 0.0) if cost.ndim == 2 else cost,
@@ -334,95 +333,3 @@ def _windows(samples: Samples, how: str, ks: list[int]) -> Floats:
         enough = size >= k
         result[enough, q] = total[enough] / (size[enough] // k)
     return result
-
-
-# ---------------------------------------------------------------------------------------------- cross-fitting
-
-
-def _trials(
-    samples: Samples,
-    actions: tuple[Action, ...],
-    arms: list[str],
-    shrink: bool | str,
-    splits: int,
-    cost: Floats,
-    kept: NDArray[np.intp],
-    threads: int,
-) -> tuple[Trial, ...]:
-    """Return, for both directions of each split, the estimates that choose and those that score."""
-    rng = np.random.default_rng(0)
-    paid = cost if cost.ndim == 1 else cost[kept]
-    found = []
-    for _ in range(splits):
-        first, second = {}, {}
-        for name, arm in samples.by_model.items():
-            size = arm.drawn.sum(axis=1)[:, None]
-            place = _places(arm, rng)
-            first[name] = _only(arm, place < size // 2)
-            second[name] = _only(arm, (place >= size // 2) & (place < 2 * (size // 2)))
-        halves = [_joined(samples, part) for part in (first, second)]
-        scores = [_estimates(half, actions, arms, False, threads, errors=False).acc[kept] for half in halves]
-        chosen = scores
-        if shrink is not False:
-            chosen = [_estimates(half, actions, arms, shrink, threads, errors=False).acc[kept] for half in halves]
-        found += [Trial(chosen[0], scores[1], paid), Trial(chosen[1], scores[0], paid)]
-    return tuple(found)
-
-
-def _checks(
-    samples: Samples,
-    actions: tuple[Action, ...],
-    arms: list[str],
-    together: Together,
-    cost: Floats,
-    kept: NDArray[np.intp],
-    threads: int,
-) -> tuple[Check, ...]:
-    """Return, for each part of the samples, what the estimates from the other parts say and what the part says."""
-    used = list(dict.fromkeys(arms))
-    most = {name: int(samples.by_model[name].drawn.sum(axis=1).max()) for name in used}
-    if min(most.values()) < PARTS:
-        return ()
-    rng = np.random.default_rng(0)
-    rows = kept if len(kept) <= CHECKED else np.sort(rng.choice(kept, CHECKED, replace=False))
-    some = samples.take(rows)
-    paid = cost if cost.ndim == 1 else cost[rows]
-    choosing = tuple(
-        replace(action, samples=min(action.samples, most[arm] - -(-most[arm] // PARTS)))
-        for action, arm in zip(actions, arms, strict=True)
-    )
-    singles = tuple(replace(actions[arms.index(name)], samples=1) for name in used)
-    model = np.array([used.index(arm) for arm in arms])
-    place = {name: _places(some.by_model[name], rng) for name in used}
-    found = []
-    for part in range(PARTS):
-        held, others = (
-            _joined(some, {name: _only(some.by_model[name], (place[name] % PARTS == part) == out) for name in used})
-            for out in (True, False)
-        )
-        said = _estimates(others, (*choosing, *singles), [*arms, *used], True, threads, errors=False, like=together).acc
-        with np.errstate(invalid="ignore"):
-            score = np.column_stack(
-                [held.by_model[name].correct.sum(axis=1) / held.by_model[name].drawn.sum(axis=1) for name in used]
-            )
-        found.append(Check(said[:, : len(arms)], said[:, len(arms) :] - score, said[:, len(arms):], model, paid, rows))
-    return tuple(found)
-
-
-def _places(arm: Samples, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Return each sample's place in a random order of its question's samples, (N, S)."""
-    order = np.argsort(np.where(arm.drawn, rng.random(arm.drawn.shape), 2.0), axis=1)
-    place = np.empty_like(order)
-    np.put_along_axis(place, order, np.arange(order.shape[1])[None], axis=1)
-    return place
-
-
-def _only(arm: Samples, some: NDArray[np.bool_]) -> Samples:
-    if arm.answers is not None:
-        codes = np.where(some, arm.answers, -2)
-        return Samples(codes, scores=arm.scores)
-    return Samples(correct=np.where(some, arm.correct, -1).astype(np.int8), scores=arm.scores)
-
-
-def _joined(samples: Samples, parts: dict[str, Samples]) -> Samples:
-    return parts[""] if samples.arms is None else Samples(arms=parts)
