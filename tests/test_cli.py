@@ -402,6 +402,29 @@ def test_columns_of_numbers(values, texts):
     assert _shared.columns_of(values) == texts
 
 
+@pytest.mark.parametrize("singles", [1, 8])
+def test_solve_prints_what_the_claim_of_several_models_says(run, tmp_path, monkeypatch, singles):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    with open("logs.jsonl", "w", encoding="utf-8") as logs:
+        for q in range(40):
+            for model, count, p in (("small", singles, 0.9 - 0.6 * (q % 2)), ("large", 8, 0.3 + 0.55 * (q % 2))):
+                for _ in range(count):
+                    line = {"id": f"q{q}", "model": model, "correct": bool(rng.random() < p), "cost": 1}
+                    print(json.dumps(line), file=logs)
+    assert run("import", "logs.jsonl", "--out", "run")[0] == 0
+    asked = ("solve", "run/", "--budget", 1, "--actions", "one small, one large")
+    text = " ".join(run(*asked)[1].split())
+    claim = json.loads(run(*asked, "--json")[1])["claim"]
+    assert "nan" not in text
+    if singles == 1:
+        assert f"The accuracy of {claim['accuracy']:.4f} has no interval: the plan chooses between models by" in text
+        assert claim["low"] is None
+    else:
+        assert f"flatters: accuracy {claim['accuracy']:.4f} (95% interval: {claim['low']:.4f} to" in text
+        assert f"moved it by {100 * claim['correction']:+.2f} points from the plan's own" in text
+
+
 def test_a_run_folder_is_solved_with_its_interval(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)

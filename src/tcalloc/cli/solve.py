@@ -265,6 +265,8 @@ def _honesty(table: Table, plan: Allocation) -> str:
     if table.se is None:
         return CAUTION
     claim = table.claim(plan)
+    if claim.why:
+        return f"The accuracy of {claim.accuracy:.4f} has {claim.why}."
     text = f"The accuracy is estimated from samples, less what choosing on them flatters: {claim}."
     if abs(claim.correction) >= 0.00005:
         text += (
