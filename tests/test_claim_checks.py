@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_shrink import models
 
-from tcalloc.measure import Samples, Table, Vote
+from tcalloc.measure import Best, Samples, Table, Vote
 from tcalloc.measure.claims import Check
 
 # A table of two models whose plan at this budget takes the first for the upper half of the questions.
@@ -51,6 +51,19 @@ def test_a_vote_moves_by_its_slope_over_one_sample():
     assert table.claim(plan).correction == pytest.approx(-0.75 * 2 * 0.1 * share, rel=1e-6)
 
 
+def test_gaps_do_not_move_the_mean_of_an_action():
+    levels = np.repeat(np.linspace(0.1, 0.5, 40)[:, None], 2, axis=1)
+    acc = np.column_stack([levels[:, 0] ** 2, np.where(np.arange(40) < 20, 0.0, 1.0)])
+    gaps = np.column_stack([levels[:, 0] - 0.3, np.zeros(40)])
+    check = Check(acc, gaps, levels, np.array([0, 1]), np.arange(40))
+    table = Table(acc, [1.0, 1.0], checks=lambda: (check,))
+    plan = table.solve(1.0)
+    assert plan.actions.tolist() == [0] * 20 + [1] * 20
+    product = 2 * levels[:, 0] * gaps[:, 0]
+    # Over all questions the products would add up to more than 0, which the action's exact mean contradicts.
+    assert table.claim(plan).correction == pytest.approx(-0.75 * (product[:20] - product.mean()).sum() / 40, rel=1e-6)
+
+
 @pytest.fixture(scope="module")
 def samples():
     rates = np.where(np.random.default_rng(0).random((60, 1)) < 0.5, [0.9, 0.3], [0.3, 0.9])
@@ -63,29 +76,34 @@ def test_parts_see_each_sample_once(samples):
     assert len(checks) == 4
     assert table.checks() is checks
     for m, name in enumerate(("m0", "m1")):
-        scored = np.mean([check.levels[:, m] - check.gaps[:, m] for check in checks], axis=0)
+        parts = np.array([check.levels[:, m] - check.gaps[:, m] for check in checks])
+        assert set(parts.round(6).ravel().tolist()) == {0.0, 0.5, 1.0}  # two of eight samples
+        scored = parts.mean(axis=0)
         np.testing.assert_allclose(scored, (samples.arms[name].answers == 0).mean(axis=1))
         # The others know the mean over questions as well as the part does.
         assert abs(np.mean([check.gaps[:, m].mean() for check in checks])) < 0.04
     assert pickle.loads(pickle.dumps(table)).claim(table.solve(1.0)) == table.claim(table.solve(1.0))
 
 
-def test_ragged_samples_and_questions_without_an_action():
+@pytest.mark.parametrize("marks", [False, True])
+def test_ragged_samples_and_questions_without_an_action(marks):
     rng = np.random.default_rng(2)
-    arms = {}
+    arms, right = {}, {}
     for name in ("m0", "m1"):
-        codes = np.where(rng.random((50, 8)) < 0.6, 0, 1)
-        codes[:10, 3:] = -2
-        codes[0] = -2
-        arms[name] = Samples(codes)
-    table = Samples(arms=arms).table([Vote(2, "m0"), Vote(5, "m1")])
+        hits = (rng.random((50, 8)) < 0.6).astype(np.int8)
+        lacking = np.zeros((50, 8), bool)
+        lacking[:10, 3:] = True
+        lacking[0] = True
+        right[name] = np.where(lacking, np.nan, hits)
+        arms[name] = Samples(correct=np.where(lacking, -1, hits)) if marks else Samples(np.where(lacking, -2, 1 - hits))
+    combine = Best if marks else Vote
+    table = Samples(arms=arms).table([combine(2, "m0"), combine(5, "m1")])
     assert len(table.acc) == 49
     for check in table.checks():
         assert check.choosing.shape == (49, 2)
         assert np.isfinite(check.gaps[9:]).all()
     scored = np.nanmean([check.levels[:, 0] - check.gaps[:, 0] for check in table.checks()], axis=0)
-    right = arms["m0"].answers[10:] == 0
-    np.testing.assert_allclose(scored[9:], right.mean(axis=1))
+    np.testing.assert_allclose(scored, np.nanmean(right["m0"][1:], axis=1))
     claim = table.claim(table.solve(4.0))
     assert claim.low < claim.accuracy < claim.high
 

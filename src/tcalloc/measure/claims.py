@@ -86,7 +86,7 @@ class Claim:
     """A plan's accuracy with its intervals. ``str()`` says it in one line."""
 
     accuracy: float
-    """Mean expected accuracy of the chosen actions; cross-fitted if the table is."""
+    """Mean expected accuracy of the chosen actions: cross-fitted if the table is, else with the `correction`."""
     low: float
     high: float
     """The interval for these questions, with fresh samples; NaN if the table has no standard errors, or see `why`."""
