@@ -421,7 +421,7 @@ def test_solve_prints_what_the_claim_of_several_models_says(run, tmp_path, monke
         assert f"The accuracy of {claim['accuracy']:.4f} has no interval: the plan chooses between models by" in text
         assert claim["low"] is None
     else:
-        assert f"flatters: accuracy {claim['accuracy']:.4f} (95% interval: {claim['low']:.4f} to" in text
+        assert f"choosing on them: accuracy {claim['accuracy']:.4f} (95% interval: {claim['low']:.4f} to" in text
         assert f"moved it by {100 * claim['correction']:+.2f} points from the plan's own" in text
 
 

@@ -267,7 +267,7 @@ def _honesty(table: Table, plan: Allocation) -> str:
     claim = table.claim(plan)
     if claim.why:
         return f"The accuracy of {claim.accuracy:.4f} has {claim.why}."
-    text = f"The accuracy is estimated from samples, less what choosing on them flatters: {claim}."
+    text = f"The accuracy is estimated from samples, and corrected for choosing on them: {claim}."
     if abs(claim.correction) >= 0.00005:
         text += (
             f" Samples that chose nothing moved it by {100 * claim.correction:+.2f} points from the plan's own "
