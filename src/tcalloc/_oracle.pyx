@@ -22,8 +22,8 @@ argmax per row, of the utility acc − λ·cost, and the spend this induces fall
     that another action dominates are dropped. The search for the next vertex then ends at a point behind which no
     efficiency can be as large as the largest so far: seen from the vertex, what lies behind a point p is at most as
     efficient as p itself, or as the best step from p onward (`ahead`), whichever is larger. Those steps are found for
-    all points in one pass from the last to the first. Computed efficiencies err by less than 3.1 units in the last place;
-    the pass adds up to twice that for each point that it drops. A margin covers both, so both ways find the same
+    all points in one pass from the last to the first. Computed efficiencies err by less than 3.1 units in the last
+    place; the pass adds up to twice that for each point that it drops. A margin covers both, so both ways find the same
     vertices. Where all differences are exact (counts, say), division keeps the order, and the steepest piece between
     neighbours is a bound without a margin: points on one line, all of which tie, take no longer than others.
 
