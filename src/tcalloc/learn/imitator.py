@@ -25,6 +25,10 @@ __all__ = ["Imitator", "told_apart"]
 Floats = NDArray[np.float64]
 
 
+# From so many questions on, each feature has so few bins: they take a quarter of the time of XGBoost's 256.
+MANY, BINS = 2000, 32
+
+
 class Imitator(LearnedPolicy):
     """A classifier of the oracle's actions.
 
@@ -33,7 +37,8 @@ class Imitator(LearnedPolicy):
     budget : float
         At which the oracle chooses.
     classifier : estimator, optional
-        Any scikit-learn classifier; it is cloned. Default: XGBoost, 100 trees of depth 5, as in the paper.
+        Any scikit-learn classifier; it is cloned. Default: XGBoost, 100 trees of depth 5, as in the paper; from 2,000
+        questions on with 32 bins.
     weights : {"plain", "regret"}
         "regret": each question weighs what the oracle's action there is better than the mean of the others, at the
         oracle's price.
@@ -132,7 +137,10 @@ class Imitator(LearnedPolicy):
                 from xgboost import XGBClassifier
             except ImportError:
                 raise MissingExtraError("an Imitator needs XGBoost: pip install 'tcalloc[learn]'") from None
-            made = XGBClassifier(n_estimators=100, max_depth=5, n_jobs=1, random_state=int(self.random_state))
+            bins = None if len(x) < MANY else BINS
+            made = XGBClassifier(
+                n_estimators=100, max_depth=5, max_bin=bins, n_jobs=1, random_state=int(self.random_state)
+            )
         else:
             made = clone(self.classifier)
         if np.ptp(weights) <= 1e-12:
