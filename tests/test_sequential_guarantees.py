@@ -93,7 +93,9 @@ def test_samples_that_differ_in_cost_need_a_limit():
         return votes(seed, n, cost=np.minimum(rng.lognormal(-0.3, 0.7, (n, 12)), 4.0))
 
     policy = Sequential(2.0).fit(drawn(0, 60))
-    with pytest.raises(InputError, match=r"one sample may cost, which is not known.*Pass high= \(--high\), one number or one per"):
+    with pytest.raises(
+        InputError, match=r"one sample may cost, which is not known.*Pass high= \(--high\), one number or one per"
+    ):
         policy.calibrate(drawn(1, 80), budget=2.0, confidence=0.9)
     with pytest.raises(InputError, match=r"high is 1\.5, but a recorded sample cost 4"):
         policy.calibrate(drawn(1, 80), budget=2.0, confidence=0.9, high=1.5)
