@@ -8,7 +8,7 @@ pytest.importorskip("xgboost")
 
 from policy_cases import voted
 
-from tcalloc import BudgetError, InputError, Samples
+from tcalloc import BudgetError, InputError, Samples, Table, compare
 from tcalloc.evaluate import contestants as judged
 from tcalloc.evaluate.contestants import NAMES, contestants_of
 from tcalloc.evaluate.deploying import Recipe, held_out_curve
@@ -189,3 +189,14 @@ def test_the_curve_is_held_out(asked):
     spend, accuracy = held_out_curve(recipe, samples, None, [1.5, 3.0], folds=2)
     assert spend == pytest.approx([1.5, 3.0], rel=0.2)
     assert accuracy[1] > accuracy[0]
+
+
+def test_known_costs_that_differ_between_folds_leave_nobody_out():
+    rng = np.random.default_rng(3)
+    n = 100
+    size = rng.lognormal(0, 1, n)
+    acc = (rng.random((n, 2)) < [0.4, 0.8]).astype(float)
+    table = Table(acc, np.outer(size, [1.0, 5.0]))
+    cheapest = float(size.mean())
+    found = compare(table, ["priced", "kNN"], [1.05 * cheapest, 2 * cheapest], X=size[:, None], costs_known=True)
+    assert not {"priced", "kNN"} & set(found.skipped)

@@ -43,8 +43,12 @@ class Pricing:
         policy.fit(x[train], wide_table(problem, columns, train), predicted=len(menu.names))
         table = wide_table(problem, columns, held)
         known = np.asarray(table.cost) if problem.costs_known else None
-        done = policy.outcomes(x[held], table, dial_of(base, self.budgets), cost=known)
-        return Tuned(done.budgets, concave(done.budgets), done.spend, done.accuracy, done.claimed)
+        dial = dial_of(base, self.budgets)
+        # The dial is of training questions. Where costs are known, the cheapest action may cost more on these.
+        feasible = dial if known is None else np.maximum(dial, known.mean(axis=0).min())
+        done = policy.outcomes(x[held], table, feasible, cost=known)
+        nominal = done.budgets + (dial - feasible)
+        return Tuned(nominal, concave(nominal), done.spend, done.accuracy, done.claimed)
 
 
 def _costs(problem: Problem) -> str:
