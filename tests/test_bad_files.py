@@ -121,7 +121,7 @@ def test_malformed_csv(case, tmp_path):
             ": not UTF-8 text (line 2, byte 0xe9). Save it as UTF-8.",
         ),
         ("t.csv", HEADER.encode("utf-16"), ": not UTF-8 text (it seems to be UTF-16). Save it as UTF-8."),
-        ("t.csv", gzip.compress(b"x"), ": compressed with gzip; decompress it first."),
+        ("t.csv", gzip.compress(b"x", mtime=0), ": compressed with gzip; decompress it first."),
         ("t.csv.gz", b"", ": compressed files (.gz) are not read or written; decompress it first."),
         ("t.txt", b"", ": unknown suffix '.txt'; allowed are .csv, .parquet and .npz."),
         ("table", b"", ": a name without a suffix; allowed are .csv, .parquet and .npz."),
