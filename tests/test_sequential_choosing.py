@@ -94,3 +94,20 @@ def test_one_question_proves_nothing():
             for name, rise in (("votes", 0.01), ("texts", 0.1))]  # fmt: skip
     choices = Choices(made, 1.0)
     assert made[choices.at(2.0).candidate].name == "votes"
+
+
+def test_a_larger_budget_is_never_less_accurate():
+    """Rules that read more reach a spend of 2 and end there; those of counts go on, and stay below them."""
+    steps = SPENDS <= 2.0
+    texts = candidate("texts", np.where(SPENDS > 0, 0.3, 0.0), errors=1.0)
+    kept = Outcomes(*(part[steps] for part in (texts.inner.spend, texts.inner.accuracy, texts.inner.rounds)))
+    texts = Candidate("texts", texts.family, kept)
+    # Just below the gate at 8: what was picked for 2 is better, and costs less.
+    high = candidate(
+        "counts", np.where(SPENDS == 8.0, 0.14, 0.0), errors=np.where(SPENDS == 8.0, 50.0, 0.0), blind=True
+    )
+    choices = Choices([candidate("votes", blind=True), texts, high], 1.0)
+    means = [choices.expected(mixture).mean() for mixture in choices.mixtures(np.array([2.0, 8.0]))]
+    assert means[1] >= means[0]
+    assert choices.at(8.0) == choices.mixtures(np.array([8.0]))[0] == choices.mixtures(np.array([2.0, 8.0]))[1]
+    assert choices.at(8.0).candidate == 1

@@ -9,6 +9,7 @@ What to use when
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,29 @@ class Choices:
         return self.mixtures(np.array([budget]))[0]
 
     def mixtures(self, budgets: Floats) -> list[Mixture]:
-        """Return the mixture for each budget."""
+        """Return the mixture for each budget.
+
+        A larger budget never takes rules that were less accurate than those of a smaller budget: it then spends less.
+        """
+        picked = self._picked(np.asarray(budgets, np.float64))
+        for b, budget in enumerate(np.asarray(budgets).tolist()):
+            accuracy = float(self.expected(picked[b]).mean())
+            cheaper = np.searchsorted(self._steps[0], budget, "right")
+            if cheaper:
+                best = int(np.argmax(self._steps[2][:cheaper]))
+                if self._steps[2][best] > accuracy + LEAST_GAIN:
+                    picked[b] = self._steps[1][best]
+        return picked
+
+    @cached_property
+    def _steps(self) -> tuple[Floats, list[Mixture], Floats]:
+        """The budgets of the frontier, what is picked for each, and how accurate that was."""
+        budgets = self.budgets()
+        picked = self._picked(budgets)
+        return budgets, picked, np.array([self.expected(mixture).mean() for mixture in picked])
+
+    def _picked(self, budgets: Floats) -> list[Mixture]:
+        """Return the best mixture for each budget, whatever smaller budgets have."""
         found, scores = self._compared(budgets)
         picked = []
         for b, budget in enumerate(budgets.tolist()):
