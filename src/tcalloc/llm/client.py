@@ -105,7 +105,7 @@ class ChatClient:
         self._backoff = backoff or Backoff()
         found = find_key(url) if isinstance(key, str) else key
         self._transport = Transport(url, found, timeouts or Timeouts(), max_body)
-        self._has_key = found is not None
+        self._key = found
         self._guard = threading.Lock()
         self._stop = threading.Event()
         self._succeeded = False
@@ -128,6 +128,9 @@ class ChatClient:
     def close(self) -> None:
         """Drop all connections."""
         self._transport.close()
+
+    def _redact(self, text: str) -> str:
+        return text if self._key is None else self._key.redact(text)
 
     def go_on(self) -> None:
         """Take back `stop`."""
@@ -288,13 +291,13 @@ class ChatClient:
             )
             return Failed(error, again=True, billed=exchange.sent, bad=exchange.bad, gone=not exchange.sent)
         if exchange.status != 200:
-            return self._judge_status(exchange.status, exchange, error_of(exchange.body), n)
+            return self._judge_status(exchange.status, exchange, error_of(exchange.body, self._redact), n)
         if exchange.kind and "json" not in exchange.kind and exchange.kind != "text/plain":
             return self._bad_reply(f"it is {exchange.kind[:40]}, not JSON; is the URL right (.../v1)?")
         size = sum(len(str(message.get("content", ""))) for message in messages)
         failed: BadReply | ServerError
         try:
-            reply = parse_reply(exchange.body, n, size, self.counter)
+            reply = parse_reply(exchange.body, n, size, self.counter, self._redact)
         except (BadReply, ServerError) as error:
             failed = error
         else:
@@ -316,15 +319,14 @@ class ChatClient:
         if status == 429 or (status >= 500 and status != 501):  # 501: it never will
             return Failed(UnreachableError(f"{said}."), again=True, after=retry_after(exchange.retry_after))
         if 300 <= status < 400:
-            where = urlsplit(exchange.location or "")
-            to = f" to {where.scheme}://{where.hostname}{where.path}" if where.hostname else f" to {where.path}"
+            to = _target(exchange.location or "")
             return Failed(
                 AccessError(f"{self.base_url}: redirects{to}; redirects are not followed. Give the final URL.")
             )
         if status == 401:
             what = (
                 "does not accept the key"
-                if self._has_key
+                if self._key is not None
                 else "wants a key: name one with --api-key-env or --api-key-file"
             )
             return Failed(AccessError(f"{self.base_url}: {what}{f' ({message})' if message else ''}."))
@@ -398,6 +400,16 @@ class ChatClient:
         self._here.doubted = reply.id
         self._transport.reconnect()
         return True
+
+
+def _target(location: str) -> str:
+    """Return where a redirect leads, without what may be secret in it."""
+    try:
+        where = urlsplit(location)
+        name = where.hostname
+    except ValueError:
+        return ""
+    return f" to {where.scheme}://{name}{where.path}"[:200] if name else f" to {where.path}"[:200]
 
 
 def _hash(*parts: Any) -> str:

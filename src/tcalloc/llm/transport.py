@@ -81,7 +81,7 @@ class Transport:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "tcalloc"}
         headers["Content-Type"] = "application/json"
         if key is not None:
-            headers["Authorization"] = key.header(url)
+            key.header(url)  # refuses another host; what it returns is kept by no object
         try:
             self._prepared = requests.Request("POST", url, headers=headers, data=b"{}").prepare()
         except (requests.RequestException, ValueError):
@@ -131,17 +131,16 @@ class Transport:
                 conn = pool._get_conn()  # this thread's; closed if the server dropped it
                 if conn.sock is None:
                     self._connect(conn)
-                response = conn.ask(self._target, body, self._headers)
+                response = conn.ask(self._target, body, self._whole())
             else:
                 response = self._by_proxy(pool, body)
             content = self._read(response, deadline)
             if isinstance(content, Lost):
                 return content
             headers = response.headers
-            if self._key is not None:
-                content = self._key.redact(content)
-            kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            exchange = Exchange(response.status, kind, headers.get("Retry-After"), headers.get("Location"), content)
+            kind = (self._header(headers, "Content-Type") or "").partition(";")[0].strip().lower()
+            retry, location = (self._header(headers, name) for name in ("Retry-After", "Location"))
+            exchange = Exchange(response.status, kind, retry, location, content)
             if conn is None:
                 response.release_conn()
             else:
@@ -156,6 +155,15 @@ class Transport:
                 if thing is not None:
                     with contextlib.suppress(Exception):
                         thing.close()
+
+    def _whole(self) -> dict[str, str]:
+        """Return the headers with the key, which stands in them no longer than it takes to send them."""
+        return self._headers if self._key is None else self._headers | {"Authorization": self._key.header(self.url)}
+
+    def _header(self, headers: Any, name: str) -> str | None:
+        """Return a header of a reply, without the key; the body is decoded first (see `tcalloc.llm.replies`)."""
+        value: str | None = headers.get(name)
+        return value if value is None or self._key is None else self._key.redact(value)
 
     def _pool(self) -> Any:
         """Return this thread's connection pool (of one)."""
@@ -189,7 +197,7 @@ class Transport:
             "POST",
             self._target,
             body=body,
-            headers=self._headers,
+            headers=self._whole(),
             retries=False,
             redirect=False,
             assert_same_host=False,
