@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tcalloc.errors import InputError
 from tcalloc.measure._voices import Voices, notes_of
 from tcalloc.measure.actions import SETTINGS
+from tcalloc.measure._verdicts import Failures, failed
 from tcalloc.measure.store import read_run
 
 __all__ = ["Loaded", "load_run"]
@@ -47,15 +48,24 @@ def load_run(path: str | os.PathLike[str]) -> Loaded:
     index = {str(question["id"]): i for i, question in enumerate(run.questions)}
     marked, strangers = set(), 0
     kept = []
+    ungraded, waiting = Failures(), set()
     for record in run.records:
         if str(record["id"]) not in index:
             strangers += 1
+            continue
+        if failed(record):
+            ungraded.add(record["error"])
+            waiting.add(str(record["id"]))
             continue
         kept.append(record)
         if record.get("correct") is not None:
             marked.add(str(record["id"]))
     if strangers:
         notes.append(f"{strangers} samples of questions that are not in questions.jsonl were left out.")
+    if ungraded.count:
+        notes.append(f"{ungraded.words(name)} Until then they are left out.")
+    if not marked and ungraded.count:
+        raise InputError(f"{name}: no sample is marked right or wrong. {ungraded.words(name)}")
     if not marked:
         raise InputError(
             f"{name}: no sample is marked right or wrong, since no question has a gold answer: how often answers agree "
@@ -67,7 +77,7 @@ def load_run(path: str | os.PathLike[str]) -> Loaded:
             f"{len(unmarked)} of {len(index)} questions have no gold answer and were left out: how often their answers "
             "agree says nothing about how often they are right."
         )
-    missing = len(index) - len(marked) - len(unmarked)
+    missing = len(index) - len(marked | unmarked | waiting)
     if missing:
         notes.append(f"{missing} of {len(index)} questions have no samples yet and were left out.")
     rows = {question: i for i, question in enumerate(q for q in index if q in marked)}
