@@ -160,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
     for warning in report.warnings:
         shared.say(f"warning: {warning}")
     if report.errors:
-        from tcalloc.measure._verdicts import Failures
+        from tcalloc.measure.verdicts import Failures
 
         shared.say(f"error: {Failures(report.errors, report.error_reasons).words(report.out)}")
     if args.json:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tcalloc._amounts import amount
 from tcalloc.errors import MissingExtraError
-from tcalloc.measure._verdicts import Failures
+from tcalloc.measure.verdicts import Failures
 
 __all__ = ["Answered", "Answers"]
 

@@ -17,7 +17,7 @@ from tcalloc.llm.failures import LimitReached, LlmError, RefusedError, Stopped
 from tcalloc.llm.meter import Meter
 from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question
-from tcalloc.measure._verdicts import failures_of
+from tcalloc.measure.verdicts import failures_of
 from tcalloc.measure.store import Store
 
 __all__ = ["Outcome", "sample"]

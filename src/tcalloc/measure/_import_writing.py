@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tcalloc.measure._import_job import Job
 from tcalloc.measure._import_report import Answers, ImportReport, ModelCount, mark_warnings, token_warning
 from tcalloc.measure._import_rows import Sample
-from tcalloc.measure._verdicts import Failures
+from tcalloc.measure.verdicts import Failures
 from tcalloc.measure._voices import Voices
 from tcalloc.measure.store import Store
 

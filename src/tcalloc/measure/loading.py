@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tcalloc.errors import InputError
 from tcalloc.measure._voices import Voices, notes_of
 from tcalloc.measure.actions import SETTINGS
-from tcalloc.measure._verdicts import Failures, failed
+from tcalloc.measure.verdicts import Failures, failed, refuse_half_graded
 from tcalloc.measure.store import read_run
 
 __all__ = ["Loaded", "load_run"]
@@ -42,6 +42,7 @@ def load_run(path: str | os.PathLike[str]) -> Loaded:
     """
     name = os.fspath(path)
     run = read_run(name)
+    refuse_half_graded(name, run.manifest)
     notes = list(run.notes)
     if not run.records:
         raise InputError(f"{name}: holds no samples yet. Draw some first: tcalloc sample ... --out {name}")
@@ -63,7 +64,7 @@ def load_run(path: str | os.PathLike[str]) -> Loaded:
     if strangers:
         notes.append(f"{strangers} samples of questions that are not in questions.jsonl were left out.")
     if ungraded.count:
-        notes.append(f"{ungraded.words(name)} Until then they are left out.")
+        notes.append(f"Samples were left out. {ungraded.words(name)}")
     if not marked and ungraded.count:
         raise InputError(f"{name}: no sample is marked right or wrong. {ungraded.words(name)}")
     if not marked:
