@@ -39,6 +39,8 @@ End your reply with one line that is a JSON object with three fields:
 "final": the final result of the answer in a few words, or null if it gives none
 "verdict": "correct" or "incorrect\""""
 
+# Where a tag may begin, or a token that ends a turn of a conversation for some servers.
+_TAG = re.compile(r"<(?=[|/!?A-Za-z])|\[(?=/?[A-Z]+\])")
 FIELDS = ("{question}", "{reference}", "{answer}", "{mark}")
 # What ended a reply before its time, as servers call it.
 CUT = ("length", "max_tokens", "model_length", "content_filter", "error")
@@ -147,8 +149,8 @@ class JudgeGrader:
 
 
 def _quoted(text: str) -> str:
-    """Return text as a JSON string on one line, without characters that no reader sees."""
-    quoted = json.dumps(text, ensure_ascii=False)
+    """Return text as a JSON string on one line, without tags and without characters that no reader sees."""
+    quoted = _TAG.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))
     if quoted.isascii():
         return quoted
     # Line separators, marks of the writing direction, private characters, halves of surrogate pairs.

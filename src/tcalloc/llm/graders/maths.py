@@ -33,7 +33,7 @@ class MathGrader:
     Parameters
     ----------
     limit : float
-        Seconds that one answer may take; beyond it, the answer is marked and compared as text only.
+        Seconds that one answer may take; beyond it, grading failed, unless the answer equals a gold answer as text.
     workers : int, optional
         How many processes; by default one per processor, at most 4.
     """
