@@ -1,9 +1,7 @@
 """Graders: what answer is found, which answers are the same vote, and that nothing hangs or stops a run."""
 
-import threading
 import time
 from fractions import Fraction
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given

@@ -39,7 +39,9 @@ class Judge:
 
 
 def verdict(prompt, right, final="42", before="", **more):
-    return before + json.dumps({"mark": mark_of(prompt), "final": final, "verdict": "in" * (not right) + "correct"} | more)
+    return before + json.dumps(
+        {"mark": mark_of(prompt), "final": final, "verdict": "in" * (not right) + "correct"} | more
+    )
 
 
 def honest(prompt):
@@ -181,6 +183,8 @@ def test_a_judges_tokens_are_counted_by_all_threads():
     for thread in threads:
         thread.join()
     assert (grader.calls, grader.input_tokens, grader.output_tokens) == (400, 800, 400)
-    odd = make_grader("judge", client=lambda m: SimpleNamespace(text=verdict(m[0]["content"], True), input_tokens=10**400))
+    odd = make_grader(
+        "judge", client=lambda m: SimpleNamespace(text=verdict(m[0]["content"], True), input_tokens=10**400)
+    )
     assert odd(asked("1"), "1") == Grade("1", True)
     assert odd.unmetered == 1

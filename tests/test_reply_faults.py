@@ -21,7 +21,25 @@ from tcalloc.measure.store import read_run
 
 HUGE = 10**400
 DEEP = json.loads("[" * 400 + "]" * 400)
-ODD = [HUGE, -HUGE, 1e308, float("nan"), float("inf"), -1, 0, 0.5, True, None, "12", "", [], {}, [HUGE], {"a": HUGE}, DEEP]
+ODD = [
+    HUGE,
+    -HUGE,
+    1e308,
+    float("nan"),
+    float("inf"),
+    -1,
+    0,
+    0.5,
+    True,
+    None,
+    "12",
+    "",
+    [],
+    {},
+    [HUGE],
+    {"a": HUGE},
+    DEEP,
+]
 BODY = {"model": "m", "messages": [{"role": "user", "content": "1 + 1"}], "n": 2, "seed": 1, "logprobs": True}
 
 
@@ -149,7 +167,12 @@ def test_one_bad_reply_costs_one_sample_and_never_the_run(tmp_path):
     script = ["ok", *map(faulty, (usage, logprob, parts, tail))]
     with Chaos(script) as server:
         client = ChatClient(
-            server.url, "m", Parameters(max_tokens=50), key=None, rates=Rates(1, 1), backoff=Backoff(bad_replies=0, base=0.01)
+            server.url,
+            "m",
+            Parameters(max_tokens=50),
+            key=None,
+            rates=Rates(1, 1),
+            backoff=Backoff(bad_replies=0, base=0.01),
         )
         with client:
             outcome = sample(questions, client, make_grader("numeric"), 1, out=str(tmp_path / "run"), concurrency=1)
@@ -176,7 +199,9 @@ def test_normal_texts_are_normalized_as_before(text):
     assert longest <= MARKS
 
 
-@pytest.mark.parametrize("unit", ["\u0315\u0300", "\u0f73", "\u0344\u0315", "a\u0301\u0327", "\u1100\u1161", "((", "1,", "a "])
+@pytest.mark.parametrize(
+    "unit", ["\u0315\u0300", "\u0f73", "\u0344\u0315", "a\u0301\u0327", "\u1100\u1161", "((", "1,", "a "]
+)
 def test_no_text_makes_a_grader_slow(unit):
     text = "x" + unit * (80_000 // len(unit))
     started = time.perf_counter()

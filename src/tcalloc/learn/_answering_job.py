@@ -19,8 +19,8 @@ from tcalloc.llm.meter import Meter
 from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question
 from tcalloc.measure.actions import Action
-from tcalloc.measure.verdicts import failed
 from tcalloc.measure.store import Store
+from tcalloc.measure.verdicts import failed
 
 __all__ = ["Job", "clients_of"]
 

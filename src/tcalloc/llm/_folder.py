@@ -9,8 +9,8 @@ from typing import Any
 from tcalloc.errors import InputError
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.questions import Question
-from tcalloc.measure.verdicts import refuse_half_graded
 from tcalloc.measure.store import Store
+from tcalloc.measure.verdicts import refuse_half_graded
 
 __all__ = ["arm_of", "open_run", "spent_before", "spread"]
 

@@ -135,10 +135,12 @@ def _escapes(character: str) -> str:
     for one in dict.fromkeys((character, character.lower(), character.upper())):
         code = ord(one)
         digits = "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in f"{code:x}")
-        found += [re.escape(one), rf"\\{{1,4}}(?:[uU]\{{?0{{0,4}}|[xX]){digits}\}}?", f"%(?:25){{0,3}}{digits}"]
+        found += [
+            rf"\\{{0,4}}{re.escape(one)}",
+            rf"\\{{1,4}}(?:[uU]\{{?0{{0,4}}|[xX]){digits}\}}?",
+            f"%(?:25){{0,3}}{digits}",
+        ]
         found += [f"&#(?:0{{0,5}}{code}|[xX]0{{0,5}}{digits});"]
-    if character == "/":
-        found.append(r"\\/")  # as JSON may write it
     return f"(?:{'|'.join(found)})"
 
 

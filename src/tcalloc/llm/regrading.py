@@ -81,7 +81,9 @@ class Grading:
 
     def __str__(self) -> str:
         right = "" if self.accuracy is None else f" {self.right:,} of {self.marked:,} that could be marked are right."
-        done = f"{self.graded:,} of {self.samples:,} samples graded by {self.grader}, {self.changed:,} verdicts changed."
+        done = (
+            f"{self.graded:,} of {self.samples:,} samples graded by {self.grader}, {self.changed:,} verdicts changed."
+        )
         kept = "" if self.applied else " The folder holds the verdicts that it had."
         return f"{self.out}: {done}{right}{kept}"
 
@@ -195,12 +197,14 @@ class _Job:
                 silent, missing = silent or record, missing + 1
             name = str(record["id"])
             if name not in self.questions:
-                raise InputError(f"{self.store.path}: holds a sample of {name!r}, which questions.jsonl does not. Restore it.")
+                raise InputError(
+                    f"{self.store.path}: holds a sample of {name!r}, which questions.jsonl does not. Restore it."
+                )
             asked[name] = self.questions[name]
         if silent is not None:
             raise InputError(
-                f"{self.store.path}: {missing:,} of {count:,} samples to grade have no text (question {silent['id']!r}, "
-                f"sample {silent['sample']}): they were stored with --no-text, or imported as answers. Only the grader "
+                f"{self.store.path}: {missing:,} of {count:,} samples to grade have no text (question "
+                f"{silent['id']!r}, sample {silent['sample']}): they were stored with --no-text, or imported as answers. Only the grader "
                 "that found their answers can tell; draw or import them again with their texts."
             )
         check_golds(self.grader, asked.values())
@@ -209,7 +213,9 @@ class _Job:
     def run(self, progress: bool, grace: float, say: Callable[[str], object]) -> Grading:
         """Grade what is to be graded, and write it."""
         if not self.wanted and "regrading" not in self.store.manifest:
-            self.notes.append("there is nothing to grade: this grader has graded every sample. To do it again, say --all.")
+            self.notes.append(
+                "there is nothing to grade: this grader has graded every sample. To do it again, say --all."
+            )
             return self._result(0)
         self.session = session = Session(self.store, self.name, self.everything)
         session.begin(self._to_grade())

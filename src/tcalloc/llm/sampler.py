@@ -17,8 +17,8 @@ from tcalloc.llm.failures import LimitReached, LlmError, RefusedError, Stopped
 from tcalloc.llm.meter import Meter
 from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question
-from tcalloc.measure.verdicts import failures_of
 from tcalloc.measure.store import Store
+from tcalloc.measure.verdicts import failures_of
 
 __all__ = ["Outcome", "sample"]
 
@@ -61,7 +61,7 @@ class Outcome:
     notes : tuple of str
         What was noticed about the folder and the server.
     ungraded : int
-        Samples of this arm in the folder that could not be graded, those of earlier calls included; see `tcalloc.grade`.
+        Samples of this arm in the folder that could not be graded, those of earlier calls included.
     ungraded_words : str or None
         Why, and how to grade them again.
     """

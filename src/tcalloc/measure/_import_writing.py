@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from tcalloc.measure._import_job import Job
 from tcalloc.measure._import_report import Answers, ImportReport, ModelCount, mark_warnings, token_warning
 from tcalloc.measure._import_rows import Sample
-from tcalloc.measure.verdicts import Failures
 from tcalloc.measure._voices import Voices
 from tcalloc.measure.store import Store
+from tcalloc.measure.verdicts import Failures
 
 if TYPE_CHECKING:
     from tcalloc.llm.graders import Grade, Grader

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from tcalloc.errors import InputError
 from tcalloc.measure._voices import Voices, notes_of
 from tcalloc.measure.actions import SETTINGS
-from tcalloc.measure.verdicts import Failures, failed, refuse_half_graded
 from tcalloc.measure.store import read_run
+from tcalloc.measure.verdicts import Failures, failed, refuse_half_graded
 
 __all__ = ["Loaded", "load_run"]
 

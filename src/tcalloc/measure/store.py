@@ -214,7 +214,9 @@ class Store:
 
     def change_manifest(self, **changes: Any) -> None:
         """Change what run.json says; None takes a field out."""
-        kept = {key: value for key, value in (self.manifest | changes).items() if value is not None or key not in changes}
+        kept = {
+            key: value for key, value in (self.manifest | changes).items() if value is not None or key not in changes
+        }
         _write_manifest(self.path, kept)
         self.manifest = kept
 

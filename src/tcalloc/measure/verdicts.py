@@ -95,7 +95,7 @@ def failures_of(path: str, arms: Container[str] | None = None) -> Failures:
 
 
 def refuse_half_graded(path: str, manifest: Mapping[str, Any]) -> None:
-    """Refuse a folder where a later grading was killed in its last step, so that it is not known which verdicts it has."""
+    """Refuse a folder where a later grading was killed in its last step: it may hold the old or the new verdicts."""
     under_way = manifest.get("regrading")
     if isinstance(under_way, dict) and under_way.get("applying"):
         raise InputError(
@@ -171,7 +171,7 @@ class Session:
         return file
 
     def begin(self, replaced: Iterator[Mapping[str, Any]]) -> None:
-        """Store the verdicts that are to be replaced, unless an earlier call did; and say that the session is under way.
+        """Store the verdicts that are to be replaced, unless an earlier call did; from then on the session goes on.
 
         Parameters
         ----------
