@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Protocol
 
 from tcalloc.errors import InputError
@@ -101,9 +102,9 @@ def mark(value: Any) -> bool:
     if isinstance(value, bool):
         return value
     # NumPy's booleans, and the numbers 0 and 1 of any library.
-    if type(value).__name__ in ("bool", "bool_") or (isinstance(value, int | float) and value in (0, 1)):
+    if type(value).__name__ in ("bool", "bool_") or (isinstance(value, Real) and value in (0, 1)):
         return bool(value)
-    shown = f" {value!r}" if isinstance(value, int | float) else ""
+    shown = f" {value!r}" if isinstance(value, Real) else ""
     raise TypeError(f"the grader's mark is of type {type(value).__name__}{shown}; expected True, False or None")
 
 
