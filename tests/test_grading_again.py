@@ -318,7 +318,7 @@ def test_a_grader_that_fails_for_some(sampled):
     }
     assert kept == {key: value[0] for key, value in numeric.items()}
     # Its name alone does not make a function.
-    with pytest.raises(InputError, match="a function of your own. Give it again"):
+    with pytest.raises(InputError, match=r"a function of your own\. Give it again"):
         grade(sampled)
 
 

@@ -204,8 +204,8 @@ class _Job:
         if silent is not None:
             raise InputError(
                 f"{self.store.path}: {missing:,} of {count:,} samples to grade have no text (question "
-                f"{silent['id']!r}, sample {silent['sample']}): they were stored with --no-text, or imported as answers. Only the grader "
-                "that found their answers can tell; draw or import them again with their texts."
+                f"{silent['id']!r}, sample {silent['sample']}). They were stored with --no-text, or imported as "
+                "answers. Draw or import them again with their texts."
             )
         check_golds(self.grader, asked.values())
         return sum(1 for _ in self.store.records()), count
