@@ -261,7 +261,7 @@ def test_one_class_leaves_each_model_on_its_own():
     # Rates that no kind has give the nearest that the largest tilt reaches.
     some = dataclasses.replace(mixture, reached=0.2 + 0.6 * mixture.reached)
     found = joint.conditional_means(some, everyone, weights, target)[:, 1]
-    np.testing.assert_allclose(found, np.clip(target, 0.2, 0.8), atol=0.01)
+    np.testing.assert_allclose(found, np.clip(target, 0.2, 0.8), atol=0.03)
 
 
 def test_kinds_and_levels_are_found():

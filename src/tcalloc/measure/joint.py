@@ -77,12 +77,14 @@ def conditional_weights(mixture: Mixture, chances: Floats) -> Floats:
     some = np.arange(n)
     if n > ENOUGH:
         some = np.random.default_rng(0).choice(n, ENOUGH, replace=False)
-    own, chance, likelihood = mixture.which[some], chances[some], mixture.likelihood()
+    # Questions with the same pattern stand together, so that their sums are those of stretches.
+    order = some[np.argsort(mixture.which[some], kind="stable")]
+    patterns, first, own = np.unique(mixture.which[order], return_index=True, return_inverse=True)
+    chance, likelihood = chances[order], mixture.likelihood()[patterns]
     for _ in range(MIXING_STEPS):
         explained = (likelihood @ weights.T)[own]
         share = chance / np.maximum((chance * explained).sum(axis=1, keepdims=True), 1e-300)
-        gathered = np.zeros((len(likelihood), count))
-        np.add.at(gathered, own, share)
+        gathered = np.add.reduceat(share, first, axis=0)
         weights = weights * (gathered.T @ likelihood) + STEADY * mixture.weights
         weights /= weights.sum(axis=1, keepdims=True)
     return weights
