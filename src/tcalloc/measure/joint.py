@@ -197,9 +197,10 @@ def drawn_together(means: Floats, errors: Floats) -> Floats:
     weights = np.diff(atoms, axis=-1, prepend=-np.inf) > 0
     weights = weights / weights.sum(axis=-1, keepdims=True)
     for _ in range(MEAN_STEPS):
-        part = fit * weights[..., None, :]
+        # Each mean's share of an atom is fit · weight / its sum over atoms; an atom's new weight is the mean share.
+        scale = 1 / (fit @ weights[..., None])
         last = weights
-        weights = (part / part.sum(axis=-1, keepdims=True)).mean(axis=-2)
+        weights = weights * (fit.swapaxes(-1, -2) @ scale)[..., 0] / means.shape[-1]
         if np.abs(weights - last).max(initial=0.0) < 1e-7:
             break
     part = fit * weights[..., None, :]
