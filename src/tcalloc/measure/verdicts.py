@@ -191,7 +191,7 @@ class Session:
         with self._guard:
             if self._file < 0:
                 return  # of a request that was dropped
-            self._append(record | {"answer": answer, "correct": correct, "error": error}, "session", self._grader)
+            self._append(dict(record) | {"answer": answer, "correct": correct, "error": error}, "session", self._grader)
             self.verdicts[key_of(record)] = answer, correct, error
 
     def _append(self, record: Mapping[str, Any], by: str, grader: Any) -> None:
