@@ -510,8 +510,7 @@ def test_sessions_of_strangers_do_no_harm(sampled):
     lines = [
         record | {"session": 10**30, "by": "session", "correct": True},
         record | {"session": "x", "by": "session"},
-        record | {"session": 1, "by": "session", "correct": "yes"},
-        record | {"session": 1, "by": ["session"], "answer": {"a": 1}},
+        record | {"session": 1, "by": ["session"]},
     ]
     (sampled / "verdicts.jsonl").write_bytes(b"".join(map(seal, lines)))
     for odd in ({"session": True}, {"session": 1.5}, [], "x", {"grader": "exact", "everything": False, "session": "1"}):
@@ -519,6 +518,9 @@ def test_sessions_of_strangers_do_no_harm(sampled):
             store.change_manifest(regrading=odd)
             assert not Session(store, "exact", False).verdicts
         assert grade(sampled, "exact").graded in (0, 15)
+    (sampled / "verdicts.jsonl").write_bytes(seal(record | {"session": 1, "by": "session", "correct": "yes"}))
+    with pytest.raises(InputError, match=r"verdicts\.jsonl, line 1: correct is 'yes'"):
+        grade(sampled, "numeric")
 
 
 def test_the_command_line(sampled, capsys):

@@ -258,7 +258,7 @@ class Store:
         kept = {
             key: value for key, value in (self.manifest | changes).items() if value is not None or key not in changes
         }
-        _write_manifest(self.path, kept)
+        write_manifest(self.path, kept)
         self.manifest = kept
 
     # ------------------------------------------------------------------------------------------ reading

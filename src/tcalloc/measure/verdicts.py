@@ -85,7 +85,7 @@ def failures_of(path: str, arms: Container[str] | None = None) -> Failures:
         Only samples of these arms.
     """
     found = Failures()
-    for line in read_lines(os.path.join(path, "samples.jsonl"), []):
+    for _, line in read_lines(os.path.join(path, "samples.jsonl"), []):
         if b',"error":null' in line:  # no text can hold that: a quotation mark in one is escaped
             continue
         record = json.loads(line)
@@ -160,6 +160,7 @@ class Session:
                 yield line
 
     def _opened(self) -> int:
+        self._store.claim("verdicts.jsonl")
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
         try:
             file = os.open(self._path, flags, 0o666)
