@@ -506,6 +506,8 @@ def test_sessions_of_strangers_do_no_harm(sampled):
     """run.json and verdicts.jsonl that somebody edited: other sessions, other types."""
     from tcalloc.measure._lines import seal
 
+    grade(sampled, "exact")
+    grade(sampled, "numeric")
     record = read_run(sampled).records[0]
     lines = [
         record | {"session": 10**30, "by": "session", "correct": True},
