@@ -17,7 +17,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tcalloc.errors import InputError
+from tcalloc.llm import _loop
 from tcalloc.llm._attempts import Adapted, Failed, endpoint
+from tcalloc.llm._loop import Stop
 from tcalloc.llm.failures import AccessError, LlmError, QuotaError, RefusedError, Stopped, UnreachableError
 from tcalloc.llm.keys import Key, find_key, is_loopback
 from tcalloc.llm.meter import Meter, Rates
@@ -32,7 +34,7 @@ from tcalloc.llm.replies import (
     message_of,
     parse_reply,
 )
-from tcalloc.llm.retry import Backoff, retry_after
+from tcalloc.llm.retry import Backoff, is_busy, retry_after
 from tcalloc.llm.transport import Exchange, Lost, Timeouts, Transport
 
 __all__ = ["ChatClient", "Parameters"]
@@ -107,12 +109,10 @@ class ChatClient:
         self._transport = Transport(url, found, timeouts or Timeouts(), max_body)
         self._has_key = found is not None
         self._guard = threading.Lock()
-        self._stop = threading.Event()
         self._succeeded = False
         self._not_before = 0.0
         self._left_out: set[str] = set()
         self._noted: set[str] = set()
-        self._here = threading.local()
         self._ids: dict[str, None] = {}
         self._same_ids = False
 
@@ -128,19 +128,6 @@ class ChatClient:
     def close(self) -> None:
         """Drop all connections."""
         self._transport.close()
-
-    def go_on(self) -> None:
-        """Take back `stop`."""
-        self._stop.clear()
-
-    def stop(self) -> None:
-        """Send nothing more: requests that wait for their turn or their retry end with `Stopped`."""
-        self._stop.set()
-
-    @property
-    def stopped(self) -> bool:
-        """Whether `stop` was called."""
-        return self._stop.is_set()
 
     # ------------------------------------------------------------------------------------------ identity
 
@@ -164,7 +151,7 @@ class ChatClient:
     # ------------------------------------------------------------------------------------------ asking
 
     def complete(self, messages: Messages, n: int = 1, seed: int | None = None, meter: Meter | None = None) -> Reply:
-        """Ask once, however many tries it takes.
+        """Ask once, however many tries it takes, and wait for the reply in this thread.
 
         Parameters
         ----------
@@ -187,14 +174,52 @@ class ChatClient:
         LlmError
             See `tcalloc.llm.failures`.
         """
+        return _loop.run(self._ask(messages, n, seed, meter, None))
+
+    async def complete_async(
+        self,
+        messages: Messages,
+        n: int = 1,
+        seed: int | None = None,
+        meter: Meter | None = None,
+        stop: Stop | None = None,
+    ) -> Reply:
+        """Ask once, however many tries it takes, without blocking the event loop; any loop will do.
+
+        A task that is cancelled drops its request; others on the same client go on.
+
+        Parameters
+        ----------
+        messages, n, seed, meter
+            As of `complete`.
+        stop : Stop, optional
+            Once it is set, nothing more is sent, and what waits for its turn or its retry ends with `Stopped`.
+
+        Returns
+        -------
+        Reply
+            From 1 to n choices.
+
+        Raises
+        ------
+        LlmError
+            See `tcalloc.llm.failures`.
+        """
+        return await _loop.bridge(self._ask(messages, n, seed, meter, stop))
+
+    async def _ask(
+        self, messages: Messages, n: int, seed: int | None, meter: Meter | None, stop: Stop | None
+    ) -> Reply:
         whole = self.messages(messages)
         if self.n_limit is not None:
             n = min(n, self.n_limit)
+        stop = stop or Stop()
         wanted = n
         adapted = tries = bad = 0
+        doubted: set[str] = set()
         while True:
-            self._wait(max(0.0, self._not_before - time.monotonic()))
-            outcome = self._once(whole, n, seed, meter)
+            await self._wait(max(0.0, self._not_before - time.monotonic()), stop)
+            outcome = await self._once(whole, n, seed, meter, stop, doubted)
             if isinstance(outcome, Reply):
                 self._succeeded = True
                 if len(outcome.choices) < wanted:
@@ -223,25 +248,33 @@ class ChatClient:
                     self._not_before = max(
                         self._not_before, time.monotonic() + min(outcome.after, self._backoff.longest)
                     )
-            self._wait(pause)
+            await self._wait(pause, stop)
 
-    def _wait(self, seconds: float) -> None:
-        if self._stop.is_set() or (seconds > 0 and self._stop.wait(seconds)):
+    async def _wait(self, seconds: float, stop: Stop) -> None:
+        if await stop.wait(seconds):
             raise Stopped("interrupted before the request was sent.")
 
-    def _once(
-        self, messages: list[dict[str, Any]], n: int, seed: int | None, meter: Meter | None
+    async def _once(
+        self,
+        messages: list[dict[str, Any]],
+        n: int,
+        seed: int | None,
+        meter: Meter | None,
+        stop: Stop,
+        doubted: set[str],
     ) -> "Reply | Failed | Adapted":
         """Send one request and settle what it cost."""
         body = self._body(messages, n, seed)
         most = self.rates.most(len(body), n, self.parameters.max_tokens or 0) if self.rates is not None else 0.0
         if meter is not None:
-            meter.reserve(most, self._stop.is_set)
+            await self._reserve(meter, most, stop)
         billed = True
         try:
             started = time.monotonic()
-            exchange = self._transport.send(body)
+            exchange = await self._transport.exchange(body)
             outcome = self._judge(exchange, messages, n)
+            if isinstance(outcome, Reply) and self._repeated(outcome, doubted):
+                outcome = self._bad_reply("it repeats an earlier one")
             if isinstance(outcome, Reply):
                 outcome = replace(outcome, seconds=time.monotonic() - started, seed=seed)
                 billed = False  # it is paid for as what it is, not as what it could have been
@@ -253,6 +286,11 @@ class ChatClient:
         finally:
             if meter is not None:
                 meter.settle(most, lost=billed)
+
+    async def _reserve(self, meter: Meter, most: float, stop: Stop) -> None:
+        """Reserve the most that a request can cost; while others may give theirs back, wait without blocking."""
+        while not meter.try_reserve(most):
+            await self._wait(0.02, stop)
 
     def cost(self, reply: Reply) -> float | None:
         """Return what a reply cost; None without rates."""
@@ -298,7 +336,7 @@ class ChatClient:
         except (BadReply, ServerError) as error:
             failed = error
         else:
-            return self._bad_reply("it repeats an earlier one") if self._repeated(reply) else reply
+            return reply
         if isinstance(failed, BadReply):
             return self._bad_reply(str(failed))
         words = failed.body["error"]
@@ -313,8 +351,8 @@ class ChatClient:
             return Failed(
                 QuotaError(f"{self.base_url}: the quota is used up: {message or status}. Add credit, then run again.")
             )
-        if status == 429 or (status >= 500 and status != 501):  # 501: it never will
-            return Failed(UnreachableError(f"{said}."), again=True, after=retry_after(exchange.retry_after))
+        if is_busy(status):
+            return Failed(UnreachableError(f"{said}."), again=True, after=retry_after(exchange.retry_after, exchange.retry_after_ms))
         if 300 <= status < 400:
             where = urlsplit(exchange.location or "")
             to = f" to {where.scheme}://{where.hostname}{where.path}" if where.hostname else f" to {where.path}"
@@ -379,8 +417,11 @@ class ChatClient:
         error: LlmError = UnreachableError(f"{self.base_url}: status 200, but the reply is no answer: {why}.")
         return Failed(error, again=True, billed=True, bad=True)
 
-    def _repeated(self, reply: Reply) -> bool:
-        """Say whether this reply came before: to another request, over a connection that brought it twice."""
+    def _repeated(self, reply: Reply, doubted: set[str]) -> bool:
+        """Say whether this reply came before: to another request, over a connection that brought it twice.
+
+        `doubted` holds the ids that this request refused as repetitions before.
+        """
         if not reply.id or self._same_ids:
             return False
         with self._guard:
@@ -389,13 +430,12 @@ class ChatClient:
             if len(self._ids) > 4096:
                 del self._ids[next(iter(self._ids))]
         if fresh:
-            self._here.doubted = None
             return False
-        if getattr(self._here, "doubted", None) == reply.id:  # over a new connection too: one id for all replies
+        if reply.id in doubted:  # over a new connection too: one id for all replies
             self._same_ids = True
-            self._note("ids", "gives all replies one id; until that was clear, a request per thread was asked twice")
+            self._note("ids", "gives all replies one id; until that was clear, some requests were sent twice")
             return False
-        self._here.doubted = reply.id
+        doubted.add(reply.id)
         self._transport.reconnect()
         return True
 
