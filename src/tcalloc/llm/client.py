@@ -107,7 +107,7 @@ class ChatClient:
         self._backoff = backoff or Backoff()
         found = find_key(url) if isinstance(key, str) else key
         self._transport = Transport(url, found, timeouts or Timeouts(), max_body)
-        self._has_key = found is not None
+        self._key = found
         self._guard = threading.Lock()
         self._succeeded = False
         self._not_before = 0.0
@@ -128,6 +128,9 @@ class ChatClient:
     def close(self) -> None:
         """Drop all connections."""
         self._transport.close()
+
+    def _redact(self, text: str) -> str:
+        return text if self._key is None else self._key.redact(text)
 
     # ------------------------------------------------------------------------------------------ identity
 
@@ -326,13 +329,13 @@ class ChatClient:
             )
             return Failed(error, again=True, billed=exchange.sent, bad=exchange.bad, gone=not exchange.sent)
         if exchange.status != 200:
-            return self._judge_status(exchange.status, exchange, error_of(exchange.body), n)
+            return self._judge_status(exchange.status, exchange, error_of(exchange.body, self._redact), n)
         if exchange.kind and "json" not in exchange.kind and exchange.kind != "text/plain":
             return self._bad_reply(f"it is {exchange.kind[:40]}, not JSON; is the URL right (.../v1)?")
         size = sum(len(str(message.get("content", ""))) for message in messages)
         failed: BadReply | ServerError
         try:
-            reply = parse_reply(exchange.body, n, size, self.counter)
+            reply = parse_reply(exchange.body, n, size, self.counter, self._redact)
         except (BadReply, ServerError) as error:
             failed = error
         else:
@@ -354,15 +357,14 @@ class ChatClient:
         if is_busy(status):
             return Failed(UnreachableError(f"{said}."), again=True, after=retry_after(exchange.retry_after, exchange.retry_after_ms))
         if 300 <= status < 400:
-            where = urlsplit(exchange.location or "")
-            to = f" to {where.scheme}://{where.hostname}{where.path}" if where.hostname else f" to {where.path}"
+            to = _target(exchange.location or "")
             return Failed(
                 AccessError(f"{self.base_url}: redirects{to}; redirects are not followed. Give the final URL.")
             )
         if status == 401:
             what = (
                 "does not accept the key"
-                if self._has_key
+                if self._key is not None
                 else "wants a key: name one with --api-key-env or --api-key-file"
             )
             return Failed(AccessError(f"{self.base_url}: {what}{f' ({message})' if message else ''}."))
@@ -438,6 +440,16 @@ class ChatClient:
         doubted.add(reply.id)
         self._transport.reconnect()
         return True
+
+
+def _target(location: str) -> str:
+    """Return where a redirect leads, without what may be secret in it."""
+    try:
+        where = urlsplit(location)
+        name = where.hostname
+    except ValueError:
+        return ""
+    return f" to {where.scheme}://{name}{where.path}"[:200] if name else f" to {where.path}"[:200]
 
 
 def _hash(*parts: Any) -> str:

@@ -7,18 +7,23 @@ The precedence, first found wins:
 3. the file ``~/.config/tcalloc/keys.json``: ``{"api.example.com": "key"}``, readable by its owner alone.
 
 A key is bound to the host it was found for and goes nowhere else: OPENAI_API_KEY never reaches another server. It is
-in no repr, no message, no file, and cannot be pickled.
+in no repr, no attribute, no message, no file, and cannot be pickled. What a server sends back is stored and printed
+without it, however it is escaped.
 """
 
+import base64
+import ipaddress
 import json
 import os
+import re
 import stat
+from collections.abc import Callable
 from typing import NoReturn
 from urllib.parse import urlsplit
 
 from tcalloc.errors import InputError
 
-__all__ = ["VARIABLES", "Key", "find_key", "is_loopback"]
+__all__ = ["VARIABLES", "Key", "find_key", "hide_keys", "is_loopback"]
 
 VARIABLES = {
     "api.openai.com": "OPENAI_API_KEY",
@@ -32,6 +37,12 @@ VARIABLES = {
     "api.anthropic.com": "ANTHROPIC_API_KEY",
     "generativelanguage.googleapis.com": "GEMINI_API_KEY",
 }
+# Shorter keys are no secrets; still shorter ones would be found in every text.
+_SECRET, _PLACEHOLDER = 8, 4
+# Names of variables that are repeated in messages: a key has another shape.
+_PLAIN_NAME = re.compile(r"[A-Z]{1,20}[0-9]{0,2}(?:_[A-Z]{0,20}[0-9]{0,2}){0,8}")
+# What most keys look like, for text that may hold one by mistake.
+_LIKE_A_KEY = re.compile(r"\b(?:sk|pk|rk|gsk|xai|hf|key|fw|tgp|AIza)[-_A-Za-z0-9]{12,}|[A-Za-z0-9_-]{32,}")
 # No key is longer; a file that is, is not a key's.
 _LONGEST = 1 << 14
 
@@ -49,7 +60,7 @@ class Key:
         Where it was found, for messages.
     """
 
-    __slots__ = ("_secret", "host", "source")
+    __slots__ = ("_reveal", "_traces", "host", "source")
 
     def __init__(self, secret: str, host: str, source: str = "given"):
         secret = secret.strip()
@@ -59,7 +70,9 @@ class Key:
             raise InputError(
                 f"the key for {host} ({source}) holds blanks, line feeds or characters outside ASCII. Check it."
             )
-        self._secret = secret
+        # Closures, so that whoever prints all attributes of all objects does not print the key.
+        self._reveal: Callable[[], str] = lambda: secret
+        self._traces: Callable[[], re.Pattern[str] | None] = _traces_of(secret)
         self.host = host
         self.source = source
 
@@ -73,12 +86,44 @@ class Key:
         """Return the value of the Authorization header, for a URL of the key's host alone."""
         if urlsplit(url).hostname != self.host:
             raise InputError(f"the key for {self.host} does not go to {urlsplit(url).hostname}.")
-        return f"Bearer {self._secret}"
+        return f"Bearer {self._reveal()}"
 
-    def redact(self, text: bytes) -> bytes:
-        """Return text that a server sent, without the key: some echo it in their messages."""
-        secret = self._secret.encode()
-        return text.replace(secret, b"[key]") if secret in text else text
+    def redact(self, text: str) -> str:
+        """Return text that a server sent, without the key: some echo it in their messages.
+
+        It is found in upper and lower case, escaped as in JSON, URLs and HTML, and in base64. Placeholders such as
+        "EMPTY", of fewer than 8 characters, are found as words only, and those of fewer than 4 not at all.
+        """
+        pattern = self._traces()
+        return text if pattern is None else pattern.sub("[key]", text)
+
+
+def _traces_of(secret: str) -> Callable[[], re.Pattern[str] | None]:
+    """Return what gives the pattern that finds a key."""
+    if len(secret) < _PLACEHOLDER:
+        pattern = None
+    elif len(secret) < _SECRET:
+        pattern = re.compile(rf"(?<![A-Za-z0-9]){re.escape(secret)}(?![A-Za-z0-9])")
+    else:
+        forms = ["".join(map(_escapes, secret))]
+        for shift in range(3):  # as part of a longer text, base64 of it depends on where it begins
+            coded = base64.b64encode(b"\0" * shift + secret.encode()).decode().rstrip("=")
+            # The first characters hold bits of what stands before, the last ones of what stands behind.
+            inner = coded[(0, 2, 3)[shift] : len(coded) - ((len(secret) + shift) % 3 != 0)]
+            forms += [re.escape(inner), re.escape(inner.replace("+", "-").replace("/", "_"))]
+        pattern = re.compile("|".join(dict.fromkeys(forms)))
+    return lambda: pattern
+
+
+def _escapes(character: str) -> str:
+    """Return a pattern of all ways to write one character of a key."""
+    found = []
+    for one in dict.fromkeys((character, character.lower(), character.upper())):
+        code = ord(one)
+        digits = "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in f"{code:x}")
+        found += [re.escape(one), rf"\\+(?:[uU]0*|[xX]){digits}", f"%(?:25)*{digits}", f"&#(?:0*{code}|[xX]0*{digits});"]
+    # JSON may put a backslash before a slash.
+    return f"(?:{'|'.join(found)}{'|' + chr(92) * 4 + '/' if character == '/' else ''})"
 
 
 def find_key(
@@ -105,10 +150,16 @@ def find_key(
     if variable is not None and file is not None:
         raise InputError("a key from the environment and one from a file were named; name one of them.")
     if variable is not None:
-        secret = os.environ.get(variable, "")
+        plain = _PLAIN_NAME.fullmatch(variable) is not None
+        secret = os.environ.get(variable, "") if "=" not in variable and "\0" not in variable else ""
         if not secret.strip():
-            raise InputError(f"the environment variable {variable} is not set. Export it, or name another.")
-        return Key(secret, host, f"${variable}")
+            if plain:
+                raise InputError(f"the environment variable {variable} is not set. Export it, or name another.")
+            raise InputError(
+                "the key's environment variable is not set. Give the name of a variable, such as OPENAI_API_KEY, not "
+                "the key. What was given is not repeated here, since it may be the key."
+            )
+        return Key(secret, host, f"${variable}" if plain else "the environment")
     if file is not None:
         return Key(_read(file), host, file)
     known = VARIABLES.get(host)
@@ -130,10 +181,25 @@ def find_key(
 
 def is_loopback(host: str | None) -> bool:
     """Say whether a host is this machine."""
-    return host is not None and (host in ("localhost", "::1") or host.startswith("127."))
+    if host is None or host == "localhost":
+        return host is not None
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name: 127.example.com is not this machine
+        return False
+
+
+def hide_keys(text: str) -> str:
+    """Return a message about a wrong command line without words that look like a key."""
+    return _LIKE_A_KEY.sub("[key?]", text)
 
 
 def _read(path: str) -> str:
+    if not os.path.exists(path) and (os.sep not in path and hide_keys(path) != path):
+        raise InputError(
+            "the key's file does not exist. Give the name of a file that holds the key, not the key. What was given "
+            "is not repeated here, since it may be the key."
+        )
     try:
         with open(path, "rb") as file:
             data = file.read(_LONGEST + 1)

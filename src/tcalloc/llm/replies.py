@@ -7,9 +7,9 @@ out of the completion's tokens. What is missing or cannot be is estimated and ma
 import json
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 __all__ = [
     "BadReply",
@@ -23,6 +23,11 @@ __all__ = [
     "parse_reply",
 ]
 
+Redact: TypeAlias = Callable[[str], str]
+
+# No reply holds as many tokens, and no token is as improbable: larger numbers are not what they claim to be.
+LARGEST = 1e9
+TEXT_PARTS = ("text", "output_text")
 _QUOTA = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance")
 
 
@@ -138,7 +143,9 @@ class TokenCounter:
         return max(1, words, math.ceil(ratio * characters))
 
 
-def parse_reply(body: bytes, n: int, prompt_characters: int, counter: TokenCounter) -> Reply:
+def parse_reply(
+    body: bytes, n: int, prompt_characters: int, counter: TokenCounter, redact: Redact | None = None
+) -> Reply:
     """Return the choices in the body of a reply.
 
     Parameters
@@ -151,19 +158,36 @@ def parse_reply(body: bytes, n: int, prompt_characters: int, counter: TokenCount
         The prompt's length, for its tokens if the server does not count them.
     counter : TokenCounter
         Estimates what was not counted.
+    redact : callable, optional
+        Takes the key out of a decoded text (see `tcalloc.llm.keys.Key.redact`).
+
+    Raises
+    ------
+    BadReply
+        If it is no answer, whatever it is instead.
+    ServerError
+        If it is an error that the server reports.
     """
-    document = _load(body)
+    try:
+        return _parsed(body, n, prompt_characters, counter, redact or _unchanged)
+    except (BadReply, ServerError):
+        raise
+    except Exception as error:  # nothing that a server sends may end the run
+        raise BadReply(f"it cannot be read ({type(error).__name__})") from None
+
+
+def _parsed(body: bytes, n: int, prompt_characters: int, counter: TokenCounter, redact: Redact) -> Reply:
+    document = _load(body, redact)
     listed = document.get("choices")
     if not isinstance(listed, list) or not listed:
         raise BadReply("it has no choices")
     choices: dict[Any, Choice] = {}
     for place, item in enumerate(listed):
-        choice = _choice(item)
-        index = item.get("index", place)
-        if isinstance(index, int) and index not in choices and len(choices) < n:
+        choice = _choice(item, redact)
+        index = item.get("index")
+        index = index if isinstance(index, int) and not isinstance(index, bool) else place
+        if index not in choices and len(choices) < n:
             choices[index] = choice
-    if not choices:
-        raise BadReply("its choices have no index")
     usage = document.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     prompt = _tokens(usage.get("prompt_tokens"))
@@ -171,12 +195,12 @@ def parse_reply(body: bytes, n: int, prompt_characters: int, counter: TokenCount
         choices=_count(tuple(choices[index] for index in sorted(choices)), usage, counter),
         input_tokens=prompt or max(1, math.ceil(prompt_characters / 4)),
         input_estimated=not prompt,
-        id=_text(document.get("id")),
-        model=_text(document.get("model")),
+        id=_name(document.get("id"), redact),
+        model=_name(document.get("model"), redact),
     )
 
 
-def _load(body: bytes) -> dict[str, Any]:
+def _load(body: bytes, redact: Redact) -> dict[str, Any]:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
@@ -185,7 +209,7 @@ def _load(body: bytes) -> dict[str, Any]:
         raise BadReply("it is not a JSON object, or the end is missing")
     error = document.get("error")
     if error and not document.get("choices"):
-        error = error if isinstance(error, dict) else {"message": str(error)}
+        error = _redacted(error if isinstance(error, dict) else {"message": error}, redact)
         status = next(
             (c for c in (error.get("code"), error.get("status")) if isinstance(c, int) and 400 <= c < 600), None
         )
@@ -193,27 +217,36 @@ def _load(body: bytes) -> dict[str, Any]:
     return document
 
 
-def _choice(item: Any) -> Choice:
+def _choice(item: Any, redact: Redact) -> Choice:
     message = item.get("message") if isinstance(item, dict) else None
     if not isinstance(message, dict):
         raise BadReply("a choice has no message")
     error = item.get("error")
     if error:
-        raise ServerError(None, {"error": error if isinstance(error, dict) else {"message": str(error)}})
-    content = message.get("content")
-    if isinstance(content, list):  # parts; those of type text count
-        content = "".join(
-            part.get("text") or "" for part in content if isinstance(part, dict) and part.get("type") == "text"
-        )
+        whole = error if isinstance(error, dict) else {"message": error}
+        raise ServerError(None, {"error": _redacted(whole, redact)})
+    content = _joined(message.get("content"))
     if content is None:
-        content = message.get("refusal") or ""
-    if not isinstance(content, str):
-        raise BadReply("a choice's content is not text")
-    reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
-    finish = item.get("finish_reason")
-    finish = finish if isinstance(finish, str) else ""
+        content = _joined(message.get("refusal")) or ""
+    reasoning = _joined(message.get("reasoning_content"), strict=False)
+    reasoning = reasoning or _joined(message.get("reasoning"), strict=False) or ""
+    finish = _name(item.get("finish_reason"), redact)
     logprob, counted = _logprobs(item.get("logprobs"), finish)
-    return Choice(_text(content), finish, logprob=logprob, counted=counted, reasoning=len(str(reasoning)))
+    return Choice(_text(content, redact), finish, logprob=logprob, counted=counted, reasoning=len(reasoning))
+
+
+def _joined(content: Any, *, strict: bool = True) -> str | None:
+    """Return a message's content: text, or the texts of its parts; None if there is none, or it is not text."""
+    if content is None or isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else [None]
+    # Parts of other types (images, tool calls) hold nothing to grade.
+    texts = [part.get("text") for part in parts if isinstance(part, dict) and part.get("type") in TEXT_PARTS]
+    if strict and not all(text is None or isinstance(text, str) for text in texts):
+        raise BadReply("a part of its content is not text")
+    if strict and not all(isinstance(part, dict) for part in parts):
+        raise BadReply("a choice's content is not text")
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _logprobs(given: Any, finish: str) -> tuple[float | None, int | None]:
@@ -222,7 +255,7 @@ def _logprobs(given: Any, finish: str) -> tuple[float | None, int | None]:
     if not isinstance(entries, list) or not entries:
         return None, None
     values: list[Any] = [entry.get("logprob") if isinstance(entry, dict) else None for entry in entries]
-    if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
+    if not all(_number(value) and abs(value) < LARGEST for value in values):
         return None, None
     # The end of the text is a token that was generated, and has no entry.
     return math.fsum(values), len(entries) + (finish == "stop")
@@ -246,7 +279,8 @@ def _count(choices: tuple[Choice, ...], usage: dict[str, Any], counter: TokenCou
     estimated = False
     if total and len(choices) == 1:
         counts = [total]
-        counter.learn(sizes[0], total)
+        if total <= 4 * sizes[0] + 16:  # no text has more; a wrong count must not spoil later estimates
+            counter.learn(sizes[0], total)
     elif not apart and not reasoning and all(choice.counted for choice in choices):
         counts = [choice.counted or 1 for choice in choices]
     elif not total:
@@ -287,19 +321,45 @@ def _share(total: int, weights: list[int]) -> list[int]:
     return shares
 
 
+def _number(value: Any) -> bool:
+    """Say whether a value is a number; JSON holds whole numbers that no float can hold, so it may be large."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _tokens(value: Any) -> int:
     """Return a count of tokens; 0 for what is none."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and 0 < value < 1e12
-    return int(value) if good else 0
+    return int(value) if _number(value) and 0 < value < LARGEST else 0
 
 
-def _text(value: Any) -> str:
-    """Return text that UTF-8 can hold; JSON may escape half of a surrogate pair."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+def _unchanged(text: str) -> str:
+    return text
 
 
-def error_of(body: bytes) -> dict[str, Any]:
-    """Return the error object in a body; what is none is taken as its message."""
+def _text(value: Any, redact: Redact) -> str:
+    """Return text that UTF-8 can hold (JSON may escape half of a surrogate pair), without the key."""
+    return redact(value).encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def _name(value: Any, redact: Redact) -> str:
+    """Return a short text: an id, a model, a reason."""
+    return _text(value[:4096], redact)[:256] if isinstance(value, str) else ""
+
+
+def _redacted(value: Any, redact: Redact, depth: int = 0) -> Any:
+    """Return a decoded document without the key, cut where it is nested too deeply for a message."""
+    if isinstance(value, str):
+        return redact(value)
+    if depth > 8 and isinstance(value, dict | list):
+        return "..."
+    if isinstance(value, dict):
+        return {redact(key): _redacted(inner, redact, depth + 1) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_redacted(inner, redact, depth + 1) for inner in value]
+    return value
+
+
+def error_of(body: bytes, redact: Redact | None = None) -> dict[str, Any]:
+    """Return the error object in a body, without the key; what is no object is taken as its message."""
     try:
         document = json.loads(body[: 1 << 16])
     except (ValueError, RecursionError):
@@ -307,7 +367,8 @@ def error_of(body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         return {}
     error = document.get("error", document)
-    return error if isinstance(error, dict) else {"message": str(error)}
+    found: dict[str, Any] = _redacted(error if isinstance(error, dict) else {"message": error}, redact or _unchanged)
+    return found
 
 
 def message_of(error: Mapping[str, Any]) -> str:

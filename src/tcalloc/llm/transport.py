@@ -170,17 +170,16 @@ class Transport:
 
     def _exchange(self, response: Any, content: bytes) -> Exchange:
         def header(name: str) -> str | None:
-            value = response.headers.get(name)
-            if value is None or self._key is None:
-                return value
-            return self._key.redact(value.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
+            """Return a header without the key; the body is decoded first (see `tcalloc.llm.replies`)."""
+            value: str | None = response.headers.get(name)
+            return value if value is None or self._key is None else self._key.redact(value)
 
         return Exchange(
             response.status,
             (header("Content-Type") or "").partition(";")[0].strip().lower(),
             header("Retry-After"),
             header("Location"),
-            content if self._key is None else self._key.redact(content),
+            content,
             header("Retry-After-Ms"),
         )
 

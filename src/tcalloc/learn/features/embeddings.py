@@ -17,6 +17,7 @@ from tcalloc.errors import InputError
 from tcalloc.llm._attempts import endpoint
 from tcalloc.llm.failures import AccessError, RefusedError, UnreachableError
 from tcalloc.llm.keys import Key, find_key
+from tcalloc.llm.replies import error_of, message_of
 from tcalloc.llm.retry import Backoff, retry_after
 from tcalloc.llm.transport import Exchange, Lost, Timeouts, Transport
 
@@ -156,31 +157,25 @@ class EmbeddingsEndpoint:
                     return found
             elif reply.status in AGAIN:
                 wait = retry_after(reply.retry_after)
-                problem = f"status {reply.status}{_said(reply)}"
+                problem = f"status {reply.status}{self._said(reply)}"
             else:
                 self._refused(reply)
         raise UnreachableError(f"{self.url}: no embeddings after {attempt + 1} tries: {problem}.")
 
     def _refused(self, reply: Exchange) -> None:
         """Raise what a status says that would not change."""
-        words = f"{self.url}: status {reply.status}{_said(reply)}"
+        words = f"{self.url}: status {reply.status}{self._said(reply)}"
         if reply.status in (401, 403):
             raise AccessError(f"{words}. Check the key.")
         if reply.status in (404, 405) or 300 <= reply.status < 400:
             raise AccessError(f"{words}. Check the URL and the model {self.model!r}.")
         raise RefusedError(f"{words}. Sent again it would be refused again.")
 
-
-def _said(reply: Exchange) -> str:
-    """Return what a server says about its refusal, shortened."""
-    try:
-        found = json.loads(reply.body)
-        error = found.get("error", found) if isinstance(found, dict) else found
-        text = error.get("message", "") if isinstance(error, dict) else str(error)
-    except (ValueError, RecursionError):
-        text = reply.body[:200].decode("utf-8", "replace")
-    text = " ".join(str(text).split())
-    return f" ({text[:197] + '...' if len(text) > 200 else text})" if text else ""
+    def _said(self, reply: Exchange) -> str:
+        """Return what a server says about its refusal, shortened and without the key."""
+        redact = None if self._key is None else self._key.redact
+        text = message_of(error_of(reply.body, redact))
+        return f" ({text})" if text else ""
 
 
 def _vectors(body: bytes, n: int) -> tuple[NDArray[np.float64] | None, str]:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import unicodedata
+from functools import lru_cache
 
 from tcalloc.llm.graders._numbers import number_key
 
@@ -10,8 +11,13 @@ __all__ = ["after_answer", "any_key", "bounded", "exact_key", "text_key"]
 
 # A longer key is cut and told apart by its hash: a run folder would hold every completion twice.
 LONGEST = 200
+# Of longer texts only the beginning is normalized.
+WHOLE = 100_000
 # Only the last phrases count, and what follows within so many characters.
 PHRASES, AFTER = 20, 1000
+
+# The longest run of combining marks, and the first of them.
+MARKS, MARKS_FROM = 30, "\u0300"
 
 _QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2212": "-", "\u00a0": " "})
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
@@ -49,7 +55,10 @@ def text_key(text: str, *, accents: bool = True) -> str | None:
     str or None
         The normalized text; None if nothing is left of it.
     """
-    text = unicodedata.normalize("NFKC", text.translate(_QUOTES)).casefold()
+    if len(text) > WHOLE:  # no gold answer is as long: what tells it apart from others is enough
+        head = text_key(text[:LONGEST], accents=accents) or ""
+        return f"{head[: LONGEST - 20]}... {hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:16]}"
+    text = unicodedata.normalize("NFKC", _stream_safe(text.translate(_QUOTES))).casefold()
     if not accents:
         text = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
     kept = []
@@ -69,6 +78,32 @@ def text_key(text: str, *, accents: bool = True) -> str | None:
     without = _ARTICLES.sub(" ", normal)
     # The answer may be an article ("Which letter?" - "A").
     return bounded(" ".join((without if without.strip() else normal).split())) or None
+
+
+def _stream_safe(text: str) -> str:
+    """Return a text whose runs of combining marks are at most `MARKS` long.
+
+    Normalizing sorts each run of marks, in time that grows with the square of its length. As in the Stream-Safe Text
+    Format of Unicode (UAX 15), a combining grapheme joiner divides longer runs; no language has such.
+    """
+    if text.isascii():
+        return text
+    kept, run = [], 0
+    for c in text:
+        marks = 0 if c < MARKS_FROM else _marks(c)
+        run = run + marks if marks else 0
+        if run > MARKS:
+            kept.append("\u034f")
+            run = marks
+        kept.append(c)
+    return "".join(kept)
+
+
+@lru_cache(maxsize=4096)
+def _marks(c: str) -> int:
+    """Return how many marks a character is made of if it is made of marks alone; else 0."""
+    parts = unicodedata.normalize("NFKD", c)
+    return len(parts) if unicodedata.combining(parts[0]) else 0
 
 
 def any_key(text: str) -> str | None:
