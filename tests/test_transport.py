@@ -13,7 +13,7 @@ from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.failures import LlmError
 from tcalloc.llm.retry import Backoff
 
-pytest.importorskip("requests")
+pytest.importorskip("aiohttp")
 
 ASK = [{"role": "user", "content": "1 + 1"}]
 

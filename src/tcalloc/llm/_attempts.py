@@ -20,6 +20,7 @@ class Failed:
     billed: bool = False
     bad: bool = False
     gone: bool = False
+    repeated: bool = False  # it came before, over a connection that brought it twice
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ loop. So a client is bound to no loop of a caller, and what a policy or a grader
 import asyncio
 import concurrent.futures
 import contextlib
+import math
 import os
 import threading
 import time
@@ -161,6 +162,7 @@ def supervise(
     interrupted: Callable[[], object],
     grace: float,
     say: Callable[[str], object],
+    look: Callable[[], object] | None = None,
 ) -> T:
     """Run one call from a thread; the first ctrl-C stops it, a second one or the end of `grace` drops it.
 
@@ -176,6 +178,8 @@ def supervise(
         Seconds after it in which requests under way may come back.
     say : callable
         Given one line then.
+    look : callable, optional
+        Called now and then, until ctrl-C.
     """
     future = _start(work)
     deadline, pause = None, 0.001
@@ -183,9 +187,11 @@ def supervise(
         try:
             time.sleep(pause)  # not a join, which ctrl-C breaks (Python up to 3.12)
             pause = min(0.02, 1.5 * pause)
+            if deadline is None and look is not None:
+                look()
             if deadline is not None and time.monotonic() > deadline:
                 call.drop()
-                deadline = float("inf")
+                deadline = math.inf
         except KeyboardInterrupt:
             if deadline is not None:
                 call.drop()
