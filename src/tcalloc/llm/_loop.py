@@ -131,19 +131,31 @@ class Call:
     ----------
     stop : Stop
         Ends the call.
+    interrupted : bool
+        Whether ctrl-C stopped it.
     """
 
     def __init__(self) -> None:
         self.stop = Stop()
+        self.interrupted = False
         self._tasks: list[asyncio.Task[None]] = []
         self._dropped = False
 
-    async def side_by_side(self, works: "list[Coroutine[Any, Any, None]]") -> None:
-        """Run coroutines until all have ended, or are dropped."""
+    async def side_by_side(
+        self, works: "list[Coroutine[Any, Any, None]]", look: Callable[[], object] | None = None
+    ) -> None:
+        """Run coroutines until all have ended, or are dropped; call `look` now and then until the call is stopped."""
         self._tasks = [asyncio.ensure_future(work) for work in works]
         if self._dropped:
             self._cancel()
+        looking = None if look is None else asyncio.ensure_future(self._repeat(look))
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if looking is not None:
+            looking.cancel()
+
+    async def _repeat(self, look: Callable[[], object]) -> None:
+        while not await self.stop.wait(0.05):
+            await crew().run(look)  # a terminal may block
 
     def drop(self) -> None:
         """Send nothing more, and do not wait for what is under way. Any thread may call it."""
@@ -159,10 +171,8 @@ class Call:
 def supervise(
     work: Coroutine[Any, Any, T],
     call: Call,
-    interrupted: Callable[[], object],
     grace: float,
     say: Callable[[str], object],
-    look: Callable[[], object] | None = None,
 ) -> T:
     """Run one call from a thread; the first ctrl-C stops it, a second one or the end of `grace` drops it.
 
@@ -172,14 +182,10 @@ def supervise(
         What the call does.
     call : Call
         What ctrl-C stops.
-    interrupted : callable
-        Called at the first ctrl-C.
     grace : float
         Seconds after it in which requests under way may come back.
     say : callable
         Given one line then.
-    look : callable, optional
-        Called now and then, until ctrl-C.
     """
     future = _start(work)
     deadline, pause = None, 0.001
@@ -187,8 +193,6 @@ def supervise(
         try:
             time.sleep(pause)  # not a join, which ctrl-C breaks (Python up to 3.12)
             pause = min(0.02, 1.5 * pause)
-            if deadline is None and look is not None:
-                look()
             if deadline is not None and time.monotonic() > deadline:
                 call.drop()
                 deadline = math.inf
@@ -197,26 +201,40 @@ def supervise(
                 call.drop()
                 continue
             deadline = time.monotonic() + grace
-            interrupted()
+            call.interrupted = True
             call.stop.set()
             say(f"interrupted: waiting up to {grace:g} s for requests under way; ctrl-C again drops them.")
     return future.result()
 
 
-async def supervise_async(work: Coroutine[Any, Any, T], call: Call) -> T:
-    """Await one call on the caller's loop; a cancellation stops it and waits, a second one drops it."""
+async def supervise_async(work: Coroutine[Any, Any, T], call: Call, grace: float | None = None) -> T:
+    """Await one call on the caller's loop; a cancellation stops it and waits, a second one drops it.
+
+    Parameters
+    ----------
+    work : coroutine
+        What the call does.
+    call : Call
+        What a cancellation stops.
+    grace : float, optional
+        Seconds after a cancellation in which requests under way may come back; as long as they take if not given.
+    """
     future = asyncio.wrap_future(_start(work))
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
         call.stop.set()
+        if future.cancelled():
+            raise
         while not future.done():
             try:
-                await asyncio.wait([future])
+                await asyncio.wait([future], timeout=grace)
+                if not future.done():
+                    call.drop()
+                    grace = None
             except asyncio.CancelledError:
                 call.drop()
-        if not future.cancelled():
-            future.exception()  # looked at: the cancellation is what the caller gets
+        future.exception()  # looked at: the cancellation is what the caller gets
         raise
 
 

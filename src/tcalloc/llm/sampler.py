@@ -175,7 +175,6 @@ class _Job:
         self.reasons: dict[str, None] = {}
         self.stopped: str | None = None
         self.broken: Exception | None = None
-        self.interrupted = False
 
     def run(self, progress: bool, pilot: int | None, grace: float, say: Callable[[str], object]) -> Outcome:
         started = time.monotonic()
@@ -197,7 +196,7 @@ class _Job:
         there = wanted - missing
         bar = Progress(wanted, there, self.meter, client.rates is not None) if progress else None
         look = None if bar is None else lambda: bar.show(there + self.drawn, self.failed)
-        supervise(self._phases(phases), self.call, self._interrupt, grace, say, look)
+        supervise(self._phases(phases, look), self.call, grace, say)
         if bar is not None:
             bar.show(there + self.drawn, self.failed, last=True)
         if self.broken is not None:
@@ -216,7 +215,7 @@ class _Job:
             self.meter.lost,
             time.monotonic() - started,
             self.stopped,
-            self.interrupted,
+            self.call.interrupted,
             tuple(self.reasons),
             (*self.store.notes, *client.notes, *([self.fewer] if self.fewer else [])),
         )
@@ -230,14 +229,11 @@ class _Job:
             for start in range(0, len(samples), size):
                 yield question, params, samples[start : start + size]
 
-    async def _phases(self, phases: list[tuple[int, Iterator[Task]]]) -> None:
+    async def _phases(self, phases: list[tuple[int, Iterator[Task]]], look: Callable[[], object] | None) -> None:
         for width, tasks in phases:
             if self.call.stop.on or (not self.drawn and self.gave_up):
                 return
-            await self.call.side_by_side([self._work(tasks) for _ in range(width)])
-
-    def _interrupt(self) -> None:
-        self.interrupted = True
+            await self.call.side_by_side([self._work(tasks) for _ in range(width)], look)
 
     async def _work(self, tasks: Iterator[Task]) -> None:
         samples: list[int] = []
