@@ -64,7 +64,8 @@ def _add(choices: dict[int, dict[str, Any]], item: Any) -> None:
     """Add one chunk's part of a choice."""
     if not isinstance(item, dict):
         raise ValueError
-    index = item.get("index") if isinstance(item.get("index"), int) else 0
+    given = item.get("index")
+    index = given if isinstance(given, int) else 0
     choice = choices.setdefault(index, {"index": index, "message": {"role": "assistant", "content": ""}})
     part = item.get("delta") or item.get("message") or {}
     if not isinstance(part, dict):
