@@ -234,7 +234,7 @@ def test_proxies_and_netrc_are_not_for_this_machine(tmp_path, capsys, monkeypatc
 
 
 def test_without_requests(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "requests", None)
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
     code, _, err = call(capsys, "http://127.0.0.1:1/v1", tmp_path)
     assert code == 1
     assert err == "tcalloc: error: talking to a server needs requests: pip install 'tcalloc[llm]'\n"
