@@ -256,7 +256,9 @@ def test_a_policy_that_exits_is_an_error():
             raise SystemExit(3)
 
     with Chaos() as server, client_of(server) as client:
-        with pytest.raises(RuntimeError, match=r"policy, grader or verifier raised SystemExit\(3\), which would end the program"):
+        with pytest.raises(
+            RuntimeError, match=r"policy, grader or verifier raised SystemExit\(3\), which would end the program"
+        ):
             answer(QUESTIONS, Exits(Vote(1)), client)
         assert client.complete(ASK).text
 
