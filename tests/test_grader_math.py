@@ -112,7 +112,7 @@ def test_a_hang_is_killed_within_the_limit(text):
         started = time.monotonic()
         grade = grade_safely(pool_of, asked("7"), text)
         assert time.monotonic() - started < 8
-        assert grade.correct is False
+        assert grade.correct is (False if grade.error is None else None)
         assert grade.answer is not None  # it still votes, as text
         if grade.error is not None:  # some system may answer in time
             assert "took longer than 0.5 s; its process was killed" in grade.error or "died" in grade.error

@@ -1,9 +1,7 @@
 """Graders: what answer is found, which answers are the same vote, and that nothing hangs or stops a run."""
 
-import threading
 import time
 from fractions import Fraction
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -306,7 +304,7 @@ def test_a_catastrophic_pattern_is_stopped():
         grade = grade_safely(grader, asked("aa"), "a" * 50 + "b")
         assert time.monotonic() - started < 10
         assert grade.answer is None
-        assert grade.correct is False
+        assert grade.correct is None  # not known, and not wrong
         assert "took longer than 0.5 s; its process was killed" in grade.error
         assert grader(asked("aa"), "aa").correct  # a new process
     finally:
@@ -320,7 +318,7 @@ def test_bad_patterns_are_refused():
         make_grader("regex:a", which="middle")
 
 
-# ---------------------------------------------------------------------------------------------- functions, judges
+# ---------------------------------------------------------------------------------------------- functions
 
 
 def test_functions():
@@ -345,7 +343,7 @@ def test_a_crash_marks_that_answer_only():
     def broken(question, text):
         raise RuntimeError("no\nluck")
 
-    assert grade_safely(make_grader(broken), asked("1"), "x") == Grade(None, False, "RuntimeError: no luck")
+    assert grade_safely(make_grader(broken), asked("1"), "x") == Grade(None, None, "RuntimeError: no luck")
     assert grade_safely(make_grader(broken), asked(), "x") == Grade(None, None, "RuntimeError: no luck")
     assert grade_safely(make_grader(lambda q, t: object()), asked("1"), "x").error.startswith(
         "TypeError: the grader ret"
@@ -369,77 +367,6 @@ def test_a_function_by_name(tmp_path, monkeypatch):
         make_grader("python:my_grading:missing")
     with pytest.raises(InputError, match="expected python:MODULE:FUNCTION"):
         make_grader("python:my_grading")
-
-
-class Judge:
-    def __init__(self, *replies):
-        self.replies, self.seen = list(replies), []
-
-    def complete(self, messages, **parameters):
-        self.seen.append((messages, parameters))
-        return self.replies.pop(0)
-
-
-def test_a_judge():
-    metered = SimpleNamespace(text="ANSWER: forty-one\nVERDICT: INCORRECT", input_tokens=100, output_tokens=9)
-    choices = SimpleNamespace(
-        choices=(SimpleNamespace(text="Same.\n**ANSWER: 42**\n**VERDICT: CORRECT**\n", output_tokens=3),),
-        input_tokens=50,
-    )
-    client = Judge("The same.\nANSWER: 42\nVERDICT: CORRECT", metered, choices)
-    grader = make_grader("judge", client=client, model="big", temperature=0)
-    assert grader(asked("42", ["42.0"]), "It is {question} six times seven.") == Grade("42", True)
-    messages, parameters = client.seen[0]
-    assert parameters == {"model": "big", "temperature": 0}
-    assert "It is {question} six times seven." in messages[0]["content"]  # not filled in again
-    assert "42 | or: 42.0" in messages[0]["content"]
-    assert grader(asked("42"), "41") == Grade("forty one", False, None, 109)
-    assert grader(asked("42"), "42") == Grade("42", True, None, 53)
-    assert (grader.calls, grader.input_tokens, grader.output_tokens, grader.unmetered) == (3, 150, 12, 1)
-    assert grader.name == "judge:big"
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [
-        "",
-        "CORRECT",
-        "ANSWER: 42\nVERDICT: MAYBE",
-        "ANSWER: 42\nVERDICT: CORRECT\nor not",
-        "VERDICT: CORRECT",
-        "ANSWER: 42 VERDICT: CORRECT",
-        "<think>ANSWER: 42\nVERDICT: CORRECT",
-        None,
-    ],
-)
-def test_a_judge_is_never_guessed_at(reply):
-    grade = make_grader("judge", client=Judge(reply))(asked("42"), "42")
-    assert grade.correct is False
-    assert grade.error.startswith("the judge's reply has no verdict; it ")
-
-
-def test_what_is_not_asked_of_a_judge():
-    grader = make_grader("judge", client=Judge())
-    assert grader(asked(), "42.0") == Grade("42", None)
-    assert grader(asked("42"), "  ") == Grade(None, False)
-    assert grader.calls == 0
-    with pytest.raises(InputError, match="expected an object with a method complete"):
-        make_grader("judge", client=3)
-    with pytest.raises(InputError, match=r"prompt has no \{answer\}"):
-        make_grader("judge", client=Judge(), prompt="{question} {reference}")
-    with pytest.raises(InputError, match="missing a required argument: 'client'"):
-        make_grader("judge")
-
-
-def test_a_judges_tokens_are_counted_by_all_threads():
-    reply = SimpleNamespace(text="ANSWER: 1\nVERDICT: CORRECT", input_tokens=2, output_tokens=1)
-    grader = make_grader("judge", client=lambda messages: reply)
-    threads = [threading.Thread(target=lambda: [grader(asked("1"), "1") for _ in range(50)]) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (grader.calls, grader.input_tokens, grader.output_tokens) == (400, 800, 400)
 
 
 # ---------------------------------------------------------------------------------------------- all of them

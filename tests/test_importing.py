@@ -106,9 +106,10 @@ def test_a_graders_crash_marks_that_answer(tmp_path):
     report, run = imported(
         tmp_path, [{"id": "q", "text": text, "gold": "a"} for text in "abc"], grader=grade, keep_text=False
     )
-    assert told(run, "correct", "error") == [(True, None), (False, "RuntimeError: no luck"), (False, None)]
-    assert report.errors == 1
-    assert "text" not in run.records[0]
+    assert told(run, "correct", "error") == [(True, None), (None, "RuntimeError: no luck"), (False, None)]
+    assert (report.errors, report.error_reasons) == (1, {"RuntimeError: no luck": 1})
+    assert (report.marked, report.right) == (2, 1)
+    assert ["text" in record for record in run.records] == [False, True, False]  # needed to grade it again
 
 
 def test_graders_in_processes(tmp_path):

@@ -38,7 +38,7 @@ def test_a_run_folder_becomes_samples(tmp_path):
             record("q1", 0, answer="42", correct=True),
             record("q1", 2, answer="8"),
             record("q1", 3, answer="7"),
-            record("q2", 0, answer=None, correct=False, error="no number"),
+            record("q2", 0, answer=None, correct=False),
             record("q2", 1, answer="42", correct=True),
         ],
     )
@@ -50,6 +50,21 @@ def test_a_run_folder_becomes_samples(tmp_path):
     assert samples.logprobs[0, 0] == -1.0
     table = samples.table([Vote(1), Vote(4)])
     assert table.available.tolist() == [[True, True], [True, False]]
+
+
+def test_what_could_not_be_graded_is_neither_right_nor_wrong(tmp_path):
+    failure = {"answer": None, "correct": None, "error": "TimeoutError: late"}
+    records = [record("q1", 0, answer="42", correct=True), record("q1", 1, **failure), record("q2", 0, **failure)]
+    write_run(tmp_path / "run", records)
+    samples = Samples.load(tmp_path / "run")
+    assert samples.answers.tolist() == [[0]]
+    told = " ".join(samples.notes)
+    assert "2 answers could not be graded: TimeoutError: late." in told
+    assert "tcalloc grade" in told
+    assert "no samples yet" not in told
+    write_run(tmp_path / "none", records[1:])
+    with pytest.raises(InputError, match="2 answers could not be graded: TimeoutError"):
+        Samples.load(tmp_path / "none")
 
 
 def test_a_run_of_two_models_with_costs_and_gaps(tmp_path):

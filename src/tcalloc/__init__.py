@@ -62,6 +62,7 @@ _LAZY = {
     "Sequential": "tcalloc.learn.sequential",
     "answer": "tcalloc.learn.answering",
     "answer_async": "tcalloc.learn.answering",
+    "grade": "tcalloc.llm.regrading",
     "compare": "tcalloc.evaluate.compare",
     "load_policy": "tcalloc.learn.saving",
 }

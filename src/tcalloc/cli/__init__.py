@@ -1,4 +1,4 @@
-"""The command line: ``tcalloc`` demo, solve, frontier, sample, import, compare, fit, decide, answer.
+"""The command line: ``tcalloc`` demo, solve, frontier, sample, import, grade, compare, fit, decide, answer.
 
 Data on standard output, messages on standard error. Exit codes: 0 done; 1 the work failed (a file that cannot be
 read, a budget that cannot be kept, a missing extra); 2 the command line is wrong; 130 interrupted. A reader that
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from tcalloc._version import __version__
-from tcalloc.cli import answer, compare, decide, demo, fit, frontier, import_, sample, solve
+from tcalloc.cli import answer, compare, decide, demo, fit, frontier, grade, import_, sample, solve
 from tcalloc.cli._shared import EXIT_CODES, Parser, UsageError, say
 from tcalloc.errors import TcallocError
 
@@ -35,6 +35,7 @@ start here:
   tcalloc sample questions.jsonl --local --out run/
                                                real answers, graded, stored
   tcalloc import logs.jsonl --out run/         answers that exist already
+  tcalloc grade run/ --grader math             grade again what is stored
   tcalloc solve run/ --budget 4                a plan with its interval
   tcalloc compare run/ --report report.html    every policy, side by side
   tcalloc fit run/ --budget 4 --out policy/    learn to decide from the text
@@ -50,7 +51,7 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"tcalloc {__version__}")
     # The class and the arguments of the commands' parsers are those of Parser.
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", parser_class=Parser)
-    for command in (demo, solve, frontier, sample, import_, compare, fit, decide, answer):
+    for command in (demo, solve, frontier, sample, import_, grade, compare, fit, decide, answer):
         command.add_parser(commands)
     return parser
 

@@ -11,7 +11,7 @@ from tcalloc.cli import _shared as shared
 if TYPE_CHECKING:
     from tcalloc.llm.client import ChatClient
 
-__all__ = ["add_asked", "add_model", "add_sending", "check", "client_of"]
+__all__ = ["add_asked", "add_judged", "add_model", "add_sending", "check", "client_of"]
 
 
 def add_model(parser: Any) -> None:
@@ -82,6 +82,16 @@ def check(args: argparse.Namespace) -> None:
         raise shared.UsageError("--max-cost needs --price-in and --price-out: without prices the cost is not known.")
     if args.max_cost is not None and args.max_tokens is None:
         raise shared.UsageError("--max-cost needs --max-tokens: without it no request has a highest cost.")
+
+
+def add_judged(parser: Any) -> None:
+    """Add what a judge is asked with; what else `client_of` looks at has the values that suit a judge."""
+    parser.add_argument("--max-tokens", type=shared.count, default=1024, metavar="N", help="of a judge's reply (1024)")
+    parser.add_argument("--timeout", type=_seconds, default=600.0, metavar="S", help="seconds without a byte (600)")
+    parser.set_defaults(
+        temperature=0.0, top_p=None, stop=[], reasoning_effort=None, system=None, logprobs=False, seed=0,
+        price_in=None, price_out=None, price_reasoning=None, max_cost=None,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager

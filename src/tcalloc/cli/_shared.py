@@ -94,7 +94,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in one sentence."""
-        self.exit(2, f"tcalloc: error: {message} (see: {self.prog} --help)\n")
+        from tcalloc.llm.keys import hide_keys
+
+        self.exit(2, f"tcalloc: error: {hide_keys(message)} (see: {self.prog} --help)\n")
 
 
 def say(message: str, code: int = 0) -> int:

@@ -177,6 +177,7 @@ def _report(args: argparse.Namespace, answers: "Answers") -> int:
         whole = {key: getattr(answers, key) for key in ("wanted", "complete", "spend", "samples", "accuracy", "budget")}
         whole |= {key: getattr(answers, key) for key in ("requests", "spent", "seconds", "stopped", "interrupted")}
         whole |= {"unanswered": answers.unanswered, "shortfalls": list(answers.shortfalls)}
+        whole |= {"ungraded": answers.failures.count}
         finite = {key: shared.finite(value) if isinstance(value, float) else value for key, value in whole.items()}
         shared.print_json(finite | {"answers": [asdict(one) for one in answers]})
     elif answers.answered:
@@ -188,6 +189,8 @@ def _report(args: argparse.Namespace, answers: "Answers") -> int:
         else:
             print(summary)
     remedy = "" if args.out is None else " The same command goes on."
+    if answers.failures.count:
+        shared.say(f"error: {answers.failures.words(args.out)}")
     if answers.interrupted:
         return shared.say(f"interrupted.{remedy}", 130)
     if answers.stopped is not None:
@@ -200,4 +203,4 @@ def _report(args: argparse.Namespace, answers: "Answers") -> int:
             f"To accept that, say --allow-unanswered.{remedy if answers.reasons else ''}",
             1,
         )
-    return 0
+    return 1 if answers.failures.count else 0

@@ -159,9 +159,13 @@ def run(args: argparse.Namespace) -> int:
         shared.say(f"note: {note}")
     for warning in report.warnings:
         shared.say(f"warning: {warning}")
+    if report.errors:
+        from tcalloc.measure.verdicts import Failures
+
+        shared.say(f"error: {Failures(report.errors, report.error_reasons).words(report.out)}")
     if args.json:
         shared.print_json(asdict(report))
-        return 0
+        return 1 if report.errors else 0
     least, most = report.per_question
     drawn = f"{least}" if least == most else f"{least} to {most}"
     models = ", ".join(report.models[:5]) + (f" and {len(report.models) - 5} more" if len(report.models) > 5 else "")
@@ -174,11 +178,11 @@ def run(args: argparse.Namespace) -> int:
             of = f"of {count.marked:,} that could be marked" + (f", {count.model}" if len(report.by_model) > 1 else "")
             facts.append(("right", shared.share(count.right / count.marked), of))
     if report.errors:
-        facts.append(("errors", f"{report.errors:,}", "samples that could not be graded; they count as not right"))
+        facts.append(("errors", f"{report.errors:,}", "samples that could not be graded; they are left out"))
     if report.skipped:
         facts.append(("skipped", f"{report.skipped:,}", "lines"))
     print(shared.text_table(["wrote", report.out, ""], facts, left=1))
-    return 0
+    return 1 if report.errors else 0
 
 
 def _say_table(report: "ImportReport") -> None:

@@ -39,6 +39,10 @@ the key: --api-key-env or --api-key-file; else the variable of a known host
 (OPENAI_API_KEY for api.openai.com, ...); else ~/.config/tcalloc/keys.json
 ({{"host": "key"}}, chmod 600). It goes to its host alone and is written nowhere.
 
+an answer that the grader cannot grade (it crashes, times out, a judge is down)
+is stored as neither right nor wrong, and the exit code is 1. `tcalloc grade
+RUN` grades again what is stored, with any grader.
+
 limits: --max-cost counts what the run folder cost in all, --max-requests what
 this call sends, retries included; both hold whatever --concurrency is. A
 request is sent only if the most it can cost still fits.
@@ -137,6 +141,8 @@ def _report(args: argparse.Namespace, outcome: "Outcome") -> int:
 
 def _end(outcome: "Outcome", remedy: str) -> int:
     """Say why it is not complete; return the exit code."""
+    if outcome.ungraded_words is not None:
+        shared.say(f"error: {outcome.ungraded_words}")
     if outcome.interrupted:
         return shared.say(f"interrupted. What came back is stored. {remedy}", 130)
     if outcome.stopped is not None:
@@ -145,7 +151,7 @@ def _end(outcome: "Outcome", remedy: str) -> int:
     if not outcome.complete:
         reason = outcome.reasons[0] if outcome.reasons else "no reason is known."
         return shared.say(f"error: {shared.counted(outcome.failed, 'sample')} failed: {reason} {remedy}", 1)
-    return 0
+    return 1 if outcome.ungraded else 0
 
 
 def _report_plan(args: argparse.Namespace, questions: int, client: "ChatClient", outcome: "Outcome") -> int:

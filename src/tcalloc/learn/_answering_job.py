@@ -24,6 +24,7 @@ from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question
 from tcalloc.measure.actions import Action
 from tcalloc.measure.store import Store
+from tcalloc.measure.verdicts import failed
 
 __all__ = ["Job", "clients_of"]
 
@@ -351,7 +352,9 @@ class Job:
         )
 
     def _answered(self, question: Question, run: Run, drawn: _Drawn) -> Answered:
-        with_it = next((r for r in drawn.records if r["answer"] is not None and r["answer"] == run.answer), None)
+        broken = [record for record in drawn.records if failed(record)]
+        voters = [r for r in drawn.records if r["answer"] is not None and r["answer"] == run.answer]
+        with_it = next((r for r in voters if not failed(r)), voters[0] if voters else None)
         return Answered(
             question.id,
             None if run.answer is None else str(run.answer),
@@ -360,7 +363,9 @@ class Job:
             len(drawn.records),
             sum(had > 0 for _, _, had in drawn.draws),
             run.vote_share,
-            (with_it["correct"] if with_it is not None else False) if question.golds else None,
+            (with_it["correct"] if with_it is not None else None if broken else False) if question.golds else None,
             drawn.status,
             getattr(run, "probability", None),
+            len(broken),
+            broken[0]["error"] if broken else None,
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from tcalloc._amounts import amount
 from tcalloc.errors import MissingExtraError
+from tcalloc.measure.verdicts import Failures
 
 __all__ = ["Answered", "Answers"]
 
@@ -30,13 +31,17 @@ class Answered:
     vote_share: float
     """The answer's share of the samples; by a verifier 1 or 0. It is no probability of being right."""
     correct: bool | None
-    """Whether it is right; None without a gold answer."""
+    """Whether it is right; None if that is not known: no gold answer, or grading failed."""
     status: str = "as decided"
     """What became of the policy's decision: "as decided"; "cheaper than decided" (fewer samples, or a cheaper action,
     because the budget did not allow more); "left out" (the budget was spent); "incomplete" (a request failed or was not
     sent)."""
     probability: float | None = None
     """How probable it is that the answer is right, where the policy has learned that (`Sequential`); else None."""
+    ungraded: int = 0
+    """How many of its samples could not be graded."""
+    error: str | None = None
+    """Why the first of them could not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,15 @@ class Answers(Sequence[Answered]):
         return self.wanted - sum(one.answer is not None for one in self.answered)
 
     @property
+    def failures(self) -> Failures:
+        """How many samples could not be graded, and why."""
+        found = Failures()
+        for one in self.answered:
+            for _ in range(one.ungraded):
+                found.add(one.error)
+        return found
+
+    @property
     def shortfalls(self) -> tuple[str, ...]:
         """What questions did not get, and why: each entry is a sentence."""
         found = []
@@ -114,7 +128,9 @@ class Answers(Sequence[Answered]):
             (sum(one.status == "left out" for one in without), "because the budget was spent"),
             (sum(one.status == "as decided" and not one.samples for one in without),
              "because the policy decided to draw nothing"),
-            (sum(one.samples > 0 for one in without), "because their samples hold no answer that the grader can read"),
+            (sum(one.ungraded > 0 for one in without), "because their samples could not be graded"),
+            (sum(one.samples > 0 and not one.ungraded for one in without),
+             "because their samples hold no answer that the grader can read"),
             (sum(one.status == "incomplete" and not one.samples for one in without),
              "because requests failed or were not sent"),
             (self.wanted - len(self), "because the work ended before they were finished"),

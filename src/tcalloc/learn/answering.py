@@ -23,7 +23,7 @@ from tcalloc.learn.protocol import Policy
 from tcalloc.llm._folder import arm_of, open_run, spent_before
 from tcalloc.llm._loop import Call, crew, supervise, supervise_async
 from tcalloc.llm.client import ChatClient
-from tcalloc.llm.graders import make_grader
+from tcalloc.llm.graders import check_golds, make_grader
 from tcalloc.llm.meter import Meter
 from tcalloc.llm.questions import Question, question_from, read_questions
 
@@ -98,8 +98,8 @@ def answer(
     Raises
     ------
     InputError
-        For what cannot be asked: no questions, a model that no client has, an action that needs a verifier where none
-        was given, a budget that is no number.
+        For what cannot be asked: no questions, a gold answer that the grader can never find, a model that no client
+        has, an action that needs a verifier where none was given, a budget that is no number.
     BudgetError
         If the policy cannot spend as little as the budget.
     """
@@ -231,7 +231,8 @@ def _job(
         at = getattr(policy, "at", None)
         policy = policy if at is None else at(budget)
     store = None
-    grader = make_grader(grader) if isinstance(grader, str) else grader
+    grader = make_grader(grader)
+    check_golds(grader, asked)
     if out is not None:
         store = stack.enter_context(open_run(out, asked, clients_of(client)[0], grader))
         for other in clients_of(client)[1:]:

@@ -13,7 +13,7 @@ from tcalloc.llm.meter import Meter
 from tcalloc.llm.questions import Question
 from tcalloc.llm.replies import Reply
 
-__all__ = ["Drawer"]
+__all__ = ["Drawer", "graded"]
 
 
 class Drawer:
@@ -78,10 +78,7 @@ class Drawer:
 
     def _record(self, question: Question, params: str, number: int, place: int, reply: Reply) -> dict[str, Any]:
         choice = reply.choices[place]
-        grade: Grade = grade_safely(self.grader, question, choice.text)
-        answer = grade.answer
-        if self._blind and question.golds:
-            answer = grade_safely(self.grader, replace(question, gold=None, accept=()), choice.text).answer
+        grade = graded(self.grader, question, choice.text, blind=self._blind)
         share = reply.input_tokens / len(reply.choices)  # the prompt is paid once for all choices
         rates = self.client.rates
         cost = None if rates is None else rates.cost(share, choice.output_tokens, choice.reasoning_tokens)
@@ -92,7 +89,7 @@ class Drawer:
             "arm": self.client.arm,
             "model": self.client.model,
             "text": choice.text,
-            "answer": answer,
+            "answer": grade.answer,
             "correct": grade.correct,
             "error": grade.error,
             "finish": choice.finish,
@@ -108,6 +105,16 @@ class Drawer:
             "cost": cost,
             "seconds": round(reply.seconds, 6),
         }
-        if not self._text:
+        if not self._text and grade.error is None:  # to be graded again, the text is needed
             del record["text"]
         return record
+
+
+def graded(grader: Any, question: Question, text: str, *, blind: bool) -> Grade:
+    """Grade one completion; the answer is found without the gold answer if `blind`."""
+    grade = grade_safely(grader, question, text)
+    if not blind or not question.golds:
+        return grade
+    seen = grade_safely(grader, replace(question, gold=None, accept=()), text)
+    error = grade.error or seen.error
+    return Grade(seen.answer, None if error is not None else grade.correct, error, grade.tokens + seen.tokens)

@@ -1,6 +1,7 @@
 """The run folder as the sampler uses it: opening it, and what is known from the samples in it."""
 
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Any
@@ -9,6 +10,7 @@ from tcalloc.errors import InputError
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.questions import Question
 from tcalloc.measure.store import Store
+from tcalloc.measure.verdicts import refuse_half_graded
 
 __all__ = ["arm_of", "open_run", "spent_before", "spread"]
 
@@ -21,17 +23,21 @@ def open_run(out: str, questions: Sequence[Question], client: ChatClient, grader
         manifest = {"questions": len(questions), "questions_sha256": digest, "arms": [arm]}
         # With their texts, which policies learn from; what else the file says may be a category.
         own = ({"id": q.id, "question": q.text, "gold": q.gold, "accept": list(q.accept)} for q in questions)
-        rows = (dict(q.extra) | row for q, row in zip(questions, own, strict=True))
+        rows = (
+            dict(q.extra) | row | ({"choices": list(q.choices)} if q.choices else {})  # for graders that need them
+            for q, row in zip(questions, own, strict=True)
+        )
         return Store.create(out, manifest, rows)
     store = Store.open(out)
     try:
+        refuse_half_graded(out, store.manifest)
         if store.manifest.get("questions_sha256") != digest:
             raise InputError(f"{out}: made from other questions. Give that file or another folder.")
         for known in store.manifest["arms"]:
             if known.get("arm") == client.arm and known.get("grader") != arm["grader"]:
                 raise InputError(
                     f"{out}: its samples are graded by {known.get('grader')!r}, not {arm['grader']!r}. Use that "
-                    "grader, or write to another folder."
+                    f"grader, or grade them by this one first: tcalloc grade {shlex.quote(out)} --grader ..."
                 )
         store.add_arm(arm)
     except BaseException:

@@ -16,8 +16,8 @@ class Progress:
     ----------
     total, there : int
         Samples in all, and those that were there before.
-    meter : Meter
-        Knows the spend.
+    meter : Meter or None
+        Knows the spend; None where there is none.
     priced : bool
         Whether there are prices; else requests are shown for the spend.
     stream : file, optional
@@ -30,7 +30,7 @@ class Progress:
         self,
         total: int,
         there: int,
-        meter: Meter,
+        meter: Meter | None,
         priced: bool,
         stream: TextIO | None = None,
         what: str = "samples",
@@ -49,7 +49,8 @@ class Progress:
         rate = (done - self._there) / seconds if seconds > 0 else 0.0
         parts = [f"{done:,}/{self._total:,} {self._what} ({100 * done / max(1, self._total):.1f} %)"]
         parts.append(f"{rate:.3g}/s" if rate < 100 else f"{rate:,.0f}/s")
-        parts.append(f"spent {self._meter.spent:.4g}" if self._priced else f"{self._meter.requests:,} requests")
+        if self._meter is not None:
+            parts.append(f"spent {self._meter.spent:.4g}" if self._priced else f"{self._meter.requests:,} requests")
         if rate > 0 and done < self._total:
             parts.append(f"{clock((self._total - done) / rate)} left")
         if failed:

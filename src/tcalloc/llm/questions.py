@@ -260,6 +260,8 @@ def _plain(value: object, place: str, what: str) -> str:
         return value.strip()
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(f"{place}: expected {what} (text or a number), got {_kind(value)}. Write it as text.")
+    if not abs(value) < 1e300:  # also NaN, which is equal to no answer
+        raise InputError(f"{place}: expected {what}, got a number that is too large or none. Write it as text.")
     return str(value)
 
 

@@ -3,7 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from tcalloc.errors import InputError
@@ -17,6 +17,7 @@ from tcalloc.llm.meter import Meter
 from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question
 from tcalloc.measure.store import Store
+from tcalloc.measure.verdicts import failures_of
 
 __all__ = ["Outcome", "sample"]
 
@@ -55,6 +56,10 @@ class Outcome:
         Why samples failed, each reason once.
     notes : tuple of str
         What was noticed about the folder and the server.
+    ungraded : int
+        Samples of this arm in the folder that could not be graded, those of earlier calls included.
+    ungraded_words : str or None
+        Why, and how to grade them again.
     """
 
     out: str
@@ -71,6 +76,8 @@ class Outcome:
     interrupted: bool = False
     reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    ungraded: int = 0
+    ungraded_words: str | None = None
 
     @property
     def complete(self) -> bool:
@@ -148,7 +155,11 @@ def sample(
     with open_run(out, questions, client, grader) as store:
         meter = Meter(max_cost, max_requests, spent_before(store, client))
         job = _Job(questions, client, grader, n, store, meter, concurrency, n_per_request, text)
-        return job.run(progress, pilot, grace, say)
+        outcome = job.run(progress, pilot, grace, say)
+    failures = failures_of(out, {client.arm})
+    if not failures.count:
+        return outcome
+    return replace(outcome, ungraded=failures.count, ungraded_words=failures.words(out))
 
 
 class _Job:

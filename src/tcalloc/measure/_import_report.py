@@ -71,7 +71,9 @@ class ImportReport:
     marked, right : int
         How many samples could be marked right or wrong, and how many are right.
     errors : int
-        How many could not be graded; they count as not right.
+        How many could not be graded; they count as neither right nor wrong.
+    error_reasons : dict
+        How many of them for each reason.
     per_question : (int, int)
         The fewest and the most samples of a question and model.
     skipped : int
@@ -100,6 +102,7 @@ class ImportReport:
     marked: int = 0
     right: int = 0
     errors: int = 0
+    error_reasons: dict[str, int] = field(default_factory=dict)
     per_question: tuple[int, int] = (0, 0)
     skipped: int = 0
     skipped_words: list[str] = field(default_factory=list)
@@ -161,7 +164,6 @@ class Answers:
 
     first: str | None = None
     answered: int = 0
-    errors: int = 0
     same: int = 0
     equal_but_wrong: int = 0
     example: tuple[str, str] | None = None

@@ -16,6 +16,7 @@ from tcalloc.measure._import_report import Answers, ImportReport, ModelCount, ma
 from tcalloc.measure._import_rows import Sample
 from tcalloc.measure._voices import Voices
 from tcalloc.measure.store import Store
+from tcalloc.measure.verdicts import Failures
 
 if TYPE_CHECKING:
     from tcalloc.llm.graders import Grade, Grader
@@ -42,6 +43,7 @@ class Writer:
     def __init__(self, job: Job, grader: "Grader | None"):
         self.job, self.grader = job, grader
         self.unmarked = 0
+        self.failures = Failures()
         self.voices: dict[str, Voices] = {}
         self.counts: dict[str, ModelCount] = {}
         self.answers: dict[str, Answers] = {}
@@ -79,7 +81,7 @@ class Writer:
             self.counts[model].questions += 1
         report.by_model = [self.counts[model] for model in report.models]
         report.marked, report.right = (sum(getattr(c, key) for c in report.by_model) for key in ("marked", "right"))
-        report.errors = sum(answers.errors for answers in self.answers.values())
+        report.errors, report.error_reasons = self.failures.count, self.failures.reasons
 
     def _count(self, name: str, model: str, sample: Sample, grade: "Grade") -> None:
         counts = self.counts.setdefault(model, ModelCount(model))
@@ -88,8 +90,9 @@ class Writer:
             grade.answer, grade.correct, grade.error
         )
         counts.samples += 1
-        answers.errors += grade.error is not None
-        if grade.correct is None:
+        if grade.error is not None:
+            self.failures.add(grade.error)
+        elif grade.correct is None:
             self.unmarked += 1
         else:
             counts.marked += 1
@@ -171,7 +174,7 @@ def _record(
 ) -> dict[str, Any]:
     finish = sample.facts.get("finish") or ""
     record: dict[str, Any] = {"id": name, "sample": number, "params": arm, "arm": arm, "model": model}
-    if keep_text and sample.text is not None:
+    if (keep_text or grade.error is not None) and sample.text is not None:  # to be graded again, it is needed
         record["text"] = sample.text
     record |= {
         "answer": grade.answer,

@@ -13,6 +13,7 @@ from tcalloc.errors import InputError
 from tcalloc.measure._voices import Voices, notes_of
 from tcalloc.measure.actions import SETTINGS
 from tcalloc.measure.store import read_run
+from tcalloc.measure.verdicts import Failures, failed, refuse_half_graded
 
 __all__ = ["Loaded", "load_run"]
 
@@ -41,21 +42,31 @@ def load_run(path: str | os.PathLike[str]) -> Loaded:
     """
     name = os.fspath(path)
     run = read_run(name)
+    refuse_half_graded(name, run.manifest)
     notes = list(run.notes)
     if not run.records:
         raise InputError(f"{name}: holds no samples yet. Draw some first: tcalloc sample ... --out {name}")
     index = {str(question["id"]): i for i, question in enumerate(run.questions)}
     marked, strangers = set(), 0
     kept = []
+    ungraded, waiting = Failures(), set()
     for record in run.records:
         if str(record["id"]) not in index:
             strangers += 1
+            continue
+        if failed(record):
+            ungraded.add(record["error"])
+            waiting.add(str(record["id"]))
             continue
         kept.append(record)
         if record.get("correct") is not None:
             marked.add(str(record["id"]))
     if strangers:
         notes.append(f"{strangers} samples of questions that are not in questions.jsonl were left out.")
+    if ungraded.count:
+        notes.append(f"Samples were left out. {ungraded.words(name)}")
+    if not marked and ungraded.count:
+        raise InputError(f"{name}: no sample is marked right or wrong. {ungraded.words(name)}")
     if not marked:
         raise InputError(
             f"{name}: no sample is marked right or wrong, since no question has a gold answer: how often answers agree "
@@ -67,7 +78,7 @@ def load_run(path: str | os.PathLike[str]) -> Loaded:
             f"{len(unmarked)} of {len(index)} questions have no gold answer and were left out: how often their answers "
             "agree says nothing about how often they are right."
         )
-    missing = len(index) - len(marked) - len(unmarked)
+    missing = len(index) - len(marked | unmarked | waiting)
     if missing:
         notes.append(f"{missing} of {len(index)} questions have no samples yet and were left out.")
     rows = {question: i for i, question in enumerate(q for q in index if q in marked)}

@@ -212,6 +212,14 @@ class Store:
         self.manifest = self.manifest | {"arms": [*self.manifest["arms"], dict(arm)]}
         _write_manifest(self.path, self.manifest)
 
+    def change_manifest(self, **changes: Any) -> None:
+        """Change what run.json says; None takes a field out."""
+        kept = {
+            key: value for key, value in (self.manifest | changes).items() if value is not None or key not in changes
+        }
+        _write_manifest(self.path, kept)
+        self.manifest = kept
+
     # ------------------------------------------------------------------------------------------ reading
 
     def records(self) -> Iterator[dict[str, Any]]:

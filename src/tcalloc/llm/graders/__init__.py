@@ -1,8 +1,8 @@
 """Graders: what answer a completion gives, and whether it is right.
 
 A grader is called with a question and a completion, and returns a `Grade`: the normalized answer (equal strings
-are the same vote), whether it is correct (None if the question has no gold answer), and what went wrong in grading.
-Get one from `make_grader`; `grade_safely` calls it so that its crash marks one answer and the run goes on.
+are the same vote), whether it is correct (None if that is not known), and why grading failed, if it did. Get one from
+`make_grader`; `grade_safely` calls it so that its crash costs one grade and the run goes on.
 """
 
 import inspect

@@ -1,14 +1,18 @@
 """What all graders share: the grade, the protocol, and a call that a grader's crash does not end."""
 
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from tcalloc.errors import InputError
 from tcalloc.llm.questions import Question
 from tcalloc.measure._jsonl import snippet
 
-__all__ = ["Grade", "Grader", "check_golds", "grade_safely", "settle", "visible"]
+__all__ = ["Grade", "Grader", "check_golds", "grade_safely", "mark", "reason_of", "settle", "visible"]
+
+
+LONGEST_REASON = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +25,9 @@ class Grade:
         The answer that was found, normalized: equal strings are the same vote. A right answer always carries the gold
         answer's own string. None if the completion holds no answer.
     correct : bool or None
-        Whether it is right; None if the question has no gold answer, so that only agreement can be told.
+        Whether it is right; None if that is not known: the question has no gold answer, or grading failed.
     error : str or None
-        What went wrong in grading it; the answer then does not count as right.
+        Why grading failed. The answer is then neither right nor wrong, and can be graded again (`tcalloc.grade`).
     tokens : int
         Tokens that grading it took (a judge model); 0 for all other graders.
     """
@@ -49,7 +53,7 @@ class Grader(Protocol):
 
 
 def grade_safely(grader: Grader, question: Question, text: str | None) -> Grade:
-    """Grade one completion; if the grader crashes, mark the answer and go on.
+    """Grade one completion; whatever the grader does, it costs this one grade and never the run.
 
     Parameters
     ----------
@@ -63,19 +67,54 @@ def grade_safely(grader: Grader, question: Question, text: str | None) -> Grade:
     Returns
     -------
     Grade
-        After a crash: no answer, not correct (None without a gold answer), and the `error`.
+        Where the grader raised (also `SystemExit`) or returned what is no grade: no answer, `correct` None, and the
+        `error`. Only ctrl-C in the main thread is passed on.
     """
-    wrong = False if question.golds else None
     if text is None:
-        return Grade(None, wrong)
+        return Grade(None, False if question.golds else None)
     try:
-        grade = grader(question, text)
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        return Grade(None, wrong, error=f"{type(error).__name__}: {reason}"[:300] if reason else type(error).__name__)
+        return _checked(grader(question, text))
+    except KeyboardInterrupt as error:
+        if threading.current_thread() is threading.main_thread():
+            raise
+        return Grade(None, None, error=reason_of(error))
+    except BaseException as error:
+        return Grade(None, None, error=reason_of(error))
+
+
+def _checked(grade: Any) -> Grade:
+    """Return a grade with plain values; refuse what is none."""
     if not isinstance(grade, Grade):
-        return Grade(None, wrong, error=f"the grader returned {type(grade).__name__}, not a Grade")
-    return grade
+        raise TypeError(f"the grader returned {type(grade).__name__}, not a Grade")
+    if not isinstance(grade.answer, str | None):
+        raise TypeError(f"the grade's answer is of type {type(grade.answer).__name__}; expected text or None")
+    correct = None if grade.correct is None else mark(grade.correct)
+    answer = None if grade.answer is None else str.__str__(grade.answer)
+    tokens = grade.tokens if isinstance(grade.tokens, int) and grade.tokens > 0 else 0
+    if grade.error is None:
+        return Grade(answer, correct, tokens=tokens)
+    return Grade(answer, None, error=f"{grade.error}"[:LONGEST_REASON] or "no reason was given", tokens=tokens)
+
+
+def mark(value: Any) -> bool:
+    """Return whether an answer is marked right; refuse what is neither right nor wrong, such as NaN."""
+    if isinstance(value, bool):
+        return value
+    # NumPy's booleans, and the numbers 0 and 1 of any library.
+    if type(value).__name__ in ("bool", "bool_") or (isinstance(value, int | float) and value in (0, 1)):
+        return bool(value)
+    shown = f" {value!r}" if isinstance(value, int | float) else ""
+    raise TypeError(f"the grader's mark is of type {type(value).__name__}{shown}; expected True, False or None")
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what an error says, on one line, even if its own words raise."""
+    name = type(error).__name__
+    try:
+        words = " ".join(str(error).split())
+    except BaseException:
+        words = ""
+    return f"{name}: {words}"[:LONGEST_REASON] if words else name
 
 
 def settle(question: Question, answer: str | None, key: Callable[[str], str | None], what: str) -> Grade:
@@ -132,12 +171,27 @@ def check_golds(grader: Grader, questions: Iterable[Question]) -> None:
     Raises
     ------
     InputError
-        With the first question whose gold answer is not of the grader's kind.
+        With the first question whose gold answer is not text, or not of the grader's kind.
     """
     check = getattr(grader, "check", None)
-    if check is not None:
-        for question in questions:
-            check(question)
+    for question in questions:
+        for gold in question.golds:
+            if not isinstance(gold, str) or not gold.strip():
+                what = "is empty" if isinstance(gold, str) else f"is of type {type(gold).__name__}"
+                raise InputError(
+                    f"question {snippet(question.id)}: the gold answer {what}; expected text. Write it as text, or "
+                    "leave it out if it is not known."
+                )
+        if check is not None:
+            try:
+                check(question)
+            except InputError:
+                raise
+            except Exception as error:  # of a grader of the user's own
+                raise InputError(
+                    f"question {snippet(question.id)}: the grader's check of its gold answer failed "
+                    f"({reason_of(error)}). Correct the grader."
+                ) from None
 
 
 def visible(text: str) -> str:

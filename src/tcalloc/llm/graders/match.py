@@ -22,6 +22,10 @@ class ExactGrader:
         """Grade one completion."""
         return settle(question, exact_key(visible(text)), exact_key, "a text")
 
+    def check(self, question: Question) -> None:
+        """Refuse a gold answer that is empty."""
+        gold_keys(question, exact_key, "a text")
+
 
 class NormalizedGrader:
     """Case, punctuation, articles and Unicode variants do not matter: "The Eiffel Tower." is "eiffel tower".

@@ -33,7 +33,7 @@ class MathGrader:
     Parameters
     ----------
     limit : float
-        Seconds that one answer may take; beyond it, the answer is marked and compared as text only.
+        Seconds that one answer may take; beyond it, grading failed, unless the answer equals a gold answer as text.
     workers : int, optional
         How many processes; by default one per processor, at most 4.
     """
@@ -65,7 +65,8 @@ class MathGrader:
         try:
             reply = self._pool.call({"text": found, "golds": [_delimited(gold) for gold in golds]})
         except (TimeoutError, WorkerError) as error:
-            return Grade(None if box is None else _layout(box), wrong, error=f"math-verify: {error}")
+            # The box is what it voted for, whether that is right or not.
+            return Grade(None if box is None else _layout(box), None, error=f"math-verify: {error}")
         key = reply["key"] or (None if box is None else _layout(box))
         if reply["right"] is not None:
             return Grade(_key(first), True)

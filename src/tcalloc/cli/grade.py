@@ -1,0 +1,100 @@
+"""``tcalloc grade``: grade again the samples that a run folder holds."""
+
+import argparse
+from contextlib import ExitStack
+from dataclasses import asdict
+from typing import Any
+
+from tcalloc.cli import _models as models
+from tcalloc.cli import _shared as shared
+
+__all__ = ["add_parser", "run"]
+
+DESCRIPTION = """\
+Grade again the samples that a run folder holds: those whose grading failed, or
+all of them by another grader. No model is asked for answers again.
+"""
+
+EPILOG = f"""\
+examples:
+  tcalloc grade run/                           what could not be graded, by the
+                                               same grader
+  tcalloc grade run/ --grader math             everything, by another grader
+  tcalloc grade run/ --grader python:mine:grade --all
+                                               everything, after a change of
+                                               your own function
+  tcalloc grade run/ --grader judge --base-url http://127.0.0.1:8080/v1 \\
+      --model large                            by a model that compares answers
+
+what can be graded is a sample whose text is stored. An answer that cannot be
+graded counts as neither right nor wrong, and the exit code is 1.
+
+nothing is lost: the verdicts that are replaced stay in RUN/verdicts.jsonl, and
+verdicts are stored there as they come. The same command goes on after ctrl-C
+or a crash. If not one answer can be graded, the folder keeps what it has.
+
+{shared.EXIT_CODES}"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to a parser."""
+    parser = subparsers.add_parser(
+        "grade",
+        prog="tcalloc grade",
+        help="grade again what a run folder holds",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+    )
+    parser.add_argument("run_folder", metavar="RUN", help="the run folder")
+    parser.add_argument(
+        "--grader",
+        metavar="NAME",
+        help="numeric, choice, exact, normalized, regex:PATTERN, math, python:MODULE:FUNCTION, or judge; the one that "
+        "the folder names if not given",
+    )
+    parser.add_argument("--all", action="store_true", help="also what this grader has graded already")
+    parser.add_argument("--concurrency", type=shared.count, default=8, metavar="C", help="answers at one time (8)")
+    parser.add_argument("--json", action="store_true", help="one JSON document instead of the summary")
+    models.add_model(parser)
+    models.add_judged(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    asked = args.local or args.base_url is not None or args.model is not None
+    if args.grader == "judge":
+        models.check(args)
+    elif asked:
+        raise shared.UsageError("--base-url, --model and --local say who the judge is; they need --grader judge.")
+    from tcalloc.llm.graders import make_grader
+    from tcalloc.llm.regrading import grade
+
+    with ExitStack() as stack:
+        grader: Any = args.grader
+        if args.grader == "judge":
+            grader = make_grader("judge", client=stack.enter_context(models.client_of(args)))
+        result = grade(
+            args.run_folder,
+            grader,
+            everything=args.all,
+            concurrency=args.concurrency,
+            progress=True,
+            say=shared.say,
+        )
+    for note in result.notes:
+        shared.say(f"note: {note}")
+    if args.json:
+        shared.print_json(asdict(result) | {"accuracy": result.accuracy})
+    else:
+        print(result)
+    if result.interrupted:
+        return shared.say("interrupted. The verdicts so far are stored. The same command goes on.", 130)
+    if result.failures.count:
+        code = shared.say(f"error: {result.failures.words()}", 1)
+        if result.stopped is not None:
+            shared.say(f"error: {result.stopped}. The same command goes on.")
+        elif not result.applied:
+            shared.say("note: nothing could be graded, so the folder keeps the verdicts that it had.")
+        return code
+    return 0

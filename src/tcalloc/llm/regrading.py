@@ -1,0 +1,357 @@
+"""Grading again what a run folder holds: what could not be graded, or everything by another grader.
+
+    result = grade("run/")                      # what could not be graded, by the same grader
+    result = grade("run/", "math")              # everything, by another
+    print(result)
+
+No model is asked for answers, so nothing is paid but a judge. Verdicts are stored as they come, in verdicts.jsonl, and
+with them those that they replace; see `tcalloc.measure.verdicts`.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from tcalloc.errors import InputError
+from tcalloc.llm._drawing import graded
+from tcalloc.llm.graders import check_golds, make_grader
+from tcalloc.llm.graders.judge import JudgeGrader
+from tcalloc.llm.progress import Progress
+from tcalloc.llm.questions import Question, question_from
+from tcalloc.measure._jsonl import read_objects
+from tcalloc.measure.loading import LIVE
+from tcalloc.measure.store import Store
+from tcalloc.measure.verdicts import Failures, Session, failed, key_of
+
+__all__ = ["Grading", "grade"]
+
+# So many answers in a row that a judge could not grade, and none that it could: it is down.
+_HOPELESS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Grading:
+    """What one call of `grade` did.
+
+    Attributes
+    ----------
+    out : str
+        The run folder.
+    grader : str
+        The name of the grader.
+    samples : int
+        Samples in the folder.
+    graded, changed : int
+        Samples that this grading covered, and how many verdicts differ from those before.
+    marked, right : int
+        How many of all samples are marked right or wrong now, and how many are right.
+    failures : Failures
+        What could not be graded, and why. These samples count as neither right nor wrong.
+    applied : bool
+        Whether the folder holds the new verdicts. False if nothing could be graded, or the call ended early.
+    stopped : str or None
+        Why it ended early.
+    interrupted : bool
+        Whether ctrl-C ended it; the same call goes on.
+    notes : tuple of str
+        What else should be known.
+    """
+
+    out: str
+    grader: str
+    samples: int
+    graded: int
+    changed: int
+    marked: int
+    right: int
+    failures: Failures = field(default_factory=Failures)
+    applied: bool = True
+    stopped: str | None = None
+    interrupted: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of right samples among those that are marked; None if there is none."""
+        return self.right / self.marked if self.marked else None
+
+    def __str__(self) -> str:
+        right = "" if self.accuracy is None else f" {self.right:,} of {self.marked:,} that could be marked are right."
+        done = (
+            f"{self.graded:,} of {self.samples:,} samples graded by {self.grader}, {self.changed:,} verdicts changed."
+        )
+        kept = "" if self.applied else " The folder holds the verdicts that it had."
+        return f"{self.out}: {done}{right}{kept}"
+
+
+def grade(
+    run: str | os.PathLike[str],
+    grader: Any = None,
+    *,
+    everything: bool = False,
+    concurrency: int = 8,
+    progress: bool = False,
+    grace: float = 10.0,
+    say: Callable[[str], object] = lambda message: None,
+) -> Grading:
+    """Grade again the samples that a run folder holds.
+
+    Parameters
+    ----------
+    run : path
+        The run folder, of ``tcalloc sample``, ``import`` or ``answer``.
+    grader : str, callable or Grader, optional
+        See `make_grader`. Default: the grader that the folder names; then only samples whose grading failed are graded.
+        By another grader all are.
+    everything : bool
+        Whether to grade all samples although the grader is the same: after a change of your own function.
+    concurrency : int
+        How many answers are graded at one time.
+    progress : bool
+        Whether to show on standard error how far it is.
+    grace : float
+        After ctrl-C, seconds in which verdicts under way may come back.
+    say : callable
+        Told one line when ctrl-C came.
+
+    Returns
+    -------
+    Grading
+        What was done. If not a single answer could be graded, the folder keeps the verdicts that it has. The verdicts
+        that are replaced stay in verdicts.jsonl.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no run, is being written to, or holds no text to grade; if it does not tell the grader; if a
+        gold answer is not of the grader's kind.
+
+    Examples
+    --------
+    >>> import tcalloc
+    >>> tcalloc.grade("nowhere/")
+    Traceback (most recent call last):
+    tcalloc.errors.InputError: nowhere/: not a run folder, since it has no run.json. `tcalloc sample --out` makes one.
+    """
+    path = os.fspath(run)
+    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+        raise InputError(f"concurrency is {concurrency!r}; expected a whole number of at least 1.")
+    with ExitStack() as stack:
+        store = stack.enter_context(Store.open(path))
+        given = grader
+        grader = make_grader(_known_grader(path, store.manifest) if grader is None else grader)
+        if given is not grader and (close := getattr(grader, "close", None)) is not None:
+            stack.callback(close)  # processes of a grader that was made here
+        job = _Job(store, grader, everything, concurrency)
+        stack.callback(job.close)
+        return job.run(progress, grace, say)
+
+
+class _Job:
+    """One call of `grade`."""
+
+    def __init__(self, store: Store, grader: Any, everything: bool, concurrency: int):
+        self.store, self.grader, self.everything = store, grader, everything
+        self.name = str(getattr(grader, "name", type(grader).__name__))
+        # A grader that needs the interpreter alone gains nothing from threads.
+        self.concurrency = 1 if getattr(grader, "quick", False) else concurrency
+        self.before = graders_of(store.manifest)
+        self.blind = any(os.path.exists(os.path.join(store.path, name)) for name in LIVE)
+        self.questions = _questions(store.path)
+        self.samples, self.wanted = self._survey()
+        self.session: Session | None = None
+        self.guard = threading.Lock()
+        self.done = self.working = 0
+        self.good = False
+        self.stop = False
+        self.failures = Failures()
+        self.notes: list[str] = list(store.notes)
+        self.applied = True
+        self.stopped: str | None = None
+        self.broken: BaseException | None = None
+        self.interrupted = False
+
+    def close(self) -> None:
+        """Close the file of verdicts."""
+        if self.session is not None:
+            self.session.close()
+
+    def _to_grade(self) -> Iterator[dict[str, Any]]:
+        for record in self.store.records():
+            by = self.before.get(str(record.get("arm")), self.before.get(""))
+            if self.everything or failed(record) or by != self.name:
+                yield record | {"grader": by}
+
+    def _survey(self) -> tuple[int, int]:
+        """Return how many samples there are and how many are to be graded; refuse what cannot be graded."""
+        silent: dict[str, Any] | None = None
+        asked: dict[str, Question] = {}
+        count = missing = 0
+        for record in self._to_grade():
+            count += 1
+            if not isinstance(record.get("text"), str):
+                silent, missing = silent or record, missing + 1
+            name = str(record["id"])
+            if name not in self.questions:
+                raise InputError(
+                    f"{self.store.path}: holds a sample of {name!r}, which questions.jsonl does not. Restore it."
+                )
+            asked[name] = self.questions[name]
+        if silent is not None:
+            raise InputError(
+                f"{self.store.path}: {missing:,} of {count:,} samples to grade have no text (question "
+                f"{silent['id']!r}, sample {silent['sample']}): they were stored with --no-text, or imported as answers. Only the grader "
+                "that found their answers can tell; draw or import them again with their texts."
+            )
+        check_golds(self.grader, asked.values())
+        return sum(1 for _ in self.store.records()), count
+
+    def run(self, progress: bool, grace: float, say: Callable[[str], object]) -> Grading:
+        """Grade what is to be graded, and write it."""
+        if not self.wanted and "regrading" not in self.store.manifest:
+            self.notes.append(
+                "there is nothing to grade: this grader has graded every sample. To do it again, say --all."
+            )
+            return self._result(0)
+        self.session = session = Session(self.store, self.name, self.everything)
+        session.begin(self._to_grade())
+        there = set(session.verdicts)
+        if there:
+            self.notes.append(f"{len(there):,} verdicts are from the same call before, which did not end.")
+        tasks = (record for record in self._to_grade() if key_of(record) not in there)
+        self.done, self.good = len(there), bool(there)
+        bar = Progress(self.wanted, self.done, None, False, what="answers") if progress else None
+        self.working = self.concurrency
+        for _ in range(self.concurrency):  # daemons: a judge that is dropped must not keep the process
+            threading.Thread(target=self._work, args=(tasks,), daemon=True).start()
+        self._wait(bar, grace, say)
+        session.close()  # what comes later is not stored
+        if bar is not None:
+            bar.show(self.done, self.failures.count, last=True)
+        if self.broken is not None:
+            raise self.broken
+        return self._finish(session)
+
+    def _finish(self, session: Session) -> Grading:
+        complete = not self.interrupted and self.stopped is None
+        self.applied = complete and (self.good or not self.failures.count)
+        changed = 0
+        if self.applied:
+            changed = session.apply(self._manifest())
+        elif complete or not session.verdicts:
+            session.drop()  # not one answer could be graded: the folder stays as it is
+        if changed and os.path.exists(os.path.join(self.store.path, "answers.jsonl")):
+            self.notes.append(
+                "answers.jsonl holds the answers by the verdicts before. Run the same `tcalloc answer` again to write "
+                "it anew; no stored sample is drawn again."
+            )
+        return self._result(changed)
+
+    def _result(self, changed: int) -> Grading:
+        marked = right = 0
+        for record in self.store.records():
+            if record.get("correct") is not None and not failed(record):
+                marked, right = marked + 1, right + bool(record["correct"])
+        return Grading(
+            self.store.path,
+            self.name,
+            self.samples,
+            self.done - self.failures.count,
+            changed,
+            marked,
+            right,
+            self.failures,
+            self.applied,
+            self.stopped,
+            self.interrupted,
+            tuple(self.notes),
+        )
+
+    def _manifest(self) -> dict[str, Any]:
+        """Return what run.json says of the grader from now on."""
+        manifest = self.store.manifest
+        if "" in self.before:  # an import
+            return {"grader": self.name}
+        return {"arms": [arm | {"grader": self.name} if isinstance(arm, dict) else arm for arm in manifest["arms"]]}
+
+    def _wait(self, bar: Progress | None, grace: float, say: Callable[[str], object]) -> None:
+        deadline = None
+        while True:
+            try:
+                if not self.working or (deadline is not None and time.monotonic() > deadline):
+                    return
+                time.sleep(0.02)  # not a join, which ctrl-C breaks
+                if bar is not None and deadline is None:
+                    bar.show(self.done, self.failures.count)
+            except KeyboardInterrupt:
+                self.stop = True
+                if self.interrupted:
+                    return
+                self.interrupted = True
+                deadline = time.monotonic() + grace
+                say(f"interrupted: waiting up to {grace:g} s for verdicts under way; ctrl-C again drops them.")
+
+    def _work(self, tasks: Iterator[dict[str, Any]]) -> None:
+        try:
+            while not self.stop:
+                with self.guard:  # a generator is not to be entered twice
+                    record = next(tasks, None)
+                if record is None:
+                    return
+                self._grade(record)
+        except BaseException as error:  # a full disk, a bug: nothing goes on, and the caller gets it
+            with self.guard:
+                self.broken = self.broken or error
+            self.stop = True
+        finally:
+            with self.guard:
+                self.working -= 1
+
+    def _grade(self, record: dict[str, Any]) -> None:
+        assert self.session is not None
+        verdict = graded(self.grader, self.questions[str(record["id"])], record["text"], blind=self.blind)
+        self.session.add(record, verdict.answer, verdict.correct, verdict.error)
+        with self.guard:
+            self.done += 1
+            self.good |= verdict.error is None
+            if verdict.error is not None:
+                self.failures.add(verdict.error)
+                if isinstance(self.grader, JudgeGrader) and not self.good and self.failures.count >= _HOPELESS:
+                    self.stopped = f"the judge could grade none of the first {self.failures.count:,} answers"
+                    self.stop = True
+
+
+def graders_of(manifest: dict[str, Any]) -> dict[str, str | None]:
+    """Return who graded the samples of each arm; of an import, under the name "", who graded all."""
+    if "imported" in manifest or "grader" in manifest:
+        return {"": manifest.get("grader")}
+    return {str(arm.get("arm")): arm.get("grader") for arm in manifest["arms"] if isinstance(arm, dict)}
+
+
+def _known_grader(path: str, manifest: dict[str, Any]) -> str:
+    """Return the name of the grader that a folder names, if a grader can be made of it."""
+    names = sorted({str(name) for name in graders_of(manifest).values() if name is not None})
+    if len(names) != 1:
+        what = "does not say who graded it" if not names else f"was graded by {', '.join(names)}"
+        raise InputError(f"{path}: {what}. Name a grader (--grader).")
+    head = names[0].partition(":")[0]
+    if head in ("judge", "function"):
+        what = "a judge model" if head == "judge" else "a function of your own"
+        raise InputError(f"{path}: was graded by {names[0]!r}, {what}. Give it again (--grader, or grader= in Python).")
+    return names[0]
+
+
+def _questions(path: str) -> dict[str, Question]:
+    """Return the questions of a folder by their ids."""
+    name = os.path.join(path, "questions.jsonl")
+    found = {}
+    for number, row in read_objects(name, '{"id": "q1", "question": "6 times 7?", "gold": "42"}'):
+        # What else the folder holds of a question is a category, whatever it is called.
+        plain = {key: row[key] for key in ("id", "question", "gold", "accept", "choices") if row.get(key) is not None}
+        question = question_from(plain | {"id": str(row.get("id"))}, f"{name}, line {number}", str(number))
+        found[question.id] = question
+    return found
