@@ -411,7 +411,7 @@ def test_bad_demo(bad):
 # ------------------------------------------------------------------------------------------- the server's life
 
 
-def gone(pid, seconds=10.0, zombie=False):
+def gone(pid, seconds=60.0, zombie=False):
     """Wait until there is no such process; `zombie`: or it is dead, and its new parent, init, takes its time."""
     deadline = time.monotonic() + seconds
     while True:

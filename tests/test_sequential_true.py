@@ -152,6 +152,16 @@ def test_thresholds_do_what_their_tables_do(make, verifier, limit):
         np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), atol=1e-6)
 
 
+@pytest.mark.parametrize("make", [margins, adaptive])
+@pytest.mark.parametrize("cap", [1, 7, 16, 40, 128])
+def test_large_caps_stand_apart(make, cap):
+    caps = np.unique(make(cap, (1,)).caps)
+    assert caps[-1] == cap
+    assert caps[: min(cap, 10) + 1].tolist() == [*range(min(cap, 10) + 1)]
+    large = caps[caps > 10]
+    assert (large[1:] / large[:-1] > 1.25).all()
+
+
 def test_a_threshold_rule_can_draw_its_cap_and_no_more():
     family = margins(8, (1,))
     rules = np.arange(family.settings)

@@ -258,6 +258,10 @@ def test_one_class_leaves_each_model_on_its_own():
     # Tilted to other rates, the posterior has them as its means.
     target = np.linspace(0.05, 0.95, 200)
     np.testing.assert_allclose(joint.conditional_means(mixture, everyone, weights, target)[:, 1], target, atol=1e-4)
+    # Rates that no kind has give the nearest that the largest tilt reaches.
+    some = dataclasses.replace(mixture, reached=0.2 + 0.6 * mixture.reached)
+    found = joint.conditional_means(some, everyone, weights, target)[:, 1]
+    np.testing.assert_allclose(found, np.clip(target, 0.2, 0.8), atol=0.03)
 
 
 def test_kinds_and_levels_are_found():
@@ -283,6 +287,11 @@ def test_means_that_may_be_equal_become_equal():
     assert found[4] == pytest.approx(0.90, abs=0.002)
     apart = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
     np.testing.assert_allclose(joint.drawn_together(apart, errors), apart, atol=0.002)
+    # Rows stand alone, also where some means of a row are equal.
+    rows = np.array([[0.49, 0.50, 0.505, 0.51, 0.90], apart, np.full(5, 0.5)])
+    alone = [joint.drawn_together(row, errors) for row in rows]
+    np.testing.assert_allclose(joint.drawn_together(rows, np.tile(errors, (3, 1))), alone, atol=1e-5)
+    assert alone[2].tolist() == pytest.approx([0.5] * 5)
 
 
 def test_differences_between_models_are_kept_as_far_as_they_predict():

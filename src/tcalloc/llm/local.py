@@ -121,12 +121,15 @@ class LocalServer:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for raw in self._process.stdout:
-            line = raw.decode("utf-8", "replace").rstrip()
-            if line.startswith(_llama.READY):
-                self._address = line.removeprefix(_llama.READY)
-            elif line:
-                self._lines.append(line)
+        rest = b""
+        while chunk := self._process.stdout.read(65536):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for raw in lines:
+                line = raw.decode("utf-8", "replace").rstrip()
+                if line.startswith(_llama.READY):
+                    self._address = line.removeprefix(_llama.READY)
+                elif line:
+                    self._lines.append(line)
         self._process.wait()  # a server that died alone is not left as a zombie
 
     def _until_ready(self, timeout: float, port: int) -> None:
@@ -281,8 +284,10 @@ def _own(model: "str | os.PathLike[str]") -> tuple[Path, str]:
 def _start(settings: dict[str, Any]) -> "subprocess.Popen[bytes]":
     # -P: beside this file lie modules that must not hide others of the same name.
     command = [sys.executable, "-P", _llama.__file__, json.dumps(settings)]
+    # Unbuffered: a buffer has a lock, and a reader that is asleep when the interpreter ends would hold it for ever.
+    pipe = subprocess.PIPE
     try:
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return subprocess.Popen(command, bufsize=0, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT)
     except OSError as error:
         raise LocalModelError(f"the local model's process cannot be started: {error.strerror or error}.") from error
 

@@ -45,8 +45,8 @@ STEADY, MIXING_STEPS = 5.0, 60
 WIDTH = 0.04
 # How far rates are moved to see how what actions reach depends on them.
 STEP = 0.01
-# Steps of the search that tilts a posterior to its mean, and the largest tilt.
-TILTING, TILT = 60, 500.0
+# Steps of the search that tilts a posterior to its mean, the largest tilt, and how near the mean must come.
+TILTING, TILT, CLOSE = 60, 500.0, 1e-5
 # Questions of a half whose samples are left out.
 FEW = 1000
 # Differences between means are taken for chance up to this many of their standard errors; atoms and steps of the EM.
@@ -77,12 +77,14 @@ def conditional_weights(mixture: Mixture, chances: Floats) -> Floats:
     some = np.arange(n)
     if n > ENOUGH:
         some = np.random.default_rng(0).choice(n, ENOUGH, replace=False)
-    own, chance, likelihood = mixture.which[some], chances[some], mixture.likelihood()
+    # Questions with the same pattern stand together, so that their sums are those of stretches.
+    order = some[np.argsort(mixture.which[some], kind="stable")]
+    patterns, first, own = np.unique(mixture.which[order], return_index=True, return_inverse=True)
+    chance, likelihood = chances[order], mixture.likelihood()[patterns]
     for _ in range(MIXING_STEPS):
         explained = (likelihood @ weights.T)[own]
         share = chance / np.maximum((chance * explained).sum(axis=1, keepdims=True), 1e-300)
-        gathered = np.zeros((len(likelihood), count))
-        np.add.at(gathered, own, share)
+        gathered = np.add.reduceat(share, first, axis=0)
         weights = weights * (gathered.T @ likelihood) + STEADY * mixture.weights
         weights /= weights.sum(axis=1, keepdims=True)
     return weights
@@ -134,8 +136,13 @@ def _tilted(base: Floats, rates: Floats, tilt: Floats) -> Floats:
 def _tilts(base: Floats, rates: Floats, target: Floats) -> Floats:
     """Return the multiples of the rates, (N,), with which the mean rate is the target, as far as `TILT` reaches."""
     tilts = np.zeros(len(base))
-    rows, tilt = np.arange(len(base)), np.zeros(len(base))
-    low, high, before = np.full(len(base), -TILT), np.full(len(base), TILT), np.full(len(base), np.inf)
+    # Targets out of reach get the largest tilt at once: the search would end there.
+    lowest, highest = (_tilted(base, rates, np.full(len(base), end)) @ rates for end in (-TILT, TILT))
+    under, over = target <= lowest + CLOSE, target >= highest - CLOSE
+    tilts[under], tilts[over] = -TILT, TILT
+    rows = np.flatnonzero(~under & ~over)
+    tilt = np.zeros(len(rows))
+    low, high, before = np.full(len(rows), -TILT), np.full(len(rows), TILT), np.full(len(rows), np.inf)
     for _ in range(TILTING):
         chance = _tilted(base[rows], rates, tilt)
         mean = chance @ rates
@@ -146,7 +153,7 @@ def _tilts(base: Floats, rates: Floats, target: Floats) -> Floats:
         # Newton's step where it stays within the bracket and the last one halved the gap, else the middle.
         good = (newton > low) & (newton < high) & (np.abs(gap) < before / 2)
         tilt, before = np.where(good, newton, (low + high) / 2), np.where(good, np.abs(gap), np.inf)
-        on = np.abs(gap) >= 1e-5
+        on = np.abs(gap) >= CLOSE
         if not on.any():
             break
         rows, tilt, before, low, high = rows[on], tilt[on], before[on], low[on], high[on]
@@ -168,12 +175,12 @@ def drawn_together(means: Floats, errors: Floats) -> Floats:
 
     Parameters
     ----------
-    means, errors : ndarray, (M,)
-        The means and their standard errors.
+    means, errors : ndarray, (..., M)
+        The means and their standard errors. Each row stands alone.
 
     Returns
     -------
-    ndarray, (M,)
+    ndarray, (..., M)
         Posterior means under the distribution of true means that explains the noisy ones best.
 
     Examples
@@ -182,17 +189,22 @@ def drawn_together(means: Floats, errors: Floats) -> Floats:
     [0.505, 0.505, 0.9]
     """
     errors = np.maximum(CAUTION * errors, 1e-9)
-    atoms = np.linspace(means.min(), means.max(), ATOMS)
-    atoms = np.unique(np.concatenate([atoms, means, [float(np.average(means, weights=errors**-2))]]))
-    fit = np.exp(-0.5 * ((means[:, None] - atoms) / errors[:, None]) ** 2)
-    weights = np.full(len(atoms), 1 / len(atoms))
+    low, high = means.min(axis=-1, keepdims=True), means.max(axis=-1, keepdims=True)
+    common = (means / errors**2).sum(axis=-1, keepdims=True) / (errors**-2.0).sum(axis=-1, keepdims=True)
+    atoms = np.sort(np.concatenate([low + (high - low) * np.linspace(0, 1, ATOMS), means, common], axis=-1), axis=-1)
+    fit = np.exp(-0.5 * ((means[..., :, None] - atoms[..., None, :]) / errors[..., :, None]) ** 2)
+    # An atom that is there twice counts once.
+    weights = np.diff(atoms, axis=-1, prepend=-np.inf) > 0
+    weights = weights / weights.sum(axis=-1, keepdims=True)
     for _ in range(MEAN_STEPS):
-        part = fit * weights
-        weights, last = (1 / part.sum(axis=1)) @ part / len(part), weights
-        if np.abs(weights - last).max() < 1e-7:
+        # Each mean's share of an atom is fit · weight / its sum over atoms; an atom's new weight is the mean share.
+        scale = 1 / (fit @ weights[..., None])
+        last = weights
+        weights = weights * (fit.swapaxes(-1, -2) @ scale)[..., 0] / means.shape[-1]
+        if np.abs(weights - last).max(initial=0.0) < 1e-7:
             break
-    part = fit * weights
-    return np.asarray((part @ atoms) / part.sum(axis=1))
+    part = fit * weights[..., None, :]
+    return np.asarray((part @ atoms[..., :, None])[..., 0] / part.sum(axis=-1))
 
 
 def evened(levels: Floats, errors: Floats, chances: Floats) -> Floats:
@@ -215,8 +227,7 @@ def evened(levels: Floats, errors: Floats, chances: Floats) -> Floats:
     size = np.maximum(chances.T @ there, 1e-9)
     means = (chances.T @ np.where(there, levels, 0.0)) / size
     spread = np.sqrt((chances.T**2) @ np.where(there, errors, 0.0) ** 2) / size
-    moves = np.array([drawn_together(mean, error) for mean, error in zip(means, spread, strict=True)]) - means
-    return np.asarray(chances @ moves)
+    return np.asarray(chances @ (drawn_together(means, spread) - means))
 
 
 # ---------------------------------------------------------------------------------------------- all of it

@@ -341,8 +341,9 @@ def _log_binomial(right: NDArray[np.int64], drawn: NDArray[np.int64]) -> Floats:
 
 def binomial(right: NDArray[np.int64], drawn: NDArray[np.int64]) -> Floats:
     """Return the likelihood of counts (N,) under the rates of `GRID`, (N, rates), the largest of each being 1."""
-    fit = _log_binomial(right, drawn)
-    return np.asarray(np.exp(fit - fit.max(axis=1, keepdims=True)))
+    first, which = distinct_counts(right, drawn)
+    fit = _log_binomial(right[first], drawn[first])
+    return np.asarray(np.exp(fit - fit.max(axis=1, keepdims=True))[which])
 
 
 def _first_guess(right: NDArray[np.int64], drawn: NDArray[np.int64], frequency: Floats) -> Floats:

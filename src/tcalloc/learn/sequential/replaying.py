@@ -33,8 +33,9 @@ def price_family(samples: Samples, X: Any = None, *, verifier: bool = False, ord
     Returns
     -------
     callable
-        ``fit(training rows, held-out rows, seed) -> Tuned``. Its dial is the budget: of the training questions it keeps
-        spend alone, with a concave curve in place of accuracies, so that every budget stays on the hull.
+        ``fit(training rows, held-out rows, seed) -> Tuned``. Of the training questions it keeps spend alone, with a
+        concave curve in place of accuracies, so that every budget stays on the hull. A setting's place on the dial of
+        all folds is what it spends on all questions, as for rules that need no training (`tabled`).
     """
     order = {arm: random_orders(model.drawn, orders, a) for a, (arm, model) in enumerate(samples.by_model.items())}
 
@@ -52,6 +53,8 @@ def price_family(samples: Samples, X: Any = None, *, verifier: bool = False, ord
         keep = np.append(True, np.diff(budgets) > 1e-9)
         columns = {arm: columns[:, held] for arm, columns in order.items()}
         found = policy.replay(samples.take(held), some(held), budgets=budgets[keep], columns=columns)
-        return Tuned(budgets[keep], np.log(budgets[keep]), found.spend, found.accuracy)
+        spend = budgets[keep]
+        places = (len(train) * spend + found.spend.sum(axis=1)) / (len(train) + len(held))
+        return Tuned(spend, np.log(spend), found.spend, found.accuracy, places=places)
 
     return fit
