@@ -25,7 +25,7 @@ from tcalloc.llm.retry import Backoff
 from tcalloc.measure import Best, Samples, Vote
 from tcalloc.measure.store import read_run
 
-pytest.importorskip("requests")
+pytest.importorskip("aiohttp")
 
 QUESTIONS = [{"id": f"q{i}", "question": f"{i} + {i}", "answer": str(2 * i)} for i in range(20)]
 

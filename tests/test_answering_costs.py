@@ -16,7 +16,7 @@ from tcalloc.learn.sequential import Sequential
 from tcalloc.llm.meter import Rates
 from tcalloc.measure import Best, One, Samples, Table, Vote
 
-pytest.importorskip("requests")
+pytest.importorskip("aiohttp")
 
 SMALL, LARGE = 4e-5, 4e-4
 TEXTS = [f"{i} + {i}" for i in range(60)]

@@ -8,7 +8,7 @@ from chaos import Chaos
 from tcalloc import cli
 from tcalloc.measure.store import read_run
 
-pytest.importorskip("requests")
+pytest.importorskip("aiohttp")
 
 
 @pytest.fixture

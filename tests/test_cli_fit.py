@@ -398,7 +398,7 @@ def test_right_and_wrong_alone_with_a_verifier(policy, tmp_path, capsys):
 
 
 def test_samples_that_a_policy_selected_are_told(tmp_path, capsys):
-    pytest.importorskip("requests")
+    pytest.importorskip("aiohttp")
     asked = [{"id": f"q{i}", "question": f"{i} + {i}", "answer": str(2 * i)} for i in range(24)]
     questions = tmp_path / "sums.jsonl"
     questions.write_text("".join(json.dumps(row) + "\n" for row in asked))

@@ -233,9 +233,17 @@ def test_proxies_and_netrc_are_not_for_this_machine(tmp_path, capsys, monkeypatc
     assert "Authorization" not in server.requests[0]["headers"]
 
 
-def test_without_requests(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "requests", None)
+def test_without_aiohttp(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
     code, _, err = call(capsys, "http://127.0.0.1:1/v1", tmp_path)
     assert code == 1
-    assert err == "tcalloc: error: talking to a server needs requests: pip install 'tcalloc[llm]'\n"
+    assert err == "tcalloc: error: talking to a server needs aiohttp: pip install 'tcalloc[llm]'\n"
     assert not os.path.exists(tmp_path / "run")
+
+
+@pytest.mark.parametrize("url", ["http://[::1/v1", "http://\u2100/v1", "nowhere", "http://x:99999/v1"])
+def test_urls_that_are_none(url, tmp_path, capsys):
+    code, out, err = call(capsys, url, tmp_path)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"tcalloc: error: {url!r} is not a URL of a server. Write it like http://")
+    assert err.count("\n") == 1

@@ -12,7 +12,7 @@ from tcalloc.learn._training import NOTHING
 from tcalloc.learn.saving import load_policy
 from tcalloc.learn.sequential import Sequential
 
-pytest.importorskip("requests")
+pytest.importorskip("aiohttp")
 
 MODELS = {"small": (0.5, 4e-5), "mid": (0.7, 1.2e-4), "large": (0.9, 6e-4)}
 BUDGET = 3e-4

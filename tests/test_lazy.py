@@ -23,7 +23,7 @@ def run(code):
 
 
 def test_the_core_imports_none_of_the_extras():
-    extras = ("sklearn", "scipy", "xgboost", "requests", "pandas")
+    extras = ("sklearn", "scipy", "xgboost", "aiohttp", "pandas")
     assert run(f"import sys, tcalloc; print([m for m in {extras} if m in sys.modules])") == "[]\n"
 
 

@@ -15,7 +15,7 @@ from tcalloc.llm.keys import Key
 from tcalloc.llm.retry import Backoff
 
 pytest.importorskip("sklearn")
-pytest.importorskip("requests")
+pytest.importorskip("aiohttp")
 from sklearn.base import clone
 
 from tcalloc.learn.features import EmbeddingsEndpoint, Features

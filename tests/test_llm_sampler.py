@@ -1,7 +1,6 @@
 """Sampling against the chaos server: every fault has a clear outcome, loses nothing, hangs nowhere, costs once."""
 
 import json
-import os
 import re
 import time
 from collections import Counter
@@ -12,7 +11,6 @@ from chaos import Chaos, answer_text, completion, tokens_of
 from tcalloc.errors import InputError
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.graders import Grade
-from tcalloc.llm.graders.numeric import NumericGrader
 from tcalloc.llm.meter import Rates
 from tcalloc.llm.questions import Question
 from tcalloc.llm.retry import Backoff
@@ -337,23 +335,3 @@ def test_nothing_of_the_key_is_written_anywhere(tmp_path, monkeypatch, capsys, c
     assert "[key]" in "".join(seen)
     assert secret not in "".join(seen)
     assert secret[3:20] not in "".join(seen)
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs Linux")
-@pytest.mark.parametrize(("quick", "concurrency", "one"), [(True, 16, True), (True, 4, False), (False, 16, False)])
-def test_many_threads_share_a_processor(quick, concurrency, one, tmp_path):
-    seen = []
-
-    class Looking(NumericGrader):
-        def __call__(self, question, text):
-            seen.append(len(os.sched_getaffinity(0)))
-            return super().__call__(question, text)
-
-    Looking.quick = quick
-    allowed = os.sched_getaffinity(0)
-    with Chaos() as server, client_of(server) as client:
-        outcome = sample(questions(40), client, Looking(), 1, out=str(tmp_path / "run"), concurrency=concurrency)
-    assert outcome.complete
-    assert os.sched_getaffinity(0) == allowed
-    assert seen[0] == len(allowed)  # the first is asked alone
-    assert set(seen[1:]) == ({1} if one else {len(allowed)})

@@ -285,7 +285,7 @@ def test_files_that_are_no_model(smollm2, tmp_path):
 
 def test_pipeline_live(server, tmp_path):
     """Sample, grade, table, solve, answer: 20 questions, 8 samples each, against what was recorded."""
-    pytest.importorskip("requests")
+    pytest.importorskip("aiohttp")
     from tcalloc.llm.client import ChatClient
     from tcalloc.llm.graders import make_grader
     from tcalloc.llm.questions import question_from
@@ -335,7 +335,7 @@ def test_pipeline_live(server, tmp_path):
 
 def test_answering_live(server, tmp_path):
     """Fresh questions, by a policy that was trained on recorded ones: within the budget, and gone on with."""
-    pytest.importorskip("requests")
+    pytest.importorskip("aiohttp")
     from tcalloc.learn.answering import answer
     from tcalloc.learn.sequential import Sequential
     from tcalloc.llm.client import ChatClient
@@ -360,7 +360,7 @@ def test_answering_live(server, tmp_path):
 
 
 def test_demo_live(smollm2, capsys):
-    pytest.importorskip("requests")
+    pytest.importorskip("aiohttp")
     assert main(["demo", "--live", "--plot", "x.svg"]) == 2
     assert "--live draws no plot" in capsys.readouterr().err
     out, err = io.StringIO(), io.StringIO()

@@ -126,7 +126,7 @@ def test_ctrl_c_stops_a_long_solve_and_leaves_things_whole(threads):
 def test_importing_needs_numpy_alone():
     code = (
         "import sys, tcalloc\n"
-        "heavy = {'pandas', 'matplotlib', 'scipy', 'pyarrow', 'polars', 'xgboost', 'sklearn', 'requests'}\n"
+        "heavy = {'pandas', 'matplotlib', 'scipy', 'pyarrow', 'polars', 'xgboost', 'sklearn', 'aiohttp'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -97,6 +97,7 @@ def add_judged(parser: Any) -> None:
 @contextlib.contextmanager
 def client_of(args: argparse.Namespace, model: str | None = None) -> "Iterator[ChatClient]":
     """Yield the client of the arguments; of another model there, if one is named."""
+    from tcalloc.llm._attempts import endpoint
     from tcalloc.llm.client import ChatClient, Parameters
     from tcalloc.llm.keys import find_key
     from tcalloc.llm.meter import Rates
@@ -128,7 +129,7 @@ def client_of(args: argparse.Namespace, model: str | None = None) -> "Iterator[C
             given = known | {"stop": tuple(known.get("stop", ()))} | given
         else:
             url, model = args.base_url, model or args.model
-            key = find_key(url, variable=args.api_key_env, file=args.api_key_file)
+            key = find_key(endpoint(url), variable=args.api_key_env, file=args.api_key_file)
         parameters = Parameters(**given, extra=tuple(extra.items()))
         yield stack.enter_context(
             ChatClient(url, model, parameters, key=key, rates=rates, timeouts=timeouts, label=label)

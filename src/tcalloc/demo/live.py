@@ -191,7 +191,7 @@ def run(
     Raises
     ------
     MissingExtraError
-        If requests or xllamacpp is not installed.
+        If aiohttp or xllamacpp is not installed.
     InputError
         If an argument is not allowed.
     TcallocError

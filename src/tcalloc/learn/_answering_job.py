@@ -1,6 +1,7 @@
-"""One call of `answer`: threads that draw what a policy asks for, and what is stored and told."""
+"""One call of `answer`: tasks that draw what a policy asks for, and what is stored and told."""
 
-import threading
+import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,10 @@ from tcalloc.learn._decisions import Decisions
 from tcalloc.learn._ledger import Ledger
 from tcalloc.learn._live_costs import LiveCosts, refuse_action
 from tcalloc.learn.protocol import DecidedRun, Draw, Policy, Result, Run
+from tcalloc.llm import _loop
 from tcalloc.llm._drawing import Drawer
+from tcalloc.llm._limits import affordable
+from tcalloc.llm._loop import Call
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.failures import LimitReached, LlmError, Stopped
 from tcalloc.llm.meter import Meter
@@ -91,37 +95,36 @@ class Job:
         trained: LiveCosts,
         ladder: Sequence[Action],
         concurrency: int,
+        call: Call,
     ):
         self.questions, self.rows, self.policy, self.client = questions, rows, policy, client
         self.verifier, self.store, self.meter, self.ledger = verifier, store, meter, ledger
-        self.decisions, self.concurrency = decisions, concurrency
+        self.decisions, self.call, self.stop = decisions, call, call.stop
+        self.concurrency, self.fewer = affordable(concurrency)
         self.costs, self.trained, self.ladder = costs, trained, ladder
-        self.drawers = {one.arm: Drawer(one, grader, meter, blind=True) for one in clients_of(client)}
+        keep = (lambda record: None) if store is None else store.append
+        self.drawers = {one.arm: Drawer(one, grader, meter, keep, blind=True) for one in clients_of(client)}
         self.stored: Records = {}
         self.begun_before: set[str] = set()
         if store is not None:
             self._read(store)
         self.models = _models_of(policy)
-        self.guard = threading.Lock()
-        self.slots = threading.Semaphore(concurrency)  # requests, where a question has several at a time
+        self.slots = asyncio.Semaphore(self.concurrency)  # requests, where a question has several at a time
+        self.settled = asyncio.Event()  # since someone last looked whether there is money
         self.done: dict[int, Answered] = {}
-        self.working = self.silent = 0
+        self.silent = 0
         self.stopped: str | None = None
-        self.broken: BaseException | None = None
-        self.interrupted = self.abandoned = False
+        self.broken: Exception | None = None
         self.reasons: dict[str, None] = {}
 
-    def run(self, progress: bool, grace: float, say: Callable[[str], object]) -> Answers:
+    async def run(self, progress: bool) -> Answers:
+        """Answer all questions, on the loop of `tcalloc.llm._loop`."""
         started = time.monotonic()
-        for client in clients_of(self.client):
-            client.go_on()
-        priced = all(client.rates is not None for client in clients_of(self.client))
-        bar = Progress(len(self.questions), 0, self.meter, priced, what="questions") if progress else None
+        bar = Progress(len(self.questions), 0, self.meter, self.priced, what="questions") if progress else None
+        look = None if bar is None else lambda: bar.show(len(self.done))
         order = iter(range(len(self.questions)))
-        self.working = min(self.concurrency, len(self.questions))
-        for _ in range(self.working):  # daemons: a request that was dropped must not keep the process
-            threading.Thread(target=self._work, args=(order,), daemon=True).start()
-        self._wait(bar, grace, say)
+        width = min(self.concurrency, len(self.questions))
+        await self.call.side_by_side([self._work(order) for _ in range(width)], look)
         if bar is not None:
             bar.show(len(self.done), last=True)
         if self.broken is not None:
@@ -133,13 +136,25 @@ class Job:
             len(self.questions),
             self.ledger.budget,
             self.meter.requests,
-            self.meter.spent if priced else None,
+            self.meter.spent if self.priced else None,
             time.monotonic() - started,
             self.stopped,
-            self.interrupted,
+            self.call.interrupted,
             tuple(self.reasons),
-            (*(note for client in clients_of(self.client) for note in client.notes), *self._units()),
+            tuple(self._notes()),
         )
+
+    @property
+    def priced(self) -> bool:
+        """Whether every client has prices."""
+        return all(client.rates is not None for client in clients_of(self.client))
+
+    def _notes(self) -> Iterator[str]:
+        for client in clients_of(self.client):
+            yield from client.notes
+        if self.fewer is not None:
+            yield self.fewer
+        yield from self._units()
 
     def _units(self) -> Iterator[str]:
         """Say where a sample costs something else than where the policy was trained."""
@@ -152,48 +167,13 @@ class Job:
                     "training."
                 )
 
-    def _wait(self, bar: Progress | None, grace: float, say: Callable[[str], object]) -> None:
-        deadline = None
-        while True:
-            try:
-                if not self.working or (deadline is not None and time.monotonic() > deadline):
-                    break
-                time.sleep(0.02)  # not a join, which ctrl-C breaks
-                if bar is not None and deadline is None:
-                    bar.show(len(self.done))
-            except KeyboardInterrupt:
-                self._stop()
-                if self.interrupted:
-                    break
-                self.interrupted = True
-                deadline = time.monotonic() + grace
-                say(f"interrupted: waiting up to {grace:g} s for requests under way; ctrl-C again drops them.")
-        with self.guard:
-            self.abandoned = self.working > 0
-
-    def _stop(self) -> None:
-        for client in clients_of(self.client):
-            client.stop()
-
-    def _stopping(self) -> bool:
-        return any(client.stopped for client in clients_of(self.client))
-
-    def _work(self, order: Iterator[int]) -> None:
+    async def _work(self, order: Iterator[int]) -> None:
         try:
-            while not self._stopping():
-                with self.guard:
-                    i = next(order, None)
-                if i is None:
-                    return
-                self._question(i)
-        except BaseException as error:  # a full disk, a bug, a policy that fails: nothing goes on, the caller gets it
-            with self.guard:
-                if not self.abandoned and self.broken is None:
-                    self.broken = error
-            self._stop()
-        finally:
-            with self.guard:
-                self.working -= 1
+            while not self.stop.on and (i := next(order, None)) is not None:
+                await self._question(i)
+        except Exception as error:  # a full disk, a bug, a policy that fails: nothing goes on, the caller gets it
+            self.broken = self.broken or error
+            self.stop.set()
 
     def _read(self, store: Store) -> None:
         """Take up the samples that are there: they are paid for."""
@@ -206,12 +186,20 @@ class Job:
                 self.begun_before.add(record["id"])
         self.ledger.skip(sum(question.id in self.begun_before for question in self.questions))
 
-    def _question(self, i: int) -> None:
-        question = self.questions[i]
+    def _begin(self, i: int) -> tuple[Run, Draw | None]:
         run = self.policy.start(self.rows[i])
+        return run, run.next()
+
+    def _go_on(self, question: Question, run: Run, model: str, records: list[dict[str, Any]]) -> Draw | None:
+        run.add([self._result(question, model, record) for record in records])
+        return run.next()
+
+    async def _question(self, i: int) -> None:
+        question = self.questions[i]
+        aside = _loop.crew().run  # policies and verifiers may take long
+        run, draw = await aside(self._begin, i)
         drawn = _Drawn()
         decided = self.decisions.of(question.id)
-        draw = run.next()
         if question.id not in self.begun_before:
             self.ledger.begin(question.id, draw is not None)
         while draw is not None:
@@ -221,27 +209,29 @@ class Job:
                 had: int | None = decided[at][2]
             else:  # not decided before, or otherwise, by another policy
                 had, decided = None, None
-            results = self._paid(question, client, self.costs.key(draw.action, model), draw, drawn, had)
-            drawn.cheaper |= len(results) < draw.n
-            if results:
-                run.add(results)
+            model = self.costs.key(draw.action, model)
+            records = await self._paid(question, client, model, draw, drawn, had)
+            drawn.cheaper |= len(records) < draw.n
+            if records:
+                draw = await aside(self._go_on, question, run, model, records)
             elif (other := self._instead(draw.action, client, drawn)) is not None:
                 run = DecidedRun(other)
+                draw = run.next()
             else:
                 break
-            draw = None if drawn.halted else run.next()
+            if drawn.halted:
+                break
         self.ledger.end(question.id)
         if not drawn.failed and not drawn.halted:
             self.decisions.keep(question.id, drawn.draws)
-        with self.guard:
-            if self._stopping() and (drawn.failed or drawn.halted) and (self.store is not None or not drawn.records):
-                return  # its samples are stored; the same call goes on with it
-            self.done[i] = self._answered(question, run, drawn)
-            self.silent = 0 if drawn.records or not self.reasons else self.silent + 1
-            if self.silent >= _HOPELESS and self.stopped is None:
-                self.stopped = next(iter(self.reasons))
+        if self.stop.on and (drawn.failed or drawn.halted) and (self.store is not None or not drawn.records):
+            return  # its samples are stored; the same call goes on with it
+        self.done[i] = self._answered(question, run, drawn)
+        self.silent = 0 if drawn.records or not self.reasons else self.silent + 1
+        if self.silent >= _HOPELESS and self.stopped is None:
+            self.stopped = next(iter(self.reasons))
         if self.stopped is not None:
-            self._stop()
+            self.stop.set()
 
     def _instead(self, refused: Action, client: ChatClient, drawn: _Drawn) -> Action | None:
         """Return the next cheaper action, for a question of which not even one sample could be paid; None: none."""
@@ -252,41 +242,56 @@ class Job:
         # The most that another model can do for less; of the same model not even one sample was granted.
         return next((action for action in reversed(self.ladder[:below]) if self._client(action)[0] is not client), None)
 
-    def _paid(
+    async def _paid(
         self, question: Question, client: ChatClient, model: str, draw: Draw, drawn: _Drawn, had: int | None
-    ) -> list[Result]:
+    ) -> list[dict[str, Any]]:
         """Return what there is and may be had of a draw; of one that was decided before, so much.
 
         `model` is the name under which the ledger knows what a sample costs: the model's, or the action's.
         """
-        first = drawn.numbers.get(client.arm, 0)
-        numbers = range(first, first + draw.n)
+        start = drawn.numbers.get(client.arm, 0)
+        numbers = range(start, start + draw.n)
         there = self.stored.get((question.id, client.params(question.messages)), {})
         missing = [j for j in numbers if j not in there]
         aside, few = (0.0, 0.0), len(missing)
         if had is not None and draw.n - len(missing) >= had:
             few = 0
         elif missing:
-            few, aside = self.ledger.grant(
-                Draw(draw.action, len(missing)),
-                model,
-                question.id if not drawn.records and few == draw.n else None,
-                self._stopping,
-            )
-            drawn.halted |= few == 0 and self._stopping()
+            first = question.id if not drawn.records and few == draw.n else None
+            few, aside = await self._granted(Draw(draw.action, len(missing)), model, first)
+            drawn.halted |= few == 0 and self.stop.on
         fresh: dict[int, dict[str, Any]] = {}
         try:
-            asked = self._together(client, question, missing[:few])
+            asked = await self._together(client, question, missing[:few])
             drawn.failed |= any(isinstance(one, LlmError) for one in asked)
             drawn.halted |= any(isinstance(one, Stopped | LimitReached) for one in asked)
             fresh = {record["sample"]: record for record in asked if isinstance(record, dict)}
         finally:
             self.ledger.settle(model, aside, [self.ledger.cost(model, record) for record in fresh.values()])
+            self.settled.set()
         records = [there.get(j) or fresh[j] for j in numbers if j in there or j in fresh]
-        drawn.numbers[client.arm] = first + draw.n
+        drawn.numbers[client.arm] = start + draw.n
         drawn.records.extend(records)
         drawn.draws.append((client.arm, draw.n, len(records)))
-        return [self._result(question, model, record) for record in records]
+        return records
+
+    async def _granted(self, draw: Draw, model: str, first: str | None) -> tuple[int, tuple[float, float]]:
+        """Return what the ledger grants; where others may give money back, wait for that without blocking the loop."""
+        while True:
+            waits = False
+
+            def would_wait() -> bool:
+                nonlocal waits
+                waits = True
+                return True
+
+            self.settled.clear()
+            granted = self.ledger.grant(draw, model, first, would_wait)
+            if not waits or self.stop.on:
+                return granted
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await self.settled.wait()
 
     def _client(self, action: Action) -> tuple[ChatClient, str]:
         """Return whom to ask, and what the model is called in `costs`; refuse what cannot be done live."""
@@ -300,38 +305,26 @@ class Job:
                 f"the policy asks for {what}; clients are given for {', '.join(self.client)}. "
                 "Give one by the name that the policy's log has (--model and --also-model)."
             )
-        with self.guard:
-            if model is not None:
-                self.models.add(model)
-            if len(self.models) > 1:
-                names = ", ".join(sorted(self.models))
-                raise InputError(
-                    f"the policy chooses between {names}, but there is one client. Give one for each, by the names "
-                    "that the policy's log has (--model and --also-model)."
-                )
+        if model is not None:
+            self.models.add(model)
+        if len(self.models) > 1:
+            names = ", ".join(sorted(self.models))
+            raise InputError(
+                f"the policy chooses between {names}, but there is one client. Give one for each, by the names "
+                "that the policy's log has (--model and --also-model)."
+            )
         return self.client, self.client.model
 
-    def _together(self, client: ChatClient, question: Question, numbers: list[int]) -> list[Any]:
+    async def _together(self, client: ChatClient, question: Question, numbers: list[int]) -> list[Any]:
         """Ask for some samples at the same time; return a record or an error for each."""
         params = client.params(question.messages)
-        asked: list[Any] = [None] * len(numbers)
+        drawer = self.drawers[client.arm]
 
-        def ask(place: int) -> None:
-            try:
-                with self.slots:
-                    asked[place] = self.drawers[client.arm].ask(question, params, [numbers[place]])[0]
-                if self.store is not None:
-                    self.store.append(asked[place])
-            except BaseException as error:
-                asked[place] = error
+        async def ask(number: int) -> dict[str, Any]:
+            async with self.slots:
+                return (await drawer.ask(question, params, [number], self.stop))[0]
 
-        threads = [threading.Thread(target=ask, args=(place,), daemon=True) for place in range(1, len(numbers))]
-        for thread in threads:
-            thread.start()
-        if numbers:
-            ask(0)
-        for thread in threads:
-            thread.join()
+        asked = await asyncio.gather(*(ask(number) for number in numbers), return_exceptions=True)
         for one in asked:
             if isinstance(one, LlmError):
                 self._fail(one)
@@ -342,13 +335,11 @@ class Job:
     def _fail(self, error: LlmError) -> None:
         if isinstance(error, Stopped):
             return
-        with self.guard:
-            if not isinstance(error, LimitReached) and len(self.reasons) < 20:
-                self.reasons.setdefault(str(error))
-            if error.fatal and self.stopped is None:
-                self.stopped = str(error)
+        if not isinstance(error, LimitReached) and len(self.reasons) < 20:
+            self.reasons.setdefault(str(error))
         if error.fatal:
-            self._stop()
+            self.stopped = self.stopped or str(error)
+            self.stop.set()
 
     def _result(self, question: Question, model: str, record: dict[str, Any]) -> Result:
         return Result(

@@ -8,9 +8,9 @@ Samples go to a run folder as those of ``tcalloc sample`` do, so that a run that
 the same on the same samples, and those that are stored are not drawn again.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from tcalloc.errors import InputError
@@ -21,6 +21,7 @@ from tcalloc.learn._ledger import Ledger
 from tcalloc.learn._live_costs import LiveCosts, ladder_of, refuse_unverified
 from tcalloc.learn.protocol import Policy
 from tcalloc.llm._folder import arm_of, open_run, spent_before
+from tcalloc.llm._loop import Call, crew, supervise, supervise_async
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.graders import check_golds, make_grader
 from tcalloc.llm.meter import Meter
@@ -102,6 +103,115 @@ def answer(
     BudgetError
         If the policy cannot spend as little as the budget.
     """
+    call = Call()
+    make = partial(
+        _job,
+        questions,
+        policy,
+        client,
+        budget=budget,
+        X=X,
+        grader=grader,
+        verifier=verifier,
+        costs=costs,
+        out=out,
+        max_cost=max_cost,
+        max_requests=max_requests,
+        concurrency=concurrency,
+    )
+    return supervise(_answer(make, call, progress), call, grace, say)
+
+
+async def answer_async(
+    questions: Any,
+    policy: Policy,
+    client: ChatClient | Mapping[str, ChatClient],
+    *,
+    budget: float | None = None,
+    X: Any = None,
+    grader: Any = "numeric",
+    verifier: Callable[[str, str], bool] | None = None,
+    costs: Mapping[str, float] | None = None,
+    out: str | None = None,
+    max_cost: float | None = None,
+    max_requests: int | None = None,
+    concurrency: int = 8,
+    progress: bool = False,
+    grace: float | None = None,
+) -> Answers:
+    """Answer questions by a policy without blocking the event loop.
+
+    Any number of tasks may do so at the same time, with one client or several. Requests, policies, graders and
+    verifiers run on threads of tcalloc, so what those take does not hold up the caller's loop.
+
+    If the task is cancelled, nothing more is sent. What is under way is awaited and stored, the run folder is let go,
+    and then `asyncio.CancelledError` is raised. Other tasks with the same client go on. A second cancellation drops
+    what is under way.
+
+    Parameters
+    ----------
+    questions, policy, client, budget, X, grader, verifier, costs, out, max_cost, max_requests, concurrency, progress
+        As of `answer`.
+    grace : float, optional
+        Seconds after a cancellation in which requests under way may come back. Default: as long as they take.
+
+    Returns
+    -------
+    Answers
+        As of `answer`.
+
+    Raises
+    ------
+    InputError, BudgetError
+        As of `answer`.
+    """
+    call = Call()
+    make = partial(
+        _job,
+        questions,
+        policy,
+        client,
+        budget=budget,
+        X=X,
+        grader=grader,
+        verifier=verifier,
+        costs=costs,
+        out=out,
+        max_cost=max_cost,
+        max_requests=max_requests,
+        concurrency=concurrency,
+    )
+    return await supervise_async(_answer(make, call, progress), call, grace)
+
+
+async def _answer(make: Callable[..., Job], call: Call, progress: bool) -> Answers:
+    """Make the job and run it, on the loop of `tcalloc.llm._loop`; files are read and closed in threads."""
+    stack = ExitStack()
+    try:
+        job = await crew().run(make, stack, call)
+        return await job.run(progress)
+    finally:
+        await crew().run(stack.close)
+
+
+def _job(
+    questions: Any,
+    policy: Policy,
+    client: ChatClient | Mapping[str, ChatClient],
+    stack: ExitStack,
+    call: Call,
+    *,
+    budget: float | None,
+    X: Any,
+    grader: Any,
+    verifier: Callable[[str, str], bool] | None,
+    costs: Mapping[str, float] | None,
+    out: str | None,
+    max_cost: float | None,
+    max_requests: int | None,
+    concurrency: int,
+) -> Job:
+    """Check the arguments, open the run folder and make the job; `stack` closes the folder."""
     refuse_unverified(policy, verifier)
     clients_of(client)
     named = dict(client) if isinstance(client, Mapping) else {client.model: client}
@@ -120,44 +230,29 @@ def answer(
     if budget is not None:
         at = getattr(policy, "at", None)
         policy = policy if at is None else at(budget)
-    with ExitStack() as stack:
-        store = None
-        grader = make_grader(grader)
-        check_golds(grader, asked)
-        if out is not None:
-            store = stack.enter_context(open_run(out, asked, clients_of(client)[0], grader))
-            for other in clients_of(client)[1:]:
-                store.add_arm(arm_of(other, grader))
-        spent = spent_before(store, clients_of(client)[0]) if store is not None else 0.0
-        meter = Meter(max_cost, max_requests, spent)
-        trained = LiveCosts.trained(policy, list(named))
-        live = _live_costs(trained, named, costs)
-        ladder = ladder_of(policy, None if isinstance(client, ChatClient) else list(client))
-        least = None
-        if ladder:
-            name = client.model if isinstance(client, ChatClient) else str(ladder[0].model)
-            least = live.key(ladder[0], name), ladder[0].samples
-        known = bool(live.by_key) or any(one.rates is not None for one in named.values())
-        ledger = Ledger(budget, len(asked), live.by_key, None if known else 1.0, least)
-        decisions = Decisions(out, budget)
-        job = Job(
-            asked, rows, policy, client, grader, verifier, store, meter, ledger, decisions, live, trained, ladder,
-            concurrency,
-        )  # fmt: skip
-        return job.run(progress, grace, say)
-
-
-async def answer_async(questions: Any, policy: Policy, client: Any, **options: Any) -> Answers:
-    """Answer questions by a policy without blocking the event loop: `answer` in a thread.
-
-    If the task is cancelled, nothing more is sent; what comes back is stored.
-    """
-    try:
-        return await asyncio.to_thread(answer, questions, policy, client, **options)
-    except asyncio.CancelledError:
-        for one in clients_of(client):
-            one.stop()
-        raise
+    store = None
+    grader = make_grader(grader)
+    check_golds(grader, asked)
+    if out is not None:
+        store = stack.enter_context(open_run(out, asked, clients_of(client)[0], grader))
+        for other in clients_of(client)[1:]:
+            store.add_arm(arm_of(other, grader))
+    spent = spent_before(store, clients_of(client)[0]) if store is not None else 0.0
+    meter = Meter(max_cost, max_requests, spent)
+    trained = LiveCosts.trained(policy, list(named))
+    live = _live_costs(trained, named, costs)
+    ladder = ladder_of(policy, None if isinstance(client, ChatClient) else list(client))
+    least = None
+    if ladder:
+        name = client.model if isinstance(client, ChatClient) else str(ladder[0].model)
+        least = live.key(ladder[0], name), ladder[0].samples
+    known = bool(live.by_key) or any(one.rates is not None for one in named.values())
+    ledger = Ledger(budget, len(asked), live.by_key, None if known else 1.0, least)
+    decisions = Decisions(out, budget)
+    return Job(
+        asked, rows, policy, client, grader, verifier, store, meter, ledger, decisions, live, trained, ladder,
+        concurrency, call,
+    )  # fmt: skip
 
 
 def _questions(given: Any) -> list[Question]:

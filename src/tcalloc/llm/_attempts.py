@@ -1,5 +1,6 @@
 """Where requests go, and what became of one that brought no reply."""
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,6 +20,7 @@ class Failed:
     billed: bool = False
     bad: bool = False
     gone: bool = False
+    repeated: bool = False  # it came before, over a connection that brought it twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +33,16 @@ class Adapted:
 
 def endpoint(base_url: str) -> str:
     """Return the URL that chat completions are posted to; refuse what is no server's."""
-    parts = urlsplit(base_url)
-    shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    shown = re.sub(r"//[^/]*@", "//", base_url)  # without a user and a password
     try:
+        parts = urlsplit(base_url)  # refuses brackets that are open, and letters that turn into / or ?
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:  # a port that is no number
+    except ValueError:  # a port that is no number, too
         good = False
     if not good:
         raise InputError(f"{shown!r} is not a URL of a server. Write it like http://127.0.0.1:8080/v1.")
     if parts.username is not None or parts.query or parts.fragment:
+        shown = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
         raise InputError(
             f"{shown}: a user, a query or a fragment in the URL is not taken. Keys come from --api-key-env or a file."
         )

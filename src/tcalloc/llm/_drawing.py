@@ -1,9 +1,12 @@
-"""One request of one question: asked, graded, and made into the records that a run folder holds."""
+"""One request of one question: asked, graded, made into the records that a run folder holds, and stored."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tcalloc.llm import _loop
+from tcalloc.llm._crew import call_guarded
+from tcalloc.llm._loop import Stop
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.graders import Grade, grade_safely
 from tcalloc.llm.meter import Meter
@@ -14,7 +17,7 @@ __all__ = ["Drawer", "graded"]
 
 
 class Drawer:
-    """Asks one model. Threads may share it.
+    """Asks one model, on the loop of `tcalloc.llm._loop`.
 
     Parameters
     ----------
@@ -24,6 +27,8 @@ class Drawer:
         See `tcalloc.llm.graders`.
     meter : Meter
         Counts requests and what they cost.
+    keep : callable
+        Stores a record, before anything else is done with it.
     text : bool
         Whether records hold the completions.
     blind : bool
@@ -31,12 +36,21 @@ class Drawer:
         record still says whether it is right.
     """
 
-    def __init__(self, client: ChatClient, grader: Any, meter: Meter, *, text: bool = True, blind: bool = False):
+    def __init__(
+        self,
+        client: ChatClient,
+        grader: Any,
+        meter: Meter,
+        keep: Callable[[dict[str, Any]], object] = lambda record: None,
+        *,
+        text: bool = True,
+        blind: bool = False,
+    ):
         self.client, self.grader, self.meter = client, grader, meter
-        self._text, self._blind = text, blind
+        self._keep, self._text, self._blind = keep, text, blind
 
-    def ask(self, question: Question, params: str, samples: Sequence[int]) -> list[dict[str, Any]]:
-        """Send one request for some samples; return the records of those that came, at least one.
+    async def ask(self, question: Question, params: str, samples: Sequence[int], stop: Stop) -> list[dict[str, Any]]:
+        """Send one request for some samples; return the records of those that came, at least one, stored.
 
         Parameters
         ----------
@@ -46,10 +60,21 @@ class Drawer:
             What the client's `params` says of its messages.
         samples : sequence of int
             The numbers of the samples; the seed is the first one's.
+        stop : Stop
+            Once it is set, nothing more is sent.
         """
         seed = self.client.seed(f"{question.id}\0{question.text}", samples[0])
-        reply = self.client.complete(question.messages, len(samples), seed, self.meter)
-        return [self._record(question, params, j, i, reply) for i, j in enumerate(samples[: len(reply.choices)])]
+        reply = await self.client.complete_async(question.messages, len(samples), seed, self.meter, stop)
+        if getattr(self.grader, "quick", False):  # passing it to a thread and back would take longer
+            return call_guarded(self._records, question, params, samples, reply)
+        return await _loop.crew().run(self._records, question, params, samples, reply)
+
+    def _records(self, question: Question, params: str, samples: Sequence[int], reply: Reply) -> list[dict[str, Any]]:
+        records = []
+        for place, number in enumerate(samples[: len(reply.choices)]):
+            records.append(self._record(question, params, number, place, reply))
+            self._keep(records[-1])
+        return records
 
     def _record(self, question: Question, params: str, number: int, place: int, reply: Reply) -> dict[str, Any]:
         choice = reply.choices[place]

@@ -7,7 +7,6 @@ reserved. One that the server refused (4xx, 5xx) is not billed and gives all of 
 
 import math
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from tcalloc.errors import InputError
@@ -80,38 +79,47 @@ class Meter:
         self.requests = 0
         self._reserved = 0.0
         self._under_way = 0
-        self._change = threading.Condition()
+        self._guard = threading.Lock()
 
-    def reserve(self, most: float, stopped: Callable[[], bool] = lambda: False) -> None:
-        """Take the right to send one request that costs at most `most`; wait while others may give theirs back."""
-        with self._change:
-            while True:
-                if self.max_requests is not None and self.requests >= self.max_requests:
-                    raise LimitReached(f"{self.requests:,} requests were sent, and no more are allowed (max_requests).")
-                if self.spent + self.lost + self._reserved + most <= self.max_cost:
-                    break
-                if not self._under_way or stopped():
-                    lost = f" and up to {self.lost:.6g} on lost replies" if self.lost else ""
-                    raise LimitReached(
-                        f"{self.spent:.6g} is spent{lost}; the next request may cost {most:.3g}, more than is left of "
-                        f"max_cost = {self.max_cost:.6g}."
-                    )
-                self._change.wait(0.5)
+    def try_reserve(self, most: float) -> bool:
+        """Take the right to send one request that costs at most `most`.
+
+        Returns
+        -------
+        bool
+            False if there is too little money now, and more once requests under way have settled.
+
+        Raises
+        ------
+        LimitReached
+            If there will not be enough.
+        """
+        with self._guard:
+            if self.max_requests is not None and self.requests >= self.max_requests:
+                raise LimitReached(f"{self.requests:,} requests were sent, and no more are allowed (max_requests).")
+            if self.spent + self.lost + self._reserved + most > self.max_cost:
+                if self._under_way:
+                    return False
+                lost = f" and up to {self.lost:.6g} on lost replies" if self.lost else ""
+                raise LimitReached(
+                    f"{self.spent:.6g} is spent{lost}; the next request may cost {most:.3g}, more than is left of "
+                    f"max_cost = {self.max_cost:.6g}."
+                )
             self.requests += 1
             self._reserved += most
             self._under_way += 1
+            return True
 
     def settle(self, most: float, *, lost: bool = False) -> None:
         """Give back what a request reserved; `lost` if it may have been billed and nothing came of it."""
-        with self._change:
+        with self._guard:
             self._under_way -= 1
             # Sums of floats that return to nothing return to zero.
             self._reserved = self._reserved - most if self._under_way else 0.0
             if lost:
                 self.lost += most
-            self._change.notify_all()
 
     def pay(self, cost: float) -> None:
         """Count what a reply cost, before its request settles."""
-        with self._change:
+        with self._guard:
             self.spent += cost

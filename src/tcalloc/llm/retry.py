@@ -1,4 +1,4 @@
-"""When to try again: jittered exponential backoff, and what a server's Retry-After asks for."""
+"""When to try again: after which replies, and how long to wait by our own back-off and the server's Retry-After."""
 
 import email.utils
 import math
@@ -6,7 +6,7 @@ import random
 import time
 from dataclasses import dataclass
 
-__all__ = ["Backoff", "retry_after"]
+__all__ = ["Backoff", "is_busy", "retry_after"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Backoff:
     Attributes
     ----------
     retries : int
-        Times after the first try that a request is sent when the server is busy or gone (429, 5xx, lost connections).
+        Times after the first try that a request is sent when the server is busy or gone (`is_busy`, lost connections).
     bad_replies : int
         The same for replies that are no answer (broken JSON, an error under status 200): they may have been billed.
     base, cap : float
@@ -32,33 +32,54 @@ class Backoff:
     longest: float = 300.0
 
     def pause(self, attempt: int, asked: float | None = None) -> float:
-        """Return the seconds to wait before retry number `attempt` (from 0)."""
+        """Return the seconds to wait before retry number `attempt` (from 0), at least what the server asked for."""
         # Jitter over the upper half: clients that failed together do not come back together, and none comes at once.
         wait = min(self.cap, self.base * 2.0 ** min(attempt, 60)) * random.uniform(0.5, 1.0)
         if asked is None:
             return wait
-        # What the server asks for is a least; a little more, so that not all that wait come in the same instant.
-        return min(max(asked, 0.0), self.longest) + min(wait, 0.1 * self.base + 0.1 * max(asked, 0.0))
+        # A server may ask for more than our back-off, never for less: 0 or a time that is past does not switch it off.
+        # A little more than asked, so that not all that wait come in the same instant.
+        least = min(max(asked, 0.0), self.longest)
+        return max(wait, least + min(wait, 0.1 * self.base + 0.1 * least))
 
 
-def retry_after(value: str | None, now: float | None = None) -> float | None:
-    """Return the seconds that a Retry-After header asks for; None if it asks for nothing sensible.
+def is_busy(status: int) -> bool:
+    """Say whether a status means that the same request may succeed later.
+
+    These are 408 (Request Timeout), 409 (Conflict), 425 (Too Early), 429 (Too Many Requests) and 5xx, except 501 (Not
+    Implemented).
+    """
+    return status in (408, 409, 425, 429) or (status >= 500 and status != 501)
+
+
+def retry_after(value: str | None, milliseconds: str | None = None, now: float | None = None) -> float | None:
+    """Return the seconds that a server asks to wait; None if it asks for nothing sensible.
 
     Parameters
     ----------
     value : str or None
-        Seconds, or an HTTP date.
+        The header Retry-After: seconds, or an HTTP date.
+    milliseconds : str or None
+        The header retry-after-ms, which some servers send besides; it is the more exact one.
     now : float, optional
         The time since the epoch that a date is compared with.
     """
-    if not value:
-        return None
-    text = value.strip()
-    try:
-        seconds = float(text)
-    except ValueError:
+    exact = _number(milliseconds)
+    if exact is not None:
+        return max(0.0, exact / 1000.0)
+    seconds = _number(value)
+    if seconds is None:
         try:
-            seconds = email.utils.parsedate_to_datetime(text).timestamp() - (time.time() if now is None else now)
-        except (ValueError, TypeError, OverflowError):
+            date = email.utils.parsedate_to_datetime((value or "").strip())
+            seconds = date.timestamp() - (time.time() if now is None else now)
+        except (ValueError, TypeError, OverflowError, OSError):
             return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+    return max(0.0, seconds)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float((text or "").strip())
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

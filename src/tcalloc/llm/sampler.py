@@ -1,9 +1,6 @@
 """Sampling: every question n times, each sample graded and stored at once; what is stored is not asked for again."""
 
 import itertools
-import os
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +9,8 @@ from typing import Any, TypeAlias
 from tcalloc.errors import InputError
 from tcalloc.llm._drawing import Drawer
 from tcalloc.llm._folder import open_run, spent_before, spread
+from tcalloc.llm._limits import affordable
+from tcalloc.llm._loop import Call, supervise
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.failures import LimitReached, LlmError, RefusedError, Stopped
 from tcalloc.llm.meter import Meter
@@ -25,9 +24,6 @@ __all__ = ["Outcome", "sample"]
 Task: TypeAlias = tuple[Question, str, list[int]]
 # So many refusals before any answer mean that the server will refuse all.
 _HOPELESS = 8
-# From so many threads on they share one processor: only one runs at a time anyway (the interpreter's lock), and passing
-# that from processor to processor costs a third of the time. Not where a grader may want the others.
-_MANY = 16
 # Samples asked for one by one, to learn how many tokens a text has, before a request brings several.
 _SINGLES = 3
 
@@ -115,7 +111,7 @@ def sample(
     client : ChatClient
         Whom to ask, and how.
     grader : Grader
-        See `tcalloc.llm.graders`; threads share it.
+        See `tcalloc.llm.graders`; threads share it, unless it is ``quick``.
     n : int
         Samples per question.
     out : str
@@ -125,7 +121,7 @@ def sample(
     max_requests : int, optional
         How many requests this call may send, retries included.
     concurrency : int, optional
-        Requests under way at one time.
+        Requests under way at one time; fewer, with a note, where the process may not open as many connections.
     n_per_request : int, optional
         Choices per request, where the server gives them: the prompt is then paid once.
     text : bool, optional
@@ -182,22 +178,18 @@ class _Job:
         text: bool,
     ):
         self.questions, self.client, self.n = questions, client, n
-        self.store, self.meter, self.concurrency, self.n_per_request = store, meter, concurrency, n_per_request
-        self.drawer = Drawer(client, grader, meter, text=text)
-        self.guard = threading.Lock()
-        self.drawn = self.failed = self.working = 0
-        self.refused = self.gave_up = 0
+        self.store, self.meter, self.n_per_request = store, meter, n_per_request
+        self.concurrency, self.fewer = affordable(concurrency)
+        self.drawer = Drawer(client, grader, meter, store.append, text=text)
+        self.call = Call()
+        self.drawn = self.failed = self.refused = self.gave_up = 0
         self.reasons: dict[str, None] = {}
-        self.cpu: int | None = None
         self.stopped: str | None = None
-        self.broken: BaseException | None = None
-        self.interrupted = False
-        self.abandoned = False
+        self.broken: Exception | None = None
 
     def run(self, progress: bool, pilot: int | None, grace: float, say: Callable[[str], object]) -> Outcome:
         started = time.monotonic()
         client = self.client
-        client.go_on()
         if pilot is None:
             wanted = self.n * len(self.questions)
             missing = sum(len(samples) for _, _, samples in self._missing(self.n))
@@ -214,11 +206,8 @@ class _Job:
             phases = [(1, iter(first[:1])), (self.concurrency, iter(first[1:]))]
         there = wanted - missing
         bar = Progress(wanted, there, self.meter, client.rates is not None) if progress else None
-        for width, tasks in phases:
-            if self.stopped is None and not self.interrupted:
-                self._phase(width, tasks, there, bar, grace, say)
-                if not self.drawn and self.gave_up:
-                    break
+        look = None if bar is None else lambda: bar.show(there + self.drawn, self.failed)
+        supervise(self._phases(phases, look), self.call, grace, say)
         if bar is not None:
             bar.show(there + self.drawn, self.failed, last=True)
         if self.broken is not None:
@@ -237,9 +226,9 @@ class _Job:
             self.meter.lost,
             time.monotonic() - started,
             self.stopped,
-            self.interrupted,
+            self.call.interrupted,
             tuple(self.reasons),
-            (*self.store.notes, *client.notes),
+            (*self.store.notes, *client.notes, *([self.fewer] if self.fewer else [])),
         )
 
     def _missing(self, size: int, questions: Iterable[Question] | None = None) -> Iterator[Task]:
@@ -251,101 +240,45 @@ class _Job:
             for start in range(0, len(samples), size):
                 yield question, params, samples[start : start + size]
 
-    def _phase(
-        self,
-        width: int,
-        tasks: Iterator[Task],
-        there: int,
-        bar: Progress | None,
-        grace: float,
-        say: Callable[[str], object],
-    ) -> None:
-        # Who works is counted here: a join that ctrl-C interrupts takes its thread for dead (Python up to 3.12), and a
-        # reply that it waits for, and that is paid, would be lost.
-        self.working = width
-        self.cpu = one_cpu() if width >= _MANY and getattr(self.drawer.grader, "quick", False) else None
-        deadline = None
-        for _ in range(width):  # daemons: a request that was dropped must not keep the process
-            threading.Thread(target=self._crew, args=(tasks,), daemon=True).start()
-        while True:
-            try:
-                if not self.working or (deadline is not None and time.monotonic() > deadline):
-                    break
-                time.sleep(0.02)
-                if bar is not None and deadline is None:
-                    bar.show(there + self.drawn, self.failed)
-            except KeyboardInterrupt:
-                self.client.stop()
-                if self.interrupted:
-                    break
-                self.interrupted = True
-                deadline = time.monotonic() + grace
-                say(f"interrupted: waiting up to {grace:g} s for requests under way; ctrl-C again drops them.")
-        with self.guard:
-            self.abandoned = self.working > 0
-
-    def _crew(self, tasks: Iterator[Task]) -> None:
-        if self.cpu is not None:
-            os.sched_setaffinity(0, {self.cpu})  # of this thread
-        try:
-            self._work(tasks)
-        finally:
-            with self.guard:
-                self.working -= 1
-
-    def _work(self, tasks: Iterator[Task]) -> None:
-        while not self.client.stopped:
-            with self.guard:  # a generator is not to be entered twice
-                task = next(tasks, None)
-            if task is None:
+    async def _phases(self, phases: list[tuple[int, Iterator[Task]]], look: Callable[[], object] | None) -> None:
+        for width, tasks in phases:
+            if self.call.stop.on or (not self.drawn and self.gave_up):
                 return
-            question, params, samples = task
+            await self.call.side_by_side([self._work(tasks) for _ in range(width)], look)
+
+    async def _work(self, tasks: Iterator[Task]) -> None:
+        samples: list[int] = []
+        while not self.call.stop.on:
             try:
-                self._draw(question, params, samples)  # which takes out of the list what is stored
-            except Stopped:
+                question, params, samples = next(tasks)
+                await self._draw(question, params, samples)  # which takes out of the list what is stored
+            except (StopIteration, Stopped):
                 return
             except LlmError as error:
                 self._fail(error, samples)
-            except BaseException as error:  # a full disk, a bug: nothing goes on, and the caller gets it
-                with self.guard:
-                    if not self.abandoned and self.broken is None:
-                        self.broken = error
-                self.client.stop()
-                return
+            except Exception as error:  # a full disk, a bug: nothing goes on, and the caller gets it
+                self.broken = self.broken or error
+                self.call.stop.set()
 
-    def _draw(self, question: Question, params: str, samples: list[int]) -> None:
+    async def _draw(self, question: Question, params: str, samples: list[int]) -> None:
         while samples:
-            records = self.drawer.ask(question, params, samples)
-            with self.guard:
-                self.refused = self.gave_up = 0
-            for record in records:
-                self.store.append(record)
-                del samples[0]
-                with self.guard:
-                    self.drawn += 1
+            records = await self.drawer.ask(question, params, samples, self.call.stop)
+            self.refused = self.gave_up = 0
+            del samples[: len(records)]
+            self.drawn += len(records)
 
     def _fail(self, error: LlmError, samples: list[int]) -> None:
         stop = error.fatal
-        with self.guard:
-            if not isinstance(error, LimitReached):
-                self.failed += len(samples)
-                if len(self.reasons) < 20:
-                    self.reasons.setdefault(str(error))
-                if isinstance(error, RefusedError):
-                    self.refused += 1
-                    stop = stop or (not self.drawn and self.refused >= _HOPELESS)
-                else:
-                    self.gave_up += 1
-                    stop = stop or self.gave_up >= max(3, self.concurrency)
-            if stop and self.stopped is None:
-                self.stopped = str(error)
+        if not isinstance(error, LimitReached):
+            self.failed += len(samples)
+            if len(self.reasons) < 20:
+                self.reasons.setdefault(str(error))
+            if isinstance(error, RefusedError):
+                self.refused += 1
+                stop = stop or (not self.drawn and self.refused >= _HOPELESS)
+            else:
+                self.gave_up += 1
+                stop = stop or self.gave_up >= max(3, self.concurrency)
         if stop:
-            self.client.stop()
-
-
-def one_cpu() -> int | None:
-    """Return a processor that this process may use, not the same for all processes; None if it cannot be chosen."""
-    if not hasattr(os, "sched_setaffinity") or not getattr(sys, "_is_gil_enabled", lambda: True)():
-        return None
-    allowed = sorted(os.sched_getaffinity(0))
-    return allowed[os.getpid() % len(allowed)]
+            self.stopped = self.stopped or str(error)
+            self.call.stop.set()

@@ -1,26 +1,32 @@
 """One HTTP exchange: sends a body, returns status, headers and body, or says how the connection was lost.
 
-On requests' connection pools: no redirects, no .netrc, no proxies from the environment for this machine, a bound on
-the body, a deadline for the whole reply. Nothing that holds the key leaves this module: exceptions of requests carry
-the request with its headers, so they are turned into words here.
+On aiohttp: no redirects, no .netrc, no cookies, no proxies from the environment for this machine, a bound on the body,
+a deadline for the whole exchange. Nothing that holds the key leaves this module: exceptions of aiohttp carry the
+request with its headers, so they are turned into words here.
 """
 
-import contextlib
+import asyncio
+import errno
 import os
+import select
 import ssl
-import threading
 import time
+import weakref
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 from tcalloc.errors import InputError, MissingExtraError
-from tcalloc.llm.keys import Key, is_loopback
+from tcalloc.llm import _loop
+from tcalloc.llm._proxies import proxy_for
+from tcalloc.llm.keys import Key
 
 __all__ = ["Exchange", "Lost", "Timeouts", "Transport"]
+
+# The environment variables that name certificates to trust, the first that is set.
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,7 @@ class Timeouts:
         For the first byte, and between two. A busy local server does not say 429: its requests queue, so this must
         cover the queue.
     total : float
-        For the whole reply.
+        For the whole exchange, whatever the server sends meanwhile.
     """
 
     connect: float = 10.0
@@ -52,6 +58,7 @@ class Exchange:
     retry_after: str | None
     location: str | None
     body: bytes
+    retry_after_ms: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,222 +71,263 @@ class Lost:
 
 
 class Transport:
-    """Sends to one URL. Threads share it; each has its own connection."""
+    """Sends to one URL. Threads and event loops share it; its connections are kept alive.
+
+    Parameters
+    ----------
+    url : str
+        Where bodies are posted to.
+    key : Key or None
+        Sent with each.
+    timeouts : Timeouts
+        How long to wait.
+    max_body : int
+        The largest reply that is read, in bytes.
+
+    Raises
+    ------
+    InputError
+        If the URL cannot be asked, a file of certificates is missing, or a proxy is of another kind than http.
+    MissingExtraError
+        If aiohttp is not installed.
+    """
 
     def __init__(self, url: str, key: Key | None, timeouts: Timeouts, max_body: int):
         try:
-            import requests
-            import urllib3
+            import aiohttp
+            import certifi
+            import yarl
         except ImportError:
-            raise MissingExtraError("talking to a server needs requests: pip install 'tcalloc[llm]'") from None
-        self._requests: Any = requests
-        self._urllib3: Any = urllib3
+            raise MissingExtraError("talking to a server needs aiohttp: pip install 'tcalloc[llm]'") from None
+        self._aiohttp: Any = aiohttp
         self.url = url
         self._timeouts = timeouts
         self._max_body = max_body
         self._key = key
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "tcalloc"}
-        headers["Content-Type"] = "application/json"
         if key is not None:
-            key.header(url)  # refuses another host; what it returns is kept by no object
+            key.header(url)  # refused here if it is another host's
         try:
-            self._prepared = requests.Request("POST", url, headers=headers, data=b"{}").prepare()
-        except (requests.RequestException, ValueError):
-            problem = True
-        else:
-            problem = False
-        if problem:
+            self._target = yarl.URL(url, encoded=True)
+            good = bool(yarl.URL(url).host) and (self._target.host or "").encode("idna") != b""
+        except ValueError:  # UnicodeError too: a label that is empty or too long
+            good = False
+        if not good:
             raise InputError(f"{url!r} is not a URL that can be asked. Write it like http://127.0.0.1:8080/v1.")
-        # requests' trust_env would bring .netrc, whose credentials replace the key. What else it brings is taken here.
-        local = is_loopback(urlsplit(url).hostname)
-        self._proxies: dict[str, str] = {} if local else dict(requests.utils.get_environ_proxies(url))
-        self._verify: Any = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-        self._headers = dict(self._prepared.headers)
-        self._headers.pop("Content-Length", None)
-        self._target = ""
-        self._here = threading.local()
-        self._guard = threading.Lock()
-        self._adapters: list[Any] = []
-        self._closed = False
+        self._host = urlsplit(url).netloc.rpartition("@")[2]
+        self._proxy = proxy_for(url)
+        self._context: Any = True
+        if self._target.scheme == "https" or (self._proxy and self._proxy.startswith("https")):
+            variable = next((name for name in _BUNDLES if os.environ.get(name)), None)
+            self._context = _trusting(os.environ[variable] if variable else certifi.where(), variable)
+        self._sessions = _Sessions(aiohttp)
+        weakref.finalize(self, self._sessions.close)
 
     def __repr__(self) -> str:
         return f"Transport({self.url!r})"
 
     def close(self) -> None:
         """Drop all connections."""
-        self._closed = True
-        with self._guard:
-            adapters, self._adapters = self._adapters, []
-        for adapter in adapters:
-            adapter.close()
+        self._sessions.close()
 
     def reconnect(self) -> None:
-        """Drop this thread's connection: what else comes over it cannot be trusted."""
-        pool = getattr(self._here, "pool", None)
-        if pool is not None:
-            self._here.pool = None
-            pool.close()
+        """Use new connections from now on: what else comes over those that are there cannot be trusted."""
+        self._sessions.retire()
 
     def send(self, body: bytes) -> Exchange | Lost:
-        """Send one body and wait for the reply."""
-        deadline = time.monotonic() + self._timeouts.total
-        pool = conn = response = None
-        try:
-            pool = self._pool()
-            if pool.proxy is None:
-                # What urlopen does besides (retries, redirects, statistics) costs more than the request.
-                conn = pool._get_conn()  # this thread's; closed if the server dropped it
-                if conn.sock is None:
-                    self._connect(conn)
-                response = conn.ask(self._target, body, self._whole())
-            else:
-                response = self._by_proxy(pool, body)
-            content = self._read(response, deadline)
-            if isinstance(content, Lost):
-                return content
-            headers = response.headers
-            kind = (self._header(headers, "Content-Type") or "").partition(";")[0].strip().lower()
-            retry, location = (self._header(headers, name) for name in ("Retry-After", "Location"))
-            exchange = Exchange(response.status, kind, retry, location, content)
-            if conn is None:
-                response.release_conn()
-            else:
-                response.close()  # not the connection, unless the server said so
-                pool._put_conn(conn)
-            response = conn = None
-            return exchange
-        except (self._urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError, zlib.error) as error:
-            return self._words(error)  # those of requests are OSErrors
-        finally:
-            for thing in (response, conn):  # whatever else may come over it is not to be read
-                if thing is not None:
-                    with contextlib.suppress(Exception):
-                        thing.close()
+        """Send one body and wait for the reply in this thread."""
+        return _loop.run(self.exchange(body))
 
-    def _whole(self) -> dict[str, str]:
-        """Return the headers with the key, which stands in them no longer than it takes to send them."""
-        return self._headers if self._key is None else self._headers | {"Authorization": self._key.header(self.url)}
+    async def exchange(self, body: bytes) -> Exchange | Lost:
+        """Send one body and await the reply, on the loop of `tcalloc.llm._loop`."""
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "tcalloc"}
+        headers["Content-Type"] = "application/json"
+        if self._key is not None:
+            headers["Authorization"] = self._key.header(self.url)
+        timeouts = self._timeouts
+        waits = self._aiohttp.ClientTimeout(total=None, connect=timeouts.connect, sock_read=timeouts.read)
+        problem: BaseException
+        async with _loop.request_slot():
+            started = time.monotonic()
+            with self._sessions.lend() as session:
+                try:
+                    async with (
+                        asyncio.timeout(timeouts.total),
+                        session.post(
+                            self._target,
+                            data=body,
+                            headers=headers,
+                            timeout=waits,
+                            ssl=self._context,
+                            proxy=self._proxy,
+                            allow_redirects=False,
+                        ) as response,
+                    ):
+                        content = await self._read(response)
+                        return content if isinstance(content, Lost) else self._exchange(response, content)
+                except (self._aiohttp.ClientError, OSError, ValueError, EOFError, zlib.error, MemoryError) as error:
+                    problem = error  # TimeoutError is an OSError
+        return self._words(problem, time.monotonic() - started)
 
-    def _header(self, headers: Any, name: str) -> str | None:
-        """Return a header of a reply, without the key; the body is decoded first (see `tcalloc.llm.replies`)."""
-        value: str | None = headers.get(name)
-        return value if value is None or self._key is None else self._key.redact(value)
+    def _exchange(self, response: Any, content: bytes) -> Exchange:
+        def header(name: str) -> str | None:
+            """Return a header without the key; the body is decoded first (see `tcalloc.llm.replies`)."""
+            value: str | None = response.headers.get(name)
+            return value if value is None or self._key is None else self._key.redact(value)
 
-    def _pool(self) -> Any:
-        """Return this thread's connection pool (of one)."""
-        pool = getattr(self._here, "pool", None)
-        if pool is None:
-            # A session would follow redirects, read .netrc and keep cookies; its adapter does none of that, and knows
-            # about certificates and proxies.
-            adapter: Any = self._requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
-            if hasattr(adapter, "get_connection_with_tls_context"):  # requests 2.32
-                pool = adapter.get_connection_with_tls_context(self._prepared, self._verify, proxies=self._proxies)
-            else:
-                pool = adapter.get_connection(self.url, self._proxies)
-            adapter.cert_verify(pool, self.url, self._verify, None)
-            pool.ConnectionCls = type("Asking", (_Asking, pool.ConnectionCls), {})
-            self._here.pool = pool
-            self._target = adapter.request_url(self._prepared, self._proxies)
-            with self._guard:
-                self._adapters.append(adapter)
-        return pool
-
-    def _connect(self, conn: Any) -> None:
-        conn.timeout = self._timeouts.connect
-        try:
-            conn.connect()
-        except TimeoutError:  # in the TLS handshake
-            raise self._urllib3.exceptions.ConnectTimeoutError from None
-        conn.sock.settimeout(self._timeouts.read)
-
-    def _by_proxy(self, pool: Any, body: bytes) -> Any:
-        return pool.urlopen(
-            "POST",
-            self._target,
-            body=body,
-            headers=self._whole(),
-            retries=False,
-            redirect=False,
-            assert_same_host=False,
-            preload_content=False,
-            decode_content=False,
-            timeout=self._urllib3.Timeout(connect=self._timeouts.connect, read=self._timeouts.read),
+        return Exchange(
+            response.status,
+            (header("Content-Type") or "").partition(";")[0].strip().lower(),
+            header("Retry-After"),
+            header("Location"),
+            content,
+            header("Retry-After-Ms"),
         )
 
-    def _read(self, response: Any, deadline: float) -> bytes | Lost:
-        """Read the body piece by piece: at most so many bytes, until the deadline at latest."""
-        told = response.headers.get("Content-Length", "")
-        length = int(told) if told.isdigit() else None
+    async def _read(self, response: Any) -> bytes | Lost:
+        """Read the body piece by piece, at most so many bytes."""
         large = Lost(f"its reply is larger than {self._max_body:,} bytes", sent=True, bad=True)
-        if length is not None and length > self._max_body:
+        if response.content_length is not None and response.content_length > self._max_body:
+            response.close()
             return large
         pieces: list[bytes] = []
         size = 0
-        for piece in _pieces(response):
+        async for piece in response.content.iter_any():
             pieces.append(piece)
             size += len(piece)
             if size > self._max_body:
+                response.close()
                 return large
-            if time.monotonic() > deadline:
-                return Lost(f"its reply took longer than {self._timeouts.total:g} s", sent=True)
-        if length is not None and size < length:
-            raise HTTPException  # the connection ended before the body
         body = b"".join(pieces)
-        if response.headers.get("Content-Encoding", "identity") == "identity":
+        if response.headers.get("Content-Encoding", "identity").lower() == "identity":
             return body
         # It was asked not to; whoever does it all the same uses one of these two.
         inflate = zlib.decompressobj(wbits=47)
         body = inflate.decompress(body, self._max_body)
         return large if inflate.unconsumed_tail else body
 
-    def _words(self, error: Exception) -> Lost:
+    def _words(self, error: BaseException, seconds: float) -> Lost:
         """Say what happened, without what the exception holds."""
-        r, u = self._requests.exceptions, self._urllib3.exceptions
-        host = urlsplit(self.url).netloc.rpartition("@")[2]
-        if isinstance(error, r.ConnectTimeout | u.ConnectTimeoutError) and not isinstance(error, u.NewConnectionError):
-            return Lost(f"no connection to {host} within {self._timeouts.connect:g} s", sent=False)
-        if isinstance(error, r.ReadTimeout | u.ReadTimeoutError | TimeoutError):
-            return Lost(f"{host} sent nothing for {self._timeouts.read:g} s", sent=True)
-        if isinstance(error, r.SSLError | u.SSLError | ssl.SSLError):
+        a, host, timeouts = self._aiohttp, self._host, self._timeouts
+        if isinstance(error, MemoryError):
+            return Lost("this process has no memory left for its reply; ask for fewer at one time", sent=True)
+        if isinstance(error, a.ConnectionTimeoutError):
+            return Lost(f"no connection to {host} within {timeouts.connect:g} s", sent=False)
+        if isinstance(error, a.SocketTimeoutError):
+            return Lost(f"{host} sent nothing for {timeouts.read:g} s", sent=True)
+        if isinstance(error, TimeoutError) and seconds >= 0.99 * timeouts.total:
+            return Lost(f"its reply took longer than {timeouts.total:g} s", sent=True)
+        if isinstance(error, a.ClientSSLError | ssl.SSLError | a.ServerFingerprintMismatch):
             return Lost(
                 f"no secure connection to {host}: the certificate is not trusted or it is not https", sent=False
             )
-        if isinstance(error, r.ProxyError | u.ProxyError):
+        if isinstance(error, a.ClientProxyConnectionError | a.ClientHttpProxyError):
             return Lost(f"the proxy for {host} does not answer", sent=False)
-        if isinstance(error, getattr(u, "NameResolutionError", ())) or "getaddrinfo" in str(error):
+        if isinstance(error, a.ClientConnectorDNSError):
             return Lost(f"the host {host} is not known", sent=False)
-        if isinstance(error, u.NewConnectionError):
+        if isinstance(error, a.ClientConnectorError):
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                return Lost("too many files are open: ask for fewer at one time, or raise ulimit -n", sent=False)
             return Lost(f"{host} refused the connection", sent=False)
+        if isinstance(error, a.ClientResponseError):
+            return Lost(f"what {host} sent is not HTTP, or its headers are too large", sent=True)
         return Lost(f"the connection to {host} was lost", sent=True)
 
 
-class _Asking:
-    """Goes before a class of connections: asks with the request in one piece, returns the reply as it comes."""
-
-    _held: list[bytes] | None = None
-    putheader = HTTPConnection.putheader  # urllib3's looks for headers to skip, at each
-
-    def ask(self: Any, target: str, body: bytes, headers: dict[str, str]) -> Any:
-        self._held = []
-        try:
-            HTTPConnection.request(self, "POST", target, body, headers)
-            whole = b"".join(self._held)
-        finally:
-            self._held = None
-        self.send(whole)  # head and body in two would wake the server twice
-        return HTTPConnection.getresponse(self)
-
-    def send(self, data: Any) -> None:
-        if self._held is None:
-            super().send(data)  # type: ignore[misc]
-        else:
-            self._held.append(data)
+@lru_cache(maxsize=8)
+def _trusting(bundle: str, variable: str | None) -> ssl.SSLContext:
+    """Return a context that trusts the certificates of a file or folder."""
+    told = f"the file of certificates {bundle} ({variable})" if variable else f"certifi's file {bundle}"
+    if not os.path.exists(bundle):
+        raise InputError(f"{told} is not there. Name one that is, or unset {variable}.")
+    try:
+        if os.path.isdir(bundle):
+            return ssl.create_default_context(capath=bundle)
+        return ssl.create_default_context(cafile=bundle)
+    except (OSError, ValueError):  # ssl.SSLError is an OSError
+        problem = InputError(f"{told} cannot be read. Expected certificates in PEM format.")
+    raise problem
 
 
-def _pieces(response: Any) -> Iterator[bytes]:
-    """Yield what is there, not as much as could be asked for, so that the deadline is looked at between."""
-    if hasattr(response, "stream"):  # urllib3's own, by way of a proxy: its read1 knows no chunks
-        yield from response.stream(1 << 16, decode_content=False)
-        return
-    while piece := response.read1(1 << 16):
-        yield piece
+class _Sessions:
+    """The session that is used, and those that end when their last exchange does."""
+
+    def __init__(self, aiohttp: Any):
+        self._aiohttp = aiohttp
+        self._now: _Session | None = None
+
+    def lend(self) -> "_Session":
+        """Return the session to use, on the loop."""
+        loop = asyncio.get_running_loop()
+        if self._now is None or self._now.loop is not loop:  # after a fork there is another
+            self._now = _Session(self._aiohttp, loop)
+        return self._now
+
+    def retire(self) -> None:
+        """Use a new one from now on. Any thread may call it."""
+        now, self._now = self._now, None
+        if now is not None:
+            now.retire()
+
+    close = retire
+
+
+class _Session:
+    """One session, lent to exchanges."""
+
+    def __init__(self, aiohttp: Any, loop: asyncio.AbstractEventLoop):
+        self.loop = loop
+        self._lent = 0
+        self._retired = False
+        # Slots bound the connections; see `tcalloc.llm._loop.request_slot`.
+        self._session = aiohttp.ClientSession(
+            connector=_connector(aiohttp)(limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("Accept-Encoding",),
+        )
+
+    def __enter__(self) -> Any:
+        self._lent += 1
+        return self._session
+
+    def __exit__(self, *_: object) -> None:
+        self._lent -= 1
+        self._end()
+
+    def retire(self) -> None:
+        """Close it when it is lent no more."""
+        if _loop.is_serving(self.loop):
+            self.loop.call_soon_threadsafe(self._retire)
+
+    def _retire(self) -> None:
+        self._retired = True
+        self._end()
+
+    def _end(self) -> None:
+        if self._retired and not self._lent and not self._session.closed:
+            self._closing = self.loop.create_task(self._session.close())
+
+
+@lru_cache(maxsize=1)
+def _connector(aiohttp: Any) -> Any:
+    class Connector(aiohttp.TCPConnector):  # type: ignore[misc]
+        """Never lends a connection on which something came unasked: it would be taken for the next reply."""
+
+        async def _get(self, *args: Any) -> Any:
+            while (found := await super()._get(*args)) is not None:
+                if not found.protocol.should_close and not _readable(found.transport):
+                    return found
+                found.close()
+            return None
+
+    return Connector
+
+
+def _readable(transport: Any) -> bool:
+    """Whether something can be read from an idle connection: its end, or what nobody asked for."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or not hasattr(select, "poll"):
+        return False
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return bool(poll.poll(0))

@@ -18,14 +18,12 @@ from tcalloc.llm._attempts import endpoint
 from tcalloc.llm.failures import AccessError, RefusedError, UnreachableError
 from tcalloc.llm.keys import Key, find_key
 from tcalloc.llm.replies import error_of, message_of
-from tcalloc.llm.retry import Backoff, retry_after
+from tcalloc.llm.retry import Backoff, is_busy, retry_after
 from tcalloc.llm.transport import Exchange, Lost, Timeouts, Transport
 
 __all__ = ["EmbeddingsEndpoint"]
 
 MOST_BODY = 1 << 28
-# Busy, or not there for the moment.
-AGAIN = (408, 409, 425, 429, 500, 502, 503, 504, 529)
 
 
 class EmbeddingsEndpoint:
@@ -53,7 +51,7 @@ class EmbeddingsEndpoint:
     InputError
         If the URL or a number is not allowed.
     MissingExtraError
-        If requests is not installed.
+        If aiohttp is not installed.
     """
 
     def __init__(
@@ -155,8 +153,8 @@ class EmbeddingsEndpoint:
                 found, problem = _vectors(reply.body, len(texts))
                 if found is not None:
                     return found
-            elif reply.status in AGAIN:
-                wait = retry_after(reply.retry_after)
+            elif is_busy(reply.status):
+                wait = retry_after(reply.retry_after, reply.retry_after_ms)
                 problem = f"status {reply.status}{self._said(reply)}"
             else:
                 self._refused(reply)

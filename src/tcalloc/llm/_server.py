@@ -1,0 +1,235 @@
+"""What is known about a server, and what its replies mean: an answer, another try, or the end."""
+
+import threading
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from tcalloc.llm._attempts import Adapted, Failed
+from tcalloc.llm._streams import unwrapped
+from tcalloc.llm.failures import AccessError, LlmError, QuotaError, RefusedError, UnreachableError
+from tcalloc.llm.keys import Key
+from tcalloc.llm.parameters import Parameters
+from tcalloc.llm.replies import (
+    BadReply,
+    Reply,
+    ServerError,
+    TokenCounter,
+    error_of,
+    is_quota,
+    message_of,
+    parse_reply,
+)
+from tcalloc.llm.retry import is_busy, retry_after
+from tcalloc.llm.transport import Exchange, Lost
+
+__all__ = ["KnownServer"]
+
+_STREAM = "text/event-stream"
+
+
+class KnownServer:
+    """One model on one server, as its replies have shown it. Threads share it.
+
+    Parameters
+    ----------
+    base_url, host, model : str
+        As of the client.
+    parameters : Parameters
+        What is asked for besides the question.
+    counter : TokenCounter
+        Estimates tokens that a reply does not count.
+    key : Key or None
+        Taken out of what the server says.
+
+    Attributes
+    ----------
+    succeeded : bool
+        Whether any reply was an answer.
+    n_limit : int or None
+        The most choices a request can have, as far as is known.
+    left_out : set of str
+        Fields that the server does not take.
+    notes : list of str
+        What was noticed, each once.
+    """
+
+    def __init__(
+        self, base_url: str, host: str, model: str, parameters: Parameters, counter: TokenCounter, key: Key | None
+    ):
+        self.base_url, self.host, self.model, self.parameters = base_url, host, model, parameters
+        self.counter, self._key = counter, key
+        self.succeeded = False
+        self.n_limit: int | None = None
+        self.left_out: set[str] = set()
+        self.notes: list[str] = []
+        self._noted: set[str] = set()
+        self._ids: dict[str, None] = {}
+        self._same_ids = False
+        self._guard = threading.Lock()
+
+    def _redact(self, text: str) -> str:
+        return text if self._key is None else self._key.redact(text)
+
+    def take_note(self, reply: Reply, wanted: int) -> None:
+        """Learn from an answer to a request for so many choices."""
+        self.succeeded = True
+        if len(reply.choices) < wanted:
+            self._limit_n(len(reply.choices))
+        if reply.input_estimated or any(choice.estimated for choice in reply.choices):
+            self._note("usage", "does not count all tokens of its replies; what is missing is estimated")
+
+    def judge(
+        self, exchange: Exchange | Lost, messages: list[dict[str, Any]], n: int, doubted: set[str]
+    ) -> Reply | Failed | Adapted:
+        """Say what became of a request.
+
+        Parameters
+        ----------
+        exchange : Exchange or Lost
+            What came.
+        messages : list of dict
+            What was sent, for the prompt's tokens.
+        n : int
+            Choices asked for.
+        doubted : set of str
+            Ids of replies that this request refused as repetitions before; more are added.
+        """
+        if isinstance(exchange, Lost):
+            error = UnreachableError(
+                f"{self.base_url}: {exchange.reason}. {'' if self.succeeded else 'Is the URL right?'}".rstrip()
+            )
+            return Failed(error, again=True, billed=exchange.sent, bad=exchange.bad, gone=not exchange.sent)
+        if exchange.status != 200:
+            return self._judge_status(exchange.status, exchange, error_of(exchange.body, self._redact), n)
+        size = sum(len(str(message.get("content", ""))) for message in messages)
+        failed: BadReply | ServerError
+        try:
+            reply = parse_reply(unwrapped(exchange.body), n, size, self.counter, self._redact)
+        except (BadReply, ServerError) as error:
+            failed = error
+        else:
+            if self._repeated(reply, doubted):
+                return replace(self._bad_reply("it repeats an earlier one"), repeated=True)
+            return reply
+        if isinstance(failed, BadReply):
+            if exchange.kind and "json" not in exchange.kind and exchange.kind not in ("text/plain", _STREAM):
+                return self._bad_reply(f"it is {exchange.kind[:40]}, not JSON; is the URL right (.../v1)?")
+            return self._bad_reply(str(failed))
+        words = failed.body["error"]
+        status = failed.status or _status_in(words)
+        if status is None and not is_quota(words):
+            return self._bad_reply(f"it holds an error under status 200: {message_of(words)}")
+        return self._judge_status(status or 429, exchange, words, n)
+
+    def _judge_status(self, status: int, exchange: Exchange, error: dict[str, Any], n: int) -> Failed | Adapted:
+        message = message_of(error)
+        said = f"{self.base_url}: status {status}" + (f": {message}" if message else "")
+        if status == 402 or is_quota(error):
+            return Failed(
+                QuotaError(f"{self.base_url}: the quota is used up: {message or status}. Add credit, then run again.")
+            )
+        if is_busy(status):
+            after = retry_after(exchange.retry_after, exchange.retry_after_ms)
+            return Failed(UnreachableError(f"{said}."), again=True, after=after)
+        if 300 <= status < 400:
+            to = _target(exchange.location or "")
+            return Failed(
+                AccessError(f"{self.base_url}: redirects{to}; redirects are not followed. Give the final URL.")
+            )
+        if status == 401:
+            what = (
+                "does not accept the key"
+                if self._key is not None
+                else "wants a key: name one with --api-key-env or --api-key-file"
+            )
+            return Failed(AccessError(f"{self.base_url}: {what}{f' ({message})' if message else ''}."))
+        if status == 404 and not self.succeeded:
+            missing = f"does not know the model {self.model!r} or has no such URL (.../v1)"
+            return Failed(AccessError(f"{self.base_url}: {missing}{f': {message}' if message else ''}."))
+        if status in (400, 422):
+            adapted = self._adapt(message, str(error.get("param") or ""), n, said)
+            if adapted is not None:
+                return adapted
+            if "model" in message.lower() and self.model in message and not self.succeeded:
+                return Failed(AccessError(f"{said}. Name a model that the server has."))
+        return Failed(RefusedError(f"{said}."))
+
+    def _adapt(self, message: str, param: str, n: int, said: str) -> Adapted | None:
+        """Leave out what the server says it does not take; ask for fewer choices."""
+        low = message.lower()
+        if "max_completion_tokens" in low and self._leave_out(
+            "max_tokens", "wants max_completion_tokens for max_tokens"
+        ):
+            return Adapted(n, said)
+        for name in ("seed", "logprobs"):
+            if (name in param or name in low) and self._leave_out(name, f"does not take {name}; left out"):
+                return Adapted(n, said)
+        if n > 1:  # if that was the reason, the next reply shows it
+            return Adapted(n // 2, said)
+        return None
+
+    def _leave_out(self, name: str, note: str) -> bool:
+        """Stop sending a field. True if the request is worth another try without it."""
+        p = self.parameters
+        sent = {"max_tokens": p.max_tokens, "seed": p.seed, "logprobs": p.logprobs or None}[name] is not None
+        # If another thread noticed it while this request was under way, it is; a server that goes on complaining
+        # of what it was not sent is stopped by the bound on such tries.
+        self.left_out.add(name)
+        if sent:
+            self._note(name, note)
+        return sent
+
+    def _note(self, about: str, note: str) -> None:
+        with self._guard:
+            if about not in self._noted:
+                self._noted.add(about)
+                self.notes.append(f"{self.host} {note}.")
+
+    def _limit_n(self, n: int) -> None:
+        self._note("n", f"does not give as many choices per request as asked for ({n}); the rest is asked for again")
+        with self._guard:
+            self.n_limit = n if self.n_limit is None else min(n, self.n_limit)
+
+    def _bad_reply(self, why: str) -> Failed:
+        error: LlmError = UnreachableError(f"{self.base_url}: status 200, but the reply is no answer: {why}.")
+        return Failed(error, again=True, billed=True, bad=True)
+
+    def _repeated(self, reply: Reply, doubted: set[str]) -> bool:
+        """Say whether this reply came before: to another request, over a connection that brought it twice.
+
+        `doubted` holds the ids that this request refused as repetitions before.
+        """
+        if not reply.id or self._same_ids:
+            return False
+        with self._guard:
+            fresh = reply.id not in self._ids
+            self._ids[reply.id] = None
+            if len(self._ids) > 4096:
+                del self._ids[next(iter(self._ids))]
+        if fresh:
+            return False
+        if reply.id in doubted:  # over a new connection too: one id for all replies
+            self._same_ids = True
+            self._note("ids", "gives all replies one id; until that was clear, some requests were sent twice")
+            return False
+        doubted.add(reply.id)
+        return True
+
+
+def _target(location: str) -> str:
+    """Return where a redirect leads, without what may be secret in it."""
+    try:
+        where = urlsplit(location)
+        name = where.hostname
+    except ValueError:
+        return ""
+    return f" to {where.scheme}://{name}{where.path}"[:200] if name else f" to {where.path}"[:200]
+
+
+def _status_in(error: dict[str, Any]) -> int | None:
+    """Return the status that an error under status 200 names as text: "429"."""
+    for value in (error.get("code"), error.get("status")):
+        if isinstance(value, str) and value.isascii() and value.isdigit() and 400 <= int(value[:9]) < 600:
+            return int(value)
+    return None
