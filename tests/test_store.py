@@ -187,11 +187,12 @@ def test_arms_are_added_once(tmp_path):
     [
         ("run.json", None, "not a run folder"),
         ("run.json", "{", "not JSON"),
-        ("run.json", "[]", "schema None"),
-        ("run.json", '{"schema": 2}', "schema 2; this tcalloc"),
-        ("run.json", '{"schema": true}', "schema True"),
-        ("run.json", '{"schema": 1, "arms": 3}', "arms must be a list"),
-        ("questions.jsonl", "{\n", "line 1 is not JSON"),
+        ("run.json", "[]", "not written by tcalloc"),
+        ("run.json", '{"schema": 2, "tcalloc": "9.9"}', r"schema 2, written by tcalloc 9\.9; this tcalloc .* reads 1"),
+        ("run.json", '{"schema": true, "tcalloc": "0"}', "not written by tcalloc"),
+        ("run.json", '{"schema": 1}', "not written by tcalloc"),
+        ("run.json", '{"schema": 1, "tcalloc": "0", "arms": 3}', "arms is 3; expected a list"),
+        ("questions.jsonl", "{\n", "line 1: not JSON"),
     ],
 )
 def test_changed_files_are_refused(name, content, words, tmp_path):
@@ -209,7 +210,7 @@ def test_folders_that_cannot_be_new_runs(tmp_path):
     with pytest.raises(InputError, match="holds a run already"):
         Store.create(tmp_path / "run", {}, QUESTIONS)
     (tmp_path / "run" / "run.json").unlink()
-    with pytest.raises(InputError, match=r"no run\.json"):
+    with pytest.raises(InputError, match=r"holds 'questions\.jsonl' and 1 more, and no run of tcalloc's"):
         Store.create(tmp_path / "run", {}, QUESTIONS)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="not a folder"):

@@ -4,12 +4,14 @@ import os
 import sys
 from typing import BinaryIO
 
+from tcalloc._files import open_regular
+
 __all__ = ["lock_file"]
 
 
 def lock_file(path: str) -> BinaryIO | None:
     """Open a file and lock it until it is closed; None if another holds it."""
-    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+    file = open_regular(path, os.O_RDWR | os.O_CREAT, follow=False)
     try:
         if sys.platform == "win32":
             import msvcrt

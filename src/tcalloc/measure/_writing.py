@@ -12,6 +12,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._files import naming
 from tcalloc.errors import InputError, MissingExtraError
 
 __all__ = ["SUFFIXES", "replacing", "suffix_of", "target_of", "write_columns", "write_csv"]
@@ -52,11 +53,12 @@ def replacing(path: str) -> Iterator[BinaryIO]:
     target = target_of(path)
     temporary = f"{target}.{secrets.token_hex(4)}.tmp"
     try:
-        with open(temporary, "xb") as file:
-            yield file
-        if os.path.exists(target):
-            shutil.copymode(target, temporary)
-        os.replace(temporary, target)
+        with naming(path):
+            with open(temporary, "xb") as file:
+                yield file
+            if os.path.exists(target):
+                shutil.copymode(target, temporary)
+            os.replace(temporary, target)
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(temporary)

@@ -14,8 +14,8 @@ Questions and samples are plain JSON lines, which ``pandas.read_json("run/sample
 """
 
 import contextlib
+import errno
 import gc
-import json
 import os
 import threading
 import time
@@ -24,15 +24,29 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, BinaryIO
 
+from tcalloc._files import MOST_LINE, lines_of, naming, open_regular, parse_json
 from tcalloc._version import __version__
 from tcalloc.errors import InputError, MissingExtraError
-from tcalloc.measure._lines import HEAD, Damage, damage_words, dumps, read_lines, read_samples, seal
-from tcalloc.measure._locking import lock_file
+from tcalloc.measure._held import HeldSamples
+from tcalloc.measure._lines import Damage, damage_words, dumps, read_keys, read_samples, refuse_foreign_lines, seal
+from tcalloc.measure._records import question_problem
+from tcalloc.measure._run_files import (
+    SCHEMA,
+    claim,
+    is_run,
+    questions_of,
+    read_manifest,
+    refuse_foreign,
+    refuse_taken,
+    samples_of,
+    sync,
+    take,
+    write_manifest,
+)
 from tcalloc.measure._writing import replacing
 
 __all__ = ["SCHEMA", "Run", "Store", "read_run"]
 
-SCHEMA = 1
 # How much may be lost if the machine (not the process) dies: lines, seconds.
 _SYNC_LINES, _SYNC_SECONDS = 256, 1.0
 
@@ -62,10 +76,12 @@ class Store:
         self._size = 0
         self._unsynced = 0
         self._synced_at = time.monotonic()
-        self._held: dict[tuple[str, str], int] = {}
+        self._held = HeldSamples()
         try:
+            refuse_taken(path, manifest)
             self._repair()
-            self._file = os.open(_samples(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            with open_regular(samples_of(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND, follow=False) as file:
+                self._file = os.dup(file.fileno())
             self._size = os.fstat(self._file).st_size
         except BaseException:
             self.close()
@@ -94,20 +110,28 @@ class Store:
             The open store.
         """
         path = os.fspath(path)
-        lock = _take(path, make=True)
+        if is_run(path):
+            raise InputError(f"{path}: holds a run already. Open that run, or write to another folder.")
+        refuse_foreign(path)
+        lock = take(path, make=True)
         try:
-            if os.path.exists(_manifest(path)):
+            if is_run(path):
                 raise InputError(f"{path}: holds a run already. Open that run, or write to another folder.")
-            if os.path.exists(_samples(path)):
-                raise InputError(
-                    f"{path}: holds samples.jsonl but no run.json, so it is not known of what. Use another folder."
-                )
-            with replacing(_questions(path)) as file:
+            refuse_foreign(path)
+            whole = {"schema": SCHEMA, "tcalloc": __version__, "files": [], "arms": []} | dict(manifest)
+            # First: a process that is killed here leaves files that are known to be tcalloc's.
+            write_manifest(path, whole | {"unfinished": True})
+            with replacing(questions_of(path)) as file:
                 for question in questions:
-                    file.write(dumps(question) + b"\n")
-                _sync(file)
-            whole = {"schema": SCHEMA, "tcalloc": __version__, "arms": []} | dict(manifest)
-            _write_manifest(path, whole)  # last: a folder without it is not yet a run
+                    line = dumps(question) + b"\n"
+                    if len(line) > MOST_LINE:
+                        raise InputError(
+                            f"the question {str(question['id'])[:40]!r} has {len(line):,} bytes; at most "
+                            f"{MOST_LINE:,} can be stored. Shorten it."
+                        )
+                    file.write(line)
+                sync(file)
+            write_manifest(path, whole)
             return cls(path, whole, lock)
         except BaseException:
             lock.close()
@@ -128,18 +152,18 @@ class Store:
             The open store; its `notes` say what was damaged.
         """
         path = os.fspath(path)
-        manifest = _read_manifest(path)
-        lock = _take(path, make=False)
+        refuse_taken(path, read_manifest(path))
+        lock = take(path, make=False)
         try:
-            return cls(path, manifest, lock)
+            return cls(path, read_manifest(path), lock)
         except BaseException:
             lock.close()
             raise
 
     @staticmethod
     def exists(path: str | os.PathLike[str]) -> bool:
-        """Say whether the folder holds a run."""
-        return os.path.exists(_manifest(os.fspath(path)))
+        """Say whether the folder holds a run, or something else that calls itself run.json."""
+        return is_run(os.fspath(path))
 
     def __enter__(self) -> "Store":
         return self
@@ -156,7 +180,8 @@ class Store:
             if file >= 0:
                 with contextlib.suppress(OSError):  # what does not sync is still written
                     os.fsync(file)
-                os.close(file)
+                with naming(samples_of(self.path)):
+                    os.close(file)
         self._lock_file.close()
 
     # ------------------------------------------------------------------------------------------ writing
@@ -170,14 +195,19 @@ class Store:
             The sample, with at least ``id``, ``sample`` (from 0) and ``params``. One that is there already is refused.
         """
         line = seal(record)
-        key, bit = (str(record["id"]), str(record["params"])), 1 << int(record["sample"])
+        if len(line) > MOST_LINE and "text" in record:  # a reply that no reader would take; its answer is kept
+            line = seal({key: value for key, value in record.items() if key != "text"})
+        if len(line) > MOST_LINE:
+            raise InputError(f"a sample of {len(line):,} bytes cannot be stored; at most {MOST_LINE:,} can.")
+        key, number = (str(record["id"]), str(record["params"])), int(record["sample"])
         with self._guard:
             if self._file < 0:
                 raise InputError(f"{self.path}: the run is closed. Open it again to go on.")
-            if self._held.get(key, 0) & bit:
-                raise InputError(f"{self.path}: sample {record['sample']} of question {key[0]!r} is there already.")
-            self._write(line)
-            self._held[key] = self._held.get(key, 0) | bit
+            if self._held.has(key, number):
+                raise InputError(f"{self.path}: sample {number} of question {key[0]!r} is there already.")
+            with naming(samples_of(self.path)):
+                self._write(line)
+            self._held.add(key, number)
             self._unsynced += 1
             now = time.monotonic()
             due = self._unsynced >= _SYNC_LINES or now - self._synced_at >= _SYNC_SECONDS
@@ -186,7 +216,8 @@ class Store:
                 file = os.dup(self._file)
         if due:  # other threads go on writing meanwhile
             try:
-                os.fsync(file)
+                with naming(samples_of(self.path)):
+                    os.fsync(file)
             finally:
                 os.close(file)
 
@@ -198,7 +229,7 @@ class Store:
             if written < len(line):
                 written += os.write(self._file, line[written:])  # raises the reason: no space, quota
             if written < len(line):
-                raise OSError(f"{_samples(self.path)}: only half of a line could be written.")
+                raise OSError(errno.ENOSPC, "only half of a line could be written")
             self._size += written
         except BaseException:
             with contextlib.suppress(OSError):
@@ -210,49 +241,65 @@ class Store:
         if any(known.get("arm") == arm["arm"] for known in self.manifest["arms"]):
             return
         self.manifest = self.manifest | {"arms": [*self.manifest["arms"], dict(arm)]}
-        _write_manifest(self.path, self.manifest)
+        write_manifest(self.path, self.manifest)
+
+    def claim(self, *names: str) -> None:
+        """Say in run.json that files of these names in the folder are tcalloc's; needed before they are written.
+
+        Raises
+        ------
+        InputError
+            If there is such a file already that is the user's, or a symbolic link.
+        """
+        self.manifest = claim(self.path, self.manifest, *names)
 
     # ------------------------------------------------------------------------------------------ reading
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Read the samples one by one, in the order they were finished."""
-        yield from read_samples(_samples(self.path), [])
+        yield from read_samples(samples_of(self.path), [])
 
     def held(self, question: str, params: str) -> int:
         """Return which samples of a question are there: bit j of the number is sample j."""
-        return self._held.get((question, params), 0)
+        return self._held.bits((question, params))
 
     def done(self) -> set[tuple[str, int, str]]:
         """Return the keys (question id, sample, params) of all samples that are there."""
         with self._guard:
-            return {(i, j, params) for (i, params), bits in self._held.items() for j in _bits(bits)}
+            return set(self._held)
 
     def _repair(self) -> None:
         """Learn what is there; set aside what is damaged, so that it is told once and drawn again."""
-        path = _samples(self.path)
-        if not os.path.exists(path):
+        path = samples_of(self.path)
+        if not os.path.lexists(path):
             return
         damaged: list[Damage] = []
-        for line in read_lines(path, damaged):
-            head = HEAD.match(line)
-            if head is not None:  # always, after unseal
-                key = json.loads(head[1]), head[3].decode()
-                self._held[key] = self._held.get(key, 0) | 1 << int(head[2])
+        for question, number, params in read_keys(path, damaged):
+            self._held.add((question, params), number)
         if damaged:
-            with open(os.path.join(self.path, "samples.damaged"), "ab") as aside:
-                for damage in damaged:
-                    aside.write(damage.text + b"\n")
-                _sync(aside)
-            with open(path, "r+b") as file:
+            refuse_foreign_lines(path, damaged)
+            aside_path = os.path.join(self.path, "samples.damaged")
+            self.claim("samples.damaged")
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            with naming(aside_path), open_regular(aside_path, flags, follow=False) as aside:
+                with open_regular(path) as file:
+                    for damage in damaged:
+                        file.seek(damage.offset)
+                        aside.write(file.read(damage.size) + b"\n")
+                sync(aside)
+            with naming(path), open_regular(path, os.O_RDWR, follow=False) as file:
                 for damage in damaged:
                     file.seek(damage.offset)
                     if damage.torn:
                         file.truncate()
                     else:
-                        file.write(b" " * len(damage.text))  # a blank line is no line
-                _sync(file)
+                        file.write(b" " * damage.size)  # a blank line is no line
+                sync(file)
             self.notes.append(damage_words(path, damaged) + " Set aside in samples.damaged.")
-        with open(path, "r+b") as file:  # a last line that lacks only its line feed
+        with (
+            naming(path),
+            open_regular(path, os.O_RDWR, follow=False) as file,
+        ):  # a last line that lacks only its line feed
             if file.seek(0, os.SEEK_END) and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
                 file.write(b"\n")
 
@@ -309,96 +356,38 @@ def read_run(path: str | os.PathLike[str]) -> Run:
         The manifest, the questions and the samples.
     """
     path = os.fspath(path)
-    manifest = _read_manifest(path)
-    questions = []
-    with open(_questions(path), "rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                questions.append(json.loads(line))
-            except ValueError:
-                raise InputError(
-                    f"{_questions(path)}: line {number} is not JSON. The file was changed; restore it."
-                ) from None
+    manifest = read_manifest(path)
     damaged: list[Damage] = []
-    seen: dict[tuple[str, str], int] = {}
+    held = HeldSamples()
     records = []
     # The collector would look again and again at what can hold no cycle: that is most of the time for 1e6 lines.
     collecting = gc.isenabled()
     gc.disable()
     try:
-        for record in read_samples(_samples(path), damaged):
-            key, bit = (record["id"], record["params"]), 1 << record["sample"]
-            bits = seen.get(key, 0)
-            if not bits & bit:
-                seen[key] = bits | bit
+        questions = _read_questions(questions_of(path))
+        for record in read_samples(samples_of(path), damaged):
+            if held.add((record["id"], record["params"]), record["sample"]):
                 records.append(record)
     finally:
         if collecting:
             gc.enable()
     # A torn end may be a line that is being written just now: not damage, but not there yet.
     damaged = [damage for damage in damaged if not damage.torn]
-    return Run(manifest, questions, records, [damage_words(_samples(path), damaged)] if damaged else [])
+    refuse_foreign_lines(samples_of(path), damaged)
+    return Run(manifest, questions, records, [damage_words(samples_of(path), damaged)] if damaged else [])
 
 
-# ---------------------------------------------------------------------------------------------- files
-
-
-def _manifest(path: str) -> str:
-    return os.path.join(path, "run.json")
-
-
-def _questions(path: str) -> str:
-    return os.path.join(path, "questions.jsonl")
-
-
-def _samples(path: str) -> str:
-    return os.path.join(path, "samples.jsonl")
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _take(path: str, *, make: bool) -> BinaryIO:
-    if os.path.exists(path) and not os.path.isdir(path):
-        raise InputError(f"{path}: not a folder; a run is a folder. Choose another name.")
-    if make:
-        os.makedirs(path, exist_ok=True)
-    lock = lock_file(os.path.join(path, "lock"))
-    if lock is None:
-        raise InputError(f"{path}: another process is writing to this run. Wait for it, or stop it.")
-    return lock
-
-
-def _write_manifest(path: str, manifest: Mapping[str, Any]) -> None:
-    with replacing(_manifest(path)) as file:
-        file.write(json.dumps(manifest, indent=2, allow_nan=False).encode() + b"\n")
-        _sync(file)
-
-
-def _read_manifest(path: str) -> dict[str, Any]:
-    name = _manifest(path)
-    try:
-        with open(name, "rb") as file:
-            manifest: Any = json.load(file)
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: not a run folder, since it has no run.json. `tcalloc sample --out` makes one."
-        ) from None
-    except ValueError:
-        raise InputError(f"{name}: not JSON. The file was changed; restore it.") from None
-    schema = manifest.get("schema") if isinstance(manifest, dict) else None
-    if schema != SCHEMA or isinstance(schema, bool):
-        raise InputError(
-            f"{name}: schema {schema!r}; this tcalloc ({__version__}) reads {SCHEMA}. "
-            "Use the version of tcalloc that wrote it (the file names it)."
-        )
-    if not isinstance(manifest.setdefault("arms", []), list):
-        raise InputError(f"{name}: arms must be a list. The file was changed; restore it.")
-    whole: dict[str, Any] = manifest
-    return whole
-
-
-def _bits(bits: int) -> Iterator[int]:
-    return (j for j in range(bits.bit_length()) if bits >> j & 1)
+def _read_questions(path: str) -> list[dict[str, Any]]:
+    questions = []
+    first: dict[str, int] = {}
+    for number, line in enumerate(lines_of(path), 1):
+        question = parse_json(line, f"{path}, line {number}")
+        if (problem := question_problem(question)) is not None:
+            raise InputError(f"{path}, line {number}: {problem}. The file was changed; restore it.")
+        if first.setdefault(question["id"], number) != number:
+            raise InputError(
+                f"{path}, line {number}: the id {question['id'][:40]!r} stands on line {first[question['id']]} too. "
+                "The file was changed; restore it."
+            )
+        questions.append(question)
+    return questions

@@ -1,0 +1,150 @@
+"""Opening and reading files that anybody may have made: regular files only, at most so many bytes, strict JSON."""
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, NoReturn
+
+from tcalloc.errors import InputError
+
+__all__ = ["MOST_JSON", "MOST_LINE", "lines_of", "naming", "open_regular", "parse_json", "read_bounded", "strict_json"]
+
+# Bytes of one line and of a whole document. JSON becomes up to 25 times as large in memory.
+MOST_LINE = 1 << 24
+MOST_JSON = 1 << 24
+_ASIDE = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+def open_regular(path: str, flags: int = os.O_RDONLY, *, follow: bool = True) -> BinaryIO:
+    """Open a regular file. Pipes and devices are refused at once, where a plain open would wait for them.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    flags : int
+        Those of `os.open`.
+    follow : bool
+        Whether `path` may be a symbolic link.
+
+    Raises
+    ------
+    InputError
+        If it is missing, cannot be opened, or is something else than a regular file.
+    """
+    if not follow and os.path.islink(path):
+        raise InputError(f"{path}: a symbolic link, and tcalloc writes through none. Put a regular file in its place.")
+    never_wait = getattr(os, "O_NONBLOCK", 0) | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
+    try:
+        handle = os.open(path, flags | never_wait | _ASIDE, 0o666)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file. Check the path.") from None
+    except OSError as error:
+        if os.path.exists(path) and not os.path.isfile(path):  # a folder, a pipe that nobody reads
+            raise InputError(f"{path}: not a regular file.") from None
+        what = "read" if flags & (os.O_WRONLY | os.O_RDWR) == 0 else "written"
+        raise InputError(f"{path}: cannot be {what} ({error.strerror or error}).") from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise InputError(f"{path}: not a regular file.")
+    access = flags & (os.O_WRONLY | os.O_RDWR)
+    mode = "rb" if access == os.O_RDONLY else "r+b" if access == os.O_RDWR else "ab" if flags & os.O_APPEND else "wb"
+    return os.fdopen(handle, mode)
+
+
+def read_bounded(path: str, most: int) -> bytes:
+    """Read a whole regular file of at most `most` bytes.
+
+    Raises
+    ------
+    InputError
+        If it is larger, or cannot be opened.
+    """
+    try:
+        with open_regular(path) as file:
+            data = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from None
+    if data is None or len(data) > most:
+        raise InputError(f"{path}: larger than {most:,} bytes, which is more than tcalloc reads.")
+    return data
+
+
+def lines_of(path: str, most: int = MOST_LINE) -> Iterator[bytes]:
+    """Yield the lines of a regular file, each with its line feed.
+
+    Raises
+    ------
+    InputError
+        If a line has more than `most` bytes, or the file cannot be opened.
+    """
+    with open_regular(path) as file:
+        number = 0
+        while line := file.readline(most + 1):
+            number += 1
+            if len(line) > most:
+                raise InputError(
+                    f"{path}, line {number}: longer than {most:,} bytes, which is more than tcalloc reads."
+                )
+            yield line
+
+
+def _constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not allowed")
+
+
+def _number(word: str) -> float:
+    value = float(word)
+    if value - value != 0:
+        raise ValueError(f"{word[:40]} is too large")
+    return value
+
+
+_decode = json.JSONDecoder(parse_constant=_constant, parse_float=_number).decode
+
+
+def strict_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text.
+
+    Raises
+    ------
+    ValueError
+        With a short reason, if it is no JSON, holds a number that is not finite, or is nested too deeply.
+    """
+    try:
+        return _decode(text.decode() if isinstance(text, bytes) else text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8 text") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{error.msg}, line {error.lineno}, character {error.colno}") from None
+    except ValueError as error:  # Python's own limit of digits; not finite
+        raise ValueError(str(error).partition(";")[0].rstrip(".")) from None
+
+
+def parse_json(data: str | bytes, place: str) -> Any:
+    """Return the value of a JSON text that stands at `place`.
+
+    Raises
+    ------
+    InputError
+        If it is no JSON that can be used.
+    """
+    try:
+        return strict_json(data)
+    except ValueError as error:
+        raise InputError(f"{place}: not JSON that can be read ({error}). The file was changed; restore it.") from None
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Give errors of the operating system (no space, no permission) the name of the file that they are about."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            error.filename, error.filename2 = path, None
+        raise
