@@ -235,7 +235,8 @@ def too_few(held: Floats, lost: int = 0) -> bool:
     cases = int(some.sum()) - lost
     if cases < 1:
         return False
-    hits = math.floor(float(np.nanmean(held[some], axis=1).mean()) * cases + 1e-9)
+    # A draw in which some budgets hold counts in part; parts of a case are rounded up.
+    hits = math.ceil(float(np.nanmean(held[some], axis=1).mean()) * cases - 1e-9)
     return sum(math.comb(cases, h) * COVER**h * (1 - COVER) ** (cases - h) for h in range(hits + 1)) < 0.025
 
 
