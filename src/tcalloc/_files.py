@@ -5,7 +5,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn, cast
 
 from tcalloc.errors import InputError
 
@@ -51,7 +51,7 @@ def open_regular(path: str, flags: int = os.O_RDONLY, *, follow: bool = True) ->
         raise InputError(f"{path}: not a regular file.")
     access = flags & (os.O_WRONLY | os.O_RDWR)
     mode = "rb" if access == os.O_RDONLY else "r+b" if access == os.O_RDWR else "ab" if flags & os.O_APPEND else "wb"
-    return os.fdopen(handle, mode)
+    return cast("BinaryIO", os.fdopen(handle, mode))
 
 
 def read_bounded(path: str, most: int) -> bytes:

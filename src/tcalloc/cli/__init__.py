@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+from tcalloc._printing import cleaned_streams
 from tcalloc._version import __version__
 from tcalloc.cli import answer, compare, decide, demo, fit, frontier, grade, import_, sample, solve
 from tcalloc.cli._shared import EXIT_CODES, Parser, UsageError, say
@@ -69,6 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code.
     """
+    with cleaned_streams():
+        return _code(argv)
+
+
+def _code(argv: Sequence[str] | None) -> int:
     try:
         code = _run(argv)
         if sys.stdout is not None:
@@ -84,7 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         _abandon_stdout()
         reason = error.strerror or str(error) or type(error).__name__
-        return say(f"error: {error.filename or 'standard output'}: {reason}.", 1)
+        where = "" if error.filename is None else f"{error.filename}: "
+        return say(f"error: {where}{reason}.", 1)
     except MemoryError:
         return say("error: not enough memory for this table. Use float32, or fewer rows at a time.", 1)
     except KeyboardInterrupt:

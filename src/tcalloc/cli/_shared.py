@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 
 from tcalloc._amounts import amount, check_unit, digits, in_unit, per_thousand, unit_words
 from tcalloc._amounts import column as columns_of
+from tcalloc._files import naming
+from tcalloc._printing import clean_line
 from tcalloc.errors import InputError
 from tcalloc.measure import Action, Samples, Table, read_table
+from tcalloc.measure._outputs import refuse_to_replace
 from tcalloc.measure._voices import notes_for
-from tcalloc.measure._writing import suffix_of, target_of, write_columns, write_csv
+from tcalloc.measure._writing import formulas, suffix_of, target_of, write_columns, write_csv
 
 __all__ = [
     "EXIT_CODES",
@@ -28,12 +31,14 @@ __all__ = [
     "Parser",
     "UsageError",
     "add_actions",
+    "add_force",
     "add_unit",
     "add_verifier",
     "affordable",
     "amount",
     "attainable",
     "budget",
+    "check_output",
     "check_outputs",
     "columns_of",
     "cost",
@@ -167,16 +172,47 @@ def unit(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error).rstrip(".").removeprefix("--unit is ")) from None
 
 
-def check_outputs(args: argparse.Namespace, *paths: str | None) -> None:
-    """Refuse before the work what could not be written after it."""
+def add_force(parser: Any) -> None:
+    """Add the option that lets a file be replaced that tcalloc did not write."""
+    parser.add_argument(
+        "--force", action="store_true", help="replace files that exist, even if tcalloc did not write them"
+    )
+
+
+def check_outputs(args: argparse.Namespace, heads: Sequence[str], *pictures: str | None) -> None:
+    """Refuse before the work what could not be written after it, or would replace a file of the user's.
+
+    Parameters
+    ----------
+    args : Namespace
+        With ``out`` (a table with the columns `heads`), ``json``, ``table`` and ``force``.
+    heads : sequence of str
+        The columns of the table.
+    *pictures : str or None
+        Further files, which hold tcalloc's mark.
+
+    Raises
+    ------
+    UsageError, InputError
+        Naming the file.
+    """
     if args.out == "-" and args.json:
         raise UsageError("--out - and --json both write to standard output; choose one.")
-    for path in paths:
-        if path is None or path == "-":
-            continue
-        target = target_of(path)
-        if os.path.exists(target) and os.path.exists(args.table) and os.path.samefile(target, args.table):
-            raise UsageError(f"{path} is the table itself and would be overwritten; write to another file.")
+    check_output(None if args.out == "-" else args.out, args.table, heads, force=args.force)
+    for path in pictures:
+        check_output(path, args.table, force=args.force)
+
+
+def check_output(
+    path: str | None, read: str | None, heads: Sequence[str] = (), *, force: bool, what: str = "table"
+) -> None:
+    """Refuse before the work one file that is what is read, or the user's, or cannot be written."""
+    if path is None:
+        return
+    target = target_of(path)
+    if read is not None and os.path.exists(target) and os.path.exists(read) and os.path.samefile(target, read):
+        raise UsageError(f"{path} is the {what} itself and would be overwritten; write to another file.")
+    refuse_to_replace(path, heads, force=force)
 
 
 # ---------------------------------------------------------------------------------------------- input, output
@@ -257,15 +293,21 @@ def load(path: str, actions: str | None = None, verifier: bool = False) -> Table
 
 def write_output(path: str, columns: Mapping[str, NDArray[Any]]) -> None:
     """Write named columns to a file, or as CSV to standard output."""
+    if (path == "-" or suffix_of(path) == ".csv") and (found := formulas(columns)):
+        say(
+            f"note: {counted(found, 'cell')} would be run by a spreadsheet (beginning with =, +, - or @) and got an "
+            "apostrophe in front. .parquet and .npz hold names as they are."
+        )
     if path != "-":
         write_columns(path, columns)
         say(f"wrote {path}: {counted(len(next(iter(columns.values()))), 'row')} of {', '.join(columns)}.")
     elif sys.stdout is None:
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-    elif hasattr(sys.stdout, "buffer"):
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
+    elif hasattr(sys.stdout, "buffer") and not sys.stdout.isatty():
         # Bytes, so that the data are the same whatever the terminal's encoding is.
         sys.stdout.flush()
-        write_csv(sys.stdout.buffer, columns)
+        with naming("standard output"):
+            write_csv(sys.stdout.buffer, columns)
     else:
         memory = io.BytesIO()
         write_csv(memory, columns)
@@ -329,7 +371,7 @@ def share(value: float) -> str:
 
 def text_table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """Align columns: the first `left` to the left, the others to the right."""
-    lines = [heads, *rows]
+    lines = [[clean_line(cell) for cell in line] for line in (heads, *rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
     return "\n".join(
         "  ".join(

@@ -4,13 +4,14 @@ import argparse
 import contextlib
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from tcalloc.cli import _models as models
 from tcalloc.cli import _policies as policies
 from tcalloc.cli import _shared as shared
 from tcalloc.errors import InputError
+from tcalloc.measure._run_files import refuse_out, write_into
 from tcalloc.measure._writing import replacing
 from tcalloc.measure.actions import Action
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from tcalloc.learn._answers import Answers
 
 __all__ = ["add_parser", "run"]
+
+ANSWERS = "answers.jsonl"
 
 DESCRIPTION = """\
 Answer questions by a policy: it decides, question by question, what is worth
@@ -84,6 +87,7 @@ def add_parser(subparsers: Any) -> None:
         "--allow-unanswered", action="store_true", help="exit with 0 even if some questions have no answer"
     )
     shared.add_unit(how)
+    shared.add_force(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document instead of the summary")
     parser.set_defaults(run=run)
 
@@ -95,14 +99,20 @@ def run(args: argparse.Namespace) -> int:
         raise shared.UsageError("--json and --answers - both write to standard output; choose one.")
     if args.also_model and args.local:
         raise shared.UsageError("--local has one model; --also-model needs --base-url.")
+    from tcalloc.learn._answers import Answered
     from tcalloc.learn.answering import answer
     from tcalloc.llm.graders import make_grader
     from tcalloc.llm.questions import read_questions
 
+    if args.out is not None:
+        if os.path.exists(os.path.join(args.out, "policy.json")):
+            raise shared.UsageError(f"--out {args.out}: holds a policy; the samples need a folder of their own.")
+        refuse_out(args.out, ANSWERS)
+    if args.answers not in (None, "-"):
+        names = [one.name for one in fields(Answered)]
+        shared.check_output(args.answers, args.questions, names, force=args.force, what="questions file")
     questions = read_questions(args.questions)
     policy = _policy(args.policy)
-    if args.out is not None and os.path.exists(os.path.join(args.out, "policy.json")):
-        raise shared.UsageError(f"--out {args.out}: holds a policy; the samples need a folder of their own.")
     names = [str(name) for name in getattr(policy, "feature_names_in_", ()) if name != policies.TEXT]
     columns = {name: [policies.category(question, name, args.questions) for question in questions] for name in names}
     grader = make_grader(args.grader)
@@ -166,13 +176,14 @@ def _report(args: argparse.Namespace, answers: "Answers") -> int:
     for note in answers.notes:
         shared.say(f"note: {note}")
     lines = [json.dumps(asdict(one), ensure_ascii=False) for one in answers]
-    files = [path for path in (args.answers, args.out and os.path.join(args.out, "answers.jsonl")) if path]
-    for path in files:
-        if path == "-":
-            print("\n".join(lines))
-        else:
-            with replacing(path) as file:
-                file.write("".join(line + "\n" for line in lines).encode("utf-8", "backslashreplace"))
+    data = "".join(line + "\n" for line in lines).encode("utf-8", "backslashreplace")
+    if args.answers == "-":
+        print("\n".join(lines))
+    elif args.answers is not None:
+        with replacing(args.answers) as file:
+            file.write(data)
+    if args.out is not None:
+        write_into(args.out, ANSWERS, data)
     if args.json:
         whole = {key: getattr(answers, key) for key in ("wanted", "complete", "spend", "samples", "accuracy", "budget")}
         whole |= {key: getattr(answers, key) for key in ("requests", "spent", "seconds", "stopped", "interrupted")}

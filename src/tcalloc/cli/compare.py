@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tcalloc.cli import _compared as compared
 from tcalloc.cli import _shared as shared
 from tcalloc.errors import MissingExtraError
-from tcalloc.measure._writing import replacing, target_of
+from tcalloc.measure._outputs import save_picture
 
 if TYPE_CHECKING:
     from tcalloc.evaluate.result import Comparison
@@ -97,6 +97,7 @@ def add_parser(commands: Any) -> None:
         "--costs-known", action="store_true", help="a question's own costs are known beforehand, not means alone"
     )
     shared.add_unit(known)
+    shared.add_force(parser)
     how = parser.add_argument_group("how")
     how.add_argument(
         "--folds", metavar="N", type=lambda text: shared.count(text, 2), default=5, help="over questions (default: 5)"
@@ -162,10 +163,7 @@ def run(args: argparse.Namespace) -> int:
 def _refuse(args: argparse.Namespace) -> None:
     """Refuse before the work what could not be written after it."""
     for path in (args.report, args.plot):
-        if path is not None:
-            target = target_of(path)
-            if args.table is not None and os.path.exists(target) and os.path.realpath(args.table) == target:
-                raise shared.UsageError(f"{path} is the table itself and would be overwritten; write to another file.")
+        shared.check_output(path, args.table, force=args.force)
     wanted = "--report" if args.report is not None else "--plot"
     if args.report is not None or args.plot is not None:
         try:
@@ -223,8 +221,7 @@ def _plot(result: "Comparison", path: str, name: str) -> None:
     if not ax.get_title() and not ax.get_title(loc="left"):
         title = f"{os.path.basename(name.rstrip('/'))}: {shared.counted(result.questions, 'question')}"
         ax.set_title(title, loc="left", parse_math=False)
-    with replacing(path) as file:
-        figure.savefig(file, format=os.path.splitext(path)[1][1:].lower(), dpi=150)
+    save_picture(figure, path)
     shared.say(f"wrote {path}.")
 
 

@@ -63,13 +63,14 @@ def add_parser(commands: Any) -> None:
         "summary then goes to standard error)",
     )
     shared.add_unit(parser)
+    shared.add_force(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the summary")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    shared.check_outputs(args, args.out)
+    shared.check_outputs(args, ("id", "action", "cost"))
     from tcalloc.learn.saving import load_policy
     from tcalloc.llm.questions import read_questions
 

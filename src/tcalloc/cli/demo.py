@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from tcalloc.cli._shared import EXIT_CODES, UsageError
+from tcalloc.cli._shared import EXIT_CODES, UsageError, add_force
 
 __all__ = ["add_parser", "run"]
 
@@ -24,6 +24,7 @@ EPILOG = f"""\
 examples:
   tcalloc demo                        figures, and the plot tcalloc-demo.png
   tcalloc demo --plot /tmp/demo.svg   the plot elsewhere (.png, .svg, .pdf)
+  tcalloc demo --force                replace a plot that tcalloc did not write
   tcalloc demo --no-plot              figures only; needs no Matplotlib
   tcalloc demo --no-plot --json       the same figures for programs
   tcalloc demo --live                 the whole way, on a model that runs here
@@ -43,6 +44,7 @@ def add_parser(commands: Any) -> None:
     plot = parser.add_mutually_exclusive_group()
     plot.add_argument("--plot", metavar="PATH", default=PLOT, help=f"where the plot goes (default: {PLOT})")
     plot.add_argument("--no-plot", dest="plot", action="store_const", const=None, help="no plot")
+    add_force(parser)
     parser.add_argument("--live", action="store_true", help="sample a small real model now; draws no plot")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.set_defaults(run=run)
@@ -58,6 +60,9 @@ def run(args: argparse.Namespace) -> int:
         live(as_json=args.json)
         return 0
     from tcalloc.demo import run as demonstrate
+    from tcalloc.measure._outputs import refuse_to_replace
 
+    if args.plot is not None:
+        refuse_to_replace(args.plot, force=args.force)
     demonstrate(plot_path=args.plot, as_json=args.json)
     return 0

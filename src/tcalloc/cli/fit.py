@@ -303,10 +303,11 @@ def _certified(args: argparse.Namespace, policy: Any, samples: "Samples", chosen
 
 def _refuse_out(path: str) -> None:
     """Refuse before the work what could not be written after it."""
+    from tcalloc.learn.saving import refuse_folder
+
     if os.path.exists(path) and not os.path.isdir(path):
         raise InputError(f"{path}: not a folder; a policy is a folder. Choose another name.")
-    if os.path.isdir(path) and os.listdir(path) and not os.path.exists(os.path.join(path, "policy.json")):
-        raise InputError(f"{path}: holds other files and no policy. Choose another name.")
+    refuse_folder(path)
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise InputError(f"{path}: the folder {folder} does not exist. Create it first.")

@@ -3,7 +3,6 @@
 import argparse
 import math
 import os
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from tcalloc.cli import _shared as shared
 from tcalloc.errors import BudgetError, MissingExtraError
 from tcalloc.frontier import Frontier, frontier
 from tcalloc.measure import Table
-from tcalloc.measure._writing import replacing
+from tcalloc.measure._outputs import save_picture
 
 __all__ = ["add_parser", "run"]
 
@@ -69,6 +68,7 @@ def add_parser(commands: Any) -> None:
     shared.add_actions(parser)
     shared.add_verifier(parser)
     shared.add_unit(parser)
+    shared.add_force(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table of points")
     parser.add_argument(
         "--threads", metavar="N", type=shared.count, default=1, help="worth it above 100,000 instances (default: 1)"
@@ -84,7 +84,7 @@ def _picture(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    shared.check_outputs(args, args.out, args.plot)
+    shared.check_outputs(args, ("budget", "accuracy", "price"), args.plot)
     if args.plot is not None:
         try:
             import matplotlib.figure  # noqa: F401  # whether it is there, before the work
@@ -214,9 +214,7 @@ def _plot(args: argparse.Namespace, table: Table, curve: Frontier, mixture: Fron
     ax.set_title(title, loc="left", parse_math=False)
     ax.grid(alpha=0.25)
     ax.legend(frameon=False, loc="lower right")
-    with replacing(args.plot) as file, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # the font lacks a sign of the file's name
-        figure.savefig(file, format=os.path.splitext(args.plot)[1][1:].lower(), dpi=150)
+    save_picture(figure, args.plot)
     shared.say(f"wrote {args.plot}.")
 
 

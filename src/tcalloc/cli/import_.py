@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from tcalloc._printing import clean_line
 from tcalloc.cli import _shared as shared
 
 if TYPE_CHECKING:
@@ -208,6 +209,6 @@ def _say_table(report: "ImportReport") -> None:
 
 
 def _shown(name: str) -> str:
-    """Return a name of the log as one short line that moves no cursor."""
-    plain = name if name.isprintable() else repr(name)[1:-1]
+    """Return a name of the log as one short line."""
+    plain = clean_line(name)
     return plain if len(plain) <= 60 else plain[:57] + "..."

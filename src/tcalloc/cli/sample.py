@@ -89,7 +89,11 @@ def run(args: argparse.Namespace) -> int:
     from tcalloc.llm.graders import check_golds, make_grader
     from tcalloc.llm.questions import gold_words, read_questions
     from tcalloc.llm.sampler import sample
+    from tcalloc.measure._held import refuse_count
+    from tcalloc.measure._run_files import refuse_out
 
+    refuse_out(args.out)
+    refuse_count(args.samples, "--samples")
     questions = read_questions(args.questions)
     grader = make_grader(args.grader)
     check_golds(grader, questions)

@@ -62,6 +62,9 @@ CAUTION = (
 LISTED = 20
 
 
+HEADS = ("id", "action", "accuracy", "cost")
+
+
 def add_parser(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
@@ -100,6 +103,7 @@ def add_parser(commands: Any) -> None:
     shared.add_actions(parser)
     shared.add_verifier(parser)
     shared.add_unit(parser)
+    shared.add_force(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the summary")
     parser.set_defaults(run=run)
 
@@ -108,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     if args.accuracy is not None and args.method != "exact":
         raise shared.UsageError("--method bisect works with --budget and --total only, not with --accuracy.")
-    shared.check_outputs(args, args.out)
+    shared.check_outputs(args, HEADS)
     table = shared.load(args.table, args.actions, args.verifier)
     least = None
     if args.accuracy is None:

@@ -11,6 +11,7 @@ from tcalloc.demo.experiment import NAMES, Figures
 from tcalloc.demo.learned import Learned
 from tcalloc.demo.words import headline, percent, saved
 from tcalloc.errors import InputError, MissingExtraError
+from tcalloc.measure._outputs import save_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -140,9 +141,9 @@ def write(result: Figures, path: "str | Path") -> None:
     note = ax.annotate(subtitle, (0, 1), (0, 9), xycoords="axes fraction", textcoords="offset points")
     note.set(fontsize=9, color="#555555", in_layout=False)
     try:
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
+        save_picture(figure, str(path))
+    except OSError as error:
         raise InputError(
-            f"the plot cannot be written to {str(path)!r}: {error}. Give a path in a folder that exists, ending in "
-            ".png, .pdf or .svg."
+            f"the plot cannot be written to {str(path)!r}: {error.strerror or error}. Give a path in a folder that "
+            "exists, ending in .png, .pdf or .svg."
         ) from error

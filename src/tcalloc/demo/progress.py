@@ -2,6 +2,8 @@
 
 from typing import TextIO
 
+from tcalloc._printing import uncleaned
+
 __all__ = ["Progress"]
 
 
@@ -15,7 +17,7 @@ class Progress:
     """
 
     def __init__(self, stream: TextIO | None = None):
-        self._stream = stream
+        self._stream = uncleaned(stream)
         self._live = bool(stream is not None and stream.isatty())
         self._what, self._total, self._done, self._width = "", 0, 0, 0
 

@@ -15,6 +15,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
+from tcalloc._printing import uncleaned
+
 __all__ = ["Bar", "Forecast"]
 
 # What one training of a group takes, in seconds: (what a process computes once, every training). Their ratios count,
@@ -145,7 +147,7 @@ class Bar:
     ):
         self._total, self._done = len(pieces), 0
         self._forecast = Forecast(pieces, workers, clock)
-        self._stream = (sys.stderr if stream is None else stream) if wanted else None
+        self._stream = uncleaned(sys.stderr if stream is None else stream) if wanted else None
         self._live = self._stream is not None and self._stream.isatty()
         self._every = 0.2 if self._live else 30.0
         self._shown = 0.0

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from tcalloc._files import lines_of, naming, open_regular, strict_json
+
 __all__ = ["Decisions"]
 
 # One draw: the model's arm, samples asked for, samples had.
@@ -33,10 +35,9 @@ class Decisions:
         self._budget = budget
         self._guard = threading.Lock()
         self._known: dict[str, list[Drawn]] = {}
-        if self._path is not None and os.path.exists(self._path):
-            with open(self._path, encoding="utf-8", errors="replace") as file:
-                for line in file:
-                    self._read(line)
+        if self._path is not None and os.path.lexists(self._path):
+            for line in lines_of(self._path):
+                self._read(line)
 
     def of(self, question: str) -> list[Drawn] | None:
         """Return the draws of a question that was finished; None if it was not."""
@@ -46,14 +47,15 @@ class Decisions:
         """Keep what was drawn for a question that is finished."""
         if self._path is None or self._known.get(question) == list(draws):
             return
-        line = json.dumps({"id": question, "budget": self._budget, "draws": draws}, ensure_ascii=False)
-        with self._guard, open(self._path, "a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        line = json.dumps({"id": question, "budget": self._budget, "draws": draws})
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        with self._guard, naming(self._path), open_regular(self._path, flags, follow=False) as file:
+            file.write((line + "\n").encode())
 
-    def _read(self, line: str) -> None:
+    def _read(self, line: bytes) -> None:
         try:
-            row: Any = json.loads(line)
+            row: Any = strict_json(line)
             if row["budget"] == self._budget:
                 self._known[row["id"]] = [(str(arm), int(asked), int(had)) for arm, asked, had in row["draws"]]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             return  # a line that was cut off: that question is decided anew

@@ -235,6 +235,7 @@ def _job(
     check_golds(grader, asked)
     if out is not None:
         store = stack.enter_context(open_run(out, asked, clients_of(client)[0], grader))
+        store.claim("decisions.jsonl")
         for other in clients_of(client)[1:]:
             store.add_arm(arm_of(other, grader))
     spent = spent_before(store, clients_of(client)[0]) if store is not None else 0.0

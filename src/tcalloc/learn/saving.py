@@ -24,19 +24,19 @@ import importlib
 import json
 import os
 import re
-import stat
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from tcalloc._files import read_bounded, strict_json
 from tcalloc._version import __version__
 from tcalloc.errors import InputError, TcallocError
 from tcalloc.learn.saving_arrays import read_arrays, write_arrays
 from tcalloc.learn.saving_boosters import MOST_BYTES, checked_booster
 from tcalloc.measure._writing import replacing
 
-__all__ = ["CLASSES", "SCHEMA", "load_policy", "save_policy", "seal"]
+__all__ = ["CLASSES", "SCHEMA", "load_policy", "refuse_folder", "save_policy", "seal"]
 
 SCHEMA = 1
 FORMAT = "tcalloc policy"
@@ -54,7 +54,7 @@ CLASSES = {
     "Sequential": "tcalloc.learn.sequential.policy",
     "TunedRule": "tcalloc.learn.rivals.tuned",
 }
-MOST_META = 1 << 26
+MOST_META = 1 << 24
 MOST_ARRAYS = 1 << 29
 # A booster may belong to a part of the policy: "model/0".
 _LABEL = re.compile(r"[A-Za-z0-9_]{1,64}(/[A-Za-z0-9_]{1,64}){0,3}")
@@ -146,14 +146,37 @@ def _plain(value: Any, place: str) -> Any:
     )
 
 
+def refuse_folder(folder: str) -> None:
+    """Refuse a folder that holds files of the user's and no policy of tcalloc's, or a symbolic link in place of one.
+
+    Raises
+    ------
+    InputError
+        Naming the file.
+    """
+    there = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    main = os.path.join(folder, "policy.json")
+    if there and "policy.json" not in there:
+        raise InputError(f"{folder}: it holds other files ({there[0]}, ...) and no policy. Name a new folder.")
+    for name in there:
+        if (name == "policy.json" or _FILE.fullmatch(name)) and os.path.islink(os.path.join(folder, name)):
+            raise InputError(f"{folder}: {name} is a symbolic link; tcalloc writes through none. Name a new folder.")
+    if there:
+        try:
+            top = strict_json(read_bounded(main, MOST_META))
+        except (InputError, ValueError):
+            top = None
+        if not isinstance(top, dict) or top.get("format") != FORMAT:
+            raise InputError(f"{main}: not a policy that tcalloc wrote, so it is not replaced. Name a new folder.")
+
+
 def _write(folder: str, files: dict[str, bytes], text: str) -> None:
     try:
         os.makedirs(folder, exist_ok=True)
         there = os.listdir(folder)
     except OSError as error:
         raise InputError(f"{folder}: not a folder that can be written ({error.strerror}).") from None
-    if there and "policy.json" not in there:
-        raise InputError(f"{folder}: it holds other files ({sorted(there)[0]}, ...) and no policy. Name a new folder.")
+    refuse_folder(folder)
     try:
         for name, data in files.items():
             with replacing(os.path.join(folder, name)) as file:
@@ -219,7 +242,7 @@ def _top(folder: str) -> tuple[dict[str, Any], str]:
     main = os.path.join(folder, "policy.json")
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: no such folder; expected one that a policy was saved to.")
-    data = _read(main, MOST_META)
+    data = read_bounded(main, MOST_META)
 
     def refuse(word: str) -> Any:
         raise ValueError(f"{word} is not allowed")
@@ -277,7 +300,7 @@ def _contents(folder: str, main: str, top: dict[str, Any]) -> tuple[str, dict[st
         if not isinstance(name, str) or not _FILE.fullmatch(name) or not name.endswith(suffix):
             raise InputError(f"{main}: the file {str(name)[:80]!r} of {label[:80]} is not one of a policy.")
         file = os.path.join(folder, name)
-        data = _read(file, most)
+        data = read_bounded(file, most)
         if entry.get("bytes") != len(data) or entry.get("sha256") != hashlib.sha256(data).hexdigest():
             raise InputError(
                 f"{file}: its size or SHA-256 is not what policy.json says: it was changed or damaged. "
@@ -287,21 +310,6 @@ def _contents(folder: str, main: str, top: dict[str, Any]) -> tuple[str, dict[st
 
     read = {label: content(label, entry, ".ubj", MOST_BYTES) for label, entry in boosters.items()}
     return kind, state, content("arrays", files["arrays"], ".npz", MOST_ARRAYS), read
-
-
-def _read(path: str, most: int) -> bytes:
-    """Read a regular file of at most so many bytes; never wait for a pipe."""
-    try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(handle, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise InputError(f"{path}: not a regular file.")
-            data = file.read(most + 1)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from None
-    if len(data) > most:
-        raise InputError(f"{path}: larger than {most:,} bytes.")
-    return data
 
 
 def _with_embed(state: Any, embed: Callable[[list[str]], Any] | None, depth: int) -> Any:

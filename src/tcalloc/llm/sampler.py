@@ -16,6 +16,7 @@ from tcalloc.llm.failures import LimitReached, LlmError, RefusedError, Stopped
 from tcalloc.llm.meter import Meter
 from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question
+from tcalloc.measure._held import refuse_count
 from tcalloc.measure.store import Store
 from tcalloc.measure.verdicts import failures_of
 
@@ -143,6 +144,7 @@ def sample(
     """
     if min(n, concurrency, n_per_request) < 1:
         raise InputError("n, concurrency and n_per_request must be at least 1.")
+    refuse_count(n, "n")
     if max_cost is not None:
         if client.rates is None:
             raise InputError(

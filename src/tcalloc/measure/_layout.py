@@ -67,7 +67,7 @@ def layout(path: str, headers: Sequence[str]) -> Layout:
                 f"{path}: column {shown('acc:' + name)} has no {shown('cost:' + name)} beside it; {EXPECTED}."
             )
     for column in found:
-        if column.startswith("cost:") and column[5:] not in names:
+        if column.startswith("cost:") and f"acc:{column[5:]}" not in found:
             raise InputError(
                 f"{path}: column {shown(column)} has no {shown('acc:' + column[5:])} beside it; {EXPECTED}."
             )

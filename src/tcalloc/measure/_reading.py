@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.measure._layout import EMPTY, EXPECTED, layout, refuse_halves, refuse_ids, refuse_values, shown
+from tcalloc.measure._writing import plain_text
 
 __all__ = ["read_csv", "read_npz", "read_parquet"]
 
@@ -73,7 +74,7 @@ def _csv_table(path: str, reader: Any, line: list[int]) -> dict[str, Any]:
             numbers.fromlist(values)
             lines.append(line[0])
             if columns.id is not None:
-                ids.append(row[columns.id])
+                ids.append(plain_text(row[columns.id]))
         elif row:  # an empty line is no row
             raise InputError(
                 f"{path}, line {line[0]}: the header has {len(headers)} columns, but this row has {len(row)} cells. "

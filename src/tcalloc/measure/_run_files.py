@@ -26,6 +26,7 @@ __all__ = [
     "questions_of",
     "read_manifest",
     "refuse_foreign",
+    "refuse_out",
     "refuse_taken",
     "samples_of",
     "sync",
@@ -184,6 +185,27 @@ def refuse_taken(path: str, manifest: Mapping[str, Any], *names: str) -> None:
                 f"{path}: holds {name}, which tcalloc did not write and would replace. Move that file, or name another "
                 "folder."
             )
+
+
+def refuse_out(path: str, *names: str) -> None:
+    """Refuse a folder that could be neither made a run nor gone on with, before anything is done for it.
+
+    Parameters
+    ----------
+    path : str
+        The folder.
+    *names : str
+        Files that are to be written beside questions and samples.
+
+    Raises
+    ------
+    InputError
+        Naming what stands in the way.
+    """
+    if is_run(path):
+        refuse_taken(path, read_manifest(path), *names)
+    else:
+        refuse_foreign(path)
 
 
 def claim(path: str, manifest: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -15,11 +16,26 @@ from numpy.typing import NDArray
 from tcalloc._files import naming
 from tcalloc.errors import InputError, MissingExtraError
 
-__all__ = ["SUFFIXES", "replacing", "suffix_of", "target_of", "write_columns", "write_csv"]
+__all__ = [
+    "SUFFIXES",
+    "defused",
+    "formulas",
+    "plain_text",
+    "replacing",
+    "suffix_of",
+    "target_of",
+    "write_columns",
+    "write_csv",
+]
 
 SUFFIXES = (".csv", ".parquet", ".npz")
 # Rows that are Python objects at one time: enough to be fast, little enough to be small.
 BLOCK = 1 << 14
+# What a spreadsheet takes for a formula begins with one of these; so does what has apostrophes before them.
+_SIGNS = "=+@\t\r\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
+_BEGINS = frozenset(f"-'{_SIGNS}")
+_FORMULA = re.compile(f"'*[-{_SIGNS}]")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def suffix_of(path: str) -> str:
@@ -91,7 +107,10 @@ def write_columns(path: str, columns: Mapping[str, NDArray[Any]]) -> None:
 
 
 def write_csv(file: IO[bytes], columns: Mapping[str, NDArray[Any]]) -> None:
-    """Write named columns as CSV: UTF-8, lines end in a line feed, floats read back the same."""
+    """Write named columns as CSV: UTF-8, lines end in a line feed, floats read back the same.
+
+    Texts that a spreadsheet would run as a formula get an apostrophe in front, which `read_table` takes away again.
+    """
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     try:
         # The csv module quotes a line feed, which ends its lines, but (before Python 3.13) not a carriage return, which
@@ -107,8 +126,30 @@ def write_csv(file: IO[bytes], columns: Mapping[str, NDArray[Any]]) -> None:
         text.detach()
 
 
+def defused(cell: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula: with an apostrophe in front if it begins like one.
+
+    Numbers are left as they are. What begins with apostrophes and then like a formula gets one more, so that
+    `plain_text` returns every cell as it was.
+    """
+    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
+
+
+def plain_text(cell: str) -> str:
+    """Return the text that `defused` was given."""
+    return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell
+
+
+def formulas(columns: Mapping[str, NDArray[Any]]) -> int:
+    """Return how many cells `write_csv` puts an apostrophe in front of."""
+    texts = (cell for values in columns.values() if values.dtype.kind in "OU" for cell in values.tolist())
+    return sum(isinstance(cell, str) and cell[:1] in _BEGINS and defused(cell) != cell for cell in texts)
+
+
 def _cells(values: NDArray[Any]) -> list[Any]:
     cells: list[Any] = values.tolist()
+    if values.dtype.kind in "OU":
+        return [defused(cell) if isinstance(cell, str) and cell[:1] in _BEGINS else cell for cell in cells]
     if values.dtype.kind == "f" and np.isnan(values).any():
         return [cell if cell == cell else "" for cell in cells]
     return cells

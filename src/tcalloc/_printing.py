@@ -1,0 +1,102 @@
+"""What is printed: names, answers and errors come from servers and strangers, and must not steer a terminal.
+
+`clean` is the one function for it; the command line sends all of standard output and standard error through it.
+"""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
+
+__all__ = ["clean", "clean_line", "cleaned_streams", "uncleaned"]
+
+# Controls (ESC and the C1 codes that terminals obey, carriage return, backspace), line and paragraph separators, what
+# turns the direction of text, and halves of surrogate pairs. Line feed and tab are text.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code > 0xFFFF:  # as JSON writes it: two halves
+        code -= 0x10000
+        return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
+    return f"\\u{code:04x}"
+
+
+def clean(text: str) -> str:
+    r"""Return text with every character that a terminal would obey written as an escape.
+
+    Parameters
+    ----------
+    text : str
+        Any text, of several lines too. Valid JSON stays valid, and means the same.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> clean("red: \x1b[31m")
+    'red: \\u001b[31m'
+    """
+    return _UNSAFE.sub(_escape, text)
+
+
+def clean_line(text: str) -> str:
+    """Return text that stands on one line, such as a name in a table: line feeds and tabs are escaped too."""
+    return clean(text.replace("\n", "\\n").replace("\t", "\\t"))
+
+
+class _CleanStream:
+    """A text stream that cleans what is written; its errors carry the stream's name."""
+
+    def __init__(self, stream: TextIO, name: str):
+        self.uncleaned, self._name = stream, name
+
+    def write(self, text: str) -> int:
+        with self._naming():
+            self.uncleaned.write(clean(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        with self._naming():
+            self.uncleaned.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.uncleaned, name)
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno is not None:
+                error.filename = self._name
+            raise
+
+
+def uncleaned(stream: TextIO | None) -> TextIO | None:
+    """Return the stream itself, for lines of progress, which move the cursor on purpose."""
+    return getattr(stream, "uncleaned", stream)
+
+
+@contextmanager
+def cleaned_streams() -> Iterator[None]:
+    """Clean all that is written to standard output and standard error meanwhile."""
+    out, err = sys.stdout, sys.stderr
+    if out is not None:
+        sys.stdout = cast("TextIO", _CleanStream(out, "standard output"))
+    if err is not None:
+        sys.stderr = cast("TextIO", _CleanStream(err, "standard error"))
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = out, err
