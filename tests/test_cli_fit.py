@@ -237,7 +237,7 @@ def test_policies_that_decide_while_sampling(run, name):
         ("fit log.jsonl --budget 3 --out p", 1, "log.jsonl: not a folder; expected a run folder"),
         ("fit policy --budget 3 --out p", 1, "policy: not a run folder, since it has no run.json"),
         ("fit run --budget 3 --out log.jsonl", 1, "log.jsonl: not a folder; a policy is a folder"),
-        ("fit run --budget 3 --out run", 1, "run: holds other files and no policy"),
+        ("fit run --budget 3 --out run", 1, "run: it holds other files (lock, ...) and no policy"),
         ("fit run --budget 3 --out no/p", 1, "no/p: the folder "),
         ("fit run --budget 3 --out p --folds 31", 1, "run: 60 questions; at least 62 are needed"),
         ("fit run --budget 0.5 --out p --answer-all", 1, "budget is 0.5, but the cheapest action costs 1.0"),

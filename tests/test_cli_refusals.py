@@ -84,12 +84,12 @@ def test_what_nobody_expected_is_one_line_too(table, run, monkeypatch):
 
 
 def test_ctrl_c_while_writing_leaves_the_old_file(table, run, monkeypatch):
-    Path("a.csv").write_text("old")
+    Path("a.csv").write_text("id,action,accuracy,cost\nold")
 
     def interrupted(*_args):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("tcalloc.measure._writing._cells", interrupted)
     assert run("solve", table, "--budget", 2, "--out", "a.csv") == (130, "", "tcalloc: interrupted.\n")
-    assert Path("a.csv").read_text() == "old"
+    assert Path("a.csv").read_text() == "id,action,accuracy,cost\nold"
     assert sorted(os.listdir()) == ["a.csv", "t.csv"]

@@ -40,7 +40,7 @@ def open_regular(path: str, flags: int = os.O_RDONLY, *, follow: bool = True) ->
     try:
         handle = os.open(path, flags | never_wait | _ASIDE, 0o666)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file. Check the path.") from None
+        raise InputError(f"{path}: cannot be read (no such file). Check the path.") from None
     except OSError as error:
         if os.path.exists(path) and not os.path.isfile(path):  # a folder, a pipe that nobody reads
             raise InputError(f"{path}: not a regular file.") from None

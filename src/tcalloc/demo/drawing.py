@@ -142,8 +142,9 @@ def write(result: Figures, path: "str | Path") -> None:
     note.set(fontsize=9, color="#555555", in_layout=False)
     try:
         save_picture(figure, str(path))
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reason = str(getattr(error, "strerror", None) or error).rstrip(".")
         raise InputError(
-            f"the plot cannot be written to {str(path)!r}: {error.strerror or error}. Give a path in a folder that "
-            "exists, ending in .png, .pdf or .svg."
+            f"the plot cannot be written to {str(path)!r}: {reason}. Give a path in a folder that exists, ending in "
+            ".png, .pdf or .svg."
         ) from error
