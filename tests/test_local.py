@@ -580,6 +580,7 @@ def test_the_child_imports_no_tcalloc():
 
 def test_the_log_is_bounded_and_read():
     """A child that says a lot is read all the time, or it would block."""
+    before = threading.active_count()
     code = "import sys\nfor i in range(20000): print('line', i)"
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -590,4 +591,4 @@ def test_the_log_is_bounded_and_read():
     assert len(server.log.splitlines()) == 100
     assert isinstance(server._failure(0), LocalModelError)
     server.stop()
-    assert threading.active_count() < 20
+    assert threading.active_count() <= before
