@@ -10,7 +10,9 @@ from tcalloc.serve.budget_ledger import BudgetLedger
 __all__ = ["Hold", "Payments", "Prices"]
 
 # Standard errors of what first samples of unknown price may cost more than those before them.
-_MARGIN = 2.0
+_MARGIN = 3.0
+# Samples of a model after which the highest cost seen is a fair guess of the highest there is.
+_FEW = 16
 
 
 class Prices:
@@ -64,6 +66,10 @@ class Prices:
             return min(total / n, highest), highest
         return None if self._usual is None else (self._usual, self._usual)
 
+    def few(self, model: str) -> bool:
+        """Return whether costs vary, as far as is known, and too few samples were seen to say how far."""
+        return model not in self._known and model in self._seen and self._seen[model][2] < _FEW
+
     def kept(self, model: str, waiting: int) -> float:
         """Return what to keep for one of so many waiting samples of a model; 0 if nothing is known."""
         unit = self.unit(model)
@@ -77,7 +83,7 @@ class Prices:
             return unit[0]
         total, squares, n, _ = self._seen[model]
         spread = math.sqrt(max(squares / n - (total / n) ** 2, 0.0))
-        return unit[0] + _MARGIN * spread / math.sqrt(max(waiting, 1))
+        return min(unit[1], unit[0] + _MARGIN * spread / math.sqrt(max(waiting, 1)))
 
     def lost(self, model: str, most: float) -> float:
         """Return what a lost reply counts as: the highest cost seen of its model, else the highest possible bill."""
@@ -137,7 +143,8 @@ class Payments:
     """Grants the draws of one call within its budget. For one event loop.
 
     Where costs are known the total is exact, whatever is under way. Else samples under way count as the most expensive
-    of their model that was seen. While the cost of a model is not known, one sample goes ahead and the others wait.
+    of their model that was seen. While the cost of a model is not known, one sample goes ahead and the others wait. Until
+    a few were seen, a draw gets its samples one by one.
 
     Parameters
     ----------
@@ -208,7 +215,7 @@ class Payments:
     def grant(self, question: str, model: str, n: int) -> list[Hold] | None:
         """Return as many samples as there is money for; None: ask again when samples under way have settled.
 
-        Fewer than n may be granted although there is money: while nothing is known of a model's price, one.
+        Fewer than n may be granted although there is money: while little is known of a model's price, one.
         """
         first = self.ledger.first(question)
         unit = self.prices.unit(model)
@@ -224,6 +231,8 @@ class Payments:
             self.ledger.reserve(question, 0.0)
             return [self._hold(question, model, (0.0, 0.0), first)]
         mean, highest = unit
+        if self.prices.few(model):
+            n = min(n, 1)
         sure = self.ledger.room(question, highest, n)
         if self._open and sure < n:
             hopeful = self.ledger.room(question, mean, n, self._likely)
