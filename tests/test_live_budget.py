@@ -11,6 +11,7 @@ import pytest
 from chaos import Chaos, completion
 from sample_cli import ENVIRONMENT
 
+from tcalloc.errors import InputError
 from tcalloc.learn.answering import answer
 from tcalloc.learn.protocol import Always, Draw
 from tcalloc.llm._journal import Journal, Lost
@@ -222,6 +223,19 @@ def test_killed(after, tmp_path):
         books = sum(one.spend for one in answers) + answers.lost
         assert billed(server) <= books <= 80
         assert billed(server) - len(read_run(out).records) <= answers.lost
+
+
+def test_a_journal_that_is_the_users(tmp_path):
+    out, theirs = tmp_path / "run", tmp_path / "theirs"
+    theirs.write_text("mine\n")
+    with Chaos() as server, client_of(server) as client:
+        answer(questions(2), Always(Vote(1)), client, out=str(out))
+        (out / "requests.jsonl").unlink()
+        (out / "requests.jsonl").symlink_to(theirs)
+        with pytest.raises(InputError, match=r"requests\.jsonl.*link"):
+            answer(questions(2), Always(Vote(2)), client, out=str(out))
+        assert len(server.requests) == 2
+    assert theirs.read_text() == "mine\n"
 
 
 def test_the_journal(tmp_path):

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 from tcalloc.errors import InputError
-from tcalloc.llm._journal import Journal
+from tcalloc.llm._journal import NAME, Journal
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.questions import Question
 from tcalloc.measure.store import Store
@@ -49,6 +49,7 @@ def open_run(out: str, questions: Sequence[Question], client: ChatClient, grader
 
 def journal_of(store: Store) -> Journal:
     """Return the requests of an open run folder: what was paid and lost counts in the next call."""
+    store.claim(NAME)
     return Journal(store.path)
 
 

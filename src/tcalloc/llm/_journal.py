@@ -5,12 +5,14 @@ without a bill. What is not crossed out may have been paid: the reply was lost, 
 on the folder counts that.
 """
 
+import errno
 import json
 import os
 import threading
 from dataclasses import dataclass
 from typing import Any
 
+from tcalloc._files import lines_of, naming, open_regular, strict_json
 from tcalloc.measure._writing import replacing
 
 __all__ = ["NAME", "Journal", "Lost"]
@@ -49,25 +51,26 @@ class Journal:
         self._guard = threading.Lock()
         self._next = 0
         self.lost: list[Lost] = []
-        if os.path.exists(self._path):
+        if os.path.lexists(self._path):
             self.lost = list(_open_ones(self._path).values())
             with replacing(self._path) as file:
                 for one in self.lost:
                     file.write(self._line(one))
-        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        with open_regular(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, follow=False) as opened:
+            self._file = os.dup(opened.fileno())
 
     def sent(self, request: Lost) -> int:
         """Note a request before it is sent; return its number."""
         with self._guard:
             number = self._next
-            os.write(self._file, self._line(request))
+            self._write(self._line(request))
             return number
 
     def ended(self, number: int) -> None:
         """Cross a request out: its samples are stored, or nothing was billed."""
         with self._guard:
             if self._file >= 0:  # a call that was given up may end after its folder was closed
-                os.write(self._file, b'{"ended": %d}\n' % number)
+                self._write(b'{"ended": %d}\n' % number)
 
     def close(self) -> None:
         """Let go of the file; more than once does no harm."""
@@ -75,6 +78,11 @@ class Journal:
             if self._file >= 0:
                 os.close(self._file)
             self._file = -1
+
+    def _write(self, line: bytes) -> None:
+        with naming(self._path):
+            if os.write(self._file, line) < len(line):
+                raise OSError(errno.ENOSPC, "only half of a line could be written")
 
     def _line(self, request: Lost) -> bytes:
         row = {"request": self._next, "arm": request.arm, "n": request.n, "most": request.most}
@@ -85,16 +93,15 @@ class Journal:
 def _open_ones(path: str) -> dict[int, Lost]:
     """Return the requests that were not crossed out; lines that are damaged are passed over."""
     found: dict[int, Lost] = {}
-    with open(path, "rb") as file:
-        for line in file:
-            try:
-                row: Any = json.loads(line)
-                if "ended" in row:
-                    found.pop(int(row["ended"]), None)
-                else:
-                    one = Lost(str(row["arm"]), int(row["n"]), float(row["most"]))
-                    if 0 <= one.most < float("inf") and 0 < one.n <= 1 << 20:
-                        found[int(row["request"])] = one
-            except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-                continue
+    for line in lines_of(path):
+        try:
+            row: Any = strict_json(line)
+            if "ended" in row:
+                found.pop(int(row["ended"]), None)
+            else:
+                one = Lost(str(row["arm"]), int(row["n"]), float(row["most"]))
+                if one.most >= 0 and 0 < one.n <= 1 << 20:
+                    found[int(row["request"])] = one
+        except (ValueError, TypeError, KeyError, OverflowError):
+            continue
     return found
