@@ -255,7 +255,7 @@ def test_max_cost_holds(limit, tmp_path):
         assert outcome.spent == pytest.approx(sum(r["cost"] for r in run.records))
         assert outcome.spent + outcome.lost <= limit
         assert "max_cost" in outcome.stopped
-    assert outcome.spent > 0.3 * limit
+    assert outcome.spent + outcome.lost > 0.6 * limit  # what an earlier call lost still counts
 
 
 def test_max_cost_needs_prices_and_max_tokens(tmp_path):

@@ -3,22 +3,23 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tcalloc.errors import InputError
 from tcalloc.learn._answers import Answered, Answers
 from tcalloc.learn._decisions import Decisions
-from tcalloc.learn._ledger import Ledger
 from tcalloc.learn._live_costs import LiveCosts, refuse_action
+from tcalloc.learn._payments import Hold, Payments
 from tcalloc.learn.protocol import DecidedRun, Draw, Policy, Result, Run
 from tcalloc.llm import _loop
 from tcalloc.llm._drawing import Drawer
+from tcalloc.llm._journal import Journal
 from tcalloc.llm._limits import affordable
 from tcalloc.llm._loop import Call
 from tcalloc.llm.client import ChatClient
-from tcalloc.llm.failures import LimitReached, LlmError, Stopped
+from tcalloc.llm.failures import BudgetSpent, LimitReached, LlmError, Stopped
 from tcalloc.llm.meter import Meter
 from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question
@@ -88,8 +89,9 @@ class Job:
         grader: Any,
         verifier: Callable[[str, str], bool] | None,
         store: Store | None,
+        journal: Journal | None,
         meter: Meter,
-        ledger: Ledger,
+        payments: Payments,
         decisions: Decisions,
         costs: LiveCosts,
         trained: LiveCosts,
@@ -98,19 +100,23 @@ class Job:
         call: Call,
     ):
         self.questions, self.rows, self.policy, self.client = questions, rows, policy, client
-        self.verifier, self.store, self.meter, self.ledger = verifier, store, meter, ledger
+        self.verifier, self.store, self.meter, self.payments = verifier, store, meter, payments
         self.decisions, self.call, self.stop = decisions, call, call.stop
         self.concurrency, self.fewer = affordable(concurrency)
         self.costs, self.trained, self.ladder = costs, trained, ladder
         keep = (lambda record: None) if store is None else store.append
-        self.drawers = {one.arm: Drawer(one, grader, meter, keep, blind=True) for one in clients_of(client)}
+        self.drawers = {
+            one.arm: Drawer(one, grader, meter, keep, journal=journal, blind=True) for one in clients_of(client)
+        }
         self.stored: Records = {}
         self.begun_before: set[str] = set()
         if store is not None:
-            self._read(store)
+            self._read(store, journal)
         self.models = _models_of(policy)
         self.slots = asyncio.Semaphore(self.concurrency)  # requests, where a question has several at a time
         self.settled = asyncio.Event()  # since someone last looked whether there is money
+        self.begun: dict[int, tuple[Run, Draw | None]] = {}  # decided, but nothing drawn yet
+        self.left_out: list[int] = []  # for want of money; looked at again when all others are done
         self.done: dict[int, Answered] = {}
         self.silent = 0
         self.stopped: str | None = None
@@ -122,9 +128,12 @@ class Job:
         started = time.monotonic()
         bar = Progress(len(self.questions), 0, self.meter, self.priced, what="questions") if progress else None
         look = None if bar is None else lambda: bar.show(len(self.done))
-        order = iter(range(len(self.questions)))
         width = min(self.concurrency, len(self.questions))
-        await self.call.side_by_side([self._work(order) for _ in range(width)], look)
+        if self.payments.budget is not None:  # before anything is paid: what the first draws need
+            await self._all(self._expect, range(len(self.questions)), width, look)
+        await self._all(self._question, range(len(self.questions)), width, look)
+        again, self.left_out = self.left_out, []
+        await self._all(self._again, again, width, look)
         if bar is not None:
             bar.show(len(self.done), last=True)
         if self.broken is not None:
@@ -134,7 +143,7 @@ class Job:
         return Answers(
             tuple(self.done[i] for i in sorted(self.done)),
             len(self.questions),
-            self.ledger.budget,
+            self.payments.budget,
             self.meter.requests,
             self.meter.spent if self.priced else None,
             time.monotonic() - started,
@@ -142,6 +151,7 @@ class Job:
             self.call.interrupted,
             tuple(self.reasons),
             tuple(self._notes()),
+            self.payments.lost,
         )
 
     @property
@@ -158,7 +168,7 @@ class Job:
 
     def _units(self) -> Iterator[str]:
         """Say where a sample costs something else than where the policy was trained."""
-        for model, mean in self.ledger.means.items():
+        for model, mean in self.payments.prices.means.items():
             usual = self.trained.by_model.get(model, 0.0)
             if min(mean, usual) > 0 and max(mean / usual, usual / mean) > _OTHER_UNIT:
                 yield (
@@ -167,24 +177,37 @@ class Job:
                     "training."
                 )
 
-    async def _work(self, order: Iterator[int]) -> None:
+    async def _all(
+        self,
+        do: Callable[[int], Coroutine[Any, Any, None]],
+        which: Iterable[int],
+        width: int,
+        look: Callable[[], object] | None,
+    ) -> None:
+        """Do something for each of these questions, so many at a time."""
+        order = iter(which)
+        await self.call.side_by_side([self._work(do, order) for _ in range(width)], look)
+
+    async def _work(self, do: Callable[[int], Coroutine[Any, Any, None]], order: Iterator[int]) -> None:
         try:
             while not self.stop.on and (i := next(order, None)) is not None:
-                await self._question(i)
+                await do(i)
         except Exception as error:  # a full disk, a bug, a policy that fails: nothing goes on, the caller gets it
             self.broken = self.broken or error
             self.stop.set()
 
-    def _read(self, store: Store) -> None:
+    def _read(self, store: Store, journal: Journal | None) -> None:
         """Take up the samples that are there: they are paid for."""
         named = self.client.items() if isinstance(self.client, Mapping) else [(self.client.model, self.client)]
         models = {client.arm: name for name, client in named}
         for record in store.records():
             self.stored.setdefault((record["id"], record["params"]), {})[record["sample"]] = record
             if (model := models.get(record.get("arm", ""))) is not None:
-                self.ledger.paid(model, self.ledger.cost(model, record))
+                self.payments.count(model, record)
                 self.begun_before.add(record["id"])
-        self.ledger.skip(sum(question.id in self.begun_before for question in self.questions))
+        for lost in () if journal is None else journal.lost:
+            if (model := models.get(lost.arm)) is not None:
+                self.payments.count_lost(model, lost.n, lost.most)
 
     def _begin(self, i: int) -> tuple[Run, Draw | None]:
         run = self.policy.start(self.rows[i])
@@ -194,14 +217,32 @@ class Job:
         run.add([self._result(question, model, record) for record in records])
         return run.next()
 
-    async def _question(self, i: int) -> None:
+    async def _expect(self, i: int) -> None:
+        """Let the policy decide, and keep the price of the cheapest sample that the question can have."""
+        question = self.questions[i]
+        if question.id in self.begun_before:
+            return
+        self.begun[i] = await _loop.crew().run(self._begin, i)
+        draw = self.begun[i][1]
+        if draw is not None:
+            client, model = self._client(draw.action)
+            keys = [self.costs.key(draw.action, model)]
+            for action in self.ladder[:1]:
+                other, model = self._client(action)
+                if other is not client:
+                    keys.insert(0, self.costs.key(action, model))
+            self.payments.expect(question.id, self.payments.cheapest(keys))
+
+    async def _again(self, i: int) -> None:
+        await self._question(i, last=True)
+
+    async def _question(self, i: int, last: bool = False) -> None:
         question = self.questions[i]
         aside = _loop.crew().run  # policies and verifiers may take long
-        run, draw = await aside(self._begin, i)
+        begun = self.begun.pop(i, None)
+        run, draw = await aside(self._begin, i) if begun is None else begun
         drawn = _Drawn()
         decided = self.decisions.of(question.id)
-        if question.id not in self.begun_before:
-            self.ledger.begin(question.id, draw is not None)
         while draw is not None:
             client, model = self._client(draw.action)
             at = len(drawn.draws)
@@ -221,7 +262,11 @@ class Job:
                 break
             if drawn.halted:
                 break
-        self.ledger.end(question.id)
+        if decided is None and not last and drawn.status == "left out":
+            self.left_out.append(i)  # others may need less than what is kept for them
+            return
+        self.payments.drop(question.id)
+        self.settled.set()
         if not drawn.failed and not drawn.halted:
             self.decisions.keep(question.id, drawn.draws)
         if self.stop.on and (drawn.failed or drawn.halted) and (self.store is not None or not drawn.records):
@@ -247,48 +292,48 @@ class Job:
     ) -> list[dict[str, Any]]:
         """Return what there is and may be had of a draw; of one that was decided before, so much.
 
-        `model` is the name under which the ledger knows what a sample costs: the model's, or the action's.
+        `model` is the name under which `Prices` knows what a sample costs: the model's, or the action's.
         """
         start = drawn.numbers.get(client.arm, 0)
         numbers = range(start, start + draw.n)
         there = self.stored.get((question.id, client.params(question.messages)), {})
         missing = [j for j in numbers if j not in there]
-        aside, few = (0.0, 0.0), len(missing)
         if had is not None and draw.n - len(missing) >= had:
-            few = 0
-        elif missing:
-            first = question.id if not drawn.records and few == draw.n else None
-            few, aside = await self._granted(Draw(draw.action, len(missing)), model, first)
-            drawn.halted |= few == 0 and self.stop.on
+            missing = []
         fresh: dict[int, dict[str, Any]] = {}
-        try:
-            asked = await self._together(client, question, missing[:few])
-            drawn.failed |= any(isinstance(one, LlmError) for one in asked)
+        while missing and not drawn.failed and not drawn.halted:
+            holds = await self._granted(question.id, model, len(missing))
+            drawn.halted |= not holds and self.stop.on
+            if not holds:
+                break
+            now, missing = missing[: len(holds)], missing[len(holds) :]
+            try:
+                asked = await self._together(client, question, now, holds)
+            finally:
+                for hold in holds:
+                    hold.release()
+                self.payments.tried(model)
+                self.settled.set()
+            drawn.failed |= any(isinstance(one, LlmError) and not isinstance(one, BudgetSpent) for one in asked)
             drawn.halted |= any(isinstance(one, Stopped | LimitReached) for one in asked)
-            fresh = {record["sample"]: record for record in asked if isinstance(record, dict)}
-        finally:
-            self.ledger.settle(model, aside, [self.ledger.cost(model, record) for record in fresh.values()])
-            self.settled.set()
+            fresh |= {record["sample"]: record for record in asked if isinstance(record, dict)}
+            if any(isinstance(one, BudgetSpent) for one in asked):
+                break
         records = [there.get(j) or fresh[j] for j in numbers if j in there or j in fresh]
         drawn.numbers[client.arm] = start + draw.n
         drawn.records.extend(records)
         drawn.draws.append((client.arm, draw.n, len(records)))
         return records
 
-    async def _granted(self, draw: Draw, model: str, first: str | None) -> tuple[int, tuple[float, float]]:
-        """Return what the ledger grants; where others may give money back, wait for that without blocking the loop."""
+    async def _granted(self, question: str, model: str, n: int) -> list[Hold]:
+        """Return the samples that are granted; where others may give money back, wait without blocking the loop."""
         while True:
-            waits = False
-
-            def would_wait() -> bool:
-                nonlocal waits
-                waits = True
-                return True
-
             self.settled.clear()
-            granted = self.ledger.grant(draw, model, first, would_wait)
-            if not waits or self.stop.on:
-                return granted
+            holds = self.payments.grant(question, model, n)
+            if holds is not None:
+                return holds
+            if self.stop.on:
+                return []
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.1):
                     await self.settled.wait()
@@ -315,16 +360,21 @@ class Job:
             )
         return self.client, self.client.model
 
-    async def _together(self, client: ChatClient, question: Question, numbers: list[int]) -> list[Any]:
+    async def _together(
+        self, client: ChatClient, question: Question, numbers: list[int], holds: list[Hold]
+    ) -> list[Any]:
         """Ask for some samples at the same time; return a record or an error for each."""
         params = client.params(question.messages)
         drawer = self.drawers[client.arm]
 
-        async def ask(number: int) -> dict[str, Any]:
+        async def ask(number: int, hold: Hold) -> dict[str, Any]:
             async with self.slots:
-                return (await drawer.ask(question, params, [number], self.stop))[0]
+                (record,) = await drawer.ask(question, params, [number], self.stop, hold.lost, hold.another)
+            hold.paid(record)
+            return record
 
-        asked = await asyncio.gather(*(ask(number) for number in numbers), return_exceptions=True)
+        pairs = zip(numbers, holds, strict=True)
+        asked = await asyncio.gather(*(ask(number, hold) for number, hold in pairs), return_exceptions=True)
         for one in asked:
             if isinstance(one, LlmError):
                 self._fail(one)
@@ -333,7 +383,7 @@ class Job:
         return asked
 
     def _fail(self, error: LlmError) -> None:
-        if isinstance(error, Stopped):
+        if isinstance(error, Stopped | BudgetSpent):
             return
         if not isinstance(error, LimitReached) and len(self.reasons) < 20:
             self.reasons.setdefault(str(error))
@@ -344,7 +394,7 @@ class Job:
     def _result(self, question: Question, model: str, record: dict[str, Any]) -> Result:
         return Result(
             record["answer"],
-            self.ledger.cost(model, record),
+            self.payments.prices.cost(model, record),
             None if self.verifier is None else bool(self.verifier(question.text, record["text"])),
             logprob=record.get("logprob"),
             tokens=record.get("output_tokens"),

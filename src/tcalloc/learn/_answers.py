@@ -68,6 +68,9 @@ class Answers(Sequence[Answered]):
     """Why requests failed, each reason once."""
     notes: tuple[str, ...] = ()
     """What was noticed about the servers."""
+    lost: float = 0.0
+    """What replies count as that were paid and lost, in the policy's unit, earlier calls included. The budget covers it
+    beside what the samples cost."""
 
     def __len__(self) -> int:
         return len(self.answered)
@@ -164,6 +167,8 @@ class Answers(Sequence[Answered]):
             drawn = f"{self.samples:.3g}"
             drawn += " sample" if drawn == "1" else " samples"
             done += f"{right}; {drawn} and a spend of {amount(self.spend, unit, 4)}{allowed} per question"
+        if self.lost:
+            done += f"; lost replies count as {amount(self.lost, unit, 4)} in all besides"
         return "\n".join([f"{done}.", *self.shortfalls])
 
     def __str__(self) -> str:

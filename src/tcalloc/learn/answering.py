@@ -8,6 +8,7 @@ Samples go to a run folder as those of ``tcalloc sample`` do, so that a run that
 the same on the same samples, and those that are stored are not drawn again.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -17,10 +18,10 @@ from tcalloc.errors import InputError
 from tcalloc.learn._answering_job import Job, clients_of
 from tcalloc.learn._answers import Answers
 from tcalloc.learn._decisions import Decisions
-from tcalloc.learn._ledger import Ledger
 from tcalloc.learn._live_costs import LiveCosts, ladder_of, refuse_unverified
+from tcalloc.learn._payments import Payments, Prices
 from tcalloc.learn.protocol import Policy
-from tcalloc.llm._folder import arm_of, open_run, spent_before
+from tcalloc.llm._folder import arm_of, journal_of, open_run, spent_before
 from tcalloc.llm._loop import Call, crew, supervise, supervise_async
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.graders import check_golds, make_grader
@@ -61,9 +62,11 @@ def answer(
         Whom to ask; by model's name if the policy chooses between several.
     budget : float, optional
         Average cost per question, in the policy's unit: that of `costs`. The policy is set to it (its ``at(budget)``),
-        and the budget is held. A draw that would leave too little for the questions that still wait is cut, or replaced
-        by a cheaper action of the policy. A question is left out only when the money is spent. With prices that are
-        only known afterwards, requests that are already sent may exceed the total if they cost more than any before.
+        and the budget is held. For every question that waits, the price of one sample of its cheapest model is kept.
+        A draw that would leave too little for them is cut, or replaced by a cheaper action of the policy, and marked in
+        `Answered.status`. A question is left out only when the money is spent. Replies that were paid and lost count
+        too. With prices that are only known afterwards, requests that are already sent may exceed the total if they
+        cost more than any before.
     X : array_like, optional
         What the policy looks at, a row per question; the questions' texts if not given.
     grader : str or Grader
@@ -238,21 +241,23 @@ def _job(
         store.claim("decisions.jsonl")
         for other in clients_of(client)[1:]:
             store.add_arm(arm_of(other, grader))
-    spent = spent_before(store, clients_of(client)[0]) if store is not None else 0.0
-    meter = Meter(max_cost, max_requests, spent)
+    journal = None
+    spent = lost = 0.0
+    if store is not None:
+        spent = spent_before(store, clients_of(client)[0])
+        journal = journal_of(store)
+        stack.callback(journal.close)
+        lost = math.fsum(one.most for one in journal.lost)
+    meter = Meter(max_cost, max_requests, spent, lost)
     trained = LiveCosts.trained(policy, list(named))
     live = _live_costs(trained, named, costs)
     ladder = ladder_of(policy, None if isinstance(client, ChatClient) else list(client))
-    least = None
-    if ladder:
-        name = client.model if isinstance(client, ChatClient) else str(ladder[0].model)
-        least = live.key(ladder[0], name), ladder[0].samples
     known = bool(live.by_key) or any(one.rates is not None for one in named.values())
-    ledger = Ledger(budget, len(asked), live.by_key, None if known else 1.0, least)
+    payments = Payments(budget, len(asked), Prices(live.by_key, None if known else 1.0, trained.by_key))
     decisions = Decisions(out, budget)
     return Job(
-        asked, rows, policy, client, grader, verifier, store, meter, ledger, decisions, live, trained, ladder,
-        concurrency, call,
+        asked, rows, policy, client, grader, verifier, store, journal, meter, payments, decisions, live, trained,
+        ladder, concurrency, call,
     )  # fmt: skip
 
 

@@ -5,7 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from tcalloc.llm import _loop
+from tcalloc.llm._bill import Bill
 from tcalloc.llm._crew import call_guarded
+from tcalloc.llm._journal import Journal
 from tcalloc.llm._loop import Stop
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.graders import Grade, grade_safely
@@ -31,6 +33,8 @@ class Drawer:
         Stores a record, before anything else is done with it.
     text : bool
         Whether records hold the completions.
+    journal : Journal, optional
+        Keeps what was paid and lost.
     blind : bool
         Whether the answer to vote by is found without the gold answer, as it must be where a policy looks at it; the
         record still says whether it is right.
@@ -44,12 +48,21 @@ class Drawer:
         keep: Callable[[dict[str, Any]], object] = lambda record: None,
         *,
         text: bool = True,
+        journal: Journal | None = None,
         blind: bool = False,
     ):
         self.client, self.grader, self.meter = client, grader, meter
-        self._keep, self._text, self._blind = keep, text, blind
+        self._keep, self._text, self._journal, self._blind = keep, text, journal, blind
 
-    async def ask(self, question: Question, params: str, samples: Sequence[int], stop: Stop) -> list[dict[str, Any]]:
+    async def ask(
+        self,
+        question: Question,
+        params: str,
+        samples: Sequence[int],
+        stop: Stop,
+        lost: Callable[[float], object] = lambda most: None,
+        another: Callable[[], bool] = lambda: True,
+    ) -> list[dict[str, Any]]:
         """Send one request for some samples; return the records of those that came, at least one, stored.
 
         Parameters
@@ -62,12 +75,18 @@ class Drawer:
             The numbers of the samples; the seed is the first one's.
         stop : Stop
             Once it is set, nothing more is sent.
+        lost, another : callable, optional
+            As of `Bill`.
         """
+        bill = Bill(self.meter, self._journal, self.client.arm, len(samples), lost, another)
         seed = self.client.seed(f"{question.id}\0{question.text}", samples[0])
-        reply = await self.client.complete_async(question.messages, len(samples), seed, self.meter, stop)
+        reply = await self.client.complete_async(question.messages, len(samples), seed, bill, stop)
         if getattr(self.grader, "quick", False):  # passing it to a thread and back would take longer
-            return call_guarded(self._records, question, params, samples, reply)
-        return await _loop.crew().run(self._records, question, params, samples, reply)
+            records = call_guarded(self._records, question, params, samples, reply)
+        else:
+            records = await _loop.crew().run(self._records, question, params, samples, reply)
+        bill.stored()
+        return records
 
     def _records(self, question: Question, params: str, samples: Sequence[int], reply: Reply) -> list[dict[str, Any]]:
         records = []

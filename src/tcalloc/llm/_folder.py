@@ -7,12 +7,13 @@ from hashlib import sha256
 from typing import Any
 
 from tcalloc.errors import InputError
+from tcalloc.llm._journal import NAME, Journal
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.questions import Question
 from tcalloc.measure.store import Store
 from tcalloc.measure.verdicts import refuse_half_graded
 
-__all__ = ["arm_of", "open_run", "spent_before", "spread"]
+__all__ = ["arm_of", "journal_of", "open_run", "spent_before", "spread"]
 
 
 def open_run(out: str, questions: Sequence[Question], client: ChatClient, grader: Any) -> Store:
@@ -44,6 +45,12 @@ def open_run(out: str, questions: Sequence[Question], client: ChatClient, grader
         store.close()
         raise
     return store
+
+
+def journal_of(store: Store) -> Journal:
+    """Return the requests of an open run folder: what was paid and lost counts in the next call."""
+    store.claim(NAME)
+    return Journal(store.path)
 
 
 def arm_of(client: ChatClient, grader: Any) -> dict[str, Any]:

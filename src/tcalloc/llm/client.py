@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from tcalloc.errors import InputError
 from tcalloc.llm import _loop
 from tcalloc.llm._attempts import Adapted, Failed, endpoint
+from tcalloc.llm._bill import Bill
 from tcalloc.llm._loop import Stop
 from tcalloc.llm._server import KnownServer
 from tcalloc.llm.failures import RefusedError, Stopped
@@ -141,7 +142,9 @@ class ChatClient:
 
     # ------------------------------------------------------------------------------------------ asking
 
-    def complete(self, messages: Messages, n: int = 1, seed: int | None = None, meter: Meter | None = None) -> Reply:
+    def complete(
+        self, messages: Messages, n: int = 1, seed: int | None = None, meter: Meter | Bill | None = None
+    ) -> Reply:
         """Ask once, however many tries it takes, and wait for the reply in this thread.
 
         Parameters
@@ -172,7 +175,7 @@ class ChatClient:
         messages: Messages,
         n: int = 1,
         seed: int | None = None,
-        meter: Meter | None = None,
+        meter: Meter | Bill | None = None,
         stop: Stop | None = None,
     ) -> Reply:
         """Ask once, however many tries it takes, without blocking the event loop; any loop will do.
@@ -198,7 +201,9 @@ class ChatClient:
         """
         return await _loop.bridge(self._ask(messages, n, seed, meter, stop))
 
-    async def _ask(self, messages: Messages, n: int, seed: int | None, meter: Meter | None, stop: Stop | None) -> Reply:
+    async def _ask(
+        self, messages: Messages, n: int, seed: int | None, meter: Meter | Bill | None, stop: Stop | None
+    ) -> Reply:
         whole = self.messages(messages)
         if self.n_limit is not None:
             n = min(n, self.n_limit)
@@ -244,7 +249,7 @@ class ChatClient:
         messages: list[dict[str, Any]],
         n: int,
         seed: int | None,
-        meter: Meter | None,
+        meter: Meter | Bill | None,
         stop: Stop,
         doubted: set[str],
     ) -> "Reply | Failed | Adapted":
@@ -272,7 +277,7 @@ class ChatClient:
             if meter is not None:
                 meter.settle(most, lost=billed)
 
-    async def _reserve(self, meter: Meter, most: float, stop: Stop) -> None:
+    async def _reserve(self, meter: Meter | Bill, most: float, stop: Stop) -> None:
         """Reserve the most that a request can cost; while others may give theirs back, wait without blocking."""
         while not meter.try_reserve(most):
             await self._wait(0.02, stop)

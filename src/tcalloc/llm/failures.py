@@ -2,7 +2,16 @@
 
 from tcalloc.errors import TcallocError
 
-__all__ = ["AccessError", "LimitReached", "LlmError", "QuotaError", "RefusedError", "Stopped", "UnreachableError"]
+__all__ = [
+    "AccessError",
+    "BudgetSpent",
+    "LimitReached",
+    "LlmError",
+    "QuotaError",
+    "RefusedError",
+    "Stopped",
+    "UnreachableError",
+]
 
 
 class LlmError(TcallocError):
@@ -35,6 +44,10 @@ class LimitReached(LlmError):
     """The next request could exceed ``max_cost`` or ``max_requests``; it was not sent."""
 
     fatal = True
+
+
+class BudgetSpent(LlmError):
+    """A reply was paid and lost, and the budget does not pay for another try of this request; others go on."""
 
 
 class Stopped(LlmError):

@@ -60,22 +60,30 @@ class Meter:
         How many requests may be sent, retries included.
     spent : float, optional
         What was spent before.
+    lost : float, optional
+        What requests without a usable reply may have cost before, at most; it counts like `spent`.
 
     Attributes
     ----------
     spent : float
         What replies cost.
     lost : float
-        What requests without a usable reply may have cost at most.
+        What requests without a usable reply may have cost at most, those before included.
     requests : int
         How many were sent.
     """
 
-    def __init__(self, max_cost: float | None = None, max_requests: int | None = None, spent: float = 0.0):
+    def __init__(
+        self,
+        max_cost: float | None = None,
+        max_requests: int | None = None,
+        spent: float = 0.0,
+        lost: float = 0.0,
+    ):
         self.max_cost = math.inf if max_cost is None else max_cost
         self.max_requests = max_requests
         self.spent = spent
-        self.lost = 0.0
+        self.lost = lost
         self.requests = 0
         self._reserved = 0.0
         self._under_way = 0

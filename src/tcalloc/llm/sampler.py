@@ -1,6 +1,8 @@
 """Sampling: every question n times, each sample graded and stored at once; what is stored is not asked for again."""
 
+import contextlib
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +10,8 @@ from typing import Any, TypeAlias
 
 from tcalloc.errors import InputError
 from tcalloc.llm._drawing import Drawer
-from tcalloc.llm._folder import open_run, spent_before, spread
+from tcalloc.llm._folder import journal_of, open_run, spent_before, spread
+from tcalloc.llm._journal import Journal
 from tcalloc.llm._limits import affordable
 from tcalloc.llm._loop import Call, supervise
 from tcalloc.llm.client import ChatClient
@@ -46,7 +49,7 @@ class Outcome:
     spent : float or None
         What all samples of the folder cost, earlier calls included; None without prices.
     lost : float
-        What requests without a usable reply may have cost besides, at most.
+        What requests without a usable reply may have cost besides, at most, earlier calls included.
     seconds : float
         How long it took.
     stopped : str or None
@@ -118,7 +121,8 @@ def sample(
     out : str
         The run folder; made, or gone on with.
     max_cost : float, optional
-        What the folder's samples may cost, those of earlier calls included. Needs the client's rates and max_tokens.
+        What the folder's requests may cost, earlier calls and lost replies included. Needs the client's rates and
+        max_tokens.
     max_requests : int, optional
         How many requests this call may send, retries included.
     concurrency : int, optional
@@ -154,9 +158,13 @@ def sample(
             raise InputError(
                 "max_cost needs max_tokens: without it no request has a highest cost. Set it (--max-tokens)."
             )
-    with open_run(out, questions, client, grader) as store:
-        meter = Meter(max_cost, max_requests, spent_before(store, client))
-        job = _Job(questions, client, grader, n, store, meter, concurrency, n_per_request, text)
+    with (
+        open_run(out, questions, client, grader) as store,
+        contextlib.closing(journal_of(store)) as journal,
+    ):
+        lost = math.fsum(one.most for one in journal.lost)
+        meter = Meter(max_cost, max_requests, spent_before(store, client), lost)
+        job = _Job(questions, client, grader, n, store, journal, meter, concurrency, n_per_request, text)
         outcome = job.run(progress, pilot, grace, say)
     failures = failures_of(out, {client.arm})
     if not failures.count:
@@ -174,6 +182,7 @@ class _Job:
         grader: Any,
         n: int,
         store: Store,
+        journal: Journal,
         meter: Meter,
         concurrency: int,
         n_per_request: int,
@@ -182,7 +191,7 @@ class _Job:
         self.questions, self.client, self.n = questions, client, n
         self.store, self.meter, self.n_per_request = store, meter, n_per_request
         self.concurrency, self.fewer = affordable(concurrency)
-        self.drawer = Drawer(client, grader, meter, store.append, text=text)
+        self.drawer = Drawer(client, grader, meter, store.append, text=text, journal=journal)
         self.call = Call()
         self.drawn = self.failed = self.refused = self.gave_up = 0
         self.reasons: dict[str, None] = {}

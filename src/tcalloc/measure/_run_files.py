@@ -1,8 +1,9 @@
 """The files of a run folder: which are tcalloc's own, what run.json says, and what is never written over.
 
 run.json is tcalloc's mark: a folder that holds files and no run.json of tcalloc's is the user's. ``files`` in it lists
-what was written beside questions and samples (``decisions.jsonl``, ``answers.jsonl``, ``samples.damaged``); a file of
-such a name that is not listed is the user's too. Nothing is ever written through a symbolic link.
+what was written beside questions and samples (``decisions.jsonl``, ``answers.jsonl``, ``requests.jsonl``,
+``samples.damaged``); a file of such a name that is not listed is the user's too. Nothing is ever written through a
+symbolic link.
 """
 
 import json
@@ -37,10 +38,10 @@ __all__ = [
 
 SCHEMA = 1
 # Files that are written only if they are listed in run.json. A folder of before that list has only tcalloc's.
-_LISTED = ("samples.damaged", "decisions.jsonl", "answers.jsonl")
+_LISTED = ("samples.damaged", "decisions.jsonl", "answers.jsonl", "requests.jsonl")
 _OWN = ("run.json", "questions.jsonl", "samples.jsonl", "lock")
 # What a process that was killed leaves of a file that it was writing.
-_REST = re.compile(r"(run\.json|questions\.jsonl|answers\.jsonl)\.[0-9a-f]{8}\.tmp")
+_REST = re.compile(r"(run\.json|questions\.jsonl|answers\.jsonl|requests\.jsonl)\.[0-9a-f]{8}\.tmp")
 
 
 def manifest_of(path: str) -> str:

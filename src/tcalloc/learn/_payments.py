@@ -1,0 +1,270 @@
+"""What a live call pays for: prices as far as they are known, and samples that hold a share of the budget."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tcalloc.errors import InputError
+from tcalloc.serve.budget_ledger import BudgetLedger
+
+__all__ = ["Hold", "Payments", "Prices"]
+
+# Standard errors of what first samples of unknown price may cost more than those before them.
+_MARGIN = 3.0
+# Samples of a model after which the highest cost seen is a fair guess of the highest there is.
+_FEW = 16
+
+
+class Prices:
+    """What a sample of each model costs: as given, else as seen so far.
+
+    Parameters
+    ----------
+    known : mapping of str to float
+        Costs by model or action, which hold whatever a reply says.
+    usual : float or None
+        What a sample of any other model costs before one was seen; None: not known.
+    trained : mapping of str to float
+        What samples cost in training; only the ratios count, for models that were not seen yet.
+    """
+
+    def __init__(self, known: Mapping[str, float], usual: float | None, trained: Mapping[str, float]):
+        for model, cost in known.items():
+            if not (isinstance(cost, (int, float)) and math.isfinite(cost) and cost >= 0):
+                raise InputError(f"costs[{model!r}] is {cost!r}; expected what one sample costs, at least 0.")
+        self._known, self._usual, self._trained = dict(known), usual, dict(trained)
+        self._seen: dict[str, tuple[float, float, int, float]] = {}  # sum, sum of squares, number, highest
+
+    @property
+    def least(self) -> float:
+        """The least that a sample is known to cost."""
+        return min(self._known.values(), default=self._usual or 0.0)
+
+    @property
+    def means(self) -> dict[str, float]:
+        """What a sample of each model cost on average."""
+        return {model: total / n for model, (total, _, n, _) in self._seen.items()}
+
+    def cost(self, model: str, record: Mapping[str, Any]) -> float:
+        """Return what a sample cost, in the policy's unit."""
+        if model in self._known:
+            return float(self._known[model])
+        cost = record.get("cost")
+        return 1.0 if cost is None else float(cost)
+
+    def learn(self, model: str, cost: float) -> None:
+        """Take note of what a sample cost."""
+        total, squares, n, highest = self._seen.get(model, (0.0, 0.0, 0, 0.0))
+        self._seen[model] = total + cost, squares + cost * cost, n + 1, max(highest, cost)
+
+    def unit(self, model: str) -> tuple[float, float] | None:
+        """Return what a sample costs on average, and at most as far as was seen; None if nothing is known."""
+        if model in self._known:
+            return self._known[model], self._known[model]
+        if model in self._seen:
+            total, _, n, highest = self._seen[model]
+            return min(total / n, highest), highest
+        return None if self._usual is None else (self._usual, self._usual)
+
+    def few(self, model: str) -> bool:
+        """Return whether costs vary, as far as is known, and too few samples were seen to say how far."""
+        return model not in self._known and model in self._seen and self._seen[model][2] < _FEW
+
+    def kept(self, model: str, waiting: int) -> float:
+        """Return what to keep for one of so many waiting samples of a model; 0 if nothing is known."""
+        unit = self.unit(model)
+        if unit is None:
+            ratios = [
+                mean * (self._trained[model] / self._trained[seen] if self._both(model, seen) else 1.0)
+                for seen, mean in self.means.items()
+            ]
+            return min(ratios, default=0.0)
+        if model in self._known or model not in self._seen:
+            return unit[0]
+        total, squares, n, _ = self._seen[model]
+        spread = math.sqrt(max(squares / n - (total / n) ** 2, 0.0))
+        return min(unit[1], unit[0] + _MARGIN * spread / math.sqrt(max(waiting, 1)))
+
+    def lost(self, model: str, most: float) -> float:
+        """Return what a lost reply counts as: the highest cost seen of its model, else the highest possible bill."""
+        unit = self.unit(model)
+        return most if unit is None else unit[1]
+
+    def _both(self, model: str, seen: str) -> bool:
+        return self._trained.get(model, 0.0) > 0 and self._trained.get(seen, 0.0) > 0
+
+
+class Hold:
+    """One sample that may be drawn, with the share of the budget that is reserved for it."""
+
+    def __init__(self, payments: "Payments", question: str, model: str, unit: float, likely: float, first: bool):
+        self._payments, self._question, self._model = payments, question, model
+        self._unit, self._likely, self._first = unit, likely, first
+        self._held = True
+        payments.open(likely)
+
+    def paid(self, record: Mapping[str, Any]) -> None:
+        """Settle with the sample that came."""
+        cost = self._payments.prices.cost(self._model, record)
+        self._end(cost)
+        self._payments.drop(self._question)
+        self._payments.learn(self._model, cost)
+
+    def lost(self, most: float) -> None:
+        """Settle a try that was paid and brought nothing; a question without samples is expected again."""
+        cost = self._payments.prices.lost(self._model, most)
+        self._end(cost)
+        self._payments.lost += cost
+        if self._first:
+            self._payments.expect_again(self._question)
+
+    def another(self) -> bool:
+        """Reserve for one more try; return whether there was money."""
+        if not self._payments.ledger.reserve(self._question, self._unit):
+            return False
+        self._held = True
+        self._payments.open(self._likely)
+        return True
+
+    def release(self) -> None:
+        """Give back what is still reserved; does nothing if the sample is settled."""
+        self._end(0.0)
+
+    def _end(self, bill: float) -> None:
+        if self._held:
+            self._held = False
+            self._payments.ledger.settle(self._unit, bill)
+            self._payments.close(self._likely)
+        elif bill:
+            self._payments.ledger.count(bill)
+
+
+class Payments:
+    """Grants the draws of one call within its budget. For one event loop.
+
+    Where costs are known the total is exact, whatever is under way. Else samples under way count as the most expensive
+    of their model that was seen. While the cost of a model is not known, one sample goes ahead and the others wait. Until
+    a few were seen, a draw gets its samples one by one.
+
+    Parameters
+    ----------
+    budget : float or None
+        Average per question; None: no limit.
+    questions : int
+        How many there are.
+    prices : Prices
+        What samples cost.
+    """
+
+    def __init__(self, budget: float | None, questions: int, prices: Prices):
+        if budget is not None and not (isinstance(budget, (int, float)) and math.isfinite(budget) and budget >= 0):
+            raise InputError(
+                f"budget is {budget!r}; expected the average cost per question, a number of at least 0. Leave it out "
+                "for no limit."
+            )
+        total = None if budget is None else float(budget) * questions
+        if total is not None and not math.isfinite(total):
+            raise InputError(f"budget is {budget!r}; for {questions} questions that is too large. Leave it out.")
+        if total is not None and 0 < total < prices.least * (1 - 2**-40):
+            raise InputError(
+                f"budget is {budget:g}: for {questions} questions that is {total:g} in all, less than one sample costs "
+                f"({prices.least:g}). Give more, or costs in the budget's unit."
+            )
+        self.budget, self.prices, self.ledger = budget, prices, BudgetLedger(total)
+        self.lost = 0.0
+        self._scouts: set[str] = set()
+        self._kinds: set[str] = set()
+        self._kind_of: dict[str, str] = {}  # of questions without a sample
+        self._open, self._likely = 0, 0.0
+
+    def count(self, model: str, record: Mapping[str, Any]) -> None:
+        """Count a sample that an earlier call has paid for."""
+        cost = self.prices.cost(model, record)
+        self.ledger.count(cost)
+        self.learn(model, cost)
+
+    def count_lost(self, model: str, n: int, most: float) -> None:
+        """Count samples that an earlier call may have paid for and lost."""
+        unit = self.prices.unit(model)
+        cost = most if unit is None else n * unit[1]
+        self.ledger.count(cost)
+        self.lost += cost
+
+    def drop(self, question: str) -> None:
+        """Keep nothing for a question any more: it has a sample, or it will have none."""
+        self.ledger.drop(question)
+        self._kind_of.pop(question, None)
+
+    def expect_again(self, question: str) -> None:
+        """Keep a sample for a question whose first one was paid and lost, unless it has one by now."""
+        if (kind := self._kind_of.get(question)) is not None:
+            self.ledger.expect(question, kind, again=True)
+
+    def expect(self, question: str, model: str) -> None:
+        """Keep the price of one sample of this model for a question; see `BudgetLedger.expect`."""
+        self.ledger.expect(question, model)
+        self._kind_of[question] = model
+        if model not in self._kinds:
+            self._kinds.add(model)
+            self._reprice(model)
+
+    def cheapest(self, models: Sequence[str]) -> str:
+        """Return the one of these models that costs least, as far as is known; the first of equals."""
+        return min(models, key=lambda model: self.prices.kept(model, 1))
+
+    def grant(self, question: str, model: str, n: int) -> list[Hold] | None:
+        """Return as many samples as there is money for; None: ask again when samples under way have settled.
+
+        Fewer than n may be granted although there is money: while little is known of a model's price, one.
+        """
+        first = self.ledger.first(question)
+        unit = self.prices.unit(model)
+        if self.budget is None:
+            granted = self.ledger.reserve(question, 0.0, n)
+            return [self._hold(question, model, (0.0, 0.0), first) for _ in range(granted)]
+        if unit is None:
+            if self.ledger.free <= (self.ledger.total or 0.0) * 2**-39:
+                return []
+            if model in self._scouts:
+                return None
+            self._scouts.add(model)
+            self.ledger.reserve(question, 0.0)
+            return [self._hold(question, model, (0.0, 0.0), first)]
+        mean, highest = unit
+        if self.prices.few(model):
+            n = min(n, 1)
+        sure = self.ledger.room(question, highest, n)
+        if self._open and sure < n:
+            hopeful = self.ledger.room(question, mean, n, self._likely)
+            if sure < hopeful or (not sure and first):
+                return None
+        granted = self.ledger.reserve(question, highest, n)
+        if not granted and first and self.ledger.reserve(question, mean):
+            granted, highest = 1, mean  # nobody is left out for what a sample might cost at most
+        return [self._hold(question, model, (highest, mean), first) for _ in range(granted)]
+
+    def tried(self, model: str) -> None:
+        """Let another sample go ahead if the price of a model is still not known."""
+        self._scouts.discard(model)
+
+    def open(self, likely: float) -> None:
+        """Count a sample under way, and its likely bill."""
+        self._open += 1
+        self._likely += likely
+
+    def close(self, likely: float) -> None:
+        """Take back what `open` counted."""
+        self._open -= 1
+        self._likely = max(0.0, self._likely - likely) if self._open else 0.0
+
+    def learn(self, model: str, cost: float) -> None:
+        """Take note of what a sample cost, and price what is kept anew."""
+        self.prices.learn(model, cost)
+        for kind in self._kinds:
+            self._reprice(kind)
+
+    def _hold(self, question: str, model: str, unit: tuple[float, float], first: bool) -> Hold:
+        return Hold(self, question, model, *unit, first)
+
+    def _reprice(self, kind: str) -> None:
+        self.ledger.set_price(kind, self.prices.kept(kind, self.ledger.waiting(kind)))

@@ -1,0 +1,1 @@
+"""What live use shares, whatever asks: `answer` now, a gateway later."""

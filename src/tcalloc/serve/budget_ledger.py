@@ -1,0 +1,248 @@
+"""The budget of live traffic: what is spent, what is promised, and what is kept for questions that still wait.
+
+    ledger = BudgetLedger(total=50.0)
+    ledger.set_price("small", 1.0)
+    for question in waiting:
+        ledger.expect(question, "small")           # the price of one sample is kept for it
+    n = ledger.reserve(question, cost=1.0, n=8)    # how many of 8 samples there is money for
+    ledger.settle(reserved=n * 1.0, bill=5.0)      # the bill replaces what was reserved
+
+The ledger knows no policies, no requests and no event loop. Every method holds a plain lock for microseconds and never
+waits, so threads and event loops may share one ledger.
+"""
+
+import math
+import threading
+
+from tcalloc.errors import InputError
+
+__all__ = ["BudgetLedger"]
+
+# Bits of the total. Amounts are whole multiples of total / 2**_BITS, so sums are exact in any order.
+_BITS = 100
+# The total may be exceeded by this share: 0.1 + 0.2 is more than 0.3 in floating point.
+_TOLERANCE_BITS = 40
+
+
+class BudgetLedger:
+    """Grants samples within a total, and keeps a first sample for every question that is expected.
+
+    Sums are exact. At any time ``settled + reserved + free == total``, whatever the order of the calls. The total is
+    not exceeded as long as no bill is higher than what was reserved for it.
+
+    Three rules decide what `reserve` grants:
+
+    1. A question that is expected is granted what leaves enough for all others that are expected. If that is less than
+       one sample, it is granted one sample for at most the price that was kept for it, as long as there is money.
+    2. A question that is expected again, because its first sample was paid and lost, is granted what leaves enough for
+       all others that are expected. If that is less than one sample, it is granted one that leaves enough for those
+       that had no grant at all.
+    3. Any other question is granted what leaves enough for all that are expected.
+
+    Parameters
+    ----------
+    total : float or None
+        What may be spent in all; None: no limit.
+
+    Raises
+    ------
+    InputError
+        If the total is not a finite number of at least 0.
+    """
+
+    def __init__(self, total: float | None):
+        if total is not None:
+            _check("total", total)
+        self.total = total
+        self._shift = max(0, _BITS - math.frexp(total)[1]) if total else 2 * _BITS
+        self._whole = 0 if total is None else self._units(total)
+        self._limit = self._whole + (self._whole >> _TOLERANCE_BITS)
+        self._settled = self._reserved = 0
+        self._price: dict[str, int] = {}
+        self._waiting: dict[str, tuple[str, bool]] = {}  # question: the kind of its sample, whether expected again
+        self._count: dict[tuple[str, bool], int] = {}
+        self._guard = threading.Lock()
+
+    def set_price(self, kind: str, price: float) -> None:
+        """Set the price of one sample of a kind; it holds for all questions that are expected with this kind.
+
+        Parameters
+        ----------
+        kind : str
+            Such as the name of a model.
+        price : float
+            At least 0. A kind without a price is taken for free.
+        """
+        with self._guard:
+            self._price[kind] = self._units(_check(f"the price of {kind!r}", price))
+
+    def expect(self, question: str, kind: str, *, again: bool = False) -> None:
+        """Keep the price of one sample for a question, until `reserve` grants it something.
+
+        Parameters
+        ----------
+        question : str
+            Its name. A question that is expected already is not counted twice.
+        kind : str
+            What it would draw at least: its cheapest model. See `set_price`.
+        again : bool
+            Whether it had a grant, and what that paid for was lost.
+        """
+        with self._guard:
+            self._forget(question)
+            self._waiting[question] = kind, again
+            self._count[kind, again] = self._count.get((kind, again), 0) + 1
+
+    def first(self, question: str) -> bool:
+        """Return whether a first sample is kept for a question."""
+        with self._guard:
+            return question in self._waiting
+
+    def waiting(self, kind: str) -> int:
+        """Return how many questions are expected with this kind."""
+        with self._guard:
+            return self._count.get((kind, False), 0) + self._count.get((kind, True), 0)
+
+    def reserve(self, question: str, cost: float, n: int = 1) -> int:
+        """Reserve money for samples of a question.
+
+        Parameters
+        ----------
+        question : str
+            Its name.
+        cost : float
+            The most that one sample can cost.
+        n : int
+            How many samples are wanted.
+
+        Returns
+        -------
+        int
+            How many are granted, from 0 to n. ``granted * cost`` is reserved. Nothing is kept for the question any
+            more if at least one is granted.
+        """
+        unit = self._units(_check("cost", cost))
+        with self._guard:
+            granted = self._room(question, unit, n, self._limit - self._settled - self._reserved)
+            if granted:
+                self._reserved += granted * unit
+                self._forget(question)
+            return granted
+
+    def room(self, question: str, cost: float, n: int, pending: float | None = None) -> int:
+        """Return what `reserve` would grant; nothing is reserved.
+
+        Parameters
+        ----------
+        question, cost, n
+            As of `reserve`.
+        pending : float, optional
+            The likely bill of all that is reserved now. Default: what is reserved.
+        """
+        unit = self._units(_check("cost", cost))
+        with self._guard:
+            held = self._reserved if pending is None else self._units(_check("pending", pending))
+            return self._room(question, unit, n, self._limit - self._settled - held)
+
+    def settle(self, reserved: float, bill: float, n: int = 1) -> None:
+        """Replace what was reserved for n samples by their bill.
+
+        Parameters
+        ----------
+        reserved : float
+            What each of the samples had reserved: the `cost` of `reserve`.
+        bill : float
+            What they cost in all, which also counts where it is more than was reserved.
+        n : int
+            How many samples.
+
+        Raises
+        ------
+        InputError
+            If more is settled than is reserved.
+        """
+        each, paid = self._units(_check("reserved", reserved)), self._units(_check("bill", bill))
+        with self._guard:
+            if each * n > self._reserved:
+                raise InputError(
+                    f"{n} times {reserved:g} is settled, but only {self._float(self._reserved):g} is reserved. Settle "
+                    "every grant once, with the cost that it was reserved with."
+                )
+            self._reserved -= each * n
+            self._settled += paid
+
+    def release(self, reserved: float, n: int = 1) -> None:
+        """Give back what n samples had reserved: they cost nothing."""
+        self.settle(reserved, 0.0, n)
+
+    def count(self, bill: float) -> None:
+        """Count what was paid without a grant, such as by an earlier process."""
+        self.settle(0.0, bill, 0)
+
+    def drop(self, question: str) -> None:
+        """Keep nothing for a question any more: it draws nothing, or its request failed for good."""
+        with self._guard:
+            self._forget(question)
+
+    @property
+    def settled(self) -> float:
+        """The sum of all bills."""
+        return self._float(self._settled)
+
+    @property
+    def reserved(self) -> float:
+        """What is reserved for samples under way."""
+        return self._float(self._reserved)
+
+    @property
+    def kept(self) -> float:
+        """The price of one sample for each question that is expected; more than `free` if the money does not reach."""
+        with self._guard:
+            return self._float(self._kept(both=True))
+
+    @property
+    def free(self) -> float:
+        """What is neither settled nor reserved; infinite without a limit, negative if bills exceeded the total."""
+        with self._guard:
+            return math.inf if self.total is None else self._float(self._whole - self._settled - self._reserved)
+
+    def _room(self, question: str, unit: int, n: int, free: int) -> int:
+        """Return how many samples are granted; see the rules of the class."""
+        if self.total is None or not unit:
+            return n
+        own, again = 0, False
+        first = self._waiting.get(question)
+        if first is not None:
+            own, again = self._price.get(first[0], 0), first[1]
+        granted = max(0, min(n, (free - self._kept(both=True) + own) // unit))
+        if granted or not n or first is None or free < unit:
+            return granted
+        if again:
+            return int(free - self._kept(both=False) >= unit)
+        return int(unit <= own)
+
+    def _kept(self, *, both: bool) -> int:
+        return sum(
+            count * self._price.get(kind, 0) for (kind, again), count in self._count.items() if both or not again
+        )
+
+    def _forget(self, question: str) -> None:
+        known = self._waiting.pop(question, None)
+        if known is not None:
+            self._count[known] -= 1
+            if not self._count[known]:
+                del self._count[known]
+
+    def _units(self, amount: float) -> int:
+        """Return an amount in units, rounded up where it is no multiple of one."""
+        above, below = amount.as_integer_ratio()
+        return -((-above << self._shift) // below)
+
+    def _float(self, units: int) -> float:
+        return units / (1 << self._shift)
+
+
+def _check(name: str, amount: float) -> float:
+    if not (isinstance(amount, (int, float)) and math.isfinite(amount) and amount >= 0):
+        raise InputError(f"{name} is {amount!r}; expected a finite number of at least 0.")
+    return amount
