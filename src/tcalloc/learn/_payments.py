@@ -143,8 +143,8 @@ class Payments:
     """Grants the draws of one call within its budget. For one event loop.
 
     Where costs are known the total is exact, whatever is under way. Else samples under way count as the most expensive
-    of their model that was seen. While the cost of a model is not known, one sample goes ahead and the others wait. Until
-    a few were seen, a draw gets its samples one by one.
+    of their model that was seen. While the cost of a model is not known, one sample goes ahead and the others wait.
+    Until a few were seen, a draw gets its samples one by one.
 
     Parameters
     ----------
