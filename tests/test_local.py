@@ -517,8 +517,9 @@ def test_not_ready(smollm2, tmp_path, monkeypatch):
 
 
 PARENT = """
-import os, sys, threading, time
+import os, signal, sys, threading, time
 from tcalloc.llm import local
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so do its children
 mode = sys.argv[1]
 if mode == "loading":
     start = local._start

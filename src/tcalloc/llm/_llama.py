@@ -5,6 +5,7 @@ or when it is handed to another parent. A death signal (PR_SET_PDEATHSIG) would 
 the parent's *thread* ends, and other systems have none.
 """
 
+import contextlib
 import faulthandler
 import importlib
 import json
@@ -29,7 +30,9 @@ def main() -> None:
     server = _start(settings)
     faulthandler.cancel_dump_traceback_later()
     # One write, on a line of its own: llama.cpp's log shares this pipe and may be in the middle of a line.
-    os.write(1, f"\n{READY}{server.listening_address}\n".encode())
+    # A parent that died meanwhile closed the pipe; ending by an exception here waits for llama.cpp, now and then forever.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(1, f"\n{READY}{server.listening_address}\n".encode())
 
     gone = threading.Event()
 
