@@ -11,7 +11,7 @@ __all__ = ["Hold", "Payments", "Prices"]
 
 # Standard errors of what first samples of unknown price may cost more than those before them.
 _MARGIN = 3.0
-# Samples of a model after which the highest cost seen is a fair guess of the highest there is.
+# Samples after which the highest cost and the share of lost replies are fair guesses.
 _FEW = 16
 
 
@@ -108,13 +108,13 @@ class Hold:
         cost = self._payments.prices.cost(self._model, record)
         self._end(cost)
         self._payments.drop(self._question)
-        self._payments.learn(self._model, cost)
+        self._payments.came(self._model, cost)
 
     def lost(self, most: float) -> None:
         """Settle a try that was paid and brought nothing; a question without samples is expected again."""
         cost = self._payments.prices.lost(self._model, most)
         self._end(cost)
-        self._payments.lost += cost
+        self._payments.gone(cost)
         if self._first:
             self._payments.expect_again(self._question)
 
@@ -142,9 +142,10 @@ class Hold:
 class Payments:
     """Grants the draws of one call within its budget. For one event loop.
 
-    Where costs are known the total is exact, whatever is under way. Else samples under way count as the most expensive
-    of their model that was seen. While the cost of a model is not known, one sample goes ahead and the others wait.
-    Until a few were seen, a draw gets its samples one by one.
+    Where costs are known the total is exact, whatever is under way. Else samples under way count as the most
+    expensive of their model that was seen. While the cost of a model is not known, one sample goes ahead and the others
+    wait. A draw gets its samples singly until a few came back: then it is known what they cost, and how many replies
+    are lost. What is kept for questions that wait covers the tries that they will lose.
 
     Parameters
     ----------
@@ -176,6 +177,7 @@ class Payments:
         self._kinds: set[str] = set()
         self._kind_of: dict[str, str] = {}  # of questions without a sample
         self._open, self._likely = 0, 0.0
+        self._came = self._gone = 0  # tries of this call that brought a sample, and that were paid and lost
 
     def count(self, model: str, record: Mapping[str, Any]) -> None:
         """Count a sample that an earlier call has paid for."""
@@ -231,7 +233,7 @@ class Payments:
             self.ledger.reserve(question, 0.0)
             return [self._hold(question, model, (0.0, 0.0), first)]
         mean, highest = unit
-        if self.prices.few(model):
+        if self._came + self._gone < _FEW or self.prices.few(model):
             n = min(n, 1)
         sure = self.ledger.room(question, highest, n)
         if self._open and sure < n:
@@ -257,6 +259,18 @@ class Payments:
         self._open -= 1
         self._likely = max(0.0, self._likely - likely) if self._open else 0.0
 
+    def came(self, model: str, cost: float) -> None:
+        """Take note of a sample that came."""
+        self._came += 1
+        self.learn(model, cost)
+
+    def gone(self, cost: float) -> None:
+        """Take note of a try that was paid and lost, and price what is kept anew."""
+        self._gone += 1
+        self.lost += cost
+        for kind in self._kinds:
+            self._reprice(kind)
+
     def learn(self, model: str, cost: float) -> None:
         """Take note of what a sample cost, and price what is kept anew."""
         self.prices.learn(model, cost)
@@ -267,4 +281,8 @@ class Payments:
         return Hold(self, question, model, *unit, first)
 
     def _reprice(self, kind: str) -> None:
-        self.ledger.set_price(kind, self.prices.kept(kind, self.ledger.waiting(kind)))
+        waiting = self.ledger.waiting(kind)
+        # Tries up to the first reply that is not lost: mean, and standard error of the mean over those that wait.
+        tries = 1.0 + self._gone / max(self._came, 1)
+        tries += _MARGIN * math.sqrt(tries * (tries - 1.0) / max(waiting, 1))
+        self.ledger.set_price(kind, self.prices.kept(kind, waiting) * tries)
