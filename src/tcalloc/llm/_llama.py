@@ -30,7 +30,7 @@ def main() -> None:
     server = _start(settings)
     faulthandler.cancel_dump_traceback_later()
     # One write, on a line of its own: llama.cpp's log shares this pipe and may be in the middle of a line.
-    # A parent that died meanwhile closed the pipe; ending by an exception here waits for llama.cpp, now and then forever.
+    # A parent that died meanwhile closed the pipe; ending by an exception here waits for llama.cpp, sometimes forever.
     with contextlib.suppress(BrokenPipeError):
         os.write(1, f"\n{READY}{server.listening_address}\n".encode())
 
