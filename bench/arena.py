@@ -37,7 +37,7 @@ KEPT = (
 )  # fmt: skip
 # The rooms whose code makes the figures, and what of it only shows them.
 ROOMS = ("evaluate", "learn", "measure")
-SHOWS = ("report", "plots", "advice", "words")
+SHOWS = ("report", "plots", "conclusions", "printed_table")
 
 
 @dataclass(frozen=True)

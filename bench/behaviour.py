@@ -21,7 +21,7 @@ import numpy as np
 from bench.arena import Settings, contest
 from bench.arena_cases import Entry, entries
 from tcalloc import Best, TcallocError, Vote, frontier, solve
-from tcalloc.evaluate.deploying import Recipe
+from tcalloc.evaluate.recipe import Recipe
 from tcalloc.learn.registry import POLICIES
 from tcalloc.measure import Samples
 

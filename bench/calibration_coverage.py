@@ -41,8 +41,8 @@ from scipy import stats
 
 from tcalloc import Samples, Sequential
 from tcalloc.errors import BudgetError
-from tcalloc.learn._cost_range import sample_costs
-from tcalloc.learn.calibrate import calibrate_price
+from tcalloc.learn.holdout.calibrate import calibrate_price
+from tcalloc.learn.holdout.cost_range import sample_costs
 from tcalloc.learn.sequential.reach import highest_costs, room
 
 Floats = NDArray[np.float64]

@@ -12,7 +12,7 @@ the intervals of accuracy and gain as `tcalloc.compare` does. Each of the five t
 whole population: the truth is what they reach on average, at the nominal spend at which the population spends what was
 asked (accuracy, gain: conditional on training, at the asked spend).
 
-Gains of policies that learn have intervals wider by sqrt(5/4) (`tcalloc.evaluate.figures.dependence`): without,
+Gains of policies that learn have intervals wider by sqrt(5/4) (`tcalloc.evaluate.statistics.dependence`): without,
 those of kNN, imitator, priced and probed covered in 88 to 94 % of 240 comparisons, the label's at 1.5 in 88 % of 400.
 
 ± is twice the Monte-Carlo error of the coverage itself. "plain" resamples the matched accuracies as if their spends had
@@ -37,11 +37,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.evaluate.contestants import REFERENCE, Contestant, contestants_of
-from tcalloc.evaluate.figures import Family, dependence, resampled
 from tcalloc.evaluate.problem import Problem
-from tcalloc.evaluate.running import Part, Plan, one_thread, part_of
+from tcalloc.evaluate.run_folds import Part, Plan, one_thread, part_of
 from tcalloc.evaluate.standings import gain_scores, learns
-from tcalloc.learn.folds import split
+from tcalloc.evaluate.statistics import Family, dependence, resampled
+from tcalloc.learn.holdout.folds import split
 from tcalloc.measure import Samples
 
 Floats = NDArray[np.float64]

@@ -17,10 +17,10 @@ import sys
 import time
 from pathlib import Path
 
-from tcalloc.learn.answering import answer_async
 from tcalloc.learn.protocol import Always
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.measure import Vote
+from tcalloc.serve.answer import answer_async
 
 TICK = 0.005
 

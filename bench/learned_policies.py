@@ -38,11 +38,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc import Best, Samples, Table, Vote, solve
-from tcalloc.learn._training import Mix
-from tcalloc.learn.baselines import LengthHeuristic
 from tcalloc.learn.features import Features
-from tcalloc.learn.imitator import Imitator
-from tcalloc.learn.priced import PricedRegressor
+from tcalloc.learn.routing.baselines import LengthHeuristic
+from tcalloc.learn.routing.imitator import Imitator
+from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.training import Mix
 
 Floats = NDArray[np.float64]
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -28,9 +28,9 @@ def main():
     parser.add_argument("--unprotected", action="store_true")
     options = parser.parse_args()
     if options.unprotected:
-        import tcalloc.learn.saving
+        import tcalloc.learn.saving.policy_folder
 
-        tcalloc.learn.saving.checked_booster = lambda data, file: data
+        tcalloc.learn.saving.policy_folder.checked_booster = lambda data, file: data
         trees = "trees, right hash"
         policy_mutations.MUTATIONS = {trees: policy_mutations.MUTATIONS[trees]}
         policy_mutations.KINDS = ("imitator", "xgboost")

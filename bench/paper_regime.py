@@ -53,8 +53,8 @@ from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier
 
 from tcalloc import Samples, Table, Vote
-from tcalloc.learn.certify import certify
-from tcalloc.learn.imitator import Imitator
+from tcalloc.learn.holdout.certify import certify
+from tcalloc.learn.routing.imitator import Imitator
 from tcalloc.measure.votes import independent_votes
 
 Floats = NDArray[np.float64]

@@ -7,9 +7,9 @@
     python -m bench.stopping --json out.json       all figures, with intervals
 
 5 folds over questions × five fixed seeds. In every fold each rival's settings (thresholds, windows, caps) are those of
-the hull on the training questions, and two neighbours are mixed to hit the spend (`tcalloc.learn.folds`). Spends count
-samples, or what the table says. In brackets: the hull picked on the test questions, which flatters; nothing is compared
-with it. "any rival" picks among all of them in fold.
+the hull on the training questions, and two neighbours are mixed to hit the spend (`tcalloc.learn.holdout.folds`).
+Spends count samples, or what the table says. In brackets: the hull picked on the test questions, which flatters;
+nothing is compared with it. "any rival" picks among all of them in fold.
 
 The static oracle decides on one half of each question's samples, before any is drawn, and is scored on the other half:
 knowing the question's own samples is more than any policy can know, deciding beforehand is less.
@@ -33,8 +33,8 @@ from numpy.typing import NDArray
 
 from bench.stopping_cases import Case, cases
 from tcalloc.errors import BudgetError
-from tcalloc.learn.folds import SEEDS, Fit, Held, Tuned, held_out, on_test, paired, tabled
-from tcalloc.learn.paths import Paths
+from tcalloc.learn.holdout.folds import SEEDS, Fit, Held, Tuned, held_out, on_test, paired, tabled
+from tcalloc.learn.replay.all_orders import Paths
 from tcalloc.learn.rivals import families
 from tcalloc.measure import Best, Samples, Vote
 
@@ -144,7 +144,7 @@ def static_oracle(case: Case, splits: int) -> dict[str, Held]:
 
 def routing(case: Case) -> Fit:
     """Decide by the text which model answers, and how often: ridge, priced, shrunk and gated (`PricedRegressor`)."""
-    from tcalloc.learn.priced import PricedRegressor
+    from tcalloc.learn.routing.priced import PricedRegressor
 
     assert case.texts is not None
     actions = [Vote(k, model) for model in case.samples.by_model for k in (1, 4)]

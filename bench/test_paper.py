@@ -33,7 +33,7 @@ from bench.paper.words import OTHERS, claims, document, show
 from tcalloc.errors import InputError
 from tcalloc.llm.questions import read_questions
 from tcalloc.measure import Samples, vote_accuracy
-from tcalloc.measure.store import read_run
+from tcalloc.runs.store import read_run
 
 ROOT = Path(__file__).resolve().parents[1]
 PATHS = os.pathsep.join([str(Path(tcalloc.__file__).parents[1]), str(ROOT)])

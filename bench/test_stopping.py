@@ -4,7 +4,7 @@ import pytest
 
 from bench.stopping import Found, add_rivals, static_oracle
 from bench.stopping_cases import cases
-from tcalloc.learn.folds import SEEDS
+from tcalloc.learn.holdout.folds import SEEDS
 from tcalloc.measure.votes import vote_accuracy
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tcalloc import InputError, Samples
-from tcalloc.evaluate import running
+from tcalloc.evaluate import run_folds
 from tcalloc.evaluate.contestants import REFERENCE, Contestant
 from tcalloc.evaluate.standings import standings
-from tcalloc.learn.folds import Tuned, tabled
+from tcalloc.learn.holdout.folds import Tuned, tabled
 
 
 def samples_of(n, size, seed=0, texts=False):
@@ -65,6 +65,6 @@ def tiny(n=60, seed=0):
 
 
 def stand(contestants, n, budgets, repeats=1, jobs=1, folds=5, seed=0):
-    ran = running.run(contestants, n, folds=folds, repeats=repeats, seed=seed, jobs=jobs)
+    ran = run_folds.run(contestants, n, folds=folds, repeats=repeats, seed=seed, jobs=jobs)
     taking = [contestant for contestant in contestants if contestant.name in ran.parts]
     return standings(taking, ran.parts, np.array(budgets, float), n, seed), ran

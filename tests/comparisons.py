@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tcalloc.evaluate.figures import holm, two_sided
 from tcalloc.evaluate.result import Comparison, Standing
-from tcalloc.learn.folds import paired
+from tcalloc.evaluate.statistics import holm, two_sided
+from tcalloc.learn.holdout.folds import paired
 
 BUDGETS = (1.5, 2.0, 3.0, 4.0)
 MIXTURE = "best fixed mixture"

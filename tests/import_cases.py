@@ -7,8 +7,8 @@ import os
 import pytest
 
 from tcalloc.errors import InputError
-from tcalloc.measure.importing import import_logs
-from tcalloc.measure.store import read_run
+from tcalloc.importing.import_logs import import_logs
+from tcalloc.runs.store import read_run
 
 
 def jsonl(tmp_path, rows, name="logs.jsonl"):

@@ -7,9 +7,9 @@ pytest.importorskip("sklearn")
 pytest.importorskip("xgboost")
 
 from tcalloc import Samples, Table
-from tcalloc.learn.baselines import Fixed, LengthHeuristic, Mixture, Oracle, Random
-from tcalloc.learn.imitator import Imitator
-from tcalloc.learn.priced import PricedRegressor
+from tcalloc.learn.routing.baselines import Fixed, LengthHeuristic, Mixture, Oracle, Random
+from tcalloc.learn.routing.imitator import Imitator
+from tcalloc.learn.routing.priced import PricedRegressor
 
 COST = np.array([1.0, 4.0])
 NAMES = ("vote1", "vote4")

@@ -25,18 +25,18 @@ import numpy as np
 
 from tcalloc import Samples, Table, Vote
 from tcalloc.errors import TcallocError
-from tcalloc.learn.baselines import LengthHeuristic, Mixture
-from tcalloc.learn.categories import ByCategory
-from tcalloc.learn.choice import FixedChoice
 from tcalloc.learn.features import Features
-from tcalloc.learn.imitator import Imitator
-from tcalloc.learn.priced import PricedRegressor
 from tcalloc.learn.protocol import Result
 from tcalloc.learn.rivals import TunedRule
-from tcalloc.learn.saving import load_policy, save_policy, seal
-from tcalloc.learn.saving_arrays import read_arrays
-from tcalloc.learn.saving_boosters import EMPTY, NODES
-from tcalloc.learn.saving_ubjson import read_ubjson, write_ubjson
+from tcalloc.learn.routing.baselines import LengthHeuristic, Mixture
+from tcalloc.learn.routing.by_category import ByCategory
+from tcalloc.learn.routing.fixed_choice import FixedChoice
+from tcalloc.learn.routing.imitator import Imitator
+from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.saving.arrays import read_arrays
+from tcalloc.learn.saving.boosters import EMPTY, NODES
+from tcalloc.learn.saving.policy_folder import load_policy, save_policy, seal
+from tcalloc.learn.saving.ubjson import read_ubjson, write_ubjson
 
 ACTIONS = ("vote1", "vote2", "vote4")
 KINDS = ("features", "imitator", "ridge", "xgboost", "knn", "mixture", "length", "probe", "rule", "category", "choice")

@@ -45,7 +45,7 @@ def kill_and_resume(server, questions, out, *argv, pauses):
 
     Returns the number of requests that were under way when a process was killed, and had to go again.
     """
-    from tcalloc.measure.store import read_run
+    from tcalloc.runs.store import read_run
 
     asked = len(server.requests)
     for pause in [*pauses, None]:
@@ -71,7 +71,7 @@ def kill_and_resume(server, questions, out, *argv, pauses):
 
 def table_of(out):
     """What a table is made of, in an order that does not depend on the order of the replies."""
-    from tcalloc.measure.store import read_run
+    from tcalloc.runs.store import read_run
 
     fields = ("id", "sample", "params", "text", "answer", "correct", "seed", "output_tokens", "cost")
     return sorted([tuple(r.get(field) for field in fields) for r in read_run(out).records], key=str)

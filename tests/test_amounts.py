@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import tcalloc
 from tcalloc import InputError, Samples, _amounts
-from tcalloc.evaluate import saying
-from tcalloc.learn.certify import Certificate, Estimate
+from tcalloc.evaluate import phrases
+from tcalloc.learn.holdout.certify import Certificate, Estimate
 
 
 @pytest.mark.parametrize(
@@ -51,15 +51,15 @@ def test_units():
         "samples",
         "$",
     ]
-    assert [saying.spending(unit) for unit in ("samples", "cost", "usd", "tokens")] == [
+    assert [phrases.spending(unit) for unit in ("samples", "cost", "usd", "tokens")] == [
         "mean samples per question",
         "mean cost per question",
         "mean cost per question in $",
         "mean tokens per question",
     ]
-    assert saying.at_spend(0.00004, "usd") == "at $0.00004 per question"
-    assert saying.saved(0.0013, "usd") == "$1.30 less per 1,000 questions"
-    assert (saying.about_price(0.00244, "usd"), saying.about_price(2.44, "samples")) == ("$0.0024", "2.4")
+    assert phrases.at_spend(0.00004, "usd") == "at $0.00004 per question"
+    assert phrases.saved(0.0013, "usd") == "$1.30 less per 1,000 questions"
+    assert (phrases.about_price(0.00244, "usd"), phrases.about_price(2.44, "samples")) == ("$0.0024", "2.4")
 
 
 def test_units_are_checked():

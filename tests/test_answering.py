@@ -14,15 +14,15 @@ from chaos import Chaos, completion
 from sample_cli import ENVIRONMENT
 
 from tcalloc.errors import InputError
-from tcalloc.learn.answering import answer, answer_async
 from tcalloc.learn.protocol import Always, DecidedRun, Draw, combine
-from tcalloc.learn.saving import load_policy
+from tcalloc.learn.saving.policy_folder import load_policy
 from tcalloc.learn.sequential import Sequential
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.meter import Rates
 from tcalloc.llm.retry import Backoff
 from tcalloc.measure import Best, Samples, Vote
-from tcalloc.measure.store import read_run
+from tcalloc.runs.store import read_run
+from tcalloc.serve.answer import answer, answer_async
 
 pytest.importorskip("aiohttp")
 
@@ -281,7 +281,7 @@ SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})
 from test_answering import Agree, QUESTIONS, client_of
-from tcalloc.learn.answering import answer
+from tcalloc.serve.answer import answer
 class Server: url = {url!r}
 with client_of(Server) as client:
     answers = answer(QUESTIONS, Agree(), client, out={out!r}, concurrency=4, say=lambda m: print(m, file=sys.stderr))

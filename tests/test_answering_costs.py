@@ -7,14 +7,14 @@ from test_answering import QUESTIONS, client_of
 
 from tcalloc.errors import InputError
 from tcalloc.learn import Fixed, Mixture, PricedRegressor
-from tcalloc.learn._live_costs import LiveCosts, ladder_of
-from tcalloc.learn._training import NOTHING
-from tcalloc.learn.answering import answer
 from tcalloc.learn.protocol import Always
-from tcalloc.learn.saving import load_policy
+from tcalloc.learn.saving.policy_folder import load_policy
 from tcalloc.learn.sequential import Sequential
+from tcalloc.learn.training import NOTHING
 from tcalloc.llm.meter import Rates
 from tcalloc.measure import Best, One, Samples, Table, Vote
+from tcalloc.serve.answer import answer
+from tcalloc.serve.live_costs import LiveCosts, ladder_of
 
 pytest.importorskip("aiohttp")
 

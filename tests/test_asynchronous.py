@@ -18,14 +18,14 @@ from sample_cli import ENVIRONMENT
 from test_answering import QUESTIONS, client_of
 
 from tcalloc.errors import InputError
-from tcalloc.learn.answering import answer, answer_async
 from tcalloc.learn.protocol import Always
-from tcalloc.llm import _crew, _limits, _loop
+from tcalloc.llm import _crew, event_loop, limits
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.failures import Stopped
 from tcalloc.llm.retry import Backoff
 from tcalloc.measure import Vote
-from tcalloc.measure.store import Store, read_run
+from tcalloc.runs.store import Store, read_run
+from tcalloc.serve.answer import answer, answer_async
 
 pytest.importorskip("aiohttp")
 
@@ -183,7 +183,7 @@ def test_one_request_on_any_loop():
 
 def test_a_request_has_its_own_stop():
     async def main(server, client):
-        stop = _loop.Stop()
+        stop = event_loop.Stop()
         task = asyncio.create_task(client.complete_async(ASK, stop=stop))
         await until(lambda: len(server.requests) == 1)
         stop.set()
@@ -202,7 +202,7 @@ def test_a_blocking_request_on_the_loop_of_requests_is_refused():
         return client.complete(ASK)
 
     with Chaos() as server, client_of(server) as client, pytest.raises(RuntimeError, match="await it instead"):
-        _loop.run(main(client))
+        event_loop.run(main(client))
 
 
 @pytest.mark.filterwarnings("error")
@@ -302,7 +302,7 @@ LIMITED = """
     sys.path.insert(0, {tests!r})
     from test_answering import QUESTIONS, client_of
     import numpy
-    from tcalloc.learn.answering import answer
+    from tcalloc.serve.answer import answer
     from tcalloc.learn.protocol import Always
     from tcalloc.measure import Vote
     resource.setrlimit(resource.{limit}, ({most}, {most}))
@@ -327,11 +327,11 @@ def test_more_than_the_process_may(limit, most, word):
 
 def test_what_is_affordable(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda which: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    assert _limits.affordable(5000) == (5000, None)
+    assert limits.affordable(5000) == (5000, None)
     monkeypatch.setattr(
         resource, "getrlimit", lambda which: (1024, 4096) if which == resource.RLIMIT_NOFILE else (-1, -1)
     )
-    assert _limits.affordable(64) == (64, None)
-    n, note = _limits.affordable(5000)
+    assert limits.affordable(64) == (64, None)
+    n, note = limits.affordable(5000)
     assert n == 960
     assert note.startswith("concurrency is 960 instead of 5,000: this process's limit of open files (ulimit -n)")

@@ -6,11 +6,11 @@ import pytest
 pytest.importorskip("sklearn")
 
 from tcalloc import BudgetError, InputError, Table
-from tcalloc.learn._training import WORTH, Mix, affordable
-from tcalloc.learn.baselines import Mixture
-from tcalloc.learn.categories import PSEUDO, ByCategory
-from tcalloc.learn.choice import FixedChoice
-from tcalloc.learn.saving import load_policy
+from tcalloc.learn.routing.baselines import Mixture
+from tcalloc.learn.routing.by_category import PSEUDO, ByCategory
+from tcalloc.learn.routing.fixed_choice import FixedChoice
+from tcalloc.learn.saving.policy_folder import load_policy
+from tcalloc.learn.training import WORTH, Mix, affordable
 
 COST = [1.0, 2.0, 4.0]
 

@@ -6,7 +6,7 @@ import pytest
 from chaos import Chaos
 
 from tcalloc import cli
-from tcalloc.measure.store import read_run
+from tcalloc.runs.store import read_run
 
 pytest.importorskip("aiohttp")
 

@@ -16,9 +16,9 @@ from chaos import Chaos
 from policy_cli import main, write_log
 
 import tcalloc
-from tcalloc.cli._stopping import _half_width
-from tcalloc.learn.certify import certify
-from tcalloc.learn.saving import load_policy
+from tcalloc.cli._fit_sequential import _half_width
+from tcalloc.learn.holdout.certify import certify
+from tcalloc.learn.saving.policy_folder import load_policy
 from tcalloc.learn.sequential import Sequential
 
 

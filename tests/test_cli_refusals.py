@@ -89,7 +89,7 @@ def test_ctrl_c_while_writing_leaves_the_old_file(table, run, monkeypatch):
     def interrupted(*_args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tcalloc.measure._writing._cells", interrupted)
+    monkeypatch.setattr("tcalloc.measure.table_files.write._cells", interrupted)
     assert run("solve", table, "--budget", 2, "--out", "a.csv") == (130, "", "tcalloc: interrupted.\n")
     assert Path("a.csv").read_text() == "id,action,accuracy,cost\nold"
     assert sorted(os.listdir()) == ["a.csv", "t.csv"]

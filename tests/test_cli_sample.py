@@ -10,7 +10,7 @@ import pytest
 from chaos import Chaos
 from sample_cli import kill_and_resume, main, start, table_of, write_questions
 
-from tcalloc.measure.store import read_run
+from tcalloc.runs.store import read_run
 
 PRICES = ["--price-in", "1", "--price-out", "2", "--max-tokens", "50"]
 

@@ -8,9 +8,9 @@ from chaos import Chaos
 
 from tcalloc import Samples, cli, compare
 from tcalloc.learn import Mixture
-from tcalloc.learn._training import NOTHING
-from tcalloc.learn.saving import load_policy
+from tcalloc.learn.saving.policy_folder import load_policy
 from tcalloc.learn.sequential import Sequential
+from tcalloc.learn.training import NOTHING
 
 pytest.importorskip("aiohttp")
 

@@ -10,7 +10,7 @@ from compare_cases import samples_of
 
 import tcalloc
 from tcalloc import InputError, MissingExtraError, Samples, Table, compare
-from tcalloc.evaluate import running, words
+from tcalloc.evaluate import printed_table, run_folds
 from tcalloc.evaluate.compare import default_budgets, difficulty_of
 from tcalloc.evaluate.contestants import REFERENCE
 from tcalloc.evaluate.problem import Problem
@@ -158,7 +158,7 @@ def test_one_policy_under_two_names_is_told():
     ],
 )
 def test_bad_input_is_refused_before_any_work(wrong, words_, monkeypatch):
-    monkeypatch.setattr(running, "work", lambda *_: pytest.fail("work was done"))
+    monkeypatch.setattr(run_folds, "work", lambda *_: pytest.fail("work was done"))
     with pytest.raises(InputError, match=words_):
         compare(samples_of(20, 4), **wrong)
 
@@ -249,7 +249,14 @@ def test_few_samples_are_said():
 
 
 def test_stars():
-    assert [words.stars(p) for p in (0.2, 0.05, 0.049, 0.0099, 0.0001, math.nan)] == ["", "", "*", "**", "***", ""]
+    assert [printed_table.stars(p) for p in (0.2, 0.05, 0.049, 0.0099, 0.0001, math.nan)] == [
+        "",
+        "",
+        "*",
+        "**",
+        "***",
+        "",
+    ]
 
 
 # ---------------------------------------------------------------------------------------------- real data

@@ -9,12 +9,12 @@ from comparisons import MIXTURE, curve, made, replaced, with_standings
 
 import tcalloc
 from tcalloc import Samples
-from tcalloc.evaluate import saying
-from tcalloc.evaluate.advice import recommend
-from tcalloc.evaluate.choice import difference
-from tcalloc.evaluate.headline import headline, saving, spend_for
+from tcalloc.evaluate import phrases
+from tcalloc.evaluate.conclusions.choice import difference
+from tcalloc.evaluate.conclusions.headline import headline, saving, spend_for
+from tcalloc.evaluate.conclusions.recommend import recommend
+from tcalloc.evaluate.printed_table import _of_answers
 from tcalloc.evaluate.problem import Problem
-from tcalloc.evaluate.words import _of_answers
 
 # Of half an interval: so far from 0 is what is found to be above 0 in four of five cases.
 POWER = (1.959964 + 0.841621) / 1.959964
@@ -72,7 +72,7 @@ def test_questions_that_would_settle_it_follow_from_the_standard_error():
     for b, pick in enumerate(recommend(result).picks):
         half = standing.gain[b] - standing.gain_low[b]
         assert pick.candidate == "kNN"
-        assert pick.questions == saying.rounded(max(100 * (POWER * half / standing.gain[b]) ** 2, 100))
+        assert pick.questions == phrases.rounded(max(100 * (POWER * half / standing.gain[b]) ** 2, 100))
         assert pick.questions_corrected >= pick.questions
     assert f"{recommend(result).picks[0].questions:,} questions like these" in words(recommend(result))
 
@@ -207,9 +207,9 @@ def test_headline_names_the_accuracy_of_the_dearest_sensible_action_and_its_pric
     assert found.spend <= 4
     first = headline(result)[0]
     assert first == (
-        f"On your 400 questions, stopping at a price (Sequential) reaches {saying.percent(at)}, the accuracy of "
-        f"{found.action} on every question, for {saying.about_price(found.spend, result.unit)}: "
-        f"{saying.saved(found.action_spend - found.spend, result.unit)} (saving {100 * found.share:.0f} %)."
+        f"On your 400 questions, stopping at a price (Sequential) reaches {phrases.percent(at)}, the accuracy of "
+        f"{found.action} on every question, for {phrases.about_price(found.spend, result.unit)}: "
+        f"{phrases.saved(found.action_spend - found.spend, result.unit)} (saving {100 * found.share:.0f} %)."
     )
 
 
@@ -251,7 +251,7 @@ def test_spend_for_is_the_inverse_of_the_curve(result):
     ("value", "expected"), [(3.2, 4), (10, 10), (1318, 1400), (1400, 1400), (1401, 1500), (99_001, 100_000)]
 )
 def test_counts_are_rounded_up(value, expected):
-    assert saying.rounded(value) == expected
+    assert phrases.rounded(value) == expected
 
 
 # ---------------------------------------------------------------------------------------------- of real comparisons
@@ -285,7 +285,7 @@ def test_a_lopsided_interval_is_settled_by_its_lower_end():
         return replaced(one, gain=gain, gain_low=gain - 0.016, gain_high=gain + 0.008, p=gain * 0 + 1)
 
     pick = recommend(with_standings(level(), lopsided)).picks[0]
-    assert pick.questions == saying.rounded(100 * (POWER * 16 / 14) ** 2) > 100
+    assert pick.questions == phrases.rounded(100 * (POWER * 16 / 14) ** 2) > 100
 
 
 def test_an_interval_without_zero_is_not_enough_if_the_corrected_p_is_not():

@@ -6,11 +6,11 @@ import pytest
 from tcalloc import Action, InputError, PricedRegressor, Rates, Samples, Sequential, Table, Vote
 from tcalloc.evaluate.contestants import contestants_of
 from tcalloc.evaluate.problem import Problem
-from tcalloc.learn.baselines import Fixed
-from tcalloc.learn.folds import split
+from tcalloc.learn.holdout.folds import split
 from tcalloc.learn.protocol import Always, Draw
-from tcalloc.learn.replay import replay
+from tcalloc.learn.replay.metered import replay
 from tcalloc.learn.rivals import MarginCap
+from tcalloc.learn.routing.baselines import Fixed
 
 N, SIZE = 60, 10
 RNG = np.random.default_rng(0)

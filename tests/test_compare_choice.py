@@ -8,10 +8,10 @@ from comparisons import MIXTURE, curve, made, replaced, with_standings
 
 from tcalloc import Samples, compare
 from tcalloc.datasets import load_recorded
-from tcalloc.evaluate import figures
-from tcalloc.evaluate.choice import MARGIN, PREFERENCE, by_construction, chosen, leaders
+from tcalloc.evaluate import statistics
+from tcalloc.evaluate.conclusions.choice import MARGIN, PREFERENCE, by_construction, chosen, leaders
+from tcalloc.evaluate.conclusions.headline import headline, saving
 from tcalloc.evaluate.contestants import COUNTING, NAMES, REFERENCE, SUCCESS
-from tcalloc.evaluate.headline import headline, saving
 from tcalloc.evaluate.report import render
 
 RULES = ["AC Beta", "AC Dirichlet", "ESC", "SPRT", "margin + cap"]
@@ -214,8 +214,8 @@ def test_the_interval_of_a_saving_covers():
         curves = (0.5 + 0.1 * spend)[:, None] + shared + rng.normal(0, 0.2, 150)
         action = 0.7 + shared + rng.normal(0, 0.2, 150)
         cost = 4 * rng.lognormal(0, 0.3, 150) / math.exp(0.045)
-        means = figures.bootstrap(np.vstack([curves, action, cost]), run)
-        share, low, high = figures.saved(
+        means = statistics.bootstrap(np.vstack([curves, action, cost]), run)
+        share, low, high = statistics.saved(
             spend, curves.mean(axis=1), means[:, :9], (action.mean(), cost.mean()), (means[:, 9], means[:, 10]), 1.0
         )
         assert math.isnan(share) or math.isnan(low) or low <= share <= high
@@ -227,9 +227,9 @@ def test_what_is_not_reached_saves_nothing():
     spend, curve_ = np.array([1.0, 2.0]), np.array([0.5, 0.6])
     means = np.tile(curve_, (10, 1))
     action = np.full(10, 0.7), np.full(10, 4.0)
-    assert all(math.isnan(one) for one in figures.saved(spend, curve_, means, (0.7, 4.0), action, 1.0))
+    assert all(math.isnan(one) for one in statistics.saved(spend, curve_, means, (0.7, 4.0), action, 1.0))
     some = means + np.r_[np.full(5, 0.2), np.zeros(5)][:, None]
-    share, low, high = figures.saved(spend, curve_ + 0.2, some, (0.7, 4.0), action, 1.0)
+    share, low, high = statistics.saved(spend, curve_ + 0.2, some, (0.7, 4.0), action, 1.0)
     assert share == high == 0.75
     assert math.isnan(low)
 

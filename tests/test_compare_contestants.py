@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 
 from tcalloc import Best, BudgetError, InputError, Samples, Table, Vote, datasets
-from tcalloc.evaluate.contestants import NAMES, _cache, contestants_of
+from tcalloc.evaluate.contestants import NAMES, cache, contestants_of
 from tcalloc.evaluate.contestants.base import hull, rounding
 from tcalloc.evaluate.problem import Problem
-from tcalloc.learn._training import WORTH
-from tcalloc.learn.baselines import Fixed
-from tcalloc.learn.folds import Frontier, held_out, split
-from tcalloc.learn.imitator import told_apart
-from tcalloc.learn.inputs import as_rows
-from tcalloc.learn.paths import Paths
-from tcalloc.learn.replay import replay
+from tcalloc.learn.features.rows import as_rows
+from tcalloc.learn.holdout.folds import Frontier, held_out, split
+from tcalloc.learn.replay.all_orders import Paths
+from tcalloc.learn.replay.metered import replay
 from tcalloc.learn.rivals import MarginCap, TunedRule, families
+from tcalloc.learn.routing.baselines import Fixed
+from tcalloc.learn.routing.imitator import told_apart
 from tcalloc.learn.sequential.replaying import price_family
+from tcalloc.learn.training import WORTH
 from tcalloc.measure.votes import vote_accuracy
 
 HARD = "explain in detail why the quantity which we have named above must converge"
@@ -481,7 +481,7 @@ def test_results_depend_neither_on_who_came_first_nor_on_the_process(routed):
     budgets, fold = (1.5, 3.0), first_fold(routed)
     found = {c.name: outcome(c.fit(*fold)) for c in contestants_of(routed, budgets)[0]}
     for contestant in reversed(contestants_of(routed, budgets)[0]):
-        _cache._KNOWN.clear()
+        cache._KNOWN.clear()
         again = outcome(pickle.loads(pickle.dumps(contestant)).fit(*fold))
         assert all(np.array_equal(a, b) for a, b in zip(found[contestant.name], again, strict=True)), contestant.name
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcalloc import Samples, Table, Vote, compare
-from tcalloc.evaluate import running
+from tcalloc.evaluate import run_folds
 from tcalloc.evaluate.contestants import REFERENCE, Contestant
 from tcalloc.evaluate.standings import standings
-from tcalloc.learn.folds import Dial, Frontier, Tuned, held_out, tabled
+from tcalloc.learn.holdout.folds import Dial, Frontier, Tuned, held_out, tabled
 from tcalloc.learn.protocol import Always
 
 
@@ -58,7 +58,7 @@ def votes(n=400, seed=0, noise=0.1):
 def judged(contestants, spend, accuracy, budgets):
     """How they stand, with the folds' dials as `compare` makes them."""
     n = spend.shape[1]
-    ran = running.run(contestants, n, folds=5, fixed=(spend.T, accuracy.T))
+    ran = run_folds.run(contestants, n, folds=5, fixed=(spend.T, accuracy.T))
     return standings(contestants, ran.parts, np.asarray(budgets, float), n, 0)
 
 

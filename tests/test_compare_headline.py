@@ -9,9 +9,9 @@ from comparisons import MIXTURE, made, replaced
 
 from tcalloc import Samples, Table, compare
 from tcalloc.evaluate import standings
-from tcalloc.evaluate.choice import affords, difference, learns
+from tcalloc.evaluate.conclusions.choice import affords, difference, learns
+from tcalloc.evaluate.conclusions.headline import fixed, headline, saving
 from tcalloc.evaluate.contestants import contestants_of
-from tcalloc.evaluate.headline import fixed, headline, saving
 from tcalloc.evaluate.problem import Problem
 
 # ---------------------------------------------------------------------------------------------- fixed actions

@@ -16,10 +16,11 @@ from matplotlib.figure import Figure
 
 import tcalloc
 from tcalloc import InputError, Samples, Table
-from tcalloc.evaluate import saying
-from tcalloc.evaluate.headline import headline
+from tcalloc.evaluate import phrases
+from tcalloc.evaluate.conclusions import findings
+from tcalloc.evaluate.conclusions.headline import headline
 from tcalloc.evaluate.plots import PALETTE, contenders, draw, plot, spread, subject
-from tcalloc.evaluate.report import findings, render, sections, write_report
+from tcalloc.evaluate.report import render, sections, write_report
 from tcalloc.evaluate.report.markup import text
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
@@ -152,7 +153,7 @@ def test_all_figures_of_the_table_are_there(html, result):
             assert f"{100 * value:.1f} %" in row
         if standing.name != MIXTURE:
             for value in standing.gain:
-                assert saying.points(value).replace("-", "\N{MINUS SIGN}") in row
+                assert phrases.points(value).replace("-", "\N{MINUS SIGN}") in row
     assert body.count('class="pick"') == len(result.budgets)
 
 

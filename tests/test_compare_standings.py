@@ -11,12 +11,12 @@ from compare_cases import Broken, Known, Refuses, Threshold, samples_of, stand, 
 from comparisons import made, replaced, with_standings
 
 from tcalloc import InputError, Samples, Table, compare
-from tcalloc.evaluate import figures, running, standings
+from tcalloc.evaluate import run_folds, standings, statistics
 from tcalloc.evaluate.contestants import REFERENCE, Contestant
 from tcalloc.evaluate.contestants.bounds import Halved
+from tcalloc.evaluate.printed_table import share_captured, to_check
 from tcalloc.evaluate.problem import Problem
 from tcalloc.evaluate.standings import measure
-from tcalloc.evaluate.words import share_captured, to_check
 from tcalloc.learn.rivals import ESC
 
 # ---------------------------------------------------------------------------------------------- standings
@@ -138,8 +138,8 @@ def test_captured_is_unknown_where_the_oracle_is_short_of_samples():
     assert 2 < limited.limit() < 4
     assert Halved(Problem.of(Samples(answers))).limit() > limited.limit()
     contestants = [*tiny(200), replace(tiny(200)[1], name="oracle, held out", kind="bound")]
-    ran = running.run(contestants, 200, folds=5)
-    families = {c.name: [figures.Family(folds, 200) for folds in ran.parts[c.name]] for c in contestants}
+    ran = run_folds.run(contestants, 200, folds=5)
+    families = {c.name: [statistics.Family(folds, 200) for folds in ran.parts[c.name]] for c in contestants}
     found = measure(contestants[1], families, spends, limit=1.5).captured
     assert np.isfinite(found).tolist() == [False, True, False]  # at 1 it gains nothing
 
@@ -228,26 +228,26 @@ def test_who_cannot_be_trained_is_skipped_with_the_words():
 
 def test_what_the_users_own_raises_comes_through_and_is_named():
     with pytest.raises(ZeroDivisionError, match="mine") as caught:
-        running.run([*tiny(), Contestant("my own", "own", Broken())], 60, folds=5)
+        run_folds.run([*tiny(), Contestant("my own", "own", Broken())], 60, folds=5)
     assert "own['my own'], in fold 0" in caught.value.__notes__[0]
 
 
 def test_members_of_a_group_are_trained_together(monkeypatch):
     seen = []
-    monkeypatch.setattr(running, "part_of", lambda tuned, held, dial: seen.append(tuned) or held)
+    monkeypatch.setattr(run_folds, "part_of", lambda tuned, held, dial: seen.append(tuned) or held)
     contestants = [replace(contestant, group="g") for contestant in tiny()]
-    plan = running.Plan(60, 5, 1, 0)
-    parts = running.work(contestants, plan, running.Piece((0, 1), 0, 2))
+    plan = run_folds.Plan(60, 5, 1, 0)
+    parts = run_folds.work(contestants, plan, run_folds.Piece((0, 1), 0, 2))
     assert sorted(parts) == [0, 1]
     assert len(seen) == 2
 
 
 def test_workers():
-    assert running.workers(3) == 3
-    assert running.workers(-1) >= 1
+    assert run_folds.workers(3) == 3
+    assert run_folds.workers(-1) >= 1
     for wrong in (0, -2, 1.5, True, "2"):
         with pytest.raises(InputError, match="jobs is"):
-            running.workers(wrong)
+            run_folds.workers(wrong)
 
 
 def test_workers_that_cannot_start_are_no_reason_to_fail(tmp_path):

@@ -5,8 +5,8 @@ import pytest
 
 from tcalloc import PricedRegressor, Samples, Table, Vote
 from tcalloc.evaluate.compare import compare
+from tcalloc.evaluate.printed_table import to_check
 from tcalloc.evaluate.problem import Problem
-from tcalloc.evaluate.words import to_check
 from tcalloc.learn.protocol import Always
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tcalloc.errors import InputError
-from tcalloc.learn._student import beyond, quantile
-from tcalloc.learn.folds import Frontier, Tuned, crossing, held_out, on_test, paired, split, tabled
+from tcalloc.learn.holdout.folds import Frontier, Tuned, crossing, held_out, on_test, paired, split, tabled
+from tcalloc.learn.holdout.student_t import beyond, quantile
 
 
 def test_every_question_is_held_out_once():

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tcalloc.errors import InputError
 from tcalloc.llm.graders import Grade, check_golds, grade_safely, make_grader
-from tcalloc.llm.graders._numbers import fraction_key, number_key, words_to_number
-from tcalloc.llm.graders._text import any_key, text_key
+from tcalloc.llm.graders.numbers import fraction_key, number_key, words_to_number
+from tcalloc.llm.graders.text import any_key, text_key
 from tcalloc.llm.questions import Question
 
 CITIES = ("London", "Paris", "New York", "York")

@@ -17,7 +17,6 @@ from test_judge import Judge, honest
 
 import tcalloc
 from tcalloc.errors import InputError
-from tcalloc.learn.answering import answer
 from tcalloc.learn.protocol import Always
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.graders import Grade, check_golds, grade_safely, make_grader
@@ -25,9 +24,10 @@ from tcalloc.llm.questions import Question, read_questions
 from tcalloc.llm.regrading import grade
 from tcalloc.llm.sampler import sample
 from tcalloc.measure import Samples
-from tcalloc.measure._lines import read_samples
-from tcalloc.measure.store import Store, read_run
-from tcalloc.measure.verdicts import Session
+from tcalloc.runs.lines import read_samples
+from tcalloc.runs.store import Store, read_run
+from tcalloc.runs.verdicts import Session
+from tcalloc.serve.answer import answer
 
 # ---------------------------------------------------------------------------------------------- graders that misbehave
 
@@ -504,7 +504,7 @@ def test_a_full_disk_leaves_whole_lines(sampled, monkeypatch):
 
 def test_sessions_of_strangers_do_no_harm(sampled):
     """run.json and verdicts.jsonl that somebody edited: other sessions, other types."""
-    from tcalloc.measure._lines import seal
+    from tcalloc.runs.lines import seal
 
     grade(sampled, "exact")
     grade(sampled, "numeric")

@@ -7,8 +7,8 @@ import pytest
 
 import tcalloc
 from tcalloc import Samples, Vote
+from tcalloc._frontier import Frontier
 from tcalloc.cli import main
-from tcalloc.frontier import Frontier
 from tcalloc.measure import Best, Table
 
 

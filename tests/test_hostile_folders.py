@@ -11,15 +11,15 @@ import pytest
 
 import tcalloc
 from tcalloc import InputError
+from tcalloc._outputs import refuse_to_replace
 from tcalloc._printing import clean
 from tcalloc.cli import main
 from tcalloc.measure import Samples
-from tcalloc.measure._held import HeldSamples, refuse_count
-from tcalloc.measure._layout import layout
-from tcalloc.measure._lines import seal
-from tcalloc.measure._outputs import refuse_to_replace
-from tcalloc.measure._writing import defused, plain_text, write_csv
-from tcalloc.measure.store import Store, read_run
+from tcalloc.measure.table_files.columns import layout
+from tcalloc.measure.table_files.write import defused, plain_text, write_csv
+from tcalloc.runs.held_samples import HeldSamples, refuse_count
+from tcalloc.runs.lines import seal
+from tcalloc.runs.store import Store, read_run
 
 QUESTIONS = [{"id": "a", "question": "1+1?", "gold": "2", "accept": []}]
 TABLE = "id,acc:v1,acc:v4,cost:v1,cost:v4\n{},0.5,0.9,1,4\n"
@@ -219,7 +219,7 @@ def test_numbers_of_samples():
 
 
 def test_a_policy_that_is_the_users_is_not_replaced(tmp_path):
-    from tcalloc.learn.saving import load_policy, refuse_folder
+    from tcalloc.learn.saving.policy_folder import load_policy, refuse_folder
 
     (tmp_path / "policy.json").write_text('{"mine": 1}')
     with pytest.raises(InputError, match="not a policy that tcalloc wrote"):

@@ -11,11 +11,11 @@ from import_cases import imported, jsonl, refused, told
 from tcalloc.cli import import_ as command
 from tcalloc.cli._shared import Parser
 from tcalloc.errors import InputError
+from tcalloc.importing.import_logs import import_frame, import_logs
 from tcalloc.llm.graders import make_grader
 from tcalloc.llm.questions import Question
 from tcalloc.measure import Samples
-from tcalloc.measure.importing import import_frame, import_logs
-from tcalloc.measure.store import read_run
+from tcalloc.runs.store import read_run
 
 # ---------------------------------------------------------------------------------------------- JSON lines
 

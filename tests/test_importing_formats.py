@@ -4,8 +4,8 @@ import pytest
 from import_cases import imported, jsonl, refused, shares, taken, told
 
 from tcalloc.errors import InputError
-from tcalloc.measure.importing import import_logs
-from tcalloc.measure.store import read_run
+from tcalloc.importing.import_logs import import_logs
+from tcalloc.runs.store import read_run
 
 # ---------------------------------------------------------------------------------------------- lm-evaluation-harness
 

@@ -4,7 +4,7 @@ import pytest
 from import_cases import imported, jsonl, refused, shares, taken
 
 from tcalloc.errors import InputError
-from tcalloc.measure.importing import import_logs
+from tcalloc.importing.import_logs import import_logs
 
 
 def rows(right, n=10, **more):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tcalloc.measure.importing import import_logs
+from tcalloc.importing.import_logs import import_logs
 
 GOLDS = (
     "gold",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tcalloc.errors import BudgetError, InputError
-from tcalloc.learn.calibrate import Calibration, calibrate_price, keeps
+from tcalloc.learn.holdout.calibrate import Calibration, calibrate_price, keeps
 
 PRICES = np.linspace(1, 0, 41)
 

@@ -11,7 +11,7 @@ pytest.importorskip("sklearn", reason="policies need scikit-learn")
 import tcalloc
 from tcalloc import Samples, Table, Vote
 from tcalloc.errors import InputError
-from tcalloc.learn.certify import certify
+from tcalloc.learn.holdout.certify import certify
 
 
 def random_case(rng):

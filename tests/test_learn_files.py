@@ -15,9 +15,9 @@ from tcalloc import InputError
 pytest.importorskip("sklearn")
 xgboost = pytest.importorskip("xgboost")
 
-from tcalloc.learn.saving_arrays import read_arrays, write_arrays  # noqa: E402
-from tcalloc.learn.saving_boosters import NODES, checked_booster, read_booster  # noqa: E402
-from tcalloc.learn.saving_ubjson import read_ubjson, write_ubjson  # noqa: E402
+from tcalloc.learn.saving.arrays import read_arrays, write_arrays  # noqa: E402
+from tcalloc.learn.saving.boosters import NODES, checked_booster, read_booster  # noqa: E402
+from tcalloc.learn.saving.ubjson import read_ubjson, write_ubjson  # noqa: E402
 
 # ---------------------------------------------------------------------------------------------- arrays
 

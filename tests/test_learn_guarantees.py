@@ -10,11 +10,11 @@ pytest.importorskip("sklearn", reason="policies need scikit-learn")
 
 from tcalloc import Samples, Table, Vote
 from tcalloc.errors import BudgetError, InputError
-from tcalloc.learn import calibrate
-from tcalloc.learn._cost_range import most_of
-from tcalloc.learn.baselines import Fixed, Mixture, Random
-from tcalloc.learn.imitator import Imitator
-from tcalloc.learn.priced import PricedRegressor
+from tcalloc.learn.holdout import calibrate
+from tcalloc.learn.holdout.cost_range import most_of
+from tcalloc.learn.routing.baselines import Fixed, Mixture, Random
+from tcalloc.learn.routing.imitator import Imitator
+from tcalloc.learn.routing.priced import PricedRegressor
 from tcalloc.measure.actions import Rates
 
 

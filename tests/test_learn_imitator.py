@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from tcalloc import InputError, solve
-from tcalloc.learn.imitator import Imitator
+from tcalloc.learn.routing.imitator import Imitator
 
 
 def test_imitator_learns_the_oracle():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcalloc import InputError
-from tcalloc.learn.inputs import Schema, as_row, as_rows
+from tcalloc.learn.features.rows import Schema, as_row, as_rows
 from tcalloc.learn.protocol import uniform
 
 TEXTS = ["How many?", "Why not, and what then?", "Name it."]

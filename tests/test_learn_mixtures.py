@@ -12,11 +12,11 @@ from policy_cases import COST, EVERY, clear, noise
 from sklearn.base import clone
 
 from tcalloc import BudgetError, Table, solve
-from tcalloc.learn._training import Mix
-from tcalloc.learn.baselines import Fixed, LengthHeuristic, Mixture, Oracle, Random
-from tcalloc.learn.imitator import Imitator
-from tcalloc.learn.priced import PricedRegressor
 from tcalloc.learn.protocol import uniform
+from tcalloc.learn.routing.baselines import Fixed, LengthHeuristic, Mixture, Oracle, Random
+from tcalloc.learn.routing.imitator import Imitator
+from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.training import Mix
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 10)), min_size=1, max_size=7), st.floats(0, 12))

@@ -17,12 +17,12 @@ from sklearn.linear_model import LinearRegression
 from sklearn.tree import DecisionTreeRegressor
 
 from tcalloc import InputError, Table, solve
-from tcalloc.learn._training import Mix, Training, as_table, fallback
-from tcalloc.learn.baselines import Mixture
-from tcalloc.learn.gate import Gate, gains
-from tcalloc.learn.priced import PricedRegressor
-from tcalloc.learn.regressors import Neighbours, Ridge, folds_of
-from tcalloc.learn.slopes import Shrinkage, slope_of
+from tcalloc.learn.regression.ridge_and_neighbours import Neighbours, Ridge, folds_of
+from tcalloc.learn.routing.baselines import Mixture
+from tcalloc.learn.routing.gate import Gate, gains
+from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.routing.shrinkage import Shrinkage, slope_of
+from tcalloc.learn.training import Mix, Training, as_table, fallback
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,13 @@ from policy_cases import voted
 
 from tcalloc import Best, InputError, Samples, Vote
 from tcalloc.datasets import load_recorded
-from tcalloc.learn._training import Mix
 from tcalloc.learn.features import Features
-from tcalloc.learn.priced import PricedRegressor
-from tcalloc.learn.probed import Probed, ProbedRun
-from tcalloc.learn.probing import ProbePlan
 from tcalloc.learn.protocol import Result
-from tcalloc.learn.replay import replay
+from tcalloc.learn.replay.metered import replay
+from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.routing.probe_patterns import ProbePlan
+from tcalloc.learn.routing.probe_value import Probed, ProbedRun
+from tcalloc.learn.training import Mix
 
 
 def test_a_probe_pays_where_text_says_nothing():

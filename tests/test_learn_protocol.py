@@ -16,11 +16,11 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tcalloc import Best, InputError, One, Table, Vote
-from tcalloc.learn._training import parsed
-from tcalloc.learn.baselines import Fixed, LengthHeuristic, Oracle
-from tcalloc.learn.imitator import Imitator
-from tcalloc.learn.priced import PricedRegressor
 from tcalloc.learn.protocol import Policy, Result, Run
+from tcalloc.learn.routing.baselines import Fixed, LengthHeuristic, Oracle
+from tcalloc.learn.routing.imitator import Imitator
+from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.training import parsed
 
 
 @pytest.mark.parametrize("policy", EVERY, ids=repr)

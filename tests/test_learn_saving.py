@@ -20,9 +20,9 @@ pytest.importorskip("xgboost")
 from policy_mutations import make_policies, questions, table
 
 from tcalloc.learn.features import Features
-from tcalloc.learn.imitator import Imitator
-from tcalloc.learn.priced import PricedRegressor
-from tcalloc.learn.saving import CLASSES, SCHEMA, load_policy, save_policy, seal
+from tcalloc.learn.routing.imitator import Imitator
+from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.saving.policy_folder import CLASSES, SCHEMA, load_policy, save_policy, seal
 
 TEXTS = questions(80)
 NEW = questions(40, seed=5)

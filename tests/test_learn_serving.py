@@ -14,11 +14,11 @@ pytest.importorskip("xgboost", reason="policies need XGBoost")
 
 import tcalloc
 from tcalloc.errors import InputError
-from tcalloc.learn.baselines import LengthHeuristic, Mixture
 from tcalloc.learn.features import Features
-from tcalloc.learn.imitator import Imitator
-from tcalloc.learn.priced import PricedRegressor
-from tcalloc.learn.saving import load_policy
+from tcalloc.learn.routing.baselines import LengthHeuristic, Mixture
+from tcalloc.learn.routing.imitator import Imitator
+from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.saving.policy_folder import load_policy
 
 COST = [1.0, 3.0, 9.0]
 KINDS = {
@@ -53,7 +53,7 @@ FORK = """
 import os, signal, sys
 import numpy as np
 from test_learn_serving import questions
-from tcalloc.learn.saving import load_policy
+from tcalloc.learn.saving.policy_folder import load_policy
 
 texts, _ = questions(1000, seed=1)
 for folder in sys.argv[1:]:

@@ -12,10 +12,10 @@ from policy_cases import clear, voted
 from sklearn.base import clone
 
 from tcalloc import InputError, Vote
-from tcalloc.learn.baselines import Fixed, LengthHeuristic, Mixture, Random
 from tcalloc.learn.features import Features
-from tcalloc.learn.imitator import Imitator
-from tcalloc.learn.priced import PricedRegressor
+from tcalloc.learn.routing.baselines import Fixed, LengthHeuristic, Mixture, Random
+from tcalloc.learn.routing.imitator import Imitator
+from tcalloc.learn.routing.priced import PricedRegressor
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ from sklearn.base import clone
 
 from tcalloc import Best, Samples, Table, Vote
 from tcalloc.datasets import load_recorded
-from tcalloc.learn._training import Mix
-from tcalloc.learn.baselines import Mixture
-from tcalloc.learn.imitator import Imitator
-from tcalloc.learn.priced import PricedRegressor
 from tcalloc.learn.protocol import Result, combine
-from tcalloc.learn.regressors import folds_of
+from tcalloc.learn.regression.ridge_and_neighbours import folds_of
+from tcalloc.learn.routing.baselines import Mixture
+from tcalloc.learn.routing.imitator import Imitator
+from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.training import Mix
 
 
 def test_local_routing_gains_six_points_held_out():

@@ -12,18 +12,18 @@ from chaos import Chaos, completion
 from sample_cli import ENVIRONMENT
 
 from tcalloc.errors import InputError
-from tcalloc.learn.answering import answer
 from tcalloc.learn.protocol import Always, Draw
-from tcalloc.llm._journal import Journal, Lost
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.graders import make_grader
+from tcalloc.llm.journal import Journal, Lost
 from tcalloc.llm.meter import Rates
 from tcalloc.llm.questions import question_from
 from tcalloc.llm.retry import Backoff
 from tcalloc.llm.sampler import sample
 from tcalloc.llm.transport import Timeouts
 from tcalloc.measure import Vote
-from tcalloc.measure.store import read_run
+from tcalloc.runs.store import read_run
+from tcalloc.serve.answer import answer
 
 pytest.importorskip("aiohttp")
 

@@ -16,7 +16,7 @@ from tcalloc.llm.questions import Question
 from tcalloc.llm.retry import Backoff
 from tcalloc.llm.sampler import sample
 from tcalloc.llm.transport import Timeouts
-from tcalloc.measure.store import read_run
+from tcalloc.runs.store import read_run
 
 FAST = Backoff(retries=8, base=0.01, cap=0.05, longest=0.3)
 RATES = Rates(1.0, 2.0)

@@ -31,7 +31,7 @@ from tcalloc.llm._weights import SMOLLM2, Weights
 from tcalloc.llm.local import PARAMETERS, LocalModelError, serve
 from tcalloc.measure.actions import Vote
 from tcalloc.measure.samples import Samples
-from tcalloc.measure.store import read_run
+from tcalloc.runs.store import read_run
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX processes")
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(tcalloc.__file__).parents[1]), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -336,10 +336,10 @@ def test_pipeline_live(server, tmp_path):
 def test_answering_live(server, tmp_path):
     """Fresh questions, by a policy that was trained on recorded ones: within the budget, and gone on with."""
     pytest.importorskip("aiohttp")
-    from tcalloc.learn.answering import answer
     from tcalloc.learn.sequential import Sequential
     from tcalloc.llm.client import ChatClient
     from tcalloc.llm.questions import question_from
+    from tcalloc.serve.answer import answer
 
     recorded = load_recorded()
     fresh = live.picked(recorded, 12)

@@ -7,8 +7,8 @@ import pytest
 
 from tcalloc import InputError, Samples, cli, compare
 from tcalloc.evaluate.report import render
-from tcalloc.learn.certify import certify
-from tcalloc.learn.saving import load_policy
+from tcalloc.learn.holdout.certify import certify
+from tcalloc.learn.saving.policy_folder import load_policy
 
 HINT = "If a verifier recognises right answers live"
 

@@ -11,16 +11,16 @@ from policy_cases import voted
 from tcalloc import BudgetError, InputError, Samples, Table, compare
 from tcalloc.evaluate import contestants as judged
 from tcalloc.evaluate.contestants import NAMES, contestants_of
-from tcalloc.evaluate.deploying import Recipe, held_out_curve
+from tcalloc.evaluate.phrases import phrase
 from tcalloc.evaluate.problem import Problem
-from tcalloc.evaluate.saying import phrase
-from tcalloc.learn import baselines
-from tcalloc.learn.folds import Frontier, split
-from tcalloc.learn.gate import Gate
+from tcalloc.evaluate.recipe import Recipe, held_out_curve
+from tcalloc.learn.holdout.folds import Frontier, split
 from tcalloc.learn.protocol import Policy
 from tcalloc.learn.registry import POLICIES, REFERENCE, Entry, entry_of, names, unregistered
-from tcalloc.learn.replay import replay
-from tcalloc.learn.saving import load_policy
+from tcalloc.learn.replay.metered import replay
+from tcalloc.learn.routing import baselines
+from tcalloc.learn.routing.gate import Gate
+from tcalloc.learn.saving.policy_folder import load_policy
 
 DEPLOYABLE = names(deployable=True)
 
@@ -47,14 +47,16 @@ def recipe_of(name, samples, budget=2.5, **more):
 
 def test_every_public_policy_is_registered(monkeypatch):
     assert unregistered() == []
-    made = type("Newest", (baselines.Fixed,), {"__module__": "tcalloc.learn.baselines", "__qualname__": "Newest"})
+    made = type(
+        "Newest", (baselines.Fixed,), {"__module__": "tcalloc.learn.routing.baselines", "__qualname__": "Newest"}
+    )
     monkeypatch.setattr(baselines, "Newest", made, raising=False)
-    assert unregistered() == ["tcalloc.learn.baselines.Newest"]
+    assert unregistered() == ["tcalloc.learn.routing.baselines.Newest"]
 
 
 def test_a_policy_that_no_contestant_runs_is_an_error(monkeypatch):
     problem = Problem.of(Samples(np.zeros((30, 4), int)))
-    entry = Entry("newest", "trying what is new", "new kind", made_by="tcalloc.learn.baselines:Fixed")
+    entry = Entry("newest", "trying what is new", "new kind", made_by="tcalloc.learn.routing.baselines:Fixed")
     monkeypatch.setattr(judged, "POLICIES", (*POLICIES, entry))
     with pytest.raises(LookupError, match="'newest' is of the family 'new kind', which no contestant runs"):
         contestants_of(problem, [2.0])

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.graders import make_grader
-from tcalloc.llm.graders._text import any_key, text_key
+from tcalloc.llm.graders.text import any_key, text_key
 from tcalloc.llm.meter import Rates
 from tcalloc.llm.questions import question_from
 from tcalloc.llm.replies import BadReply, ServerError, TokenCounter, error_of, is_quota, message_of, parse_reply
 from tcalloc.llm.retry import Backoff
 from tcalloc.llm.sampler import sample
-from tcalloc.measure.store import read_run
+from tcalloc.runs.store import read_run
 
 HUGE = 10**400
 DEEP = json.loads("[" * 400 + "]" * 400)
@@ -186,7 +186,7 @@ def test_one_bad_reply_costs_one_sample_and_never_the_run(tmp_path):
 def test_normal_texts_are_normalized_as_before(text):
     import unicodedata
 
-    from tcalloc.llm.graders._text import MARKS, _stream_safe
+    from tcalloc.llm.graders.text import MARKS, _stream_safe
 
     safe = _stream_safe(text)
     assert safe.replace("\u034f", "") == text

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcalloc.errors import InputError
-from tcalloc.learn.paths import TOP, States
 from tcalloc.learn.protocol import Policy, Result, Run
+from tcalloc.learn.replay.all_orders import TOP, States
 from tcalloc.learn.rivals import (
     ESC,
     SPRT,

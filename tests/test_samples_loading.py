@@ -10,8 +10,8 @@ import tcalloc
 from tcalloc.datasets import load_recorded
 from tcalloc.errors import InputError
 from tcalloc.measure import Action, Best, Samples, Vote
-from tcalloc.measure.loading import load_run
-from tcalloc.measure.store import Store
+from tcalloc.measure.load_run import load_run
+from tcalloc.runs.store import Store
 
 
 def record(question, sample, **fields):

@@ -5,10 +5,10 @@ import pytest
 
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.protocol import Draw, Policy, Result, Run
-from tcalloc.learn.replay import replay
+from tcalloc.learn.replay.metered import replay
 from tcalloc.learn.sequential import Sequential
-from tcalloc.learn.sequential.choosing import Mixture
-from tcalloc.learn.sequential.reading import Reading
+from tcalloc.learn.sequential.sample_features import Reading
+from tcalloc.learn.sequential.selection import Mixture
 from tcalloc.measure import Samples, Vote
 
 
@@ -314,7 +314,7 @@ def test_the_same_seed_gives_the_same_policy():
 
 
 def test_what_is_saved_comes_back(rich, models, votes, tmp_path):
-    saving = pytest.importorskip("tcalloc.learn.saving")
+    saving = pytest.importorskip("tcalloc.learn.saving.policy_folder")
     if "Sequential" not in saving.CLASSES:
         pytest.skip("saving does not know Sequential yet")
     codes = drawn(10, seed=10)

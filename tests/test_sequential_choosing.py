@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from tcalloc.learn.sequential.choosing import HERE, PROOF, Candidate, Choices
 from tcalloc.learn.sequential.rules import Outcomes
+from tcalloc.learn.sequential.selection import HERE, PROOF, Candidate, Choices
 
 SPENDS = np.array([0.0, 0.5, 1.0, 2.0, 4.0, 8.0])
 PLAIN = np.array([0.0, 0.25, 0.5, 0.6, 0.7, 0.75])

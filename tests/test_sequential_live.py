@@ -9,12 +9,12 @@ import pytest
 
 import tcalloc
 from tcalloc.errors import InputError
-from tcalloc.learn.paths import random_orders
 from tcalloc.learn.protocol import Result
-from tcalloc.learn.replay import replay
+from tcalloc.learn.replay.all_orders import random_orders
+from tcalloc.learn.replay.metered import replay
 from tcalloc.learn.sequential import Sequential
-from tcalloc.learn.sequential.choosing import Mixture
-from tcalloc.learn.sequential.reading import Reading
+from tcalloc.learn.sequential.sample_features import Reading
+from tcalloc.learn.sequential.selection import Mixture
 from tcalloc.measure import Samples, Vote
 
 ORDERS = 3

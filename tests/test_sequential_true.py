@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 
 import tcalloc
 from tcalloc.datasets import load_recorded
-from tcalloc.learn.paths import Paths
-from tcalloc.learn.replay import replay
+from tcalloc.learn.replay.all_orders import Paths
+from tcalloc.learn.replay.metered import replay
 from tcalloc.learn.rivals import families
 from tcalloc.learn.sequential import Chances, Sequential
 from tcalloc.learn.sequential.belief import levelled
-from tcalloc.learn.sequential.choosing import Candidate, Choices
 from tcalloc.learn.sequential.crossfit import crossfitted
 from tcalloc.learn.sequential.orders import Orders, sufficient
 from tcalloc.learn.sequential.reach import most_drawn
-from tcalloc.learn.sequential.reading import Reading
 from tcalloc.learn.sequential.rules import Outcomes, Tables, adaptive, fixed, margins, outcomes
-from tcalloc.learn.sequential.trails import Trails
+from tcalloc.learn.sequential.sample_features import Reading
+from tcalloc.learn.sequential.selection import Candidate, Choices
+from tcalloc.learn.sequential.simulated_runs import Trails
 from tcalloc.measure import Samples
 
 # Three questions whose states (3, 1, 1) are reached by different courses.
@@ -113,7 +113,7 @@ def test_sequential_is_level_with_margin_and_cap_on_its_own_data():
     policy = Sequential().fit(Samples(codes))
     ours = policy.replay(Samples(codes), budgets=[1.5, 3.0, 5.0, 8.0], orders=32)
     spend, accuracy = Paths(Samples(codes), 32).outcomes(families(16)["margin + cap"])
-    hull = tcalloc.learn.folds.Frontier.of(spend.mean(axis=1), accuracy.mean(axis=1))
+    hull = tcalloc.learn.holdout.folds.Frontier.of(spend.mean(axis=1), accuracy.mean(axis=1))
     assert (ours.accuracy.mean(axis=1) >= np.interp(ours.spend.mean(axis=1), hull.spend, hull.accuracy) - 0.001).all()
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import tcalloc
 from tcalloc.errors import InputError, MissingExtraError
-from tcalloc.measure._lines import seal, unseal
-from tcalloc.measure.store import SCHEMA, Store, read_run
+from tcalloc.runs.lines import seal, unseal
+from tcalloc.runs.store import SCHEMA, Store, read_run
 
 QUESTIONS = [{"id": "a", "gold": "1", "accept": []}, {"id": "b", "gold": None, "accept": ["x"]}]
 
@@ -168,7 +168,7 @@ def test_one_writer(tmp_path):
         store.append(record(sample=1))
     Store.open(tmp_path / "run").close()
     # A killed process leaves no lock behind.
-    code = "import os; from tcalloc.measure.store import Store\n"
+    code = "import os; from tcalloc.runs.store import Store\n"
     code += f"s = Store.open({str(tmp_path / 'run')!r}); os.kill(os.getpid(), 9)"
     environment = os.environ | {"PYTHONPATH": str(Path(tcalloc.__file__).parents[1])}
     subprocess.run([sys.executable, "-B", "-c", code], env=environment, check=False, timeout=60)
@@ -222,7 +222,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path):
     """In a child process, whose files may not grow beyond a limit: a write then stops half way."""
     code = f"""
 import resource, signal
-from tcalloc.measure.store import Store
+from tcalloc.runs.store import Store
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 store = Store.create({str(tmp_path / "run")!r}, {{}}, [])
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))

@@ -18,7 +18,7 @@ import tcalloc
 from tcalloc import InputError, MissingExtraError
 from tcalloc.measure import Table, read_table, write_table
 from tcalloc.measure import table as table_module
-from tcalloc.measure._writing import replacing
+from tcalloc.measure.table_files.write import replacing
 
 SUFFIXES = ("csv", "parquet", "npz")
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from tcalloc import BudgetError, InputError, Samples
-from tcalloc.learn.folds import Frontier
-from tcalloc.learn.paths import Paths
+from tcalloc.learn.holdout.folds import Frontier
 from tcalloc.learn.protocol import uniform
-from tcalloc.learn.replay import replay
+from tcalloc.learn.replay.all_orders import Paths
+from tcalloc.learn.replay.metered import replay
 from tcalloc.learn.rivals import MarginCap, TunedRule, families
-from tcalloc.learn.saving import load_policy
+from tcalloc.learn.saving.policy_folder import load_policy
 
 FAMILIES = ("AC Beta", "AC Dirichlet", "ESC", "SPRT", "margin + cap", "fixed k")
 

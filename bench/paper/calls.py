@@ -2,8 +2,8 @@
 
 The call is charged because it is a response like the others: whoever looks at it has drawn it, and the vote that
 follows counts it. What such a vote reaches is therefore not the expectation over all responses but that of the very
-order in which they came. Each question is replayed in many orders (`tcalloc.learn.paths.random_orders`): in as many as
-there are responses each of them comes first once.
+order in which they came. Each question is replayed in many orders (`tcalloc.learn.replay.all_orders.random_orders`): in
+as many as there are responses each of them comes first once.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.learn.paths import random_orders
+from tcalloc.learn.replay.all_orders import random_orders
 from tcalloc.measure import vote_accuracy
 from tcalloc.measure.samples import Samples
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.paper.methods import IMITATOR, METHODS, OURS, Result, Work, mixture_fit, run
-from tcalloc.learn.folds import Difference, Held, held_out, paired, split
-from tcalloc.solve import decide
+from tcalloc._solve import decide
+from tcalloc.learn.holdout.folds import Difference, Held, held_out, paired, split
 
 __all__ = ["Fidelity", "Figures", "Row", "compare"]
 

@@ -24,15 +24,15 @@ from numpy.typing import NDArray
 
 from bench.paper.calls import Calls, calls_of
 from bench.paper.data import Data, actions_of
-from tcalloc.learn._halves import Halves
-from tcalloc.learn._training import Training
-from tcalloc.learn.baselines import LengthHeuristic, Random
+from tcalloc._solve import solve
 from tcalloc.learn.features import Features
 from tcalloc.learn.features.lexical import lexical_features
-from tcalloc.learn.folds import Fit, Held, Tuned, held_out, tabled
-from tcalloc.learn.imitator import Imitator
-from tcalloc.learn.priced import PricedRegressor
-from tcalloc.solve import solve
+from tcalloc.learn.holdout.folds import Fit, Held, Tuned, held_out, tabled
+from tcalloc.learn.holdout.half_samples import Halves
+from tcalloc.learn.routing.baselines import LengthHeuristic, Random
+from tcalloc.learn.routing.imitator import Imitator
+from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.training import Training
 
 __all__ = ["IMITATOR", "METHODS", "OURS", "UNIFORM", "Method", "Result", "Work", "run"]
 

@@ -23,7 +23,7 @@ from tcalloc.llm.meter import Rates
 from tcalloc.llm.parameters import Parameters
 from tcalloc.llm.sampler import Outcome, sample
 from tcalloc.measure import Samples
-from tcalloc.measure.store import Store, read_run
+from tcalloc.runs.store import Store, read_run
 
 __all__ = ["Asking", "Incomplete", "Job"]
 

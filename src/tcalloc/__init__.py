@@ -10,23 +10,23 @@ exactly, with its upper bound. ``frontier`` answers for every budget at once, ``
 from typing import TYPE_CHECKING
 
 from tcalloc import datasets
+from tcalloc._frontier import Frontier, frontier
+from tcalloc._solve import Allocation, Split, decide, solve
 from tcalloc._version import __version__
 from tcalloc.errors import BudgetError, InputError, MissingExtraError, TcallocError
-from tcalloc.frontier import Frontier, frontier
 from tcalloc.measure import Action, Best, One, Rates, Samples, Table, Vote, read_table, write_table
-from tcalloc.solve import Allocation, Split, decide, solve
 
 if TYPE_CHECKING:
     from tcalloc.evaluate.compare import compare as compare
-    from tcalloc.learn.answering import answer as answer
-    from tcalloc.learn.answering import answer_async as answer_async
     from tcalloc.learn.features import Features as Features
-    from tcalloc.learn.imitator import Imitator as Imitator
-    from tcalloc.learn.priced import PricedRegressor as PricedRegressor
     from tcalloc.learn.protocol import Draw as Draw
     from tcalloc.learn.protocol import Result as Result
-    from tcalloc.learn.saving import load_policy as load_policy
+    from tcalloc.learn.routing.imitator import Imitator as Imitator
+    from tcalloc.learn.routing.priced import PricedRegressor as PricedRegressor
+    from tcalloc.learn.saving.policy_folder import load_policy as load_policy
     from tcalloc.learn.sequential import Sequential as Sequential
+    from tcalloc.serve.answer import answer as answer
+    from tcalloc.serve.answer import answer_async as answer_async
 
 __all__ = [
     "Action",
@@ -56,15 +56,15 @@ __all__ = [
 _LAZY = {
     "Draw": "tcalloc.learn.protocol",
     "Features": "tcalloc.learn.features",
-    "Imitator": "tcalloc.learn.imitator",
-    "PricedRegressor": "tcalloc.learn.priced",
+    "Imitator": "tcalloc.learn.routing.imitator",
+    "PricedRegressor": "tcalloc.learn.routing.priced",
     "Result": "tcalloc.learn.protocol",
     "Sequential": "tcalloc.learn.sequential",
-    "answer": "tcalloc.learn.answering",
-    "answer_async": "tcalloc.learn.answering",
+    "answer": "tcalloc.serve.answer",
+    "answer_async": "tcalloc.serve.answer",
     "grade": "tcalloc.llm.regrading",
     "compare": "tcalloc.evaluate.compare",
-    "load_policy": "tcalloc.learn.saving",
+    "load_policy": "tcalloc.learn.saving.policy_folder",
 }
 
 

@@ -87,7 +87,7 @@ def _demo(args: argparse.Namespace) -> Given:
 
 def _run(args: argparse.Namespace) -> Given:
     from tcalloc.measure import Samples
-    from tcalloc.measure._voices import notes_for
+    from tcalloc.runs.recorded_answers import notes_for
 
     if args.text is not None:
         raise shared.UsageError("--text names a column of a table; a run folder holds the texts of its questions.")

@@ -97,7 +97,7 @@ def add_judged(parser: Any) -> None:
 @contextlib.contextmanager
 def client_of(args: argparse.Namespace, model: str | None = None) -> "Iterator[ChatClient]":
     """Yield the client of the arguments; of another model there, if one is named."""
-    from tcalloc.llm._attempts import endpoint
+    from tcalloc.llm.attempts import endpoint
     from tcalloc.llm.client import ChatClient, Parameters
     from tcalloc.llm.keys import find_key
     from tcalloc.llm.meter import Rates

@@ -52,7 +52,7 @@ def questions_of(run: str, ids: Iterable[Any], given: str | None) -> list["Quest
         If a question is missing, or has no text.
     """
     from tcalloc.llm.questions import Question, question_from, read_questions
-    from tcalloc.measure._jsonl import read_objects
+    from tcalloc.runs.jsonl import read_objects
 
     remedy = "Give the file that was sampled: --questions FILE."
     known: dict[str, Question] = {}

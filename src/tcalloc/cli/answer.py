@@ -11,12 +11,12 @@ from tcalloc.cli import _models as models
 from tcalloc.cli import _policies as policies
 from tcalloc.cli import _shared as shared
 from tcalloc.errors import InputError
-from tcalloc.measure._run_files import refuse_out, write_into
-from tcalloc.measure._writing import replacing
 from tcalloc.measure.actions import Action
+from tcalloc.measure.table_files.write import replacing
+from tcalloc.runs.run_files import refuse_out, write_into
 
 if TYPE_CHECKING:
-    from tcalloc.learn._answers import Answers
+    from tcalloc.serve.answers import Answers
 
 __all__ = ["add_parser", "run"]
 
@@ -99,10 +99,10 @@ def run(args: argparse.Namespace) -> int:
         raise shared.UsageError("--json and --answers - both write to standard output; choose one.")
     if args.also_model and args.local:
         raise shared.UsageError("--local has one model; --also-model needs --base-url.")
-    from tcalloc.learn._answers import Answered
-    from tcalloc.learn.answering import answer
     from tcalloc.llm.graders import make_grader
     from tcalloc.llm.questions import read_questions
+    from tcalloc.serve.answer import answer
+    from tcalloc.serve.answers import Answered
 
     if args.out is not None:
         if os.path.exists(os.path.join(args.out, "policy.json")):
@@ -145,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
 def _policy(text: str) -> Any:
     """Return the policy of a folder, or of an action's name."""
     if os.path.isdir(text):
-        from tcalloc.learn.saving import load_policy
+        from tcalloc.learn.saving.policy_folder import load_policy
 
         return load_policy(text)
     from tcalloc.learn.protocol import Always

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from tcalloc._outputs import save_picture
 from tcalloc.cli import _compared as compared
 from tcalloc.cli import _shared as shared
 from tcalloc.errors import MissingExtraError
-from tcalloc.measure._outputs import save_picture
 
 if TYPE_CHECKING:
     from tcalloc.evaluate.result import Comparison

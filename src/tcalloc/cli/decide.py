@@ -71,7 +71,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     shared.check_outputs(args, ("id", "action", "cost"))
-    from tcalloc.learn.saving import load_policy
+    from tcalloc.learn.saving.policy_folder import load_policy
     from tcalloc.llm.questions import read_questions
 
     policy = load_policy(args.policy)

@@ -59,8 +59,8 @@ def run(args: argparse.Namespace) -> int:
 
         live(as_json=args.json)
         return 0
+    from tcalloc._outputs import refuse_to_replace
     from tcalloc.demo import run as demonstrate
-    from tcalloc.measure._outputs import refuse_to_replace
 
     if args.plot is not None:
         refuse_to_replace(args.plot, force=args.force)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc.cli import _fit_sequential as stopping
 from tcalloc.cli import _policies as policies
 from tcalloc.cli import _shared as shared
-from tcalloc.cli import _stopping as stopping
 from tcalloc.errors import InputError
 from tcalloc.learn.registry import POLICIES, REFERENCE, Entry, entry_of
 
 if TYPE_CHECKING:
-    from tcalloc.evaluate.deploying import Recipe
-    from tcalloc.learn.certify import Certificate
+    from tcalloc.evaluate.recipe import Recipe
+    from tcalloc.learn.holdout.certify import Certificate
     from tcalloc.measure import Samples
 
 __all__ = ["add_parser", "run"]
@@ -151,7 +151,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from tcalloc.evaluate.deploying import FEWEST, Recipe
+    from tcalloc.evaluate.recipe import FEWEST, Recipe
 
     _refuse_out(args.out)
     if args.confidence is None and (args.low is not None or args.high is not None):
@@ -209,7 +209,7 @@ def run(args: argparse.Namespace) -> int:
 def _read(args: argparse.Namespace) -> tuple["Samples", list[Any] | None]:
     """Return the samples, and what is known of their questions beforehand; None where that is not needed."""
     from tcalloc.measure import Samples
-    from tcalloc.measure._voices import notes_for
+    from tcalloc.runs.recorded_answers import notes_for
 
     if not os.path.isdir(args.table):
         what = "no such folder" if not os.path.exists(args.table) else "not a folder"
@@ -287,13 +287,13 @@ def _fitted(
 
 
 def _splits(n: int, folds: int, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    from tcalloc.learn.folds import split
+    from tcalloc.learn.holdout.folds import split
 
     return split(n, folds, seed)
 
 
 def _certified(args: argparse.Namespace, policy: Any, samples: "Samples", chosen: NDArray[np.int32]) -> "Certificate":
-    from tcalloc.learn.certify import certify
+    from tcalloc.learn.holdout.certify import certify
 
     # An imitator's own price is no rate of accuracy; the oracle's that it imitates is.
     price = getattr(policy, "oracle_price_", policy.price_)
@@ -303,7 +303,7 @@ def _certified(args: argparse.Namespace, policy: Any, samples: "Samples", chosen
 
 def _refuse_out(path: str) -> None:
     """Refuse before the work what could not be written after it."""
-    from tcalloc.learn.saving import refuse_folder
+    from tcalloc.learn.saving.policy_folder import refuse_folder
 
     if os.path.exists(path) and not os.path.isdir(path):
         raise InputError(f"{path}: not a folder; a policy is a folder. Choose another name.")

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._amounts import digits
+from tcalloc._frontier import Frontier, frontier
+from tcalloc._outputs import save_picture
 from tcalloc.cli import _shared as shared
 from tcalloc.errors import BudgetError, MissingExtraError
-from tcalloc.frontier import Frontier, frontier
 from tcalloc.measure import Table
-from tcalloc.measure._outputs import save_picture
 
 __all__ = ["add_parser", "run"]
 

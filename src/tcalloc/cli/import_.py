@@ -9,7 +9,7 @@ from tcalloc._printing import clean_line
 from tcalloc.cli import _shared as shared
 
 if TYPE_CHECKING:
-    from tcalloc.measure.importing import ImportReport
+    from tcalloc.importing.import_logs import ImportReport
 
 __all__ = ["add_parser", "run"]
 
@@ -131,7 +131,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from tcalloc.measure.importing import import_logs
+    from tcalloc.importing.import_logs import import_logs
 
     report = import_logs(
         args.logs,
@@ -161,7 +161,7 @@ def run(args: argparse.Namespace) -> int:
     for warning in report.warnings:
         shared.say(f"warning: {warning}")
     if report.errors:
-        from tcalloc.measure.verdicts import Failures
+        from tcalloc.runs.verdicts import Failures
 
         shared.say(f"error: {Failures(report.errors, report.error_reasons).words(report.out)}")
     if args.json:

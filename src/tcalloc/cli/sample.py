@@ -89,8 +89,8 @@ def run(args: argparse.Namespace) -> int:
     from tcalloc.llm.graders import check_golds, make_grader
     from tcalloc.llm.questions import gold_words, read_questions
     from tcalloc.llm.sampler import sample
-    from tcalloc.measure._held import refuse_count
-    from tcalloc.measure._run_files import refuse_out
+    from tcalloc.runs.held_samples import refuse_count
+    from tcalloc.runs.run_files import refuse_out
 
     refuse_out(args.out)
     refuse_count(args.samples, "--samples")
@@ -161,7 +161,7 @@ def _end(outcome: "Outcome", remedy: str) -> int:
 def _report_plan(args: argparse.Namespace, questions: int, client: "ChatClient", outcome: "Outcome") -> int:
     from tcalloc.llm.forecast import forecast
     from tcalloc.llm.progress import clock
-    from tcalloc.measure.store import read_run
+    from tcalloc.runs.store import read_run
 
     records = read_run(args.out).records
     there = sum(record.get("arm") == client.arm and record["sample"] < args.samples for record in records)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._frontier import frontier
+from tcalloc._solve import Allocation
 from tcalloc.cli import _shared as shared
 from tcalloc.errors import BudgetError
-from tcalloc.frontier import frontier
 from tcalloc.measure import Table
-from tcalloc.solve import Allocation
 
 __all__ = ["add_parser", "run"]
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._frontier import Frontier, frontier
 from tcalloc.errors import BudgetError
-from tcalloc.frontier import Frontier, frontier
 
 __all__ = ["Curve", "Mixture", "Needed", "interval", "needed"]
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tcalloc._outputs import save_picture
 from tcalloc.demo.experiment import NAMES, Figures
 from tcalloc.demo.learned import Learned
 from tcalloc.demo.words import headline, percent, saved
 from tcalloc.errors import InputError, MissingExtraError
-from tcalloc.measure._outputs import save_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

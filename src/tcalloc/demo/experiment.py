@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._frontier import frontier
 from tcalloc.datasets import Recorded, load_recorded
 from tcalloc.demo.curves import Curve, Mixture, interval, needed
 from tcalloc.demo.learned import Learned, learned
 from tcalloc.demo.progress import Progress
 from tcalloc.demo.stopping import Stopping, stopping
 from tcalloc.errors import InputError, MissingExtraError
-from tcalloc.frontier import frontier
 from tcalloc.measure import vote_accuracy
 
 __all__ = ["BUDGETS", "NAMES", "SPLITS", "VOTES", "Action", "Curve", "Figures", "Line", "Spending", "figures"]

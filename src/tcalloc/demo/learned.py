@@ -67,7 +67,7 @@ def learned(
     list of Learned
         One per budget.
     """
-    from tcalloc.learn.priced import PricedRegressor
+    from tcalloc.learn.routing.priced import PricedRegressor
 
     shown_to = Progress() if progress is None else progress
     shown_to.begin("a policy that decides by the text of a question", FOLDS)

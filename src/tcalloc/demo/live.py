@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._frontier import frontier
 from tcalloc.datasets import Recorded, load_recorded
 from tcalloc.demo.words import percent
 from tcalloc.errors import InputError, TcallocError
-from tcalloc.frontier import frontier
 from tcalloc.measure import vote_accuracy
 from tcalloc.measure.actions import Vote
 from tcalloc.measure.samples import Samples
@@ -253,7 +253,7 @@ def _drawn(
 
 def _loaded(folder: str, ids: NDArray[np.str_]) -> tuple[Samples, int, list[list[str | None]]]:
     """Return what was drawn: as arrays, the number of tokens, and the answers in words."""
-    from tcalloc.measure.store import read_run
+    from tcalloc.runs.store import read_run
 
     said: dict[str, list[str | None]] = {str(name): [] for name in ids}
     tokens = 0

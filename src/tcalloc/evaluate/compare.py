@@ -13,12 +13,12 @@ from tcalloc._amounts import check_unit
 from tcalloc._version import __version__
 from tcalloc.errors import InputError
 from tcalloc.evaluate.contestants import REFERENCE, contestants_of
+from tcalloc.evaluate.printed_table import remarks
 from tcalloc.evaluate.problem import Problem
 from tcalloc.evaluate.result import Comparison
-from tcalloc.evaluate.running import run, workers
+from tcalloc.evaluate.run_folds import run, workers
 from tcalloc.evaluate.standings import standings
-from tcalloc.evaluate.words import remarks
-from tcalloc.learn.folds import Frontier
+from tcalloc.learn.holdout.folds import Frontier
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table
 

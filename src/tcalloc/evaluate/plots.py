@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import MissingExtraError
-from tcalloc.evaluate import saying
-from tcalloc.evaluate.advice import Recommendation, recommend
-from tcalloc.evaluate.choice import trusted
-from tcalloc.evaluate.headline import fixed, saving
+from tcalloc.evaluate import phrases
+from tcalloc.evaluate.conclusions.choice import trusted
+from tcalloc.evaluate.conclusions.headline import fixed, saving
+from tcalloc.evaluate.conclusions.recommend import Recommendation, recommend
 from tcalloc.evaluate.result import Comparison, Standing
 
 if TYPE_CHECKING:
@@ -307,7 +307,7 @@ def _dots(ax: "Axes", result: Comparison, palette: Palette, right: float, size: 
         [row.spend for row in rows], [row.accuracy for row in rows], "s", ms=3.2, color=palette.mixture, zorder=3.5,
         alpha=0.8,
     )  # fmt: skip
-    numbers = {saying.of_answer(votes): votes for votes in result.votes if votes & (votes - 1) == 0}
+    numbers = {phrases.of_answer(votes): votes for votes in result.votes if votes & (votes - 1) == 0}
     for name, spend, accuracy, _ in rows:
         if result.unit == "samples" and name in numbers:
             ax.annotate(
@@ -329,7 +329,7 @@ def _dress(
     elif span > 0:
         ax.set_xlim(left - 0.03 * span, right + 0.03 * span)
         ax.xaxis.set_major_locator(MaxNLocator(6, steps=TENTHS))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: saying.number(value)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: phrases.number(value)))
     ax.yaxis.set_major_locator(MaxNLocator(7, steps=TENTHS))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(100 * value, 2):g} %"))
     ax.grid(color=palette.grid, lw=0.7, zorder=0)
@@ -339,7 +339,7 @@ def _dress(
     for side in ("left", "bottom"):
         ax.spines[side].set_color(palette.ink)
     ax.tick_params(colors=palette.ink, labelsize=size)
-    ax.set_xlabel(f"{saying.spending(result.unit)}{' (log scale)' if log else ''}", color=palette.ink, fontsize=size)
+    ax.set_xlabel(f"{phrases.spending(result.unit)}{' (log scale)' if log else ''}", color=palette.ink, fontsize=size)
     ax.set_ylabel("questions answered right, held out", color=palette.ink, fontsize=size)
 
 
@@ -367,7 +367,7 @@ def _name(ax: "Axes", lines: Sequence[Line], ends: tuple[float, float], size: fl
     places = spread([place for place, _ in found], tall)
     for (_, line), place in zip(found, places, strict=True):
         note = ax.annotate(
-            saying.clean(line.standing.name, NAME), (1.0, place), (6, 0), xycoords="axes fraction",
+            phrases.clean(line.standing.name, NAME), (1.0, place), (6, 0), xycoords="axes fraction",
             textcoords="offset points", color=line.color, fontsize=size, va="center", annotation_clip=False,
             weight="bold" if line.main else "normal", parse_math=False,
         )  # fmt: skip

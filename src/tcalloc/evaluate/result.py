@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
 
-    from tcalloc.evaluate.advice import Recommendation
+    from tcalloc.evaluate.conclusions.recommend import Recommendation
 
 __all__ = ["KINDS", "Comparison", "Standing"]
 
@@ -191,7 +191,7 @@ class Comparison:
         return len(self.standings)
 
     def __str__(self) -> str:
-        from tcalloc.evaluate.words import table
+        from tcalloc.evaluate.printed_table import table
 
         return table(self)
 
@@ -288,7 +288,7 @@ class Comparison:
         -------
         Recommendation
         """
-        from tcalloc.evaluate.advice import recommend
+        from tcalloc.evaluate.conclusions.recommend import recommend
 
         return recommend(self)
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from tcalloc.evaluate.contestants import LABEL, REFERENCE, Contestant
 from tcalloc.evaluate.contestants.base import rounding
 from tcalloc.evaluate.contestants.bounds import Halved, Hindsight
-from tcalloc.evaluate.figures import At, Family, bootstrap, dependence, ends, expansion, holm, saved, two_sided
+from tcalloc.evaluate.printed_table import CHECK
 from tcalloc.evaluate.result import Standing
-from tcalloc.evaluate.running import Part
-from tcalloc.evaluate.words import CHECK
+from tcalloc.evaluate.run_folds import Part
+from tcalloc.evaluate.statistics import At, Family, bootstrap, dependence, ends, expansion, holm, saved, two_sided
 
 __all__ = ["ORACLE", "standings"]
 
@@ -93,7 +93,7 @@ def standings(
     contestants : sequence of Contestant
         Those that took part; the best fixed mixture is among them.
     parts : mapping
-        Contestant -> repeat -> fold: `tcalloc.evaluate.running.run`.
+        Contestant -> repeat -> fold: `tcalloc.evaluate.run_folds.run`.
     budgets : ndarray, (B,)
         Mean spends per question.
     n : int

@@ -25,35 +25,35 @@ What to use when
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tcalloc.learn.baselines import Fixed as Fixed
-    from tcalloc.learn.baselines import LengthHeuristic as LengthHeuristic
-    from tcalloc.learn.baselines import Mixture as Mixture
-    from tcalloc.learn.baselines import Oracle as Oracle
-    from tcalloc.learn.baselines import Random as Random
-    from tcalloc.learn.categories import ByCategory as ByCategory
-    from tcalloc.learn.choice import FixedChoice as FixedChoice
     from tcalloc.learn.features import Features as Features
-    from tcalloc.learn.imitator import Imitator as Imitator
-    from tcalloc.learn.priced import PricedRegressor as PricedRegressor
     from tcalloc.learn.rivals import TunedRule as TunedRule
-    from tcalloc.learn.saving import load_policy as load_policy
+    from tcalloc.learn.routing.baselines import Fixed as Fixed
+    from tcalloc.learn.routing.baselines import LengthHeuristic as LengthHeuristic
+    from tcalloc.learn.routing.baselines import Mixture as Mixture
+    from tcalloc.learn.routing.baselines import Oracle as Oracle
+    from tcalloc.learn.routing.baselines import Random as Random
+    from tcalloc.learn.routing.by_category import ByCategory as ByCategory
+    from tcalloc.learn.routing.fixed_choice import FixedChoice as FixedChoice
+    from tcalloc.learn.routing.imitator import Imitator as Imitator
+    from tcalloc.learn.routing.priced import PricedRegressor as PricedRegressor
+    from tcalloc.learn.saving.policy_folder import load_policy as load_policy
     from tcalloc.learn.sequential import Sequential as Sequential
 
 # Imported when they are asked for: the protocol and the stopping rules need no scikit-learn.
 _LAZY = {
-    "ByCategory": "categories",
+    "ByCategory": "routing.by_category",
     "Features": "features",
-    "Fixed": "baselines",
-    "FixedChoice": "choice",
-    "Imitator": "imitator",
-    "LengthHeuristic": "baselines",
-    "Mixture": "baselines",
-    "Oracle": "baselines",
-    "PricedRegressor": "priced",
-    "Random": "baselines",
+    "Fixed": "routing.baselines",
+    "FixedChoice": "routing.fixed_choice",
+    "Imitator": "routing.imitator",
+    "LengthHeuristic": "routing.baselines",
+    "Mixture": "routing.baselines",
+    "Oracle": "routing.baselines",
+    "PricedRegressor": "routing.priced",
+    "Random": "routing.baselines",
     "Sequential": "sequential",
     "TunedRule": "rivals",
-    "load_policy": "saving",
+    "load_policy": "saving.policy_folder",
 }
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
-from tcalloc.learn._training import Training
+from tcalloc.learn.training import Training
 
 __all__ = ["Part", "PolicyOutcomes", "Served", "budgets_of", "drawn", "outcomes_of"]
 

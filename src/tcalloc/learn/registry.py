@@ -83,13 +83,14 @@ def _rule(name: str, phrase: str, *needs: str) -> Entry:
     return Entry(name, phrase, "rule", "policy", ("samples", "answers", *needs), made_by, (("family", name),))
 
 
-_BASELINES = "tcalloc.learn.baselines"
-_PRICED = "tcalloc.learn.priced:PricedRegressor"
-_IMITATOR = "tcalloc.learn.imitator:Imitator"
+_BASELINES = "tcalloc.learn.routing.baselines"
+_PRICED = "tcalloc.learn.routing.priced:PricedRegressor"
+_IMITATOR = "tcalloc.learn.routing.imitator:Imitator"
 _SEQUENTIAL = "tcalloc.learn.sequential:Sequential"
 
 POLICIES: tuple[Entry, ...] = (
-    Entry("fixed k", "a fixed number of samples", "fixed", "baseline", (), "tcalloc.learn.choice:FixedChoice"),
+    Entry("fixed k", "a fixed number of samples", "fixed", "baseline", (),
+          "tcalloc.learn.routing.fixed_choice:FixedChoice"),
     Entry(REFERENCE, "the best fixed mixture", "mixture", "baseline", (), f"{_BASELINES}:Mixture"),
     Entry("random", "choosing at random", "random", "baseline", (), f"{_BASELINES}:Random"),
     Entry(
@@ -98,7 +99,7 @@ POLICIES: tuple[Entry, ...] = (
     ),
     Entry(
         "difficulty label", "choosing by the difficulty label", "category", "policy", ("label",),
-        "tcalloc.learn.categories:ByCategory",
+        "tcalloc.learn.routing.by_category:ByCategory",
     ),
     Entry(
         "kNN", "choosing by the most similar questions (kNN)", "priced", "policy", ("x",), _PRICED,

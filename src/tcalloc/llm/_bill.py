@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from tcalloc.llm._journal import Journal, Lost
 from tcalloc.llm.failures import BudgetSpent
+from tcalloc.llm.journal import Journal, Lost
 from tcalloc.llm.meter import Meter
 
 __all__ = ["Bill"]

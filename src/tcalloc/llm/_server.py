@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from tcalloc.llm._attempts import Adapted, Failed
 from tcalloc.llm._streams import unwrapped
+from tcalloc.llm.attempts import Adapted, Failed
 from tcalloc.llm.failures import AccessError, LlmError, QuotaError, RefusedError, UnreachableError
 from tcalloc.llm.keys import Key
 from tcalloc.llm.parameters import Parameters

@@ -17,11 +17,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tcalloc.errors import InputError
-from tcalloc.llm import _loop
-from tcalloc.llm._attempts import Adapted, Failed, endpoint
+from tcalloc.llm import event_loop
 from tcalloc.llm._bill import Bill
-from tcalloc.llm._loop import Stop
 from tcalloc.llm._server import KnownServer
+from tcalloc.llm.attempts import Adapted, Failed, endpoint
+from tcalloc.llm.event_loop import Stop
 from tcalloc.llm.failures import RefusedError, Stopped
 from tcalloc.llm.keys import Key, find_key, is_loopback
 from tcalloc.llm.meter import Meter, Rates
@@ -168,7 +168,7 @@ class ChatClient:
         LlmError
             See `tcalloc.llm.failures`.
         """
-        return _loop.run(self._ask(messages, n, seed, meter, None))
+        return event_loop.run(self._ask(messages, n, seed, meter, None))
 
     async def complete_async(
         self,
@@ -199,7 +199,7 @@ class ChatClient:
         LlmError
             See `tcalloc.llm.failures`.
         """
-        return await _loop.bridge(self._ask(messages, n, seed, meter, stop))
+        return await event_loop.bridge(self._ask(messages, n, seed, meter, stop))
 
     async def _ask(
         self, messages: Messages, n: int, seed: int | None, meter: Meter | Bill | None, stop: Stop | None

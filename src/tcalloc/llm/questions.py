@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tcalloc.errors import InputError
-from tcalloc.measure._jsonl import read_objects, snippet
+from tcalloc.runs.jsonl import read_objects, snippet
 
 __all__ = ["Question", "final_answer", "gold_words", "last_boxed", "question_from", "read_questions"]
 

@@ -5,7 +5,7 @@
     print(result)
 
 No model is asked for answers, so nothing is paid but a judge. Verdicts are stored as they come, in verdicts.jsonl, and
-with them those that they replace; see `tcalloc.measure.verdicts`.
+with them those that they replace; see `tcalloc.runs.verdicts`.
 """
 
 import os
@@ -17,15 +17,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tcalloc.errors import InputError
-from tcalloc.llm._drawing import graded
+from tcalloc.llm.drawing import graded
 from tcalloc.llm.graders import check_golds, make_grader
 from tcalloc.llm.graders.judge import JudgeGrader
 from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question, question_from
-from tcalloc.measure._jsonl import read_objects
-from tcalloc.measure.loading import LIVE
-from tcalloc.measure.store import Store
-from tcalloc.measure.verdicts import Failures, Session, failed, key_of
+from tcalloc.measure.load_run import LIVE
+from tcalloc.runs.jsonl import read_objects
+from tcalloc.runs.store import Store
+from tcalloc.runs.verdicts import Failures, Session, failed, key_of
 
 __all__ = ["Grading", "grade"]
 

@@ -9,19 +9,19 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from tcalloc.errors import InputError
-from tcalloc.llm._drawing import Drawer
-from tcalloc.llm._folder import journal_of, open_run, spent_before, spread
-from tcalloc.llm._journal import Journal
-from tcalloc.llm._limits import affordable
-from tcalloc.llm._loop import Call, supervise
 from tcalloc.llm.client import ChatClient
+from tcalloc.llm.drawing import Drawer
+from tcalloc.llm.event_loop import Call, supervise
 from tcalloc.llm.failures import LimitReached, LlmError, RefusedError, Stopped
+from tcalloc.llm.journal import Journal
+from tcalloc.llm.limits import affordable
 from tcalloc.llm.meter import Meter
 from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question
-from tcalloc.measure._held import refuse_count
-from tcalloc.measure.store import Store
-from tcalloc.measure.verdicts import failures_of
+from tcalloc.llm.run_folder import journal_of, open_run, spent_before, spread
+from tcalloc.runs.held_samples import refuse_count
+from tcalloc.runs.store import Store
+from tcalloc.runs.verdicts import failures_of
 
 __all__ = ["Outcome", "sample"]
 

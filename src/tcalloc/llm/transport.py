@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tcalloc.errors import InputError, MissingExtraError
-from tcalloc.llm import _loop
+from tcalloc.llm import event_loop
 from tcalloc.llm._proxies import proxy_for
 from tcalloc.llm.keys import Key
 
@@ -135,10 +135,10 @@ class Transport:
 
     def send(self, body: bytes) -> Exchange | Lost:
         """Send one body and wait for the reply in this thread."""
-        return _loop.run(self.exchange(body))
+        return event_loop.run(self.exchange(body))
 
     async def exchange(self, body: bytes) -> Exchange | Lost:
-        """Send one body and await the reply, on the loop of `tcalloc.llm._loop`."""
+        """Send one body and await the reply, on the loop of `tcalloc.llm.event_loop`."""
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "tcalloc"}
         headers["Content-Type"] = "application/json"
         if self._key is not None:
@@ -146,7 +146,7 @@ class Transport:
         timeouts = self._timeouts
         waits = self._aiohttp.ClientTimeout(total=None, connect=timeouts.connect, sock_read=timeouts.read)
         problem: BaseException
-        async with _loop.request_slot():
+        async with event_loop.request_slot():
             started = time.monotonic()
             with self._sessions.lend() as session:
                 try:
@@ -278,7 +278,7 @@ class _Session:
         self.loop = loop
         self._lent = 0
         self._retired = False
-        # Slots bound the connections; see `tcalloc.llm._loop.request_slot`.
+        # Slots bound the connections; see `tcalloc.llm.event_loop.request_slot`.
         self._session = aiohttp.ClientSession(
             connector=_connector(aiohttp)(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -296,7 +296,7 @@ class _Session:
 
     def retire(self) -> None:
         """Close it when it is lent no more."""
-        if _loop.is_serving(self.loop):
+        if event_loop.is_serving(self.loop):
             self.loop.call_soon_threadsafe(self._retire)
 
     def _retire(self) -> None:

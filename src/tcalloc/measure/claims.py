@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._solve import Allocation, solve
 from tcalloc._student import quantile
 from tcalloc.errors import InputError
-from tcalloc.solve import Allocation, solve
 
 if TYPE_CHECKING:
     from tcalloc.measure.table import Table

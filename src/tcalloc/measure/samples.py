@@ -329,7 +329,7 @@ class Samples:
         InputError
             If it is no run folder, or holds no graded samples.
         """
-        from tcalloc.measure.loading import load_run
+        from tcalloc.measure.load_run import load_run
 
         if not isinstance(path, (str, os.PathLike)) or not os.path.isdir(path):
             raise InputError(f"{path}: no run folder; expected one that tcalloc sample or tcalloc import wrote.")

@@ -34,15 +34,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._frontier import Frontier, frontier
 from tcalloc._inputs import prepare
+from tcalloc._solve import Allocation, solve
 from tcalloc.errors import InputError
-from tcalloc.frontier import Frontier, frontier
-from tcalloc.measure._layout import shown
-from tcalloc.measure._reading import read_csv, read_npz, read_parquet
-from tcalloc.measure._writing import suffix_of, write_columns
 from tcalloc.measure.actions import Action, check_actions
 from tcalloc.measure.claims import Check, Claim, Trial, claim
-from tcalloc.solve import Allocation, solve
+from tcalloc.measure.table_files.columns import shown
+from tcalloc.measure.table_files.read import read_csv, read_npz, read_parquet
+from tcalloc.measure.table_files.write import suffix_of, write_columns
 
 __all__ = ["Table", "only_outcomes", "read_table", "write_table"]
 

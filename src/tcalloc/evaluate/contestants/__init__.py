@@ -5,7 +5,7 @@ What to use when
 `contestants_of`
     All that take part in a problem, and why others do not.
 `Contestant`
-    One of them: a name, what must be said about it, and a `tcalloc.learn.folds.Fit`.
+    One of them: a name, what must be said about it, and a `tcalloc.learn.holdout.folds.Fit`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,14 +16,14 @@ from tcalloc.evaluate.contestants.base import Contestant, FixedAction, FixedMixt
 from tcalloc.evaluate.contestants.beforehand import AtRandom, ByLabel, ByLength
 from tcalloc.evaluate.contestants.bounds import Halved, Hindsight
 from tcalloc.evaluate.contestants.counting import CountingFamily
+from tcalloc.evaluate.contestants.eligibility import Skipped
 from tcalloc.evaluate.contestants.learned import Imitating, Pricing
 from tcalloc.evaluate.contestants.probing import Probing
-from tcalloc.evaluate.contestants.skipping import Skipped
 from tcalloc.evaluate.contestants.stopping import Stopping
 from tcalloc.evaluate.problem import Problem
-from tcalloc.learn._training import TOLD_APART, WORTH
-from tcalloc.learn.folds import Fit
+from tcalloc.learn.holdout.folds import Fit
 from tcalloc.learn.registry import POLICIES, REFERENCE, Entry, names
+from tcalloc.learn.training import TOLD_APART, WORTH
 
 __all__ = ["COUNTING", "NAMES", "REFERENCE", "Contestant", "contestants_of"]
 

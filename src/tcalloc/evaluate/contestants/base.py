@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc.evaluate.problem import Problem
-from tcalloc.learn._training import affordable
-from tcalloc.learn.folds import Fit, Frontier, Tuned
+from tcalloc.learn.holdout.folds import Fit, Frontier, Tuned
+from tcalloc.learn.training import affordable
 
 __all__ = ["Contestant", "FixedAction", "FixedMixture", "concave", "hull", "rounding"]
 
@@ -67,9 +67,9 @@ class FixedMixture:
 class FixedAction:
     """One fixed action: the most accurate one of the training questions that the spend affords.
 
-    The rule is that of `tcalloc.learn.choice.FixedChoice`. What an action costs is its mean over all questions here, as
-    it is for the mixture: in folds that know only their own mean, some could not pay for an action that the budget
-    affords.
+    The rule is that of `tcalloc.learn.routing.fixed_choice.FixedChoice`. What an action costs is its mean over all
+    questions here, as it is for the mixture: in folds that know only their own mean, some could not pay for an action
+    that the budget affords.
     """
 
     problem: Problem

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.evaluate.contestants._tables import fixed_table
 from tcalloc.evaluate.contestants.base import concave, hull
+from tcalloc.evaluate.contestants.tables import fixed_table
 from tcalloc.evaluate.problem import Problem
-from tcalloc.learn._training import NOTHING
-from tcalloc.learn.folds import Frontier, Tuned
+from tcalloc.learn.holdout.folds import Frontier, Tuned
 from tcalloc.learn.registry import Entry
+from tcalloc.learn.training import NOTHING
 from tcalloc.measure.table import Table
 
 __all__ = ["AtRandom", "ByLabel", "ByLength", "dial_of"]

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.evaluate.contestants._cache import once
+from tcalloc._frontier import frontier
 from tcalloc.evaluate.contestants.base import concave, hull
 from tcalloc.evaluate.contestants.beforehand import dial_of
-from tcalloc.evaluate.offering import paid as costs_of
+from tcalloc.evaluate.contestants.cache import once
+from tcalloc.evaluate.menu import paid as costs_of
 from tcalloc.evaluate.problem import Problem
-from tcalloc.frontier import frontier
-from tcalloc.learn._halves import halvings
-from tcalloc.learn._training import WORTH
-from tcalloc.learn.folds import Frontier, Tuned
-from tcalloc.learn.paths import arm_costs, random_orders
+from tcalloc.learn.holdout.folds import Frontier, Tuned
+from tcalloc.learn.holdout.half_samples import halvings
+from tcalloc.learn.replay.all_orders import arm_costs, random_orders
+from tcalloc.learn.training import WORTH
 from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.evaluate.contestants._cache import once
+from tcalloc.evaluate.contestants.cache import once
 from tcalloc.evaluate.problem import Problem
-from tcalloc.learn.folds import Tuned
-from tcalloc.learn.paths import Paths
+from tcalloc.learn.holdout.folds import Tuned
 from tcalloc.learn.registry import POLICIES, Entry
+from tcalloc.learn.replay.all_orders import Paths
 from tcalloc.learn.rivals import families
 from tcalloc.learn.rivals.replayed import Replayed
 

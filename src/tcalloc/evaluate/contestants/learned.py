@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.evaluate.contestants._features import Given, matrix
-from tcalloc.evaluate.contestants._tables import beyond, wide_table
 from tcalloc.evaluate.contestants.base import concave, hull
 from tcalloc.evaluate.contestants.beforehand import dial_of
+from tcalloc.evaluate.contestants.features import Given, matrix
+from tcalloc.evaluate.contestants.tables import beyond, wide_table
 from tcalloc.evaluate.problem import Problem
-from tcalloc.learn._training import Mix
-from tcalloc.learn.folds import Tuned
+from tcalloc.learn.holdout.folds import Tuned
 from tcalloc.learn.registry import Entry
+from tcalloc.learn.training import Mix
 from tcalloc.measure.table import Table
 
 __all__ = ["Imitating", "Pricing"]
@@ -74,7 +74,7 @@ class Imitating:
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return one setting per budget, and below them the cheapest action."""
-        from tcalloc.learn.imitator import told_apart
+        from tcalloc.learn.routing.imitator import told_apart
 
         problem = self.problem
         x = matrix(problem, train, seed)

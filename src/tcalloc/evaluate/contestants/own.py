@@ -28,9 +28,9 @@ from tcalloc.errors import BudgetError, InputError
 from tcalloc.evaluate.contestants.base import Contestant, concave
 from tcalloc.evaluate.contestants.stopping import Stopping
 from tcalloc.evaluate.problem import Problem, columnar
-from tcalloc.learn.folds import Fit, Tuned
+from tcalloc.learn.holdout.folds import Fit, Tuned
 from tcalloc.learn.protocol import Always
-from tcalloc.learn.replay import Outcome, replay
+from tcalloc.learn.replay.metered import Outcome, replay
 from tcalloc.learn.rivals import Counting
 from tcalloc.learn.sequential import Sequential
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.evaluate.contestants._features import Given, matrix
-from tcalloc.evaluate.contestants._tables import actions_beyond, beyond
 from tcalloc.evaluate.contestants.base import concave, hull
 from tcalloc.evaluate.contestants.beforehand import dial_of
+from tcalloc.evaluate.contestants.features import Given, matrix
+from tcalloc.evaluate.contestants.tables import actions_beyond, beyond
 from tcalloc.evaluate.problem import Problem
-from tcalloc.learn.folds import Tuned
+from tcalloc.learn.holdout.folds import Tuned
 from tcalloc.learn.registry import Entry
 
 __all__ = ["Probing"]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.evaluate.contestants._cache import once
 from tcalloc.evaluate.contestants.base import concave, rounding
+from tcalloc.evaluate.contestants.cache import once
 from tcalloc.evaluate.problem import Problem
-from tcalloc.learn.folds import Tuned
-from tcalloc.learn.paths import random_orders
+from tcalloc.learn.holdout.folds import Tuned
+from tcalloc.learn.replay.all_orders import random_orders
 from tcalloc.learn.sequential import Sequential
 
 __all__ = ["Stopping"]

@@ -12,15 +12,15 @@ import os
 from pathlib import Path
 
 from tcalloc.errors import InputError
-from tcalloc.evaluate import saying
-from tcalloc.evaluate.advice import recommend
-from tcalloc.evaluate.headline import headline
+from tcalloc.evaluate import phrases
+from tcalloc.evaluate.conclusions.headline import headline
+from tcalloc.evaluate.conclusions.recommend import recommend
 from tcalloc.evaluate.plots import subject
 from tcalloc.evaluate.report import pictures, sections
 from tcalloc.evaluate.report.markup import join, paragraph
 from tcalloc.evaluate.report.page import page
 from tcalloc.evaluate.result import Comparison
-from tcalloc.measure._writing import replacing
+from tcalloc.measure.table_files.write import replacing
 
 __all__ = ["render", "write_report"]
 
@@ -61,8 +61,8 @@ def render(result: Comparison, run: str = "run/") -> str:
     )
     version = result.versions.get("tcalloc", "")
     return page(
-        title=f"Policies compared on {saying.counted(result.questions, 'question')}",
-        over=f"Policies compared on your own data{saying.with_verifier(result.verifier)}: held out, at the same spend",
+        title=f"Policies compared on {phrases.counted(result.questions, 'question')}",
+        over=f"Policies compared on your own data{phrases.with_verifier(result.verifier)}: held out, at the same spend",
         first=first,
         lead=join(paragraph(sentence, "lead") for sentence in more),
         body=body,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from tcalloc.evaluate import saying
+from tcalloc.evaluate import phrases
 
 __all__ = ["Markup", "cell", "items", "join", "paragraph", "section", "table", "text"]
 
@@ -26,7 +26,7 @@ def text(value: object, longest: int = 0) -> Markup:
     """Return a text as HTML: one line, escaped."""
     if isinstance(value, Markup):
         return value
-    kept = MINUS.sub("\N{MINUS SIGN}", WHOLE.sub("\N{NO-BREAK SPACE}", saying.clean(value, longest)))
+    kept = MINUS.sub("\N{MINUS SIGN}", WHOLE.sub("\N{NO-BREAK SPACE}", phrases.clean(value, longest)))
     return Markup(escape(kept, quote=True))
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tcalloc.errors import MissingExtraError
-from tcalloc.evaluate import saying
+from tcalloc.evaluate import phrases
+from tcalloc.evaluate.conclusions.findings import Claim
 from tcalloc.evaluate.plots import TENTHS, Palette, contenders, draw
-from tcalloc.evaluate.report.findings import Claim
 from tcalloc.evaluate.report.markup import Markup, name, text
 from tcalloc.evaluate.result import Comparison
 
@@ -111,13 +111,13 @@ def gains(result: Comparison, title: str, told: str) -> tuple[Markup, Markup]:
                     color=colours[standing.name], elinewidth=1.8, capsize=3,
                 )  # fmt: skip
             ax.axhline(0, color=ROLES.mixture, lw=1.5)
-            ax.set_xticks(places, [saying.number(float(budget)) for budget in result.budgets])
+            ax.set_xticks(places, [phrases.number(float(budget)) for budget in result.budgets])
             ax.set_xlim(-0.6, len(places) - 0.4)
             ax.yaxis.set_major_locator(MaxNLocator(6, steps=TENTHS))
             ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _signed(float(value))))
             _dress(ax, size)
             ax.grid(False, axis="x")
-            ax.set_xlabel(saying.spending(result.unit), color=ROLES.ink, fontsize=size)
+            ax.set_xlabel(phrases.spending(result.unit), color=ROLES.ink, fontsize=size)
             ax.set_ylabel("gain over the mixture, in points", color=ROLES.ink, fontsize=size)
 
         return drawn

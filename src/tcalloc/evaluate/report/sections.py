@@ -5,15 +5,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tcalloc.evaluate import saying
-from tcalloc.evaluate.advice import Recommendation
-from tcalloc.evaluate.choice import WORTH
-from tcalloc.evaluate.headline import Span
+from tcalloc.evaluate import phrases
+from tcalloc.evaluate.conclusions import findings
+from tcalloc.evaluate.conclusions.choice import WORTH
+from tcalloc.evaluate.conclusions.headline import Span
+from tcalloc.evaluate.conclusions.recommend import Recommendation
 from tcalloc.evaluate.plots import contenders, stepwise
-from tcalloc.evaluate.report import findings, pictures
+from tcalloc.evaluate.printed_table import STARS, stars
+from tcalloc.evaluate.report import pictures
 from tcalloc.evaluate.report.markup import Markup, cell, figure, items, join, name, paragraph, section, table, text
 from tcalloc.evaluate.result import KINDS, Comparison, Standing
-from tcalloc.evaluate.words import STARS, stars
 
 __all__ = ["accuracy", "advised", "caveats", "claimed", "destinations", "everyone", "gained", "method", "wanted"]
 
@@ -45,9 +46,9 @@ def accuracy(result: Comparison, standing: Standing | None) -> Markup:
     picture, key = pictures.curves(result, "Accuracy over spend", told)
     banded = "The best fixed mixture carries a 95 % band"
     if standing is not None:
-        banded = f"{saying.clean(standing.name)} and the best fixed mixture carry 95 % bands"
+        banded = f"{phrases.clean(standing.name)} and the best fixed mixture carry 95 % bands"
     caption = (
-        f"Held-out accuracy over {saying.spending(result.unit)}. {banded}: how far accuracy may lie from that on all "
+        f"Held-out accuracy over {phrases.spending(result.unit)}. {banded}: how far accuracy may lie from that on all "
         "questions of the kind. All lines share the luck of the questions: how far apart policies are is known better "
         "than bands suggest, and stands with the gains below."
     )
@@ -63,13 +64,13 @@ def _curve_told(result: Comparison, standing: Standing | None) -> str:
     parts = []
     for one in [mixture] if standing is None else [standing, mixture]:
         found = [
-            f"{saying.percent(float(a))} at {saying.number(float(s))}"
+            f"{phrases.percent(float(a))} at {phrases.number(float(s))}"
             for a, s in zip(one.accuracy, one.spend, strict=True)
             if math.isfinite(a)
         ]
         parts.append(f"{one.name}: {', '.join(found)}")
     return (
-        f"Accuracy over {saying.spending(result.unit)}. {'; '.join(parts)}. All figures are in the table of policies."
+        f"Accuracy over {phrases.spending(result.unit)}. {'; '.join(parts)}. All figures are in the table of policies."
     )
 
 
@@ -101,11 +102,11 @@ def everyone(result: Comparison, advice: Recommendation) -> Markup:
     levels = ", ".join(f"{mark} p < {limit:g}" for limit, mark in reversed(STARS))
     tested = sum(int(np.isfinite(standing.p).sum()) for standing in result.standings)
     caption = (
-        f"By {saying.spending(result.unit)}: accuracy, and below it the gain in points over the best fixed mixture "
+        f"By {phrases.spending(result.unit)}: accuracy, and below it the gain in points over the best fixed mixture "
         f"that spends the same, with its 95 % interval. {levels}: two-sided, corrected for {tested} comparisons "
         "(Holm). at: what it really spends, where it cannot spend the budget or finds nothing to spend it on."
     )
-    heads = [Markup("policy"), *(Markup(f"at {figure(saying.number(budget))}") for budget in result.budgets.tolist())]
+    heads = [Markup("policy"), *(Markup(f"at {figure(phrases.number(budget))}") for budget in result.budgets.tolist())]
     real = [s for s in result.standings if s.kind != "bound"]
     bounds = [s for s in result.standings if s.kind == "bound"]
     bodies = [("", [_row(result, advice, standing) for standing in real])]
@@ -129,14 +130,14 @@ def _row(result: Comparison, advice: Recommendation, standing: Standing) -> tupl
     for b, pick in enumerate(advice.picks):
         below = []
         if not standing.reached[b] and math.isfinite(standing.spend[b]):
-            below.append(f"at {saying.number(float(standing.spend[b]))}")
+            below.append(f"at {phrases.number(float(standing.spend[b]))}")
         if standing.name != result.reference and math.isfinite(standing.gain[b]):
             gain, low, high = (float(v[b]) for v in (standing.gain, standing.gain_low, standing.gain_high))
-            known = f"{saying.points(gain)} {saying.interval(low, high)}{_stars(standing, b)}"
+            known = f"{phrases.points(gain)} {phrases.interval(low, high)}{_stars(standing, b)}"
             below.append("as the mixture" if standing.does_the_same(b) else known)
         lines = join((figure(part) for part in below), "<br>")
         chosen = "pick" if standing.name == pick.policy else ""
-        cells.append(cell(saying.percent(float(standing.accuracy[b])), lines, chosen))
+        cells.append(cell(phrases.percent(float(standing.accuracy[b])), lines, chosen))
     return Markup(f"{name(standing.name)}{kind}"), "".join(cells)
 
 
@@ -157,10 +158,10 @@ def destinations(result: Comparison, standing: Standing | None) -> Markup:
     unequal = False
     for b, budget in enumerate(result.budgets.tolist()):
         found = findings.groups(result, standing, b)
-        title = text(saying.at_spend(budget, result.unit))
+        title = text(phrases.at_spend(budget, result.unit))
         spends = [float(one.spend[b]) for one in (standing, mixture)]
         if any(findings.elsewhere(spend, budget) for spend in spends):
-            own, other = (figure(saying.number(spend)) for spend in spends)
+            own, other = (figure(phrases.number(spend)) for spend in spends)
             title = Markup(f"{title}; really spent: {who} {own}, mixture {other}")
             unequal |= findings.elsewhere(*spends)
         bars.append(f'<p class="budget">{text(title)}</p>\n')
@@ -169,8 +170,8 @@ def destinations(result: Comparison, standing: Standing | None) -> Markup:
         rows = []
         for group in found:
             shares = (group.share, group.spent, group.mixture_spent)
-            cells = [cell(saying.percent(share, 0)) for share in shares]
-            cells += [cell(saying.percent(share)) for share in (group.accuracy, group.mixture_accuracy)]
+            cells = [cell(phrases.percent(share, 0)) for share in shares]
+            cells += [cell(phrases.percent(share)) for share in (group.accuracy, group.mixture_accuracy)]
             rows.append((text(group.name), "".join(cells)))
         bodies.append((text(title), rows))
     chips = "".join(
@@ -233,21 +234,21 @@ def claimed(result: Comparison, standing: Standing | None) -> Markup:
         return Markup("")
     # Of baselines, which learn next to nothing, claims come true by themselves: among others they would flatter.
     learned = [claim for claim in found if result[claim.policy].kind != "baseline"]
-    counted = f"{saying.counted(len(learned), 'claim')} of policies" if learned else "all claims"
+    counted = f"{phrases.counted(len(learned), 'claim')} of policies" if learned else "all claims"
     worst = max(learned or found, key=lambda claim: abs(claim.off))
     off = np.array([claim.off for claim in learned or found])
     words = (
-        f"Over {counted}, claimed minus reached is {saying.points(float(off.mean()))} "
+        f"Over {counted}, claimed minus reached is {phrases.points(float(off.mean()))} "
         f"points on average, {100 * float(np.abs(off).mean()):.1f} without the sign. Farthest off was "
-        f"{saying.clean(worst.policy, saying.LONGEST)} at {saying.number(worst.budget)}{_really(worst)}: claimed "
-        f"{saying.percent(worst.claimed)}, reached {saying.percent(worst.accuracy)}."
+        f"{phrases.clean(worst.policy, phrases.LONGEST)} at {phrases.number(worst.budget)}{_really(worst)}: claimed "
+        f"{phrases.percent(worst.claimed)}, reached {phrases.percent(worst.accuracy)}."
     )
     who = "" if standing is None else standing.name
     own = any(claim.policy == who for claim in found)
     title, told = "Claimed and held-out accuracy", f"Held-out accuracy over claimed accuracy. {words}"
     caption = "On the line: what was claimed was reached. Below it: too much was claimed."
     if own:
-        caption += f" In colour: {saying.clean(who, saying.LONGEST)}."
+        caption += f" In colour: {phrases.clean(who, phrases.LONGEST)}."
     picture = pictures.calibration(found, who, title, told)
     rows = []
     for one in dict.fromkeys(claim.policy for claim in found):
@@ -258,10 +259,10 @@ def claimed(result: Comparison, standing: Standing | None) -> Markup:
             if claim is None:
                 cells.append(cell("none"))
                 continue
-            both = f"{100 * claim.claimed:.1f} / {saying.percent(claim.accuracy)}"
-            cells.append(cell(both, figure(f"{saying.points(claim.off)}{_really(claim)}")))
+            both = f"{100 * claim.claimed:.1f} / {phrases.percent(claim.accuracy)}"
+            cells.append(cell(both, figure(f"{phrases.points(claim.off)}{_really(claim)}")))
         rows.append((name(one), "".join(cells)))
-    heads = [Markup("policy"), *(Markup(f"at {figure(saying.number(budget))}") for budget in result.budgets.tolist())]
+    heads = [Markup("policy"), *(Markup(f"at {figure(phrases.number(budget))}") for budget in result.budgets.tolist())]
     below = (
         "Claimed / held out; below, claimed minus held out in points. really: what was spent, where it differs from "
         "the budget by more than 1 %."
@@ -279,7 +280,7 @@ def claimed(result: Comparison, standing: Standing | None) -> Markup:
 
 
 def _really(claim: findings.Claim) -> str:
-    return f", really {saying.number(claim.spend)}" if findings.elsewhere(claim.spend, claim.budget) else ""
+    return f", really {phrases.number(claim.spend)}" if findings.elsewhere(claim.spend, claim.budget) else ""
 
 
 # ---------------------------------------------------------------------------------------------- targets
@@ -300,14 +301,16 @@ def wanted(result: Comparison, standing: Standing | None) -> Markup:
         if target.action is None:
             cells.append(cell("none does"))
         else:
-            spend = saying.number(target.action_spend)
-            below = "" if spend == "1" and target.action == saying.of_answer(1) else name(saying.action(target.action))
+            spend = phrases.number(target.action_spend)
+            below = (
+                "" if spend == "1" and target.action == phrases.of_answer(1) else name(phrases.action(target.action))
+            )
             cells.append(cell(figure(spend), "" if target.action == f"{spend} samples" else below))
-        rows.append((text(saying.percent(target.accuracy, _digits(found))), "".join(cells)))
+        rows.append((text(phrases.percent(target.accuracy, _digits(found))), "".join(cells)))
     heads = [Markup("accuracy"), *(name(one.name) for one in standings), Markup("cheapest<br>fixed action")]
 
     caption = (
-        f"{saying.spending(result.unit).capitalize()} at which the held-out curve reaches an accuracy; below, where "
+        f"{phrases.spending(result.unit).capitalize()} at which the held-out curve reaches an accuracy; below, where "
         "the ends of its 95 % band do. Beyond the budgets that were asked for it is what the curve says, and was not "
         "tested."
     )
@@ -322,14 +325,14 @@ def _span(standing: Standing, span: Span, target: float) -> Markup:
     curve = standing.curve_accuracy
     if not math.isfinite(span.spend):
         top = int(np.nanargmax(curve))
-        most = f"at most {saying.percent(float(curve[top]))}"
+        most = f"at most {phrases.percent(float(curve[top]))}"
         if math.isfinite(span.low):
-            most += f"; within its band from {saying.number(span.low)}"
+            most += f"; within its band from {phrases.number(span.low)}"
         return cell("not reached", figure(most))
     first, last = float(standing.curve_spend[0]), float(standing.curve_spend[-1])
-    low = f"{saying.number(first)} or less" if span.low <= first else saying.number(span.low)
-    high = saying.number(span.high) if math.isfinite(span.high) else f"more than {saying.number(last)}"
-    spend = saying.number(span.spend)
+    low = f"{phrases.number(first)} or less" if span.low <= first else phrases.number(span.low)
+    high = phrases.number(span.high) if math.isfinite(span.high) else f"more than {phrases.number(last)}"
+    spend = phrases.number(span.spend)
     return cell(figure(f"{spend} or less" if span.at_least else spend), figure(f"{low} to {high}"))
 
 
@@ -383,7 +386,10 @@ def method(result: Comparison) -> Markup:
         ("questions", f"{result.questions:,}"),
         ("data", kinds.get(result.data, result.data)),
         ("fixed actions", Markup(f"{len(result.actions)}: {actions}")),
-        ("spend", f"{saying.spending(result.unit)}; budgets {', '.join(map(saying.number, result.budgets.tolist()))}"),
+        (
+            "spend",
+            f"{phrases.spending(result.unit)}; budgets {', '.join(map(phrases.number, result.budgets.tolist()))}",
+        ),
         (
             "held out",
             f"{result.folds} folds over questions{times}: every question is scored by policies trained without it",

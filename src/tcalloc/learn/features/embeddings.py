@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
-from tcalloc.llm._attempts import endpoint
+from tcalloc.llm.attempts import endpoint
 from tcalloc.llm.failures import AccessError, RefusedError, UnreachableError
 from tcalloc.llm.keys import Key, find_key
 from tcalloc.llm.replies import error_of, message_of

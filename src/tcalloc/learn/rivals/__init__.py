@@ -17,11 +17,12 @@ What to use when
 `families`
     Each of them at all settings worth trying, so that none is judged at a setting chosen badly.
 
-All are policies of the one protocol (`start`), and rules of counts, which `tcalloc.learn.paths.Paths` replays at once.
+All are policies of the one protocol (`start`), and rules of counts, which `tcalloc.learn.replay.all_orders.Paths`
+replays at once.
 """
 
-from tcalloc.learn.rivals._counting import Counting, CountingRun
 from tcalloc.learn.rivals.adaptive_consistency import AdaptiveConsistency
+from tcalloc.learn.rivals.counting import Counting, CountingRun
 from tcalloc.learn.rivals.esc import ESC
 from tcalloc.learn.rivals.fixed import FixedK, SuccessStop
 from tcalloc.learn.rivals.margin import MarginCap

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
-from tcalloc.learn.paths import States
-from tcalloc.learn.rivals._counting import VOTE, Counting, check_common, number
+from tcalloc.learn.replay.all_orders import States
+from tcalloc.learn.rivals.counting import VOTE, Counting, check_common, number
 from tcalloc.measure.actions import Action
 
 __all__ = ["AdaptiveConsistency", "beta_criterion", "dirichlet_criterion"]

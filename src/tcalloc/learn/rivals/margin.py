@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.learn.paths import States
-from tcalloc.learn.rivals._counting import VOTE, Counting, check_common, whole
+from tcalloc.learn.replay.all_orders import States
+from tcalloc.learn.rivals.counting import VOTE, Counting, check_common, whole
 from tcalloc.measure.actions import Action
 
 __all__ = ["MarginCap"]

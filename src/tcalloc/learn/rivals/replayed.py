@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
-from tcalloc.learn.paths import Paths
-from tcalloc.learn.rivals._counting import Counting
+from tcalloc.learn.replay.all_orders import Paths
+from tcalloc.learn.rivals.counting import Counting
 from tcalloc.learn.rivals.settings import families
 from tcalloc.measure.samples import Samples
 

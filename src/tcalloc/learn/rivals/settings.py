@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tcalloc.learn.rivals._counting import Counting, whole
 from tcalloc.learn.rivals.adaptive_consistency import AdaptiveConsistency, beta_criterion
+from tcalloc.learn.rivals.counting import Counting, whole
 from tcalloc.learn.rivals.esc import ESC
 from tcalloc.learn.rivals.fixed import FixedK, SuccessStop
 from tcalloc.learn.rivals.margin import MarginCap

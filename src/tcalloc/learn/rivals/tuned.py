@@ -20,13 +20,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._inputs import scalar
 from tcalloc.errors import BudgetError, InputError
-from tcalloc.learn._cost_range import costs_said, sample_costs
-from tcalloc.learn.calibrate import Calibration, calibrate_price
-from tcalloc.learn.folds import Frontier, Held, held_out, tabled
+from tcalloc.learn.holdout.calibrate import Calibration, calibrate_price
+from tcalloc.learn.holdout.cost_range import costs_said, sample_costs
+from tcalloc.learn.holdout.folds import Frontier, Held, held_out, tabled
 from tcalloc.learn.outcomes import PolicyOutcomes, budgets_of
-from tcalloc.learn.paths import Paths, arm_costs
 from tcalloc.learn.protocol import uniform
-from tcalloc.learn.rivals._counting import Counting, CountingRun
+from tcalloc.learn.replay.all_orders import Paths, arm_costs
+from tcalloc.learn.rivals.counting import Counting, CountingRun
 from tcalloc.learn.rivals.replayed import ORDERS, Replayed, said, unknown
 from tcalloc.learn.rivals.settings import families
 from tcalloc.measure.samples import Samples
@@ -391,14 +391,14 @@ class TunedRule:
 
     def save(self, path: Any) -> None:
         """Write the policy to a folder, without pickle; `tcalloc.load_policy` reads it."""
-        from tcalloc.learn.saving import save_policy
+        from tcalloc.learn.saving.policy_folder import save_policy
 
         self._check_fitted()
         save_policy(self, path)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
         """Return what to save: values for JSON, arrays; no boosters."""
-        from tcalloc.learn.rivals._keeping import pack
+        from tcalloc.learn.rivals.serialize import pack
 
         return (*pack(self), {})
 
@@ -410,7 +410,7 @@ class TunedRule:
     @classmethod
     def _from_state(cls, meta: Any, arrays: dict[str, NDArray[Any]], boosters: Any) -> Self:
         """Return the policy whose state this is; everything is checked as if a stranger had written it."""
-        from tcalloc.learn.rivals._keeping import unpack
+        from tcalloc.learn.rivals.serialize import unpack
 
         made = cls(**meta["parameters"])
         made._verified()
@@ -440,6 +440,6 @@ def _key(x: Any) -> Any:
     """Return what the random number of a question depends on."""
     if isinstance(x, str):
         return x
-    from tcalloc.learn.inputs import as_row
+    from tcalloc.learn.features.rows import as_row
 
     return as_row(x).keys()[0]

@@ -9,9 +9,9 @@ What to use when
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.learn.folds import Tuned, held_out
-from tcalloc.learn.sequential.choosing import Choices
+from tcalloc.learn.holdout.folds import Tuned, held_out
 from tcalloc.learn.sequential.frontier import StoppingFrontier
+from tcalloc.learn.sequential.selection import Choices
 
 __all__ = ["crossfitted"]
 
@@ -28,7 +28,7 @@ def crossfitted(choices: Choices, seed: int) -> StoppingFrontier:
 
     Every candidate was judged on each question while it was trained without it. Picking the hull, the family and the
     mixture on those same figures overstates them. So the whole choice is made again on nine tenths of the questions and
-    scored on the others, at the same real spend (`tcalloc.learn.folds.held_out`).
+    scored on the others, at the same real spend (`tcalloc.learn.holdout.folds.held_out`).
 
     Parameters
     ----------

@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.learn._counts import Walk
-from tcalloc.learn.paths import random_orders
+from tcalloc.learn.replay.all_orders import random_orders
+from tcalloc.learn.replay.vote_states import Walk
 
 __all__ = ["Orders", "sufficient"]
 

@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
-from tcalloc.learn._cost_range import costs_said, sample_costs
-from tcalloc.learn.calibrate import Calibration, calibrate_price, confidence_of
+from tcalloc.learn.holdout.calibrate import Calibration, calibrate_price, confidence_of
+from tcalloc.learn.holdout.cost_range import costs_said, sample_costs
 from tcalloc.learn.protocol import uniform
 from tcalloc.learn.sequential.belief import levelled
 from tcalloc.learn.sequential.bounds import budget_of, budgets_of, limit_of
-from tcalloc.learn.sequential.choosing import Candidate, Mixture
 from tcalloc.learn.sequential.frontier import StoppingFrontier
-from tcalloc.learn.sequential.measuring import replayed, samples_of
 from tcalloc.learn.sequential.reach import highest_costs, room
+from tcalloc.learn.sequential.replay import replayed, samples_of
 from tcalloc.learn.sequential.rules import Outcomes
 from tcalloc.learn.sequential.run import SequentialRun
+from tcalloc.learn.sequential.selection import Candidate, Mixture
 from tcalloc.learn.sequential.training import Settings, Trained, names_of_arms, train
 from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples
@@ -317,8 +317,8 @@ class Sequential:
     ) -> Outcomes:
         """Return what the policy does at several budgets on recorded samples of other questions.
 
-        All states of all runs at once. It is the same as `tcalloc.learn.replay.replay` of each, except that mixtures
-        are not drawn but averaged, and that ties of votes count in even shares.
+        All states of all runs at once. It is the same as `tcalloc.learn.replay.metered.replay` of each, except that
+        mixtures are not drawn but averaged, and that ties of votes count in even shares.
 
         Parameters
         ----------
@@ -329,7 +329,7 @@ class Sequential:
         orders, seed : int
             Random orders of each question's samples.
         columns : mapping of str to ndarray, (orders, N, S), optional
-            The orders themselves, per model (see `tcalloc.learn.paths.random_orders`).
+            The orders themselves, per model (see `tcalloc.learn.replay.all_orders.random_orders`).
 
         Returns
         -------
@@ -354,15 +354,15 @@ class Sequential:
     # ------------------------------------------------------------------------------------------ files
 
     def save(self, path: Any) -> None:
-        """Write the policy to a folder, without pickle; `tcalloc.learn.saving.load_policy` reads it."""
-        from tcalloc.learn.saving import save_policy
+        """Write the policy to a folder, without pickle; `tcalloc.learn.saving.policy_folder.load_policy` reads it."""
+        from tcalloc.learn.saving.policy_folder import save_policy
 
         self._fitted()
         save_policy(self, path)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
         """Return what to save: values for JSON, arrays; no boosters."""
-        from tcalloc.learn.sequential.keeping import pack
+        from tcalloc.learn.sequential.serialize import pack
 
         trained, arrays = pack(self._fitted())
         most = dict(self.most) if isinstance(self.most, Mapping) else self.most
@@ -389,7 +389,7 @@ class Sequential:
         cls, meta: dict[str, Any], arrays: dict[str, NDArray[Any]], boosters: dict[str, bytes]
     ) -> "Sequential":
         """Return the policy whose state this is; everything is checked as if a stranger had written it."""
-        from tcalloc.learn.sequential.keeping import unpack
+        from tcalloc.learn.sequential.serialize import unpack
 
         actions = meta["actions"]
         parameters = dict(meta["parameters"])

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.learn.sequential.choosing import Mixture
 from tcalloc.learn.sequential.rules import Family, Tables, Thresholds
+from tcalloc.learn.sequential.selection import Mixture
 from tcalloc.learn.sequential.training import Settings, Trained
 
 __all__ = ["highest_costs", "most_drawn", "room"]

@@ -1,12 +1,12 @@
-"""`Sequential` out of fold, for comparisons: see `tcalloc.learn.folds`."""
+"""`Sequential` out of fold, for comparisons: see `tcalloc.learn.holdout.folds`."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.learn.folds import Fit, Tuned
-from tcalloc.learn.paths import random_orders
+from tcalloc.learn.holdout.folds import Fit, Tuned
+from tcalloc.learn.replay.all_orders import random_orders
 from tcalloc.learn.sequential.policy import Sequential
 from tcalloc.measure.samples import Samples
 

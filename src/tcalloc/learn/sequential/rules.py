@@ -8,7 +8,7 @@ What to use when
     Rules of one model with a threshold on counts and a cap: margin + cap, Adaptive-Consistency, fixed k, and with a
     verifier "first success, at most k".
 `Family`
-    What all families can do; the third one is `tcalloc.learn.sequential.induction.Induced`.
+    What all families can do; the third one is `tcalloc.learn.sequential.regression_induction.Induced`.
 `outcomes`
     What each rule of a family spends and reaches on recorded samples: all of them at once.
 """
@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.learn.rivals.adaptive_consistency import beta_criterion
-from tcalloc.learn.sequential.trails import Drawn, Trails
-from tcalloc.learn.sequential.votes import Chances
+from tcalloc.learn.sequential.exact_votes import Chances
+from tcalloc.learn.sequential.simulated_runs import Drawn, Trails
 from tcalloc.measure.samples import Samples
 
 __all__ = [

@@ -9,10 +9,10 @@ import numpy as np
 
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Draw, Result, checked
-from tcalloc.learn.sequential.evidence import Evidence
-from tcalloc.learn.sequential.reading import Reading
-from tcalloc.learn.sequential.results import accepted
+from tcalloc.learn.sequential.live_results import accepted
 from tcalloc.learn.sequential.rules import Family, affordable
+from tcalloc.learn.sequential.sample_features import Reading
+from tcalloc.learn.sequential.state import Evidence
 from tcalloc.measure.actions import Action
 
 __all__ = ["SequentialRun"]

@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 
 from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
-from tcalloc.learn.folds import Frontier, split
-from tcalloc.learn.paths import arm_costs
+from tcalloc.learn.holdout.folds import Frontier, split
+from tcalloc.learn.replay.all_orders import arm_costs
 from tcalloc.learn.sequential.belief import Belief
-from tcalloc.learn.sequential.choosing import Candidate, Choices
 from tcalloc.learn.sequential.crossfit import crossfitted
-from tcalloc.learn.sequential.evidence import COMBINES
 from tcalloc.learn.sequential.frontier import StoppingFrontier
-from tcalloc.learn.sequential.induction import Induced
-from tcalloc.learn.sequential.reading import Reading
+from tcalloc.learn.sequential.regression_induction import Induced
 from tcalloc.learn.sequential.rules import Family, Outcomes, adaptive, affordable, fixed, margins, optimal, outcomes
-from tcalloc.learn.sequential.trails import Trails
+from tcalloc.learn.sequential.sample_features import Reading
+from tcalloc.learn.sequential.selection import Candidate, Choices
+from tcalloc.learn.sequential.simulated_runs import Trails
+from tcalloc.learn.sequential.state import COMBINES
 from tcalloc.measure.samples import Samples
 
 if TYPE_CHECKING:
-    from tcalloc.learn.sequential.asking import Asking
+    from tcalloc.learn.sequential.question_model import Asking
 
 __all__ = ["Settings", "Trained", "names_of_arms", "train"]
 
@@ -181,7 +181,7 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
     """Fit all candidates on all questions, and judge each out of fold."""
     asking, told = None, None
     if X is not None:
-        from tcalloc.learn.sequential.asking import Asking  # needs the [learn] extra
+        from tcalloc.learn.sequential.question_model import Asking  # needs the [learn] extra
 
         if len(X) != len(samples):
             raise InputError(

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from tcalloc.errors import InputError
 from tcalloc.llm.questions import Question
-from tcalloc.measure._jsonl import snippet
+from tcalloc.runs.jsonl import snippet
 
 __all__ = ["Grade", "Grader", "check_golds", "grade_safely", "mark", "reason_of", "settle", "visible"]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from tcalloc.errors import InputError
 from tcalloc.llm.graders._base import Grade, gold_keys, settle, visible
-from tcalloc.llm.graders._text import after_answer, text_key
+from tcalloc.llm.graders.text import after_answer, text_key
 from tcalloc.llm.questions import Question, last_boxed
 
 __all__ = ["ChoiceGrader"]

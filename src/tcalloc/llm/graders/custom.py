@@ -10,7 +10,7 @@ from typing import Any
 
 from tcalloc.errors import InputError
 from tcalloc.llm.graders._base import Grade, mark, reason_of, settle
-from tcalloc.llm.graders._text import any_key
+from tcalloc.llm.graders.text import any_key
 from tcalloc.llm.questions import Question
 
 __all__ = ["FunctionGrader", "imported"]

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from tcalloc.errors import InputError
 from tcalloc.llm.graders._base import Grade, visible
-from tcalloc.llm.graders._text import any_key, exact_key
+from tcalloc.llm.graders.text import any_key, exact_key
 from tcalloc.llm.questions import Question
 
 __all__ = ["JudgeClient", "JudgeGrader"]

@@ -6,9 +6,9 @@ from fractions import Fraction
 
 from tcalloc.errors import MissingExtraError
 from tcalloc.llm.graders._base import Grade, visible
-from tcalloc.llm.graders._numbers import DIGITS, fraction_key
 from tcalloc.llm.graders._pool import WorkerError, WorkerPool
-from tcalloc.llm.graders._text import bounded
+from tcalloc.llm.graders.numbers import DIGITS, fraction_key
+from tcalloc.llm.graders.text import bounded
 from tcalloc.llm.questions import Question, last_boxed
 
 __all__ = ["MathGrader"]

@@ -6,8 +6,8 @@ from functools import lru_cache
 
 from tcalloc.errors import InputError
 from tcalloc.llm.graders._base import Grade, gold_keys, visible
-from tcalloc.llm.graders._numbers import Number, find_numbers, fraction_key, words_to_number
-from tcalloc.llm.graders._text import after_answer
+from tcalloc.llm.graders.numbers import Number, find_numbers, fraction_key, words_to_number
+from tcalloc.llm.graders.text import after_answer
 from tcalloc.llm.questions import Question, last_boxed
 
 __all__ = ["NumericGrader"]

@@ -1,0 +1,543 @@
+"""Every budget at once: all hull steps of all rows, sorted once, asked often.
+
+The curve is that of the linear program (concave, piecewise linear); `Frontier.allocate` turns a point of it into
+actions, the same that `tcalloc.solve` gives.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tcalloc import _search
+from tcalloc._inputs import Labels, magnitudes, prepare, scalar, scale_of
+from tcalloc._kernel import kernel
+from tcalloc._search import FILL, Outcome, Steps, Sums, exactly, slack_limit
+from tcalloc._solve import (
+    Allocation,
+    allocation,
+    beyond_float,
+    check_limit,
+    check_threads,
+    infeasible,
+    scaled_limit,
+    unscale,
+)
+from tcalloc.errors import BudgetError, InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Frontier", "frontier"]
+
+# More points than a plot has pixels say nothing.
+PLOT_POINTS = 2000
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Frontier:
+    """The best accuracy at every budget; made by `frontier`, merged with ``+`` or `merge`. Picklable.
+
+    Its arrays hold one entry per hull step, at most N·(K − 1), about 100 bytes each.
+    """
+
+    _labels: Labels
+    _cheapest: NDArray[np.int32]  # (N,) the actions at the smallest budget
+    _weight: tuple[float, float]  # Σ w, high and low
+    _efficiency: NDArray[np.float64]  # (M,) falling
+    _row: NDArray[np.int64]  # (M,)
+    _hop: NDArray[np.int32]  # (M, 2)
+    _delta: NDArray[np.float64]  # (M, 4) w·Δcost high, low, w·Δacc high, low; differences of _path may lose small ones
+    _path: NDArray[np.float64]  # (M + 1, 4) Σ w·cost and Σ w·acc after each step: high, low, high, low
+    _magnitudes: dict[str, tuple[float, float]]  # of acc, cost, weights: the smallest nonzero and the largest
+    hindsight: bool = False
+    """Whether it was computed from single outcomes (`Table.single_outcomes`): then no policy attains its accuracies."""
+
+    budgets: NDArray[np.float64] = field(init=False)
+    """(M + 1,) the vertices' mean costs, rising: from the smallest feasible budget to the last useful one."""
+    accuracies: NDArray[np.float64] = field(init=False)
+    """(M + 1,) the vertices' mean accuracies, rising."""
+
+    def __post_init__(self) -> None:
+        for name, column, exponent in (
+            ("budgets", 0, self._labels.cost_exponent),
+            ("accuracies", 2, self._labels.acc_exponent),
+        ):
+            means = _unscaled(self._path[:, column] / self._weight[0], exponent)
+            means.flags.writeable = False
+            object.__setattr__(self, name, means)  # frozen for users, not for this
+
+    # ------------------------------------------------------------------------------------------ the curve
+
+    @property
+    def prices(self) -> NDArray[np.float64]:
+        """(M,) the accuracy that one more unit of cost buys between two vertices, falling."""
+        return self._unscaled_prices(self._efficiency)
+
+    def _unscaled_prices(self, prices: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return prices in the user's units; refuse those of which only 0 or a few digits would be left."""
+        found = _unscaled(prices, self._labels.acc_exponent - self._labels.cost_exponent)
+        if ((prices > 0) & (found < np.finfo(np.float64).tiny)).any():
+            raise beyond_float()
+        return found
+
+    def accuracy_at(self, budget: ArrayLike) -> Any:
+        """Return the highest mean accuracy at a mean budget: the linear program's, an upper bound of any choice's.
+
+        Parameters
+        ----------
+        budget : float or array_like
+            In the unit of the costs; ``inf`` for no limit.
+
+        Returns
+        -------
+        float or ndarray
+            Like `budget`. Above the last useful budget the curve is flat.
+
+        Raises
+        ------
+        BudgetError
+            If a budget is below the smallest feasible one.
+        """
+        return _like(self._accuracy(self._feasible(budget)), budget)
+
+    def _accuracy(self, budget: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Interpolate between the two vertices beside a budget, in scaled units, where no difference leaves float64."""
+        last = len(self.budgets) - 1
+        right = np.clip(np.searchsorted(self.budgets, budget, side="right"), min(1, last), last)
+        left = np.maximum(right - 1, 0)
+        with np.errstate(over="ignore"):  # far beyond the last useful budget: inf
+            asked = np.minimum(np.ldexp(budget, -self._labels.cost_exponent), self._path[last, 0] / self._weight[0])
+        (x0, x1), (y0, y1) = (
+            (self._path[left, column] / self._weight[0], self._path[right, column] / self._weight[0])
+            for column in (0, 2)
+        )
+        width = x1 - x0
+        share = np.where(width > 0, (asked - x0) / np.where(width > 0, width, 1.0), 1.0)
+        # At its end a piece has the vertex's very value.
+        gains = np.where(share < 1.0, y0 + np.maximum(share, 0.0) * (y1 - y0), y1)
+        return _unscaled(gains, self._labels.acc_exponent)
+
+    def price_at(self, budget: ArrayLike) -> Any:
+        """Return the price at a mean budget: what one more unit of cost buys there, 0 where nothing more is to be had.
+
+        Parameters, returns and errors as in `accuracy_at`.
+        """
+        asked = self._feasible(budget)
+        # As in solve: a budget that is the rounded mean of a vertex reaches that vertex.
+        after = np.atleast_1d(np.searchsorted(self.budgets, asked * (1 + 2.0**-50), side="right") - 1)
+        priced = after < len(self._efficiency)
+        prices = np.zeros(after.shape)
+        prices[priced] = self._efficiency[after[priced]]
+        return _like(self._unscaled_prices(prices).reshape(asked.shape), budget)
+
+    def budget_for(self, accuracy: ArrayLike) -> Any:
+        """Return the smallest mean budget whose curve reaches a mean accuracy (the inverse of `accuracy_at`).
+
+        No choice reaches the accuracy for less. ``allocate(accuracy=…)`` gives actions that reach it, for at most one
+        step more.
+
+        Parameters
+        ----------
+        accuracy : float or array_like
+
+        Returns
+        -------
+        float or ndarray
+            Like `accuracy`.
+
+        Raises
+        ------
+        BudgetError
+            If an accuracy is above the highest that can be reached; its ``limit`` is that.
+        """
+        target = _values(accuracy, "accuracy")
+        self._reachable(float(target.max(initial=-math.inf)))
+        found = [self._least_budget(one) for one in target.ravel().tolist()]
+        return _like(np.array(found, np.float64).reshape(target.shape), accuracy)
+
+    def _least_budget(self, target: float) -> float:
+        """Return the budget at which the curve reaches a target, rounded once."""
+        wanted = self._gain_of(target)
+        # A target that is the rounded accuracy of a vertex is reached there.
+        at = self._first_reaching(wanted - abs(wanted) * _search.TOLERANCE)
+        if at == 0:
+            return float(self.budgets[0])
+        here, before = self._sums_at(at), self._sums_at(at - 1)
+        share = (wanted - before[1]) / (here[1] - before[1])
+        spend = before[0] + min(max(share, Fraction(0)), Fraction(1)) * (here[0] - before[0])
+        budget = unscale(spend / exactly(self._weight), self._labels.cost_exponent)
+        return min(max(budget, float(self.budgets[0])), float(self.budgets[-1]))  # those are rounded twice
+
+    def _feasible(self, budget: ArrayLike) -> NDArray[np.float64]:
+        asked = _values(budget, "budget")
+        low = asked.min(initial=math.inf)
+        if low < math.inf and Fraction(low) * (1 + _search.TOLERANCE) < Fraction(float(self.budgets[0])):
+            raise infeasible(self._labels, self._base, float(low), is_total=False)
+        return asked
+
+    def _reachable(self, target: float) -> None:
+        best = float(self.accuracies[-1])
+        if target > best + abs(best) * 2.0**-50:
+            raise BudgetError(
+                f"accuracy is {target!r}, but the best action of every instance reaches {best!r}: that is the highest "
+                "accuracy that any budget buys. Ask for less, or offer better actions.",
+                best,
+            )
+
+    @property
+    def _base(self) -> Sums:
+        c, cl, a, al = self._path[0].tolist()
+        return Sums((c, cl), (a, al), self._weight)
+
+    # ------------------------------------------------------------------------------------------ actions
+
+    def allocate(
+        self, budget: float | None = None, *, total: float | None = None, accuracy: float | None = None
+    ) -> Allocation:
+        """Return the actions at one budget, as `tcalloc.solve` does, or actions that reach a target accuracy.
+
+        Parameters
+        ----------
+        budget, total, accuracy : float
+            Exactly one of them: the mean cost or the sum that may be spent, or the mean accuracy that must be reached.
+
+        Returns
+        -------
+        Allocation
+            For a target accuracy: it is reached, and ``budget`` is what it spends. That is at most one step (w·Δcost of
+            one question, divided by Σ w) above `budget_for`, below which no choice reaches the target. Another choice
+            may cost a little less: the cheapest one is a knapsack problem, which this does not solve.
+
+        Raises
+        ------
+        BudgetError
+            If the budget cannot be kept, or the accuracy not reached.
+        """
+        if accuracy is not None:
+            if budget is not None or total is not None:
+                raise InputError("accuracy is given together with budget or total; expected one of the three.")
+            return self._reach(scalar(accuracy, "accuracy"))
+        asked = check_limit(budget, total)
+        is_total = total is not None
+        limit = scaled_limit(self._labels, exactly(self._weight), asked, is_total=is_total)
+        allowed = slack_limit(limit)
+        if _search.exceeds(self._base, allowed):
+            raise infeasible(self._labels, self._base, asked, is_total=is_total)
+        split = self._first_above(0, allowed) - 1
+        actions, steps, state = self._stand_at(split)
+        kernel.walk(steps.row, steps.hop, steps.delta, state, *allowed, FILL, actions)
+        outcome = _search.outcome(actions, steps, 0, state, self._weight, limit)
+        plan = allocation(self._labels, outcome, asked, is_total=is_total)
+        return replace(plan, hindsight=True) if self.hindsight else plan
+
+    def _first_above(self, column: int, value: tuple[float, float]) -> int:
+        """Return the first vertex whose sum is above value (both exact), M + 1 if none is."""
+        if value[0] == math.inf:
+            return len(self._path)
+        return self._first(column, value[0], lambda found: found > exactly(value))
+
+    def _first_reaching(self, gain: Fraction) -> int:
+        """Return the first vertex whose Σ w·acc is at least `gain`; the last one if none is."""
+        if gain <= self._sum_at(0, 2):
+            return 0
+        return min(self._first(2, _search.as_pair(gain)[0], lambda found: found >= gain), len(self._efficiency))
+
+    def _first(self, column: int, near: float, enough: Callable[[Fraction], bool]) -> int:
+        """Return the first vertex whose exact sum is enough, which is decided near a value."""
+        high = self._path[:, column]
+        margin = abs(near) * 2.0**-40
+        first, last = int(np.searchsorted(high, near - margin)), int(np.searchsorted(high, near + margin, side="right"))
+        while first < last:
+            middle = (first + last) // 2
+            if enough(self._sum_at(middle, column)):
+                last = middle
+            else:
+                first = middle + 1
+        return first
+
+    def _sum_at(self, vertex: int, column: int) -> Fraction:
+        return exactly((float(self._path[vertex, column]), float(self._path[vertex, column + 1])))
+
+    def _sums_at(self, vertex: int) -> tuple[Fraction, Fraction]:
+        """Return Σ w·cost and Σ w·acc at a vertex."""
+        return self._sum_at(vertex, 0), self._sum_at(vertex, 2)
+
+    def _gain_of(self, accuracy: float) -> Fraction:
+        """Return the Σ w·acc, in scaled units, of a mean accuracy."""
+        return Fraction(accuracy) / Fraction(2) ** self._labels.acc_exponent * exactly(self._weight)
+
+    def _stand_at(self, vertex: int) -> tuple[NDArray[np.int32], Steps, NDArray[np.float64]]:
+        """Return the actions at a vertex, the steps that the fill may try from there, and walk's state."""
+        actions = self._cheapest.copy()
+        # Of several steps of one row the last one counts: NumPy assigns in order.
+        actions[self._row[:vertex]] = self._hop[:vertex, 1]
+        ahead = slice(vertex, vertex + 1 + FILL)
+        steps = Steps(self._efficiency[ahead], self._row[ahead], self._hop[ahead], self._delta[ahead])
+        return actions, steps, np.concatenate([self._path[vertex], np.zeros(4)])
+
+    def _reach(self, target: float) -> Allocation:
+        """Take steps until the target is reached; the last one is the cheapest of those that suffice."""
+        self._reachable(target)
+        wanted = self._gain_of(target)
+        wanted -= abs(wanted) * _search.TOLERANCE
+        # The last vertex that falls short; from there one step is enough.
+        short = max(0, self._first_reaching(wanted) - 1)
+        actions, steps, state = self._stand_at(short)
+        c, cl, a, al = state[:4].tolist()
+        split = short  # the first step that is not taken: its efficiency is the price, as in solve
+        if exactly((a, al)) < wanted and len(steps):
+            missing = float(wanted - exactly((a, al)))
+            open_steps = actions[steps.row] == steps.hop[:, 0]
+            enough = open_steps & (steps.delta[:, 2] + steps.delta[:, 3] >= missing)
+            enough[0] = True
+            pick = int(np.where(enough, steps.delta[:, 0], np.inf).argmin())
+            split += pick == 0
+            actions[steps.row[pick]] = steps.hop[pick, 1]
+            d = steps.delta[pick].tolist()
+            c, cl = _search.as_pair(exactly((c, cl)) + exactly((d[0], d[1])))
+            a, al = _search.as_pair(exactly((a, al)) + exactly((d[2], d[3])))
+        price = float(self._efficiency[split]) if split < len(self._efficiency) else 0.0
+        spent = exactly((c, cl)) / exactly(self._weight)
+        mean = unscale(spent, self._labels.cost_exponent)
+        bound = float(self._accuracy(np.array(mean)))
+        found = Outcome(actions, price, self._weight, (c, cl), (a, al), math.inf, None)
+        plan = allocation(self._labels, found, mean, is_total=False)
+        return replace(plan, upper_bound=max(bound, plan.accuracy), hindsight=self.hindsight)
+
+    # ------------------------------------------------------------------------------------------ merging
+
+    @classmethod
+    def merge(cls, frontiers: Iterable["Frontier"]) -> "Frontier":
+        """Join the frontiers of blocks of rows (or of separate tables with the same actions) into one.
+
+        Parameters
+        ----------
+        frontiers : iterable of Frontier
+            In the order of their rows; the curve is the same (to 1e-12) in any order.
+
+        Raises
+        ------
+        InputError
+            If there are none, their actions differ, or their magnitudes are so far apart that `frontier` would refuse
+            the whole table.
+        """
+        if isinstance(frontiers, Frontier) or not isinstance(frontiers, Iterable):
+            raise InputError("frontiers is no list of them; expected e.g. Frontier.merge([first, second]).")
+        parts = list(frontiers)
+        if not parts:
+            raise InputError("frontiers is empty; expected at least one Frontier.")
+        if not all(isinstance(part, Frontier) for part in parts):
+            raise InputError("frontiers holds something that is not a Frontier; make each with tcalloc.frontier.")
+        first = parts[0]._labels
+        for part in parts[1:]:
+            if (part._labels.actions, part._labels.names) != (first.actions, first.names):
+                raise InputError(
+                    f"frontiers have different actions ({_said(first)} against {_said(part._labels)}); "
+                    "only tables with the same actions in the same order can be merged."
+                )
+        ranges = {
+            name: (
+                min(part._magnitudes[name][0] for part in parts),
+                max(part._magnitudes[name][1] for part in parts),
+            )
+            for name in ("acc", "cost", "weights")
+        }
+        exponents = {name: scale_of(f"{name} of the frontiers together", *ranges[name]) for name in ranges}
+        labels = Labels(
+            actions=first.actions,
+            ids=_joined_ids(parts),
+            names=first.names,
+            acc_exponent=exponents["acc"],
+            cost_exponent=exponents["cost"],
+            weight_exponent=exponents["weights"],
+        )
+        scaled = [part._rescaled(labels) for part in parts]
+        offsets = np.cumsum([0, *(len(part._cheapest) for part in scaled)])
+        efficiency = np.concatenate([part._efficiency for part in scaled])
+        order = _search.canonical_order(efficiency)
+        delta = np.take(np.concatenate([part._delta for part in scaled]), order, axis=0)
+        base = [
+            sum((exactly((part._path[0, q], part._path[0, q + 1])) for part in scaled), Fraction(0)) for q in (0, 2)
+        ]
+        path = np.empty((len(order) + 1, 4))
+        path[0] = (*_search.as_pair(base[0]), *_search.as_pair(base[1]))
+        kernel.running(delta, path)
+        return cls(
+            _labels=labels,
+            _cheapest=np.concatenate([part._cheapest for part in scaled]),
+            _weight=_search.as_pair(sum((exactly(part._weight) for part in scaled), Fraction(0))),
+            _efficiency=efficiency[order],
+            _row=np.concatenate([part._row + o for part, o in zip(scaled, offsets[:-1], strict=True)])[order],
+            _hop=np.take(np.concatenate([part._hop for part in scaled]), order, axis=0),
+            _delta=delta,
+            _path=path,
+            _magnitudes=ranges,
+            hindsight=any(part.hindsight for part in parts),
+        )
+
+    def __add__(self, other: "Frontier") -> "Frontier":
+        return self.merge([self, other]) if isinstance(other, Frontier) else NotImplemented
+
+    def _rescaled(self, labels: Labels) -> "Frontier":
+        """Return this frontier in the units of other exponents."""
+        a = self._labels.acc_exponent - labels.acc_exponent
+        c = self._labels.cost_exponent - labels.cost_exponent
+        w = self._labels.weight_exponent - labels.weight_exponent
+        if (a, c, w) == (0, 0, 0):
+            return self
+        return replace(
+            self,
+            _weight=(math.ldexp(self._weight[0], w), math.ldexp(self._weight[1], w)),
+            _efficiency=np.ldexp(self._efficiency, a - c),
+            _delta=np.ldexp(self._delta, [c + w, c + w, a + w, a + w]),
+            _path=np.ldexp(self._path, [c + w, c + w, a + w, a + w]),
+        )
+
+    # ------------------------------------------------------------------------------------------ for people
+
+    def plot(self, ax: "Axes | None" = None, **style: Any) -> "Axes":
+        """Draw accuracy against budget.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure if not given.
+        **style
+            Passed to ``ax.plot``.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        MissingExtraError
+            If Matplotlib is not installed.
+        """
+        if ax is None:
+            try:
+                import matplotlib.pyplot as plt
+            except ImportError as error:
+                raise MissingExtraError("plot needs Matplotlib: pip install 'tcalloc[plot]'") from error
+            ax = plt.figure(figsize=(7, 4.5), layout="constrained").add_subplot()
+            ax.set_xlabel("budget (mean cost per instance)")
+            ax.set_ylabel("mean expected accuracy")
+            ax.set_title(f"Best accuracy at every budget ({len(self._cheapest):,} instances)")
+            ax.grid(alpha=0.25)
+        budgets, accuracies = self.budgets, self.accuracies
+        if len(budgets) > PLOT_POINTS:
+            even = np.linspace(budgets[0], budgets[-1], PLOT_POINTS)
+            budgets, accuracies = even, np.interp(even, budgets, accuracies)
+        ax.plot(budgets, accuracies, **({"color": "C0", "marker": "o" if len(budgets) == 1 else None} | style))
+        return ax
+
+    def __repr__(self) -> str:
+        (low, high), (worst, best) = (x[[0, -1]].tolist() for x in (self.budgets, self.accuracies))
+        return (
+            f"Frontier(N={len(self._cheapest)}, K={self._labels.actions}, steps={len(self._efficiency)}, "
+            f"budget {low:.6g} to {high:.6g}, accuracy {worst:.6g} to {best:.6g})"
+        )
+
+
+def frontier(
+    acc: ArrayLike,
+    cost: ArrayLike,
+    *,
+    available: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    threads: int = 1,
+    ids: ArrayLike | None = None,
+    action_names: list[str] | tuple[str, ...] | None = None,
+) -> Frontier:
+    """Compute the best mean accuracy at every budget, with one sort.
+
+    Parameters
+    ----------
+    acc, cost, available, weights, threads, ids, action_names
+        As in `tcalloc.solve`.
+
+    Returns
+    -------
+    Frontier
+        Its curve is that of the linear program (concave); ``allocate`` gives the feasible actions.
+
+    Raises
+    ------
+    InputError
+        If an argument is not allowed.
+
+    Examples
+    --------
+    >>> import tcalloc
+    >>> curve = tcalloc.frontier([[0.9, 0.9], [0.3, 0.8], [0.5, 0.6]], cost=[1, 4])
+    >>> curve
+    Frontier(N=3, K=2, steps=2, budget 1 to 3, accuracy 0.566667 to 0.766667)
+    >>> round(curve.accuracy_at(2.0), 4), round(curve.budget_for(0.75), 4)
+    (0.7333, 2.5)
+    """
+    workers = check_threads(threads)
+    problem = prepare(acc, cost, available, weights, ids, action_names)
+    cheapest, totals, steps = _search.ordered_steps(problem, workers)
+    path = np.empty((len(steps) + 1, 4))
+    path[0] = (*totals.spend, *totals.gain)
+    kernel.running(steps.delta, path)
+    return Frontier(
+        problem.labels,
+        cheapest,
+        totals.weight,
+        steps.efficiency,
+        steps.row,
+        steps.hop,
+        steps.delta,
+        path,
+        magnitudes(problem),
+    )
+
+
+# ---------------------------------------------------------------------------------------------- small parts
+
+
+def _unscaled(values: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
+    """Undo the scaling by a power of two."""
+    if exponent == 0:
+        return values
+    with np.errstate(over="ignore"):
+        result = np.ldexp(values, exponent)
+    if not np.isfinite(result).all():
+        raise beyond_float()
+    return result
+
+
+def _values(value: ArrayLike, name: str) -> NDArray[np.float64]:
+    """Convert numbers that are asked for; NaN and −∞ are refused."""
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} is {value!r}; expected a number or an array of numbers.") from None
+    bad = np.isnan(array) | (array == -math.inf)
+    if bad.any():
+        raise InputError(f"{name} is {float(array[bad].flat[0])}; expected a number (inf means: no limit).")
+    return array
+
+
+def _like(result: Any, asked: ArrayLike) -> Any:
+    return float(result) if np.ndim(asked) == 0 else np.asarray(result)
+
+
+def _joined_ids(parts: list[Frontier]) -> NDArray[Any] | None:
+    ids = [part._labels.ids for part in parts]
+    known = [i for i in ids if i is not None]
+    if not known:
+        return None
+    if len(known) < len(ids):
+        raise InputError("some frontiers have ids and some have none; give ids to all of them or to none.")
+    return np.concatenate(known)
+
+
+def _said(labels: Labels) -> str:
+    return ", ".join(labels.names) if labels.names else f"{labels.actions} unnamed"

@@ -1,0 +1,1 @@
+"""What a comparison says: headline, recommendation, and what would settle more."""

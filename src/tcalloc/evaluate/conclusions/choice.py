@@ -1,0 +1,254 @@
+"""Which policies are better, and which of those that cannot be told apart is recommended.
+
+What to use when
+----------------
+`trusted`, `affords`, `shown`
+    Whether a policy may be recommended at all, keeps a budget, and is shown to be better than the best fixed mixture.
+`difference`
+    Two policies at one budget, or over several, paired.
+`leaders`
+    Who may be recommended at each budget.
+`chosen`, `chosen_at`
+    The policy that is recommended for all budgets, and at one of them.
+
+Many policies are often level: no test on these questions tells them apart, and which one happens to lead depends on the
+seed. The recommendation does not follow that. `PREFERENCE` is one order of all policies, and the first of those that
+are better than the mixture is the default. Another one is recommended only if it is better than the default by 0.1
+points, beyond a 95 % interval that is paired by question.
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.evaluate.contestants import COUNTING, SUCCESS
+from tcalloc.evaluate.contestants.base import rounding
+from tcalloc.evaluate.result import Comparison, Standing
+from tcalloc.evaluate.statistics import dependence
+
+__all__ = [
+    "ALPHA",
+    "CLOSE",
+    "PREFERENCE",
+    "WINDOW",
+    "WORTH",
+    "affords",
+    "apart",
+    "by_construction",
+    "chosen",
+    "chosen_at",
+    "difference",
+    "leaders",
+    "learns",
+    "likely",
+    "shown",
+    "trusted",
+]
+
+Floats = NDArray[np.float64]
+
+ALPHA = 0.05
+# A gain below this (0.05 points) is none, however sure it is.
+WORTH = 0.0005
+# A policy takes the place of the default only if it is better by more than this (0.1 points), beyond the interval.
+MARGIN = 0.001
+# A spend that is as close as this to the budget keeps it.
+CLOSE = 0.005
+# Slopes are taken over so much of a spend, to both sides.
+WINDOW = 0.05
+# Marks that begin so: the figures may be flattered by having seen the answers.
+DOUBTFUL = ("suspicious", "not trained here")
+# Of policies that cannot be told apart the first one is recommended: what needs no test, then what stops while sampling
+# (the rule that knows costs before those that count votes), then what must be given the questions or a label.
+PREFERENCE = (
+    SUCCESS,
+    "Sequential",
+    "cascade",
+    "margin + cap",
+    "AC Beta",
+    "ESC",
+    "SPRT",
+    "AC Dirichlet",
+    "priced",
+    "priced, probe 2",
+    "kNN",
+    "difficulty label",
+    "imitator, cost-sensitive",
+    "imitator",
+)
+
+
+def trusted(standing: Standing) -> bool:
+    """Return whether a policy can be deployed, and nothing says that it saw the answers."""
+    return standing.kind in ("policy", "own") and not any(mark.startswith(DOUBTFUL) for mark in standing.marks)
+
+
+def affords(standing: Standing, budget: float, b: int) -> bool:
+    """Return whether what it really spends at the b-th budget keeps it."""
+    most = budget * (1 + CLOSE) + rounding([budget, *standing.spend])
+    return bool(np.isfinite(standing.accuracy[b]) and standing.spend[b] <= most)
+
+
+def shown(standing: Standing, b: int) -> bool:
+    """Return whether it is shown to be better than the mixture at the same spend, after correction, by enough to count.
+
+    The interval must exclude 0 and the corrected p be below 5 %: on few questions the two may differ.
+    """
+    return bool(standing.p[b] < ALPHA and standing.gain_low[b] > 0 and standing.gain[b] >= WORTH)
+
+
+def likely(standing: Standing, b: int) -> bool:
+    """Return whether the interval of its own gain excludes 0, before any correction for the number of policies."""
+    return bool(standing.gain_low[b] > 0 and standing.gain[b] >= WORTH)
+
+
+def by_construction(result: Comparison, standing: Standing) -> bool:
+    """Return whether a policy needs no test: it stops at the first success, and a verifier says what that is.
+
+    It has the answer of the same number of samples drawn at once, and pays only for those up to the first success.
+    """
+    return result.verifier and standing.name == SUCCESS
+
+
+def leaders(result: Comparison) -> list[list[Standing]]:
+    """Return for each budget who may be recommended: trusted, affordable, shown to be better; in `PREFERENCE`'s order.
+
+    Who spends less than the budget must still reach what the mixture reaches with all of it.
+    """
+    mixture = result[result.reference]
+    found = []
+    for b, budget in enumerate(result.budgets.tolist()):
+        able = [
+            standing
+            for standing in result.standings
+            if trusted(standing)
+            and affords(standing, budget, b)
+            and (shown(standing, b) or by_construction(result, standing))
+            and not standing.accuracy[b] < mixture.accuracy[b] - (WORTH if by_construction(result, standing) else 0.0)
+        ]
+        found.append(preferred(able))
+    return found
+
+
+def preferred(standings: Sequence[Standing]) -> list[Standing]:
+    """Return them in the order in which they are recommended where nothing tells them apart; the user's own last."""
+
+    def place(standing: Standing) -> tuple[int, str]:
+        known = standing.name in PREFERENCE
+        return PREFERENCE.index(standing.name) if known else len(PREFERENCE), standing.name
+
+    return sorted(standings, key=place)
+
+
+def chosen(result: Comparison) -> Standing | None:
+    """Return the policy that is recommended for all budgets; None: nothing is shown to be better than the mixture.
+
+    The default is the first in `PREFERENCE` that gains over the mixture. Its gain alone need not be shown: that of the
+    best policy is, and no test tells the two apart. Each later policy takes its place only if it is better over the
+    budgets, beyond an interval that allows for the number of policies.
+    """
+    able = leaders(result)
+    if not any(able):
+        return None
+    leading = {standing.name for row in able for standing in row}
+    budgets = [b for b, row in enumerate(able) if row]
+
+    def gains(standing: Standing) -> bool:
+        kept = [b for b in budgets if affords(standing, float(result.budgets[b]), b)]
+        return bool(kept) and float(np.mean([standing.gain[b] for b in kept])) >= WORTH
+
+    candidates = [
+        standing
+        for standing in preferred(result.standings)
+        if trusted(standing) and (standing.name in leading or gains(standing))
+    ]
+    found = candidates[0]
+    for other in candidates[1:]:
+        both = [b for b in budgets if affords(other, float(result.budgets[b]), b)]
+        # At a budget that the default cannot keep, it is no alternative.
+        both = [b for b in both if affords(found, float(result.budgets[b]), b)] or both
+        if apart(other, found, both, len(candidates) - 1, result.folds):
+            found = other
+    return found
+
+
+def chosen_at(result: Comparison, b: int, able: Sequence[Standing], overall: Standing | None) -> Standing | None:
+    """Return the policy that is recommended at the b-th budget; None: the best fixed mixture.
+
+    It is the one for all budgets, unless that cannot keep this budget or gains nothing there, or another one is shown
+    to be better than it there, allowing for the number of policies and budgets.
+
+    Parameters
+    ----------
+    result : Comparison
+        What was found.
+    b : int
+        Place of the budget.
+    able : sequence of Standing
+        Of `leaders`, at that budget.
+    overall : Standing or None
+        Of `chosen`.
+    """
+    if not able:
+        return None
+    fits = overall is not None and affords(overall, float(result.budgets[b]), b)
+    use = overall if fits and overall is not None and (overall in able or overall.gain[b] >= WORTH) else able[0]
+    for other in able:
+        if other is not use and apart(other, use, [b], max(1, len(able) - 1) * len(result.budgets), result.folds):
+            use = other
+    return use
+
+
+def apart(one: Standing, other: Standing, budgets: Sequence[int], tests: int, folds: int) -> bool:
+    """Return whether one is better than another over some budgets, beyond a 95 % interval for so many tests.
+
+    The interval must lie above `MARGIN`. It holds for the policies as they were trained; with other folds, two rules
+    that are nearly the same change places by about as much.
+    """
+    mean, error = difference(one, other, budgets, folds)
+    return mean - NormalDist().inv_cdf(1 - ALPHA / 2 / max(1, tests)) * error > MARGIN
+
+
+def difference(one: Standing, other: Standing, budgets: int | Sequence[int], folds: int = 5) -> tuple[float, float]:
+    """Return one policy's accuracy minus another's, and its standard error, paired by question.
+
+    Both were brought to the same spend on these very questions, so accuracies are scored at that spend: minus slope
+    times what the question spends above the mean (delta method). Where one does not reach the budget, they are compared
+    as they are. Where one of them learns, the error is wider by what its folds have in common, as that of a gain is
+    (`tcalloc.evaluate.statistics.dependence`).
+
+    Parameters
+    ----------
+    one, other : Standing
+        Of one comparison.
+    budgets : int or sequence of int
+        Places of the budgets; of several it is the mean.
+    folds : int
+        `Comparison.folds`.
+    """
+    places = [budgets] if isinstance(budgets, int) else list(budgets)
+    gap = np.mean([_scores(one, b) - _scores(other, b) for b in places], axis=0)
+    n = len(gap)
+    mean = float(np.mean([one.accuracy[b] - other.accuracy[b] for b in places]))
+    wider = dependence(folds, learns(one) or learns(other))
+    return mean, wider * float(gap.std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf
+
+
+def learns(standing: Standing) -> bool:
+    """Return whether a policy learns more of its training questions than which of its settings to use."""
+    return standing.kind in ("policy", "own") and standing.name not in COUNTING
+
+
+def _scores(standing: Standing, b: int) -> Floats:
+    spend, accuracy = standing.question_spend[b], standing.question_accuracy[b]
+    middle = float(spend.mean())
+    if not standing.reached[b] or len(standing.curve_spend) < 2:
+        return np.asarray(accuracy)
+    ends = np.clip([middle * (1 - WINDOW), middle * (1 + WINDOW)], standing.curve_spend[0], standing.curve_spend[-1])
+    rise = np.diff(np.interp(ends, standing.curve_spend, standing.curve_accuracy))[0]
+    run = ends[1] - ends[0]
+    slope = float(rise / run) if run > 0 else 0.0
+    return np.asarray(accuracy - slope * (spend - middle))

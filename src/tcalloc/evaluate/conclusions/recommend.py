@@ -1,0 +1,396 @@
+"""Which policy to use, how sure that is, and what would settle more: `recommend`.
+
+A policy is recommended only where one is *shown* to be better than the best fixed mixture that spends the same: its
+corrected p-value is below 5 %, its interval excludes 0, and its gain is at least 0.05 points. Otherwise the mixture is,
+which needs no learning. Among policies that no test tells apart, one default is recommended
+(`tcalloc.evaluate.conclusions.choice`). With a verifier, stopping at the first success is recommended without a test.
+What may have seen the answers is never recommended. What gains so much that it must be
+checked is, and it is said what to check.
+"""
+
+import math
+import re
+import textwrap
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from tcalloc._amounts import digits
+from tcalloc.evaluate import phrases
+from tcalloc.evaluate.conclusions.choice import (
+    WORTH,
+    affords,
+    apart,
+    by_construction,
+    chosen,
+    chosen_at,
+    leaders,
+    shown,
+    trusted,
+)
+from tcalloc.evaluate.conclusions.headline import UNTESTED, headline
+from tcalloc.evaluate.conclusions.settles import needed_for, settles
+from tcalloc.evaluate.contestants import LABEL, REFERENCE
+from tcalloc.evaluate.printed_table import share_captured, to_check
+from tcalloc.evaluate.recipe import FEWEST
+from tcalloc.evaluate.result import Comparison, Standing, plain
+
+__all__ = ["Pick", "Recommendation", "recommend"]
+
+WIDTH = 98
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """What to use at one budget."""
+
+    budget: float
+    """Mean spend per question that was asked for."""
+    policy: str
+    """What to use; the best fixed mixture where nothing is shown to be better."""
+    accuracy: float
+    """Its held-out accuracy."""
+    spend: float
+    """What it really spends."""
+    shown: bool
+    """Whether `policy` is shown to be better than the mixture."""
+    candidate: str | None
+    """Whose figures follow: `policy` itself or, where that is the mixture, what comes nearest to beating it."""
+    gain: float
+    """The candidate's accuracy minus that of the best fixed mixture at the same real spend; NaN without a candidate."""
+    low: float
+    """Lower end of its 95 % interval."""
+    high: float
+    """Upper end."""
+    p: float
+    """Two-sided, Holm's correction over all policies and budgets."""
+    questions: int | None
+    """Where it is not shown: so many questions would let the interval exclude 0 in four of five cases if the difference
+    is truly what it is here; None if it is shown, or if the difference is none."""
+    questions_corrected: int | None
+    """The same for p, corrected for as many comparisons."""
+    level: tuple[str, ...]
+    """Other policies that are shown to be better than the mixture, and that no test here tells from `policy`."""
+    check: str = ""
+    """What `policy` is told that must have been known beforehand, "X" or "the label", where it gains so much that this
+    must be looked at; "" where it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """Which policy to use, how sure that is, and what would settle more; `str` says it in plain words."""
+
+    policy: str
+    """For all budgets together: the default among those that are level; the best fixed mixture if none is better."""
+    shown: bool
+    """Whether a policy is shown to be better than the mixture at some budget: this one, or one level with it."""
+    picks: tuple[Pick, ...]
+    """One per budget."""
+    reasons: tuple[str, ...]
+    """Why, in plain words."""
+    settles: tuple[str, ...]
+    """What more questions or more samples would settle."""
+    questions: int
+    """That all this is drawn from."""
+    unit: str
+    """"samples" or "cost"."""
+    verifier: bool = False
+    """Whether all this holds only with a verifier that recognises right answers."""
+    untested: bool = False
+    """Whether `policy` needs no test: it stops at the first success."""
+    fits: tuple[str, ...] = ()
+    """Arguments of ``tcalloc fit`` that make `policy`; empty: it cannot be made so."""
+    unfit: str = ""
+    """Why ``tcalloc fit`` cannot make it."""
+
+    def command(self, run: str = "run/") -> str:
+        """Return the command that fits the recommended policy; "" where there is none.
+
+        Parameters
+        ----------
+        run : str
+            The run folder.
+        """
+        if not self.fits:
+            return ""
+        return " ".join(["tcalloc fit", *(_quoted(part) for part in (run, *self.fits, "--out", "policy/"))])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as what JSON can hold; null (None) where there is no number."""
+        found: dict[str, Any] = plain(asdict(self))
+        return found
+
+    def sentences(self) -> list[str]:
+        """Return for each budget what to use and how sure that is; then what to check of that."""
+        checks = dict.fromkeys((pick.policy, pick.check) for pick in self.picks if pick.check)
+        return [*(_told(pick, self.unit) for pick in self.picks), *(_checked(*check) for check in checks)]
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self, run: str = "run/") -> str:
+        """Return it in words, with the command that fits the policy last.
+
+        Parameters
+        ----------
+        run : str
+            The run folder that the command names.
+        """
+        lines = [_wrapped(sentence, "") for sentence in (_verdict(self),)]
+        lines += [_wrapped(sentence, "- ") for sentence in self.sentences()]
+        for title, sentences in (("Why:", self.reasons), ("What would settle more:", self.settles)):
+            if sentences:
+                lines += ["", title, *(_wrapped(sentence, "- ") for sentence in sentences)]
+        command = self.command(run)
+        if command or self.unfit:
+            lines += ["", "To fit it:", f"  {command}" if command else _wrapped(self.unfit, "  ")]
+        return "\n".join(lines)
+
+
+def recommend(result: Comparison) -> Recommendation:
+    """Return which policy to use, how sure that is, and what would settle more.
+
+    One policy is recommended for all budgets: the default, unless another one is shown to be better
+    (`tcalloc.evaluate.conclusions.choice`). At a single budget it is another one only if that is shown to be better
+    there.
+
+    Parameters
+    ----------
+    result : Comparison
+        Of `tcalloc.compare`.
+
+    Returns
+    -------
+    Recommendation
+    """
+    able = leaders(result)
+    overall = chosen(result)
+    picks = tuple(_pick(result, b, row, overall) for b, row in enumerate(able))
+    return Recommendation(
+        policy=result.reference if overall is None else overall.name,
+        shown=any(shown(standing, b) for b, row in enumerate(able) for standing in row),
+        picks=picks,
+        reasons=tuple(_reasons(result, overall)),
+        settles=tuple(settles(result, picks)),
+        questions=result.questions,
+        unit=result.unit,
+        verifier=result.verifier,
+        untested=overall is not None and by_construction(result, overall),
+        fits=_fits(result, overall),
+        unfit=_unfittable(result, overall),
+    )
+
+
+def _fits(result: Comparison, overall: Standing | None) -> tuple[str, ...]:
+    """Return the arguments of ``tcalloc fit`` that make the recommended policy; none where it cannot be made so."""
+    if _unfittable(result, overall):
+        return ()
+    best = 0 if overall is None else int(np.nanargmax(np.nan_to_num(overall.gain, nan=-np.inf)))
+    name = result.reference if overall is None else overall.name
+    found = ["--policy", name, "--budget", digits(float(result.budgets[best]), 6).replace(",", "")]
+    if name == LABEL:
+        found += ["--category", "FIELD"]
+    if result.verifier:
+        found.append("--verifier")
+    return (*found, "--unit", result.unit) if result.unit not in ("samples", "cost") else tuple(found)
+
+
+def _unfittable(result: Comparison, overall: Standing | None) -> str:
+    """Return why ``tcalloc fit`` cannot make the recommended policy; "" where it can."""
+    if overall is not None and overall.kind == "own":
+        return "It is a policy of your own, which tcalloc fit does not make."
+    if result.from_table:
+        return (
+            "tcalloc fit needs a run folder of samples, and this is a table. Import the log that the table was made "
+            "of (tcalloc import), and compare that."
+        )
+    if result.questions < FEWEST:
+        return f"tcalloc fit needs at least {FEWEST} questions, and there are {result.questions}."
+    return ""
+
+
+# ---------------------------------------------------------------------------------------------- one budget
+
+
+def _pick(result: Comparison, b: int, able: list[Standing], overall: Standing | None) -> Pick:
+    use = chosen_at(result, b, able, overall)
+    if use is None:
+        return _made(result, b, result[result.reference], _nearest(result, b), shown=False, level=())
+    tests = max(1, len(able) - 1) * len(result.budgets)
+    level = [other for other in able if other is not use and not apart(use, other, [b], tests, result.folds)]
+    return _made(result, b, use, use, shown=shown(use, b), level=tuple(other.name for other in level))
+
+
+def _nearest(result: Comparison, b: int) -> Standing | None:
+    """Return who gains most where nobody is shown to gain: what more questions might show."""
+    budget = float(result.budgets[b])
+    found = [s for s in result.standings if trusted(s) and affords(s, budget, b) and np.isfinite(s.gain[b])]
+    return max(found, key=lambda standing: float(standing.gain[b]), default=None)
+
+
+def _made(
+    result: Comparison, b: int, use: Standing, candidate: Standing | None, *, shown: bool, level: tuple[str, ...]
+) -> Pick:
+    needed: tuple[int | None, int | None] = (None, None)
+    if candidate is not None and not shown and not by_construction(result, candidate):
+        needed = needed_for(result, candidate, b)
+    gain, low, high, p = (
+        (float("nan"),) * 4
+        if candidate is None
+        else (float(values[b]) for values in (candidate.gain, candidate.gain_low, candidate.gain_high, candidate.p))
+    )
+    return Pick(
+        budget=float(result.budgets[b]),
+        policy=use.name,
+        accuracy=float(use.accuracy[b]),
+        spend=float(use.spend[b]),
+        shown=shown,
+        candidate=None if candidate is None else candidate.name,
+        gain=gain,
+        low=low,
+        high=high,
+        p=p,
+        questions=needed[0],
+        questions_corrected=needed[1],
+        level=level,
+        check=to_check(use),
+    )
+
+
+# ---------------------------------------------------------------------------------------------- words
+
+
+def _quoted(part: str) -> str:
+    """Return an argument as a shell takes it."""
+    return part if re.fullmatch(r"[\w./:=+-]+", part) else '"' + re.sub(r'(["\\$`])', r"\\\1", part) + '"'
+
+
+def _verdict(advice: Recommendation) -> str:
+    who = phrases.counted(advice.questions, "question")
+    use = "With a verifier that recognises right answers, use" if advice.verifier else "Use"
+    if advice.policy == REFERENCE:
+        return (
+            f"{use} {phrases.phrase(advice.policy)}. On these {who} no policy is shown to be better than the mixture "
+            "at the same spend."
+        )
+    name = phrases.clean(advice.policy, phrases.LONGEST)
+    where = sum(pick.shown for pick in advice.picks)
+    everywhere = where == len(advice.picks)
+    places = "all budgets" if everywhere and where > 1 else f"{where} of {phrases.counted(len(advice.picks), 'budget')}"
+    if advice.untested:
+        first = f"{use} {phrases.phrase(advice.policy)}. {UNTESTED}"
+        return f"{first} On these {who} it gains over the best fixed mixture at {places}." if where else first
+    named = {pick.policy for pick in advice.picks if pick.policy != REFERENCE}
+    if not any(pick.shown and pick.policy == advice.policy for pick in advice.picks):
+        others = list(dict.fromkeys(other for pick in advice.picks for other in pick.level)) or ["another policy"]
+        return (
+            f"{use} {name}. On these {who} its own gain over the best fixed mixture is not shown after the correction "
+            f"for the number of policies; that of {phrases.listed(others)} is. No test here tells them apart, and "
+            f"{name} is the default."
+        )
+    others_than = "" if everywhere else "; elsewhere no policy is shown to be better than it"
+    if len(named) > 1:
+        return f"{use} {name}, or what stands below. On these {who} the mixture is beaten at {places}{others_than}."
+    return (
+        f"{use} {name}. On these {who} it is shown to be better than the best fixed mixture at the same spend, at "
+        f"{places}{others_than}."
+    )
+
+
+def _told(pick: Pick, unit: str) -> str:
+    name = phrases.clean(pick.policy, phrases.LONGEST)
+    where = phrases.at_spend(pick.budget, unit).capitalize()
+    really = (
+        ""
+        if math.isclose(pick.spend, pick.budget, rel_tol=0.006)
+        else f", really spending {phrases.number(pick.spend)}"
+    )
+    reached = f"{where}: {name}, {phrases.percent(pick.accuracy)} right{really}"
+    figures = f"{phrases.points(pick.gain)} points {phrases.interval(pick.low, pick.high)}"
+    if pick.policy != REFERENCE:
+        level = [phrases.clean(other, phrases.LONGEST) for other in pick.level]
+        same = f" No test here tells it from {phrases.listed(level)}." if level else ""
+        return f"{reached}; {figures} over the mixture at the same spend, {phrases.chance(pick.p)} (corrected).{same}"
+    none = f"{reached}. No policy is shown to be better than the mixture"
+    if pick.candidate is None:
+        return f"{none}: none that can be recommended takes part at that spend."
+    if pick.gain < WORTH:
+        return f"{none}: none gains anything."
+    nearest = phrases.clean(pick.candidate, phrases.LONGEST)
+    return f"{none}; nearest comes {nearest}, {figures}, {phrases.chance(pick.p)} (corrected)."
+
+
+def _checked(policy: str, what: str) -> str:
+    return (
+        f"{phrases.clean(policy, phrases.LONGEST)} reads {what}: it is right only if {what} is known before anything "
+        "is drawn and was not made from the answers. It gains so much that this must be checked."
+    )
+
+
+def _reasons(result: Comparison, overall: Standing | None) -> list[str]:
+    found = [] if overall is None else [" ".join(headline(result))]
+    ahead = None if overall is None else _ahead(result, overall)
+    if overall is not None and ahead is not None:
+        found.append(
+            f"{phrases.clean(ahead.name, phrases.LONGEST)} has the highest accuracy over the budgets, but no test here "
+            f"tells it from {phrases.clean(overall.name, phrases.LONGEST)}. Among such policies one default is "
+            "recommended, so that the recommendation does not change with the random seed."
+        )
+    if overall is not None:
+        share = share_captured(result, overall)
+        if share > 0:
+            found.append(_captures(overall, share))
+        off = overall.claimed - overall.accuracy
+        if np.isfinite(off).any():
+            worst = float(off[np.nanargmax(np.abs(off))])
+            size = phrases.points(abs(worst)).lstrip("+")
+            far = f"off by at most {size} points (too {'high' if worst > 0 else 'low'})"
+            kept = "right to a tenth of a point" if float(size) == 0 else far
+            found.append(f"The accuracy that it claimed from training questions alone was {kept}.")
+    telling = [one.name for one in result.standings if trusted(one) and to_check(one) == "X" and one is not overall]
+    if overall is not None and telling and not to_check(overall):
+        found.append(
+            f"X tells {phrases.listed([phrases.clean(name, phrases.LONGEST) for name in telling])} so much that it "
+            "must be checked: whoever reads X is right only if X is known before anything is drawn and was not made "
+            "from the answers."
+        )
+    tested = sum(1 for standing in result.standings if trusted(standing))
+    if tested > 1:
+        found.append(
+            f"{tested} policies were compared on the same questions, and the best of many looks a little better than "
+            "it is; p-values are corrected for that, accuracies are not."
+        )
+    for standing in result.standings:
+        if standing.kind in ("policy", "own") and not trusted(standing):
+            why = "; ".join(standing.marks)
+            found.append(
+                f"{phrases.clean(standing.name, phrases.LONGEST)} is not recommended, whatever it reaches: {why}."
+            )
+    return found
+
+
+def _ahead(result: Comparison, overall: Standing) -> Standing | None:
+    """Return the policy of the highest accuracy among those that may be recommended; None: it is recommended."""
+    best = next((one for one in result.standings if trusted(one) and any(one in row for row in leaders(result))), None)
+    return None if best is overall else best
+
+
+def _captures(overall: Standing, share: float) -> str:
+    name = phrases.clean(overall.name, phrases.LONGEST)
+    if share > 1:
+        return (
+            f"{name} gains {share:.1f} times what the held-out oracle does, which knows each question from half of the "
+            "answers to it, draws no more than as many, and decides before anything is drawn."
+        )
+    return (
+        f"{name} captures {100 * share:.0f} % of what the held-out oracle gains, which knows each question from other "
+        "answers to it."
+    )
+
+
+def _wrapped(text: str, bullet: str) -> str:
+    return textwrap.fill(
+        text, WIDTH, initial_indent=bullet, subsequent_indent=" " * len(bullet), break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip

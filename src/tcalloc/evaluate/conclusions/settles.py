@@ -1,0 +1,115 @@
+"""What more questions, or more samples per question, would settle: `settles`."""
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tcalloc.evaluate import phrases
+from tcalloc.evaluate.conclusions.choice import ALPHA, WORTH, trusted
+from tcalloc.evaluate.result import Comparison, Standing
+
+if TYPE_CHECKING:
+    from tcalloc.evaluate.conclusions.recommend import Pick
+
+__all__ = ["needed_for", "settles"]
+
+# More questions than so many times those at hand settle nothing in practice.
+FAR = 100
+# How likely it is to be that so many questions as are named would show a difference that there is.
+POWER = 0.8
+# Fewer samples per question than this leave much to the luck of the samples.
+FEW_SAMPLES = 10
+# A vote that gains so much from the second half of its samples would gain from more.
+RISING = 0.005
+
+
+def needed_for(result: Comparison, candidate: Standing, b: int) -> tuple[int | None, int | None]:
+    """Return how many questions would let the interval exclude 0, and the corrected p fall below 5 %.
+
+    In four of five cases: where the interval ends at 0 on average, it excludes 0 only with an even chance. Standard
+    errors fall with the root of the number of questions. The correction is taken at its strictest (the first
+    step of Holm's, which is Bonferroni's).
+    """
+    # The lower end is what must rise above 0; intervals of few questions are lopsided.
+    gain, half = float(candidate.gain[b]), float(candidate.gain[b] - candidate.gain_low[b])
+    if not (gain >= WORTH and half > 0 and math.isfinite(half)):
+        return None, None
+    tests = max(1, sum(int(np.isfinite(standing.p).sum()) for standing in result.standings))
+    usual, strict = (NormalDist().inv_cdf(1 - ALPHA / 2 / m) for m in (1, tests))
+    sure = NormalDist().inv_cdf(POWER)
+    plainly, corrected = (result.questions * (half / gain * (limit + sure) / usual) ** 2 for limit in (usual, strict))
+    return phrases.rounded(max(plainly, result.questions)), phrases.rounded(max(corrected, result.questions))
+
+
+def settles(result: Comparison, picks: "Sequence[Pick]") -> list[str]:
+    """Return what more questions or samples would settle, each a sentence or two."""
+    found = []
+    for pick in picks:
+        if pick.questions is None or pick.questions_corrected is None or pick.candidate is None:
+            continue
+        where = phrases.at_spend(pick.budget, result.unit).capitalize()
+        who = f"{where}, {phrases.clean(pick.candidate, phrases.LONGEST)}"
+        if pick.questions > FAR * result.questions:
+            found.append(
+                f"{who} is level with the mixture in practice: no affordable number of questions would tell them apart."
+            )
+        elif pick.low > 0:
+            found.append(
+                f"{who} leads the mixture by {phrases.points(pick.gain)} points, and the interval excludes 0; with "
+                f"the correction for all comparisons it would take about {pick.questions_corrected:,} questions like "
+                f"these to show that in four of five cases, and there are {result.questions:,}."
+            )
+        else:
+            found.append(
+                f"{who} leads the mixture by {phrases.points(pick.gain)} points: if that is the truth, about "
+                f"{pick.questions:,} questions like these ({pick.questions_corrected:,} with the correction for all "
+                f"comparisons) would show it in four of five cases; there are {result.questions:,}."
+            )
+    if not all(pick.shown for pick in picks):
+        found += _of_questions(result)
+    if result.data == "single answers":
+        found.append(
+            "Several samples per question would tell a question's chance from its luck: what single answers leave "
+            "open, more questions average out, but no policy that stops while sampling can be compared without them."
+        )
+    elif result.votes:
+        found += _of_samples(result)
+    if result.repeats == 1:
+        found.append(
+            "repeats=5 (--repeats 5) would tell how much other trainings on the same questions change; it needs no new "
+            "data."
+        )
+    return found
+
+
+def _of_questions(result: Comparison) -> list[str]:
+    wide = [
+        float(high - low) / 2
+        for standing in result.standings
+        if trusted(standing)
+        for low, high in zip(standing.gain_low, standing.gain_high, strict=True)
+        if 2 * WORTH < high - low < math.inf
+    ]
+    if not wide:
+        return []
+    return [
+        f"With {phrases.counted(result.questions, 'question')} the gains are known to "
+        f"±{100 * max(wide):.1f} points at worst; four times as many questions would halve that."
+    ]
+
+
+def _of_samples(result: Comparison) -> list[str]:
+    cap = result.votes[-1]
+    half = int(np.searchsorted(result.votes, cap / 2))
+    gain = float(result.vote_accuracy[-1] - result.vote_accuracy[half])
+    if cap > 1 and gain >= RISING:
+        return [
+            f"{cap} samples for every question reach {phrases.points(gain)} points beyond {result.votes[half]}: more "
+            "samples per question would show what larger budgets reach."
+        ]
+    if cap < FEW_SAMPLES and np.ptp(result.vote_accuracy) >= WORTH:
+        return [f"With {cap} samples per question, more of them would show what lies beyond {cap}."]
+    return []

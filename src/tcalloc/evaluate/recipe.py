@@ -1,0 +1,221 @@
+"""Fit any policy of the registry on samples, with the actions and settings that `compare` judges it with.
+
+What to use when
+----------------
+`Recipe.of`
+    What a policy needs for these samples: its actions, its options; refuses what it cannot do without.
+`Recipe.fit`
+    The policy, fitted.
+`held_out_curve`
+    What it spends and reaches at several budgets, while every question was held out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.evaluate.menu import _dense, _menu
+from tcalloc.learn.holdout.folds import split
+from tcalloc.learn.registry import REFERENCE, Entry
+from tcalloc.learn.training import Mix, Training, affordable, as_table
+from tcalloc.measure.actions import Action
+from tcalloc.measure.samples import Samples
+
+__all__ = ["FEWEST", "Recipe", "held_out_curve"]
+
+# Fewer questions cannot be split and still say anything.
+FEWEST = 20
+
+Floats = NDArray[np.float64]
+Offered = tuple[Action | None, ...]
+
+# What each need is called where it is missing, and what helps.
+_IF = "If a verifier recognises right answers live, say verifier=True (--verifier)"
+MISSING = {
+    "x": "it decides by the questions, and it has no texts. Give the file that was sampled (--questions FILE)",
+    "label": "it decides by a category of each question. Name the field that holds it (--category FIELD)",
+    "verifier": f"it needs a verifier. {_IF}",
+    "answers": f"it compares answers, and only right and wrong were recorded. {_IF}",
+    "votes": "it votes, and with a verifier the first right sample is the answer. Leave the verifier out, use "
+    "'fixed k, success stop'",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recipe:
+    """How a policy is fitted on samples."""
+
+    entry: Entry
+    """Which policy."""
+    verifier: bool
+    """Whether a verifier recognises right answers live."""
+    actions: Offered | None
+    """What it decides among, for policies that decide beforehand."""
+    predicted: int | None
+    """How many of the actions are predicted and priced; the others only belong to the mixture. None: all."""
+    options: tuple[tuple[str, Any], ...]
+    """Arguments of its class that follow from the samples."""
+
+    @classmethod
+    def of(
+        cls,
+        entry: Entry,
+        samples: Samples,
+        *,
+        text: bool,
+        label: bool,
+        budget: float,
+        verifier: bool = False,
+        answer_all: bool = False,
+    ) -> "Recipe":
+        """Return how a policy is fitted on these samples.
+
+        Parameters
+        ----------
+        entry : Entry
+            Which policy: `tcalloc.learn.registry.entry_of`.
+        samples : Samples
+            Recorded.
+        text, label : bool
+            Whether texts, and categories, of the questions will be given.
+        budget : float
+            Mean cost per question.
+        verifier : bool
+            Whether a verifier recognises right answers live.
+        answer_all : bool
+            Whether no question may be left without an answer. Policies that stop while sampling are not concerned.
+
+        Raises
+        ------
+        InputError
+            If something that the policy needs is missing; says what helps.
+        """
+        there = {
+            "x": text, "text": text, "label": label, "verifier": verifier, "answers": samples.answered or verifier,
+            "votes": not verifier,
+        }  # fmt: skip
+        for need in entry.needs:
+            if not there.get(need, True):
+                why = MISSING["x" if need == "text" else need]
+                raise InputError(f"the policy {entry.name!r} cannot be fitted: {why}, or use {REFERENCE!r}.")
+        if entry.family == "sequential":
+            options: tuple[tuple[str, Any], ...] = (("combine", "verifier"),) if verifier else ()
+            return cls(entry, verifier, None, None, options)
+        if entry.family == "rule":
+            return cls(entry, verifier, None, None, (("verifier", verifier),))
+        menu = _menu(samples, None, verifier)
+        fixed: Offered = (*_dense(samples, verifier), None)
+        if answer_all:
+            menu, fixed = (tuple(action for action in each if action is not None) for each in (menu, fixed))
+        known = as_table(samples, len(samples), fixed, None)
+        if entry.family in ("priced", "probed"):
+            mixed = [fixed[j] for j in Mix.of(known.mean_acc, known.mean_cost).hull.tolist()]
+            more = [action for action in mixed if action not in menu]
+            options = ()
+            if entry.family == "probed":
+                sizes = {name: int(arm.drawn.sum(axis=1).min()) for name, arm in samples.by_model.items()}
+                least = min(sizes.values())
+                more = [a for a in more if a is None or a.samples <= sizes.get(a.model or "", least)]
+                options = () if text else (("features", False),)
+            elif bool(np.ptp(_costs(known), axis=0).any()):
+                options = (("costs", "predicted"),)
+            return cls(entry, verifier, (*menu, *more), len(menu), options)
+        return cls(entry, verifier, _offered(entry, menu, fixed, known, samples, budget), None, ())
+
+    def fit(self, samples: Samples, X: Sequence[Any] | None, *, budget: float, seed: int = 0) -> Any:
+        """Return the policy, fitted.
+
+        Parameters
+        ----------
+        samples : Samples
+            The training questions.
+        X : sequence, optional
+            What is known of each question beforehand. Policies that do not look at the question are fitted without it,
+            so that they take any question later.
+        budget : float
+            Mean cost per question.
+        seed : int
+            Seed of folds, features and random choices.
+        """
+        policy = self.entry.policy(budget=budget, random_state=seed, **dict(self.options))
+        if self.entry.family == "sequential":
+            return policy.fit(samples, X)
+        if self.actions is None:
+            return policy.fit(None, samples)
+        told = None if getattr(policy, "blind", False) else X
+        more = {} if self.predicted is None else {"predicted": self.predicted}
+        return policy.fit(told, samples, actions=list(self.actions), **more)
+
+    def calibrate(
+        self, policy: Any, samples: Samples, X: Sequence[Any] | None, *, budget: float, **limits: float | None
+    ) -> None:
+        """Set the policy on held-out questions, so that the budget is kept with a confidence.
+
+        Parameters
+        ----------
+        policy : policy
+            As `fit` returned it.
+        samples, X
+            The held-out questions.
+        budget : float
+            Mean cost per question.
+        **limits
+            The confidence, and `low` and `high` of costs; see the policy's own `calibrate`.
+        """
+        told = X if X is not None else _names(samples)
+        if self.entry.family == "sequential":
+            policy.calibrate(samples, X, budget=budget, **limits)
+        else:
+            policy.calibrate(told, samples, budget=budget, **limits)
+
+
+def held_out_curve(
+    recipe: Recipe, samples: Samples, X: Sequence[Any] | None, budgets: ArrayLike, *, folds: int = 5, seed: int = 0
+) -> tuple[Floats, Floats]:
+    """Return mean spend and accuracy at several budgets, every question by a policy that has not seen it, (B,) each."""
+    asked = np.asarray(budgets, np.float64)
+    spend, accuracy = (np.zeros((len(asked), len(samples))) for _ in range(2))
+    for train, held in split(len(samples), folds, seed):
+        some = None if X is None else [X[i] for i in train]
+        policy = recipe.fit(samples.take(train), some, budget=float(asked[0]), seed=seed)
+        done = policy.outcomes(None if X is None else [X[i] for i in held], samples.take(held), asked)
+        spend[:, held], accuracy[:, held] = done.spend, done.accuracy
+    return spend.mean(axis=1), accuracy.mean(axis=1)
+
+
+def _offered(entry: Entry, menu: Offered, fixed: Offered, known: Training, samples: Samples, budget: float) -> Offered:
+    """Return what a policy decides among that is neither priced nor stops while sampling."""
+    if entry.family == "imitator":
+        from tcalloc.learn.routing.imitator import told_apart
+
+        # Whoever imitates always answers, as in the paper.
+        usual = tuple(action for action in menu if action is not None)
+        training = as_table(samples, len(samples), usual, None)
+        return tuple(usual[j] for j in told_apart(training, [budget]).tolist())
+    if entry.family == "random":
+        return tuple(action for action in menu if action is not None)
+    if entry.family == "fixed":
+        worth = affordable(known.mean_acc, known.mean_cost)
+    elif entry.family in ("mixture", "length"):
+        worth = Mix.of(known.mean_acc, known.mean_cost).hull.tolist()
+    else:
+        return fixed
+    found = tuple(fixed[j] for j in worth)
+    if found != (None,):
+        return found
+    # Nothing was ever right, so that doing nothing is best; the cheapest action stands beside it.
+    drawn = [j for j, action in enumerate(fixed) if action is not None]
+    return (None, fixed[min(drawn, key=lambda j: float(known.mean_cost[j]))])
+
+
+def _costs(known: Training) -> Floats:
+    return known.cost if known.available is None else np.where(known.available, known.cost, known.mean_cost)
+
+
+def _names(samples: Samples) -> list[str]:
+    """Return a name for each question, for policies that only need to tell questions apart."""
+    return [str(name) for name in (range(len(samples)) if samples.ids is None else samples.ids)]

@@ -1,0 +1,62 @@
+"""From checked rows to the matrix that a policy learns from: our features, or any transformer."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.learn.features.rows import Rows
+
+__all__ = ["fitted_features", "transformed"]
+
+Floats = NDArray[np.float64]
+
+
+def fitted_features(features: Any, rows: Rows, seed: int) -> Any:
+    """Return fitted features: a clone of what was given, or the default ones.
+
+    Raises
+    ------
+    InputError
+        If it is no transformer.
+    """
+    from sklearn.base import clone
+
+    from tcalloc.learn.features import Features
+
+    if features is None:
+        return Features(random_state=seed).fit(rows)
+    if not (hasattr(features, "fit") and hasattr(features, "transform")) or isinstance(features, type):
+        raise InputError(
+            f"features is {features!r}; expected Features(…), a scikit-learn transformer, or None (default)."
+        )
+    made = clone(features)
+    return made.fit(rows if isinstance(made, Features) else plain(rows))
+
+
+def plain(rows: Rows) -> Any:
+    """Return rows as other transformers than ours take them: a list of texts or a matrix."""
+    if rows.kind == "texts":
+        return rows.texts["text"]
+    if rows.kind == "matrix":
+        return rows.numbers
+    raise InputError("a data frame needs Features(…) as features; other transformers get texts or a matrix.")
+
+
+def transformed(features: Any, rows: Rows) -> Floats:
+    """Return the features of rows, checked: finite, one row each."""
+    from tcalloc.learn.features import Features
+
+    if isinstance(features, Features):
+        return np.asarray(features.transform(rows), np.float64)
+    found = features.transform(plain(rows))
+    found = np.asarray(found.toarray() if hasattr(found, "toarray") else found, np.float64)
+    if found.ndim != 2 or len(found) != rows.n:
+        raise InputError(f"features returned shape {found.shape} for {rows.n} questions; expected ({rows.n}, d).")
+    if not np.isfinite(found).all():
+        row, column = np.argwhere(~np.isfinite(found))[0].tolist()
+        raise InputError(
+            f"features returned {found[row, column]} in row {row}, column {column}; expected finite numbers."
+        )
+    return found

@@ -1,0 +1,1 @@
+"""What held-out questions say: folds, calibration, certificates and their intervals."""

@@ -1,0 +1,362 @@
+"""The price of a budget, from held-out questions: plain, or with a guarantee that needs no large numbers.
+
+Plain calibration takes the smallest price at which the held-out questions cost no more than the budget on average. The
+next questions then cost more than the budget about half of the time: the price was chosen on a sample. With a
+confidence, P(expected spend > budget) ≤ 1 − confidence, for any number of held-out questions, over their draw:
+
+(A) Fixed-sequence testing (Learn then Test: Angelopoulos, Bates, Candès, Jordan & Lei, arXiv 2110.01052). The prices
+    are tried from the largest (which spends least) downwards, each by a test of the hypothesis "expected spend >
+    budget" at the full level δ = 1 − confidence; the first that is not rejected ends the search. A price that breaks
+    the budget is returned only if the first such price was rejected wrongly: probability at most δ, however many
+    prices there are.
+(B) The test bets (Waudby-Smith & Ramdas, arXiv 2010.09686). With L a question's cost mapped to [0, 1] and α the budget
+    mapped likewise, wealth starts at 1 and is multiplied by 1 − ν·(L − α) question by question, where ν, between 0 and
+    1/(1 − α), depends on earlier questions only. If the expected L is at least α, wealth is a nonnegative
+    supermartingale, so the chance that it ever reaches 1/δ is at most δ (Ville): reject where it does.
+(C) Any such ν is valid; a good one makes the test sharp. Wealth shall reach 1/δ by the last question, no more and no
+    later: that is a digital option, and ν hedges it. In the Gaussian limit an option that pays 1/δ with probability
+    p = δ·wealth is replicated by ν = φ(Φ⁻¹(p))/(p·σ·√(questions left)), and the test becomes the z-test, which no test
+    beats; σ is estimated from earlier questions. (Voráček & Orabona, arXiv 2505.22422, recalculate bets to the same
+    end.) What this gains over Hoeffding-Bentkus and over the usual bets: `bench/calibration_coverage.py`.
+
+A guarantee rests on four assumptions, which `Calibration.assumptions` repeats:
+
+1. The held-out questions are independent of each other: no question is a copy or a variant of another.
+2. The next questions come from the same population as the held-out ones.
+3. Neither the policy nor its grid of prices has seen the held-out questions.
+4. The cost of any question lies in [low, high], also of those to come. The highest cost seen is not the highest
+   possible: `high` must be known from elsewhere, such as a limit on tokens. It may differ between prices.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tcalloc._inputs import scalar
+from tcalloc.errors import BudgetError, InputError
+
+__all__ = ["Calibration", "calibrate_price"]
+
+Floats = NDArray[np.float64]
+
+ASSUMPTIONS = (
+    "the held-out questions are independent of each other",
+    "the next questions come from the same population",
+    "neither the policy nor its grid of prices has seen the held-out questions",
+    "every question costs between {low:.6g} and {high:.6g}",
+)
+# Bets stay below this share of the highest allowed: one expensive question shall not take all wealth.
+MOST = 0.98
+# One bet per held-out question up to this number of bets; then per block of questions.
+BETS = 500
+# A budget that is the rounded mean of the spends is kept by them (as in `tcalloc.solve`).
+ROUNDING = 2.0**-50
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A price, and what is known of what it will spend."""
+
+    price: float
+    """λ; ``inf`` if only the cheapest actions can be paid."""
+    spend: float
+    """Mean cost of the held-out questions at that price."""
+    budget: float
+    """What was asked for."""
+    bound: float | None
+    """With that confidence the expected spend is at most this, the budget; None if nothing is guaranteed."""
+    confidence: float | None
+    """1 - δ; None: plain calibration."""
+    n: int
+    """Held-out questions."""
+    method: str
+    """"plain" or "betting"."""
+    assumptions: tuple[str, ...]
+    """What the guarantee rests on, one clause each; empty if nothing is guaranteed."""
+
+    def __str__(self) -> str:
+        price = "inf" if math.isinf(self.price) else f"{self.price:.4g}"
+        head = f"price {price}: {self.spend:.4g} of {self.budget:.4g} spent on {self.n:,} held-out questions"
+        if self.confidence is None:
+            return f"{head}; no guarantee for the next ones"
+        promise = f"expected spend at most {self.bound:.4g} with confidence {self.confidence:.6g}"
+        numbered = "; ".join(f"({i}) {clause}" for i, clause in enumerate(self.assumptions, 1))
+        return f"{head}; {promise}, if {numbered}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as a dictionary for JSON (a price of ``inf`` as text)."""
+        found = asdict(self) | {"assumptions": list(self.assumptions)}
+        return found | {"price": "inf"} if math.isinf(self.price) else found
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Calibration":
+        """Return the calibration that `to_dict` wrote down.
+
+        Raises
+        ------
+        InputError
+            If it is none.
+        """
+        names = {field.name for field in fields(cls)}
+        if not isinstance(data, Mapping) or set(data) != names:
+            raise InputError(f"calibration: {data!r} is not one; expected the fields {', '.join(sorted(names))}.")
+        given = dict(data)
+        for name in ("price", "spend", "budget", "bound", "confidence"):
+            if given[name] is not None or name in ("price", "spend", "budget"):
+                given[name] = scalar(given[name], f"calibration, {name}")
+        if isinstance(given["n"], bool) or not isinstance(given["n"], int) or given["n"] < 1:
+            raise InputError(f"calibration, n: {given['n']!r}; expected a whole number, at least 1.")
+        if not isinstance(given["method"], str):
+            raise InputError(f"calibration, method: {given['method']!r}; expected text.")
+        clauses = given["assumptions"]
+        if not isinstance(clauses, (list, tuple)) or not all(isinstance(clause, str) for clause in clauses):
+            raise InputError(f"calibration, assumptions: {clauses!r}; expected a list of texts.")
+        given["assumptions"] = tuple(clauses)
+        return cls(**given)
+
+
+def calibrate_price(
+    prices: ArrayLike,
+    spends: ArrayLike,
+    budget: float,
+    confidence: float | None = None,
+    *,
+    low: float = 0.0,
+    high: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    random_state: int = 0,
+) -> Calibration:
+    """Return the smallest price of a grid that keeps the budget on held-out questions.
+
+    Parameters
+    ----------
+    prices : array_like, (P,)
+        The grid, descending; it may begin with ``inf``. With a confidence it must not depend on the held-out questions.
+    spends : array_like, (n, P)
+        What each held-out question costs at each price: in expectation not more at a higher price.
+    budget : float
+        Mean cost per question that may be spent.
+    confidence : float, optional
+        1 − δ, such as 0.95: P(expected spend > budget) ≤ δ. Without it the held-out mean alone decides.
+    low : float
+        The least that any question can cost, also of those to come.
+    high : float or array_like, (P,), optional
+        The most that any question can cost, also of those to come; one number, or one per price. Needed with a
+        confidence. It must be known without the held-out questions: the highest cost seen is not the highest possible.
+    weights : array_like, (n,), optional
+        How often each held-out question occurs; the mean is weighted. A confidence needs equal weights.
+    random_state : int
+        The order in which the held-out questions are looked at; a table may be sorted.
+
+    Returns
+    -------
+    Calibration
+        Printed, it is one line.
+
+    Raises
+    ------
+    InputError
+        If an argument is not allowed, `high` is missing beside a confidence, or weights differ beside one.
+    BudgetError
+        If no price keeps the budget (with that confidence); its ``limit`` is the smallest budget that the largest price
+        keeps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tcalloc.learn.holdout.calibrate import calibrate_price
+    >>> rng = np.random.default_rng(0)
+    >>> gains = rng.random(400)  # a fourth sample gains so much, and is taken where that exceeds its price
+    >>> prices = np.linspace(1, 0, 101)
+    >>> spends = np.where(gains[:, None] > prices, 4, 1)
+    >>> calibrate_price(prices, spends, 2).price
+    0.72
+    >>> calibrate_price(prices, spends, 2, confidence=0.95, low=1, high=4).price
+    0.75
+    """
+    grid, costs = _grid_of(prices, spends)
+    n = len(costs)
+    counts = _counts(weights, n)
+    limit = scalar(budget, "budget")
+    mean = costs.mean(axis=0) if counts is None else (counts[:, None] * costs).sum(axis=0) / counts.sum()
+    if confidence is None:
+        if high is not None:
+            _range(costs, low, high)
+        kept = mean <= limit * (1 + ROUNDING)
+        if not kept[0]:
+            raise BudgetError(
+                f"budget is {limit!r}, but even the largest price ({grid[0]:.4g}) spends {mean[0]:.6g} on the held-out "
+                "questions. Raise the budget, or offer cheaper actions.",
+                float(mean[0]),
+            )
+        last = _last(kept)
+        return Calibration(float(grid[last]), float(mean[last]), limit, None, None, n, "plain", ())
+    delta = 1 - confidence_of(confidence)
+    if counts is not None:
+        raise InputError(
+            "weights differ, but a guarantee needs held-out questions that were drawn as often as they occur: with "
+            "weights, the mean of the next questions has no bound. Draw the held-out questions in proportion to their "
+            "weights and pass none, or calibrate without confidence=, which is weighted."
+        )
+    if high is None:
+        raise InputError(
+            f"confidence is {confidence!r}, but high is missing: the most that any question can cost, also of those to "
+            "come. The highest cost seen is not the highest possible. Pass high=, from max_tokens and rates."
+        )
+    least, most = _range(costs, low, high)
+    shuffled = costs[np.random.default_rng(random_state).permutation(n)]
+    kept = keeps(shuffled, limit, delta, least, most)
+    if not kept[0]:
+        limit_there = _smallest_budget(shuffled[:, :1], delta, least, float(most[0]))
+        raise BudgetError(
+            f"budget is {limit!r}, but {n:,} held-out questions, which cost {mean[0]:.6g} on average at the largest "
+            f"price ({grid[0]:.4g}) and may cost up to {most[0]:.6g} each, guarantee no less than {limit_there:.6g} "
+            f"with confidence {float(confidence)!r}. Raise the budget, hold out more questions, limit what a question "
+            "may cost, or lower the confidence.",
+            limit_there,
+        )
+    last = _last(kept)
+    assumptions = tuple(clause.format(low=least, high=most[last]) for clause in ASSUMPTIONS)
+    return Calibration(float(grid[last]), float(mean[last]), limit, limit, float(confidence), n, "betting", assumptions)
+
+
+def confidence_of(confidence: Any) -> float:
+    """Return a confidence.
+
+    Raises
+    ------
+    InputError
+        If it is not a number between 0 and 1.
+    """
+    if isinstance(confidence, bool) or not isinstance(confidence, (int, float, np.floating)) or not 0 < confidence < 1:
+        raise InputError(f"confidence is {confidence!r}; expected a number between 0 and 1, such as 0.95.")
+    return float(confidence)
+
+
+def _grid_of(prices: Any, spends: Any) -> tuple[Floats, Floats]:
+    """Refuse what is no grid with its spends."""
+    grid = np.asarray(prices, np.float64)
+    costs = np.asarray(spends, np.float64)
+    if grid.ndim != 1 or not grid.size or np.isnan(grid).any() or (grid < 0).any() or (np.diff(grid) > 0).any():
+        raise InputError("prices: expected a list of numbers, at least 0, from the largest down.")
+    if costs.ndim != 2 or costs.shape[1] != len(grid) or not len(costs):
+        raise InputError(
+            f"spends has shape {costs.shape}; expected (n, {len(grid)}): a row per held-out question, at least one, a "
+            "column per price."
+        )
+    bad = ~(np.isfinite(costs) & (costs >= 0))
+    if bad.any():
+        row, column = np.argwhere(bad)[0].tolist()
+        raise InputError(
+            f"spends[{row}, {column}] is {float(costs[row, column])!r}; expected a finite cost, at least 0."
+        )
+    return grid, costs
+
+
+def _counts(weights: Any, n: int) -> Floats | None:
+    """Return how often questions occur; None: all equally often."""
+    if weights is None:
+        return None
+    found = np.asarray(weights, np.float64)
+    if found.shape != (n,) or not np.isfinite(found).all() or (found < 0).any() or not found.any():
+        raise InputError(f"weights: expected {n} finite numbers, at least 0 and not all 0: one per held-out question.")
+    return None if np.ptp(found) <= 1e-9 * found.max() else found
+
+
+def _range(costs: Floats, low: Any, high: Any) -> tuple[float, Floats]:
+    """Return the least, and the most at each price; refuse spends outside."""
+    least = scalar(low, "low")
+    most = np.asarray(high, np.float64)
+    if most.ndim and most.shape != costs.shape[1:]:
+        raise InputError(f"high has shape {most.shape}; expected one number, or {costs.shape[1]}: one per price.")
+    if not (0 <= least < math.inf and np.isfinite(most).all() and (most >= least).all()):
+        raise InputError(f"low is {least!r} and high is {most.tolist()!r}; expected 0 ≤ low ≤ high, both finite.")
+    most = np.broadcast_to(most, costs.shape[1:])
+    # Sums of costs may round differently.
+    slack = 1e-9 * np.maximum(most, 1e-300)
+    bad = (costs < least - slack) | (costs > most + slack)
+    if bad.any():
+        row, column = np.argwhere(bad)[0].tolist()
+        raise InputError(
+            f"spends[{row}, {column}] is {float(costs[row, column])!r}, not between low = {least!r} and high = "
+            f"{float(most[column])!r}. They must hold for every question, also for those to come."
+        )
+    return least, most
+
+
+def _last(kept: NDArray[np.bool_]) -> int:
+    """Return the last of the leading True."""
+    return len(kept) - 1 if kept.all() else int(kept.argmin()) - 1
+
+
+# ---------------------------------------------------------------------------------------------- the test
+
+
+def _hedges() -> tuple[Floats, Floats]:
+    """Return log p and φ(Φ⁻¹(p))/p on a grid. Between its points the bets are a little off, which costs no validity."""
+    normal = NormalDist()
+    logs = np.concatenate([np.linspace(-40, -1, 1024), np.linspace(-1, -1e-9, 1024)[1:]])
+    return logs, np.array([normal.pdf(normal.inv_cdf(math.exp(x))) / math.exp(x) for x in logs])
+
+
+HEDGES = _hedges()
+
+
+def keeps(costs: Floats, budget: float | Floats, delta: float, low: float, high: float | Floats) -> NDArray[np.bool_]:
+    """Say for each column whether "expected cost > budget" is rejected at level delta; rows are in random order.
+
+    Parameters
+    ----------
+    costs : ndarray, (n, P)
+        In [low, high], in random order.
+    budget : float or ndarray, (P,)
+    delta, low, high
+        As in `calibrate_price`; `high` may differ between columns.
+
+    Returns
+    -------
+    ndarray of bool, (P,)
+        True: rejected, so the budget is kept.
+    """
+    n, columns = costs.shape
+    limit, top = (np.broadcast_to(np.asarray(value, np.float64), (columns,)) for value in (budget, high))
+    # No sample excludes an expectation just above `low`; none can be above `high`.
+    inside = (limit > low) & (limit < top)
+    if not inside.any():
+        return np.asarray(limit >= top)
+    span = np.where(top > low, top - low, 1.0)
+    alpha = np.where(inside, (np.where(inside, limit, low) - low) / span, 0.5)
+    cap = MOST / (1 - alpha)
+    goal = -math.log(delta)
+    wealth = np.zeros(columns)  # its logarithm
+    total, squares = np.zeros((2, columns))
+    step = -(-n // BETS)
+    for t in range(0, n, step):
+        # One pseudo-question of the variance that costs of mean α can have at most.
+        mean = (alpha + total) / (t + 1)
+        sigma = np.sqrt(np.maximum((alpha + squares) / (t + 1) - mean**2, 1e-6))
+        chance = np.minimum(wealth - goal, -1e-9)
+        bet = np.interp(chance, *HEDGES) / (sigma * math.sqrt(n - t))
+        bet = np.where(wealth >= goal, 0.0, np.minimum(bet, cap))  # what has reached the goal stays there
+        block = (costs[t : t + step] - low) / span
+        wealth += np.log1p(-bet * (block - alpha)).sum(axis=0)
+        total += block.sum(axis=0)
+        squares += (block**2).sum(axis=0)
+    return np.where(inside, wealth >= goal, limit >= top)
+
+
+def _smallest_budget(costs: Floats, delta: float, low: float, high: float) -> float:
+    """Return (nearly) the smallest budget that the one column keeps, as do all larger ones that were tried."""
+    below, above = low, high
+    for _ in range(6):
+        tried = np.linspace(below, above, 33)
+        kept = keeps(np.broadcast_to(costs, (len(costs), len(tried))), tried, delta, low, high)
+        kept[-1] = True
+        first = len(kept) - int(kept[::-1].argmin()) if not kept.all() else 1
+        below, above = float(tried[first - 1]), float(tried[first])
+    return above

@@ -1,0 +1,209 @@
+"""The least and the most that one question may cost, as far as that is known without the held-out questions.
+
+What to use when
+----------------
+`CostRange.of`
+    Before a guarantee: from the user's word, from costs that are the same for every question, or from the actions.
+`sample_costs`, `costs_said`
+    The same of one sample of each model, for policies that decide while sampling; and in words.
+`most_of`
+    The most that one action can cost, by its rates and its limit on tokens.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc._inputs import scalar
+from tcalloc.errors import InputError
+from tcalloc.learn.replay.all_orders import arm_costs
+from tcalloc.learn.training import Training
+from tcalloc.measure.actions import Action
+from tcalloc.measure.samples import Samples
+
+__all__ = ["CostRange", "costs_said", "most_of", "same_costs", "sample_costs"]
+
+Floats = NDArray[np.float64]
+
+# Costs that differ by less than this share are the same.
+ROUNDING = 1e-9
+
+
+def most_of(action: Action | None) -> float | None:
+    """Return the most that one action can cost on any question; None if its settings do not say it.
+
+    An action says it by `rates` and `max_tokens`, if the prompt is free: nothing limits the length of a prompt.
+    """
+    if action is None:
+        return 0.0
+    rates = action.rates
+    if rates is None or action.max_tokens is None or rates.input > 0:
+        return None
+    per_token = max(rates.output, rates.output if rates.reasoning is None else rates.reasoning)
+    return action.samples * action.max_tokens * per_token
+
+
+def same_costs(shared: bool, cost: Floats, held: Training) -> bool:
+    """Return whether every question pays the same: both tables say so, and agree.
+
+    Costs that were recorded question by question do not count, however equal: a rare expensive question may be missing.
+    """
+    return bool(shared and held.shared and np.allclose(held.mean_cost, cost, rtol=ROUNDING, atol=0))
+
+
+@dataclass(frozen=True, slots=True)
+class CostRange:
+    """Between these lies the cost of any question, also of those to come."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(
+        cls,
+        known: tuple[float, float] | None,
+        actions: Sequence[Action | None] | None,
+        held: Training,
+        low: Any,
+        high: Any,
+        seen: float,
+        extra: Action | None = None,
+    ) -> "CostRange":
+        """Return the range, checked against the held-out costs.
+
+        Parameters
+        ----------
+        known : tuple of float or None
+            The range, if each action costs the same for every question.
+        actions : sequence of Action, optional
+            What the columns are.
+        held : Training
+            The held-out questions.
+        low, high : float or None
+            What the user says; it has precedence.
+        seen : float
+            The highest cost of a training question.
+        extra : Action, optional
+            What is drawn before any action.
+
+        Raises
+        ------
+        InputError
+            If the most is not known, or some cost lies outside.
+        """
+        limits = [None] if actions is None else [most_of(action) for action in actions]
+        before = most_of(extra)
+        said = None if before is None or None in limits else before + max(each for each in limits if each is not None)
+        least, most = (0.0, said) if known is None else known
+        least = least if low is None else scalar(low, "low")
+        if high is None and most is None:
+            raise InputError(_unknown(actions))
+        most = scalar(high, "high") if most is None or high is not None else most
+        found = cls(least, most)
+        found._check(held, seen)
+        return found
+
+    def _check(self, held: Training, seen: float) -> None:
+        if not 0 <= self.low <= self.high < np.inf:
+            raise InputError(
+                f"low is {self.low!r} and high is {self.high!r}; expected 0 ≤ low ≤ high, both finite: the least and "
+                "the most that one question may cost."
+            )
+        slack = ROUNDING * max(self.high, 1e-300)
+        if seen > self.high + slack:
+            raise InputError(
+                f"high is {self.high!r}, but a training question cost {seen!r}. Pass the most that any question may "
+                "cost, also of those to come."
+            )
+        there = np.ones(held.cost.shape, bool) if held.available is None else held.available
+        bad = there & ~((held.cost >= self.low - slack) & (held.cost <= self.high + slack))
+        if bad.any():
+            row, column = np.argwhere(bad)[0].tolist()
+            raise InputError(
+                f"table: question {row} costs {float(held.cost[row, column])!r} by {held.names[column]}, not between "
+                f"low = {self.low!r} and high = {self.high!r}. Pass the least and the most that any question may cost, "
+                "also of those to come."
+            )
+
+
+def sample_costs(
+    arms: Sequence[str], seen: Floats, samples: Samples, actions: Mapping[str, Action], high: Any
+) -> Floats:
+    """Return the most that one sample of each model can cost, (arms,).
+
+    Parameters
+    ----------
+    arms : sequence of str
+        The models.
+    seen : ndarray, (arms,)
+        The highest cost of a training sample of each.
+    samples : Samples
+        The held-out ones, under the same names.
+    actions : mapping of str to Action
+        What a draw is.
+    high : float, mapping of str to float or None
+        What the user says; it has precedence.
+
+    Raises
+    ------
+    InputError
+        If it is not known, or some recorded sample costs more.
+    """
+    if isinstance(high, Mapping) and (unknown := [arm for arm in high if arm not in arms]):
+        raise InputError(f"high: no model {unknown[0]!r} among the samples; there are {', '.join(map(repr, arms))}.")
+    recorded = arm_costs(samples)
+    found = []
+    for a, arm in enumerate(arms):
+        of = f" of {arm}" if arm else ""
+        model = samples.by_model[arm]
+        given = high.get(arm) if isinstance(high, Mapping) else high
+        most = None if given is None else scalar(given, f"high{of}")
+        if most is None and (model.cost is None or np.ndim(model.cost) == 0):
+            each = 1.0 if model.cost is None else float(model.cost)
+            # One cost for all samples, which those that were learned from have had too.
+            most = each if math.isclose(float(seen[a]), each, rel_tol=ROUNDING) else None
+        if most is None and arm in actions:
+            most = most_of(actions[arm])
+        if most is None:
+            raise InputError(
+                f"confidence needs the most that one sample{of} may cost, which is not known: samples cost different "
+                "amounts (or were recorded one by one), and the highest cost seen is not the highest possible. Pass "
+                "high= (--high), one number or one per model: max_tokens * the rate of an output token + the longest "
+                "prompt * the rate of an input token. "
+                "If all samples cost the same, say so: Samples(..., cost=one number)."
+            )
+        paid = max(float(recorded[arm].max(initial=0.0)), float(seen[a]))
+        if not 0 <= most < math.inf or paid > most * (1 + ROUNDING):
+            raise InputError(
+                f"high{of} is {most!r}, but a recorded sample cost {paid:.6g}; expected a finite number: the most that "
+                "any sample may cost, also of those to come."
+            )
+        found.append(most)
+    return np.array(found)
+
+
+def costs_said(arms: Sequence[str], most: Floats) -> str:
+    """Return the assumption on costs in words."""
+    parts = [f"of {arm} at most {each:.6g}" if arm else f"at most {each:.6g}"
+             for arm, each in zip(arms, most.tolist(), strict=True)]  # fmt: skip
+    return f"a sample costs {', '.join(parts)}"
+
+
+def _unknown(actions: Sequence[Action | None] | None) -> str:
+    """Return what to pass where the most is not known."""
+    drawn = [action for action in actions or () if action is not None]
+    most = str(max(action.samples for action in drawn)) if drawn else "the most"
+    limits = {action.max_tokens for action in drawn}
+    tokens = f"{max(n for n in limits if n is not None):,} tokens" if limits and None not in limits else "max_tokens"
+    return (
+        "confidence needs the most that one question may cost, which is not known: costs differ between questions (or "
+        "were recorded one by one), and the highest cost seen is not the highest possible. Pass high= (--high), which "
+        f"is {most} sample{'' if most == '1' else 's'} * ({tokens} * the rate of an output token + the longest prompt "
+        "* the rate of an input token). "
+        "If every question costs the same, say so instead: one cost per action, cost=[...] of shape (K,), or one cost "
+        "per sample, Samples(..., cost=...)."
+    )

@@ -1,0 +1,137 @@
+"""What a policy gains at its spend; an oracle to compare with chooses on half of the samples, the others score."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc._solve import decide, solve
+from tcalloc.errors import InputError
+from tcalloc.learn.training import Mix, Training, fallback
+from tcalloc.measure.actions import Action
+from tcalloc.measure.samples import Samples
+
+__all__ = ["Halves", "gains_at", "halvings"]
+
+Floats = NDArray[np.float64]
+Actions = NDArray[np.int32]
+
+
+def gains_at(
+    choosing: Floats, scoring: Floats, picked: Actions, found: Training, spend: float
+) -> tuple[Floats, Floats]:
+    """Return by question what the policy, and what the oracle, gains over the best fixed mixture at the same spend.
+
+    Oracle and mixture are chosen by `choosing`. Where their cost on a question differs from the policy's, the
+    difference is charged at the price that holds there: so the means compare equal spends, and the intervals know that
+    the spend is uncertain too.
+    """
+    n = len(picked)
+    every = np.arange(n)
+    paid = found.cost[every, picked]
+    whole = np.where(np.isfinite(found.acc), choosing, np.nan)
+    means = Training(whole, found.cost, found.weights, found.names, None, found.available)
+    mix = Mix.of(means.mean_acc, means.mean_cost)
+    lower, upper, share = mix.at(spend)
+    fixed = fallback(found.available, np.lexsort((means.mean_acc, means.mean_cost)), n)[:, [lower, upper]]
+    mixed_acc, mixed_cost = (
+        (1 - share) * values[every, fixed[:, 0]] + share * values[every, fixed[:, 1]]
+        for values in (scoring, found.cost)
+    )
+    mixed = mixed_acc + mix.price(spend) * (paid - mixed_cost)
+    plan = solve(choosing, found.cost, max(spend, _cheapest(found)), available=found.available, weights=found.weights)
+    best = scoring[every, plan.actions] + plan.price * (paid - found.cost[every, plan.actions])
+    return scoring[every, picked] - mixed, best - mixed
+
+
+def _cheapest(found: Training) -> float:
+    """Return the least spend, a little up: sums may round differently."""
+    cost = found.cost if found.available is None else np.where(found.available, found.cost, math.inf)
+    return float(found.weights @ cost.min(axis=1) / found.weights.sum()) * (1 + 1e-12)
+
+
+class Halves:
+    """Pairs of accuracies (N, K), each from one half of the samples."""
+
+    def __init__(self, pairs: list[tuple[Floats, Floats]], told: NDArray[np.bool_], found: Training):
+        self.pairs = pairs
+        self.told = told
+        """(N, K) what half of the samples can tell."""
+        self.found = found
+
+    @classmethod
+    def of(cls, samples: Samples, found: Training, splits: int, random_state: int) -> "Halves":
+        """Halve the samples so many times."""
+        if len(samples) != len(found.acc):
+            raise InputError(f"samples has {len(samples)} questions, but the table has {len(found.acc)}.")
+        if found.actions is None:
+            raise InputError("what the table's actions are is not known; say it: actions=[Vote(1), …].")
+        pairs = []
+        told = np.isfinite(found.acc)
+        for pair in halvings(samples, splits, np.random.default_rng(random_state)):
+            one, other = (_accuracies(half, found.actions) for half in pair)
+            told &= np.isfinite(one) & np.isfinite(other)
+            pairs.append((np.nan_to_num(one), np.nan_to_num(other)))
+        return cls(pairs, told if pairs else np.zeros(told.shape, bool), found)
+
+    @property
+    def whole(self) -> bool:
+        """Whether half of the samples tell all that the table does."""
+        return bool((self.told == np.isfinite(self.found.acc)).all())
+
+    def agreement(self, price: float) -> tuple[Floats, NDArray[np.bool_]] | None:
+        """Return how often the oracles of two halves agree, among the actions that halves can tell, by question.
+
+        And which questions these are: those with a choice between as many actions as most have. None: no question.
+        """
+        choices = self.told.sum(axis=1)
+        rows: NDArray[np.bool_] = np.asarray(choices >= max(2, int(np.median(choices))))
+        if not rows.any():
+            return None
+        agreed = np.zeros(int(rows.sum()))
+        for pair in self.pairs:
+            one, other = (decide(half[rows], self.found.cost[rows], price, available=self.told[rows]) for half in pair)
+            agreed += np.asarray(one) == np.asarray(other)
+        return agreed / len(self.pairs), rows
+
+    def gains(self, picked: Actions, spend: float) -> tuple[Floats, Floats]:
+        """Return by question what the policy, and what an oracle from other samples, gains over the mixture."""
+        total = np.zeros((2, len(picked)))
+        for one, other in self.pairs:
+            for choosing, scoring in ((one, other), (other, one)):
+                total += gains_at(choosing, scoring, picked, self.found, spend)
+        policy, oracle = total / (2 * len(self.pairs))
+        return policy, oracle
+
+
+def _accuracies(samples: Samples, actions: tuple[Action | None, ...]) -> Floats:
+    """Return the exact expectations, (N, K); NaN where there are too few samples."""
+    acc = np.full((len(samples), len(actions)), np.nan)
+    sizes = {name: int(arm.drawn.sum(axis=1).max()) for name, arm in samples.by_model.items()}
+    most = max(sizes.values())
+    able = [
+        a
+        for a, action in enumerate(actions)
+        if action is not None and action.samples <= sizes.get(action.model or "", most)
+    ]
+    made = samples.table([action for a in able if (action := actions[a]) is not None], shrink=False) if able else None
+    if made is not None:
+        acc[:, able] = np.where(True if made.available is None else made.available, made.acc, np.nan)
+    acc[:, [a for a, action in enumerate(actions) if action is None]] = 0.0  # doing nothing reaches 0
+    return acc
+
+
+def halvings(samples: Samples, splits: int, rng: np.random.Generator) -> Iterator[tuple[Samples, Samples]]:
+    """Yield random halves of every question's samples; of an odd number, one sample is in neither or the first half."""
+    for _ in range(splits):
+        parts: tuple[dict[str, Samples], dict[str, Samples]] = ({}, {})
+        for name, arm in samples.by_model.items():
+            # Those that were drawn come first, in random order; every second goes to each half, an odd one to none.
+            order = np.argsort(rng.random(arm.drawn.shape) + ~arm.drawn, axis=1)
+            width = arm.drawn.shape[1] // 2
+            if width == 0:
+                return
+            for half, part in enumerate(parts):
+                part[name] = arm.columns(order[:, half : 2 * width : 2])
+        yield tuple(p[""] if samples.arms is None else Samples(arms=p) for p in parts)  # type: ignore[misc]

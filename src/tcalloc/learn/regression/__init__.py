@@ -1,0 +1,1 @@
+"""Models that predict the rows of a table from features."""

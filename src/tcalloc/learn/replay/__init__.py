@@ -1,0 +1,1 @@
+"""Policies on recorded samples: drawn one by one, or all orders at once."""

@@ -1,0 +1,304 @@
+"""All prefixes of many random orders at once: what a rule of counts would see, and what a vote would score there.
+
+What to use when
+----------------
+`random_orders`
+    Seeded random orders of each question's samples, which are exchangeable.
+`Paths`
+    The samples of one model along such orders, after each draw: `Paths.outcome` replays a rule of counts without a loop
+    over questions. Results equal those of the metered replay (`tcalloc.learn.replay.metered`).
+`States`
+    What such a rule looks at. It never learns which question or which order a state is from, nor what comes after.
+
+A rule of counts is asked once per distinct state, not once per sample: 1,318 questions × 40 orders × 40 samples are
+2.1 million prefixes, but only some ten thousand distinct states.
+"""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.learn.replay.vote_states import TOP, States, Walk, distinct_states
+from tcalloc.measure.samples import Samples
+
+__all__ = ["TOP", "CountRule", "Paths", "States", "arm_costs", "random_orders"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# Keeps the orders apart from a user's random numbers: NumPy's generators of 0 and of [0, 0] are one and the same.
+ORDERS = 3
+
+
+class CountRule(Protocol):
+    """What `Paths` can replay: see `tcalloc.learn.rivals`."""
+
+    @property
+    def cap(self) -> int:
+        """Samples after which it stops in any case."""
+
+    @property
+    def threshold(self) -> float:
+        """It stops where the measure reaches this."""
+
+    @property
+    def key(self) -> Any:
+        """Hashable; rules of one key have one measure, which is then computed once."""
+
+    def measure(self, states: States) -> Floats:
+        """Return the number that is compared with the threshold, (M,)."""
+
+    def batch(self, states: States) -> Ints:
+        """Return how many samples are drawn at once from there, (M,)."""
+
+
+def random_orders(drawn: NDArray[np.bool_], count: int, seed: int) -> NDArray[np.intp]:
+    """Return random orders of each question's samples, those that were drawn first.
+
+    Parameters
+    ----------
+    drawn : ndarray of bool, (N, S)
+        Which samples there are.
+    count : int
+        How many orders, R.
+    seed : int
+        The same seed gives the same orders, and order r does not depend on how many follow it.
+
+    Returns
+    -------
+    ndarray of intp, (R, N, S)
+        Columns.
+
+    Notes
+    -----
+    Each order is uniformly random, so means over orders are unbiased. S of them in a row are the rotations of one
+    shuffle: every sample then stands once in every place, and what one sample reaches comes out exactly, which with
+    independent orders is the largest part of the noise.
+    """
+    s = drawn.shape[1]
+    size = np.maximum(drawn.sum(axis=1), 1)[:, None]
+    place = np.arange(s)[None]
+    found = np.empty((count, *drawn.shape), np.intp)
+    for r in range(count):
+        if r % s == 0:
+            rng = np.random.default_rng([seed, r // s, ORDERS])
+            shuffled = np.argsort(np.where(drawn, rng.random(drawn.shape), 2.0), axis=1)
+            turns = rng.permutation(s)
+        turned = np.where(place < size, (place + turns[r % s] * size // s) % size, place)
+        found[r] = np.take_along_axis(shuffled, turned, axis=1)
+    return found
+
+
+def arm_costs(samples: Samples) -> dict[str, Floats]:
+    """Return what each sample of each model cost, (N, S); 1 where nothing was recorded of any.
+
+    Raises
+    ------
+    InputError
+        If a sample that was drawn has an unknown cost (a replay charges what was really paid), or only some of the
+        models have costs.
+    """
+    arms = samples.by_model
+    without = [name for name, arm in arms.items() if arm.cost is None]
+    if 0 < len(without) < len(arms):
+        raise InputError(f"{without[0]!r} has no cost, but other models have. Give every model one, in the same unit.")
+    return {name: _sample_costs(arm, name) for name, arm in arms.items()}
+
+
+def _sample_costs(arm: Samples, name: str) -> Floats:
+    shape = arm.drawn.shape
+    if arm.cost is None:
+        return np.ones(shape)
+    cost = np.asarray(arm.cost, np.float64)
+    full = np.broadcast_to(cost[:, None] if cost.ndim == 1 else cost, shape)
+    unknown = arm.drawn & np.isnan(full)
+    if unknown.any():
+        row, column = np.argwhere(unknown)[0].tolist()
+        raise InputError(
+            f"cost[{row}, {column}]{f' of {name}' if name else ''} is NaN (unknown), but a replay charges what each "
+            "sample cost. Fill it in, or leave cost out to count samples."
+        )
+    return np.asarray(np.where(arm.drawn, full, 0.0))
+
+
+class Paths:
+    """The samples of one model along random orders, after each draw.
+
+    Parameters
+    ----------
+    samples : Samples
+        Of one model.
+    count : int
+        Orders per question, R.
+    seed : int
+        Of the orders.
+    verifier : bool
+        Whether each sample is checked by a verifier that knows a right answer: then the first right sample is the
+        answer.
+    rows : array_like, optional
+        Only these questions; the order of a question's samples does not depend on which others are there.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (R, n, S).
+    states : States
+        The distinct states.
+    state : ndarray of int32, (R, n, S)
+        Which of them stands after each draw.
+    size : ndarray, (n,)
+        Samples per question; what stands beyond is not to be used.
+    even : ndarray of float32, (R, n, S)
+        What the answer then scores, ties split evenly (verifier: whether there was a right one).
+    first : ndarray of float32, (R, n, S)
+        The same if a tie goes to the answer that came first, as in a live run.
+    paid : ndarray of float64, (R, n, S)
+        What was spent until then.
+
+    Notes
+    -----
+    Both scores have the same expectation for every rule that looks at counts alone: of two answers that are tied, each
+    came first equally often, whatever the counts did on the way. `even` has less noise.
+    """
+
+    def __init__(self, samples: Samples, count: int = 8, seed: int = 0, *, verifier: bool = False, rows: Any = None):
+        if samples.arms is not None:
+            raise InputError("samples has several arms; expected those of one model, such as samples.arms['small'].")
+        if not verifier and samples.answers is None:
+            raise InputError(
+                "samples has no answers, only right and wrong: a vote needs answers. If a verifier recognises right "
+                "answers live, say verifier=True."
+            )
+        picked = np.arange(len(samples)) if rows is None else np.arange(len(samples))[rows]
+        order = random_orders(samples.drawn, count, seed)[:, picked]
+        self.shape = order.shape
+        self.size = np.asarray(samples.drawn.sum(axis=1)[picked], np.int64)
+        cost = arm_costs(samples)[""][picked]
+        self._counted = samples.cost is None  # then the spend is the number of samples
+        self.paid = np.cumsum(np.take_along_axis(cost[None], order, axis=2), axis=2)
+        if verifier:
+            right = np.take_along_axis((samples.correct & samples.drawn)[picked][None], order, axis=2)
+            success = np.maximum.accumulate(right, axis=2)
+        else:
+            success = np.zeros(order.shape, bool)
+        if samples.answers is None:
+            codes = np.zeros(order.shape, np.int64)  # no votes: every sample is an answer, none is told from another
+        else:
+            codes = np.take_along_axis(samples.answers[picked][None], order, axis=2).astype(np.int64)
+        flat = (order.shape[0] * order.shape[1], order.shape[2])
+        walk = Walk(codes.reshape(flat))
+        if verifier:
+            self.even = self.first = success.astype(np.float32)
+        else:
+            self.even, self.first = walk.even.reshape(order.shape), walk.first.reshape(order.shape)
+        self.states, which = distinct_states(walk, success.reshape(flat))
+        self.state = which.reshape(order.shape)
+        self._after = np.ascontiguousarray(which.reshape(flat).T)
+        self._measures: dict[Any, Floats] = {}
+
+    def outcome(self, rule: CountRule, *, ties: str = "even") -> tuple[Floats, Floats]:
+        """Return what a rule spends and scores on each question, means over the orders: two arrays (n,).
+
+        Parameters
+        ----------
+        rule : CountRule
+            Such as those of `tcalloc.learn.rivals`.
+        ties : {"even", "first"}
+            "first" gives exactly what the metered replay of the same orders gives.
+        """
+        spends, scores = self.outcomes([rule], ties=ties)
+        return spends[0], scores[0]
+
+    def outcomes(self, rules: Any, *, ties: str = "even") -> tuple[Floats, Floats]:
+        """Return the same for several rules, two arrays (len(rules), n); fast where they share key and threshold."""
+        if ties not in ("even", "first"):
+            raise InputError(f"ties is {ties!r}; allowed are 'even' and 'first'.")
+        right = self.even if ties == "even" else self.first
+        listed = list(rules)
+        spends, scores = np.empty((len(listed), self.shape[1])), np.empty((len(listed), self.shape[1]))
+        # Rules that stop in the same states (thresholds that no state lies between) are one rule at several caps.
+        alike: dict[bytes, list[int]] = {}
+        for j, rule in enumerate(listed):
+            alike.setdefault(np.packbits(self._stop(rule)).tobytes(), []).append(j)
+        for same in alike.values():
+            drawn = self._first(self._stop(listed[same[0]]))
+            for j in same:
+                spends[j], scores[j] = self.at(np.minimum(drawn, listed[j].cap), right)
+        return spends, scores
+
+    def at(self, drawn: Ints, right: NDArray[np.float32] | None = None) -> tuple[Floats, Floats]:
+        """Return spend and score of stopping after so many draws, (R, n), means over the orders."""
+        right = self.even if right is None else right
+        place = np.minimum(drawn, self.size) - 1
+        r, n, s = self.shape
+        index = np.maximum(place, 0) + s * np.arange(r * n).reshape(r, n)
+        there = place >= 0
+        spend = place + 1.0 if self._counted else np.where(there, self.paid.reshape(-1)[index], 0.0)
+        score = np.where(there, right.reshape(-1)[index], np.float32(0.0))
+        return spend.mean(axis=0), score.mean(axis=0, dtype=np.float64)
+
+    def drawn(self, rule: CountRule) -> Ints:
+        """Return after how many draws a rule stops, (R, n)."""
+        return np.minimum(np.minimum(self._first(self._stop(rule)), rule.cap), self.size)
+
+    def rounds(self, rule: CountRule) -> Floats:
+        """Return how many draws (of one sample or of several at once) a rule asks for, (n,), means over the orders."""
+        batches = np.where(self._stop(rule), 0, np.maximum(rule.batch(self.states), 1))
+        zero = np.zeros(1, np.int64)
+        nothing = States(zero, zero, np.zeros((1, TOP), np.int64), zero, zero, zero > 0)
+        first = min(int(max(rule.batch(nothing)[0], 1)), rule.cap)
+        left = np.maximum(rule.cap - self.states.n, 0)
+        return np.asarray(self.walk(np.minimum(batches, left), first)[1].mean(axis=0))
+
+    def walk(self, draws: ArrayLike, first: int) -> tuple[Ints, Ints]:
+        """Follow a plan that looks only where it stands, as one that draws several samples at once does.
+
+        Parameters
+        ----------
+        draws : array_like of int, (M,)
+            How many samples are drawn next in each of `states`; 0: it stops there.
+        first : int
+            How many are drawn at first, before any state.
+
+        Returns
+        -------
+        drawn : ndarray of int, (R, n)
+            Samples; `at` makes spend and score of them.
+        rounds : ndarray of int, (R, n)
+            Draws.
+        """
+        steps = np.asarray(draws, np.int64)
+        r, n, _ = self.shape
+        limit = np.broadcast_to(self.size, (r, n)).reshape(-1)
+        at = np.minimum(first, limit)
+        count = (at > 0).astype(np.int64)
+        going = np.flatnonzero((at > 0) & (at < limit))
+        while len(going):
+            more = steps[self._after[at[going] - 1, going]]
+            going, more = going[more > 0], more[more > 0]
+            at[going] = np.minimum(at[going] + more, limit[going])
+            count[going] += 1
+            going = going[at[going] < limit[going]]
+        return at.reshape(r, n), count.reshape(r, n)
+
+    def _stop(self, rule: CountRule) -> NDArray[np.bool_]:
+        """Return whether a rule stops in each state, (M,); its cap aside."""
+        if rule.key not in self._measures:
+            self._measures[rule.key] = np.asarray(rule.measure(self.states), np.float64)
+        return np.asarray(self._measures[rule.key] >= rule.threshold)
+
+    def _first(self, stop: NDArray[np.bool_]) -> Ints:
+        """Return after how many draws a state in which to stop is first met, (R, n); S where none is."""
+        r, n, s = self.shape
+        found = np.full(r * n, s, np.int64)
+        going = np.arange(r * n)
+        # Sample by sample over what still goes on: most have stopped after a few.
+        for j in range(s):
+            hit = stop[self._after[j][going]]
+            found[going[hit]] = j + 1
+            going = going[~hit]
+            if not len(going):
+                break
+        return found.reshape(r, n)

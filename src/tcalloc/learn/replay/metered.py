@@ -1,0 +1,348 @@
+"""Replay: run a policy on recorded samples as if they were drawn now, and charge for each.
+
+What to use when
+----------------
+`replay`
+    Any policy, question by question: what it spends and how often its answer is right.
+`Meter`
+    One question's samples in one order, for a loop of your own.
+`tcalloc.learn.replay.all_orders.Paths`
+    Rules of counts, hundreds of them at once.
+
+A policy sees what it paid for and nothing else, by construction: it is handed the question and `Result` objects, never
+the samples, the meter or a question's number. Answers come under new names, in order of appearance (the recorded
+codes would give the gold answer away: it is 0). Whether a sample is right is said only where there is a verifier. The
+spend is what the meter charged, whatever the run says about itself: samples without an answer, cut-off ones, probes,
+and draws that a policy then ignores, all of it.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.learn.protocol import Draw, Policy, Result, Run
+from tcalloc.learn.replay.all_orders import arm_costs, random_orders
+from tcalloc.measure.actions import Rates
+from tcalloc.measure.samples import Samples
+
+__all__ = ["Meter", "Outcome", "drive", "replay"]
+
+Floats = NDArray[np.float64]
+
+# Draws of one run after which it counts as one that does not end.
+ENDLESS = 100_000
+KINDS = ("input", "output", "reasoning")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What a policy spent and reached: one entry per question, each the mean over the orders."""
+
+    spend: Floats
+    """(n,) what was charged."""
+    accuracy: Floats
+    """(n,) how often the answer was right."""
+    rounds: Floats
+    """(n,) how often it asked: each round waits for its samples."""
+    drawn: Floats
+    """(n,) samples that were drawn."""
+    vote_share: Floats
+    """(n,) the share of votes that the run reported at its end."""
+
+    def __repr__(self) -> str:
+        return (
+            f"Outcome({len(self.spend)} questions, accuracy {self.accuracy.mean():.4f}, spend {self.spend.mean():.4g}, "
+            f"rounds {self.rounds.mean():.3g})"
+        )
+
+
+class Meter:
+    """One question's recorded samples in one order: sells them one by one.
+
+    Parameters
+    ----------
+    samples : Samples
+        Of one model or several.
+    row : int
+        Which question.
+    order : mapping of str to ndarray, (S,)
+        Per model (the empty name where there is one): its samples' columns in the order in which they are sold.
+    verifier : bool
+        Whether results say if they are right.
+    rated : bool
+        Whether a draw is charged at its action's own rates, where it has some; False: always what was recorded.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tcalloc.learn.protocol import Draw
+    >>> from tcalloc.learn.replay.metered import Meter
+    >>> from tcalloc.measure import Samples, Vote
+    >>> meter = Meter(Samples([[3, 0, 3]], cost=[[1.0, 2.0, 4.0]]), 0, {"": np.array([0, 1, 2])})
+    >>> [(result.answer, result.cost) for result in meter.pay(Draw(Vote(1), 2))]
+    [(0, 1.0), (1, 2.0)]
+    >>> meter.spend, meter.grade(0), meter.grade(1)
+    (3.0, False, True)
+    """
+
+    __slots__ = (
+        "_arms",
+        "_costs",
+        "_names",
+        "_order",
+        "_place",
+        "_rated",
+        "_right",
+        "_row",
+        "_verifier",
+        "drawn",
+        "rounds",
+        "spend",
+    )
+
+    def __init__(
+        self,
+        samples: Samples,
+        row: int,
+        order: dict[str, NDArray[np.intp]],
+        *,
+        verifier: bool = False,
+        costs: dict[str, Floats] | None = None,
+        rated: bool = True,
+    ):
+        self._arms = samples.by_model
+        self._costs = arm_costs(samples) if costs is None else costs
+        self._row, self._rated = row, rated
+        self._order = {
+            name: [column for column in order[name].tolist() if arm.drawn[row, column]]
+            for name, arm in self._arms.items()
+        }
+        self._place = dict.fromkeys(self._arms, 0)
+        self._names: dict[Any, int] = {}
+        self._right: set[Hashable] = set()
+        self._verifier = verifier
+        self.spend = 0.0
+        """Charged so far."""
+        self.rounds = 0
+        """Draws so far that brought something."""
+        self.drawn = 0
+        """Samples so far."""
+
+    def pay(self, draw: Draw) -> list[Result]:
+        """Return what a draw pays for; fewer than asked for where the record ends.
+
+        Raises
+        ------
+        InputError
+            If the draw asks for a model that was not recorded, or for less than one sample.
+        """
+        if not isinstance(draw, Draw):
+            raise InputError(f"next() returned {draw!r}; expected tcalloc.Draw(action, n), or None to stop.")
+        if isinstance(draw.n, bool) or not isinstance(draw.n, (int, np.integer)) or draw.n < 1:
+            raise InputError(
+                f"Draw.n is {draw.n!r}; expected a whole number of samples, at least 1. To stop, next() returns None."
+            )
+        name = self._arm_of(draw.action.model)
+        start = self._place[name]
+        columns = self._order[name][start : start + int(draw.n)]
+        self._place[name] = start + len(columns)
+        costs = self._charge(draw.action.rates, name, columns)
+        found = [self._result(name, column, cost) for column, cost in zip(columns, costs, strict=True)]
+        self.spend += sum(result.cost for result in found)
+        self.rounds += bool(found)  # where the record has ended nobody waits
+        self.drawn += len(found)
+        return found
+
+    def grade(self, answer: Hashable | None) -> bool:
+        """Return whether an answer that was handed out is right; one that never was is not."""
+        return answer is not None and answer in self._right
+
+    def _arm_of(self, model: str | None) -> str:
+        if model is not None and model in self._arms:
+            return model
+        if len(self._arms) == 1 and (model is None or "" in self._arms):
+            return next(iter(self._arms))
+        raise InputError(
+            f"the policy draws from the model {model!r}; recorded are {', '.join(map(repr, self._arms))}. "
+            "Fit it on samples of the same models, or name the arms alike."
+        )
+
+    def _charge(self, rates: Rates | None, name: str, columns: list[int]) -> list[float]:
+        if rates is None or not self._rated:
+            return [float(self._costs[name][self._row, column]) for column in columns]
+        tokens = self._arms[name].tokens
+        needed = {"input": rates.input, "output": rates.output}
+        lacking = [kind for kind, rate in needed.items() if rate > 0 and (tokens is None or kind not in tokens)]
+        if tokens is None or lacking:
+            raise InputError(
+                f"the policy draws from {name or 'the model'} at rates, but its {' and '.join(lacking)} tokens were "
+                "not recorded. Give tokens={'input': …, 'output': …}, or leave the rates out."
+            )
+        used = {kind: tokens[kind][self._row, columns] if kind in tokens else np.zeros(len(columns)) for kind in KINDS}
+        costs = rates.of(0.0, used["output"], np.nan_to_num(used["reasoning"]))
+        prompt = used["input"] * rates.input
+        if rates.prompt_once:
+            prompt[1:] = 0.0  # one prompt, whose choices these are
+        if not np.isfinite(costs + prompt).all():
+            raise InputError(
+                f"tokens of {name or 'the model'} are unknown (NaN) at question {self._row}: no rate can be charged."
+            )
+        return [float(cost) for cost in costs + prompt]
+
+    def _result(self, name: str, column: int, cost: float) -> Result:
+        arm, row = self._arms[name], self._row
+        right = bool(arm.correct[row, column])
+        if arm.answers is None:
+            answer: int | None = len(self._names)  # right and wrong alone do not say which samples agree
+            self._names[name, column] = len(self._names)
+        else:
+            code = int(arm.answers[row, column])
+            answer = None if code < 0 else self._names.setdefault(code, len(self._names))
+        if right:
+            self._right.add(answer)
+        tokens = None if arm.tokens is None else _known(arm.tokens.get("output"), row, column)
+        return Result(
+            answer,
+            cost,
+            right if self._verifier else None,
+            _known(arm.scores, row, column),
+            _known(arm.logprobs, row, column),
+            None if tokens is None else int(tokens),
+        )
+
+
+def _known(values: Floats | None, row: int, column: int) -> float | None:
+    return None if values is None or np.isnan(values[row, column]) else float(values[row, column])
+
+
+def drive(run: Run, meter: Meter) -> Run:
+    """Let a run draw from a meter until it ends.
+
+    Raises
+    ------
+    InputError
+        If the run goes on drawing where nothing is left, without an end.
+    """
+    for _ in range(ENDLESS):
+        draw = run.next()
+        if draw is None:
+            return run
+        run.add(meter.pay(draw))
+    raise InputError(
+        f"the policy asked {ENDLESS} times without ending. Its next() must return None once add() got nothing."
+    )
+
+
+def replay(
+    policy: Policy,
+    samples: Samples,
+    X: Any = None,
+    *,
+    rows: Any = None,
+    orders: int = 1,
+    seed: int = 0,
+    verifier: bool = False,
+    rated: bool = True,
+) -> Outcome:
+    """Run a policy on recorded samples, in random orders, and charge for each sample it draws.
+
+    Parameters
+    ----------
+    policy : Policy
+        Anything with ``start(x)``.
+    samples : Samples
+        Of one model or several, of the same questions as X.
+    X : sequence, array or frame, optional
+        What the policy is told about each question; None: its id (or number, as a text).
+    rows : array_like, optional
+        Only these questions (indices or a mask).
+    orders : int
+        Random orders of each question's samples; the outcome is the mean over them.
+    seed : int
+        Of the orders. A question's orders depend neither on `rows` nor on the policy: comparisons are paired.
+    verifier : bool
+        Whether results say if they are right, as where a verifier recognises right answers live. Where only right and
+        wrong were recorded, each sample is an answer of its own: it is not known which of them agree.
+    rated : bool
+        Whether draws are charged at their actions' own rates, where they have some; False: always what was recorded,
+        whatever a policy says.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    InputError
+        If an argument is not what it has to be, X and samples differ in length, or the policy asks for what was not
+        recorded.
+
+    Examples
+    --------
+    >>> from tcalloc.learn.replay.metered import replay
+    >>> from tcalloc.learn.rivals import FixedK
+    >>> from tcalloc.measure import Samples
+    >>> replay(FixedK(3), Samples([[0, 0, 1], [1, 0, 1]]))
+    Outcome(2 questions, accuracy 0.5000, spend 3, rounds 1)
+    """
+    if not callable(getattr(policy, "start", None)):
+        raise InputError(f"policy is {type(policy).__name__}; expected a policy, which has start(x).")
+    if not isinstance(samples, Samples):
+        raise InputError(f"samples is {type(samples).__name__}; expected Samples (see tcalloc.measure).")
+    for name, value, least in (("orders", orders, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+            raise InputError(f"{name} is {value!r}; expected a whole number, at least {least}.")
+    if not isinstance(verifier, (bool, np.bool_)):
+        raise InputError(f"verifier is {verifier!r}; allowed are True and False.")
+    told = _told(samples, X)
+    arms = samples.by_model
+    picked = _picked(rows, len(samples))
+    ordered = {name: random_orders(arm.drawn, int(orders), seed) for name, arm in arms.items()}
+    costs = arm_costs(samples)
+    found = np.zeros((5, len(picked)))
+    for p, row in enumerate(picked.tolist()):
+        for r in range(int(orders)):
+            meter = Meter(
+                samples,
+                row,
+                {name: order[r, row] for name, order in ordered.items()},
+                verifier=verifier,
+                costs=costs,
+                rated=rated,
+            )
+            run = drive(policy.start(told(row)), meter)
+            found[:, p] += meter.spend, meter.grade(run.answer), meter.rounds, meter.drawn, run.vote_share
+    return Outcome(*(found / orders))
+
+
+def _picked(rows: Any, n: int) -> NDArray[np.intp]:
+    try:
+        found = np.atleast_1d(np.arange(n)[slice(None) if rows is None else rows])
+    except IndexError:
+        found = np.zeros((0, 0), np.intp)
+    if found.ndim != 1:
+        raise InputError(
+            f"rows is {repr(rows)[:60]}; expected numbers of questions, up to {n - 1}, or a mask of {n} truth values."
+        )
+    return np.asarray(found, np.intp)
+
+
+def _told(samples: Samples, X: Any) -> Any:
+    """Return a function from a question's number to what the policy is told about it."""
+    n = len(samples)
+    if X is None:
+        names = [str(i) for i in range(n)] if samples.ids is None else [str(i) for i in samples.ids]
+        return names.__getitem__
+    if isinstance(X, (str, bytes)) or not hasattr(X, "__len__"):
+        raise InputError(f"X is {repr(X)[:60]}; expected a sequence, an array or a frame with one row per question.")
+    if len(X) != n:
+        raise InputError(
+            f"X has {len(X)} rows, but samples has {n} questions; expected the same questions in one order."
+        )
+    if hasattr(X, "iloc"):
+        return lambda row: X.iloc[row]
+    return lambda row: X[row]

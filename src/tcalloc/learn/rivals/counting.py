@@ -1,0 +1,159 @@
+"""What the rivals share: they look at counts of votes alone, and stop where one number reaches a threshold."""
+
+import math
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.learn.protocol import Draw, Result, checked
+from tcalloc.learn.replay.all_orders import TOP, States
+from tcalloc.measure.actions import Action, Best
+
+__all__ = ["BEST", "VOTE", "Counting", "CountingRun", "check_common", "number", "whole"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# Of one model, by vote or by verifier.
+VOTE, BEST = Action(), Best(1)
+
+
+class Counting:
+    """A policy that stops where a measure of the counts reaches a threshold, or at its cap.
+
+    One definition serves both ways of running it: live or metered, one sample after the other (`start`), and on all
+    prefixes of many orders at once (`tcalloc.learn.replay.all_orders.Paths`). Subclasses are frozen dataclasses with
+    the fields
+    `cap` and `action`.
+    """
+
+    cap: int
+    action: Action
+
+    @property
+    def threshold(self) -> float:
+        """It stops where the measure is at least this."""
+        return 1.0
+
+    @property
+    def key(self) -> Hashable:
+        """What the measure depends on, beside the state."""
+        return type(self).__name__
+
+    def measure(self, states: States) -> Floats:
+        """Return the number that is compared with the threshold, (M,)."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it measures.")
+
+    def batch(self, states: States) -> Ints:
+        """Return how many samples to draw at once, (M,): one, unless it cannot stop any earlier."""
+        return np.ones(len(states), np.int64)
+
+    def vote_share(self, states: States) -> float:
+        """Return the leader's share of the samples in one state; by a verifier 1 or 0."""
+        if states.success[0]:
+            return 1.0
+        return float(states.counts[0, 0] / states.n[0]) if states.n[0] and not self._verified else 0.0
+
+    @property
+    def _verified(self) -> bool:
+        return self.action.combine == "best"
+
+    def start(self, x: Any) -> "CountingRun":
+        """Begin with one question, whatever it is: a rule of counts knows nothing beforehand."""
+        return CountingRun(self)
+
+
+class CountingRun:
+    """One question under way by a rule of counts."""
+
+    __slots__ = ("_asked", "_ended", "_first", "_last", "_n", "_policy", "_streak", "_verified", "_votes", "spend")
+
+    def __init__(self, policy: Counting):
+        self._policy = policy
+        self._votes: dict[Hashable, int] = {}
+        self._n = self._streak = 0
+        self._first: Hashable | None = None
+        self._last: Hashable | None = None
+        self._verified: Hashable | None = None
+        self._asked = self._ended = False
+        self.spend = 0.0
+        """What was paid so far."""
+
+    def next(self) -> Draw | None:
+        """Return what to draw next; None: it has ended."""
+        left = self._policy.cap - self._n
+        if self._ended or self._asked or left <= 0:
+            return None
+        state = self._state()
+        if self._n and self._policy.measure(state)[0] >= self._policy.threshold:
+            return None
+        self._asked = True
+        return Draw(self._policy.action, min(max(int(self._policy.batch(state)[0]), 1), left))
+
+    def add(self, results: Sequence[Result]) -> None:
+        """Take what came back; nothing at all ends the run."""
+        if not self._asked:
+            raise InputError("add: nothing was asked for. Call next() first.")
+        results = checked(results)
+        self._asked = False
+        self._ended = not results
+        for result in results:
+            self._n += 1
+            self.spend += result.cost
+            if result.answer is None:
+                self._streak, self._last = 0, None
+                continue
+            self._streak = self._streak + 1 if self._streak and result.answer == self._last else 1
+            self._last = result.answer
+            if self._first is None:
+                self._first = result.answer
+            if result.correct and self._verified is None:
+                self._verified = result.answer
+            self._votes[result.answer] = self._votes.get(result.answer, 0) + 1
+
+    @property
+    def answer(self) -> Hashable | None:
+        """The answer with the most votes (of equals the one that came first); the verified one, if there is one."""
+        if self._verified is not None:
+            return self._verified
+        if self._policy.action.combine == "best":
+            return self._first
+        return max(self._votes, key=lambda answer: self._votes[answer], default=None)
+
+    @property
+    def vote_share(self) -> float:
+        """The answer's share of the samples; by a verifier 1 or 0."""
+        return self._policy.vote_share(self._state())
+
+    def _state(self) -> States:
+        top = sorted(self._votes.values(), reverse=True)[:TOP]
+        values = [self._n, sum(self._votes.values()), len(self._votes), self._streak]
+        n, voted, distinct, streak = (np.array([value], np.int64) for value in values)
+        counts = np.array([top + [0] * (TOP - len(top))], np.int64)
+        return States(n, voted, counts, distinct, streak, np.array([self._verified is not None]))
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """Refuse what is not a whole number of at least so much."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < least:
+        raise InputError(f"{name} is {value!r}; expected a whole number, at least {least}.")
+    return int(value)
+
+
+def number(name: str, value: Any, low: float, high: float, *, ends: bool = False) -> float:
+    """Refuse what is not a number between two others (or one of them, with `ends`)."""
+    is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, (bool, np.bool_))
+    if not is_number or not math.isfinite(value) or not (low <= value <= high if ends else low < value < high):
+        between = f"from {low:g} to {high:g}" if ends else f"between {low:g} and {high:g}"
+        raise InputError(f"{name} is {value!r}; expected a number {between}.")
+    return float(value)
+
+
+def check_common(policy: Any, least: int = 1) -> None:
+    """Check the fields that all rivals have."""
+    object.__setattr__(policy, "cap", whole("cap", policy.cap, least))
+    if not isinstance(policy.action, Action):
+        raise InputError(f"action is {policy.action!r}; expected an action, such as Vote(1, model='small').")

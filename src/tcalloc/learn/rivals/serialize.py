@@ -1,0 +1,85 @@
+"""What a `TunedRule` writes down of itself, and how it is read back."""
+
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc._inputs import scalar
+from tcalloc.errors import InputError
+from tcalloc.learn.holdout.calibrate import Calibration
+from tcalloc.learn.holdout.folds import Frontier
+from tcalloc.learn.rivals.adaptive_consistency import AdaptiveConsistency
+from tcalloc.learn.rivals.esc import ESC
+from tcalloc.learn.rivals.fixed import FixedK, SuccessStop
+from tcalloc.learn.rivals.margin import MarginCap
+from tcalloc.learn.rivals.sprt import SPRT
+from tcalloc.measure.actions import Action
+
+if TYPE_CHECKING:
+    from tcalloc.learn.rivals.tuned import TunedRule
+
+__all__ = ["pack", "unpack"]
+
+RULES = {kind.__name__: kind for kind in (AdaptiveConsistency, ESC, FixedK, MarginCap, SPRT, SuccessStop)}
+
+
+def pack(policy: "TunedRule") -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return what to save: values for JSON, and arrays."""
+    rules = [
+        {"rule": type(rule).__name__} | asdict(rule) | {"action": rule.action.to_dict()}  # type: ignore[call-overload]
+        for rule in policy.rules_
+    ]
+    meta = {
+        "parameters": {
+            "family": policy.family,
+            "budget": policy.budget,
+            "verifier": policy.verifier,
+            "orders": int(policy.orders),
+            "random_state": int(policy.random_state),
+        },
+        "n": policy.n_,
+        "spending": policy._spending,
+        "rules": rules,
+        "arms": list(policy.rule_arms_),
+        "sample_costs": policy.sample_costs_,
+        "dearest": policy.dearest_,
+        "guarantee": None if policy.guarantee_ is None else policy.guarantee_.to_dict(),
+    }
+    arrays = {"spend": policy.spend_, "accuracy": policy.accuracy_, "held": policy.held_}
+    return meta, arrays | {"settings": policy.settings_.astype(np.int64)}
+
+
+def unpack(policy: "TunedRule", meta: Any, arrays: dict[str, NDArray[Any]]) -> None:
+    """Set what `pack` wrote down, checked.
+
+    Raises
+    ------
+    InputError
+        If it does not fit.
+    """
+    rules = []
+    for entry in meta["rules"]:
+        given = dict(entry)
+        kind = RULES.get(given.pop("rule"))
+        if kind is None or set(given) != {field.name for field in fields(kind)}:
+            raise InputError("rules: expected rules with their parameters.")
+        rules.append(kind(**given | {"action": Action.from_dict(given["action"])}))
+    policy.rules_, policy.rule_arms_ = tuple(rules), tuple(str(arm) for arm in meta["arms"])
+    h = len(rules)
+    spend, accuracy, held = (np.asarray(arrays[name], np.float64) for name in ("spend", "accuracy", "held"))
+    fine = h and len(policy.rule_arms_) == h and spend.shape == accuracy.shape == (h,) and held.shape == (2, h)
+    if not fine or not all(np.isfinite(x).all() for x in (spend, accuracy, held)) or (np.diff(spend) <= 0).any():
+        raise InputError("rules, arms, spend, accuracy and held: expected one finite entry per rule, spends rising.")
+    policy.spend_, policy.accuracy_, policy.held_ = spend, accuracy, held
+    policy.settings_ = np.asarray(arrays["settings"], np.int64)
+    if policy.settings_.shape != (h,):
+        raise InputError("settings: expected one number per rule.")
+    policy._hull = Frontier(np.arange(h), spend, accuracy)
+    policy.n_ = int(meta["n"])
+    policy.sample_costs_, policy.dearest_ = (
+        {str(arm): scalar(cost, name) for arm, cost in meta[name].items()} for name in ("sample_costs", "dearest")
+    )
+    policy._spending = None if meta["spending"] is None else scalar(meta["spending"], "spending")
+    policy.guarantee_ = None if meta["guarantee"] is None else Calibration.from_dict(meta["guarantee"])

@@ -1,0 +1,453 @@
+"""What all policies share that decide beforehand: fit on a table, decide at a price or a budget, start a run.
+
+What to use when
+----------------
+`LearnedPolicy`
+    To make a policy of your own: fill in `_learn` and `_choose`.
+
+A policy sees X and costs that are known beforehand, nothing else. Its dial is the price; a budget is turned into a
+price (or into the share of a mixture) on the training questions, on held-out ones (`calibrate`), or on the very
+questions that are to be decided (``decide(X, budget=...)``).
+"""
+
+import copy
+import math
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tcalloc._inputs import scalar
+from tcalloc.errors import InputError, MissingExtraError
+from tcalloc.learn.features.rows import Rows, Schema, as_row, as_rows
+from tcalloc.learn.holdout.cost_range import CostRange, same_costs
+from tcalloc.learn.protocol import DecidedRun
+from tcalloc.learn.routing.batch import Batch, checked_available, named
+from tcalloc.learn.routing.serving import Serving
+from tcalloc.learn.saving.common_state import Stored
+from tcalloc.learn.training import Training, as_table
+from tcalloc.measure.actions import Action
+
+try:
+    from sklearn.base import BaseEstimator
+    from sklearn.exceptions import NotFittedError
+except ImportError:
+    raise MissingExtraError("policies need scikit-learn: pip install 'tcalloc[learn]'") from None
+
+__all__ = ["Batch", "LearnedPolicy", "named"]
+
+Floats = NDArray[np.float64]
+Actions = NDArray[np.int32]
+
+# Prices that `calibrate` tries.
+GRID = 200
+
+
+class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
+    """What all policies that decide beforehand share; not a policy itself.
+
+    Attributes
+    ----------
+    n_ : int
+        Training questions.
+    action_names_ : tuple of str, (K,)
+        What the columns are called.
+    actions_ : tuple of Action or None
+        What they mean (an entry None: do nothing); None where only names are known that are none of ours.
+    cost_ : ndarray, (K,)
+        Mean training cost of each action: what is known of costs beforehand.
+    mean_acc_ : ndarray, (K,)
+        Mean training accuracy of each action.
+    price_ : float or None
+        λ at which it decides if nothing else is said.
+    budget_ : float or None
+        What that price shall spend per question.
+    guarantee_ : Calibration or None
+        What `calibrate` found.
+    n_features_in_, feature_names_in_
+        As in scikit-learn; names only where X had some.
+    """
+
+    costs = "mean"  # policies that can be told costs have it as a parameter
+    random_state: int
+
+    # ------------------------------------------------------------------------------------------ what a policy fills in
+
+    def _learn(self, rows: Rows, training: Training) -> None:
+        """Learn from checked rows; parameters are checked here too."""
+        raise NotImplementedError
+
+    def _choose(self, batch: Batch, price: float | None, budget: float | None) -> Actions:
+        """Decide at a price or at a budget, one of which is given."""
+        raise NotImplementedError
+
+    def _check_parameters(self) -> None:
+        """Refuse parameters that are not allowed."""
+
+    def _price_of(self, budget: float) -> float:
+        """Return the price that spends a budget on the training questions."""
+        raise NotImplementedError
+
+    def _dial(self) -> tuple[Floats, list[dict[str, float]]]:
+        """Return prices, descending, and what to pass to `_choose` for each: what `calibrate` tries."""
+        prices = np.array([self._price_of(budget) for budget in self._budgets()])
+        prices = np.unique(np.concatenate([[math.inf, 0.0], prices]))[::-1]
+        return prices, [{"price": float(price)} for price in prices]
+
+    def _budgets(self) -> Floats:
+        low, high = float(self.cost_.min()), float(self.cost_.max())
+        return np.linspace(low, high, GRID)
+
+    def _said(self) -> list[str]:
+        """Return what `repr` adds after fit."""
+        return []
+
+    # ------------------------------------------------------------------------------------------ fit
+
+    def fit(self, X: Any, table: Any, *, actions: Any = None, cost: ArrayLike | None = None) -> Self:
+        """Learn from questions whose outcomes are known.
+
+        Parameters
+        ----------
+        X : sequence of str, array_like (n, d), DataFrame
+            One row per question. None is allowed for policies that do not look at the question (`blind`); they then
+            take any question later.
+        table : Table, Samples or array_like (n, K)
+            What each action reaches and costs on each question. Of samples the exact expectation is taken (unbiased).
+            An array of accuracies needs `cost`.
+        actions : list of Action, optional
+            Of samples: the actions (default: `Samples.usual_actions`). Of a table: what its columns mean, where their
+            names do not say it. None in the list: do nothing.
+        cost : array_like, (K,) or (n, K), optional
+            Instead of the table's.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InputError
+            If an argument is not allowed, or X and table do not fit each other.
+        """
+        self._check_parameters()
+        rows = as_rows(X) if X is not None else self._unseen(table)
+        training = as_table(table, rows.n, actions, cost)
+        self._begin(rows.schema, training)
+        self._learn(rows, training)
+        asked = getattr(self, "budget", None)
+        if asked is not None:
+            self.budget_ = scalar(asked, "budget")
+            self.price_ = self._price_of(self.budget_)
+        return self
+
+    def _begin(self, schema: Schema, training: Training) -> None:
+        self.schema_ = schema
+        self.n_ = len(training.acc)
+        self.n_features_in_ = schema.width
+        if schema.names is not None:
+            self.feature_names_in_ = np.array(schema.names, object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        self.action_names_ = training.names
+        self.actions_ = training.actions
+        self.cost_, self.mean_acc_ = training.mean_cost, training.mean_acc
+        paid = training.cost if training.available is None else training.cost[training.available]
+        self.cost_range_ = (float(paid.min()), float(paid.max()))
+        self.shared_costs_ = training.shared
+        self.price_: float | None = None
+        self.budget_: float | None = None
+        self.guarantee_: Any = None
+
+    # ------------------------------------------------------------------------------------------ decide
+
+    def decide(
+        self,
+        X: Any,
+        *,
+        budget: float | None = None,
+        price: float | None = None,
+        cost: ArrayLike | None = None,
+        available: ArrayLike | None = None,
+    ) -> Actions:
+        """Choose an action for each question.
+
+        Parameters
+        ----------
+        X : like that of `fit`
+        budget : float, optional
+            Mean cost per question of this batch, solved on what is known beforehand. For a few questions, or one after
+            the other, use the price: a budget says nothing about one question.
+        price : float, optional
+            λ: what one more unit of cost must gain. Default: the calibrated price, or that of the budget in fit.
+        cost : array_like, (K,) or (n, K), optional
+            Costs that are known beforehand; needed if ``costs="given"``.
+        available : array_like of bool, (n, K), optional
+            False where a question does not have an action.
+
+        Returns
+        -------
+        ndarray of int32, (n,)
+            Columns, named by `action_names_`.
+
+        Raises
+        ------
+        InputError
+            If X does not look like that of `fit`, or an argument is not allowed.
+        BudgetError
+            If even the cheapest actions cost more than the budget.
+        """
+        self._check_fitted()
+        return self._decide(as_rows(X, expected=self.schema_), budget, price, cost, available)
+
+    def predict(self, X: Any) -> Actions:
+        """Choose an action for each question at the price of the policy; scikit-learn's name for `decide`."""
+        return self.decide(X)
+
+    def _decide(self, rows: Rows, budget: Any, price: Any, cost: Any, available: Any) -> Actions:
+        if budget is not None and price is not None:
+            raise InputError("budget and price given; expected at most one of them.")
+        known = self._known_costs(cost, rows.n)
+        there = checked_available(available, rows.n, len(self.cost_))
+        batch = Batch(rows, known, there)
+        if budget is not None:
+            return self._choose(batch, None, scalar(budget, "budget"))
+        if price is not None:
+            asked = scalar(price, "price")
+            if asked < 0:
+                raise InputError(f"price is {asked!r}; expected at least 0 (accuracy per unit of cost).")
+            return self._choose(batch, asked, None)
+        return self._choose_by_itself(batch)
+
+    def _choose_by_itself(self, batch: Batch) -> Actions:
+        """Decide at the policy's own price or budget."""
+        return self._choose(batch, *self._own())
+
+    def _own(self) -> tuple[float | None, float | None]:
+        """Return the price (or budget) at which it decides if nothing else is said."""
+        if self.price_ is None:
+            raise InputError(
+                "neither budget nor price given, and this policy has none of its own. Say decide(X, budget=…) or "
+                "price=…, or give it one: calibrate(X_held, table_held, budget=…)."
+            )
+        return self.price_, None
+
+    def _worth(self) -> float | None:
+        """Return the policy's price in accuracy per unit of cost, for the certificate."""
+        return self.price_
+
+    def _known_costs(self, cost: Any, n: int) -> Floats:
+        if cost is None:
+            if self.costs == "given":
+                raise InputError("costs is 'given', but no cost given; expected cost=, (n, K), known beforehand.")
+            return self.cost_
+        known = np.asarray(cost, np.float64)
+        if known.shape not in ((len(self.cost_),), (n, len(self.cost_))):
+            raise InputError(
+                f"cost has shape {known.shape}; expected ({n}, {len(self.cost_)}) or ({len(self.cost_)},): a column "
+                "per action."
+            )
+        bad = ~(np.isfinite(known) & (known >= 0))
+        if bad.any():
+            place = np.argwhere(bad)[0].tolist()
+            raise InputError(f"cost{place} is {known[tuple(place)]}; expected a finite number, at least 0.")
+        return known
+
+    def at(self, budget: float) -> Self:
+        """Return the same policy, set to another budget: at the price that spends it on the training questions.
+
+        Parameters
+        ----------
+        budget : float
+            Mean cost per question.
+
+        Returns
+        -------
+        LearnedPolicy
+            This one, if that is its budget already.
+        """
+        self._check_fitted()
+        asked = scalar(budget, "budget")
+        if asked == self.budget_ and self.price_ is not None:
+            return self
+        made = copy.copy(self)
+        made.guarantee_, made.budget_, made.price_ = None, asked, self._price_of(asked)
+        return made
+
+    def start(self, x: Any) -> Any:
+        """Begin with one question: decide at the policy's price, draw once.
+
+        Parameters
+        ----------
+        x : str, vector, mapping
+            One row of X.
+
+        Returns
+        -------
+        Run
+
+        Raises
+        ------
+        InputError
+            If the policy has no price, or does not know what its actions mean.
+        """
+        self._check_fitted()
+        if self.actions_ is None:
+            names = ", ".join(self.action_names_[:4])
+            raise InputError(
+                f"what the actions ({names}, …) mean is not known, so nothing can be drawn. Say it in "
+                "fit(X, table, actions=[Vote(1), …])."
+            )
+        return DecidedRun(self.actions_[self._decide_one(as_row(x, expected=self.schema_))])
+
+    def _decide_one(self, row: Rows) -> int:
+        return int(self._choose(Batch(row, self._known_costs(None, 1), None), *self._own())[0])
+
+    # ------------------------------------------------------------------------------------------ judge
+
+    def calibrate(
+        self,
+        X: Any,
+        table: Any,
+        *,
+        budget: float,
+        confidence: float | None = None,
+        cost: ArrayLike | None = None,
+        low: float | None = None,
+        high: float | None = None,
+    ) -> Self:
+        """Set the price on held-out questions, so that the budget is kept there.
+
+        Parameters
+        ----------
+        X, table : as in `fit`
+            Questions that were not trained on, with what each action costs there. Means are weighted by the table's
+            weights.
+        budget : float
+            Mean cost per question.
+        confidence : float, optional
+            With it, P(expected spend > budget) ≤ 1 − confidence over the draw of the held-out questions, under the
+            assumptions that `guarantee_` lists. Without it, the held-out mean keeps the budget.
+        cost : array_like, (n, K), optional
+            Costs known beforehand, if ``costs="given"`` and they are not the table's.
+        low, high : float, optional
+            The least and the most that one question may cost, also those to come: a guarantee rests on them. Known
+            without them where one cost per action was given for all questions, and where all actions have rates without
+            a charge for the prompt and max_tokens. Otherwise pass `high`: the highest cost seen is not the highest
+            possible. `low` is 0 if it is not given.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        BudgetError
+            If no price keeps the budget (with that confidence).
+        InputError
+            If an argument is not allowed, a cost lies outside [low, high], or the most that a question may cost is
+            needed and not known.
+        """
+        from tcalloc.learn.holdout.calibrate import calibrate_price
+
+        self._check_fitted()
+        rows = as_rows(X, expected=self.schema_)
+        held = self._held(table, rows.n)
+        limits = self._limits(held, confidence, low, high)
+        if cost is not None and self.costs != "given":
+            raise InputError(
+                f"cost given, but costs is {self.costs!r}: this policy does not look at a question's own costs. Leave "
+                "cost out; what is paid is in the table."
+            )
+        prices, settings = self._dial()
+        known = self._known_costs(held.cost if cost is None and self.costs == "given" else cost, rows.n)
+        batch = Batch(rows, known, held.available)
+        every = np.arange(rows.n)
+        spends = np.column_stack([held.cost[every, chosen] for chosen in self._choices(batch, settings)])
+        found = calibrate_price(prices, spends, budget, confidence, weights=held.weights, **limits)
+        self._set_dial(found, settings[int(np.flatnonzero(prices == found.price)[0])])
+        return self
+
+    def _held(self, table: Any, n: int) -> Training:
+        """Return held-out outcomes of the policy's actions."""
+        held = as_table(table, n, self.actions_, None)
+        if held.acc.shape[1] != len(self.cost_):
+            raise InputError(f"table has {held.acc.shape[1]} actions; expected the policy's {len(self.cost_)}.")
+        return held
+
+    def _limits(self, held: Training, confidence: Any, low: Any, high: Any) -> dict[str, Any]:
+        """Return the least and the most that one question may cost; nothing where neither is needed nor given."""
+        if confidence is None and high is None:
+            return {}
+        known = self._same_range() if same_costs(self.shared_costs_, self.cost_, held) else None
+        before = self._drawn_first()
+        found = CostRange.of(known, self.actions_, held, low, high, self.cost_range_[1], before)
+        return {"low": found.low, "high": found.high}
+
+    def _same_range(self) -> tuple[float, float]:
+        """Return the least and the most that a question costs where every question pays the same."""
+        return float(self.cost_.min()), float(self.cost_.max())
+
+    def _drawn_first(self) -> Action | None:
+        """Return what is drawn before any action."""
+        return None
+
+    def _choices(self, batch: Batch, settings: list[dict[str, float]]) -> list[Actions]:
+        return [self._choose(batch, setting.get("price"), setting.get("budget")) for setting in settings]
+
+    def _set_dial(self, found: Any, setting: dict[str, float]) -> None:
+        self.guarantee_ = found
+        self.price_, self.budget_ = setting["price"], found.budget
+
+    def certify(
+        self, X: Any, table: Any, *, price: float | None = None, cost: ArrayLike | None = None, **options: Any
+    ) -> Any:
+        """Return what the policy is known to lose on held-out questions: see `tcalloc.learn.holdout.certify.certify`.
+
+        Parameters
+        ----------
+        X, table : as in `fit`
+            Questions that were neither trained nor calibrated on.
+        price : float, optional
+            Default: the policy's.
+        cost : array_like, (n, K), optional
+            Costs known beforehand, if ``costs="given"`` and they are not the table's.
+        **options
+            Passed on.
+        """
+        from tcalloc.learn.holdout.certify import certify  # type: ignore[import-not-found,unused-ignore]
+
+        self._check_fitted()
+        asked = self._worth() if price is None else price
+        known = table.cost if cost is None and self.costs == "given" else cost
+        chosen = self.decide(X, cost=known) if price is None else self.decide(X, price=price, cost=known)
+        return certify(chosen, table, asked, **({"actions": self.actions_, "budget": self.budget_} | options))
+
+    # ------------------------------------------------------------------------------------------ files and words
+
+    def save(self, path: Any) -> None:
+        """Write the policy to a folder, without pickle; `tcalloc.load_policy` reads it."""
+        from tcalloc.learn.saving.policy_folder import save_policy  # type: ignore[import-not-found,unused-ignore]
+
+        self._check_fitted()
+        save_policy(self, path)
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "action_names_"):
+            raise NotFittedError(f"this {type(self).__name__} is not fitted yet. Call fit(X, table) first.")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "action_names_")
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        head = str(super().__repr__(N_CHAR_MAX))
+        if not hasattr(self, "action_names_"):
+            return head
+        names = ", ".join(self.action_names_[:8]) + (", …" if len(self.action_names_) > 8 else "")
+        lines = [f"fitted on {self.n_:,} questions; actions: {names}", *self._said()]
+        if self.guarantee_ is not None:
+            lines.append(str(self.guarantee_))
+        elif self.price_ is not None:
+            of = "" if self.budget_ is None else f", that of budget {self.budget_:g}"
+            lines.append(f"decides at price {self.price_:.4g}{of}")
+        return head + "".join(f"\n  {line}" for line in lines)

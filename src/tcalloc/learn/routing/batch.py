@@ -1,0 +1,63 @@
+"""Questions that are to be decided, with what is known of them beforehand."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.learn.features.rows import Rows
+from tcalloc.measure.actions import Action
+
+__all__ = ["Batch", "checked_available", "named"]
+
+Floats = NDArray[np.float64]
+
+
+class Batch:
+    """Questions that are to be decided, with what is known of them beforehand."""
+
+    __slots__ = ("available", "cost", "lots", "rows")
+
+    def __init__(self, rows: Rows, cost: Floats, available: NDArray[np.bool_] | None):
+        self.rows = rows
+        self.cost = cost
+        """(n, K) or (K,) a-priori costs."""
+        self.available = available
+        self.lots: Floats | None = None
+        """(n,) drawn where a mixture first needs them."""
+
+    @property
+    def mean_cost(self) -> Floats:
+        """(K,) their means."""
+        return self.cost if self.cost.ndim == 1 else np.asarray(self.cost.mean(axis=0))
+
+
+def checked_available(available: Any, n: int, k: int) -> NDArray[np.bool_] | None:
+    """Refuse what is no mask of actions, or leaves a question without any."""
+    if available is None:
+        return None
+    there = np.asarray(available)
+    if there.dtype != np.bool_ or there.shape != (n, k):
+        raise InputError(
+            f"available has dtype {there.dtype} and shape {there.shape}; expected booleans of shape ({n}, {k})."
+        )
+    if not there.any(axis=1).all():
+        row = int(there.any(axis=1).argmin())
+        raise InputError(f"available[{row}] is False everywhere: the question has no action. Drop it.")
+    return there
+
+
+def named(names: tuple[str, ...], chosen: Any, what: str) -> int:
+    """Return a column, given as its number or its name."""
+    if isinstance(chosen, str):
+        if chosen in names:
+            return names.index(chosen)
+    elif isinstance(chosen, Action):
+        if chosen.name in names:
+            return names.index(chosen.name)
+    elif isinstance(chosen, (int, np.integer)) and not isinstance(chosen, bool) and 0 <= chosen < len(names):
+        return int(chosen)
+    raise InputError(
+        f"{what} is {chosen!r}; expected one of {', '.join(names)}, or a column from 0 to {len(names) - 1}."
+    )

@@ -1,0 +1,66 @@
+"""One action for everyone, chosen by the budget."""
+
+from typing import Any, Self
+
+import numpy as np
+
+from tcalloc.learn.features.rows import Rows
+from tcalloc.learn.outcomes import Part, Served
+from tcalloc.learn.routing.base import Batch
+from tcalloc.learn.routing.baselines import Mixture
+from tcalloc.learn.routing.mixing import obtainable
+from tcalloc.learn.training import Training, affordable
+
+__all__ = ["FixedChoice"]
+
+# A budget that is the rounded cost of an action affords it.
+ROUNDING = 2.0**-40
+
+
+class FixedChoice(Mixture):
+    """The same action for everyone: the most accurate one that the budget affords.
+
+    Parameters
+    ----------
+    budget : float, optional
+        At which it decides if nothing else is said.
+    random_state : int
+        Not used; there for the sake of the others.
+
+    Notes
+    -----
+    It mixes nothing, so it usually spends less than the budget. A more expensive action must be more accurate by 0.1
+    points on the training questions.
+
+    Examples
+    --------
+    >>> from tcalloc.learn.routing.fixed_choice import FixedChoice
+    >>> policy = FixedChoice(budget=3).fit(None, [[0.5, 0.6, 0.7], [0.2, 0.9, 0.9]], cost=[1, 2, 4])
+    >>> policy.decide(["any question"]).tolist()
+    [1]
+    """
+
+    def _learn(self, rows: Rows, training: Training) -> None:
+        super()._learn(rows, training)
+        self.steps_ = affordable(self.mean_acc_, self.cost_)
+
+    def _served(self, batch: Batch, budgets: list[float]) -> list[Served]:
+        made = []
+        for budget in budgets:
+            self.mix_.check(budget)
+            column = self._column(budget)
+            chosen = obtainable(np.full(batch.rows.n, column), batch)
+            made.append(Served([Part(1.0, chosen)], float(self.mean_acc_[column]), looks=False))
+        return made
+
+    def _column(self, budget: float) -> int:
+        return [a for a in self.steps_ if a == self.steps_[0] or self.cost_[a] <= budget * (1 + ROUNDING)][-1]
+
+    def _said(self) -> list[str]:
+        return [] if self.setting_ is None else [f"always {self.action_names_[self._column(self.setting_)]}"]
+
+    @classmethod
+    def _from_state(cls, meta: Any, arrays: Any, boosters: Any) -> Self:
+        made = super()._from_state(meta, arrays, boosters)
+        made.steps_ = affordable(made.mean_acc_, made.cost_)
+        return made

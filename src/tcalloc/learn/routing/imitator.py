@@ -1,0 +1,318 @@
+"""Imitate the oracle: a classifier learns its actions from features, as in arXiv 2604.14853.
+
+The oracle's actions at one budget are labels; the policy is made for that budget. Plain imitation counts every mistake
+alike; cost-sensitive imitation weights each question by what a mistake there would cost at the oracle's price. A high
+share of right labels does not mean a high gain: compare with `tcalloc.learn.routing.priced.PricedRegressor`.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc._inputs import scalar
+from tcalloc._solve import decide, solve
+from tcalloc.errors import InputError, MissingExtraError
+from tcalloc.learn.features.matrix import fitted_features, transformed
+from tcalloc.learn.features.rows import Rows
+from tcalloc.learn.regression.boosted import booster_of
+from tcalloc.learn.routing.base import Actions, Batch, LearnedPolicy
+from tcalloc.learn.training import NOTHING, TOLD_APART, Mix, Training
+
+__all__ = ["Imitator", "told_apart"]
+
+Floats = NDArray[np.float64]
+
+
+# From so many questions on, each feature has so few bins: they take a quarter of the time of XGBoost's 256.
+MANY, BINS = 2000, 32
+
+
+class Imitator(LearnedPolicy):
+    """A classifier of the oracle's actions.
+
+    Parameters
+    ----------
+    budget : float
+        At which the oracle chooses.
+    classifier : estimator, optional
+        Any scikit-learn classifier; it is cloned. Default: XGBoost, 100 trees of depth 5, as in the paper; from 2,000
+        questions on with 32 bins.
+    weights : {"plain", "regret"}
+        "regret": each question weighs what the oracle's action there is better than the mean of the others, at the
+        oracle's price.
+    features : transformer, optional
+        Such as ``Features(text=None)``; default: ``Features()``.
+    costs : {"mean", "given"}
+        What the oracle and `decide` go by: each action's mean cost, or each question's own (then `decide` needs
+        ``cost=`` where it is given a price).
+    random_state : int
+        Of features and classifier.
+
+    Attributes
+    ----------
+    labels_ : ndarray
+        The columns that the oracle chose at least once; no other is ever chosen.
+    oracle_price_ : float
+        The oracle's price.
+    classifier_
+        Fitted; None if the oracle chose the same action everywhere.
+
+    Notes
+    -----
+    Its price is not in accuracy: decide(X, price=p) takes the largest probability − p·cost, so that `calibrate` can
+    keep a budget that imitation alone would break. At price 0, the default, it takes
+    the most probable action.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tcalloc.learn.routing.imitator import Imitator
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.random((500, 2))
+    >>> acc = np.column_stack([0.9 - 0.8 * X[:, 0], np.full(500, 0.9)])
+    >>> Imitator(budget=2).fit(X, acc, cost=[1, 4]).decide([[0.1, 0.5], [0.9, 0.5]]).tolist()
+    [0, 1]
+    """
+
+    def __init__(
+        self,
+        budget: float | None = None,
+        classifier: Any = None,
+        weights: str = "plain",
+        features: Any = None,
+        costs: str = "mean",
+        random_state: int = 0,
+    ):
+        self.budget = budget
+        self.classifier = classifier
+        self.weights = weights
+        self.features = features
+        self.costs = costs
+        self.random_state = random_state
+
+    def _check_parameters(self) -> None:
+        if self.budget is None:
+            raise InputError("an Imitator needs a budget, at which the oracle chooses: Imitator(budget=…).")
+        scalar(self.budget, "budget")
+        if self.weights not in ("plain", "regret"):
+            raise InputError(f"weights is {self.weights!r}; allowed are 'plain' and 'regret'.")
+        if self.costs not in ("mean", "given"):
+            raise InputError(f"costs is {self.costs!r}; allowed are 'mean' and 'given'.")
+        found = self.classifier
+        if found is not None and (
+            isinstance(found, type) or not hasattr(found, "fit") or not hasattr(found, "predict")
+        ):
+            raise InputError(f"classifier is {found!r}; expected a scikit-learn classifier, or None (XGBoost).")
+
+    def _learn(self, rows: Rows, training: Training) -> None:
+        assert self.budget is not None
+        acc = np.nan_to_num(training.acc)
+        planned = training.cost if self.costs == "given" else np.broadcast_to(self.cost_, training.cost.shape)
+        there = training.available
+        plan = solve(acc, planned, self.budget, available=there, weights=training.weights)
+        self.oracle_price_ = plan.price
+        self.labels_: NDArray[Any]
+        self.labels_, labels = np.unique(plan.actions, return_inverse=True)
+        share = np.bincount(labels, weights=training.weights) / training.weights.sum()
+        self.shares_ = share
+        self.features_ = fitted_features(self.features, rows, int(self.random_state))
+        x = transformed(self.features_, rows)
+        self.width_ = x.shape[1]
+        self.classifier_: Any = None
+        if len(self.labels_) == 1:
+            return
+        weights = training.weights
+        if self.weights == "regret":
+            weights = weights * _regret(acc - plan.price * planned, plan.actions, there)
+        self.classifier_ = self._fitted(x, labels, weights)
+
+    def _fitted(self, x: Floats, labels: NDArray[Any], weights: Floats) -> Any:
+        from sklearn.base import clone
+        from sklearn.utils.validation import has_fit_parameter
+
+        if self.classifier is None:
+            try:
+                from xgboost import XGBClassifier
+            except ImportError:
+                raise MissingExtraError("an Imitator needs XGBoost: pip install 'tcalloc[learn]'") from None
+            bins = None if len(x) < MANY else BINS
+            made = XGBClassifier(
+                n_estimators=100, max_depth=5, max_bin=bins, n_jobs=1, random_state=int(self.random_state)
+            )
+        else:
+            made = clone(self.classifier)
+        if np.ptp(weights) <= 1e-12:
+            return made.fit(x, labels)
+        if not has_fit_parameter(made, "sample_weight"):
+            raise InputError(
+                f"{type(made).__name__} takes no sample_weight, which weights='regret' and weighted tables need. Use "
+                "weights='plain', or another classifier."
+            )
+        # Weights of zero for a whole class would leave it out of the classifier's classes.
+        return made.fit(x, labels, sample_weight=np.maximum(weights, 1e-6 * weights.max()))
+
+    # ------------------------------------------------------------------------------------------ decide
+
+    def _price_of(self, budget: float) -> float:
+        return 0.0
+
+    def _dial(self) -> tuple[Floats, list[dict[str, float]]]:
+        spread = np.diff(np.unique(self.cost_))
+        most = 1 / spread.min() if len(spread) else 1.0
+        prices = np.concatenate([[np.inf], np.geomspace(most, 1e-4 * most, 199), [0.0]])
+        return prices, [{"price": float(price)} for price in prices]
+
+    def chances(self, X: Any) -> Floats:
+        """Return the classifier's probability of each action, (n, K); 0 for those that the oracle never chose."""
+        from tcalloc.learn.features.rows import as_rows
+
+        self._check_fitted()
+        return self._chances(as_rows(X, expected=self.schema_))
+
+    def _chances(self, rows: Rows) -> Floats:
+        found = np.zeros((rows.n, len(self.cost_)))
+        if self.classifier_ is None:
+            found[:, self.labels_[0]] = 1.0
+            return found
+        x = transformed(self.features_, rows)
+        if type(self.classifier_).__name__ == "Booster":
+            dense = np.ascontiguousarray(x, np.float32)
+            given = np.asarray(self.classifier_.inplace_predict(dense), float)
+            given = np.column_stack([1 - given, given]) if given.ndim == 1 else given
+        elif hasattr(self.classifier_, "predict_proba"):
+            given = np.asarray(self.classifier_.predict_proba(x), float)
+        else:
+            given = np.eye(len(self.labels_))[np.asarray(self.classifier_.predict(x), int)]
+        found[:, self.labels_] = given
+        return found
+
+    def _choose(self, batch: Batch, price: float | None, budget: float | None) -> Actions:
+        return self._priced(batch, self._chances(batch.rows), price, budget)
+
+    def _priced(self, batch: Batch, chances: Floats, price: float | None, budget: float | None) -> Actions:
+        # What the oracle never chose is chosen only where nothing else is there.
+        there = np.zeros(chances.shape, bool)
+        there[:, self.labels_] = True
+        if batch.available is not None:
+            there &= batch.available
+            lost = ~there.any(axis=1)
+            there[lost] = batch.available[lost]
+        costs = np.broadcast_to(batch.cost, chances.shape)
+        if budget is not None:
+            return solve(chances, costs, budget, available=there).actions
+        assert price is not None
+        return np.asarray(decide(chances, costs, price, available=there), np.int32)
+
+    def _choices(self, batch: Batch, settings: list[dict[str, float]]) -> list[Actions]:
+        chances = self._chances(batch.rows)
+        return [self._priced(batch, chances, setting["price"], None) for setting in settings]
+
+    def _known_costs(self, cost: Any, n: int) -> Floats:
+        if cost is None and self.price_ == 0:  # at price 0 costs do not matter
+            return self.cost_
+        return super()._known_costs(cost, n)
+
+    def _worth(self) -> float | None:
+        return self.oracle_price_
+
+    # ------------------------------------------------------------------------------------------ words and files
+
+    def _said(self) -> list[str]:
+        shares = ", ".join(
+            f"{self.action_names_[a]} {share:.0%}" for a, share in zip(self.labels_.tolist(), self.shares_, strict=True)
+        )
+        return [f"the oracle's actions at budget {self.budget:g}: {shares}; {self.width_} features"]
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
+        booster = self.classifier_
+        if booster is not None and type(booster).__name__ != "Booster":
+            if type(booster).__name__ != "XGBClassifier":
+                raise InputError(
+                    f"{type(booster).__name__} cannot be saved without pickle. Use classifier=None (XGBoost)."
+                )
+            booster = booster.get_booster()
+        if not hasattr(self.features_, "_state"):
+            raise InputError(f"{type(self.features_).__name__} cannot be saved without pickle. Use Features(…).")
+        meta, arrays, boosters = super()._state()
+        of_features = self.features_._state()
+        arrays |= {"features/" + name: values for name, values in of_features[1].items()}
+        boosters |= {"features/" + name: raw for name, raw in of_features[2].items()}
+        if booster is not None:
+            boosters["classifier"] = bytes(booster.save_raw("ubj"))
+        arrays |= {"labels": self.labels_.astype(np.int64), "shares": self.shares_}
+        params = self.get_params(deep=False) | {"features": None, "classifier": None}
+        more = {"params": params, "features": of_features[0], "oracle_price": float(self.oracle_price_).hex()}
+        return meta | more, arrays, boosters
+
+    @classmethod
+    def _from_state(cls, meta: Any, arrays: dict[str, NDArray[Any]], boosters: dict[str, bytes]) -> Self:
+        from tcalloc.learn.features import Features
+
+        made = cls(**meta["params"])
+        made._check_parameters()
+        made._restore(meta)
+        k = len(made.action_names_)
+        head = "features/"
+        made.features_ = Features._from_state(
+            meta["features"],
+            {name[len(head) :]: value for name, value in arrays.items() if name.startswith(head)},
+            {name[len(head) :]: value for name, value in boosters.items() if name.startswith(head)},
+        )
+        made.features = made.features_
+        made.width_ = len(made.features_.get_feature_names_out())
+        made.oracle_price_ = scalar(float.fromhex(meta["oracle_price"]), "oracle_price")
+        labels: NDArray[Any] = np.asarray(arrays["labels"], np.int64)
+        shares = np.asarray(arrays["shares"], float)
+        if labels.ndim != 1 or not len(labels) or (np.diff(labels) <= 0).any() or labels[0] < 0 or labels[-1] >= k:
+            raise InputError(f"labels: expected rising columns from 0 to {k - 1}.")
+        if shares.shape != labels.shape or not np.isfinite(shares).all():
+            raise InputError("shares: expected one finite number per label.")
+        made.labels_, made.shares_ = labels, shares
+        made.classifier_ = None
+        if len(labels) > 1:
+            if "classifier" not in boosters:
+                raise InputError("the classifier's file is missing.")
+            made.classifier_ = booster_of(boosters["classifier"], made.width_)
+            given = np.asarray(made.classifier_.inplace_predict(np.zeros((1, made.width_), np.float32)))
+            if (given.shape[1] if given.ndim == 2 else 2) != len(labels):
+                raise InputError(f"the classifier has other classes than the {len(labels)} labels.")
+        return made
+
+
+def _regret(utility: Floats, chosen: NDArray[Any], available: NDArray[np.bool_] | None) -> Floats:
+    """Return how much better the chosen action is than the mean of the others, (N,), at least 0."""
+    there = np.ones(utility.shape, bool) if available is None else available.copy()
+    every = np.arange(len(chosen))
+    there[every, chosen] = False
+    others = there.sum(axis=1)
+    mean = np.where(there, utility, 0.0).sum(axis=1) / np.maximum(others, 1)
+    return np.asarray(np.where(others > 0, np.maximum(utility[every, chosen] - mean, 0.0), 0.0))
+
+
+def told_apart(menu: Training, budgets: Iterable[float], *, nothing: bool = True) -> NDArray[np.intp]:
+    """Return the columns that an imitator tells apart: of many those on the hull, then those its oracle uses most.
+
+    Parameters
+    ----------
+    menu : Training
+        The training questions' table.
+    budgets : iterable of float
+        Budgets at which the oracle is asked.
+    nothing : bool
+        Whether leaving a question without an answer is among them. In the paper it is not, and the oracle of noisy
+        labels would do that to all that look hopeless.
+    """
+    columns = np.array([a for a, name in enumerate(menu.names) if nothing or name != NOTHING])
+    if len(columns) <= TOLD_APART:
+        return columns
+    acc, cost = np.nan_to_num(menu.acc)[:, columns], menu.mean_cost[columns]
+    there = None if menu.available is None else menu.available[:, columns]
+    asked = [budget for budget in budgets if budget >= cost.min()]
+    used = np.zeros(len(columns))
+    for budget in asked:
+        plan = solve(acc, np.broadcast_to(cost, acc.shape), budget, available=there)
+        used += np.bincount(plan.actions, minlength=len(columns))
+    used[Mix.of(menu.mean_acc[columns], cost).hull] += len(acc) * len(asked) + 1.0
+    return np.sort(columns[np.argsort(-used, kind="stable")[:TOLD_APART]])

@@ -1,0 +1,442 @@
+"""Predict the row, then price it: one model for every price and budget.
+
+What is done with the questions whose outcomes are known:
+
+(1) features → acc[i, :] by a regression on all actions (`regressors.py`), with predictions out of fold beside it;
+(2) predictions are shrunk towards the mean curve by what comes true of them out of fold (`slopes.py`);
+(3) the gate asks, budget by budget, whether pricing those predictions beats the best fixed mixture (`gate.py`).
+
+With ``probe=m`` a question may first be given m samples, and is decided by what they show (`probed.py`).
+
+A new question's predicted row is priced: argmax of prediction − price·cost; for a batch and a budget the price comes
+from `tcalloc.solve` on the predicted table. Where the gate is closed, the mixture of the same spend is served.
+"""
+
+import math
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc._frontier import frontier
+from tcalloc._inputs import scalar
+from tcalloc._solve import decide, solve
+from tcalloc.errors import InputError
+from tcalloc.learn.features.matrix import fitted_features, transformed
+from tcalloc.learn.features.rows import Rows, as_rows
+from tcalloc.learn.outcomes import Part, Served
+from tcalloc.learn.regression.ridge_and_neighbours import Ridge, folds_of, make_model, model_from_state, ridge_of
+from tcalloc.learn.routing.base import Actions, Batch
+from tcalloc.learn.routing.gate import Gate
+from tcalloc.learn.routing.mixing import mixed
+from tcalloc.learn.routing.probe_patterns import AfterProbe, draws_of, plan_of
+from tcalloc.learn.routing.probe_policy import ProbingPolicy
+from tcalloc.learn.routing.probe_value import Probed
+from tcalloc.learn.routing.shrinkage import Shrinkage
+from tcalloc.learn.training import Mix, Training
+from tcalloc.measure.samples import Samples
+
+__all__ = ["PricedRegressor"]
+
+Floats = NDArray[np.float64]
+
+# Random orders of each question's samples that a probe is learned from.
+ORDERS = 16
+# Of an action's mean cost: what it is predicted to cost at least.
+LEAST = 0.05
+
+
+class PricedRegressor(ProbingPolicy):
+    """Predicts what each action would reach on a question, and takes the one that is worth its price.
+
+    Parameters
+    ----------
+    regressor : {"ridge", "xgboost", "knn"} or estimator
+        What predicts; an estimator is cloned, and fitted once per action.
+    budget : float, optional
+        At which it decides if nothing else is said.
+    features : transformer, optional
+        Such as ``Features(text=None)``; default: ``Features()``. False: none, only the probe counts.
+    probe : int
+        m: how many samples may be drawn, and paid for, before deciding (of the cheapest action's model). Needs Samples
+        in fit; such a policy decides in runs (`start`), and `simulate` replays them.
+    shrink : bool
+        Whether predictions are drawn towards the mean curve as far as they do not come true out of fold.
+    gate : bool
+        Whether the best fixed mixture is served where the gain over it is not significant out of fold.
+    costs : {"mean", "predicted", "given"}
+        What is known of costs before deciding: each action's mean; what a ridge predicts of each question (where costs
+        differ between questions, this gains, and keeps budgets better); or each question's own (then `decide` needs
+        ``cost=``).
+    feature_cost : float
+        What looking at X costs per question, in the unit of the costs. The gate opens only where more is gained than
+        the mixture would gain for that money. Budgets do not include it.
+    random_state : int
+        Seed of the folds, the features and the random choices.
+
+    Attributes
+    ----------
+    features_, model_, shrinkage_, gate_, mix_
+        The parts, fitted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tcalloc.learn.routing.priced import PricedRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.random((500, 2))  # the first feature says how much a dear action would help
+    >>> acc = np.column_stack([0.9 - 0.8 * X[:, 0], np.full(500, 0.9)])
+    >>> policy = PricedRegressor(budget=2).fit(X, acc, cost=[1, 4])
+    >>> policy.decide([[0.1, 0.5], [0.9, 0.5]]).tolist()
+    [0, 1]
+    """
+
+    def __init__(
+        self,
+        regressor: Any = "ridge",
+        budget: float | None = None,
+        features: Any = None,
+        probe: int = 0,
+        shrink: bool = True,
+        gate: bool = True,
+        costs: str = "mean",
+        feature_cost: float = 0.0,
+        random_state: int = 0,
+    ):
+        self.regressor = regressor
+        self.budget = budget
+        self.features = features
+        self.probe = probe
+        self.shrink = shrink
+        self.gate = gate
+        self.costs = costs
+        self.feature_cost = feature_cost
+        self.random_state = random_state
+
+    @property
+    def blind(self) -> bool:  # type: ignore[override]
+        """Whether it decides without looking at the question, so that X may be None in fit."""
+        return self.features is False
+
+    def _check_parameters(self) -> None:
+        if self.costs not in ("mean", "predicted", "given"):
+            raise InputError(f"costs is {self.costs!r}; allowed are 'mean', 'predicted' and 'given'.")
+        for name in ("shrink", "gate"):
+            if not isinstance(getattr(self, name), (bool, np.bool_)):
+                raise InputError(f"{name} is {getattr(self, name)!r}; allowed are True and False.")
+        if isinstance(self.probe, bool) or not isinstance(self.probe, (int, np.integer)) or self.probe < 0:
+            raise InputError(f"probe is {self.probe!r}; expected a number of samples, at least 0 (none).")
+        if self.probe and self.costs != "mean":
+            raise InputError(f"probe and costs={self.costs!r} do not go together; expected costs='mean'.")
+        if not 0 <= scalar(self.feature_cost, "feature_cost") < math.inf:
+            raise InputError(f"feature_cost is {self.feature_cost!r}; expected a finite number, at least 0.")
+        make_model(self.regressor, 0)
+
+    # ------------------------------------------------------------------------------------------ fit
+
+    def fit(self, X: Any, table: Any, *, actions: Any = None, cost: Any = None, predicted: int | None = None) -> Self:
+        """Learn from questions whose outcomes are known.
+
+        Parameters
+        ----------
+        X, table, actions, cost : as in `LearnedPolicy.fit`
+            Samples if there is a probe.
+        predicted : int, optional
+            So many actions, the first ones, are predicted and priced. The others only belong to the mixture that is
+            served where the gate is closed. Default: all.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InputError
+            If an argument is not allowed, or X and table do not fit each other.
+        """
+        samples = table if isinstance(table, Samples) else None
+        self._check_parameters()
+        if self.probe and samples is None:
+            raise InputError(
+                f"probe is {self.probe}, but table is {type(table).__name__}: what the first samples show can only be "
+                "learned from Samples. Pass them, with actions=[…], or use probe=0."
+            )
+        self._samples = samples if self.probe else None
+        self._asked = predicted
+        self.setting_: float | None = None
+        try:
+            super().fit(X, table, actions=actions, cost=cost)
+        finally:
+            del self._samples, self._asked
+        if self.budget_ is not None:
+            self.setting_ = self._setting_at(self.budget_)
+        return self
+
+    def _setting_at(self, budget: float) -> float | None:
+        """Return the budget to serve where no price keeps it: that of a mixture, or of two prices with a probe."""
+        return budget if self.probed_ is not None or not self.gate_.open_at(budget) else None
+
+    def at(self, budget: float) -> Self:
+        """Return the same policy, set to another budget; arguments as in `LearnedPolicy.at`."""
+        made = super().at(budget)
+        if made is not self and made.budget_ is not None:
+            made.setting_ = made._setting_at(made.budget_)
+        return made
+
+    def _learn(self, rows: Rows, training: Training) -> None:
+        if rows.n < 2:
+            raise InputError("X has n_samples = 1; expected at least 2 questions, better hundreds.")
+        seed = int(self.random_state)
+        # False stands for no features at all.
+        self.features_ = None if self.features is False else fitted_features(self.features, rows, seed)
+        x = self._x(rows)
+        self.width_ = x.shape[1]
+        self.predicted_ = _predicted_of(self._asked, len(self.cost_))
+        menu = training.columns(self.predicted_)
+        self.model_ = make_model(self.regressor, seed) if self.width_ else Ridge()
+        folds = folds_of(rows.n, [seed, 1])
+        predicted = self.model_.out_of_fold(x, menu.acc, menu.weights, folds)
+        self.model_.fit(x, menu.acc, menu.weights)
+        shrink, gate, looks = bool(self.shrink), bool(self.gate), float(self.feature_cost)
+        self.shrinkage_ = Shrinkage.fit(predicted, menu.acc, menu.order, menu.weights, shrink=shrink)
+        shrunk = self.shrinkage_.apply(predicted)
+        self.mix_ = Mix.of(self.mean_acc_, self.cost_)
+        self.probed_: Probed | None = None
+        self.costing_: Ridge | None = None
+        if self._samples is None:
+            planned = menu.cost if self.costs == "given" else np.broadcast_to(self._priced_costs, menu.cost.shape)
+            if self.costs == "predicted" and np.ptp(menu.cost, axis=0).any():
+                paid = np.where(np.isfinite(menu.acc), menu.cost, np.nan)
+                self.costing_ = Ridge()
+                planned = self._floored(self.costing_.out_of_fold(x, paid, menu.weights, folds))
+                self.costing_.fit(x, paid, menu.weights)
+            also = () if self.budget is None else (float(self.budget),)
+            self.gate_ = Gate.fit(shrunk, planned, training, used=gate, also=also, looks=looks)
+            return
+        if training.actions is None or training.available is not None:
+            raise InputError("probe: every question must have every action. Leave out the others, or use probe=0.")
+        plan = plan_of(self._samples, menu, int(self.probe))
+        draws = draws_of(self._samples, plan, menu.acc, menu.cost, ORDERS, seed)
+        after = AfterProbe(plan, self.width_, draws.extra.shape[2])
+        going = after.fit(draws, x, menu.weights, folds, shrink=shrink)
+        self.probed_, self.gate_ = Probed.fit(
+            plan, after, draws, going, shrunk, x, training, folds, shrink=shrink, gate=gate, looks=looks
+        )
+
+    @property
+    def _priced_costs(self) -> Floats:
+        return self.cost_[: self.predicted_]
+
+    def _x(self, rows: Rows) -> Floats:
+        return np.empty((rows.n, 0)) if self.features_ is None else transformed(self.features_, rows)
+
+    def _price_of(self, budget: float) -> float:
+        self.mix_.check(budget)
+        return self.gate_.price_of(budget)
+
+    def _own(self) -> tuple[float | None, float | None]:
+        # A mixture (of fixed actions, or of two prices with a probe) keeps a budget that no price keeps.
+        return super()._own() if self.setting_ is None else (None, self.setting_)
+
+    def _dial(self) -> tuple[Floats, list[dict[str, float]]]:
+        grid = self.gate_.budgets
+        budgets = np.unique(np.concatenate([grid, *((1 - t) * grid[:-1] + t * grid[1:] for t in (0.25, 0.5, 0.75))]))
+        settings: list[dict[str, float]] = [{"price": np.inf}]
+        for budget in budgets.tolist():
+            mixed = self.probed_ is not None or not self.gate_.open_at(budget)
+            settings.append({"budget": budget} if mixed else {"price": self.gate_.price_of(budget)})
+        # Any falling numbers do: where the gate is closed, what is calibrated is the share of a mixture.
+        return np.arange(len(settings), 0.0, -1.0), settings
+
+    def _set_dial(self, found: Any, setting: dict[str, float]) -> None:
+        self.setting_ = setting.get("budget")
+        self.price_ = setting["price"] if self.setting_ is None else self.gate_.price_of(self.setting_)
+        self.budget_, self.guarantee_ = found.budget, replace(found, price=self.price_)
+
+    # ------------------------------------------------------------------------------------------ decide
+
+    def predict_rows(self, X: Any) -> Floats:
+        """Return what each priced action is predicted to reach on each question, (n, M), shrunk as far as is fit."""
+        self._check_fitted()
+        return self._predicted(as_rows(X, expected=self.schema_))
+
+    def _predicted(self, rows: Rows) -> Floats:
+        return self.shrinkage_.apply(self.model_.predict(self._x(rows)))
+
+    def _floored(self, costs: Floats) -> Floats:
+        # A line may fall below 0; what is dear on average is never nearly free.
+        return np.maximum(costs, LEAST * self._priced_costs)
+
+    def _seen(self, batch: Batch) -> tuple[Floats, Floats]:
+        """Return predicted rows, and what their actions will cost as far as is known, both (n, M)."""
+        x = self._x(batch.rows)
+        predicted = self.shrinkage_.apply(self.model_.predict(x))
+        if self.costing_ is not None and batch.cost is self.cost_:
+            return predicted, self._floored(self.costing_.predict(x))
+        return predicted, np.broadcast_to(batch.cost[..., : self.predicted_], predicted.shape)
+
+    def _there(self, batch: Batch) -> Any:
+        return None if batch.available is None else batch.available[:, : self.predicted_]
+
+    def _choose(self, batch: Batch, price: float | None, budget: float | None) -> Actions:
+        if self.probed_ is not None:
+            raise InputError(
+                f"this policy decides after {self.probe} samples, so X alone is not enough. Use start(x), or "
+                "simulate(X, samples) on recorded ones."
+            )
+        if budget is not None:
+            if not self.gate_.open_at(budget):
+                return self._mixed(batch, budget)
+            return solve(*self._seen(batch), budget, available=self._there(batch)).actions
+        assert price is not None
+        return self._priced(batch, *self._seen(batch), price)
+
+    def _served(self, batch: Batch, budgets: list[float]) -> list[Served]:
+        curve = frontier(*self._seen(batch), available=self._there(batch))
+        made = []
+        for budget in budgets:
+            # Costs that are known of each question may be such that the mixture costs less than any choice.
+            if budget < curve.budgets[0] or not self.gate_.open_at(budget):
+                made.append(mixed(self._mix_for(batch), batch, budget))
+            else:
+                claimed = self.mix_.reached(budget) + self.gate_.at(budget)[0]
+                made.append(Served([Part(1.0, curve.allocate(budget).actions)], claimed))
+        return made
+
+    def _priced(self, batch: Batch, predicted: Floats, costs: Floats, price: float) -> Actions:
+        spend = self.gate_.budget_of(price)
+        if not self.gate_.open_at(spend):
+            return self._mixed(batch, spend, self.mix_)
+        return np.asarray(decide(predicted, costs, price, available=self._there(batch)), np.int32)
+
+    def _choices(self, batch: Batch, settings: list[dict[str, float]]) -> list[Actions]:
+        seen = self._seen(batch)
+        return [
+            self._mixed(batch, setting["budget"], self.mix_)
+            if "budget" in setting
+            else self._priced(batch, *seen, setting["price"])
+            for setting in settings
+        ]
+
+    def _choose_by_itself(self, batch: Batch) -> Actions:
+        if self.setting_ is not None and self.probed_ is None and self.costs == "given":
+            # The setting is a budget on the training questions, and says nothing about a batch with its own costs.
+            return self._mixed(batch, self.setting_, self.mix_)
+        return super()._choose_by_itself(batch)
+
+    def _served_by_itself(self, batch: Batch) -> Served:
+        if self.setting_ is not None and self.costs == "given":
+            return mixed(self.mix_, batch, self.setting_)
+        return super()._served_by_itself(batch)
+
+    def _mixed(self, batch: Batch, budget: float, mix: Mix | None = None) -> Actions:
+        """Return the best fixed mixture of a budget: by default that of the batch's own costs."""
+        return self._drawn(batch, mixed(self._mix_for(batch) if mix is None else mix, batch, budget).parts)
+
+    # ------------------------------------------------------------------------------------------ words and files
+
+    def _said(self) -> list[str]:
+        slopes = ", ".join(f"{slope:.2f}" for slope in self.shrinkage_.slopes[1:])
+        lines = [f"{self.model_.said()}, {self.width_} features; slopes of the increments: {slopes or 'none'}"]
+        if self.costing_ is not None:
+            lines.append(f"costs predicted by ridge, alpha {self.costing_.alpha:.3g}")
+        if self.probed_ is not None:
+            plan = self.probed_.plan
+            lines.append(f"probe: {plan.action.name}, then {', '.join(self._way(c) for c in plan.columns)}")
+        if not self.gate_.used:
+            return [*lines, "gate: none"]
+        spans = self.gate_.open_budgets()
+        if not spans:
+            lines.append("gate: closed at every budget, no significant gain out of fold; serves the best fixed mixture")
+        else:
+            where = ", ".join(f"{low:.3g} to {high:.3g}" if high > 1.005 * low else f"{low:.3g}" for low, high in spans)
+            lines.append(f"gate: open at budgets {where}; elsewhere serves the best fixed mixture")
+        if self.budget_ is not None and self.gate_.used:
+            gain, error = self.gate_.at(self.budget_)
+            state = "open" if self.gate_.open_at(self.budget_) else "closed"
+            lines.append(
+                f"at budget {self.budget_:g}: {state}, gain {100 * gain:+.2f} ± {196 * error:.2f} points out of fold"
+            )
+            if state == "closed":
+                low, high, share = self.mix_.at(self.budget_ if self.setting_ is None else self.setting_)
+                names = self.action_names_
+                served = f"{1 - share:.0%} {names[low]}, {share:.0%} {names[high]}" if share else f"always {names[low]}"
+                lines.append(f"mixture: {served}")
+        return lines
+
+    def _way(self, column: int) -> str:
+        return "enough" if column < 0 else self.action_names_[column]
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
+        if self.features_ is not None and not hasattr(self.features_, "_state"):
+            raise InputError(f"{type(self.features_).__name__} cannot be saved without pickle. Use Features(…).")
+        meta, arrays, boosters = super()._state()
+        of_features: Any = ({}, {}, {}) if self.features_ is None else self.features_._state()
+        of_model = self.model_.state()
+        of_probe: Any = (None, {}) if self.probed_ is None else self.probed_.state()
+        of_costs: Any = ({}, {}, {}) if self.costing_ is None else self.costing_.state()
+        parts: tuple[tuple[str, Any, dict[str, NDArray[Any]], dict[str, bytes]], ...] = (
+            ("features/", *of_features),
+            ("model/", *of_model),
+            ("shrinkage/", {}, self.shrinkage_.to_arrays(), {}),
+            ("gate/", {}, self.gate_.to_arrays(), {}),
+            ("probe/", *of_probe, {}),
+            ("costs/", *of_costs),
+        )
+        for head, _, more, trees in parts:
+            arrays |= {head + name: values for name, values in more.items()}
+            boosters |= {head + name: raw for name, raw in trees.items()}
+        features = False if self.features_ is None else None
+        params = self.get_params(deep=False) | {"features": features, "regressor": of_model[0]["kind"]}
+        setting = None if self.setting_ is None else float(self.setting_)
+        own: dict[str, Any] = {
+            "params": params,
+            "features": of_features[0],
+            "model": of_model[0],
+            "probe": of_probe[0],
+            "costing": None if self.costing_ is None else self.costing_.alpha,
+            "setting": setting,
+            "predicted": self.predicted_,
+        }
+        return meta | own, arrays, boosters
+
+    @classmethod
+    def _from_state(cls, meta: Any, arrays: dict[str, NDArray[Any]], boosters: dict[str, bytes]) -> Self:
+        from tcalloc.learn.features import Features
+
+        def part(head: str, of: dict[str, Any]) -> dict[str, Any]:
+            return {name[len(head) :]: value for name, value in of.items() if name.startswith(head)}
+
+        made = cls(**meta["params"])
+        made._check_parameters()
+        made._restore(meta)
+        k = made.predicted_ = _predicted_of(meta["predicted"], len(made.action_names_))
+        made.features_, made.width_ = None, 0
+        if made.features is not False:
+            made.features_ = Features._from_state(
+                meta["features"], part("features/", arrays), part("features/", boosters)
+            )
+            made.features = made.features_
+            made.width_ = len(made.features_.get_feature_names_out())
+        made.model_ = model_from_state(meta["model"], part("model/", arrays), part("model/", boosters), made.width_, k)
+        made.shrinkage_ = Shrinkage.from_arrays(part("shrinkage/", arrays), k)
+        made.mix_ = Mix.of(made.mean_acc_, made.cost_)
+        looks = float(made.feature_cost)
+        made.gate_ = Gate.from_arrays(part("gate/", arrays), used=bool(made.gate), mix=made.mix_, looks=looks)
+        made.setting_ = None if meta["setting"] is None else scalar(meta["setting"], "setting")
+        made.probed_ = made.costing_ = None
+        if meta["costing"] is not None:
+            made.costing_ = ridge_of(meta["costing"], part("costs/", arrays), made.width_, k)
+        if made.probe:
+            made.probed_ = Probed.from_state(meta["probe"], part("probe/", arrays), made.width_, k)
+        return made
+
+
+def _predicted_of(asked: Any, k: int) -> int:
+    """Return how many of K actions are predicted."""
+    if asked is None:
+        return k
+    if isinstance(asked, bool) or not isinstance(asked, (int, np.integer)) or not 1 <= asked <= k:
+        raise InputError(f"predicted is {asked!r}; expected a number of actions, from 1 to {k}.")
+    return int(asked)

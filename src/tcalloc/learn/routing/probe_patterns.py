@@ -1,0 +1,373 @@
+"""After some paid samples: what they show, and what going on would reach.
+
+The first m samples of a question form a pattern: how many gave the same answer (and whether a verifier accepted one).
+Its mean curve says what a vote over more of them reaches: the mean, over questions and seeded random orders of their
+samples, of the vote that contains those m. Rare patterns are drawn towards those of the same margin (most frequent
+minus second answer), those towards all. What else is known (features of X, lengths, log-probabilities) adds a residual:
+a ridge per group of patterns, shrunk like any prediction (`slopes.py`), its standard errors clustered by question.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.learn.features.probe import probe_features
+from tcalloc.learn.protocol import Result
+from tcalloc.learn.regression.ridge_and_neighbours import Ridge, ridge_of
+from tcalloc.learn.replay.all_orders import Paths, random_orders
+from tcalloc.learn.routing.shrinkage import Shrinkage
+from tcalloc.learn.training import Training
+from tcalloc.measure.actions import Action
+from tcalloc.measure.samples import Samples
+
+__all__ = ["AfterProbe", "Draws", "ProbePlan", "draws_of", "plan_of"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# Pseudo-questions that draw a pattern towards its margin, and a margin towards all.
+PSEUDO = 10.0
+# Questions' worth of draws below which a pattern has no residual model of its own.
+GROUP = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProbePlan:
+    """What is drawn first, and what may follow."""
+
+    arm: str
+    """The samples' name among the arms; empty where there is one."""
+    action: Action
+    """The probe: its `samples` are m."""
+    columns: tuple[int, ...]
+    """What may follow, as columns of the table; -1: nothing, the probe's samples answer."""
+    draws: tuple[int, ...]
+    """Samples of the probe's own model in all, for those that continue it; 0: another model's action."""
+    cost: tuple[float, ...]
+    """Planned cost of each, the probe's included."""
+    reference: int
+    """The column that the value of probing is measured against: the own model's cheapest action."""
+
+    @property
+    def verified(self) -> bool:
+        """Whether a verifier looks at the samples."""
+        return self.action.combine == "best"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            "arm": self.arm,
+            "action": self.action.to_dict(),
+            "columns": list(self.columns),
+            "draws": list(self.draws),
+            "cost": list(self.cost),
+            "reference": self.reference,
+        }
+
+
+def plan_of(samples: Samples, training: Training, m: int) -> ProbePlan:
+    """Return the plan: probe the model of the cheapest action that draws anything.
+
+    Raises
+    ------
+    InputError
+        If its samples cannot be a probe.
+    """
+    assert training.actions is not None
+    drawing = [a for a in training.order.tolist() if training.actions[a] is not None]
+    first = training.actions[drawing[0]]
+    assert first is not None
+    if first.by == "score":
+        raise InputError(
+            "probe: the cheapest action chooses by score, which a probe's pattern does not show. Use probe=0."
+        )
+    combine = "best" if first.combine == "best" else "vote"
+    alike = replace(first, samples=m, combine=combine, by="verifier" if combine == "best" else None)
+    own = {
+        a: action.samples
+        for a, action in enumerate(training.actions)
+        if action is not None and replace(action, samples=m, combine=combine, by=alike.by) == alike
+    }
+    arms = samples.by_model
+    arm = next((name for name in (getattr(first, "arm", None), first.model, "") if name in arms), next(iter(arms)))
+    most = max(m, *own.values())
+    if int(arms[arm].drawn.sum(axis=1).min()) < most:
+        raise InputError(
+            f"probe: every question needs at least {most} samples{f' of {arm}' if arm else ''}, as many as its largest "
+            "action; some have fewer. Leave them out, or use probe=0."
+        )
+    probing = float(samples.table([alike], False).cost[0])
+    columns, draws, cost = [-1], [m], [probing]
+    for a, action in enumerate(training.actions):
+        price = float(training.mean_cost[a])
+        if action is None:
+            continue
+        if a not in own:
+            columns, draws, cost = [*columns, a], [*draws, 0], [*cost, probing + price]
+        elif own[a] > m:
+            columns, draws, cost = [*columns, a], [*draws, own[a]], [*cost, price]
+    reference = min(own, key=lambda a: own[a])
+    return ProbePlan(arm, alike, tuple(columns), tuple(draws), tuple(cost), reference)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draws:
+    """The first m samples of each question in R orders, and what each way to go on reaches and costs."""
+
+    key: Ints
+    """(R, n) patterns."""
+    extra: Floats
+    """(R, n, e) what else they show."""
+    acc: Floats
+    """(R, n, C)"""
+    paid: Floats
+    """(R, n, C) the probe's cost included."""
+
+
+def draws_of(samples: Samples, plan: ProbePlan, acc: Floats, cost: Floats, orders: int, seed: int) -> Draws:
+    """Draw in random orders.
+
+    Parameters
+    ----------
+    samples : Samples
+    plan : ProbePlan
+    acc, cost : ndarray, (n, K)
+        What the actions reach and cost where they do not continue the probe.
+    orders, seed : int
+        R, and the seed.
+    """
+    arm = samples.by_model[plan.arm]
+    m = plan.action.samples
+    paths = Paths(arm, orders, seed, verifier=plan.verified)
+    order = random_orders(arm.drawn, orders, seed)[:, :, :m]
+    n = len(samples)
+
+    def taken(values: Any) -> Any:
+        if values is None:
+            return None
+        return np.take_along_axis(np.broadcast_to(values, arm.drawn.shape)[None], order, axis=2).reshape(orders * n, m)
+
+    right = taken(arm.correct) if plan.verified else None
+    codes = np.tile(np.arange(m), (orders * n, 1)) if plan.verified else taken(arm.answers)
+    output = None if arm.tokens is None else arm.tokens.get("output")
+    key, extra = shown(codes, right, taken(output), taken(arm.logprobs))
+    reached = np.empty((orders, n, len(plan.columns)))
+    paid = np.empty(reached.shape)
+    for c, (column, k) in enumerate(zip(plan.columns, plan.draws, strict=True)):
+        if k:
+            reached[:, :, c], paid[:, :, c] = paths.even[:, :, k - 1], paths.paid[:, :, k - 1]
+        else:
+            reached[:, :, c], paid[:, :, c] = acc[:, column], paths.paid[:, :, m - 1] + cost[:, column]
+    return Draws(key.reshape(orders, n), extra.reshape(orders, n, -1), reached, paid)
+
+
+def shown(codes: NDArray[Any], right: Any, lengths: Any, logprobs: Any) -> tuple[Ints, Floats]:
+    """Return the patterns (M,) of samples (M, m), and what else they show (M, e)."""
+    m = codes.shape[1]
+    answered = codes >= 0
+    alike = np.zeros(codes.shape, np.int64)
+    for j in range(m):
+        alike[:, j] = ((codes == codes[:, j, None]) & answered).sum(axis=1)
+    alike = -np.sort(-np.where(answered, alike, 0), axis=1)
+    key = np.zeros(len(codes), np.int64)
+    for j in range(m):
+        key = key * (m + 1) + alike[:, j]
+    if right is not None:
+        key += right.any(axis=1) * (m + 1) ** m
+    if lengths is None and logprobs is None:
+        return key, np.empty((len(codes), 0))
+    fixed = np.where(answered, codes, -1).astype(np.int64)
+    lengths = None if lengths is None or not np.isfinite(lengths).all() else lengths
+    logprobs = None if logprobs is None or not np.isfinite(logprobs).all() else logprobs
+    return key, probe_features(fixed, lengths=lengths, logprobs=logprobs)[:, 4:]
+
+
+def shown_by(results: list[Result], plan: ProbePlan, width: int) -> tuple[int, Floats]:
+    """Return the same of what came back of the probe: the pattern and what else it shows, (e,)."""
+    m = plan.action.samples
+    names: dict[Any, int] = {}
+    if plan.verified:  # its word says more than which answers are alike
+        codes = list(range(m))
+    else:
+        codes = [-1 if r.answer is None else names.setdefault(r.answer, len(names)) for r in results]
+        codes += [-1] * (m - len(codes))
+    lengths = logprobs = None
+    if width in (4, 5):
+        lengths = np.array([[float(r.tokens) if r.tokens is not None else np.nan for r in results]])
+    if width in (1, 5):
+        logprobs = np.array([[r.logprob if r.logprob is not None else np.nan for r in results]], float)
+    right = np.array([[any(r.correct for r in results)]]) if plan.verified else None
+    key = int(shown(np.array([codes]), right, None, None)[0][0])
+    whole = all(x is None or (x.size and np.isfinite(x).all()) for x in (lengths, logprobs))
+    if not width or not whole or not results:
+        return key, np.full(width, np.nan)
+    return key, shown(np.array([codes[: len(results)]]), None, lengths, logprobs)[1][0]
+
+
+def margin_of(key: Ints, m: int) -> Ints:
+    """Return a pattern's margin: votes of the most frequent answer minus those of the second; −1 where accepted."""
+    rest = key % (m + 1) ** m
+    digits = np.stack([(rest // (m + 1) ** (m - 1 - j)) % (m + 1) for j in range(m)], axis=1)
+    first = digits[:, 0]
+    second = np.where(first < m, np.take_along_axis(digits, np.minimum(first, m - 1)[:, None], 1)[:, 0], 0)
+    return np.asarray(np.where(key >= (m + 1) ** m, -1, np.where(first > 0, first - second, m + 1)))
+
+
+class AfterProbe:
+    """What each way to go on reaches, from pattern and features.
+
+    Attributes
+    ----------
+    keys, curves : ndarray, (P,), (P, C)
+        Patterns, rising, and their curves; `margins`, `by_margin` and `overall` for those that were never seen.
+    """
+
+    def __init__(self, plan: ProbePlan, width: int, extra: int):
+        self.plan, self.width, self.extra = plan, width, extra
+        self.models: list[tuple[Ridge, Shrinkage] | None] = []
+
+    def fit(self, draws: Draws, x: Floats, weights: Floats, folds: NDArray[np.intp], *, shrink: bool) -> Floats:
+        """Fit; return out-of-fold predictions, (R, n, C)."""
+        r, n, c = draws.acc.shape
+        base = np.empty(draws.acc.shape)
+        for fold in np.unique(folds):
+            held = folds == fold
+            self._curves(draws, weights * ~held)
+            base[:, held] = self._curve(draws.key[:, held].reshape(-1)).reshape(r, -1, c)
+        self._curves(draws, weights)
+        flat = draws.extra.reshape(r * n, self.extra)
+        self.centre = flat.mean(axis=0)
+        spread = flat.std(axis=0)
+        self.scale = np.where(spread > 1e-9, 1 / np.maximum(spread, 1e-9), 0.0)
+        z = np.concatenate([np.tile(x, (r, 1)), self._standard(flat)], axis=1)
+        residual = (draws.acc - base).reshape(r * n, c)
+        group = self._group(draws.key.reshape(-1))
+        found = np.zeros((r * n, c))
+        self.models = []
+        question = np.tile(np.arange(n), r)
+        order = np.argsort(self.plan.cost, kind="stable")
+        for g in range(self.groups):
+            some = group == g
+            if not z.shape[1] or not some.any() or len(np.unique(folds[question[some]])) < 2:
+                self.models.append(None)
+                continue
+            ridge, rows, w = Ridge(), z[some], weights[question[some]] / r
+            predicted = ridge.out_of_fold(rows, residual[some], w, folds[question[some]])
+            ridge.fit(rows, residual[some], w)
+            shrinkage = Shrinkage.fit(predicted, residual[some], order, w, shrink=shrink, clusters=question[some])
+            found[some] = shrinkage.apply(predicted)
+            self.models.append((ridge, shrinkage))
+        return base + found.reshape(r, n, c)
+
+    def _curves(self, draws: Draws, weights: Floats) -> None:
+        r, _, c = draws.acc.shape
+        key = draws.key.reshape(-1)
+        w = np.tile(weights, r) / r
+        values = draws.acc.reshape(-1, c)
+        self.overall = np.asarray(w @ values / w.sum())
+        self.keys, which = np.unique(key, return_inverse=True)
+        mass, total = _sums(which, w, values, len(self.keys))
+        margin = margin_of(self.keys, self.plan.action.samples)
+        self.margins, of = np.unique(margin, return_inverse=True)
+        _, sums = _sums(of, np.ones(len(of)), np.column_stack([mass, total]), len(self.margins))
+        self.by_margin = (sums[:, 1:] + PSEUDO * self.overall) / (sums[:, :1] + PSEUDO)
+        self.curves = (total + PSEUDO * self.by_margin[of]) / (mass + PSEUDO)[:, None]
+        # Groups of patterns with a model of their own, and one for all others.
+        large = np.flatnonzero(mass >= GROUP)
+        self.group_of = np.full(len(self.keys), len(large), np.int64)
+        self.group_of[large] = np.arange(len(large))
+        self.groups = len(large) + 1
+
+    def _place(self, key: Ints) -> tuple[Ints, NDArray[np.bool_]]:
+        at = np.minimum(np.searchsorted(self.keys, key), len(self.keys) - 1)
+        return at, self.keys[at] == key
+
+    def _curve(self, key: Ints) -> Floats:
+        at, known = self._place(key)
+        found = self.curves[at]
+        if not known.all():
+            margin = margin_of(key[~known], self.plan.action.samples)
+            m = np.minimum(np.searchsorted(self.margins, margin), len(self.margins) - 1)
+            found[~known] = np.where((self.margins[m] == margin)[:, None], self.by_margin[m], self.overall)
+        return np.asarray(found)
+
+    def _group(self, key: Ints) -> Ints:
+        at, known = self._place(key)
+        return np.asarray(np.where(known, self.group_of[at], self.groups - 1))
+
+    def _standard(self, extra: Floats) -> Floats:
+        # What a sample does not tell (NaN) is taken for average.
+        return np.asarray(np.clip(np.nan_to_num((extra - self.centre) * self.scale), -4.0, 4.0))
+
+    def predict(self, key: Ints, x: Floats, extra: Floats) -> Floats:
+        """Return predictions, (M, C), for patterns (M,), features (M, d) and what else was shown (M, e)."""
+        found = self._curve(key)
+        z = np.concatenate([x, self._standard(extra)], axis=1)
+        group = self._group(key)
+        for g, model in enumerate(self.models):
+            some = group == g
+            if model is not None and some.any():
+                found[some] += model[1].apply(model[0].predict(z[some]))
+        return found
+
+    # ------------------------------------------------------------------------------------------ files
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Return what to save."""
+        names = ("keys", "curves", "margins", "by_margin", "overall", "group_of", "centre", "scale")
+        arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in names}
+        alphas: list[float | None] = []
+        for g, model in enumerate(self.models):
+            alphas.append(None if model is None else model[0].alpha)
+            if model is not None:
+                arrays |= {f"{g}/{name}": value for name, value in model[0].state()[1].items()}
+                arrays |= {f"{g}/shrinkage/{name}": value for name, value in model[1].to_arrays().items()}
+        return {"alphas": alphas, "width": self.width, "extra": self.extra}, arrays
+
+    @classmethod
+    def from_state(cls, meta: Any, arrays: dict[str, NDArray[Any]], plan: ProbePlan) -> "AfterProbe":
+        """Return what `state` wrote down, checked."""
+        made = cls(plan, int(meta["width"]), int(meta["extra"]))
+        c, p, q = len(plan.columns), len(arrays["keys"]), len(arrays["margins"])
+        shapes = {
+            "curves": (p, c),
+            "by_margin": (q, c),
+            "overall": (c,),
+            "centre": (made.extra,),
+            "scale": (made.extra,),
+        }
+        for name, shape in shapes.items():
+            values = np.asarray(arrays[name], np.float64)
+            if values.shape != shape or not np.isfinite(values).all():
+                raise InputError(f"{name}: expected finite numbers of shape {shape}.")
+            setattr(made, name, values)
+        alphas = meta["alphas"]
+        made.groups = len(alphas)
+        for name, size in (("keys", p), ("margins", q), ("group_of", p)):
+            whole = np.asarray(arrays[name], np.int64)
+            if whole.shape != (size,) or size == 0 or (name != "group_of" and (np.diff(whole) <= 0).any()):
+                raise InputError(f"{name}: expected rising whole numbers.")
+            setattr(made, name, whole)
+        if (made.group_of < 0).any() or (made.group_of >= made.groups).any():
+            raise InputError("group_of: expected numbers of groups.")
+        made.models = []
+        for g, alpha in enumerate(alphas):
+            if alpha is None:
+                made.models.append(None)
+                continue
+            mine = {name.split("/", 1)[1]: value for name, value in arrays.items() if name.startswith(f"{g}/")}
+            ridge = ridge_of(alpha, mine, made.width + made.extra, c)
+            of = {
+                name.removeprefix("shrinkage/"): value for name, value in mine.items() if name.startswith("shrinkage/")
+            }
+            made.models.append((ridge, Shrinkage.from_arrays(of, c)))
+        return made
+
+
+def _sums(which: Ints, weights: Floats, values: Floats, count: int) -> tuple[Floats, Floats]:
+    mass = np.bincount(which, weights=weights, minlength=count).astype(np.float64)
+    total = np.column_stack([np.bincount(which, weights=weights * column, minlength=count) for column in values.T])
+    return mass, np.asarray(total, np.float64)

@@ -1,0 +1,237 @@
+"""What a policy with a probe does beside deciding: runs, their replay, calibration on samples."""
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.learn.features.rows import Rows, as_row, as_rows
+from tcalloc.learn.outcomes import PolicyOutcomes, budgets_of, outcomes_of
+from tcalloc.learn.protocol import DecidedRun
+from tcalloc.learn.routing.base import Actions, Batch, LearnedPolicy
+from tcalloc.learn.routing.gate import Gate
+from tcalloc.learn.routing.mixing import mixed
+from tcalloc.learn.routing.probe_patterns import Draws, draws_of
+from tcalloc.learn.routing.probe_value import PROBE, Probed, ProbedRun
+from tcalloc.learn.training import Mix, Training, as_table
+from tcalloc.measure.actions import Action
+from tcalloc.measure.samples import Samples
+
+__all__ = ["ProbingPolicy"]
+
+Floats = NDArray[np.float64]
+
+# Random orders of each held-out question's samples that a probe is calibrated on.
+ORDERS = 8
+
+
+class ProbingPolicy(LearnedPolicy):
+    """What `PricedRegressor` has for its probe; not a policy itself."""
+
+    probed_: Probed | None
+    gate_: Gate
+    mix_: Mix
+    predicted_: int
+    width_: int
+
+    if TYPE_CHECKING:
+
+        def _predicted(self, rows: Rows) -> Floats: ...
+
+        def _x(self, rows: Rows) -> Floats: ...
+
+        def _mixed(self, batch: Batch, budget: float) -> Actions: ...
+
+    def start(self, x: Any) -> Any:
+        """Begin with one question; with a probe, decide first whether to draw it.
+
+        Errors as in `LearnedPolicy.start`.
+        """
+        self._check_fitted()
+        probed = self.probed_
+        if probed is None:
+            return super().start(x)
+        assert self.actions_ is not None
+        row = as_row(x, expected=self.schema_)
+        price, budget = self._own()
+        spend = self.gate_.budget_of(price) if price is not None else budget
+        assert spend is not None
+        if not self.gate_.open_at(spend):
+            batch = Batch(row, self.cost_, None)
+            return DecidedRun(self.actions_[int(self._mixed(batch, spend)[0])])
+        if price is None:
+            one, other, share = probed.between(spend)
+            price = float(probed.prices[other if share and self._lots(row)[0] < share else one])
+        features = self._x(row)
+        first = int(probed.first(self._predicted(row), features, price, self.cost_[: self.predicted_])[0])
+        if first == PROBE:
+            return ProbedRun(probed, features, price, self.actions_)
+        return DecidedRun(self.actions_[first])
+
+    def simulate(
+        self,
+        X: Any,
+        samples: Samples,
+        *,
+        budget: float | None = None,
+        price: float | None = None,
+        orders: int = 32,
+        seed: int = 0,
+    ) -> tuple[Floats, Floats]:
+        """Return what runs would reach and spend on recorded samples, drawn in random orders.
+
+        Parameters
+        ----------
+        X : like that of `fit`
+        samples : Samples
+            Of the same questions; they are shown to the policy only as far as it pays for them.
+        budget, price : float, optional
+            As in `decide`.
+        orders, seed : int
+            Orders of each question's samples, and their seed.
+
+        Returns
+        -------
+        tuple of ndarray
+            Accuracy and spend per question, (n,): means over the orders, and over the lots of mixtures.
+        """
+        self._check_fitted()
+        if budget is None and price is None:
+            price, budget = self._own()
+        if price is not None and self.probed_ is None:
+            rows = as_rows(X, expected=self.schema_)
+            held = as_table(samples, rows.n, self.actions_, None)
+            chosen, every = self._decide(rows, None, price, None, None), np.arange(rows.n)
+            return held.acc[every, chosen], held.cost[every, chosen]
+        if price is not None:
+            budget = self.gate_.budget_of(price)
+            if self.gate_.open_at(budget):
+                rows, held, draws = self._drawn_from(X, samples, orders, seed)
+                found = self._replayed(draws, held, self._predicted(rows), self._x(rows), price)
+                return found[0], found[1]
+        assert budget is not None
+        done = self.outcomes(X, samples, [budget], orders=orders, seed=seed)
+        return done.accuracy[0], done.spend[0]
+
+    def outcomes(
+        self,
+        X: Any,
+        table: Any,
+        budgets: ArrayLike | None = None,
+        *,
+        cost: ArrayLike | None = None,
+        orders: int = 32,
+        seed: int = 0,
+    ) -> PolicyOutcomes:
+        """Return what the policy does at several budgets on recorded questions.
+
+        Arguments as in `LearnedPolicy.outcomes`; the table must be Samples if there is a probe.
+        """
+        self._check_fitted()
+        probed = self.probed_
+        if probed is None:
+            return super().outcomes(X, table, budgets, cost=cost)
+        if not isinstance(table, Samples):
+            raise InputError(f"table is {type(table).__name__}; a policy with a probe is replayed on Samples.")
+        rows, held, draws = self._drawn_from(X, table, orders, seed)
+        batch = Batch(rows, self.cost_, None)
+        predicted, x = self._predicted(rows), self._x(rows)
+        known: dict[int, Floats] = {}
+
+        def at(place: int) -> Floats:
+            if place not in known:
+                known[place] = self._replayed(draws, held, predicted, x, float(probed.prices[place]))
+            return known[place]
+
+        asked = [float(self._own()[1] or 0.0)] if budgets is None else budgets_of(budgets)
+        looks = self.feature_cost if self.width_ else 0.0
+        parts = []
+        for budget in asked:
+            if budget < probed.spends[0] or not self.gate_.open_at(budget):
+                parts.append(outcomes_of([mixed(self.mix_, batch, budget)], [budget], held, looks))
+                continue
+            one, other, share = probed.between(budget)
+            reached, paid = (1 - share) * at(one) + share * at(other)
+            claimed = (1 - share) * probed.scores[one] + share * probed.scores[other]
+            parts.append(
+                PolicyOutcomes(
+                    np.array([budget + looks]), paid[None] + looks, reached[None], np.array([float(claimed)])
+                )
+            )
+        return PolicyOutcomes(
+            np.concatenate([part.budgets for part in parts]),
+            np.concatenate([part.spend for part in parts]),
+            np.concatenate([part.accuracy for part in parts]),
+            np.concatenate([part.claimed for part in parts]),
+        )
+
+    def _drawn_from(self, X: Any, samples: Samples, orders: int, seed: int) -> tuple[Rows, Training, Draws]:
+        """Return the rows, what their actions reach, and recorded probes in random orders."""
+        assert self.probed_ is not None
+        rows = as_rows(X, expected=self.schema_) if X is not None else self._unseen(samples)
+        held = as_table(samples, rows.n, self.actions_, None)
+        return rows, held, draws_of(samples, self.probed_.plan, held.acc, held.cost, orders, seed)
+
+    def _replayed(self, draws: Draws, held: Training, predicted: Floats, x: Floats, price: float) -> Floats:
+        """Return accuracy and spend at a price, (2, n)."""
+        probed = self.probed_
+        assert probed is not None
+        r, n = draws.key.shape
+        first = probed.first(predicted, x, price, self.cost_[: self.predicted_])
+        every = np.arange(n)
+        found = np.array([values[every, np.maximum(first, 0)] for values in (held.acc, held.cost)])
+        some = np.flatnonzero(first == PROBE)
+        if len(some):
+            key, extra = draws.key[:, some].reshape(-1), draws.extra[:, some].reshape(r * len(some), -1)
+            then = probed.then(key, np.tile(x[some], (r, 1)), extra, price).reshape(r, len(some), 1)
+            for row, values in enumerate((draws.acc, draws.paid)):
+                found[row, some] = np.take_along_axis(values[:, some], then, axis=2)[:, :, 0].mean(axis=0)
+        return found
+
+    def calibrate(
+        self,
+        X: Any,
+        table: Any,
+        *,
+        budget: float,
+        confidence: float | None = None,
+        cost: Any = None,
+        low: float | None = None,
+        high: float | None = None,
+    ) -> Self:
+        """Set the price on held-out questions; as in `LearnedPolicy.calibrate`, with Samples if there is a probe.
+
+        Parameters
+        ----------
+        X, table, budget, confidence, cost, low, high
+            As in `LearnedPolicy.calibrate`. The range holds for a whole question, its probe included.
+
+        Raises
+        ------
+        BudgetError
+            If no price keeps the budget (with that confidence).
+        InputError
+            If an argument is not allowed, or the most that a question may cost is needed and not known.
+        """
+        self._check_fitted()
+        if self.probed_ is None:
+            return super().calibrate(X, table, budget=budget, confidence=confidence, cost=cost, low=low, high=high)
+        if not isinstance(table, Samples):
+            raise InputError(f"table is {type(table).__name__}; a policy with a probe is calibrated on Samples.")
+        from tcalloc.learn.holdout.calibrate import calibrate_price
+
+        limits = self._limits(self._held(table, len(table)), confidence, low, high)
+        steps, settings = self._dial()
+        # A question's mean over orders is expected to cost what the next question will, and varies less than one draw.
+        spends = np.column_stack([self.simulate(X, table, **setting, orders=ORDERS, seed=1)[1] for setting in settings])
+        found = calibrate_price(steps, spends, budget, confidence, **limits)
+        self._set_dial(found, settings[int(np.flatnonzero(steps == found.price)[0])])
+        return self
+
+    def _same_range(self) -> tuple[float, float]:
+        low, high = super()._same_range()
+        return low, high if self.probed_ is None else max(high, *self.probed_.plan.cost)
+
+    def _drawn_first(self) -> Action | None:
+        return None if self.probed_ is None else self.probed_.plan.action

@@ -1,0 +1,136 @@
+"""What a policy that decides beforehand serves at a budget, and what that does on recorded questions."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.learn.features.rows import Rows, Schema, as_rows, unseen
+from tcalloc.learn.outcomes import Part, PolicyOutcomes, Served, budgets_of, drawn, outcomes_of
+from tcalloc.learn.protocol import uniform
+from tcalloc.learn.routing.batch import Batch
+from tcalloc.learn.training import Mix, as_table
+from tcalloc.measure.actions import Action
+from tcalloc.measure.table import Table
+
+__all__ = ["Serving"]
+
+Floats = NDArray[np.float64]
+Actions = NDArray[np.int32]
+
+
+class Serving:
+    """The part of `tcalloc.learn.routing.base.LearnedPolicy` that says what is served at which budget."""
+
+    blind = False  # whether it decides without looking at the question, so that X may be None
+    feature_cost: float = 0.0  # policies that may be charged for looking at X have it as a parameter
+
+    if TYPE_CHECKING:
+        schema_: Schema
+        actions_: tuple[Action | None, ...] | None
+        cost_: Floats
+        mean_acc_: Floats
+        mix_: Mix
+        budget_: float | None
+        random_state: int
+
+        def _check_fitted(self) -> None: ...
+
+        def _known_costs(self, cost: Any, n: int) -> Floats: ...
+
+        def _own(self) -> tuple[float | None, float | None]: ...
+
+        def _choose(self, batch: Batch, price: float | None, budget: float | None) -> Actions: ...
+
+    def outcomes(
+        self,
+        X: Any,
+        table: Any,
+        budgets: ArrayLike | None = None,
+        *,
+        cost: ArrayLike | None = None,
+        orders: int = 32,
+        seed: int = 0,
+    ) -> PolicyOutcomes:
+        """Return what the policy does at several budgets on recorded questions.
+
+        Mixtures count in expectation over their random choices. `compare` judges policies by this method.
+
+        Parameters
+        ----------
+        X : like that of `fit`
+        table : Table, Samples or array_like (n, K)
+            What the policy's actions reach and cost on these questions. It is looked up after the decision.
+        budgets : array_like, (B,), optional
+            Mean costs per question, solved on what is known of these questions beforehand, as in `decide`. Default:
+            the policy's own setting.
+        cost : array_like, (K,) or (n, K), optional
+            Costs that are known beforehand; needed if ``costs="given"``.
+        orders, seed : int
+            Random orders of each question's samples, and their seed: for policies with a probe.
+
+        Returns
+        -------
+        PolicyOutcomes
+            (B, n) spend and accuracy.
+
+        Raises
+        ------
+        InputError
+            If an argument is not allowed, or X and table do not fit the policy.
+        BudgetError
+            If a budget cannot be kept.
+        """
+        self._check_fitted()
+        rows = as_rows(X, expected=self.schema_) if X is not None else self._unseen(table)
+        held = as_table(table, rows.n, self.actions_, None)
+        if held.acc.shape[1] != len(self.cost_):
+            raise InputError(f"table has {held.acc.shape[1]} actions; expected the policy's {len(self.cost_)}.")
+        batch = Batch(rows, self._known_costs(cost, rows.n), held.available)
+        if budgets is None:
+            served = [self._served_by_itself(batch)]
+            return outcomes_of(
+                served, [self.budget_ if self.budget_ is not None else math.nan], held, self.feature_cost
+            )
+        asked = budgets_of(budgets)
+        return outcomes_of(self._served(batch, asked), asked, held, self.feature_cost)
+
+    def _unseen(self, table: Any) -> Rows:
+        """Return the rows of X where it is None; only policies that do not look at X allow that."""
+        if not self.blind:
+            raise InputError(
+                f"X is None, but a {type(self).__name__} decides by the questions. Pass their texts or features, or "
+                "use a policy that does without, such as Mixture or Sequential."
+            )
+        return unseen(len(table.acc) if isinstance(table, Table) else len(table))
+
+    def _served(self, batch: Batch, budgets: list[float]) -> list[Served]:
+        """Return what the policy serves at each budget; policies that share work between budgets do it here."""
+        return [Served([Part(1.0, self._choose(batch, None, budget))]) for budget in budgets]
+
+    def _served_by_itself(self, batch: Batch) -> Served:
+        price, budget = self._own()
+        if budget is not None:
+            return self._served(batch, [budget])[0]
+        return Served([Part(1.0, self._choose(batch, price, budget))])
+
+    def _mix_for(self, batch: Batch) -> Mix:
+        """Return the mixtures of fixed actions at the batch's costs."""
+        return self.mix_ if batch.cost is self.cost_ else Mix.of(self.mean_acc_, batch.mean_cost)
+
+    def _drawn(self, batch: Batch, parts: list[Part]) -> Actions:
+        """Return one of the parts for each question, by a random number that depends on seed and question alone."""
+        if len(parts) > 1 and batch.lots is None:
+            batch.lots = self._order(batch.rows)
+        return drawn(parts, batch.lots)
+
+    def _order(self, rows: Rows) -> Floats:
+        """Return which questions come first for the more expensive action: a number in [0, 1) per question."""
+        return self._lots(rows)
+
+    def _lots(self, rows: Rows) -> Floats:
+        """Return a random number in [0, 1) per question, the same for the same question."""
+        seed = int(self.random_state)
+        return np.array([uniform(seed, key) for key in rows.keys()])  # noqa: SIM118 (not a dictionary)

@@ -1,0 +1,69 @@
+"""What a question's text or features say before anything is paid for: how often each model is right on it.
+
+What to use when
+----------------
+`Asking.fit`
+    Learn it from X; returns the predictions of the training questions too, each out of fold.
+`Asking.predict`
+    Of new questions.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.learn.features import Features
+from tcalloc.learn.features.rows import Rows, as_row, as_rows
+from tcalloc.learn.regression.ridge_and_neighbours import Ridge, folds_of
+from tcalloc.measure.samples import Samples
+
+__all__ = ["Asking"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(slots=True, eq=False)
+class Asking:
+    """A ridge regression on `Features`, of each model's share of right samples."""
+
+    features: Features
+    """Fitted."""
+    ridge: Ridge
+    """Fitted."""
+    arms: tuple[str, ...]
+    """Models."""
+
+    @classmethod
+    def fit(
+        cls, X: Any, samples: Samples, arms: tuple[str, ...], seed: int, features: Features | None = None
+    ) -> tuple["Asking", Floats]:
+        """Learn; return it with out-of-fold predictions of the training questions, (N, arms).
+
+        Features are learned without labels, on all questions; the ridge, its penalty and the folds from the samples.
+        """
+        rows = as_rows(X)
+        made = Features(random_state=seed) if features is None else Features(**features.get_params(deep=False))
+        matrix = made.fit_transform(rows)
+        shares = []
+        for arm in arms:
+            model = samples.by_model[arm]
+            count = model.drawn.sum(axis=1)
+            right = (model.correct & model.drawn).sum(axis=1)
+            shares.append(np.where(count > 0, right / np.maximum(count, 1), np.nan))
+        y = np.stack(shares, axis=1)
+        weights = np.ones(len(y))
+        ridge = Ridge()
+        outside = ridge.out_of_fold(matrix, y, weights, folds_of(len(y), seed))
+        ridge.fit(matrix, y, weights)
+        return cls(made, ridge, arms), outside
+
+    def predict(self, X: Any) -> Floats:
+        """Return the predictions of questions, (n, arms)."""
+        return self.ridge.predict(self.features.transform(X))
+
+    def predict_one(self, x: Any) -> Floats:
+        """Return the prediction of one question, (1, arms)."""
+        row: Rows = as_row(x, expected=self.features.schema_)
+        return self.ridge.predict(self.features.transform_one(row)[None])

@@ -1,0 +1,227 @@
+"""What is read off a sample: length, log-probability, score; what that makes its vote weigh; what answers tell apart.
+
+What to use when
+----------------
+`Reading.fit`
+    Means and spreads per model, and the weights, from recorded samples.
+`Reading.of_samples`, `Reading.of_result`
+    The features and weights of recorded samples, and of one live result: the same numbers.
+`without_score`
+    Which samples have an answer but no score.
+`Reading.codes`
+    What a rule may know of answers: what was never seen to differ while it learned is not read later either.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.learn.protocol import Result
+from tcalloc.learn.replay.all_orders import random_orders
+from tcalloc.measure.samples import Samples
+
+__all__ = ["FEATURES", "TELLS", "Reading", "without_score"]
+
+Floats = NDArray[np.float64]
+
+FEATURES = ("length", "logprob", "logprob per token", "score")
+# What recorded answers say: which one it is, only whether there is one, or nothing.
+TELLS = ("which", "whether", "nothing")
+CLIP = 4.0
+# A vote weighs at most this many times the usual.
+HEAVIEST = 20.0
+# Votes do not multiply as odds do: the log weights are tempered by what wins most votes of up to so many samples.
+TEMPERS = (0.25, 0.5, 0.75, 1.0)
+MOST_VOTES, ORDERS = 6, 8
+# A gain of weights over none counts from so many standard errors.
+GATE = 1.0
+# Questions' worth of evidence that a vote weighs what any other does.
+PENALTY = 10.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """How to read samples."""
+
+    arms: tuple[str, ...]
+    """Models, in the order of the columns."""
+    features: tuple[str, ...]
+    """Which of `FEATURES` were recorded."""
+    centre: Floats
+    """(arms, features)."""
+    scale: Floats
+    """(arms, features) 1/spread; 0 where nothing varies."""
+    tilt: Floats
+    """(arms, features + 1) of a vote's log weight: per feature, and the model's own."""
+    tells: str = "which"
+    """One of `TELLS`."""
+    unscored: bool = False
+    """Whether an answer may lack a score where scores decide: some of those recorded did."""
+
+    @classmethod
+    def fit(
+        cls, samples: Samples, arms: tuple[str, ...], features: tuple[str, ...] = FEATURES, combine: str = "vote"
+    ) -> "Reading":
+        """Learn from recorded samples.
+
+        A vote's log weight is linear in what is read off the sample. The coefficients compare the samples of one
+        question with each other (a logistic regression of being right on features less their question's mean, offset by
+        the question's own rate): long answers may come from hard questions and still be the right ones there.
+        """
+        models = samples.by_model
+        raw = [_raw(models[arm]) for arm in arms]
+        kept = tuple(name for j, name in enumerate(FEATURES)
+                     if name in features and any(np.isfinite(part[..., j]).any() for part in raw))  # fmt: skip
+        columns = [FEATURES.index(name) for name in kept]
+        centre, scale = np.zeros((len(arms), len(kept))), np.zeros((len(arms), len(kept)))
+        for a, part in enumerate(raw):
+            for j, column in enumerate(columns):
+                values = part[..., column][models[arms[a]].drawn]
+                values = values[np.isfinite(values)]
+                if len(values):
+                    spread = float(values.std())
+                    centre[a, j] = values.mean()
+                    scale[a, j] = 1.0 / spread if spread > 1e-9 * max(1.0, abs(float(centre[a, j]))) else 0.0
+        recorded = [models[arm] for arm in arms]
+        unscored = combine == "score" and any(without_score(model).any() for model in recorded)
+        tilt = np.zeros((len(arms), len(kept) + 1))
+        made = cls(arms, kept, centre, scale, tilt, _tells(recorded, combine), unscored)
+        if all(models[arm].answers is not None for arm in arms):
+            read = [made._scaled(part[..., columns], a) for a, part in enumerate(raw)]
+            tilt = _tilt(read, recorded)
+            made.tilt[:] = tilt * _temper(read, recorded, tilt)
+        return made
+
+    def _scaled(self, raw: Floats, arm: int) -> Floats:
+        values: Floats = (raw - self.centre[arm]) * self.scale[arm]
+        return np.asarray(np.clip(np.where(np.isfinite(values), values, 0.0), -CLIP, CLIP))
+
+    def of_samples(self, samples: Samples, arm: int) -> Floats:
+        """Return the features of one model's samples, (N, S, features); 0 (usual) where nothing was recorded."""
+        columns = [FEATURES.index(name) for name in self.features]
+        return self._scaled(_raw(samples)[..., columns], arm)
+
+    def of_result(self, result: Result, arm: int) -> Floats:
+        """Return the features of one result, (features,)."""
+        length = np.nan if result.tokens is None else float(result.tokens)
+        logprob = np.nan if result.logprob is None else float(result.logprob)
+        score = np.nan if result.score is None else float(result.score)
+        raw = _stack(np.array([length]), np.array([logprob]), np.array([score]))[0]
+        return self._scaled(raw[[FEATURES.index(name) for name in self.features]], arm)
+
+    def weights(self, features: Floats, arm: int, weighted: bool = True) -> Floats:
+        """Return what votes weigh, from features (…, features); 1 if they are all to count alike."""
+        if not weighted:
+            return np.ones(features.shape[:-1])
+        bound = np.log(HEAVIEST)
+        return np.asarray(np.exp(np.clip(features @ self.tilt[arm, :-1] + self.tilt[arm, -1], -bound, bound)))
+
+    def codes(self, answers: NDArray[Any]) -> NDArray[np.int64]:
+        """Return answers as rules tell them apart: those that were never seen to differ are one."""
+        if self.tells == "which":
+            return np.asarray(answers, np.int64)
+        return np.where(answers < 0, -1, 0) if self.tells == "whether" else np.zeros(answers.shape, np.int64)
+
+
+def without_score(samples: Samples) -> NDArray[np.bool_]:
+    """Return which samples of one model have an answer but no finite score, (N, S)."""
+    answered = samples.drawn if samples.answers is None else samples.drawn & (samples.answers >= 0)
+    return answered if samples.scores is None else answered & ~np.isfinite(samples.scores)
+
+
+def _tells(models: list[Samples], combine: str) -> str:
+    """Return what answers tell in the states in which a rule has to decide.
+
+    With a verifier those are states without a success: only wrong answers count.
+    """
+    if combine == "vote":
+        return "which"
+    if any(model.answers is None for model in models):
+        return "nothing"
+    codes = np.concatenate([model.answers for model in models], axis=1)
+    seen = np.concatenate([model.drawn for model in models], axis=1) & ((codes != 0) | (combine == "score"))
+    answered = seen & (codes >= 0)
+    most = np.where(answered, codes, -1).max(axis=1)
+    least = np.where(answered, codes, most[:, None]).min(axis=1)
+    if (least < most).any():
+        return "which"
+    return "whether" if answered.any() and (seen & (codes < 0)).any() else "nothing"
+
+
+def _raw(samples: Samples) -> Floats:
+    """Return (N, S, len(FEATURES)) as recorded; NaN where it was not."""
+    nothing = np.full(samples.drawn.shape, np.nan)
+    tokens: Mapping[str, Any] = samples.tokens or {}
+    scores = nothing if samples.scores is None else np.asarray(samples.scores, np.float64)
+    logprobs = nothing if samples.logprobs is None else np.asarray(samples.logprobs, np.float64)
+    return _stack(np.asarray(tokens.get("output", nothing), np.float64), logprobs, scores)
+
+
+def _stack(length: Floats, logprob: Floats, score: Floats) -> Floats:
+    longer = np.maximum(np.floor(length), 1.0)  # whole tokens, which is what a live result has
+    return np.stack([np.log(longer), logprob, logprob / longer, score], axis=-1)
+
+
+def _tilt(features: list[Floats], models: list[Samples]) -> Floats:
+    """Return the coefficients of a vote's log weight, (arms, features + 1)."""
+    arms, width = len(models), features[0].shape[-1]
+    blocks, rights, drawns = [], [], []
+    for a, (part, model) in enumerate(zip(features, models, strict=True)):
+        block = np.zeros((*part.shape[:2], arms, width + 1))
+        block[:, :, a, :width] = part
+        block[:, :, a, width] = 1.0
+        blocks.append(block.reshape(*part.shape[:2], -1))
+        rights.append(model.correct & model.drawn)
+        drawns.append(model.drawn)
+    x, right, drawn = np.concatenate(blocks, 1), np.concatenate(rights, 1), np.concatenate(drawns, 1)
+    count = np.maximum(drawn.sum(axis=1), 1)
+    rate = right.sum(axis=1) / count
+    mixed = (rate > 0) & (rate < 1)
+    if not mixed.any():
+        return np.zeros((arms, width + 1))
+    x = (x - (x * drawn[:, :, None]).sum(axis=1, keepdims=True) / count[:, None, None])[mixed][drawn[mixed]]
+    y = right[mixed][drawn[mixed]].astype(np.float64)
+    offset = np.broadcast_to(np.log(rate[mixed] / (1 - rate[mixed]))[:, None], drawn[mixed].shape)[drawn[mixed]]
+    # Samples of a question repeat it: each question weighs the same, as one.
+    weight = np.broadcast_to((1.0 / count[mixed])[:, None], drawn[mixed].shape)[drawn[mixed]] * 4.0
+    beta = np.zeros(x.shape[1])
+    for _ in range(30):
+        chance = 1.0 / (1.0 + np.exp(-np.clip(x @ beta + offset, -30, 30)))
+        slope = x.T @ (weight * (y - chance)) - PENALTY * beta
+        curve = (x * (weight * chance * (1 - chance))[:, None]).T @ x + PENALTY * np.eye(len(beta))
+        step = np.linalg.solve(curve, slope)
+        beta += step
+        if np.abs(step).max() < 1e-8:
+            break
+    return np.asarray(beta.reshape(arms, width + 1))
+
+
+def _temper(features: list[Floats], models: list[Samples], tilt: Floats) -> float:
+    """Return the factor of the log weights under which votes are right most often; 0 if none helps."""
+    log_weight = np.concatenate([np.clip(part @ tilt[a, :-1] + tilt[a, -1], -np.log(HEAVIEST), np.log(HEAVIEST))
+                                 for a, part in enumerate(features)], axis=1)  # fmt: skip
+    if not log_weight.any():
+        return 0.0
+    codes = np.concatenate([np.where(model.drawn, model.answers, -1) for model in models], axis=1).astype(np.int64)
+    drawn = np.concatenate([model.drawn for model in models], axis=1)
+    scores = np.zeros((1 + len(TEMPERS), len(codes)))
+    most = min(MOST_VOTES, codes.shape[1])
+    for order in random_orders(drawn, ORDERS, 0)[:, :, :most]:
+        seq, logs = np.take_along_axis(codes, order, 1), np.take_along_axis(log_weight, order, 1)
+        same = (seq[:, :, None] == seq[:, None, :]) & (seq >= 0)[:, :, None]
+        for t, temper in enumerate((0.0, *TEMPERS)):
+            weight = np.exp(temper * logs)
+            for n in range(2, most + 1):
+                # The weight of each sample's answer; the vote is right if the heaviest is, ties split evenly.
+                total = (same[:, :n, :n] * weight[:, None, :n]).sum(axis=2)
+                heaviest = total >= total.max(axis=1, keepdims=True) * (1.0 - 1e-12)
+                heaviest &= seq[:, :n] >= 0
+                share = heaviest / np.maximum((same[:, :n, :n]).sum(axis=2), 1)  # one answer, counted once
+                scores[t] += (share * (seq[:, :n] == 0)).sum(axis=1) / np.maximum(share.sum(axis=1), 1e-9)
+    gain = (scores[1:] - scores[0]) / (ORDERS * max(most - 1, 1))
+    best = int(gain.mean(axis=1).argmax())
+    error = float(gain[best].std(ddof=1)) / np.sqrt(len(codes)) if len(codes) > 1 else np.inf
+    return TEMPERS[best] if gain[best].mean() > GATE * error else 0.0

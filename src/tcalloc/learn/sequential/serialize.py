@@ -1,0 +1,246 @@
+"""What a fitted `Sequential` is made of, as values for JSON and arrays, and back.
+
+What is read may come from a stranger: everything is rebuilt through constructors, and shapes are checked against each
+other before use.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.learn.sequential.belief import Belief
+from tcalloc.learn.sequential.regression_induction import Basis, Induced
+from tcalloc.learn.sequential.rules import Family, Move, Outcomes, Tables, Thresholds
+from tcalloc.learn.sequential.sample_features import FEATURES, TELLS, Reading
+from tcalloc.learn.sequential.selection import Candidate, Choices
+from tcalloc.learn.sequential.state import COMBINES, names_of
+from tcalloc.learn.sequential.training import MOST, Settings, Trained
+
+__all__ = ["pack", "unpack"]
+
+Arrays = dict[str, NDArray[Any]]
+Parts = tuple[dict[str, Any], Arrays]
+
+# The level of a rule that draws nothing: files hold finite numbers.
+NOTHING = -1e300
+COLUMNS = ("columns", "centre", "scale", "index", "knots", "told_knots", "cells", "margins", "mean", "spread")
+
+
+def pack(trained: Trained) -> Parts:
+    """Return values and arrays."""
+    settings, reading = trained.settings, trained.reading
+    meta: dict[str, Any] = {
+        "arms": list(settings.arms),
+        "combine": settings.combine,
+        "waves": list(settings.waves),
+        "round_cost": settings.round_cost,
+        "caps": list(settings.caps),
+        "unit": settings.unit,
+        "usual": list(settings.usual),
+        "limit": None if settings.limit == np.inf else settings.limit,
+        "seed": settings.seed,
+        "features": list(reading.features),
+        "tells": reading.tells,
+        "unscored": reading.unscored,
+        "questions": trained.questions,
+        "asking": None,
+        "candidates": [],
+    }
+    arrays: Arrays = {"dearest": settings.dearest}
+    arrays |= {f"reading.{name}": getattr(reading, name) for name in ("centre", "scale", "tilt")}
+    if trained.asking is not None:
+        features, kept, _ = trained.asking.features._state()
+        ridge, weights, _ = trained.asking.ridge.state()
+        meta["asking"] = {"features": features, "ridge": ridge}
+        arrays |= {f"asking.features.{name}": array for name, array in kept.items()}
+        arrays |= {f"asking.ridge.{name}": array for name, array in weights.items()}
+    if trained.belief is not None:
+        meta["belief"] = list(trained.belief.caps)
+        arrays["belief.share"] = trained.belief.share.astype(np.float32)
+    for c, candidate in enumerate(trained.choices.candidates):
+        words, kept = _pack_family(candidate.family)
+        meta["candidates"].append({"name": candidate.name, **words})
+        arrays |= {f"candidate{c}.{name}": array for name, array in kept.items()}
+        if candidate.believed is not None:
+            arrays[f"candidate{c}.believed"] = candidate.believed
+        arrays |= {
+            f"candidate{c}.inner.{name}": getattr(candidate.inner, name).astype(np.float32)
+            for name in ("spend", "accuracy", "rounds")
+        }
+    return meta, arrays
+
+
+def _pack_family(family: Family) -> Parts:
+    moves = [[move.arm, move.samples] for move in family.moves]
+    arrays: Arrays
+    if isinstance(family, Tables):
+        return {"kind": "tables", "moves": moves}, {"wave": family.wave}
+    if isinstance(family, Thresholds):
+        levels = np.nan_to_num(family.levels, neginf=NOTHING)
+        arrays = {"measure": family.measure, "levels": levels, "caps": family.caps}
+        return {"kind": "thresholds", "moves": moves, "step": family.step}, arrays
+    if not isinstance(family, Induced):
+        raise InputError(f"a {type(family).__name__} cannot be saved.")
+    meta: dict[str, Any] = {
+        "kind": "induced",
+        "moves": moves,
+        "weighted": family.weighted,
+        "told": family.told,
+        "reads": family.reads,
+        "settings": family.settings,
+        "states": [],
+    }
+    arrays = {}
+    for k, ((at, group), table) in enumerate(family.advantage.items()):
+        basis = family.bases[at, group]
+        meta["states"].append([list(at), group, basis.told])
+        arrays[f"{k}.possible"] = np.isfinite(table[:, -1, 0])
+        arrays[f"{k}.advantage"] = np.where(np.isfinite(table), table, 0.0).astype(np.float32)
+        for name in COLUMNS:
+            values = getattr(basis, name)
+            arrays[f"{k}.{name}"] = np.where(np.isfinite(values), values, 0.0) if name == "spread" else values
+    return meta, arrays
+
+
+def unpack(meta: dict[str, Any], arrays: Arrays) -> Trained:
+    """Return what `pack` took apart.
+
+    Raises
+    ------
+    InputError
+        If the parts do not fit.
+    """
+    arms = tuple(str(arm) for arm in meta["arms"])
+    caps = tuple(_whole(k, MOST) for k in meta["caps"])
+    waves = tuple(_whole(k, 255) for k in meta["waves"])
+    limit = np.inf if meta["limit"] is None else float(meta["limit"])
+    features = tuple(meta["features"])
+    dearest = _numbers(arrays, "dearest", (len(arms),))
+    if not arms or len(caps) != len(arms) or meta["combine"] not in COMBINES or not set(features) <= set(FEATURES):
+        raise InputError("arms, caps, combine or features do not fit each other.")
+    # Policies that were saved before did not have it.
+    usual = tuple(None if cost is None else float(cost) for cost in meta.get("usual") or [None] * len(arms))
+    if len(usual) != len(arms) or not all(cost is None or 0 <= cost < np.inf for cost in usual):
+        raise InputError("what samples usually cost does not fit the arms.")
+    settings = Settings(arms, meta["combine"], waves, float(meta["round_cost"]), caps, dearest, float(meta["unit"]),
+                        limit, _whole(meta["seed"], 1 << 62, 0), usual)  # fmt: skip
+    shape = (len(arms), len(features))
+    reading = Reading(
+        arms,
+        features,
+        _numbers(arrays, "reading.centre", shape),
+        _numbers(arrays, "reading.scale", shape),
+        _numbers(arrays, "reading.tilt", (shape[0], shape[1] + 1)),
+    )
+    # Policies that were saved before had neither of them.
+    tells, unscored = meta.get("tells"), meta.get("unscored", False)
+    if tells not in (None, *TELLS) or not isinstance(unscored, bool):
+        raise InputError(f"answers tell {tells!r}; allowed are {', '.join(TELLS)}.")
+    asking = None if meta["asking"] is None else _asking(meta["asking"], arrays, arms)
+    questions = _whole(meta["questions"], 1 << 40)
+    candidates = []
+    for c, words in enumerate(meta["candidates"]):
+        own = _under(f"candidate{c}.", arrays)
+        family = _family(words, own, arms, features, asking is not None)
+        size = (family.settings, questions)
+        inner = Outcomes(*(_numbers(own, f"inner.{name}", size) for name in ("spend", "accuracy", "rounds")))
+        believed = _numbers(own, "believed", (family.settings,)) if "believed" in own else None
+        candidates.append(Candidate(str(words["name"]), family, inner, believed))
+    if not candidates:
+        raise InputError("there are no rules.")
+    if tells is None:
+        tells = _tells([candidate.family for candidate in candidates], settings.combine)
+    reading = replace(reading, tells=tells, unscored=unscored)
+    choices = Choices(candidates, settings.unit, settings.round_cost)
+    return Trained(settings, reading, asking, choices, questions, _belief(meta.get("belief"), arrays, len(arms)))
+
+
+def _belief(caps: Any, arrays: Arrays, arms: int) -> Belief | None:
+    if caps is None:
+        return None
+    known = tuple(_whole(k, MOST) for k in caps)
+    nodes, most = int(np.prod([k + 1 for k in known])), sum(known)
+    share = _numbers(arrays, "belief.share", (nodes, most + 1, most // 2 + 1))
+    if len(known) != arms or share.min() < 0 or share.max() > 1:
+        raise InputError("the shares of right answers are not such.")
+    return Belief(share, known)
+
+
+def _tells(families: list[Family], combine: str) -> str:
+    """Return what answers told a policy that was saved without saying so: what its rules came to look at.
+
+    With a verifier a state without two different answers was met in training if answers were recorded; where none was,
+    they told nothing, and must not be read now.
+    """
+    induced = [family for family in families if isinstance(family, Induced)]
+    if combine != "verifier" or any(group for family in induced for _, group in family.bases):
+        return "which"
+    counts = names_of((), (), ()).index("score")  # the columns before it
+    bases = [basis for family in induced for basis in family.bases.values()]
+    return "whether" if any((basis.columns < counts).any() or len(basis.cells) for basis in bases) else "nothing"
+
+
+def _asking(meta: Any, arrays: Arrays, arms: tuple[str, ...]) -> Any:
+    from tcalloc.learn.features import Features
+    from tcalloc.learn.regression.ridge_and_neighbours import Ridge
+    from tcalloc.learn.sequential.question_model import Asking
+
+    features = Features._from_state(meta["features"], _under("asking.features.", arrays), {})
+    width = len(features.get_feature_names_out())
+    ridge = Ridge.from_state(meta["ridge"], _under("asking.ridge.", arrays), {}, width, len(arms))
+    return Asking(features, ridge, arms)
+
+
+def _family(meta: Any, arrays: Arrays, arms: tuple[str, ...], features: tuple[str, ...], asked: bool) -> Family:
+    moves = tuple(Move(_whole(arm, len(arms) - 1, 0), _whole(samples, 255)) for arm, samples in meta["moves"])
+    if meta["kind"] == "tables":
+        wave = arrays["wave"]
+        known = {0, *(move.samples for move in moves)}
+        if wave.dtype != np.uint8 or wave.ndim != 4 or 0 in wave.shape or not set(np.unique(wave).tolist()) <= known:
+            raise InputError("a table of rules is not one.")
+        return Tables(wave, moves, "")
+    if meta["kind"] == "thresholds":
+        levels, limits = np.asarray(arrays["levels"], np.float64), np.asarray(arrays["caps"])
+        measure = _numbers(arrays, "measure", np.shape(arrays["measure"]))
+        fine = measure.ndim == 2 and measure.size and levels.ndim == 1 and len(levels) and np.isfinite(levels).all()
+        if not fine or limits.shape != levels.shape or limits.dtype.kind != "i" or not 0 <= limits.min() <= MOST:
+            raise InputError("rules with thresholds do not fit together.")
+        return Thresholds(measure, levels, limits.astype(np.int64), _whole(meta["step"], 255), "")
+    if meta["kind"] != "induced" or (meta["told"] and not asked):
+        raise InputError(f"rules of an unknown kind {meta['kind']!r}, or of questions that are not looked at.")
+    told = arms if meta["told"] else ()
+    width, settings = len(names_of(arms, features, told)), _whole(meta["settings"], 1 << 20)
+    made = Induced(moves, {}, {}, bool(meta["weighted"]), settings, bool(meta["told"]), bool(meta["reads"]), "")
+    for k, (at, group, known) in enumerate(meta["states"]):
+        place = (tuple(_whole(n, 255, 0) for n in at), _whole(group, 1, 0))
+        own = _under(f"{k}.", arrays)
+        parts = {name: np.asarray(own[name]) for name in COLUMNS}
+        parts["spread"] = np.where(parts["spread"] > 0, parts["spread"], np.inf)
+        basis = Basis(told=_whole(known, len(told), 0), **parts)
+        if len(place[0]) != len(arms) or basis.columns.dtype.kind != "i" or basis.columns.max(initial=0) >= width:
+            raise InputError("a state of the rules does not fit the models.")
+        columns = basis.of(np.zeros((1, width))).shape[1]  # fails if the parts do not fit each other
+        table = _numbers(own, "advantage", (len(moves), columns + 1, settings)).astype(np.float32)
+        table[~np.asarray(own["possible"], bool)] = -np.inf
+        made.bases[place], made.advantage[place] = basis, table
+    return made
+
+
+def _numbers(arrays: Arrays, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    array = np.asarray(arrays[name], np.float64)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise InputError(f"{name}: expected finite numbers of shape {shape}, found shape {array.shape}.")
+    return array
+
+
+def _under(prefix: str, arrays: Arrays) -> Arrays:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _whole(value: Any, most: int, least: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InputError(f"{value!r} is not a whole number from {least} to {most}.")
+    return value

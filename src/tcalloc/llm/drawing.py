@@ -1,0 +1,139 @@
+"""One request of one question: asked, graded, made into the records that a run folder holds, and stored."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tcalloc.llm import event_loop
+from tcalloc.llm._bill import Bill
+from tcalloc.llm._crew import call_guarded
+from tcalloc.llm.client import ChatClient
+from tcalloc.llm.event_loop import Stop
+from tcalloc.llm.graders import Grade, grade_safely
+from tcalloc.llm.journal import Journal
+from tcalloc.llm.meter import Meter
+from tcalloc.llm.questions import Question
+from tcalloc.llm.replies import Reply
+
+__all__ = ["Drawer", "graded"]
+
+
+class Drawer:
+    """Asks one model, on the loop of `tcalloc.llm.event_loop`.
+
+    Parameters
+    ----------
+    client : ChatClient
+        Whom to ask, and how.
+    grader : Grader
+        See `tcalloc.llm.graders`.
+    meter : Meter
+        Counts requests and what they cost.
+    keep : callable
+        Stores a record, before anything else is done with it.
+    text : bool
+        Whether records hold the completions.
+    journal : Journal, optional
+        Keeps what was paid and lost.
+    blind : bool
+        Whether the answer to vote by is found without the gold answer, as it must be where a policy looks at it; the
+        record still says whether it is right.
+    """
+
+    def __init__(
+        self,
+        client: ChatClient,
+        grader: Any,
+        meter: Meter,
+        keep: Callable[[dict[str, Any]], object] = lambda record: None,
+        *,
+        text: bool = True,
+        journal: Journal | None = None,
+        blind: bool = False,
+    ):
+        self.client, self.grader, self.meter = client, grader, meter
+        self._keep, self._text, self._journal, self._blind = keep, text, journal, blind
+
+    async def ask(
+        self,
+        question: Question,
+        params: str,
+        samples: Sequence[int],
+        stop: Stop,
+        lost: Callable[[float], object] = lambda most: None,
+        another: Callable[[], bool] = lambda: True,
+    ) -> list[dict[str, Any]]:
+        """Send one request for some samples; return the records of those that came, at least one, stored.
+
+        Parameters
+        ----------
+        question : Question
+            The question.
+        params : str
+            What the client's `params` says of its messages.
+        samples : sequence of int
+            The numbers of the samples; the seed is the first one's.
+        stop : Stop
+            Once it is set, nothing more is sent.
+        lost, another : callable, optional
+            As of `Bill`.
+        """
+        bill = Bill(self.meter, self._journal, self.client.arm, len(samples), lost, another)
+        seed = self.client.seed(f"{question.id}\0{question.text}", samples[0])
+        reply = await self.client.complete_async(question.messages, len(samples), seed, bill, stop)
+        if getattr(self.grader, "quick", False):  # passing it to a thread and back would take longer
+            records = call_guarded(self._records, question, params, samples, reply)
+        else:
+            records = await event_loop.crew().run(self._records, question, params, samples, reply)
+        bill.stored()
+        return records
+
+    def _records(self, question: Question, params: str, samples: Sequence[int], reply: Reply) -> list[dict[str, Any]]:
+        records = []
+        for place, number in enumerate(samples[: len(reply.choices)]):
+            records.append(self._record(question, params, number, place, reply))
+            self._keep(records[-1])
+        return records
+
+    def _record(self, question: Question, params: str, number: int, place: int, reply: Reply) -> dict[str, Any]:
+        choice = reply.choices[place]
+        grade = graded(self.grader, question, choice.text, blind=self._blind)
+        share = reply.input_tokens / len(reply.choices)  # the prompt is paid once for all choices
+        rates = self.client.rates
+        cost = None if rates is None else rates.cost(share, choice.output_tokens, choice.reasoning_tokens)
+        record = {
+            "id": question.id,
+            "sample": number,
+            "params": params,
+            "arm": self.client.arm,
+            "model": self.client.model,
+            "text": choice.text,
+            "answer": grade.answer,
+            "correct": grade.correct,
+            "error": grade.error,
+            "finish": choice.finish,
+            "truncated": choice.truncated,
+            "input_tokens": reply.input_tokens,
+            "output_tokens": choice.output_tokens,
+            "reasoning_tokens": choice.reasoning_tokens,
+            "estimated": choice.estimated or reply.input_estimated,
+            "logprob": choice.logprob,
+            "seed": reply.seed,
+            "choice": place,
+            "choices": len(reply.choices),
+            "cost": cost,
+            "seconds": round(reply.seconds, 6),
+        }
+        if not self._text and grade.error is None:  # to be graded again, the text is needed
+            del record["text"]
+        return record
+
+
+def graded(grader: Any, question: Question, text: str, *, blind: bool) -> Grade:
+    """Grade one completion; the answer is found without the gold answer if `blind`."""
+    grade = grade_safely(grader, question, text)
+    if not blind or not question.golds:
+        return grade
+    seen = grade_safely(grader, replace(question, gold=None, accept=()), text)
+    error = grade.error or seen.error
+    return Grade(seen.answer, None if error is not None else grade.correct, error, grade.tokens + seen.tokens)

@@ -1,0 +1,206 @@
+"""A run folder as arrays: what `Samples.load` reads."""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.measure.actions import SETTINGS
+from tcalloc.runs.recorded_answers import Voices, notes_of
+from tcalloc.runs.store import read_run
+from tcalloc.runs.verdicts import Failures, failed, refuse_half_graded
+
+__all__ = ["Loaded", "load_run"]
+
+NUMBERS = {"cost": "cost", "logprob": "logprobs", "input_tokens": "input", "output_tokens": "output",
+           "reasoning_tokens": "reasoning"}  # fmt: skip
+# What ``tcalloc answer`` leaves in its run folder, and ``tcalloc sample`` does not.
+LIVE = ("decisions.jsonl", "answers.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The arguments of `Samples`, per arm."""
+
+    arms: dict[str, dict[str, Any]]
+    ids: NDArray[Any]
+    notes: tuple[str, ...]
+
+
+def load_run(path: str | os.PathLike[str]) -> Loaded:
+    """Read a run folder and lay its samples out: a row per question, a column per sample, an arm per model.
+
+    Codes: 0 for right answers, 1, 2, … for a question's others in the order in which they appear (the same answer has
+    one code in all arms), −1 for none. Of a model whose samples are marked but have no answers there are no codes, only
+    marks (`tcalloc.runs.recorded_answers` tells that from abstaining). Questions whose samples could not be marked (no
+    gold answer) are left out, and a note says how many: without a gold answer there is agreement, not accuracy.
+    """
+    name = os.fspath(path)
+    run = read_run(name)
+    refuse_half_graded(name, run.manifest)
+    notes = list(run.notes)
+    if not run.records:
+        raise InputError(f"{name}: holds no samples yet. Draw some first: tcalloc sample ... --out {name}")
+    index = {str(question["id"]): i for i, question in enumerate(run.questions)}
+    marked, strangers = set(), 0
+    kept = []
+    ungraded, waiting = Failures(), set()
+    for record in run.records:
+        if str(record["id"]) not in index:
+            strangers += 1
+            continue
+        if failed(record):
+            ungraded.add(record["error"])
+            waiting.add(str(record["id"]))
+            continue
+        kept.append(record)
+        if record.get("correct") is not None:
+            marked.add(str(record["id"]))
+    if strangers:
+        notes.append(f"{strangers} samples of questions that are not in questions.jsonl were left out.")
+    if ungraded.count:
+        notes.append(f"Samples were left out. {ungraded.words(name)}")
+    if not marked and ungraded.count:
+        raise InputError(f"{name}: no sample is marked right or wrong. {ungraded.words(name)}")
+    if not marked:
+        raise InputError(
+            f"{name}: no sample is marked right or wrong, since no question has a gold answer: how often answers agree "
+            "is known, how often they are right is not. Give gold answers (field 'answer') and grade again."
+        )
+    unmarked = {str(record["id"]) for record in kept} - marked
+    if unmarked:
+        notes.append(
+            f"{len(unmarked)} of {len(index)} questions have no gold answer and were left out: how often their answers "
+            "agree says nothing about how often they are right."
+        )
+    missing = len(index) - len(marked | unmarked | waiting)
+    if missing:
+        notes.append(f"{missing} of {len(index)} questions have no samples yet and were left out.")
+    rows = {question: i for i, question in enumerate(q for q in index if q in marked)}
+    arms = _arms([record for record in kept if str(record["id"]) in rows], run.manifest["arms"])
+    codes: dict[str, dict[Any, int]] = defaultdict(dict)
+    voices = {arm: Voices.of(records, _graded(records, run.manifest)) for arm, records in arms.items()}
+    arrays = {arm: _layout(records, rows, codes, voices[arm].votes) for arm, records in arms.items()}
+    notes += notes_of(voices)
+    notes += _selected(name, arms.values(), len(rows))
+    if any("cost" not in found for found in arrays.values()):
+        if any("cost" in found for found in arrays.values()):
+            notes.append("some samples have no recorded cost: costs count samples instead.")
+        for found in arrays.values():
+            found.pop("cost", None)
+    guessed = sum(bool(record.get("estimated")) for record in kept)
+    if guessed:
+        notes.append(f"the token counts of {guessed} samples are estimates, since the server gave none.")
+    return Loaded(arrays, np.array(list(rows), dtype=object), tuple(notes))
+
+
+def _graded(records: list[dict[str, Any]], manifest: dict[str, Any]) -> bool:
+    """Say whether a grader looked for the answers of one arm."""
+    if manifest.get("grader") is not None:  # of an import
+        return True
+    graded = {str(arm.get("arm")) for arm in manifest["arms"] if isinstance(arm, dict) and arm.get("grader")}
+    return str(records[0].get("arm")) in graded
+
+
+def _selected(path: str, arms: Iterable[list[dict[str, Any]]], questions: int) -> list[str]:
+    """Return a warning if a policy decided, while it sampled, which question has how many samples."""
+    if not any(os.path.exists(os.path.join(path, name)) for name in LIVE):
+        return []
+    sizes = [(0, 0)]
+    for records in arms:
+        counts = Counter(str(record["id"]) for record in records)
+        sizes.append((min(counts.values()) if len(counts) == questions else 0, max(counts.values())))
+    if all(low == high for low, high in sizes):
+        return []  # the same number for everyone: whatever was decided, nothing is selected
+    low, high = sum(low for low, _ in sizes), sum(high for _, high in sizes)
+    return [
+        f"tcalloc answer drew these samples, and a policy decided how many each question gets ({low} to {high}): where "
+        "it stopped by what the first ones said, all that is estimated or learned from them is biased. Draw the same "
+        "number for every question with tcalloc sample."
+    ]
+
+
+def _arms(records: Iterable[dict[str, Any]], told: Any) -> dict[str, list[dict[str, Any]]]:
+    """Sort the samples by model; by model and settings where a model was asked in several ways."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for record in records:
+        # "params" also hashes the prompt; "arm" is what the samples of different questions share.
+        found[str(record.get("model", "")), str(record.get("arm", record.get("params", "")))].append(record)
+    asked = {str(arm.get("arm")): arm.get("parameters") for arm in told if isinstance(arm, dict)}
+    named: dict[str, list[dict[str, Any]]] = {}
+    for (model, arm), some in found.items():
+        name = " ".join([model, *_differing(arm, [other for of, other in found if of == model], asked)]).strip()
+        named[f"{name} {arm}" if name in named else name] = some
+    return named
+
+
+def _differing(arm: str, others: list[str], asked: dict[str, Any]) -> list[str]:
+    """Return the settings that tell one arm of a model from the others, as the names of actions write them."""
+    if len(others) == 1:
+        return []
+    if not all(isinstance(asked.get(other), dict) for other in others):
+        return [arm]
+    short = {field: word for word, field in SETTINGS.items()}
+    keys = sorted({key for other in others for key in asked[other]}, key=lambda key: [*short, key].index(key))
+    told = []
+    for key in keys:
+        values = [asked[other].get(key) for other in others]
+        value = asked[arm].get(key)
+        if value is not None and any(value != other for other in values):
+            text = f"{value:g}" if isinstance(value, float) else str(value)
+            told.append(f"{short.get(key, key)}={'_'.join(text.split())}")
+    return told
+
+
+def _layout(
+    records: list[dict[str, Any]], rows: dict[str, int], codes: dict[str, dict[Any, int]], votes: bool
+) -> dict[str, Any]:
+    """Return one arm's arrays, with answers or, without `votes`, with marks alone.
+
+    Columns are a question's samples in the order of their numbers, without gaps.
+    """
+    by_question: list[list[dict[str, Any]]] = [[] for _ in rows]
+    for record in records:
+        by_question[rows[str(record["id"])]].append(record)
+    width = max(map(len, by_question))
+    answers = np.full((len(rows), width), -2, np.int32)
+    numbers = {key: np.full((len(rows), width), np.nan) for key in NUMBERS.values()}
+    scores = np.full((len(rows), width), np.nan)
+    for i, some in enumerate(by_question):
+        some.sort(key=lambda record: record["sample"])
+        for j, record in enumerate(some):
+            answers[i, j] = _code(record, codes[str(record["id"])]) if votes else 0 if record.get("correct") else 1
+            for source, key in NUMBERS.items():
+                if record.get(source) is not None:
+                    numbers[key][i, j] = record[source]
+            if record.get("score") is not None:
+                scores[i, j] = record["score"]
+    drawn = answers != -2
+    arrays: dict[str, Any] = {"answers": answers}
+    if not votes:
+        arrays = {"correct": np.where(drawn, answers == 0, -1).astype(np.int8)}
+    if not np.isnan(numbers["cost"][drawn]).any():
+        arrays["cost"] = numbers["cost"]
+    if not np.isnan(numbers["logprobs"][drawn]).all():
+        arrays["logprobs"] = numbers["logprobs"]
+    if not np.isnan(scores[drawn]).all():
+        arrays["scores"] = scores
+    elif "logprobs" in arrays:
+        arrays["scores"] = numbers["logprobs"]
+    tokens = {key: numbers[key] for key in ("input", "output", "reasoning") if not np.isnan(numbers[key][drawn]).all()}
+    if tokens:
+        arrays["tokens"] = tokens
+    return arrays
+
+
+def _code(record: dict[str, Any], codes: dict[Any, int]) -> int:
+    if record.get("correct"):
+        return 0
+    if record.get("answer") is None:
+        return -1
+    return codes.setdefault(record["answer"], len(codes) + 1)

@@ -1,0 +1,1 @@
+"""Samples on disk: the run folder, its records and its lock."""

@@ -1,0 +1,401 @@
+"""The run folder: every sample that was paid for, one line each, safe against kill -9 at any point.
+
+    run.json       schema version, tcalloc version, sha256 of the questions, and the arms: what was asked of which model
+    questions.jsonl  one object per question (id, gold, accept, ...), written once
+    samples.jsonl    one line per finished sample, only ever appended to
+    lock             held by the one process that writes
+
+A line of samples.jsonl is a JSON object whose last field is a checksum of all before it, so that a torn or damaged line
+is noticed; the sample it held is simply not there, and is drawn again. A line is written by one call in append mode:
+a process that dies leaves whole lines, and a machine that dies leaves at most a torn end. The kernel drops the lock of
+a dead process, so no lock is ever stale.
+
+Questions and samples are plain JSON lines, which ``pandas.read_json("run/samples.jsonl", lines=True)`` reads as well.
+"""
+
+import contextlib
+import errno
+import gc
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from tcalloc._files import MOST_LINE, lines_of, naming, open_regular, parse_json
+from tcalloc._version import __version__
+from tcalloc.errors import InputError, MissingExtraError
+from tcalloc.measure.table_files.write import replacing
+from tcalloc.runs.held_samples import HeldSamples
+from tcalloc.runs.lines import Damage, damage_words, dumps, read_keys, read_samples, refuse_foreign_lines, seal
+from tcalloc.runs.records import question_problem
+from tcalloc.runs.run_files import (
+    SCHEMA,
+    claim,
+    is_run,
+    questions_of,
+    read_manifest,
+    refuse_foreign,
+    refuse_taken,
+    samples_of,
+    sync,
+    take,
+    write_manifest,
+)
+
+__all__ = ["SCHEMA", "Run", "Store", "read_run"]
+
+# How much may be lost if the machine (not the process) dies: lines, seconds.
+_SYNC_LINES, _SYNC_SECONDS = 256, 1.0
+
+
+class Store:
+    """A run folder, open for writing; the only writer there is. Threads may share it.
+
+    Get one from `Store.create` or `Store.open`; close it, or use it as a context manager.
+
+    Attributes
+    ----------
+    path : str
+        The folder.
+    manifest : dict
+        What run.json says.
+    notes : list of str
+        What was wrong with the folder and is repaired, each told once.
+    """
+
+    def __init__(self, path: str, manifest: dict[str, Any], lock: BinaryIO):
+        self.path = path
+        self.manifest = manifest
+        self.notes: list[str] = []
+        self._lock_file = lock
+        self._guard = threading.Lock()
+        self._file = -1
+        self._size = 0
+        self._unsynced = 0
+        self._synced_at = time.monotonic()
+        self._held = HeldSamples()
+        try:
+            refuse_taken(path, manifest)
+            self._repair()
+            with open_regular(samples_of(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND, follow=False) as file:
+                self._file = os.dup(file.fileno())
+            self._size = os.fstat(self._file).st_size
+        except BaseException:
+            self.close()
+            raise
+
+    # ------------------------------------------------------------------------------------------ opening
+
+    @classmethod
+    def create(
+        cls, path: str | os.PathLike[str], manifest: Mapping[str, Any], questions: Iterable[Mapping[str, Any]]
+    ) -> "Store":
+        """Make a new run folder.
+
+        Parameters
+        ----------
+        path : path
+            The folder; made if it does not exist. One that holds a run already is refused.
+        manifest : mapping
+            What run.json shall say besides the versions; ``arms`` is a list of mappings with the key ``arm``.
+        questions : iterable of mapping
+            One object per question, each with its ``id``.
+
+        Returns
+        -------
+        Store
+            The open store.
+        """
+        path = os.fspath(path)
+        if is_run(path):
+            raise InputError(f"{path}: holds a run already. Open that run, or write to another folder.")
+        refuse_foreign(path)
+        lock = take(path, make=True)
+        try:
+            if is_run(path):
+                raise InputError(f"{path}: holds a run already. Open that run, or write to another folder.")
+            refuse_foreign(path)
+            whole = {"schema": SCHEMA, "tcalloc": __version__, "files": [], "arms": []} | dict(manifest)
+            # First: a process that is killed here leaves files that are known to be tcalloc's.
+            write_manifest(path, whole | {"unfinished": True})
+            with replacing(questions_of(path)) as file:
+                for question in questions:
+                    line = dumps(question) + b"\n"
+                    if len(line) > MOST_LINE:
+                        raise InputError(
+                            f"the question {str(question['id'])[:40]!r} has {len(line):,} bytes; at most "
+                            f"{MOST_LINE:,} can be stored. Shorten it."
+                        )
+                    file.write(line)
+                sync(file)
+            write_manifest(path, whole)
+            return cls(path, whole, lock)
+        except BaseException:
+            lock.close()
+            raise
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "Store":
+        """Open a run folder to go on with it.
+
+        Parameters
+        ----------
+        path : path
+            The folder. One that another process writes to is refused, as is one of a newer schema.
+
+        Returns
+        -------
+        Store
+            The open store; its `notes` say what was damaged.
+        """
+        path = os.fspath(path)
+        refuse_taken(path, read_manifest(path))
+        lock = take(path, make=False)
+        try:
+            return cls(path, read_manifest(path), lock)
+        except BaseException:
+            lock.close()
+            raise
+
+    @staticmethod
+    def exists(path: str | os.PathLike[str]) -> bool:
+        """Say whether the folder holds a run, or something else that calls itself run.json."""
+        return is_run(os.fspath(path))
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Bring everything to the disk and let go of the lock; more than once does no harm."""
+        with self._guard:
+            file, self._file = self._file, -1
+            if file >= 0:
+                with contextlib.suppress(OSError):  # what does not sync is still written
+                    os.fsync(file)
+                with naming(samples_of(self.path)):
+                    os.close(file)
+        self._lock_file.close()
+
+    # ------------------------------------------------------------------------------------------ writing
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Add one finished sample; when this returns, the process may die and the sample is there.
+
+        Parameters
+        ----------
+        record : mapping
+            The sample, with at least ``id``, ``sample`` (from 0) and ``params``. One that is there already is refused.
+        """
+        line = seal(record)
+        if len(line) > MOST_LINE and "text" in record:  # a reply that no reader would take; its answer is kept
+            line = seal({key: value for key, value in record.items() if key != "text"})
+        if len(line) > MOST_LINE:
+            raise InputError(f"a sample of {len(line):,} bytes cannot be stored; at most {MOST_LINE:,} can.")
+        key, number = (str(record["id"]), str(record["params"])), int(record["sample"])
+        with self._guard:
+            if self._file < 0:
+                raise InputError(f"{self.path}: the run is closed. Open it again to go on.")
+            if self._held.has(key, number):
+                raise InputError(f"{self.path}: sample {number} of question {key[0]!r} is there already.")
+            with naming(samples_of(self.path)):
+                self._write(line)
+            self._held.add(key, number)
+            self._unsynced += 1
+            now = time.monotonic()
+            due = self._unsynced >= _SYNC_LINES or now - self._synced_at >= _SYNC_SECONDS
+            if due:
+                self._unsynced, self._synced_at = 0, now
+                file = os.dup(self._file)
+        if due:  # other threads go on writing meanwhile
+            try:
+                with naming(samples_of(self.path)):
+                    os.fsync(file)
+            finally:
+                os.close(file)
+
+    def _write(self, line: bytes) -> None:
+        """Write a whole line or nothing: half of one is what a full disk leaves."""
+        size = self._size  # nobody else writes
+        try:
+            written = os.write(self._file, line)
+            if written < len(line):
+                written += os.write(self._file, line[written:])  # raises the reason: no space, quota
+            if written < len(line):
+                raise OSError(errno.ENOSPC, "only half of a line could be written")
+            self._size += written
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, size)
+            raise
+
+    def add_arm(self, arm: Mapping[str, Any]) -> None:
+        """Say in run.json what is asked of which model; an arm whose key ``arm`` is there already stays as it is."""
+        if any(known.get("arm") == arm["arm"] for known in self.manifest["arms"]):
+            return
+        self.manifest = self.manifest | {"arms": [*self.manifest["arms"], dict(arm)]}
+        write_manifest(self.path, self.manifest)
+
+    def claim(self, *names: str) -> None:
+        """Say in run.json that files of these names in the folder are tcalloc's; needed before they are written.
+
+        Raises
+        ------
+        InputError
+            If there is such a file already that is the user's, or a symbolic link.
+        """
+        self.manifest = claim(self.path, self.manifest, *names)
+
+    def change_manifest(self, **changes: Any) -> None:
+        """Change what run.json says; None takes a field out."""
+        kept = {
+            key: value for key, value in (self.manifest | changes).items() if value is not None or key not in changes
+        }
+        write_manifest(self.path, kept)
+        self.manifest = kept
+
+    # ------------------------------------------------------------------------------------------ reading
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Read the samples one by one, in the order they were finished."""
+        yield from read_samples(samples_of(self.path), [])
+
+    def held(self, question: str, params: str) -> int:
+        """Return which samples of a question are there: bit j of the number is sample j."""
+        return self._held.bits((question, params))
+
+    def done(self) -> set[tuple[str, int, str]]:
+        """Return the keys (question id, sample, params) of all samples that are there."""
+        with self._guard:
+            return set(self._held)
+
+    def _repair(self) -> None:
+        """Learn what is there; set aside what is damaged, so that it is told once and drawn again."""
+        path = samples_of(self.path)
+        if not os.path.lexists(path):
+            return
+        damaged: list[Damage] = []
+        for question, number, params in read_keys(path, damaged):
+            self._held.add((question, params), number)
+        if damaged:
+            refuse_foreign_lines(path, damaged)
+            aside_path = os.path.join(self.path, "samples.damaged")
+            self.claim("samples.damaged")
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            with naming(aside_path), open_regular(aside_path, flags, follow=False) as aside:
+                with open_regular(path) as file:
+                    for damage in damaged:
+                        file.seek(damage.offset)
+                        aside.write(file.read(damage.size) + b"\n")
+                sync(aside)
+            with naming(path), open_regular(path, os.O_RDWR, follow=False) as file:
+                for damage in damaged:
+                    file.seek(damage.offset)
+                    if damage.torn:
+                        file.truncate()
+                    else:
+                        file.write(b" " * damage.size)  # a blank line is no line
+                sync(file)
+            self.notes.append(damage_words(path, damaged) + " Set aside in samples.damaged.")
+        with (
+            naming(path),
+            open_regular(path, os.O_RDWR, follow=False) as file,
+        ):  # a last line that lacks only its line feed
+            if file.seek(0, os.SEEK_END) and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+                file.write(b"\n")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder as it was read.
+
+    Attributes
+    ----------
+    manifest : dict
+        What run.json says.
+    questions : list of dict
+        The questions, in their order.
+    records : list of dict
+        The samples, in the order they were finished; no key (id, sample, params) twice.
+    notes : list of str
+        What was damaged and is left out.
+    """
+
+    manifest: dict[str, Any]
+    questions: list[dict[str, Any]] = field(repr=False)
+    records: list[dict[str, Any]] = field(repr=False)
+    notes: list[str] = field(default_factory=list)
+
+    def to_frame(self) -> Any:
+        """Return the samples as a pandas DataFrame, one row each."""
+        try:
+            import pandas as pd
+        except ImportError:
+            raise MissingExtraError("to_frame: needs pandas: pip install pandas") from None
+        return pd.DataFrame.from_records(self.records)
+
+    def to_arrow(self) -> Any:
+        """Return the samples as a pyarrow Table, one row each."""
+        try:
+            import pyarrow as pa
+        except ImportError:
+            raise MissingExtraError("to_arrow: needs pyarrow: pip install 'tcalloc[parquet]'") from None
+        return pa.Table.from_pylist(self.records)
+
+
+def read_run(path: str | os.PathLike[str]) -> Run:
+    """Read a run folder, also one that is being written to.
+
+    Parameters
+    ----------
+    path : path
+        The folder.
+
+    Returns
+    -------
+    Run
+        The manifest, the questions and the samples.
+    """
+    path = os.fspath(path)
+    manifest = read_manifest(path)
+    damaged: list[Damage] = []
+    held = HeldSamples()
+    records = []
+    # The collector would look again and again at what can hold no cycle: that is most of the time for 1e6 lines.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        questions = _read_questions(questions_of(path))
+        for record in read_samples(samples_of(path), damaged):
+            if held.add((record["id"], record["params"]), record["sample"]):
+                records.append(record)
+    finally:
+        if collecting:
+            gc.enable()
+    # A torn end may be a line that is being written just now: not damage, but not there yet.
+    damaged = [damage for damage in damaged if not damage.torn]
+    refuse_foreign_lines(samples_of(path), damaged)
+    return Run(manifest, questions, records, [damage_words(samples_of(path), damaged)] if damaged else [])
+
+
+def _read_questions(path: str) -> list[dict[str, Any]]:
+    questions = []
+    first: dict[str, int] = {}
+    for number, line in enumerate(lines_of(path), 1):
+        question = parse_json(line, f"{path}, line {number}")
+        if (problem := question_problem(question)) is not None:
+            raise InputError(f"{path}, line {number}: {problem}. The file was changed; restore it.")
+        if first.setdefault(question["id"], number) != number:
+            raise InputError(
+                f"{path}, line {number}: the id {question['id'][:40]!r} stands on line {first[question['id']]} too. "
+                "The file was changed; restore it."
+            )
+        questions.append(question)
+    return questions

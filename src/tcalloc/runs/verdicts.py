@@ -1,0 +1,253 @@
+"""What graders said of the samples of a run folder: what could not be graded, and how verdicts are replaced.
+
+A verdict is what a grader says of one sample: the answer that was found, whether it is right, and why grading failed.
+A sample whose grading failed is paid for and stored. It counts as neither right nor wrong until it is graded again.
+
+    samples.jsonl    holds the verdicts that count
+    verdicts.jsonl   one line per verdict of a later grading, as soon as it is there; and before them, the verdicts that
+                     they are to replace. It is only ever appended to: no verdict is lost.
+
+A later grading (a session) first stores the verdicts that it may replace, then its own, one by one. At the end it
+writes samples.jsonl anew in one step. run.json names a session that is under way, so that a killed one goes on.
+"""
+
+import contextlib
+import json
+import os
+import shlex
+import threading
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from tcalloc.errors import InputError
+from tcalloc.measure.table_files.write import replacing
+from tcalloc.runs.lines import read_lines, read_samples, seal
+from tcalloc.runs.store import Store
+
+__all__ = ["Failures", "Key", "Session", "failed", "failures_of", "key_of", "refuse_half_graded"]
+
+Key: TypeAlias = tuple[str, int, str]
+# Reasons that are kept; the others are counted.
+REASONS = 20
+
+
+def failed(record: Mapping[str, Any]) -> bool:
+    """Say whether grading a sample failed."""
+    return record.get("error") is not None
+
+
+@dataclass(slots=True)
+class Failures:
+    """How many samples could not be graded, and why.
+
+    Attributes
+    ----------
+    count : int
+        How many.
+    reasons : dict
+        How many for each reason; the reasons that came first.
+    """
+
+    count: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    def add(self, reason: Any) -> None:
+        """Count one sample."""
+        self.count += 1
+        if reason in self.reasons or len(self.reasons) < REASONS:
+            self.reasons[str(reason)] = self.reasons.get(str(reason), 0) + 1
+
+    def words(self, out: str | None = None) -> str:
+        """Return a sentence with the most frequent reason, and how to grade again.
+
+        Parameters
+        ----------
+        out : str, optional
+            The run folder.
+        """
+        reason = max(self.reasons, key=lambda one: self.reasons[one], default="no reason is known").rstrip(".")
+        others = f" (the most frequent of {len(self.reasons)} reasons)" if len(self.reasons) > 1 else ""
+        again = " They count as neither right nor wrong"
+        again += "." if out is None else f" until they are graded again: tcalloc grade {shlex.quote(out)}"
+        answers = f"{self.count:,} answer{'s' * (self.count != 1)}"
+        return f"{answers} could not be graded: {reason}{others}.{again}"
+
+
+def failures_of(path: str, arms: Container[str] | None = None) -> Failures:
+    """Count the samples of a run folder that could not be graded.
+
+    Parameters
+    ----------
+    path : str
+        The folder.
+    arms : container of str, optional
+        Only samples of these arms.
+    """
+    found = Failures()
+    for _, line in read_lines(os.path.join(path, "samples.jsonl"), []):
+        if b',"error":null' in line:  # no text can hold that: a quotation mark in one is escaped
+            continue
+        record = json.loads(line)
+        if failed(record) and (arms is None or record.get("arm") in arms):
+            found.add(record["error"])
+    return found
+
+
+def refuse_half_graded(path: str, manifest: Mapping[str, Any]) -> None:
+    """Refuse a folder where a later grading was killed in its last step: it may hold the old or the new verdicts."""
+    under_way = manifest.get("regrading")
+    if isinstance(under_way, dict) and under_way.get("applying"):
+        raise InputError(
+            f"{path}: grading it again by {under_way.get('grader')!r} was killed in its last step. Run the same "
+            "`tcalloc grade` once more; nothing is graded twice."
+        )
+
+
+def key_of(record: Mapping[str, Any]) -> Key:
+    """Return what a sample is known by."""
+    return str(record["id"]), int(record["sample"]), str(record["params"])
+
+
+class Session:
+    """One later grading of a run folder, perhaps over several calls. Threads may share it.
+
+    Parameters
+    ----------
+    store : Store
+        The folder, open.
+    grader : str
+        The name of the grader.
+    everything : bool
+        Whether all samples are graded again, also those that this grader has graded.
+
+    Attributes
+    ----------
+    verdicts : dict
+        The session's verdicts (answer, correct, error) by sample. Those of earlier calls whose grading failed are left
+        out: they are tried again.
+    """
+
+    def __init__(self, store: Store, grader: str, everything: bool):
+        self._store, self._grader = store, grader
+        self._path = os.path.join(store.path, "verdicts.jsonl")
+        self._guard = threading.Lock()
+        self.verdicts: dict[Key, tuple[str | None, bool | None, str | None]] = {}
+        known = {"grader": grader, "everything": everything}
+        under_way = store.manifest.get("regrading")
+        under_way = under_way if isinstance(under_way, dict) else {}
+        self.resumed = {name: under_way.get(name) for name in known} == known and isinstance(
+            under_way.get("session"), int
+        )
+        if not self.resumed:
+            refuse_half_graded(store.path, store.manifest)
+        last = 0
+        for line in self._lines():
+            last = max(last, line["session"])
+            if self.resumed and line["session"] == under_way["session"] and line["by"] == "session":
+                if failed(line):
+                    self.verdicts.pop(key_of(line), None)
+                else:
+                    self.verdicts[key_of(line)] = line["answer"], line["correct"], None
+        self._number = under_way["session"] if self.resumed else last + 1
+        self._known = known | {"session": self._number}
+        self._file = self._opened()
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        for line in read_samples(self._path, []):
+            right = isinstance(line.get("session"), int) and {"by", "answer", "correct", "error"} <= line.keys()
+            if right and isinstance(line["correct"], bool | None) and isinstance(line["answer"], str | None):
+                yield line
+
+    def _opened(self) -> int:
+        self._store.claim("verdicts.jsonl")
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+        try:
+            file = os.open(self._path, flags, 0o666)
+        except OSError as error:
+            raise InputError(f"{self._path}: cannot be written ({error.strerror}). Move it away.") from None
+        size = os.fstat(file).st_size
+        if size and os.pread(file, 1, size - 1) != b"\n":  # a torn end, of a machine that died
+            os.write(file, b"\n")
+        return file
+
+    def begin(self, replaced: Iterator[Mapping[str, Any]]) -> None:
+        """Store the verdicts that are to be replaced, unless an earlier call did; from then on the session goes on.
+
+        Parameters
+        ----------
+        replaced : iterator of mapping
+            The samples to grade. Their field ``grader`` says who graded them before.
+        """
+        if self.resumed:
+            return
+        for record in replaced:
+            if not failed(record):
+                self._append(record, "before", record.get("grader"))
+        os.fsync(self._file)
+        self._store.change_manifest(regrading=self._known)
+
+    def add(self, record: Mapping[str, Any], answer: str | None, correct: bool | None, error: str | None) -> None:
+        """Store one verdict; when this returns, the process may die and it is there."""
+        with self._guard:
+            if self._file < 0:
+                return  # of a request that was dropped
+            self._append(dict(record) | {"answer": answer, "correct": correct, "error": error}, "session", self._grader)
+            self.verdicts[key_of(record)] = answer, correct, error
+
+    def _append(self, record: Mapping[str, Any], by: str, grader: Any) -> None:
+        names = ("id", "sample", "params", "answer", "correct", "error")
+        line = seal({name: record.get(name) for name in names} | {"session": self._number, "by": by, "grader": grader})
+        size = os.fstat(self._file).st_size  # nobody else writes
+        try:
+            written = os.write(self._file, line)
+            if written < len(line):
+                written += os.write(self._file, line[written:])  # raises the reason: no space, quota
+        except OSError as error:
+            os.ftruncate(self._file, size)
+            raise OSError(error.errno, error.strerror, self._path) from None
+
+    def close(self) -> None:
+        """Close the file; more than once does no harm."""
+        with self._guard:
+            file, self._file = self._file, -1
+        if file >= 0:
+            with contextlib.suppress(OSError):
+                os.fsync(file)
+            os.close(file)
+
+    def apply(self, manifest: Mapping[str, Any]) -> int:
+        """Write the session's verdicts into samples.jsonl, in one step, and close the store.
+
+        Parameters
+        ----------
+        manifest : mapping
+            What else changes in run.json.
+
+        Returns
+        -------
+        int
+            How many verdicts differ from those before.
+        """
+        path = os.path.join(self._store.path, "samples.jsonl")
+        if os.path.islink(path):
+            raise InputError(f"{path}: a symbolic link, and is not written through. Copy the file into the folder.")
+        self._store.change_manifest(regrading=self._known | {"applying": True})
+        changed = 0
+        with replacing(path) as file:
+            for record in self._store.records():
+                verdict = self.verdicts.get(key_of(record))
+                if verdict is not None:
+                    new = dict(zip(("answer", "correct", "error"), verdict, strict=True))
+                    changed += any(record.get(name) != value for name, value in new.items())
+                    record |= new
+                file.write(seal(record))
+            file.flush()
+            os.fsync(file.fileno())
+        self._store.change_manifest(regrading=None, **manifest)
+        self._store.close()  # what it has open is the file before
+        return changed
+
+    def drop(self) -> None:
+        """End the session without changing a sample."""
+        self._store.change_manifest(regrading=None)

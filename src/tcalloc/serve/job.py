@@ -1,0 +1,421 @@
+"""One call of `answer`: tasks that draw what a policy asks for, and what is stored and told."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tcalloc.errors import InputError
+from tcalloc.learn.protocol import DecidedRun, Draw, Policy, Result, Run
+from tcalloc.llm import event_loop
+from tcalloc.llm.client import ChatClient
+from tcalloc.llm.drawing import Drawer
+from tcalloc.llm.event_loop import Call
+from tcalloc.llm.failures import BudgetSpent, LimitReached, LlmError, Stopped
+from tcalloc.llm.journal import Journal
+from tcalloc.llm.limits import affordable
+from tcalloc.llm.meter import Meter
+from tcalloc.llm.progress import Progress
+from tcalloc.llm.questions import Question
+from tcalloc.measure.actions import Action
+from tcalloc.runs.store import Store
+from tcalloc.runs.verdicts import failed
+from tcalloc.serve.answers import Answered, Answers
+from tcalloc.serve.decisions import Decisions
+from tcalloc.serve.live_costs import LiveCosts, refuse_action
+from tcalloc.serve.payments import Hold, Payments
+
+__all__ = ["Job", "clients_of"]
+
+Records = dict[tuple[str, str], dict[int, dict[str, Any]]]
+# So many questions in a row without any reply: the server will give none to the others either.
+_HOPELESS = 8
+# A sample that costs so many times what it did in training is priced in another unit, or by another list.
+_OTHER_UNIT = 3.0
+
+
+def clients_of(client: Any) -> list[ChatClient]:
+    """Return all clients; refuse what is none."""
+    found = list(client.values()) if isinstance(client, Mapping) else [client]
+    if not found or not all(isinstance(one, ChatClient) for one in found):
+        raise InputError("client must be a ChatClient, or a mapping of models' names to such.")
+    return found
+
+
+def _models_of(policy: Any) -> set[str]:
+    """Return the models that a policy is known to choose between."""
+    actions = getattr(policy, "actions_", None) or ()
+    named = [action.model for action in actions if action is not None]
+    return {name for name in (*named, *getattr(policy, "arms_", ())) if name}
+
+
+@dataclass(slots=True)
+class _Drawn:
+    """What one question has so far."""
+
+    records: list[dict[str, Any]] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
+    """Per client's arm: samples taken."""
+    draws: list[tuple[str, int, int]] = field(default_factory=list)
+    """Of whom, asked for, had."""
+    failed: bool = False
+    """Whether a request failed: what is missing may be had later."""
+    halted: bool = False
+    """Whether one was not sent, because all is to stop."""
+    cheaper: bool = False
+    """Whether the money did not allow what was decided."""
+
+    @property
+    def status(self) -> str:
+        """What became of the policy's decision; see `Answered.status`."""
+        if self.failed or self.halted:
+            return "incomplete"
+        if not self.cheaper:
+            return "as decided"
+        return "cheaper than decided" if self.records else "left out"
+
+
+class Job:
+    """One call of `answer`."""
+
+    def __init__(
+        self,
+        questions: Sequence[Question],
+        rows: Sequence[Any],
+        policy: Policy,
+        client: ChatClient | Mapping[str, ChatClient],
+        grader: Any,
+        verifier: Callable[[str, str], bool] | None,
+        store: Store | None,
+        journal: Journal | None,
+        meter: Meter,
+        payments: Payments,
+        decisions: Decisions,
+        costs: LiveCosts,
+        trained: LiveCosts,
+        ladder: Sequence[Action],
+        concurrency: int,
+        call: Call,
+    ):
+        self.questions, self.rows, self.policy, self.client = questions, rows, policy, client
+        self.verifier, self.store, self.meter, self.payments = verifier, store, meter, payments
+        self.decisions, self.call, self.stop = decisions, call, call.stop
+        self.concurrency, self.fewer = affordable(concurrency)
+        self.costs, self.trained, self.ladder = costs, trained, ladder
+        keep = (lambda record: None) if store is None else store.append
+        self.drawers = {
+            one.arm: Drawer(one, grader, meter, keep, journal=journal, blind=True) for one in clients_of(client)
+        }
+        self.stored: Records = {}
+        self.begun_before: set[str] = set()
+        if store is not None:
+            self._read(store, journal)
+        self.models = _models_of(policy)
+        self.slots = asyncio.Semaphore(self.concurrency)  # requests, where a question has several at a time
+        self.settled = asyncio.Event()  # since someone last looked whether there is money
+        self.begun: dict[int, tuple[Run, Draw | None]] = {}  # decided, but nothing drawn yet
+        self.left_out: list[int] = []  # for want of money; looked at again when all others are done
+        self.done: dict[int, Answered] = {}
+        self.silent = 0
+        self.stopped: str | None = None
+        self.broken: Exception | None = None
+        self.reasons: dict[str, None] = {}
+
+    async def run(self, progress: bool) -> Answers:
+        """Answer all questions, on the loop of `tcalloc.llm.event_loop`."""
+        started = time.monotonic()
+        bar = Progress(len(self.questions), 0, self.meter, self.priced, what="questions") if progress else None
+        look = None if bar is None else lambda: bar.show(len(self.done))
+        width = min(self.concurrency, len(self.questions))
+        if self.payments.budget is not None:  # before anything is paid: what the first draws need
+            await self._all(self._expect, range(len(self.questions)), width, look)
+        await self._all(self._question, range(len(self.questions)), width, look)
+        again, self.left_out = self.left_out, []
+        await self._all(self._again, again, width, look)
+        if bar is not None:
+            bar.show(len(self.done), last=True)
+        if self.broken is not None:
+            raise self.broken
+        if self.stopped is None and self.reasons and not any(one.samples for one in self.done.values()):
+            self.stopped = f"no request brought an answer: {next(iter(self.reasons))}"
+        return Answers(
+            tuple(self.done[i] for i in sorted(self.done)),
+            len(self.questions),
+            self.payments.budget,
+            self.meter.requests,
+            self.meter.spent if self.priced else None,
+            time.monotonic() - started,
+            self.stopped,
+            self.call.interrupted,
+            tuple(self.reasons),
+            tuple(self._notes()),
+            self.payments.lost,
+        )
+
+    @property
+    def priced(self) -> bool:
+        """Whether every client has prices."""
+        return all(client.rates is not None for client in clients_of(self.client))
+
+    def _notes(self) -> Iterator[str]:
+        for client in clients_of(self.client):
+            yield from client.notes
+        if self.fewer is not None:
+            yield self.fewer
+        yield from self._units()
+
+    def _units(self) -> Iterator[str]:
+        """Say where a sample costs something else than where the policy was trained."""
+        for model, mean in self.payments.prices.means.items():
+            usual = self.trained.by_model.get(model, 0.0)
+            if min(mean, usual) > 0 and max(mean / usual, usual / mean) > _OTHER_UNIT:
+                yield (
+                    f"a sample of {model} cost {mean:.3g} here on average, {usual:.3g} where the policy was trained. "
+                    "If that is another unit, the budget does not mean what it says: give costs, or rates, in that of "
+                    "training."
+                )
+
+    async def _all(
+        self,
+        do: Callable[[int], Coroutine[Any, Any, None]],
+        which: Iterable[int],
+        width: int,
+        look: Callable[[], object] | None,
+    ) -> None:
+        """Do something for each of these questions, so many at a time."""
+        order = iter(which)
+        await self.call.side_by_side([self._work(do, order) for _ in range(width)], look)
+
+    async def _work(self, do: Callable[[int], Coroutine[Any, Any, None]], order: Iterator[int]) -> None:
+        try:
+            while not self.stop.on and (i := next(order, None)) is not None:
+                await do(i)
+        except Exception as error:  # a full disk, a bug, a policy that fails: nothing goes on, the caller gets it
+            self.broken = self.broken or error
+            self.stop.set()
+
+    def _read(self, store: Store, journal: Journal | None) -> None:
+        """Take up the samples that are there: they are paid for."""
+        named = self.client.items() if isinstance(self.client, Mapping) else [(self.client.model, self.client)]
+        models = {client.arm: name for name, client in named}
+        for record in store.records():
+            self.stored.setdefault((record["id"], record["params"]), {})[record["sample"]] = record
+            if (model := models.get(record.get("arm", ""))) is not None:
+                self.payments.count(model, record)
+                self.begun_before.add(record["id"])
+        for lost in () if journal is None else journal.lost:
+            if (model := models.get(lost.arm)) is not None:
+                self.payments.count_lost(model, lost.n, lost.most)
+
+    def _begin(self, i: int) -> tuple[Run, Draw | None]:
+        run = self.policy.start(self.rows[i])
+        return run, run.next()
+
+    def _go_on(self, question: Question, run: Run, model: str, records: list[dict[str, Any]]) -> Draw | None:
+        run.add([self._result(question, model, record) for record in records])
+        return run.next()
+
+    async def _expect(self, i: int) -> None:
+        """Let the policy decide, and keep the price of the cheapest sample that the question can have."""
+        question = self.questions[i]
+        if question.id in self.begun_before:
+            return
+        self.begun[i] = await event_loop.crew().run(self._begin, i)
+        draw = self.begun[i][1]
+        if draw is not None:
+            client, model = self._client(draw.action)
+            keys = [self.costs.key(draw.action, model)]
+            for action in self.ladder[:1]:
+                other, model = self._client(action)
+                if other is not client:
+                    keys.insert(0, self.costs.key(action, model))
+            self.payments.expect(question.id, self.payments.cheapest(keys))
+
+    async def _again(self, i: int) -> None:
+        await self._question(i, last=True)
+
+    async def _question(self, i: int, last: bool = False) -> None:
+        question = self.questions[i]
+        aside = event_loop.crew().run  # policies and verifiers may take long
+        begun = self.begun.pop(i, None)
+        run, draw = await aside(self._begin, i) if begun is None else begun
+        drawn = _Drawn()
+        decided = self.decisions.of(question.id)
+        while draw is not None:
+            client, model = self._client(draw.action)
+            at = len(drawn.draws)
+            if decided is not None and at < len(decided) and decided[at][:2] == (client.arm, draw.n):
+                had: int | None = decided[at][2]
+            else:  # not decided before, or otherwise, by another policy
+                had, decided = None, None
+            model = self.costs.key(draw.action, model)
+            records = await self._paid(question, client, model, draw, drawn, had)
+            drawn.cheaper |= len(records) < draw.n
+            if records:
+                draw = await aside(self._go_on, question, run, model, records)
+            elif (other := self._instead(draw.action, client, drawn)) is not None:
+                run = DecidedRun(other)
+                draw = run.next()
+            else:
+                break
+            if drawn.halted:
+                break
+        if decided is None and not last and drawn.status == "left out":
+            self.left_out.append(i)  # others may need less than what is kept for them
+            return
+        self.payments.drop(question.id)
+        self.settled.set()
+        if not drawn.failed and not drawn.halted:
+            self.decisions.keep(question.id, drawn.draws)
+        if self.stop.on and (drawn.failed or drawn.halted) and (self.store is not None or not drawn.records):
+            return  # its samples are stored; the same call goes on with it
+        self.done[i] = self._answered(question, run, drawn)
+        self.silent = 0 if drawn.records or not self.reasons else self.silent + 1
+        if self.silent >= _HOPELESS and self.stopped is None:
+            self.stopped = next(iter(self.reasons))
+        if self.stopped is not None:
+            self.stop.set()
+
+    def _instead(self, refused: Action, client: ChatClient, drawn: _Drawn) -> Action | None:
+        """Return the next cheaper action, for a question of which not even one sample could be paid; None: none."""
+        if drawn.records or drawn.failed or drawn.halted:
+            return None
+        models = [action.model for action in self.ladder]
+        below = models.index(refused.model) if refused.model in models else len(models)
+        # The most that another model can do for less; of the same model not even one sample was granted.
+        return next((action for action in reversed(self.ladder[:below]) if self._client(action)[0] is not client), None)
+
+    async def _paid(
+        self, question: Question, client: ChatClient, model: str, draw: Draw, drawn: _Drawn, had: int | None
+    ) -> list[dict[str, Any]]:
+        """Return what there is and may be had of a draw; of one that was decided before, so much.
+
+        `model` is the name under which `Prices` knows what a sample costs: the model's, or the action's.
+        """
+        start = drawn.numbers.get(client.arm, 0)
+        numbers = range(start, start + draw.n)
+        there = self.stored.get((question.id, client.params(question.messages)), {})
+        missing = [j for j in numbers if j not in there]
+        if had is not None and draw.n - len(missing) >= had:
+            missing = []
+        fresh: dict[int, dict[str, Any]] = {}
+        while missing and not drawn.failed and not drawn.halted:
+            holds = await self._granted(question.id, model, len(missing))
+            drawn.halted |= not holds and self.stop.on
+            if not holds:
+                break
+            now, missing = missing[: len(holds)], missing[len(holds) :]
+            try:
+                asked = await self._together(client, question, now, holds)
+            finally:
+                for hold in holds:
+                    hold.release()
+                self.payments.tried(model)
+                self.settled.set()
+            drawn.failed |= any(isinstance(one, LlmError) and not isinstance(one, BudgetSpent) for one in asked)
+            drawn.halted |= any(isinstance(one, Stopped | LimitReached) for one in asked)
+            fresh |= {record["sample"]: record for record in asked if isinstance(record, dict)}
+            if any(isinstance(one, BudgetSpent) for one in asked):
+                break
+        records = [there.get(j) or fresh[j] for j in numbers if j in there or j in fresh]
+        drawn.numbers[client.arm] = start + draw.n
+        drawn.records.extend(records)
+        drawn.draws.append((client.arm, draw.n, len(records)))
+        return records
+
+    async def _granted(self, question: str, model: str, n: int) -> list[Hold]:
+        """Return the samples that are granted; where others may give money back, wait without blocking the loop."""
+        while True:
+            self.settled.clear()
+            holds = self.payments.grant(question, model, n)
+            if holds is not None:
+                return holds
+            if self.stop.on:
+                return []
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await self.settled.wait()
+
+    def _client(self, action: Action) -> tuple[ChatClient, str]:
+        """Return whom to ask, and what the model is called in `costs`; refuse what cannot be done live."""
+        refuse_action(action, self.verifier)
+        model = action.model
+        if isinstance(self.client, Mapping):
+            if model is not None and model in self.client:
+                return self.client[model], model
+            what = "no model by name" if model is None else f"the model {model!r}"
+            raise InputError(
+                f"the policy asks for {what}; clients are given for {', '.join(self.client)}. "
+                "Give one by the name that the policy's log has (--model and --also-model)."
+            )
+        if model is not None:
+            self.models.add(model)
+        if len(self.models) > 1:
+            names = ", ".join(sorted(self.models))
+            raise InputError(
+                f"the policy chooses between {names}, but there is one client. Give one for each, by the names "
+                "that the policy's log has (--model and --also-model)."
+            )
+        return self.client, self.client.model
+
+    async def _together(
+        self, client: ChatClient, question: Question, numbers: list[int], holds: list[Hold]
+    ) -> list[Any]:
+        """Ask for some samples at the same time; return a record or an error for each."""
+        params = client.params(question.messages)
+        drawer = self.drawers[client.arm]
+
+        async def ask(number: int, hold: Hold) -> dict[str, Any]:
+            async with self.slots:
+                (record,) = await drawer.ask(question, params, [number], self.stop, hold.lost, hold.another)
+            hold.paid(record)
+            return record
+
+        pairs = zip(numbers, holds, strict=True)
+        asked = await asyncio.gather(*(ask(number, hold) for number, hold in pairs), return_exceptions=True)
+        for one in asked:
+            if isinstance(one, LlmError):
+                self._fail(one)
+            elif isinstance(one, BaseException):
+                raise one
+        return asked
+
+    def _fail(self, error: LlmError) -> None:
+        if isinstance(error, Stopped | BudgetSpent):
+            return
+        if not isinstance(error, LimitReached) and len(self.reasons) < 20:
+            self.reasons.setdefault(str(error))
+        if error.fatal:
+            self.stopped = self.stopped or str(error)
+            self.stop.set()
+
+    def _result(self, question: Question, model: str, record: dict[str, Any]) -> Result:
+        return Result(
+            record["answer"],
+            self.payments.prices.cost(model, record),
+            None if self.verifier is None else bool(self.verifier(question.text, record["text"])),
+            logprob=record.get("logprob"),
+            tokens=record.get("output_tokens"),
+            truncated=bool(record.get("truncated")),
+        )
+
+    def _answered(self, question: Question, run: Run, drawn: _Drawn) -> Answered:
+        broken = [record for record in drawn.records if failed(record)]
+        voters = [r for r in drawn.records if r["answer"] is not None and r["answer"] == run.answer]
+        with_it = next((r for r in voters if not failed(r)), voters[0] if voters else None)
+        return Answered(
+            question.id,
+            None if run.answer is None else str(run.answer),
+            None if with_it is None else with_it.get("text"),
+            run.spend,
+            len(drawn.records),
+            sum(had > 0 for _, _, had in drawn.draws),
+            run.vote_share,
+            (with_it["correct"] if with_it is not None else None if broken else False) if question.golds else None,
+            drawn.status,
+            getattr(run, "probability", None),
+            len(broken),
+            broken[0]["error"] if broken else None,
+        )
