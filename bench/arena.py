@@ -37,7 +37,7 @@ KEPT = (
 )  # fmt: skip
 # The rooms whose code makes the figures, and what of it only shows them.
 ROOMS = ("evaluate", "learn", "measure")
-SHOWS = ("report", "plots", "conclusions", "printed_table")
+SHOWS = ("report", "plots", "conclusions", "printed_table", "caveats")
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ from tcalloc import Table, __version__
 from tcalloc.learn.features import Features
 from tcalloc.learn.features._scan import scan
 from tcalloc.learn.features.lexical import of_scan
-from tcalloc.learn.features.rows import as_row
 from tcalloc.learn.routing.imitator import Imitator
 from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.rows import as_row
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "gsm8k_gpt4omini_n40.questions.jsonl.gz"
 COSTS = np.array([1.0, 2.0, 4.0])

@@ -1,8 +1,11 @@
 """Comparisons made by hand: `made` builds one whose figures follow from what each policy does on each question."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from tcalloc.evaluate.result import Comparison, Standing
+from tcalloc.evaluate.comparison import Comparison
+from tcalloc.evaluate.result import Standing
 from tcalloc.evaluate.statistics import holm, two_sided
 from tcalloc.learn.holdout.folds import paired
 
@@ -103,7 +106,7 @@ def made(policies=None, *, n=400, budgets=BUDGETS, names=None, seed=0, bounds=Tr
 
 def replaced(standing, **changes):
     """The same standing with other fields."""
-    return type(standing)(**{name: getattr(standing, name) for name in type(standing).__slots__} | changes)
+    return replace(standing, **changes)
 
 
 def spending(result, name, spend):
@@ -121,5 +124,4 @@ def spending(result, name, spend):
 
 def with_standings(result, change):
     """The same comparison with each standing as `change(standing)` makes it."""
-    fields = {name: getattr(result, name) for name in type(result).__slots__}
-    return type(result)(**fields | {"standings": tuple(change(one) for one in result.standings)})
+    return replace(result, standings=tuple(change(one) for one in result.standings))

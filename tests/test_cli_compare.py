@@ -19,7 +19,7 @@ pytest.importorskip("sklearn", reason="policies need scikit-learn")
 from policy_cli import main, write_log
 
 import tcalloc
-import tcalloc.evaluate.result
+import tcalloc.evaluate.comparison
 from tcalloc.cli import compare as command
 from tcalloc.cli._shared import UsageError
 
@@ -137,7 +137,7 @@ def test_what_took_minutes_is_printed_even_if_the_page_cannot_be_written(run, mo
         assert run == "run"
         raise tcalloc.InputError(f"{path}: cannot be written.")
 
-    monkeypatch.setattr(tcalloc.evaluate.result.Comparison, "report", full)
+    monkeypatch.setattr(tcalloc.evaluate.comparison.Comparison, "report", full)
     argv = ["--budgets", "2", "--policies", "random", "--folds", 2, "--jobs", 1]
     code, out, err = run("compare", "run", *argv, "--report", "page.html")
     assert code == 1

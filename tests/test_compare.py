@@ -10,8 +10,9 @@ from compare_cases import samples_of
 
 import tcalloc
 from tcalloc import InputError, MissingExtraError, Samples, Table, compare
-from tcalloc.evaluate import printed_table, run_folds
+from tcalloc.evaluate import run_folds
 from tcalloc.evaluate.compare import default_budgets, difficulty_of
+from tcalloc.evaluate.conclusions import marks
 from tcalloc.evaluate.contestants import REFERENCE
 from tcalloc.evaluate.problem import Problem
 
@@ -249,7 +250,7 @@ def test_few_samples_are_said():
 
 
 def test_stars():
-    assert [printed_table.stars(p) for p in (0.2, 0.05, 0.049, 0.0099, 0.0001, math.nan)] == [
+    assert [marks.stars(p) for p in (0.2, 0.05, 0.049, 0.0099, 0.0001, math.nan)] == [
         "",
         "",
         "*",

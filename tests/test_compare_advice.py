@@ -10,10 +10,10 @@ from comparisons import MIXTURE, curve, made, replaced, with_standings
 import tcalloc
 from tcalloc import Samples
 from tcalloc.evaluate import phrases
+from tcalloc.evaluate.caveats import _of_answers
 from tcalloc.evaluate.conclusions.choice import difference
 from tcalloc.evaluate.conclusions.headline import headline, saving, spend_for
 from tcalloc.evaluate.conclusions.recommend import recommend
-from tcalloc.evaluate.printed_table import _of_answers
 from tcalloc.evaluate.problem import Problem
 
 # Of half an interval: so far from 0 is what is found to be above 0 in four of five cases.

@@ -10,13 +10,13 @@ from tcalloc import Best, BudgetError, InputError, Samples, Table, Vote, dataset
 from tcalloc.evaluate.contestants import NAMES, cache, contestants_of
 from tcalloc.evaluate.contestants.base import hull, rounding
 from tcalloc.evaluate.problem import Problem
-from tcalloc.learn.features.rows import as_rows
 from tcalloc.learn.holdout.folds import Frontier, held_out, split
 from tcalloc.learn.replay.all_orders import Paths
 from tcalloc.learn.replay.metered import replay
 from tcalloc.learn.rivals import MarginCap, TunedRule, families
 from tcalloc.learn.routing.baselines import Fixed
 from tcalloc.learn.routing.imitator import told_apart
+from tcalloc.learn.rows import as_rows
 from tcalloc.learn.sequential.replaying import price_family
 from tcalloc.learn.training import WORTH
 from tcalloc.measure.votes import vote_accuracy

@@ -5,7 +5,7 @@ import pytest
 
 from tcalloc import PricedRegressor, Samples, Table, Vote
 from tcalloc.evaluate.compare import compare
-from tcalloc.evaluate.printed_table import to_check
+from tcalloc.evaluate.conclusions.marks import to_check
 from tcalloc.evaluate.problem import Problem
 from tcalloc.learn.protocol import Always
 

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tcalloc import InputError
-from tcalloc.learn.features.rows import as_rows
+from tcalloc.learn.rows import as_rows
 
 pytest.importorskip("sklearn")
 from sklearn.base import clone
@@ -297,7 +297,7 @@ def test_without_scikit_learn_the_extra_is_named():
 import sys
 sys.modules["sklearn"] = None
 import tcalloc
-import tcalloc.learn.features.rows, tcalloc.learn.saving.policy_folder
+import tcalloc.learn.rows, tcalloc.learn.saving.policy_folder
 try:
     import tcalloc.learn.features
 except tcalloc.MissingExtraError as error:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcalloc import InputError
-from tcalloc.learn.features.rows import Schema, as_row, as_rows
 from tcalloc.learn.protocol import uniform
+from tcalloc.learn.rows import Schema, as_row, as_rows
 
 TEXTS = ["How many?", "Why not, and what then?", "Name it."]
 FRAME = pd.DataFrame(

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import DecidedRun, Draw
+from tcalloc.learn.replay import metered as replaying
 from tcalloc.learn.replay.all_orders import Paths, States, random_orders
 from tcalloc.learn.replay.metered import Meter, drive, replay
-from tcalloc.learn.replay import metered as replaying
 from tcalloc.learn.rivals import ESC, SPRT, AdaptiveConsistency, FixedK, MarginCap, SuccessStop
 from tcalloc.measure import Action, Best, Rates, Samples, Vote
 from tcalloc.measure.votes import vote_accuracy

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 import tcalloc
 from tcalloc import InputError, MissingExtraError
+from tcalloc._files import replacing
 from tcalloc.measure import Table, read_table, write_table
 from tcalloc.measure import table as table_module
-from tcalloc.measure.table_files.write import replacing
 
 SUFFIXES = ("csv", "parquet", "npz")
 

@@ -1,15 +1,28 @@
-"""Opening and reading files that anybody may have made: regular files only, at most so many bytes, strict JSON."""
+"""Files: reading what anybody may have made (regular, bounded, strict JSON), and writing all of a file or nothing."""
 
 import json
 import os
+import secrets
+import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, NoReturn, cast
 
 from tcalloc.errors import InputError
 
-__all__ = ["MOST_JSON", "MOST_LINE", "lines_of", "naming", "open_regular", "parse_json", "read_bounded", "strict_json"]
+__all__ = [
+    "MOST_JSON",
+    "MOST_LINE",
+    "lines_of",
+    "naming",
+    "open_regular",
+    "parse_json",
+    "read_bounded",
+    "replacing",
+    "strict_json",
+    "target_of",
+]
 
 # Bytes of one line and of a whole document. JSON becomes up to 25 times as large in memory.
 MOST_LINE = 1 << 24
@@ -147,4 +160,36 @@ def naming(path: str) -> Iterator[None]:
     except OSError as error:
         if error.errno is not None:
             error.filename, error.filename2 = path, None
+        raise
+
+
+def target_of(path: str) -> str:
+    """Return the file that writing to `path` writes; refuse what cannot be one."""
+    target = os.path.realpath(path)
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        raise InputError(f"{path}: the folder {folder} does not exist. Create it first.")
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise InputError(f"{path}: not a regular file; expected the name of a file to write.")
+    return target
+
+
+@contextmanager
+def replacing(path: str) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path` that takes its place when all went well.
+
+    Whatever happens, Ctrl-C included, `path` holds the old contents or the new, never half.
+    """
+    target = target_of(path)
+    temporary = f"{target}.{secrets.token_hex(4)}.tmp"
+    try:
+        with naming(path):
+            with open(temporary, "xb") as file:
+                yield file
+            if os.path.exists(target):
+                shutil.copymode(target, temporary)
+            os.replace(temporary, target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from tcalloc._files import MOST_LINE, open_regular
+from tcalloc._files import MOST_LINE, open_regular, replacing, target_of
 from tcalloc.errors import InputError
-from tcalloc.measure.table_files.write import replacing, target_of
 
 __all__ = ["MARK", "refuse_to_replace", "save_picture"]
 

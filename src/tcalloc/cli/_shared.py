@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from tcalloc._amounts import amount, check_unit, digits, in_unit, per_thousand, unit_words
 from tcalloc._amounts import column as columns_of
-from tcalloc._files import naming
+from tcalloc._files import naming, target_of
 from tcalloc._outputs import refuse_to_replace
 from tcalloc._printing import clean_line
 from tcalloc.errors import InputError
 from tcalloc.measure import Action, Samples, Table, read_table
-from tcalloc.measure.table_files.write import formulas, suffix_of, target_of, write_columns, write_csv
+from tcalloc.measure.table_files.write import formulas, suffix_of, write_columns, write_csv
 from tcalloc.runs.recorded_answers import notes_for
 
 __all__ = [

@@ -7,12 +7,12 @@ import os
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
+from tcalloc._files import replacing
 from tcalloc.cli import _models as models
 from tcalloc.cli import _policies as policies
 from tcalloc.cli import _shared as shared
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action
-from tcalloc.measure.table_files.write import replacing
 from tcalloc.runs.run_files import refuse_out, write_into
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from tcalloc.cli import _shared as shared
 from tcalloc.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from tcalloc.evaluate.result import Comparison
+    from tcalloc.evaluate.comparison import Comparison
 
 __all__ = ["add_parser", "run"]
 

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from tcalloc._amounts import check_unit
 from tcalloc._version import __version__
 from tcalloc.errors import InputError
+from tcalloc.evaluate.caveats import remarks
+from tcalloc.evaluate.comparison import Comparison
 from tcalloc.evaluate.contestants import REFERENCE, contestants_of
-from tcalloc.evaluate.printed_table import remarks
 from tcalloc.evaluate.problem import Problem
-from tcalloc.evaluate.result import Comparison
 from tcalloc.evaluate.run_folds import run, workers
 from tcalloc.evaluate.standings import standings
 from tcalloc.learn.holdout.folds import Frontier

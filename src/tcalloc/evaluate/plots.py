@@ -25,7 +25,7 @@ from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions.choice import trusted
 from tcalloc.evaluate.conclusions.headline import fixed, saving
 from tcalloc.evaluate.conclusions.recommend import Recommendation, recommend
-from tcalloc.evaluate.result import Comparison, Standing
+from tcalloc.evaluate.result import ComparisonFigures, Standing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,14 +87,14 @@ class Line:
     """Whether it is the `subject`."""
 
 
-def subject(result: Comparison, advice: Recommendation) -> Standing | None:
+def subject(result: ComparisonFigures, advice: Recommendation) -> Standing | None:
     """Return the policy that pictures and tables are about: the recommended one, or else the best there is."""
     able = [standing for standing in result.standings if _drawable(standing)]
     advised = [standing for standing in able if standing.name == advice.policy and standing.name != result.reference]
     return next(iter([*advised, *filter(trusted, able)]), None)
 
 
-def contenders(result: Comparison) -> list[Standing]:
+def contenders(result: ComparisonFigures) -> list[Standing]:
     """Return the policies that are drawn in colour, the `subject` first.
 
     Then come that of the first sentence, those recommended at single budgets, the best others, and the user's own.
@@ -127,7 +127,7 @@ def _drawable(standing: Standing) -> bool:
     return bool((np.isfinite(standing.curve_spend) & np.isfinite(standing.curve_accuracy)).any())
 
 
-def plot(result: Comparison, ax: "Axes | None" = None) -> "Axes":
+def plot(result: ComparisonFigures, ax: "Axes | None" = None) -> "Axes":
     """Draw accuracy over spend, held out, with the 95 % bands of the best policy and of the best fixed mixture.
 
     The best policies, the user's own, the best fixed mixture and the held-out oracle are named; all other policies are
@@ -135,7 +135,7 @@ def plot(result: Comparison, ax: "Axes | None" = None) -> "Axes":
 
     Parameters
     ----------
-    result : Comparison
+    result : ComparisonFigures
         Of `tcalloc.compare`.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure if not given.
@@ -163,13 +163,13 @@ def plot(result: Comparison, ax: "Axes | None" = None) -> "Axes":
 
 
 def draw(
-    result: Comparison, ax: "Axes", palette: Palette = PALETTE, *, names: bool = True, size: float = 9.5
+    result: ComparisonFigures, ax: "Axes", palette: Palette = PALETTE, *, names: bool = True, size: float = 9.5
 ) -> list[Line]:
     """Draw on axes; return the lines in the order of a legend, the `subject` first.
 
     Parameters
     ----------
-    result : Comparison
+    result : ComparisonFigures
         What.
     ax : matplotlib.axes.Axes
         Where.
@@ -206,7 +206,7 @@ def draw(
     return lines
 
 
-def _lines(result: Comparison, palette: Palette) -> list[Line]:
+def _lines(result: ComparisonFigures, palette: Palette) -> list[Line]:
     about = subject(result, recommend(result))
     found = [
         Line(one, "policy", palette.policies[place], STYLES[place], 2.4 if one is about else 1.7, one is about)
@@ -224,7 +224,7 @@ def _lines(result: Comparison, palette: Palette) -> list[Line]:
 # ---------------------------------------------------------------------------------------------- how far
 
 
-def _right(result: Comparison, lines: Sequence[Line]) -> float:
+def _right(result: ComparisonFigures, lines: Sequence[Line]) -> float:
     """Return where the picture ends: behind the largest budget, and behind the fixed action of the headline."""
     found = saving(result)
     wanted = max(BEYOND * float(result.budgets[-1]), 0.0 if found is None else 1.06 * found.action_spend)
@@ -233,7 +233,7 @@ def _right(result: Comparison, lines: Sequence[Line]) -> float:
     return min(wanted, max([*ends, *dots])) if ends or dots else wanted
 
 
-def _left(result: Comparison) -> float:
+def _left(result: ComparisonFigures) -> float:
     """Return where it begins: at the cheapest action that is an action, or at the smallest budget."""
     return min([float(result.budgets[0]), *(row.spend for row in fixed(result)[:1])])
 
@@ -298,7 +298,7 @@ def _marks(ax: "Axes", line: Line) -> None:
     )  # fmt: skip
 
 
-def _dots(ax: "Axes", result: Comparison, palette: Palette, right: float, size: float) -> None:
+def _dots(ax: "Axes", result: ComparisonFigures, palette: Palette, right: float, size: float) -> None:
     """Draw the fixed actions as dots; votes of 1, 2, 4, 8, … carry their number."""
     rows = [row for row in fixed(result) if row.spend <= right]
     if not rows:
@@ -317,7 +317,7 @@ def _dots(ax: "Axes", result: Comparison, palette: Palette, right: float, size: 
 
 
 def _dress(
-    ax: "Axes", result: Comparison, palette: Palette, left: float, right: float, *, log: bool, size: float
+    ax: "Axes", result: ComparisonFigures, palette: Palette, left: float, right: float, *, log: bool, size: float
 ) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 

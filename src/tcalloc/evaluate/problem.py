@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
 from tcalloc.evaluate.menu import filled, of_samples, of_table
-from tcalloc.learn.features.rows import Rows, as_rows
+from tcalloc.learn.rows import Rows, as_rows
 from tcalloc.learn.training import Training
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table, read_table

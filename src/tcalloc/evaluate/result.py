@@ -1,12 +1,11 @@
-"""What a comparison found: `Comparison`, and one `Standing` for each policy.
+"""What a comparison found, as figures: `ComparisonFigures`, and one `Standing` for each policy.
 
 All figures are held out: every question was scored by policies that were trained without it. Arrays of length B stand
-in the order of `Comparison.budgets`; accuracies are shares (0 to 1), spends are means per question in
-`Comparison.unit`. NaN: cannot be had at all; what is printed and what `Comparison.to_dict` returns holds no NaN.
+in the order of `ComparisonFigures.budgets`; accuracies are shares (0 to 1), spends are means per question in
+`ComparisonFigures.unit`. NaN: cannot be had at all; what is printed and what `to_dict` returns holds no NaN.
 """
 
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +15,8 @@ from tcalloc.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     import pandas
-    from matplotlib.axes import Axes
 
-    from tcalloc.evaluate.conclusions.recommend import Recommendation
-
-__all__ = ["KINDS", "Comparison", "Standing"]
+__all__ = ["KINDS", "ComparisonFigures", "Standing", "plain"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -116,14 +112,14 @@ class Standing:
         return bool(self.kind != "bound" and max(abs(end) for end in ends) < PRINTED)
 
     def to_dict(self, *, questions: bool = False) -> dict[str, Any]:
-        """Return all of it as what JSON can hold; see `Comparison.to_dict`."""
+        """Return all of it as what JSON can hold; see `ComparisonFigures.to_dict`."""
         left_out = () if questions else ("question_spend", "question_accuracy")
         return {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name not in left_out}
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Comparison:
-    """Policies side by side on the same questions, held out, at the same spends."""
+class ComparisonFigures:
+    """All figures of a comparison: what its table, its pictures and its conclusions are made from."""
 
     budgets: Floats
     """(B,) the mean spends per question that were asked for, rising."""
@@ -190,14 +186,6 @@ class Comparison:
     def __len__(self) -> int:
         return len(self.standings)
 
-    def __str__(self) -> str:
-        from tcalloc.evaluate.printed_table import table
-
-        return table(self)
-
-    def __repr__(self) -> str:
-        return str(self)
-
     def to_frame(self) -> "pandas.DataFrame":
         """Return a pandas DataFrame with one row per policy and budget.
 
@@ -245,52 +233,6 @@ class Comparison:
         if not questions:
             del found["difficulty"]
         return found
-
-    def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw accuracy over spend with bands; needs the extra ``plot``.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Where to draw; a new figure if not given.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-
-        Raises
-        ------
-        MissingExtraError
-            If Matplotlib is not installed.
-        """
-        from tcalloc.evaluate.plots import plot
-
-        return plot(self, ax)
-
-    def report(self, path: str | Path, run: str = "run/") -> None:
-        """Write one HTML page that needs nothing else.
-
-        Parameters
-        ----------
-        path : path
-            Where; an existing file is replaced.
-        run : str
-            The run folder that the command to fit the policy names.
-        """
-        from tcalloc.evaluate.report import write_report
-
-        write_report(self, path, run)
-
-    def recommend(self) -> "Recommendation":
-        """Return which policy to use, how sure that is, and what would settle it.
-
-        Returns
-        -------
-        Recommendation
-        """
-        from tcalloc.evaluate.conclusions.recommend import recommend
-
-        return recommend(self)
 
 
 def plain(value: Any) -> Any:

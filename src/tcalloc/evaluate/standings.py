@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc.evaluate.conclusions.marks import CHECK
 from tcalloc.evaluate.contestants import LABEL, REFERENCE, Contestant
 from tcalloc.evaluate.contestants.base import rounding
 from tcalloc.evaluate.contestants.bounds import Halved, Hindsight
-from tcalloc.evaluate.printed_table import CHECK
 from tcalloc.evaluate.result import Standing
 from tcalloc.evaluate.run_folds import Part
 from tcalloc.evaluate.statistics import At, Family, bootstrap, dependence, ends, expansion, holm, saved, two_sided

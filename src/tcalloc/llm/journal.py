@@ -12,8 +12,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from tcalloc._files import lines_of, naming, open_regular, strict_json
-from tcalloc.measure.table_files.write import replacing
+from tcalloc._files import lines_of, naming, open_regular, replacing, strict_json
 
 __all__ = ["NAME", "Journal", "Lost"]
 

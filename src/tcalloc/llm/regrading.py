@@ -22,8 +22,8 @@ from tcalloc.llm.graders import check_golds, make_grader
 from tcalloc.llm.graders.judge import JudgeGrader
 from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question, question_from
-from tcalloc.measure.load_run import LIVE
 from tcalloc.runs.jsonl import read_objects
+from tcalloc.runs.run_files import LIVE
 from tcalloc.runs.store import Store
 from tcalloc.runs.verdicts import Failures, Session, failed, key_of
 

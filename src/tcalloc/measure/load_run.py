@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import SETTINGS
 from tcalloc.runs.recorded_answers import Voices, notes_of
+from tcalloc.runs.run_files import LIVE
 from tcalloc.runs.store import read_run
 from tcalloc.runs.verdicts import Failures, failed, refuse_half_graded
 
@@ -19,8 +20,6 @@ __all__ = ["Loaded", "load_run"]
 
 NUMBERS = {"cost": "cost", "logprob": "logprobs", "input_tokens": "input", "output_tokens": "output",
            "reasoning_tokens": "reasoning"}  # fmt: skip
-# What ``tcalloc answer`` leaves in its run folder, and ``tcalloc sample`` does not.
-LIVE = ("decisions.jsonl", "answers.jsonl")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-from tcalloc._files import MOST_JSON, parse_json, read_bounded, strict_json
+from tcalloc._files import MOST_JSON, parse_json, read_bounded, replacing, strict_json
 from tcalloc._version import __version__
 from tcalloc.errors import InputError
-from tcalloc.measure.table_files.write import replacing
 from tcalloc.runs.locking import lock_file
 from tcalloc.runs.records import manifest_problem
 
 __all__ = [
+    "LIVE",
     "SCHEMA",
     "claim",
     "is_run",
@@ -40,6 +40,8 @@ SCHEMA = 1
 # Files that are written only if they are listed in run.json. A folder of before that list has only tcalloc's.
 _LISTED = ("samples.damaged", "decisions.jsonl", "answers.jsonl", "requests.jsonl")
 _OWN = ("run.json", "questions.jsonl", "samples.jsonl", "lock")
+# What ``tcalloc answer`` leaves in its run folder, and ``tcalloc sample`` does not.
+LIVE = ("decisions.jsonl", "answers.jsonl")
 # What a process that was killed leaves of a file that it was writing.
 _REST = re.compile(r"(run\.json|questions\.jsonl|answers\.jsonl|requests\.jsonl)\.[0-9a-f]{8}\.tmp")
 

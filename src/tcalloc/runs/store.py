@@ -24,10 +24,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from tcalloc._files import MOST_LINE, lines_of, naming, open_regular, parse_json
+from tcalloc._files import MOST_LINE, lines_of, naming, open_regular, parse_json, replacing
 from tcalloc._version import __version__
 from tcalloc.errors import InputError, MissingExtraError
-from tcalloc.measure.table_files.write import replacing
 from tcalloc.runs.held_samples import HeldSamples
 from tcalloc.runs.lines import Damage, damage_words, dumps, read_keys, read_samples, refuse_foreign_lines, seal
 from tcalloc.runs.records import question_problem

@@ -20,8 +20,8 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from tcalloc._files import replacing
 from tcalloc.errors import InputError
-from tcalloc.measure.table_files.write import replacing
 from tcalloc.runs.lines import read_lines, read_samples, seal
 from tcalloc.runs.store import Store
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from tcalloc.evaluate.contestants import COUNTING, SUCCESS
 from tcalloc.evaluate.contestants.base import rounding
-from tcalloc.evaluate.result import Comparison, Standing
+from tcalloc.evaluate.result import ComparisonFigures, Standing
 from tcalloc.evaluate.statistics import dependence
 
 __all__ = [
@@ -105,7 +105,7 @@ def likely(standing: Standing, b: int) -> bool:
     return bool(standing.gain_low[b] > 0 and standing.gain[b] >= WORTH)
 
 
-def by_construction(result: Comparison, standing: Standing) -> bool:
+def by_construction(result: ComparisonFigures, standing: Standing) -> bool:
     """Return whether a policy needs no test: it stops at the first success, and a verifier says what that is.
 
     It has the answer of the same number of samples drawn at once, and pays only for those up to the first success.
@@ -113,7 +113,7 @@ def by_construction(result: Comparison, standing: Standing) -> bool:
     return result.verifier and standing.name == SUCCESS
 
 
-def leaders(result: Comparison) -> list[list[Standing]]:
+def leaders(result: ComparisonFigures) -> list[list[Standing]]:
     """Return for each budget who may be recommended: trusted, affordable, shown to be better; in `PREFERENCE`'s order.
 
     Who spends less than the budget must still reach what the mixture reaches with all of it.
@@ -143,7 +143,7 @@ def preferred(standings: Sequence[Standing]) -> list[Standing]:
     return sorted(standings, key=place)
 
 
-def chosen(result: Comparison) -> Standing | None:
+def chosen(result: ComparisonFigures) -> Standing | None:
     """Return the policy that is recommended for all budgets; None: nothing is shown to be better than the mixture.
 
     The default is the first in `PREFERENCE` that gains over the mixture. Its gain alone need not be shown: that of the
@@ -175,7 +175,7 @@ def chosen(result: Comparison) -> Standing | None:
     return found
 
 
-def chosen_at(result: Comparison, b: int, able: Sequence[Standing], overall: Standing | None) -> Standing | None:
+def chosen_at(result: ComparisonFigures, b: int, able: Sequence[Standing], overall: Standing | None) -> Standing | None:
     """Return the policy that is recommended at the b-th budget; None: the best fixed mixture.
 
     It is the one for all budgets, unless that cannot keep this budget or gains nothing there, or another one is shown
@@ -183,7 +183,7 @@ def chosen_at(result: Comparison, b: int, able: Sequence[Standing], overall: Sta
 
     Parameters
     ----------
-    result : Comparison
+    result : ComparisonFigures
         What was found.
     b : int
         Place of the budget.

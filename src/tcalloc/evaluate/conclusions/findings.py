@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tcalloc.evaluate.conclusions.headline import Span, fixed, spend_for
-from tcalloc.evaluate.result import Comparison, Standing
+from tcalloc.evaluate.result import ComparisonFigures, Standing
 
 __all__ = ["Claim", "Group", "Target", "claims", "elsewhere", "groups", "targets"]
 
@@ -42,7 +42,7 @@ class Group:
     mixture_accuracy: float
 
 
-def groups(result: Comparison, standing: Standing, b: int) -> list[Group]:
+def groups(result: ComparisonFigures, standing: Standing, b: int) -> list[Group]:
     """Return where the policy and the mixture spend at the b-th budget, and what comes of it."""
     mixture = result[result.reference]
     found = []
@@ -89,7 +89,7 @@ class Claim:
         return self.claimed - self.accuracy
 
 
-def claims(result: Comparison) -> list[Claim]:
+def claims(result: ComparisonFigures) -> list[Claim]:
     """Return all claims of policies and baselines, policy by policy."""
     found = []
     for standing in result.standings:
@@ -117,7 +117,7 @@ class Target:
     action_spend: float
 
 
-def targets(result: Comparison, standings: Sequence[Standing]) -> list[Target]:
+def targets(result: ComparisonFigures, standings: Sequence[Standing]) -> list[Target]:
     """Return what round accuracies take, from the cheapest action's up; the last one is beyond everybody."""
     curves = [standing.curve_accuracy[np.isfinite(standing.curve_accuracy)] for standing in standings]
     tops = [float(curve.max()) for curve in curves if len(curve)]

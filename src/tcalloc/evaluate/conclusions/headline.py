@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions.choice import CLOSE, WORTH, by_construction, chosen, leaders, likely
-from tcalloc.evaluate.result import Comparison, Standing
+from tcalloc.evaluate.result import ComparisonFigures, Standing
 from tcalloc.learn.holdout.folds import Frontier
 from tcalloc.learn.training import NOTHING
 
@@ -121,7 +121,7 @@ class Fixed(NamedTuple):
     """Its number among `Comparison.actions`."""
 
 
-def fixed(result: Comparison) -> list[Fixed]:
+def fixed(result: ComparisonFigures) -> list[Fixed]:
     """Return the fixed actions, cheapest first; nothing at all is none."""
     if result.votes and result.unit == "samples":
         # The votes are the first of the fixed actions.
@@ -139,7 +139,7 @@ def fixed(result: Comparison) -> list[Fixed]:
     return sorted(finite, key=lambda row: (row.spend, -row.accuracy))
 
 
-def sensible(result: Comparison) -> list[Fixed]:
+def sensible(result: ComparisonFigures) -> list[Fixed]:
     """Return the fixed actions that are worth their cost, cheapest first, each more accurate than all before it.
 
     The last one is the first that has nine tenths of all that fixed actions gain over the cheapest.
@@ -159,7 +159,7 @@ def sensible(result: Comparison) -> list[Fixed]:
     return kept[: last + 1]
 
 
-def saving(result: Comparison) -> Saving | None:
+def saving(result: ComparisonFigures) -> Saving | None:
     """Return the most expensive sensible fixed action that the recommended policy reaches for less.
 
     Only spends that the budgets span are looked at, beyond them nothing was tested, and only savings whose interval is
@@ -200,7 +200,7 @@ def _nearest(budgets: Floats, spend: float) -> int:
     return int(paid[np.argmin(np.abs(np.log(budgets[paid] / spend)))])
 
 
-def headline(result: Comparison) -> list[str]:
+def headline(result: ComparisonFigures) -> list[str]:
     """Return what matters first, in two or three sentences, from figures that are held out.
 
     It is about the policy that `tcalloc.evaluate.conclusions.recommend.recommend` recommends.
@@ -236,12 +236,12 @@ def _saved(found: Saving) -> str:
     return f"{share}, 95 % interval {100 * found.low:.0f} to {100 * found.high:.0f} %"
 
 
-def _untested(result: Comparison, standing: Standing) -> list[str]:
+def _untested(result: ComparisonFigures, standing: Standing) -> list[str]:
     """Return why a policy is recommended without a test."""
     return [UNTESTED] if by_construction(result, standing) else []
 
 
-def _gain(result: Comparison, standing: Standing, b: int) -> str:
+def _gain(result: ComparisonFigures, standing: Standing, b: int) -> str:
     """Return how much better than the mixture, and how sure that is."""
     return (
         f"{phrases.at_spend(float(standing.spend[b]), result.unit).capitalize()} "
@@ -251,7 +251,7 @@ def _gain(result: Comparison, standing: Standing, b: int) -> str:
     )
 
 
-def _most(result: Comparison, standing: Standing, who: str) -> list[str]:
+def _most(result: ComparisonFigures, standing: Standing, who: str) -> list[str]:
     """Return the recommended policy's largest gain, where it saves nothing against a fixed action."""
     able = leaders(result)
     places = [b for b, row in enumerate(able) if standing in row] or [b for b, row in enumerate(able) if row]
@@ -266,7 +266,7 @@ def _most(result: Comparison, standing: Standing, who: str) -> list[str]:
     ]
 
 
-def _none_shown(result: Comparison, who: str) -> list[str]:
+def _none_shown(result: ComparisonFigures, who: str) -> list[str]:
     """Return that nothing is shown to be better, and what comes nearest."""
     first = f"{who}, no policy is shown to be better than the best fixed mixture that spends the same."
     rows = fixed(result)

@@ -30,11 +30,11 @@ from tcalloc.evaluate.conclusions.choice import (
     trusted,
 )
 from tcalloc.evaluate.conclusions.headline import UNTESTED, headline
+from tcalloc.evaluate.conclusions.marks import share_captured, to_check
 from tcalloc.evaluate.conclusions.settles import needed_for, settles
 from tcalloc.evaluate.contestants import LABEL, REFERENCE
-from tcalloc.evaluate.printed_table import share_captured, to_check
 from tcalloc.evaluate.recipe import FEWEST
-from tcalloc.evaluate.result import Comparison, Standing, plain
+from tcalloc.evaluate.result import ComparisonFigures, Standing, plain
 
 __all__ = ["Pick", "Recommendation", "recommend"]
 
@@ -148,7 +148,7 @@ class Recommendation:
         return "\n".join(lines)
 
 
-def recommend(result: Comparison) -> Recommendation:
+def recommend(result: ComparisonFigures) -> Recommendation:
     """Return which policy to use, how sure that is, and what would settle more.
 
     One policy is recommended for all budgets: the default, unless another one is shown to be better
@@ -157,7 +157,7 @@ def recommend(result: Comparison) -> Recommendation:
 
     Parameters
     ----------
-    result : Comparison
+    result : ComparisonFigures
         Of `tcalloc.compare`.
 
     Returns
@@ -182,7 +182,7 @@ def recommend(result: Comparison) -> Recommendation:
     )
 
 
-def _fits(result: Comparison, overall: Standing | None) -> tuple[str, ...]:
+def _fits(result: ComparisonFigures, overall: Standing | None) -> tuple[str, ...]:
     """Return the arguments of ``tcalloc fit`` that make the recommended policy; none where it cannot be made so."""
     if _unfittable(result, overall):
         return ()
@@ -196,7 +196,7 @@ def _fits(result: Comparison, overall: Standing | None) -> tuple[str, ...]:
     return (*found, "--unit", result.unit) if result.unit not in ("samples", "cost") else tuple(found)
 
 
-def _unfittable(result: Comparison, overall: Standing | None) -> str:
+def _unfittable(result: ComparisonFigures, overall: Standing | None) -> str:
     """Return why ``tcalloc fit`` cannot make the recommended policy; "" where it can."""
     if overall is not None and overall.kind == "own":
         return "It is a policy of your own, which tcalloc fit does not make."
@@ -213,7 +213,7 @@ def _unfittable(result: Comparison, overall: Standing | None) -> str:
 # ---------------------------------------------------------------------------------------------- one budget
 
 
-def _pick(result: Comparison, b: int, able: list[Standing], overall: Standing | None) -> Pick:
+def _pick(result: ComparisonFigures, b: int, able: list[Standing], overall: Standing | None) -> Pick:
     use = chosen_at(result, b, able, overall)
     if use is None:
         return _made(result, b, result[result.reference], _nearest(result, b), shown=False, level=())
@@ -222,7 +222,7 @@ def _pick(result: Comparison, b: int, able: list[Standing], overall: Standing | 
     return _made(result, b, use, use, shown=shown(use, b), level=tuple(other.name for other in level))
 
 
-def _nearest(result: Comparison, b: int) -> Standing | None:
+def _nearest(result: ComparisonFigures, b: int) -> Standing | None:
     """Return who gains most where nobody is shown to gain: what more questions might show."""
     budget = float(result.budgets[b])
     found = [s for s in result.standings if trusted(s) and affords(s, budget, b) and np.isfinite(s.gain[b])]
@@ -230,7 +230,7 @@ def _nearest(result: Comparison, b: int) -> Standing | None:
 
 
 def _made(
-    result: Comparison, b: int, use: Standing, candidate: Standing | None, *, shown: bool, level: tuple[str, ...]
+    result: ComparisonFigures, b: int, use: Standing, candidate: Standing | None, *, shown: bool, level: tuple[str, ...]
 ) -> Pick:
     needed: tuple[int | None, int | None] = (None, None)
     if candidate is not None and not shown and not by_construction(result, candidate):
@@ -328,7 +328,7 @@ def _checked(policy: str, what: str) -> str:
     )
 
 
-def _reasons(result: Comparison, overall: Standing | None) -> list[str]:
+def _reasons(result: ComparisonFigures, overall: Standing | None) -> list[str]:
     found = [] if overall is None else [" ".join(headline(result))]
     ahead = None if overall is None else _ahead(result, overall)
     if overall is not None and ahead is not None:
@@ -370,7 +370,7 @@ def _reasons(result: Comparison, overall: Standing | None) -> list[str]:
     return found
 
 
-def _ahead(result: Comparison, overall: Standing) -> Standing | None:
+def _ahead(result: ComparisonFigures, overall: Standing) -> Standing | None:
     """Return the policy of the highest accuracy among those that may be recommended; None: it is recommended."""
     best = next((one for one in result.standings if trusted(one) and any(one in row for row in leaders(result))), None)
     return None if best is overall else best

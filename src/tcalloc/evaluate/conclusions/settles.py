@@ -9,7 +9,7 @@ import numpy as np
 
 from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions.choice import ALPHA, WORTH, trusted
-from tcalloc.evaluate.result import Comparison, Standing
+from tcalloc.evaluate.result import ComparisonFigures, Standing
 
 if TYPE_CHECKING:
     from tcalloc.evaluate.conclusions.recommend import Pick
@@ -26,7 +26,7 @@ FEW_SAMPLES = 10
 RISING = 0.005
 
 
-def needed_for(result: Comparison, candidate: Standing, b: int) -> tuple[int | None, int | None]:
+def needed_for(result: ComparisonFigures, candidate: Standing, b: int) -> tuple[int | None, int | None]:
     """Return how many questions would let the interval exclude 0, and the corrected p fall below 5 %.
 
     In four of five cases: where the interval ends at 0 on average, it excludes 0 only with an even chance. Standard
@@ -44,7 +44,7 @@ def needed_for(result: Comparison, candidate: Standing, b: int) -> tuple[int | N
     return phrases.rounded(max(plainly, result.questions)), phrases.rounded(max(corrected, result.questions))
 
 
-def settles(result: Comparison, picks: "Sequence[Pick]") -> list[str]:
+def settles(result: ComparisonFigures, picks: "Sequence[Pick]") -> list[str]:
     """Return what more questions or samples would settle, each a sentence or two."""
     found = []
     for pick in picks:
@@ -85,7 +85,7 @@ def settles(result: Comparison, picks: "Sequence[Pick]") -> list[str]:
     return found
 
 
-def _of_questions(result: Comparison) -> list[str]:
+def _of_questions(result: ComparisonFigures) -> list[str]:
     wide = [
         float(high - low) / 2
         for standing in result.standings
@@ -101,7 +101,7 @@ def _of_questions(result: Comparison) -> list[str]:
     ]
 
 
-def _of_samples(result: Comparison) -> list[str]:
+def _of_samples(result: ComparisonFigures) -> list[str]:
     cap = result.votes[-1]
     half = int(np.searchsorted(result.votes, cap / 2))
     gain = float(result.vote_accuracy[-1] - result.vote_accuracy[half])

@@ -11,6 +11,7 @@ What to use when
 import os
 from pathlib import Path
 
+from tcalloc._files import replacing
 from tcalloc.errors import InputError
 from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions.headline import headline
@@ -19,20 +20,19 @@ from tcalloc.evaluate.plots import subject
 from tcalloc.evaluate.report import pictures, sections
 from tcalloc.evaluate.report.markup import join, paragraph
 from tcalloc.evaluate.report.page import page
-from tcalloc.evaluate.result import Comparison
-from tcalloc.measure.table_files.write import replacing
+from tcalloc.evaluate.result import ComparisonFigures
 
 __all__ = ["render", "write_report"]
 
 PAGES = (".html", ".htm")
 
 
-def render(result: Comparison, run: str = "run/") -> str:
+def render(result: ComparisonFigures, run: str = "run/") -> str:
     """Return the report as HTML.
 
     Parameters
     ----------
-    result : Comparison
+    result : ComparisonFigures
         Of `tcalloc.compare`.
     run : str
         The run folder that the command to fit the policy names.
@@ -70,12 +70,12 @@ def render(result: Comparison, run: str = "run/") -> str:
     )
 
 
-def write_report(result: Comparison, path: str | Path, run: str = "run/") -> None:
+def write_report(result: ComparisonFigures, path: str | Path, run: str = "run/") -> None:
     """Write the report: one HTML page that needs no network and no script, for wide and narrow, light and dark.
 
     Parameters
     ----------
-    result : Comparison
+    result : ComparisonFigures
         Of `tcalloc.compare`.
     path : path
         Where; an existing file is replaced when all went well.

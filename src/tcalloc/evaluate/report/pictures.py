@@ -18,7 +18,7 @@ from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions.findings import Claim
 from tcalloc.evaluate.plots import TENTHS, Palette, contenders, draw
 from tcalloc.evaluate.report.markup import Markup, name, text
-from tcalloc.evaluate.result import Comparison
+from tcalloc.evaluate.result import ComparisonFigures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +67,7 @@ def check() -> None:
 # ---------------------------------------------------------------------------------------------- the pictures
 
 
-def curves(result: Comparison, title: str, told: str) -> tuple[Markup, Markup]:
+def curves(result: ComparisonFigures, title: str, told: str) -> tuple[Markup, Markup]:
     """Return the picture of accuracy over spend, and the key to its lines."""
     found: list[Any] = []
 
@@ -91,7 +91,7 @@ def curves(result: Comparison, title: str, told: str) -> tuple[Markup, Markup]:
     return picture, Markup(f'<ul class="key" aria-label="Lines of the picture">\n{key}{more}</ul>\n')
 
 
-def gains(result: Comparison, title: str, told: str) -> tuple[Markup, Markup]:
+def gains(result: ComparisonFigures, title: str, told: str) -> tuple[Markup, Markup]:
     """Return the picture of gains over the best fixed mixture with their paired intervals, and its key."""
     standings = contenders(result)
     colours = dict(zip((s.name for s in standings), ROLES.policies, strict=False))

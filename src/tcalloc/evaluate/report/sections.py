@@ -9,12 +9,12 @@ from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions import findings
 from tcalloc.evaluate.conclusions.choice import WORTH
 from tcalloc.evaluate.conclusions.headline import Span
+from tcalloc.evaluate.conclusions.marks import STARS, stars
 from tcalloc.evaluate.conclusions.recommend import Recommendation
 from tcalloc.evaluate.plots import contenders, stepwise
-from tcalloc.evaluate.printed_table import STARS, stars
 from tcalloc.evaluate.report import pictures
 from tcalloc.evaluate.report.markup import Markup, cell, figure, items, join, name, paragraph, section, table, text
-from tcalloc.evaluate.result import KINDS, Comparison, Standing
+from tcalloc.evaluate.result import KINDS, ComparisonFigures, Standing
 
 __all__ = ["accuracy", "advised", "caveats", "claimed", "destinations", "everyone", "gained", "method", "wanted"]
 
@@ -40,7 +40,7 @@ def advised(advice: Recommendation, run: str = "run/") -> Markup:
     return section("use", "What to use", verdict, items(advice.sentences()), *fits, *settles)
 
 
-def accuracy(result: Comparison, standing: Standing | None) -> Markup:
+def accuracy(result: ComparisonFigures, standing: Standing | None) -> Markup:
     """Draw accuracy over spend."""
     told = _curve_told(result, standing)
     picture, key = pictures.curves(result, "Accuracy over spend", told)
@@ -59,7 +59,7 @@ def accuracy(result: Comparison, standing: Standing | None) -> Markup:
     return section("spend", "Accuracy and spend", _figured(picture, key, caption))
 
 
-def _curve_told(result: Comparison, standing: Standing | None) -> str:
+def _curve_told(result: ComparisonFigures, standing: Standing | None) -> str:
     mixture = result[result.reference]
     parts = []
     for one in [mixture] if standing is None else [standing, mixture]:
@@ -74,7 +74,7 @@ def _curve_told(result: Comparison, standing: Standing | None) -> str:
     )
 
 
-def gained(result: Comparison) -> Markup:
+def gained(result: ComparisonFigures) -> Markup:
     """Draw gains with their paired intervals."""
     told = (
         f"Gain in points over the best fixed mixture that spends the same, for {len(result.budgets)} budgets. All "
@@ -97,7 +97,7 @@ def _figured(picture: Markup, key: Markup, caption: str) -> Markup:
 # ---------------------------------------------------------------------------------------------- the table
 
 
-def everyone(result: Comparison, advice: Recommendation) -> Markup:
+def everyone(result: ComparisonFigures, advice: Recommendation) -> Markup:
     """Tabulate all policies, best first, bounds apart."""
     levels = ", ".join(f"{mark} p < {limit:g}" for limit, mark in reversed(STARS))
     tested = sum(int(np.isfinite(standing.p).sum()) for standing in result.standings)
@@ -120,7 +120,7 @@ def everyone(result: Comparison, advice: Recommendation) -> Markup:
     return section("table", "All policies", table("All policies", caption, heads, bodies), items(notes))
 
 
-def _row(result: Comparison, advice: Recommendation, standing: Standing) -> tuple[Markup, str]:
+def _row(result: ComparisonFigures, advice: Recommendation, standing: Standing) -> tuple[Markup, str]:
     kind = (
         ""
         if standing.kind in ("policy", "bound")
@@ -149,7 +149,7 @@ def _stars(standing: Standing, b: int) -> str:
 # ---------------------------------------------------------------------------------------------- where compute goes
 
 
-def destinations(result: Comparison, standing: Standing | None) -> Markup:
+def destinations(result: ComparisonFigures, standing: Standing | None) -> Markup:
     """Tabulate shares of spend and accuracy over easy, medium and hopeless questions."""
     if standing is None or not result.difficulty_names:
         return Markup("")
@@ -199,7 +199,7 @@ def destinations(result: Comparison, standing: Standing | None) -> Markup:
     )  # fmt: skip
 
 
-def _meaning(result: Comparison) -> str:
+def _meaning(result: ComparisonFigures) -> str:
     """Say which questions are called easy and hopeless: `tcalloc.evaluate.compare.difficulty_of`."""
     told = "Groups are told by all recorded answers, which no policy sees."
     if result.data == "samples":
@@ -227,7 +227,7 @@ def _stack(shares: Sequence[float]) -> Markup:
 # ---------------------------------------------------------------------------------------------- claims
 
 
-def claimed(result: Comparison, standing: Standing | None) -> Markup:
+def claimed(result: ComparisonFigures, standing: Standing | None) -> Markup:
     """Set what was claimed from training questions beside what was reached on others."""
     found = findings.claims(result)
     if not found:
@@ -286,7 +286,7 @@ def _really(claim: findings.Claim) -> str:
 # ---------------------------------------------------------------------------------------------- targets
 
 
-def wanted(result: Comparison, standing: Standing | None) -> Markup:
+def wanted(result: ComparisonFigures, standing: Standing | None) -> Markup:
     """Tabulate what budgets target accuracies take."""
     mixture = result[result.reference]
     standings = [mixture] if standing is None else [standing, mixture]
@@ -339,7 +339,7 @@ def _span(standing: Standing, span: Span, target: float) -> Markup:
 # ---------------------------------------------------------------------------------------------- the rest
 
 
-def caveats(result: Comparison) -> Markup:
+def caveats(result: ComparisonFigures) -> Markup:
     """Say what to bear in mind, and who took no part."""
     found: list[object] = [*result.remarks]
     if result.repeats > 1:
@@ -368,7 +368,7 @@ def caveats(result: Comparison) -> Markup:
     return section("mind", "What to bear in mind", *parts)
 
 
-def method(result: Comparison) -> Markup:
+def method(result: ComparisonFigures) -> Markup:
     """Say how it was computed."""
     kinds = {
         "samples": "recorded samples, replayed: a policy sees only what it has paid for",

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.learn.features._scan import blocks, scan
 from tcalloc.learn.features.lexical import LEXICAL, of_scan
-from tcalloc.learn.features.rows import Rows, Schema, as_row, as_rows
 from tcalloc.learn.features.text import Hashing, Tfidf
+from tcalloc.learn.rows import Rows, Schema, as_row, as_rows
 
 try:
     from sklearn.base import BaseEstimator, TransformerMixin
@@ -91,7 +91,7 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : sequence of str, array_like of shape (n, d), DataFrame
-            As in `tcalloc.learn.features.rows.as_rows`.
+            As in `tcalloc.learn.rows.as_rows`.
         y : ignored
 
         Raises

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
-from tcalloc.learn.features.rows import Rows
+from tcalloc.learn.rows import Rows
 
 __all__ = ["fitted_features", "transformed"]
 

@@ -440,6 +440,6 @@ def _key(x: Any) -> Any:
     """Return what the random number of a question depends on."""
     if isinstance(x, str):
         return x
-    from tcalloc.learn.features.rows import as_row
+    from tcalloc.learn.rows import as_row
 
     return as_row(x).keys()[0]

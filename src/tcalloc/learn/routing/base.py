@@ -19,11 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._inputs import scalar
 from tcalloc.errors import InputError, MissingExtraError
-from tcalloc.learn.features.rows import Rows, Schema, as_row, as_rows
 from tcalloc.learn.holdout.cost_range import CostRange, same_costs
 from tcalloc.learn.protocol import DecidedRun
 from tcalloc.learn.routing.batch import Batch, checked_available, named
 from tcalloc.learn.routing.serving import Serving
+from tcalloc.learn.rows import Rows, Schema, as_row, as_rows
 from tcalloc.learn.saving.common_state import Stored
 from tcalloc.learn.training import Training, as_table
 from tcalloc.measure.actions import Action

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from tcalloc._solve import decide, solve
 from tcalloc.errors import InputError
-from tcalloc.learn.features.rows import Rows
 from tcalloc.learn.outcomes import Part, Served, drawn
 from tcalloc.learn.routing.base import Actions, Batch, LearnedPolicy, named
 from tcalloc.learn.routing.mixing import mixed, obtainable
+from tcalloc.learn.rows import Rows
 from tcalloc.learn.training import Mix, Training
 
 __all__ = ["Fixed", "LengthHeuristic", "Mixture", "Oracle", "Random"]

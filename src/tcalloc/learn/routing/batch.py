@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
-from tcalloc.learn.features.rows import Rows
+from tcalloc.learn.rows import Rows
 from tcalloc.measure.actions import Action
 
 __all__ = ["Batch", "checked_available", "named"]

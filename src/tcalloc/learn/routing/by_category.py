@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from tcalloc._solve import decide
 from tcalloc.errors import InputError
-from tcalloc.learn.features.rows import Rows
 from tcalloc.learn.outcomes import Part, Served
 from tcalloc.learn.routing.base import Actions, Batch
 from tcalloc.learn.routing.baselines import Mixture
 from tcalloc.learn.routing.mixing import obtainable
+from tcalloc.learn.rows import Rows
 from tcalloc.learn.training import Mix, Training
 
 __all__ = ["ByCategory"]

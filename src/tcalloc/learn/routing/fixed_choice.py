@@ -4,11 +4,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from tcalloc.learn.features.rows import Rows
 from tcalloc.learn.outcomes import Part, Served
 from tcalloc.learn.routing.base import Batch
 from tcalloc.learn.routing.baselines import Mixture
 from tcalloc.learn.routing.mixing import obtainable
+from tcalloc.learn.rows import Rows
 from tcalloc.learn.training import Training, affordable
 
 __all__ = ["FixedChoice"]

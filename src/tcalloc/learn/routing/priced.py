@@ -24,7 +24,6 @@ from tcalloc._inputs import scalar
 from tcalloc._solve import decide, solve
 from tcalloc.errors import InputError
 from tcalloc.learn.features.matrix import fitted_features, transformed
-from tcalloc.learn.features.rows import Rows, as_rows
 from tcalloc.learn.outcomes import Part, Served
 from tcalloc.learn.regression.ridge_and_neighbours import Ridge, folds_of, make_model, model_from_state, ridge_of
 from tcalloc.learn.routing.base import Actions, Batch
@@ -34,6 +33,7 @@ from tcalloc.learn.routing.probe_patterns import AfterProbe, draws_of, plan_of
 from tcalloc.learn.routing.probe_policy import ProbingPolicy
 from tcalloc.learn.routing.probe_value import Probed
 from tcalloc.learn.routing.shrinkage import Shrinkage
+from tcalloc.learn.rows import Rows, as_rows
 from tcalloc.learn.training import Mix, Training
 from tcalloc.measure.samples import Samples
 

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc.errors import InputError
-from tcalloc.learn.features.rows import Rows, as_row, as_rows
 from tcalloc.learn.outcomes import PolicyOutcomes, budgets_of, outcomes_of
 from tcalloc.learn.protocol import DecidedRun
 from tcalloc.learn.routing.base import Actions, Batch, LearnedPolicy
@@ -14,6 +13,7 @@ from tcalloc.learn.routing.gate import Gate
 from tcalloc.learn.routing.mixing import mixed
 from tcalloc.learn.routing.probe_patterns import Draws, draws_of
 from tcalloc.learn.routing.probe_value import PROBE, Probed, ProbedRun
+from tcalloc.learn.rows import Rows, as_row, as_rows
 from tcalloc.learn.training import Mix, Training, as_table
 from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples

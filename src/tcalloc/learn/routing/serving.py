@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc.errors import InputError
-from tcalloc.learn.features.rows import Rows, Schema, as_rows, unseen
 from tcalloc.learn.outcomes import Part, PolicyOutcomes, Served, budgets_of, drawn, outcomes_of
 from tcalloc.learn.protocol import uniform
 from tcalloc.learn.routing.batch import Batch
+from tcalloc.learn.rows import Rows, Schema, as_rows, unseen
 from tcalloc.learn.training import Mix, as_table
 from tcalloc.measure.actions import Action
 from tcalloc.measure.table import Table

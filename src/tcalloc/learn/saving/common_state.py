@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
-from tcalloc.learn.features.rows import Schema
+from tcalloc.learn.rows import Schema
 from tcalloc.measure.actions import Action
 
 __all__ = ["Stored"]

@@ -29,12 +29,11 @@ from typing import Any
 
 import numpy as np
 
-from tcalloc._files import read_bounded, strict_json
+from tcalloc._files import read_bounded, replacing, strict_json
 from tcalloc._version import __version__
 from tcalloc.errors import InputError, TcallocError
 from tcalloc.learn.saving.arrays import read_arrays, write_arrays
 from tcalloc.learn.saving.boosters import MOST_BYTES, checked_booster
-from tcalloc.measure.table_files.write import replacing
 
 __all__ = ["CLASSES", "SCHEMA", "load_policy", "refuse_folder", "save_policy", "seal"]
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.learn.features import Features
-from tcalloc.learn.features.rows import Rows, as_row, as_rows
 from tcalloc.learn.regression.ridge_and_neighbours import Ridge, folds_of
+from tcalloc.learn.rows import Rows, as_row, as_rows
 from tcalloc.measure.samples import Samples
 
 __all__ = ["Asking"]

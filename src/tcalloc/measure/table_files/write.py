@@ -1,19 +1,17 @@
-"""Files, out: named columns as CSV, Parquet or NPZ, and never half of one."""
+"""Tables, out: named columns as CSV, Parquet or NPZ."""
 
 import csv
 import io
 import os
 import re
-import secrets
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import IO, Any, BinaryIO
+from contextlib import contextmanager
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc._files import naming
+from tcalloc._files import replacing
 from tcalloc.errors import InputError, MissingExtraError
 
 __all__ = [
@@ -21,9 +19,7 @@ __all__ = [
     "defused",
     "formulas",
     "plain_text",
-    "replacing",
     "suffix_of",
-    "target_of",
     "write_columns",
     "write_csv",
 ]
@@ -47,38 +43,6 @@ def suffix_of(path: str) -> str:
         got = f"unknown suffix {suffix!r}" if suffix else "a name without a suffix"
         raise InputError(f"{path}: {got}; allowed are .csv, .parquet and .npz.")
     return suffix
-
-
-def target_of(path: str) -> str:
-    """Return the file that writing to `path` writes; refuse what cannot be one."""
-    target = os.path.realpath(path)
-    folder = os.path.dirname(target)
-    if not os.path.isdir(folder):
-        raise InputError(f"{path}: the folder {folder} does not exist. Create it first.")
-    if os.path.exists(target) and not os.path.isfile(target):
-        raise InputError(f"{path}: not a regular file; expected the name of a file to write.")
-    return target
-
-
-@contextmanager
-def replacing(path: str) -> Iterator[BinaryIO]:
-    """Open a temporary file beside `path` that takes its place when all went well.
-
-    Whatever happens, Ctrl-C included, `path` holds the old contents or the new, never half.
-    """
-    target = target_of(path)
-    temporary = f"{target}.{secrets.token_hex(4)}.tmp"
-    try:
-        with naming(path):
-            with open(temporary, "xb") as file:
-                yield file
-            if os.path.exists(target):
-                shutil.copymode(target, temporary)
-            os.replace(temporary, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
 
 
 def write_columns(path: str, columns: Mapping[str, NDArray[Any]]) -> None:

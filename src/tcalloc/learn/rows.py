@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
-from tcalloc.learn.features.columns import column_of, columns_of, kind_of, role_of
+from tcalloc.learn.columns import column_of, columns_of, kind_of, role_of
 
 __all__ = ["Rows", "Schema", "as_row", "as_rows", "unseen"]
 

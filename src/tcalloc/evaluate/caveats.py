@@ -1,0 +1,104 @@
+"""What to bear in mind when a comparison is read: few questions, few samples, budgets out of reach."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc._amounts import digits as _number
+from tcalloc.evaluate.problem import Problem
+from tcalloc.evaluate.result import Standing
+from tcalloc.learn.training import NOTHING
+
+__all__ = ["remarks"]
+
+# Fewer questions than this, or samples per question, are worth a word.
+FEW_QUESTIONS, FEW_SAMPLES = 200, 10
+
+
+def remarks(problem: Problem, standings: Sequence[Standing], budgets: NDArray[np.float64], repeats: int) -> list[str]:
+    """Return the caveats of a comparison, each a sentence or two."""
+    found = [*_of_questions(problem, standings), *_of_answers(problem), *_of_budgets(problem, standings, budgets)]
+    if repeats == 1:
+        found.append(
+            "How much other trainings would change was not measured: the intervals are those of these policies. "
+            "repeats=5 (--repeats 5) measures it."
+        )
+    if NOTHING in problem.fixed_names:
+        found.append(
+            f"Policies and mixtures may leave a question without an answer, for nothing: the action {NOTHING!r}."
+        )
+    return [*found, *problem.notes]
+
+
+def _of_questions(problem: Problem, standings: Sequence[Standing]) -> list[str]:
+    n = len(problem)
+    halves = [
+        50 * float(high - low)
+        for standing in standings
+        if standing.kind in ("policy", "own")
+        for low, high in zip(standing.gain_low, standing.gain_high, strict=True)
+        if high > low
+    ]
+    if n >= FEW_QUESTIONS:
+        return []
+    words = f"There are only {n} questions"
+    if halves:
+        words += f": a gain must exceed about {float(np.median(halves)):.1f} points to stand out from chance"
+    return [words + ". More questions settle more than more samples of these."]
+
+
+def _of_answers(problem: Problem) -> list[str]:
+    acc = problem.fixed_accuracy
+    real = [a for a, cost in enumerate(problem.fixed_cost.mean(axis=0)) if cost > 0 or acc[:, a].any()]
+    known = acc[:, real] if real else acc
+    if len(problem.menu.names) == 1:
+        return ["There is only one action: there is nothing to choose, and every policy does the same."]
+    if not known.any():
+        return [
+            "Nothing was right on any question: no policy can gain anything, and the cheapest way to be wrong is best."
+        ]
+    if (known == 1).all():
+        return ["Everything was right on every question: no policy can gain anything, and the cheapest action is best."]
+    found = []
+    if problem.data == "single answers":
+        found.append(
+            "Each cell is a single answer, right or wrong: what is chosen by it (the hindsight bound) owes much "
+            "to luck, and no policy can reach that. Several samples per question would tell luck from skill."
+        )
+    if problem.samples is not None:
+        sizes = [arm.drawn.sum(axis=1) for arm in problem.samples.by_model.values()]
+        least, most = (int(end) for end in (min(size.min() for size in sizes), max(size.max() for size in sizes)))
+        # What the oracle cannot know of a model, it is told from the others.
+        once = [name for name, arm in problem.samples.by_model.items() if (arm.drawn.sum(axis=1) == 1).any()]
+        if once and most > 1:
+            whose = f" of {', '.join(once)}" if len(problem.models) > 1 else ""
+            found.append(
+                f"Some questions have a single sample{whose}. The oracle, held out, cannot know and judge by the same "
+                "sample: there it goes by what other samples tell."
+            )
+        if 1 < least < FEW_SAMPLES:
+            who = "Each question has" if least == most else "Some questions have"
+            found.append(
+                f"{who} only {least} samples{' of a model' if len(problem.models) > 1 else ''}: what lies beyond so "
+                "many is not known, and the oracle, held out, decides by half of them."
+            )
+    return found
+
+
+def _of_budgets(problem: Problem, standings: Sequence[Standing], budgets: NDArray[np.float64]) -> list[str]:
+    found = []
+    for b, budget in enumerate(budgets):
+        spends = np.array([standing.spend[b] for standing in standings if standing.kind != "bound"])
+        if not len(spends) or any(s.reached[b] for s in standings if s.kind != "bound"):
+            continue
+        if (spends > budget).all():
+            found.append(
+                f"Nobody can spend as little as {_number(budget)}: the least is {_number(float(spends.min()))}."
+            )
+        elif (spends < budget).all():
+            most = _number(float(spends.max()))
+            found.append(f"Nobody finds anything to spend {_number(budget)} on: the most is {most}; more buys nothing.")
+        else:
+            found.append(f"Nobody spends {_number(budget)}: see what each really spends there.")
+    return found

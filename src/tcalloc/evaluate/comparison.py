@@ -1,0 +1,67 @@
+"""What a user holds after `compare`: figures that print, draw and report themselves, and recommend a policy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tcalloc.evaluate.conclusions.recommend import Recommendation, recommend
+from tcalloc.evaluate.plots import plot
+from tcalloc.evaluate.printed_table import table
+from tcalloc.evaluate.report import write_report
+from tcalloc.evaluate.result import ComparisonFigures
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Comparison"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Comparison(ComparisonFigures):
+    """Policies side by side on the same questions, held out, at the same spends."""
+
+    def __str__(self) -> str:
+        return table(self)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw accuracy over spend with bands; needs the extra ``plot``.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a new figure if not given.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        MissingExtraError
+            If Matplotlib is not installed.
+        """
+        return plot(self, ax)
+
+    def report(self, path: str | Path, run: str = "run/") -> None:
+        """Write one HTML page that needs nothing else.
+
+        Parameters
+        ----------
+        path : path
+            Where; an existing file is replaced.
+        run : str
+            The run folder that the command to fit the policy names.
+        """
+        write_report(self, path, run)
+
+    def recommend(self) -> "Recommendation":
+        """Return which policy to use, how sure that is, and what would settle it.
+
+        Returns
+        -------
+        Recommendation
+        """
+        return recommend(self)
