@@ -10,7 +10,7 @@ from tcalloc.cli import _shared as shared
 
 if TYPE_CHECKING:
     from tcalloc.evaluate.recipe import Recipe
-    from tcalloc.learn.sequential.frontier import StoppingFrontier
+    from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
     from tcalloc.measure import Samples
 
 __all__ = ["run"]
@@ -63,7 +63,7 @@ def _curve(
 ) -> "StoppingFrontier":
     """Return what a policy with a probe spends and reaches, every question by a policy that has not seen it."""
     from tcalloc.evaluate.recipe import held_out_curve
-    from tcalloc.learn.sequential.frontier import StoppingFrontier
+    from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 
     low, high = float(policy.mix_.cost[0]), max(float(policy.probed_.spends[-1]), args.budget)
     budgets = np.unique(np.append(np.geomspace(max(low, high / 50), high, POINTS), args.budget))

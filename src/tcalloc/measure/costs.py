@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action
-from tcalloc.measure.samples import Samples
+from tcalloc.measure.sample_arrays import SampleArrays
 
 __all__ = ["cost_columns"]
 
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 def cost_columns(
-    samples: Samples, actions: tuple[Action, ...], arms: list[str], costs: str
+    samples: SampleArrays, actions: tuple[Action, ...], arms: list[str], costs: str
 ) -> tuple[Floats, list[str]]:
     """Return the actions' costs, (K,) if `costs` is "shared" and (N, K) if it is "question", and what to say."""
     columns, spread = [], 0.0
@@ -53,13 +53,13 @@ def cost_columns(
     return np.ascontiguousarray(table), notes
 
 
-def _unit(arm: Samples, action: Action) -> str:
+def _unit(arm: SampleArrays, action: Action) -> str:
     if action.rates is not None:
         return "rates"
     return "samples" if arm.cost is None else "recorded cost"
 
 
-def _recorded(arm: Samples) -> Floats:
+def _recorded(arm: SampleArrays) -> Floats:
     """Return each question's expected cost of a sample; NaN where none is known."""
     if arm.cost is None:
         return np.ones(len(arm))
@@ -68,7 +68,7 @@ def _recorded(arm: Samples) -> Floats:
     return _shrunk_mean(np.where(arm.drawn, arm.cost, np.nan))
 
 
-def _by_rates(arm: Samples, action: Action, where: str) -> tuple[Floats, Floats]:
+def _by_rates(arm: SampleArrays, action: Action, where: str) -> tuple[Floats, Floats]:
     """Return what is paid once per question, and what per sample."""
     rates, tokens = action.rates, arm.tokens
     assert rates is not None

@@ -1,4 +1,4 @@
-"""Samples: the answers that were drawn, as arrays, and the tables that follow from them.
+"""Samples: the answers that were drawn, and the tables that follow from them.
 
 What to use when
 ----------------
@@ -11,29 +11,21 @@ What to use when
 """
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from tcalloc.errors import InputError
-from tcalloc.measure.actions import Action, Best, One, Vote
+from tcalloc.measure.actions import Action
+from tcalloc.measure.load_run import load_run
+from tcalloc.measure.sample_arrays import SampleArrays
+from tcalloc.measure.table import Table
+from tcalloc.measure.tabulate import tabulate
 
-if TYPE_CHECKING:
-    from tcalloc.measure.table import Table
-
-__all__ = ["NOT_DRAWN", "Samples"]
-
-# Answer codes below those of answers.
-NO_ANSWER, NOT_DRAWN = -1, -2
-
-Floats = NDArray[np.float64]
+__all__ = ["Samples"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Samples:
+class Samples(SampleArrays):
     """What was drawn: one row per question, one column per sample, of one model or of several.
 
     Raises
@@ -60,208 +52,6 @@ class Samples:
     ('vote1 small', 'vote2 large')
     """
 
-    answers: Any = None
-    """(N, S) integer codes: 0 the gold answer, 1, 2, … the question's other answers, -1 no answer, -2 not drawn."""
-    correct: Any = None
-    """(N, S) whether a sample is right: bool, or 1, 0 and -1 (not drawn). Follows from `answers` if they are given.
-    Alone it is enough for one plain sample (`One`), and for the best of k where a verifier recognises right answers
-    live; it is not enough for votes."""
-    cost: Any = None
-    """Cost of a sample: one number, (N,) or (N, S) (NaN: unknown); None: 1, so that costs count samples."""
-    scores: Any = None
-    """(N, S) of a reward model or the like, for the best of k by score; NaN ranks last."""
-    tokens: Any = None
-    """(N, S) output tokens, or a mapping of "input", "output", "reasoning" to such arrays; for `Rates`."""
-    logprobs: Any = None
-    """(N, S) log-probability of each sample."""
-    ids: Any = None
-    """(N,) the questions' names; None: counted from 0."""
-    arms: Mapping[str, "Samples"] | None = None
-    """Instead of all of the above but `ids`: the samples of several models (or settings) by name."""
-    notes: tuple[str, ...] = field(default=(), kw_only=True)
-    """What was noticed while they were read; each is a sentence."""
-    drawn: NDArray[np.bool_] = field(init=False)
-    """(N, S) which samples there are."""
-
-    def __post_init__(self) -> None:
-        put = object.__setattr__  # frozen for users, not for this
-        if self.arms is not None:
-            self._check_arms()
-            return
-        answers, correct, drawn = _outcomes(self.answers, self.correct)
-        put(self, "answers", answers)
-        put(self, "correct", correct)
-        put(self, "drawn", drawn)
-        for name in ("scores", "logprobs"):
-            if getattr(self, name) is not None:
-                put(self, name, _like_samples(name, getattr(self, name), drawn))
-        put(self, "cost", _costs(self.cost, drawn))
-        put(self, "tokens", _tokens(self.tokens, drawn))
-        put(self, "ids", _ids(self.ids, len(drawn)))
-
-    def _check_arms(self) -> None:
-        put = object.__setattr__
-        given = [name for name in ("answers", "correct", "cost", "scores", "tokens", "logprobs")
-                 if getattr(self, name) is not None]  # fmt: skip
-        if given:
-            raise InputError(f"{given[0]} and arms given; expected one of them. Each arm holds its own {given[0]}.")
-        arms = self.arms
-        if not isinstance(arms, Mapping) or not arms:
-            raise InputError("arms is not a mapping of names to Samples, or empty.")
-        for name, arm in arms.items():
-            if not isinstance(name, str) or not name.strip():
-                raise InputError(f"arms: the name {name!r} is not a text, or empty.")
-            if not isinstance(arm, Samples) or arm.arms is not None:
-                raise InputError(f"arms[{name!r}] is {type(arm).__name__}; expected Samples of one model.")
-        first = next(iter(arms))
-        for name, arm in arms.items():
-            if len(arm) != len(arms[first]):
-                raise InputError(
-                    f"arms[{name!r}] has {len(arm)} questions, but arms[{first!r}] has {len(arms[first])}; expected "
-                    "the same questions in the same order. Samples that were not drawn have the code -2."
-                )
-        ids = self.ids
-        for name, arm in arms.items():
-            if arm.ids is not None:
-                ids = arm.ids if ids is None else ids
-                if list(arm.ids) != list(ids):
-                    raise InputError(f"arms[{name!r}].ids differ from the others'; expected the same order everywhere.")
-        put(self, "ids", _ids(ids, len(arms[first])))
-        put(self, "arms", dict(arms))
-        put(self, "drawn", np.concatenate([arm.drawn for arm in arms.values()], axis=1))
-
-    def __len__(self) -> int:
-        return len(self.drawn)
-
-    def __repr__(self) -> str:
-        n = len(self)
-        parts = [f"{n} question{'s' * (n > 1)}"]
-        for name, arm in self.by_model.items():
-            sizes = arm.drawn.sum(axis=1)
-            low, high = int(sizes.min()), int(sizes.max())
-            parts.append((f"{name}: " if name else "") + (f"{low} to {high}" if low < high else f"{high}") + " samples")
-        return f"Samples({', '.join(parts)})"
-
-    @property
-    def by_model(self) -> dict[str, "Samples"]:
-        """The arms by name; samples of one model stand under an empty name."""
-        return dict(self.arms) if self.arms is not None else {"": self}
-
-    @property
-    def sizes(self) -> NDArray[np.int64]:
-        """(N,) samples per question, all models together."""
-        return np.asarray(self.drawn.sum(axis=1), np.int64)
-
-    @property
-    def answered(self) -> bool:
-        """Whether the answers of all models were recorded, not only whether they are right."""
-        return all(arm.answers is not None for arm in self.by_model.values())
-
-    def actions_of(self, model: str, ks: Iterable[int], verifier: bool = False) -> list[Action]:
-        """Return what can be done with k samples of one model, for each k.
-
-        Parameters
-        ----------
-        model : str
-            Its name in `by_model`.
-        ks : iterable of int
-            Numbers of samples.
-        verifier : bool
-            Whether a verifier recognises right answers live.
-
-        Returns
-        -------
-        list of Action
-            With a verifier the best of k. Without one votes over k, if the model's answers were recorded; else one
-            plain sample, if 1 is among the numbers: nobody could pick the right one of several samples.
-
-        Examples
-        --------
-        >>> marks = Samples(correct=[[1, 0], [1, 1]])
-        >>> [action.name for action in marks.actions_of("", [1, 2])]
-        ['one']
-        >>> [action.name for action in marks.actions_of("", [1, 2], verifier=True)]
-        ['best1', 'best2']
-        """
-        if not verifier and self.by_model[model].answers is None:
-            return [One(model or None)] if 1 in ks else []
-        make = Best if verifier else Vote
-        return [make(k, model or None) for k in ks]
-
-    def usual_actions(self, verifier: bool = False) -> list[Action]:
-        """Return an action set for when none is asked for.
-
-        Parameters
-        ----------
-        verifier : bool
-            Whether a verifier recognises right answers live. It is never assumed.
-
-        Returns
-        -------
-        list of Action
-            Of each model, votes over 1, 3, 5, 9, 17, 33 samples where its answers were recorded, and one plain sample
-            where only right and wrong were. With a verifier, the best of 1, 2, 4, 8, 16, 32. Numbers that fewer than
-            half of the questions have are left out.
-        """
-        ks = (1, 2, 4, 8, 16, 32) if verifier else (1, 3, 5, 9, 17, 33)
-        found = []
-        for name, arm in self.by_model.items():
-            sizes = arm.drawn.sum(axis=1)
-            enough = float(np.median(sizes[sizes > 0])) if arm.drawn.any() else 0.0
-            found += self.actions_of(name, [k for k in ks if k <= max(enough, 1.0)], verifier)
-        return found
-
-    def take(self, rows: ArrayLike) -> "Samples":
-        """Return the samples of some questions (indices or a mask), in that order."""
-        if self.arms is not None:
-            arms = {name: arm.take(rows) for name, arm in self.arms.items()}
-            return Samples(arms=arms, ids=None if self.ids is None else self.ids[rows], notes=self.notes)
-        return self._with(lambda values: values[rows])
-
-    def of_every_model(self) -> tuple["Samples", NDArray[np.intp]]:
-        """Return the samples of the questions that every model was asked, and which questions these are.
-
-        A model that was asked only some questions cannot be compared on the others. A note says what was left out.
-
-        Raises
-        ------
-        InputError
-            If no question was asked of every model.
-        """
-        asked = np.column_stack([arm.drawn.any(axis=1) for arm in self.by_model.values()])
-        rows = np.flatnonzero(asked.all(axis=1))
-        if self.arms is None or len(rows) == len(self):
-            return self, np.arange(len(self))
-        counts = ", ".join(f"{name}: {n:,}" for name, n in zip(self.by_model, asked.sum(axis=0), strict=True))
-        if not len(rows):
-            raise InputError(
-                f"no question was asked of every model ({counts} of {len(self):,} questions). Models can only be "
-                "compared on the same questions: ask them, or leave a model out."
-            )
-        note = (
-            f"{len(self) - len(rows):,} of {len(self):,} questions are left out, since not every model was asked them "
-            f"({counts}). What is said holds for questions like the other {len(rows):,}."
-        )
-        arms = {name: arm.take(rows) for name, arm in self.arms.items()}
-        return Samples(arms=arms, ids=None if self.ids is None else self.ids[rows], notes=(*self.notes, note)), rows
-
-    def columns(self, order: NDArray[np.intp]) -> "Samples":
-        """Return some of each question's samples of one model: column numbers, (N, fewer)."""
-        n = len(self)
-        return self._with(lambda values: values if values.ndim == 1 else np.take_along_axis(values, order[:n], axis=1))
-
-    def _with(self, pick: Any) -> "Samples":
-        def some(values: Any) -> Any:
-            if isinstance(values, dict):
-                return {key: pick(value) for key, value in values.items()}
-            return pick(values) if isinstance(values, np.ndarray) and values.ndim else values
-
-        fields = {
-            name: some(getattr(self, name)) for name in ("answers", "cost", "scores", "tokens", "logprobs", "ids")
-        }
-        correct = np.where(self.drawn, self.correct, -1).astype(np.int8)
-        return Samples(**fields, correct=None if self.answers is not None else pick(correct), notes=self.notes)
-
     def table(
         self,
         actions: Iterable[Action],
@@ -270,7 +60,7 @@ class Samples:
         *,
         costs: str = "shared",
         threads: int = 1,
-    ) -> "Table":
+    ) -> Table:
         """Return what each action reaches and costs on each question.
 
         Parameters
@@ -304,8 +94,6 @@ class Samples:
             If an action needs more samples than any question has, a model that is not there, answers or scores that
             were not recorded.
         """
-        from tcalloc.measure.tabulate import tabulate  # which needs this class
-
         return tabulate(self, actions, shrink, cross_fit, costs=costs, threads=threads)
 
     @classmethod
@@ -329,8 +117,6 @@ class Samples:
         InputError
             If it is no run folder, or holds no graded samples.
         """
-        from tcalloc.measure.load_run import load_run
-
         if not isinstance(path, (str, os.PathLike)) or not os.path.isdir(path):
             raise InputError(f"{path}: no run folder; expected one that tcalloc sample or tcalloc import wrote.")
         found = load_run(path)
@@ -341,121 +127,3 @@ class Samples:
 
 
 # ---------------------------------------------------------------------------------------------- checks
-
-
-def _outcomes(answers: Any, correct: Any) -> tuple[Any, NDArray[np.bool_], NDArray[np.bool_]]:
-    """Check codes and marks; return the codes (or None), what is right and what was drawn."""
-    if answers is None and correct is None:
-        raise InputError("neither answers nor correct given; expected at least one, of shape (N, S).")
-    codes = right = None
-    drawn: Any = None
-    if answers is not None:
-        codes = _two_dimensional("answers", answers)
-        if codes.dtype.kind not in "iu":
-            raise InputError(
-                f"answers has dtype {codes.dtype}; expected integer codes: 0 the gold answer, 1, 2, … other answers, "
-                "-1 no answer, -2 not drawn."
-            )
-        _refuse(
-            "answers",
-            codes,
-            (codes < NOT_DRAWN) & (codes.dtype.kind == "i"),
-            "-2 (not drawn), -1 (no answer), 0 (gold) and up",
-        )
-        codes = codes.astype(np.int64) if codes.dtype.kind == "u" else codes
-        drawn = codes != NOT_DRAWN
-    if correct is not None:
-        marks = _two_dimensional("correct", correct)
-        if marks.dtype.kind not in "biu":
-            raise InputError(f"correct has dtype {marks.dtype}; expected bool, or 1, 0 and -1 (not drawn).")
-        _refuse("correct", marks, (marks.astype(np.int64) < -1) | (marks.astype(np.int64) > 1), "1, 0 and -1")
-        right = marks == 1
-        if codes is None:
-            drawn = marks != -1 if marks.dtype.kind == "i" else np.ones(marks.shape, bool)
-        else:
-            if marks.shape != codes.shape:
-                raise InputError(f"correct has shape {marks.shape}, but answers has {codes.shape}.")
-            _refuse(
-                "correct", marks, drawn & (right != (codes == 0)), "True where, and only where, the answer code is 0"
-            )
-    right = codes == 0 if right is None else right & drawn
-    if not drawn.any():
-        raise InputError("not one sample was drawn; expected at least one.")
-    return codes, np.asarray(right, bool), np.asarray(drawn, bool)
-
-
-def _two_dimensional(name: str, values: Any) -> NDArray[Any]:
-    try:
-        array = np.asarray(values)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{name} cannot be made an array of shape (N, S): {error}") from error
-    if array.ndim != 2 or 0 in array.shape:
-        raise InputError(
-            f"{name} has shape {array.shape}; expected (N, S), none of them 0: one row per question, one column "
-            "per sample."
-        )
-    return array
-
-
-def _refuse(name: str, values: NDArray[Any], bad: NDArray[np.bool_], allowed: str) -> None:
-    if bad.any():
-        place = np.argwhere(bad)[0].tolist()
-        raise InputError(f"{name}{place} is {values[tuple(place)]}; allowed are {allowed}.")
-
-
-def _numbers(name: str, values: Any) -> Floats:
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "biuf":
-            array = array.astype(np.float64)  # None is NaN
-        return np.asarray(array, np.float64)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{name} cannot be made an array of numbers: {error}") from error
-
-
-def _like_samples(name: str, values: Any, drawn: NDArray[np.bool_]) -> Floats:
-    array = _numbers(name, values)
-    if array.shape != drawn.shape:
-        raise InputError(f"{name} has shape {array.shape}; expected {drawn.shape}, one per sample.")
-    _refuse(name, array, np.isposinf(array) & drawn, "finite numbers, NaN (none) and -inf")
-    return array
-
-
-def _costs(cost: Any, drawn: NDArray[np.bool_]) -> Any:
-    if cost is None:
-        return None
-    array = _numbers("cost", cost)
-    if array.shape not in ((), (len(drawn),), drawn.shape):
-        raise InputError(
-            f"cost has shape {array.shape}; expected one number, ({len(drawn)},) per question or {drawn.shape} "
-            "per sample."
-        )
-    there = drawn if array.ndim == 2 else np.ones(array.shape, bool)
-    _refuse("cost", array, there & (np.isinf(array) | (array < 0)), "finite numbers, at least 0, and NaN (unknown)")
-    if not np.isfinite(array[there]).any():
-        raise InputError("cost is NaN everywhere; leave it out to count samples.")
-    return array
-
-
-def _tokens(tokens: Any, drawn: NDArray[np.bool_]) -> dict[str, Floats] | None:
-    if tokens is None:
-        return None
-    given = tokens if isinstance(tokens, Mapping) else {"output": tokens}
-    for key in given:
-        if key not in ("input", "output", "reasoning"):
-            raise InputError(f"tokens: unknown kind {key!r}; allowed are 'input', 'output' and 'reasoning'.")
-    found = {}
-    for key, values in given.items():
-        array = _like_samples(f"tokens[{key!r}]", values, drawn)
-        _refuse(f"tokens[{key!r}]", array, drawn & (array < 0), "numbers, at least 0, and NaN (unknown)")
-        found[key] = array
-    return found
-
-
-def _ids(ids: Any, n: int) -> Any:
-    if ids is None:
-        return None
-    array = np.asarray(ids)
-    if array.shape != (n,):
-        raise InputError(f"ids has shape {array.shape}; expected ({n},), one per question.")
-    return array

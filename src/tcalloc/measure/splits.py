@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tcalloc.measure.actions import Action
 from tcalloc.measure.claims import Check, Trial
 from tcalloc.measure.joint import Together
-from tcalloc.measure.samples import Samples
+from tcalloc.measure.sample_arrays import SampleArrays
 
 __all__ = ["Checks", "trials"]
 
@@ -27,7 +27,7 @@ PARTS, CHECKED = 4, 1500
 
 def trials(
     estimate: Estimate,
-    samples: Samples,
+    samples: SampleArrays,
     actions: tuple[Action, ...],
     arms: list[str],
     shrink: bool | str,
@@ -62,7 +62,7 @@ class Checks:
 
     estimate: Estimate
     """The function that makes estimates, with the signature of `tabulate._estimates`."""
-    samples: Samples
+    samples: SampleArrays
     actions: tuple[Action, ...]
     arms: list[str]
     """The actions' models."""
@@ -118,7 +118,7 @@ class Checks:
         return tuple(found)
 
 
-def _places(arm: Samples, rng: np.random.Generator) -> NDArray[np.intp]:
+def _places(arm: SampleArrays, rng: np.random.Generator) -> NDArray[np.intp]:
     """Return each sample's place in a random order of its question's samples, (N, S)."""
     order = np.argsort(np.where(arm.drawn, rng.random(arm.drawn.shape), 2.0), axis=1)
     place = np.empty_like(order)
@@ -126,12 +126,12 @@ def _places(arm: Samples, rng: np.random.Generator) -> NDArray[np.intp]:
     return place
 
 
-def _only(arm: Samples, some: NDArray[np.bool_]) -> Samples:
+def _only(arm: SampleArrays, some: NDArray[np.bool_]) -> SampleArrays:
     if arm.answers is not None:
         codes = np.where(some, arm.answers, -2)
-        return Samples(codes, scores=arm.scores)
-    return Samples(correct=np.where(some, arm.correct, -1).astype(np.int8), scores=arm.scores)
+        return SampleArrays(codes, scores=arm.scores)
+    return SampleArrays(correct=np.where(some, arm.correct, -1).astype(np.int8), scores=arm.scores)
 
 
-def _joined(samples: Samples, parts: dict[str, Samples]) -> Samples:
-    return parts[""] if samples.arms is None else Samples(arms=parts)
+def _joined(samples: SampleArrays, parts: dict[str, SampleArrays]) -> SampleArrays:
+    return parts[""] if samples.arms is None else SampleArrays(arms=parts)

@@ -19,7 +19,7 @@ from tcalloc.measure.claims import Trial
 from tcalloc.measure.costs import cost_columns
 from tcalloc.measure.estimates import best_by_score, pass_at_k, score_errors, success_errors, vote_errors
 from tcalloc.measure.joint import Together, drawn_together
-from tcalloc.measure.samples import Samples
+from tcalloc.measure.sample_arrays import SampleArrays
 from tcalloc.measure.shrink import Mixture
 from tcalloc.measure.splits import Checks
 from tcalloc.measure.splits import trials as cross_fits
@@ -45,7 +45,7 @@ class _Estimate:
 
 
 def tabulate(
-    samples: Samples,
+    samples: SampleArrays,
     actions: Iterable[Action],
     shrink: bool | str = True,
     cross_fit: int | None = None,
@@ -116,7 +116,7 @@ def tabulate(
 # ---------------------------------------------------------------------------------------------- what is asked
 
 
-def _arm_of(samples: Samples, action: Action, where: str) -> str:
+def _arm_of(samples: SampleArrays, action: Action, where: str) -> str:
     arms = samples.by_model
     if action.model is None:
         if len(arms) == 1:
@@ -133,7 +133,7 @@ def _arm_of(samples: Samples, action: Action, where: str) -> str:
     raise InputError(f"{where} asks for the model {action.model!r}; there are {', '.join(arms)}.")
 
 
-def _check_recorded(samples: Samples, actions: tuple[Action, ...], arms: list[str]) -> None:
+def _check_recorded(samples: SampleArrays, actions: tuple[Action, ...], arms: list[str]) -> None:
     for a, (action, arm) in enumerate(zip(actions, arms, strict=True)):
         of = f" of {arm}" if arm else ""
         found = samples.by_model[arm]
@@ -156,7 +156,7 @@ def _check_recorded(samples: Samples, actions: tuple[Action, ...], arms: list[st
             )
 
 
-def _check_cross_fit(samples: Samples, actions: tuple[Action, ...], arms: list[str], splits: Any) -> None:
+def _check_cross_fit(samples: SampleArrays, actions: tuple[Action, ...], arms: list[str], splits: Any) -> None:
     if isinstance(splits, bool) or not isinstance(splits, (int, np.integer)) or splits < 1:
         raise InputError(f"cross_fit is {splits!r}; expected a number of splits, at least 1, or None.")
     for a, (action, arm) in enumerate(zip(actions, arms, strict=True)):
@@ -172,7 +172,7 @@ def _check_cross_fit(samples: Samples, actions: tuple[Action, ...], arms: list[s
 
 
 def _estimates(
-    samples: Samples,
+    samples: SampleArrays,
     actions: tuple[Action, ...],
     arms: list[str],
     shrink: bool | str,
@@ -235,7 +235,7 @@ def _draw_means_together(
 
 
 def _group(
-    samples: Samples,
+    samples: SampleArrays,
     how: str,
     ks: list[int],
     shrink: bool | str,
@@ -269,7 +269,7 @@ def _group(
     return _Estimate(np.clip(latent, 0.0, 1.0), exact, se)
 
 
-def _exact(samples: Samples, how: str, ks: list[int], threads: int, counts: Tally | None = None) -> Floats:
+def _exact(samples: SampleArrays, how: str, ks: list[int], threads: int, counts: Tally | None = None) -> Floats:
     if how == "vote":
         return expected_votes(tally(samples.answers) if counts is None else counts, ks, threads)
     if how == "score":
@@ -277,7 +277,7 @@ def _exact(samples: Samples, how: str, ks: list[int], threads: int, counts: Tall
     return pass_at_k(samples.correct.sum(axis=1), samples.drawn.sum(axis=1), ks)
 
 
-def _errors(samples: Samples, how: str, ks: list[int], threads: int, counts: Tally | None) -> Floats:
+def _errors(samples: SampleArrays, how: str, ks: list[int], threads: int, counts: Tally | None) -> Floats:
     if counts is not None:
         return vote_errors(counts, ks, threads)
     if how == "score":
@@ -292,7 +292,7 @@ def _less(se: Floats, mixture: Mixture, ks: list[int], size: NDArray[np.int64]) 
     return np.where((2 * np.asarray(ks) > size[:, None]) & (np.asarray(ks) > 1), np.fmin(se, bound), se)
 
 
-def _halves(samples: Samples, how: str, ks: list[int]) -> float:
+def _halves(samples: SampleArrays, how: str, ks: list[int]) -> float:
     """Return the reliability of deviations, of the actions that halves of the samples can tell."""
     if len(samples) > shrinking.ENOUGH:
         samples = samples.take(np.random.default_rng(0).choice(len(samples), shrinking.ENOUGH, replace=False))
@@ -319,7 +319,7 @@ def _halves(samples: Samples, how: str, ks: list[int]) -> float:
     return shrinking.reliability(deviations, samples.drawn)
 
 
-def _windows(samples: Samples, how: str, ks: list[int]) -> Floats:
+def _windows(samples: SampleArrays, how: str, ks: list[int]) -> Floats:
     """Return means over each question's disjoint windows of k samples, in the order in which they were drawn."""
     size = samples.drawn.sum(axis=1)
     order = np.argsort(~samples.drawn, axis=1, kind="stable")

@@ -32,7 +32,7 @@ from tcalloc.learn.rivals.settings import families
 from tcalloc.measure.samples import Samples
 
 if TYPE_CHECKING:  # imported where they are used: `Sequential` itself is made of these rules
-    from tcalloc.learn.sequential.frontier import StoppingFrontier
+    from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 
 __all__ = ["TunedRule"]
 
@@ -245,7 +245,7 @@ class TunedRule:
 
     def frontier(self) -> "StoppingFrontier":
         """Return spend and accuracy of each setting on the hull, from questions that the tuning had not seen."""
-        from tcalloc.learn.sequential.frontier import StoppingFrontier
+        from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 
         self._check_fitted()
         rounds = np.full(len(self.rules_), np.nan)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.learn.holdout.folds import Tuned, held_out
-from tcalloc.learn.sequential.frontier import StoppingFrontier
+from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.sequential.selection import Choices
 
 __all__ = ["crossfitted"]

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from tcalloc.errors import InputError
 from tcalloc.learn.holdout.calibrate import Calibration, calibrate_price, confidence_of
 from tcalloc.learn.holdout.cost_range import costs_said, sample_costs
+from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.protocol import uniform
 from tcalloc.learn.sequential.belief import levelled
 from tcalloc.learn.sequential.bounds import budget_of, budgets_of, limit_of
-from tcalloc.learn.sequential.frontier import StoppingFrontier
 from tcalloc.learn.sequential.reach import highest_costs, room
 from tcalloc.learn.sequential.replay import replayed, samples_of
 from tcalloc.learn.sequential.rules import Outcomes

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
 from tcalloc.learn.holdout.folds import Frontier, split
+from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.replay.all_orders import arm_costs
 from tcalloc.learn.sequential.belief import Belief
 from tcalloc.learn.sequential.crossfit import crossfitted
-from tcalloc.learn.sequential.frontier import StoppingFrontier
 from tcalloc.learn.sequential.regression_induction import Induced
 from tcalloc.learn.sequential.rules import Family, Outcomes, adaptive, affordable, fixed, margins, optimal, outcomes
 from tcalloc.learn.sequential.sample_features import Reading
