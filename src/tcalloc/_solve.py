@@ -178,7 +178,8 @@ def solve(
     Raises
     ------
     InputError
-        If an argument is not allowed; names the argument, the place and the remedy.
+        If an argument is not allowed; names the argument, the place and the remedy. Also if another thread was seen to
+        write into `acc` or `cost` during the call.
     BudgetError
         If even the cheapest choice exceeds the budget; its ``limit`` is the smallest feasible budget.
 
@@ -207,7 +208,9 @@ def solve(
     try:
         outcome = (_search.exact if method == "exact" else _search.bisect)(problem, limit, workers)
     except Infeasible as error:
+        problem.refuse_changed()
         raise infeasible(problem.labels, error.cheapest, asked, is_total=is_total) from None
+    problem.refuse_changed()
     return allocation(problem.labels, outcome, asked, is_total=is_total)
 
 
@@ -377,4 +380,5 @@ def decide(
     n = problem.shape[0]
     actions = np.empty(n, np.int32)
     _search._obey(kernel.best_at(problem.acc, problem.cost, problem.available, None, rate, 0, n, actions, None))
+    problem.refuse_changed()
     return int(actions[0]) if one else actions
