@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from tcalloc import _search
 from tcalloc._inputs import Labels, Problem, prepare, prepare_rows, scalar
 from tcalloc._kernel import kernel
+from tcalloc._printing import cleaned
 from tcalloc._search import Infeasible, Outcome, Split, Sums, exactly
 from tcalloc.errors import BudgetError, InputError, MissingExtraError
 
@@ -116,6 +117,7 @@ class Allocation:
                     columns[name] = np.ldexp(values[rows, self.actions], exponent)
         return pd.DataFrame(columns)
 
+    @cleaned
     def __repr__(self) -> str:
         names = self.action_names or tuple(str(k) for k in range(self.n_actions))
         used = [(name, int(c)) for name, c in zip(names, self.counts, strict=True) if c]

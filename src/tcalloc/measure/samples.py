@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action, Best, One, Vote
 
@@ -133,6 +134,7 @@ class Samples:
     def __len__(self) -> int:
         return len(self.drawn)
 
+    @cleaned
     def __repr__(self) -> str:
         n = len(self)
         parts = [f"{n} question{'s' * (n > 1)}"]
