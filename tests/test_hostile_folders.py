@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import subprocess
 import sys
 import time
 
@@ -276,3 +277,38 @@ def test_a_full_disk_is_named(tmp_path):
     with pytest.raises(OSError, match=r"No space") as caught, naming("plan.csv"), open("/dev/full", "wb") as file:
         file.write(b"x" * 100_000)
     assert caught.value.filename == "plan.csv"
+
+
+# ---------------------------------------------------------------------------------------------- nearly empty tables
+
+
+UNEVEN = """
+import resource, sys
+import tcalloc.measure as measure
+from tcalloc import InputError
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (300 << 20),) * 2)
+try:
+    print(measure.Samples.load(sys.argv[1]))
+except InputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc and RLIMIT_AS")
+@pytest.mark.parametrize("kind", ["one question with many samples", "many models", "even"])
+def test_memory_is_in_proportion_to_the_samples(kind, tmp_path):
+    n = 8_000
+    ids = [f"q{i}" for i in range(n)]
+    records = [{"id": i, "sample": 0} for i in ids]
+    if kind == "one question with many samples":
+        records += [{"id": "q7", "sample": j} for j in range(1, n)]
+    elif kind == "many models":
+        records += [{"id": "q7", "sample": 0, "arm": f"m{j}", "model": f"m{j}", "params": f"p{j}"} for j in range(3000)]
+    with Store.create(tmp_path / "run", {"arms": []}, [{"id": i, "gold": "2"} for i in ids]):
+        pass
+    (tmp_path / "run" / "samples.jsonl").write_bytes(b"".join(seal(record(**some)) for some in records))
+    found = subprocess.run([sys.executable, "-c", UNEVEN, str(tmp_path / "run")], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert ("Samples(8000 questions, 1 samples)" if kind == "even" else "'q7' has") in found.stdout
+    assert found.stdout.count("\n") == 1

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc import _search
-from tcalloc._inputs import Labels, magnitudes, prepare, scalar, scale_of
+from tcalloc._inputs import Labels, changed, magnitudes, prepare, scalar, scale_of
 from tcalloc._kernel import kernel
+from tcalloc._printing import cleaned
 from tcalloc._search import FILL, Outcome, Steps, Sums, exactly, slack_limit
 from tcalloc._solve import (
     Allocation,
@@ -436,6 +437,7 @@ class Frontier:
         ax.plot(budgets, accuracies, **({"color": "C0", "marker": "o" if len(budgets) == 1 else None} | style))
         return ax
 
+    @cleaned
     def __repr__(self) -> str:
         (low, high), (worst, best) = (x[[0, -1]].tolist() for x in (self.budgets, self.accuracies))
         return (
@@ -486,6 +488,10 @@ def frontier(
     path = np.empty((len(steps) + 1, 4))
     path[0] = (*totals.spend, *totals.gain)
     kernel.running(steps.delta, path)
+    found = magnitudes(problem)
+    if not np.isfinite(path[-1]).all():
+        raise changed()
+    problem.refuse_changed()
     return Frontier(
         problem.labels,
         cheapest,
@@ -495,7 +501,7 @@ def frontier(
         steps.hop,
         steps.delta,
         path,
-        magnitudes(problem),
+        found,
     )
 
 

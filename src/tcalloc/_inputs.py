@@ -14,13 +14,26 @@ from numpy.typing import ArrayLike, NDArray
 from tcalloc._kernel import kernel
 from tcalloc.errors import InputError
 
-__all__ = ["Labels", "Problem", "magnitudes", "prepare", "prepare_rows", "scalar", "scale_of"]
+__all__ = ["Labels", "Problem", "changed", "magnitudes", "prepare", "prepare_rows", "scalar", "scale_of"]
 
 # Magnitudes within 2^±COMFORT (and 0) are used as they are: no product or quotient of two can leave float64, and their
 # rounding errors stay normal numbers. Others are scaled by a power of two, which is exact, if they span at most
 # 2^SPAN.
 COMFORT = 200
 SPAN = 400
+
+# Another thread may write into an array while it is used. Tables of up to this many cells are compared as a whole at
+# the end of a call, larger ones in this many of their rows.
+WATCHED_CELLS = 1 << 14
+WATCHED_ROWS = 512
+
+
+def changed(name: str = "acc or cost") -> InputError:
+    """Word the error for an array that another thread wrote into during the call."""
+    return InputError(
+        f"{name} changed during the call: another thread wrote into the array. Pass a copy, or hold a lock while the "
+        "array is written and while it is used."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +59,13 @@ class Problem:
     acc_bound: float  # no |acc| is larger
     cost_bound: float
     labels: Labels
+    watched: tuple[tuple[str, NDArray[Any], NDArray[Any]], ...] = ()  # name, some rows, what stood there at first
+
+    def refuse_changed(self) -> None:
+        """Raise an InputError if acc or cost no longer hold what was checked."""
+        for name, now, before in self.watched:
+            if now.tobytes() != before.tobytes():
+                raise changed(name)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -198,6 +218,12 @@ def scale_of(name: str, least: float, largest: float) -> int:
     return exponent
 
 
+def _watch(name: str, array: NDArray[Any]) -> tuple[str, NDArray[Any], NDArray[Any]]:
+    """Remember the array, or some of its rows, to see at the end of the call whether another thread wrote into it."""
+    rows = array if array.size <= WATCHED_CELLS else array[:: -(-len(array) // WATCHED_ROWS)]
+    return name, rows, rows.copy()
+
+
 def _scale(array: NDArray[Any], name: str, least: float, largest: float) -> tuple[NDArray[Any], int, float]:
     """Bring magnitudes into the comfortable range by a power of two; return (array, exponent, bound)."""
     exponent = scale_of(name, least, largest)
@@ -215,7 +241,9 @@ def magnitudes(problem: Problem) -> dict[str, tuple[float, float]]:
         ("weights", columns, None, labels.weight_exponent),
     ):
         if values is not None:
-            _, _, _, largest, least = kernel.survey(values, mask, True)
+            code, _, _, largest, least = kernel.survey(values, mask, True)
+            if code != kernel.OK:
+                raise changed(name)
             found[name] = (
                 math.inf if math.isinf(least) else math.ldexp(least, exponent),
                 math.ldexp(largest, exponent),
@@ -255,7 +283,9 @@ def prepare(
     if c.ndim == 1 and cost_ids is not None:  # a pandas Series: its index names the actions
         cost_names = tuple(str(name) for name in np.asarray(cost_ids))
         cost_ids = None
-    c = np.broadcast_to(c, (n, k))
+    if c.ndim == 1:
+        c = np.broadcast_to(c.copy(), (n, k))
+    watched = (_watch("acc", a), _watch("cost", c if c.strides[0] else c[:1]))
     if acc_names is not None and cost_names is not None and acc_names != cost_names:
         raise InputError(
             f"acc and cost name their columns differently ({', '.join(acc_names)} against {', '.join(cost_names)}). "
@@ -284,6 +314,7 @@ def prepare(
         weights=w,
         acc_bound=a_bound,
         cost_bound=c_bound,
+        watched=watched,
         labels=Labels(
             actions=k,
             ids=_ids(acc_ids if ids is None else ids, n),
@@ -306,6 +337,7 @@ def _available(available: Any, n: int, k: int) -> NDArray[np.uint8] | None:
         )
     if mask.shape != (n, k):
         raise InputError(f"available has shape {mask.shape}; expected ({n}, {k}) like acc.")
+    mask = mask.copy()  # the table must not lose an action while it is solved
     some = mask.any(axis=1)
     if not some.all():
         row = int(some.argmin())
@@ -321,6 +353,7 @@ def _weights(weights: Any, n: int) -> tuple[NDArray[np.float64] | None, int]:
     w = _numbers(_columns(weights)[0], "weights", (1,), f"({n},)")
     if w.shape != (n,):
         raise InputError(f"weights has shape {w.shape}; expected ({n},), one per instance.")
+    w = w.copy()  # the sum of the weights, which the limit is made of, must stay what it is
     least, largest = _check_values(w, "weights", None)
     if largest == 0 or not w.any():
         raise InputError("weights are all 0: no instance occurs. At least one weight must be positive.")

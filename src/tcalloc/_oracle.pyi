@@ -10,6 +10,7 @@ OK: Final[int]
 NOT_FINITE: Final[int]
 NEGATIVE: Final[int]
 NO_MEMORY: Final[int]
+CHANGED: Final[int]
 
 # float32 or float64
 _Real: TypeAlias = NDArray[np.floating[Any]]

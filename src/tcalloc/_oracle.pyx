@@ -6,6 +6,10 @@ It trusts its caller. Shapes, dtypes, signs, finiteness and magnitudes were chec
 no error text here, no global state and no Python object inside a loop. Each function has a readable NumPy twin of the
 same name and signature in `_reference.py`, and tests compare the two.
 
+One thing it cannot trust: other threads may write into acc and cost while they are read. So no address may depend on
+two readings of one cell. Rows are copied before their hull is walked, and a row in which nothing can be chosen, or
+whose choice has a number that is not allowed, ends the pass with the code CHANGED.
+
 The problem.  Row i has actions a with acc[i, a], cost[i, a] and occurs w[i] times. Choose one action per row so that
 Σ w·acc is largest while Σ w·cost stays within a limit. Relaxing the limit with a price λ splits the problem into one
 argmax per row, of the utility acc − λ·cost, and the spend this induces falls as λ rises (arXiv 2604.14853, section 3).
@@ -52,6 +56,7 @@ argmax per row, of the utility acc − λ·cost, and the spend this induces fall
 
 from libc.math cimport INFINITY, fabs, floor, frexp, ldexp
 from libc.stdlib cimport free, malloc, qsort
+from libc.string cimport memcpy
 
 cdef extern from "_simd.h" nogil:
     int tcalloc_has_avx2()
@@ -73,13 +78,14 @@ cdef enum:
 cdef double LARGE = ldexp(1.0, 200)
 cdef bint AVX2 = tcalloc_has_avx2()
 
-OK, NOT_FINITE, NEGATIVE, NO_MEMORY = 0, 1, 2, 3
+OK, NOT_FINITE, NEGATIVE, NO_MEMORY, CHANGED = 0, 1, 2, 3, 4
 
 cdef enum:
     C_OK = 0
     C_NOT_FINITE = 1
     C_NEGATIVE = 2
     C_NO_MEMORY = 3
+    C_CHANGED = 4
 
 ctypedef fused real:
     float
@@ -278,6 +284,8 @@ cdef Py_ssize_t climb(const double* a, const double* c, Py_ssize_t n, Py_ssize_t
             if (e if e > points[k].ahead else points[k].ahead) * margin < top or (
                     grid and points[k].steepest <= top):
                 break
+        if best == here:
+            break  # nothing is better: only where a number is not finite
         # Written behind what is still read: at least one point has been passed for each vertex.
         points[found].efficiency, points[found].column = top, points[best].column
         found += 1
@@ -303,6 +311,11 @@ cdef inline Py_ssize_t argmax(const double* a, const double* c, Py_ssize_t n, do
         if best > second:
             return j
     return tied_argmax(a, c, n, price, endless)
+
+
+cdef inline bint allowed(double a, double c) noexcept nogil:
+    """Whether an action may be chosen: what was checked before may have changed since."""
+    return (fabs(a) < INFINITY) & (c >= 0.0) & (c < INFINITY)
 
 
 cdef inline bint wins(double u, double a, double c, double best_u, double best_a, double best_c, bint endless,
@@ -419,9 +432,12 @@ def best_at(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:,
             int[::1] actions, double[:, ::1] sums):
     """Write the argmax at `price` for the rows start..stop; add up each block unless `sums` is None.
 
-    `sums[b]` receives the compensated w·cost, w·acc and w of block b (high, low, high, low, high, low).
+    `sums[b]` receives the compensated w·cost, w·acc and w of block b (high, low, high, low, high, low). The code is
+    returned: CHANGED if a row's choice has a number that is not allowed.
     """
     cdef Py_ssize_t i, j, n = acc.shape[1]
+    cdef int code = C_OK
+    cdef double a_j, c_j
     cdef bint masked = available is not None, weighted = weights is not None, summed = sums is not None
     cdef bint endless = price == INFINITY
     cdef bint direct = readable(acc, cost, masked)
@@ -440,13 +456,20 @@ def best_at(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:,
             else:
                 load(acc, cost, available, masked, i, n, scratch, scratch + n)
             j = argmax(a, c, n, price, endless)
+            if j < 0:
+                code = C_CHANGED
+                break
             actions[i] = <int> j
+            a_j, c_j = a[j], c[j]
+            if not allowed(a_j, c_j):
+                code = C_CHANGED
+                break
             if summed:
-                tally(t, weights[i] if weighted else 1.0, weighted, c[j], a[j])
+                tally(t, weights[i] if weighted else 1.0, weighted, c_j, a_j)
                 if (i + 1) % ROWS_PER_BLOCK == 0 or i + 1 == stop:
                     settle(t, &sums[i // ROWS_PER_BLOCK, 0])
         free(scratch)
-    return C_OK
+    return code
 
 
 cdef inline void tally(double* t, double w, bint weighted, double c, double a) noexcept nogil:
@@ -499,9 +522,10 @@ def scan(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:, :]
          double[::1] efficiency, long long[::1] row, int[:, ::1] hop, double[:, ::1] delta):
     """Set each row's action after all steps of efficiency > hi, and emit its steps in [lo, hi].
 
-    The outputs have room for (stop − start)·(K − 1) steps; their number is returned, or −NO_MEMORY. A step is its
-    efficiency, row, hop (from, to) and delta (w·Δcost high, low, w·Δacc high, low). hi = inf: every row
-    starts at its cheapest action. lo = 0: all the rest is emitted. `sums` as in best_at.
+    The outputs have room for (stop − start)·(K − 1) steps; their number is returned, or −NO_MEMORY, or −CHANGED if a
+    row's action has a number that is not allowed. A step is its efficiency, row, hop (from, to) and delta (w·Δcost
+    high, low, w·Δacc high, low). hi = inf: every row starts at its cheapest action. lo = 0: all the rest is emitted.
+    `sums` as in best_at.
     """
     cdef Py_ssize_t first, rows, r, i, j, k, q, m = 0, n = acc.shape[1], row_a = n, row_c = n
     cdef bint masked = available is not None, weighted = weights is not None
@@ -515,8 +539,9 @@ def scan(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:, :]
     cdef int[TILE] best
     cdef unsigned char[TILE] state
     cdef double[6] t
-    cdef double w, e, last
+    cdef double w, e, last, a_j, c_j
     cdef Py_ssize_t seen, ready
+    cdef bint good = True
     cdef Point* points = <Point*> malloc((n + 1) * sizeof(Point)) if n > MANY else NULL
     if scratch == NULL or (points == NULL and n > MANY):
         free(scratch)
@@ -525,7 +550,7 @@ def scan(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:, :]
     with nogil:
         t[0] = t[1] = t[2] = t[3] = t[4] = t[5] = 0.0
         first = start
-        while first < stop:
+        while first < stop and good:
             rows = TILE if TILE < stop - first else stop - first
             if direct:
                 tile_a = <const double*> &acc[first, 0]
@@ -554,8 +579,16 @@ def scan(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:, :]
                 w = weights[i] if weighted else 1.0
                 j = best[r]
                 if state[r] != SURE + STAYS:
+                    if direct:
+                        # A hull ends, and its steps have room, only if no number changes on the way.
+                        memcpy(scratch, a, n * sizeof(double))
+                        memcpy(scratch + TILE * n, c, n * sizeof(double))
+                        a, c = scratch, scratch + TILE * n
                     if not state[r] & SURE:
                         j = cheapest(a, c, n)
+                        if j < 0:
+                            good = False
+                            break
                     last = INFINITY
                     k = j
                     seen = ready = 0
@@ -586,14 +619,16 @@ def scan(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:, :]
                             break
                         k = q
                 actions[i] = <int> j
-                tally(t, w, weighted, c[j], a[j])
+                a_j, c_j = a[j], c[j]
+                good &= allowed(a_j, c_j)
+                tally(t, w, weighted, c_j, a_j)
             first += rows
             # Tiles divide blocks, and chunks begin with a block.
             if first % ROWS_PER_BLOCK == 0 or first == stop:
                 settle(t, &sums[(first - 1) // ROWS_PER_BLOCK, 0])
         free(scratch)
         free(points)
-    return m
+    return m if good else -C_CHANGED
 
 
 # ------------------------------------------------------------------------------------------------- along the order

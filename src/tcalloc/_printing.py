@@ -1,15 +1,19 @@
 """What is printed: names, answers and errors come from servers and strangers, and must not steer a terminal.
 
-`clean` is the one function for it; the command line sends all of standard output and standard error through it.
+`clean` is the one function for it. The command line sends all of standard output and standard error through it, and
+results and errors that users print in their own scripts are `cleaned`.
 """
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO, cast
+from functools import wraps
+from typing import Any, ParamSpec, TextIO, cast
 
-__all__ = ["clean", "clean_line", "cleaned_streams", "uncleaned"]
+__all__ = ["clean", "clean_line", "cleaned", "cleaned_streams", "uncleaned"]
+
+_P = ParamSpec("_P")
 
 # Controls (ESC and the C1 codes that terminals obey, carriage return, backspace), line and paragraph separators, what
 # turns the direction of text, and halves of surrogate pairs. Line feed and tab are text.
@@ -49,6 +53,16 @@ def clean(text: str) -> str:
 def clean_line(text: str) -> str:
     """Return text that stands on one line, such as a name in a table: line feeds and tabs are escaped too."""
     return clean(text.replace("\n", "\\n").replace("\t", "\\t"))
+
+
+def cleaned(method: Callable[_P, str]) -> Callable[_P, str]:
+    """Clean what a method such as ``__str__`` returns, since users print it (decorator)."""
+
+    @wraps(method)
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> str:
+        return clean(method(*args, **kwargs))
+
+    return wrapped
 
 
 class _CleanStream:

@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 BLOCK = 4096
-OK, NOT_FINITE, NEGATIVE, NO_MEMORY = 0, 1, 2, 3
+OK, NOT_FINITE, NEGATIVE, NO_MEMORY, CHANGED = 0, 1, 2, 3, 4
 
 
 def within(bits, tiny, huge, signed):
@@ -68,6 +68,11 @@ def _row(acc, cost, available, i):
     return columns, acc[i, columns].astype(np.float64), cost[i, columns].astype(np.float64)
 
 
+def _allowed(acc, cost):
+    """Return whether a choice has numbers that are allowed: they may have changed since they were checked."""
+    return len(acc) > 0 and bool((np.isfinite(acc) & np.isfinite(cost) & (cost >= 0)).all())
+
+
 def _exactly(terms):
     """Return the sum of Fractions as a high and a low float64."""
     total = sum(terms, Fraction(0))
@@ -89,10 +94,15 @@ def _tally(acc, cost, weights, actions, start, stop, sums):
 
 
 def best_at(acc, cost, available, weights, price, start, stop, actions, sums):
-    """Write the argmax at `price` for the rows start..stop; add up each block unless `sums` is None."""
+    """Write the argmax at `price` for the rows start..stop; add up each block unless `sums` is None.
+
+    Return the code: CHANGED if a row has a number that is not allowed.
+    """
     with np.errstate(over="ignore"):
         for i in range(start, stop):
             columns, a, c = _row(acc, cost, available, i)
+            if not _allowed(a, c):
+                return CHANGED
             actions[i] = columns[_argmax(a, c, price)]
     if sums is not None:
         _tally(acc, cost, weights, actions, start, stop, sums)
@@ -138,11 +148,14 @@ def scan(
 ):
     """Set each row's action after all steps of efficiency > hi, and emit its steps in [lo, hi].
 
-    The slacks only matter to a kernel that takes short cuts.
+    Return their number, or −CHANGED if a row has a number that is not allowed. The slacks only matter to a kernel that
+    takes short cuts.
     """
     m = 0
     for i in range(start, stop):
         columns, a, c = _row(acc, cost, available, i)
+        if not _allowed(a, c):
+            return -CHANGED
         w = Fraction(1) if weights is None else Fraction(float(weights[i]))
         vertices, efficiencies = hull(a, c)
         actions[i] = columns[vertices[0]]

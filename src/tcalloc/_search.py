@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc._inputs import Problem
+from tcalloc._inputs import Problem, changed
 from tcalloc._kernel import kernel
 
 __all__ = ["FILL", "Infeasible", "Outcome", "Split", "Steps", "Sums", "bisect", "exact", "ordered_steps"]
@@ -39,6 +39,8 @@ class Sums:
     @classmethod
     def of(cls, blocks: NDArray[np.float64]) -> "Sums":
         """Add up the blocks' sums; the order does not matter, because fsum rounds once."""
+        if not np.isfinite(blocks).all():
+            raise changed()
         pairs = []
         for q in (0, 2, 4):
             terms = blocks[:, q : q + 2].ravel().tolist()
@@ -147,6 +149,8 @@ def _blocks(n: int) -> NDArray[np.float64]:
 def _obey(code: int) -> int:
     if code == -kernel.NO_MEMORY or code == kernel.NO_MEMORY:
         raise MemoryError("no memory for one row's scratch space")
+    if abs(code) == kernel.CHANGED:
+        raise changed()
     return code
 
 
@@ -234,7 +238,10 @@ def _guess(problem: Problem, budget: float, caution: float, threads: int) -> tup
     taken = int(np.searchsorted(spent, limit))
     actions[steps.row[:taken]] = steps.hop[:taken, 1]  # where the sample stands at its own price
     weights = 1.0 if sample.weights is None else sample.weights
-    off = weights * (sample.cost[np.arange(size), actions].astype(np.float64) - budget)
+    chosen = sample.cost[np.arange(size), actions].astype(np.float64)
+    if chosen.max() > problem.cost_bound:
+        raise changed("cost")
+    off = weights * (chosen - budget)
     # Neighbours may be alike, so the independent observations are the runs.
     error = caution * math.sqrt(float((off.reshape(runs, RUN).sum(axis=1) ** 2).sum()))
     first = int(np.searchsorted(spent, limit - error))
@@ -280,6 +287,8 @@ def outcome(
     limit: Fraction | float,
 ) -> Outcome:
     """Read off the linear program's optimum at the split, and what the fill made of it."""
+    if not np.isfinite(state).all():
+        raise changed()
     numbers = state.tolist()
     before, after = numbers[:4], numbers[4:]
     price, bound, divided = 0.0, exactly((before[2], before[3])), None

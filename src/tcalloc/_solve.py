@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from tcalloc import _search
 from tcalloc._inputs import Labels, Problem, prepare, prepare_rows, scalar
 from tcalloc._kernel import kernel
+from tcalloc._printing import cleaned
 from tcalloc._search import Infeasible, Outcome, Split, Sums, exactly
 from tcalloc.errors import BudgetError, InputError, MissingExtraError
 
@@ -116,6 +117,7 @@ class Allocation:
                     columns[name] = np.ldexp(values[rows, self.actions], exponent)
         return pd.DataFrame(columns)
 
+    @cleaned
     def __repr__(self) -> str:
         names = self.action_names or tuple(str(k) for k in range(self.n_actions))
         used = [(name, int(c)) for name, c in zip(names, self.counts, strict=True) if c]
@@ -178,7 +180,8 @@ def solve(
     Raises
     ------
     InputError
-        If an argument is not allowed; names the argument, the place and the remedy.
+        If an argument is not allowed; names the argument, the place and the remedy. Also if another thread was seen to
+        write into `acc` or `cost` during the call.
     BudgetError
         If even the cheapest choice exceeds the budget; its ``limit`` is the smallest feasible budget.
 
@@ -207,7 +210,9 @@ def solve(
     try:
         outcome = (_search.exact if method == "exact" else _search.bisect)(problem, limit, workers)
     except Infeasible as error:
+        problem.refuse_changed()
         raise infeasible(problem.labels, error.cheapest, asked, is_total=is_total) from None
+    problem.refuse_changed()
     return allocation(problem.labels, outcome, asked, is_total=is_total)
 
 
@@ -377,4 +382,5 @@ def decide(
     n = problem.shape[0]
     actions = np.empty(n, np.int32)
     _search._obey(kernel.best_at(problem.acc, problem.cost, problem.available, None, rate, 0, n, actions, None))
+    problem.refuse_changed()
     return int(actions[0]) if one else actions

@@ -3,11 +3,17 @@
 Every message names the argument, the place, what is allowed and what to do about it.
 """
 
+from tcalloc._printing import cleaned
+
 __all__ = ["BudgetError", "InputError", "MissingExtraError", "TcallocError"]
 
 
 class TcallocError(Exception):
     """The root of all errors that tcalloc raises on purpose."""
+
+    @cleaned
+    def __str__(self) -> str:
+        return super().__str__()
 
 
 class InputError(TcallocError, ValueError):

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._printing import cleaned
+
 __all__ = ["Recorded", "load_recorded"]
 
 # CPU cost of one sample, measured while recording; SmolLM2 is the unit.
@@ -45,6 +47,7 @@ class Recorded:
     meta: dict[str, Any]
     """Provenance: ``models``, ``cost_unit``, ``sampling``, ``answer``."""
 
+    @cleaned
     def __repr__(self) -> str:
         shapes = ", ".join(f"{m}: {self.answers[m].shape[1]} samples" for m in self.models)
         return f"Recorded(N={len(self.ids)}, {shapes})"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tcalloc._printing import cleaned
 from tcalloc.evaluate.conclusions.recommend import Recommendation, recommend
 from tcalloc.evaluate.plots import plot
 from tcalloc.evaluate.printed_table import table
@@ -20,9 +21,11 @@ __all__ = ["Comparison"]
 class Comparison(ComparisonFigures):
     """Policies side by side on the same questions, held out, at the same spends."""
 
+    @cleaned
     def __str__(self) -> str:
         return table(self)
 
+    @cleaned
     def __repr__(self) -> str:
         return str(self)
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._inputs import scalar
+from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.evaluate.menu import filled, of_samples, of_table
 from tcalloc.learn.rows import Rows, as_rows
@@ -91,6 +92,7 @@ class Problem:
     def __len__(self) -> int:
         return len(self.menu.acc)
 
+    @cleaned
     def __repr__(self) -> str:
         return f"Problem({len(self)} questions, {self.data}, {len(self.menu.names)} actions, unit: {self.unit})"
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._printing import cleaned
 from tcalloc.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class Standing:
     saved_high: Floats = field(default_factory=lambda: np.zeros(0))
     """(F,) upper end."""
 
+    @cleaned
     def __repr__(self) -> str:
         found = ", ".join(
             "-" if np.isnan(a) else f"{a:.4f} at {s:.4g}" for a, s in zip(self.accuracy, self.spend, strict=True)

@@ -16,6 +16,7 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
+from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.llm import event_loop
 from tcalloc.llm._bill import Bill
@@ -98,6 +99,7 @@ class ChatClient:
         self._guard = threading.Lock()
         self._not_before = 0.0
 
+    @cleaned
     def __repr__(self) -> str:
         return f"ChatClient({self.host!r}, {self.model!r})"
 

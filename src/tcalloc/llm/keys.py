@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 
 __all__ = ["VARIABLES", "Key", "find_key", "hide_keys", "is_loopback"]
@@ -76,6 +77,7 @@ class Key:
         self.host = host
         self.source = source
 
+    @cleaned
     def __repr__(self) -> str:
         return f"Key(for {self.host}, from {self.source})"
 

@@ -23,6 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tcalloc._printing import cleaned
 from tcalloc.errors import InputError, MissingExtraError, TcallocError
 from tcalloc.llm import _llama
 from tcalloc.llm._weights import SMOLLM2, find
@@ -88,6 +89,7 @@ class LocalServer:
         self._reader = threading.Thread(target=self._read, name="tcalloc-local-log", daemon=True)
         self._reader.start()
 
+    @cleaned
     def __repr__(self) -> str:
         state = "alive" if self.alive else "stopped" if self._stopped else "dead"
         return f"LocalServer({self.base_url or 'not ready'}, model={self.model!r}, slots={self.slots}, {state})"

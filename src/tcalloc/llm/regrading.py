@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.llm.drawing import graded
 from tcalloc.llm.graders import check_golds, make_grader
@@ -79,6 +80,7 @@ class Grading:
         """Share of right samples among those that are marked; None if there is none."""
         return self.right / self.marked if self.marked else None
 
+    @cleaned
     def __str__(self) -> str:
         right = "" if self.accuracy is None else f" {self.right:,} of {self.marked:,} that could be marked are right."
         done = (

@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
+from tcalloc._printing import cleaned
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.llm import event_loop
 from tcalloc.llm._proxies import proxy_for
@@ -122,6 +123,7 @@ class Transport:
         self._sessions = _Sessions(aiohttp)
         weakref.finalize(self, self._sessions.close)
 
+    @cleaned
     def __repr__(self) -> str:
         return f"Transport({self.url!r})"
 

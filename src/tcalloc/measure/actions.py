@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 
 __all__ = ["Action", "Best", "One", "Rates", "Vote", "action_names", "check_actions"]
@@ -185,6 +186,7 @@ class Action:
             if (value := getattr(self, field)) is not None
         ]
 
+    @cleaned
     def __str__(self) -> str:
         many = f"{self.samples} samples" if self.samples > 1 else "1 sample"
         how = {

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._printing import cleaned
 from tcalloc._solve import Allocation, solve
 from tcalloc._student import quantile
 from tcalloc.errors import InputError
@@ -104,6 +105,7 @@ class Claim:
     why: str = ""
     """Why there is no interval; empty if there is one."""
 
+    @cleaned
     def __str__(self) -> str:
         how = ", cross-fitted" if self.cross_fitted else ""
         if self.why:

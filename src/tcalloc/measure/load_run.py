@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import SETTINGS
+from tcalloc.runs.jsonl import snippet
 from tcalloc.runs.recorded_answers import Voices, notes_of
 from tcalloc.runs.run_files import LIVE
 from tcalloc.runs.store import read_run
@@ -20,6 +21,11 @@ __all__ = ["Loaded", "load_run"]
 
 NUMBERS = {"cost": "cost", "logprob": "logprobs", "input_tokens": "input", "output_tokens": "output",
            "reasoning_tokens": "reasoning"}  # fmt: skip
+
+# Arrays have a row per question, and in each arm as many columns as the question with the most samples. They may have
+# so many cells per sample, or so many in all; what is above is an accident or an attack, and would fill the memory.
+CELLS_PER_SAMPLE = 64
+CELLS_IN_ANY_CASE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,7 @@ def load_run(path: str | os.PathLike[str]) -> Loaded:
         notes.append(f"{missing} of {len(index)} questions have no samples yet and were left out.")
     rows = {question: i for i, question in enumerate(q for q in index if q in marked)}
     arms = _arms([record for record in kept if str(record["id"]) in rows], run.manifest["arms"])
+    _refuse_padding(name, arms, len(rows))
     codes: dict[str, dict[Any, int]] = defaultdict(dict)
     voices = {arm: Voices.of(records, _graded(records, run.manifest)) for arm, records in arms.items()}
     arrays = {arm: _layout(records, rows, codes, voices[arm].votes) for arm, records in arms.items()}
@@ -96,6 +103,23 @@ def load_run(path: str | os.PathLike[str]) -> Loaded:
     if guessed:
         notes.append(f"the token counts of {guessed} samples are estimates, since the server gave none.")
     return Loaded(arrays, np.array(list(rows), dtype=object), tuple(notes))
+
+
+def _refuse_padding(path: str, arms: dict[str, list[dict[str, Any]]], rows: int) -> None:
+    """Refuse samples whose arrays would be nearly empty, before memory is reserved for them."""
+    cells, samples, worst = 0, 0, (0, "", "")
+    for arm, records in arms.items():
+        question, width = Counter(str(record["id"]) for record in records).most_common(1)[0]
+        cells += rows * width
+        samples += len(records)
+        worst = max(worst, (width, question, arm))
+    if cells > max(CELLS_IN_ANY_CASE, CELLS_PER_SAMPLE * samples):
+        width, question, arm = worst
+        raise InputError(
+            f"{path}: the samples are spread too unevenly. {snippet(question)} has {width:,} of {snippet(arm)}, and "
+            f"{len(arms):,} models or settings were asked, but there are only {samples:,} samples of {rows:,} "
+            "questions: nearly all of a table would be empty. Leave out what stands alone."
+        )
 
 
 def _graded(records: list[dict[str, Any]], manifest: dict[str, Any]) -> bool:
@@ -168,8 +192,11 @@ def _layout(
         by_question[rows[str(record["id"])]].append(record)
     width = max(map(len, by_question))
     answers = np.full((len(rows), width), -2, np.int32)
-    numbers = {key: np.full((len(rows), width), np.nan) for key in NUMBERS.values()}
-    scores = np.full((len(rows), width), np.nan)
+    # Memory only for what is recorded.
+    empty = np.broadcast_to(np.float64(np.nan), (len(rows), width))
+    numbers = {key: empty.copy() if any(record.get(source) is not None for record in records) else empty
+               for source, key in (*NUMBERS.items(), ("score", "scores"))}  # fmt: skip
+    scores = numbers["scores"]
     for i, some in enumerate(by_question):
         some.sort(key=lambda record: record["sample"])
         for j, record in enumerate(some):

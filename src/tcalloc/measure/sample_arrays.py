@@ -7,6 +7,7 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action, Best, One, Vote
 
@@ -103,6 +104,7 @@ class SampleArrays:
     def __len__(self) -> int:
         return len(self.drawn)
 
+    @cleaned
     def __repr__(self) -> str:
         n = len(self)
         parts = [f"{n} question{'s' * (n > 1)}"]

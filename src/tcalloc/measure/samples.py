@@ -124,6 +124,3 @@ class Samples(SampleArrays):
             return cls(**next(iter(found.arms.values())), ids=found.ids, notes=found.notes)
         arms = {name: cls(**arrays) for name, arrays in found.arms.items()}
         return cls(arms=arms, ids=found.ids, notes=found.notes)
-
-
-# ---------------------------------------------------------------------------------------------- checks

@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 
 from tcalloc._frontier import Frontier, frontier
 from tcalloc._inputs import prepare
+from tcalloc._printing import cleaned
 from tcalloc._solve import Allocation, solve
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action, check_actions
@@ -210,6 +211,7 @@ class Table:
     def _labelled(self) -> dict[str, Any]:
         return {key: getattr(self, key) for key in ("available", "weights", "ids", "action_names")}
 
+    @cleaned
     def __repr__(self) -> str:
         n, k = self.acc.shape
         names = ""

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tcalloc._amounts import amount
+from tcalloc._printing import cleaned
 from tcalloc.errors import MissingExtraError
 from tcalloc.runs.verdicts import Failures
 
@@ -152,6 +153,7 @@ class Answers(Sequence[Answered]):
             raise MissingExtraError("to_frame: needs pandas: pip install pandas") from None
         return pd.DataFrame.from_records([asdict(one) for one in self.answered])
 
+    @cleaned
     def summary(self, unit: str | None = None) -> str:
         """Return how many questions were answered, at what spend, and what was left out and why.
 
@@ -171,6 +173,7 @@ class Answers(Sequence[Answered]):
             done += f"; lost replies count as {amount(self.lost, unit, 4)} in all besides"
         return "\n".join([f"{done}.", *self.shortfalls])
 
+    @cleaned
     def __str__(self) -> str:
         return self.summary()
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tcalloc._amounts import digits
+from tcalloc._printing import cleaned
 from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions.choice import (
     WORTH,
@@ -126,9 +127,11 @@ class Recommendation:
         checks = dict.fromkeys((pick.policy, pick.check) for pick in self.picks if pick.check)
         return [*(_told(pick, self.unit) for pick in self.picks), *(_checked(*check) for check in checks)]
 
+    @cleaned
     def __str__(self) -> str:
         return self.text()
 
+    @cleaned
     def text(self, run: str = "run/") -> str:
         """Return it in words, with the command that fits the policy last.
 

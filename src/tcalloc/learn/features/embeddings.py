@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.llm.attempts import endpoint
 from tcalloc.llm.failures import AccessError, RefusedError, UnreachableError
@@ -87,6 +88,7 @@ class EmbeddingsEndpoint:
         self._process = -1
         self._connected()
 
+    @cleaned
     def __repr__(self) -> str:
         return f"EmbeddingsEndpoint({self.url!r}, {self.model!r})"
 

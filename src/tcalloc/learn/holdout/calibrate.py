@@ -38,6 +38,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._inputs import scalar
+from tcalloc._printing import cleaned
 from tcalloc.errors import BudgetError, InputError
 
 __all__ = ["Calibration", "calibrate_price"]
@@ -79,6 +80,7 @@ class Calibration:
     assumptions: tuple[str, ...]
     """What the guarantee rests on, one clause each; empty if nothing is guaranteed."""
 
+    @cleaned
     def __str__(self) -> str:
         price = "inf" if math.isinf(self.price) else f"{self.price:.4g}"
         head = f"price {price}: {self.spend:.4g} of {self.budget:.4g} spent on {self.n:,} held-out questions"

@@ -33,6 +33,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc import _amounts
 from tcalloc._inputs import scalar
+from tcalloc._printing import cleaned
 from tcalloc._solve import decide, solve
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.holdout.half_samples import Halves, gains_at
@@ -94,6 +95,7 @@ class Certificate:
     notes: tuple[str, ...] = ()
     """What to know of the above; each is a sentence."""
 
+    @cleaned
     def __str__(self) -> str:
         def line(name: str, found: Estimate | None, unit: float = 1.0, end: str = "") -> tuple[str, str, str]:
             if found is None:

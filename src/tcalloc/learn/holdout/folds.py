@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.learn.holdout.student_t import quantile
 
@@ -384,6 +385,7 @@ class Difference:
         """Whether the first is better beyond the interval."""
         return self.low > 0
 
+    @cleaned
     def __str__(self) -> str:
         return f"{100 * self.mean:+.2f} [{100 * self.low:+.2f}, {100 * self.high:+.2f}]"
 

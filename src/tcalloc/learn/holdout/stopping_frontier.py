@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._printing import cleaned
+
 __all__ = ["StoppingFrontier"]
 
 Floats = NDArray[np.float64]
@@ -32,6 +34,7 @@ class StoppingFrontier:
     def __len__(self) -> int:
         return len(self.spend)
 
+    @cleaned
     def __repr__(self) -> str:
         picked = np.unique(np.linspace(0, len(self) - 1, 9).round().astype(int))
         lines = [

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Draw, Policy, Result, Run
 from tcalloc.learn.replay.all_orders import arm_costs, random_orders
@@ -53,6 +54,7 @@ class Outcome:
     vote_share: Floats
     """(n,) the share of votes that the run reported at its end."""
 
+    @cleaned
     def __repr__(self) -> str:
         return (
             f"Outcome({len(self.spend)} questions, accuracy {self.accuracy.mean():.4f}, spend {self.spend.mean():.4g}, "

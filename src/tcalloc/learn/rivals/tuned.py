@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._inputs import scalar
+from tcalloc._printing import cleaned
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.holdout.calibrate import Calibration, calibrate_price
 from tcalloc.learn.holdout.cost_range import costs_said, sample_costs
@@ -421,6 +422,7 @@ class TunedRule:
         if not hasattr(self, "rules_"):
             raise InputError("this TunedRule is not fitted yet. Call fit(X, samples) first; X may be None.")
 
+    @cleaned
     def __repr__(self) -> str:
         budget = "" if self.budget is None else f", budget={self.budget:g}"
         head = f"TunedRule({self.family!r}{budget})"

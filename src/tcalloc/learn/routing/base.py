@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._inputs import scalar
+from tcalloc._printing import cleaned
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.learn.holdout.cost_range import CostRange, same_costs
 from tcalloc.learn.protocol import DecidedRun
@@ -439,6 +440,7 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "action_names_")
 
+    @cleaned
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         head = str(super().__repr__(N_CHAR_MAX))
         if not hasattr(self, "action_names_"):

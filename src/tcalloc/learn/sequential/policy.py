@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.learn.holdout.calibrate import Calibration, calibrate_price, confidence_of
 from tcalloc.learn.holdout.cost_range import costs_said, sample_costs
@@ -425,6 +426,7 @@ class Sequential:
             raise InputError("this Sequential is not fitted yet. Call fit(samples) first.")
         return self._trained
 
+    @cleaned
     def __repr__(self) -> str:
         budget = "" if self.budget is None else f"budget={self.budget:g}"
         if self._trained is None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Draw, Result, checked
 from tcalloc.learn.sequential.live_results import accepted
@@ -218,6 +219,7 @@ class SequentialRun:
             return 0.0
         return self._believing(tuple(int(n) for n in seen.n), *seen.top_two())
 
+    @cleaned
     def __repr__(self) -> str:
         drawn = [f"{int(n)}{f' of {action.model}' if action.model else ''}"
                  for n, action in zip(self._evidence.n, self._actions, strict=True)]  # fmt: skip
