@@ -34,8 +34,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._student import quantile
 from tcalloc.errors import InputError
-from tcalloc.learn.holdout.student_t import quantile
 
 __all__ = [
     "SEEDS",
