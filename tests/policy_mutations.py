@@ -36,7 +36,6 @@ from tcalloc.learn.routing.priced import PricedRegressor
 from tcalloc.learn.saving.arrays import read_arrays
 from tcalloc.learn.saving.boosters import EMPTY, NODES
 from tcalloc.learn.saving.policy_folder import load_policy, save_policy, seal
-from tcalloc.learn.saving.ubjson import read_ubjson, write_ubjson
 
 ACTIONS = ("vote1", "vote2", "vote4")
 KINDS = ("features", "imitator", "ridge", "xgboost", "knn", "mixture", "length", "probe", "rule", "category", "choice")
@@ -95,6 +94,10 @@ def files_of(folder, suffix=""):
     return sorted(name for name in os.listdir(folder) if name.endswith(suffix))
 
 
+def models_of(folder):
+    return [name for name in files_of(folder) if name.startswith("model-")]
+
+
 def read(folder, name):
     with open(os.path.join(folder, name), "rb") as file:
         return file.read()
@@ -149,7 +152,7 @@ def raw_noise(rng, folder):
 
 
 def vouched_noise(rng, folder):
-    name = rng.choice(files_of(folder, ".npz") + 2 * files_of(folder, ".ubj"))
+    name = rng.choice(files_of(folder, ".npz") + 2 * models_of(folder))
     write(folder, name, noise(rng, read(folder, name)))
     rehash(folder)
 
@@ -220,11 +223,11 @@ def odd_arrays(rng, folder):
 
 def odd_trees(rng, folder):
     """Trees whose form is right and whose numbers are not: what makes XGBoost crash or run for ever."""
-    names = files_of(folder, ".ubj")
+    names = models_of(folder)
     if not names:
         return odd_json(rng, folder)
     name = rng.choice(names)
-    found = read_ubjson(read(folder, name))
+    found = json.loads(read(folder, name))
     learner = found["learner"]
     model = learner["gradient_booster"]["model"]
     for _ in range(rng.choice([1, 1, 2, 5])):
@@ -234,18 +237,18 @@ def odd_trees(rng, folder):
         if kind < 6:
             field = rng.choice(["left_children", "right_children", "parents", "split_indices", "split_conditions",
                                 "split_type", "default_left", "base_weights"])  # fmt: skip
-            array = np.array(tree[field])
+            array = np.array(tree[field], (NODES | EMPTY)[field])
             if array.dtype.kind == "f":
                 array[rng.randrange(size)] = rng.choice([np.nan, np.inf, -np.inf, 3e38, 0.0])
             else:
                 options = [0, 1, size - 1, size, size + 1, 255, 2**31 - 1, -1, -2, -(2**31), 10**6]
                 info = np.iinfo(array.dtype)
                 array[rng.randrange(size)] = np.clip(rng.choice(options), info.min, info.max)
-            tree[field] = array
+            tree[field] = array.tolist()
         elif kind == 6:
             field = rng.choice([*NODES, *EMPTY])
-            tree[field] = np.resize(tree[field], rng.choice([0, 1, size - 1, size + 1])) if len(tree[field]) else \
-                np.arange(3, dtype=tree[field].dtype)  # fmt: skip
+            sizes = [0, 1, size - 1, size + 1]
+            tree[field] = np.resize(tree[field], rng.choice(sizes)).tolist() if tree[field] else [0, 1, 2]
         elif kind == 7:
             tree["tree_param"][rng.choice(sorted(tree["tree_param"]))] = rng.choice(
                 ["0", "-1", "99999999999", "7", "x"]
@@ -261,7 +264,7 @@ def odd_trees(rng, folder):
             model["gbtree_model_param"]["num_trees"] = rng.choice(["0", "1", "99999999", "-1"])
         else:
             learner["objective"]["name"] = rng.choice(["rank:pairwise", "survival:aft", "reg:squarederror", "", "x"])
-    write(folder, name, write_ubjson(found))
+    write(folder, name, json.dumps(found).encode())
     rehash(folder)
     return None
 

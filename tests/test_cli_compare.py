@@ -246,14 +246,17 @@ def test_refusals(argv, code, words, run):
     assert sorted(os.listdir()) == before
 
 
-@pytest.mark.parametrize("option", ["--report page.html", "--plot curve.png"])
-def test_pictures_need_an_extra_and_say_so_before_the_work(option, run, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+@pytest.mark.parametrize(
+    ("option", "library"),
+    [("--report page.html", "Matplotlib"), ("--report page.html", "Jinja2"), ("--plot curve.png", "Matplotlib")],
+)
+def test_pictures_need_an_extra_and_say_so_before_the_work(option, library, run, monkeypatch):
+    monkeypatch.setitem(sys.modules, library.lower(), None)
+    monkeypatch.setitem(sys.modules, f"{library.lower()}.figure", None)
     code, out, err = run("compare", "run", *option.split())
     name = option.split()[0]
     assert (code, out) == (1, "")
-    assert err == f"tcalloc: error: {name} needs Matplotlib: pip install 'tcalloc[plot]'\n"
+    assert err == f"tcalloc: error: {name} needs {library}: pip install 'tcalloc[plot]'\n"
 
 
 def test_help_has_examples(run):

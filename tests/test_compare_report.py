@@ -21,7 +21,7 @@ from tcalloc.evaluate.conclusions import findings
 from tcalloc.evaluate.conclusions.headline import headline
 from tcalloc.evaluate.plots import PALETTE, contenders, draw, plot, spread, subject
 from tcalloc.evaluate.report import render, sections, write_report
-from tcalloc.evaluate.report.markup import text
+from tcalloc.evaluate.report.templating import text
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 HOSTILE = [
@@ -341,20 +341,20 @@ def test_it_writes_a_file(result, html, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_a_missing_matplotlib_is_one_sentence(tmp_path):
+@pytest.mark.parametrize(("module", "calls"), [("matplotlib", 2), ("jinja2", 1)])
+def test_a_missing_extra_is_one_sentence(tmp_path, module, calls):
+    """Without Jinja2 there are pictures, but no report."""
     program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); sys.modules['matplotlib'] = None\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); sys.modules[sys.argv[3]] = None\n"
         "from comparisons import made\n"
-        "for call in (made().plot, lambda: made().report(sys.argv[2])):\n"
+        "for call in (lambda: made().report(sys.argv[2]), made().plot)[:int(sys.argv[4])]:\n"
         "    try: call()\n"
         "    except ImportError as error: print(type(error).__name__, error)\n"
     )
     here = __file__.rsplit("/", 1)[0]
-    ran = subprocess.run(
-        [sys.executable, "-c", program, here, str(tmp_path / "r.html")], capture_output=True, text=True, check=True
-    )
-    lines = ran.stdout.splitlines()
-    assert len(lines) == 2
+    command = [sys.executable, "-c", program, here, str(tmp_path / "r.html"), module, str(calls)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(lines) == calls
     assert all(line.startswith("MissingExtraError") and "pip install 'tcalloc[plot]'" in line for line in lines)
     assert not list(tmp_path.iterdir())
 

@@ -98,7 +98,7 @@ def test_no_file_is_a_pickle_and_none_is_ever_unpickled(folders, monkeypatch):
     for folder in folders.values():
         load_policy(folder)
         for file in Path(folder).iterdir():
-            assert file.suffix in (".json", ".npz", ".ubj")
+            assert file.suffix in (".json", ".npz")
             assert not file.read_bytes().startswith(b"\x80")
 
 

@@ -102,7 +102,7 @@ def _half_width(accuracy: float, n: int) -> float:
     Accuracies of single questions lie between 0 and 1; with the mean p their variance is p(1 - p) at most. Agresti
     and Coull's p keeps 0 and 1 from looking certain.
     """
-    from tcalloc.learn.holdout.student_t import quantile
+    from tcalloc._student import quantile
 
     p = (n * accuracy + 2) / (n + 4)
     return quantile(n - 1) * math.sqrt(p * (1 - p) / (n - 1))

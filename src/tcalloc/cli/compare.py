@@ -1,6 +1,7 @@
 """``tcalloc compare``: every policy side by side, held out, at the same spend, on one's own data."""
 
 import argparse
+import importlib
 import math
 import os
 import sys
@@ -164,12 +165,16 @@ def _refuse(args: argparse.Namespace) -> None:
     """Refuse before the work what could not be written after it."""
     for path in (args.report, args.plot):
         shared.check_output(path, args.table, force=args.force)
-    wanted = "--report" if args.report is not None else "--plot"
-    if args.report is not None or args.plot is not None:
-        try:
-            import matplotlib.figure  # noqa: F401  # whether it is there, before the work
-        except ImportError:
-            raise MissingExtraError(f"{wanted} needs Matplotlib: pip install 'tcalloc[plot]'") from None
+    for option, path, name, module in (
+        ("--report", args.report, "Matplotlib", "matplotlib.figure"),
+        ("--report", args.report, "Jinja2", "jinja2"),
+        ("--plot", args.plot, "Matplotlib", "matplotlib.figure"),
+    ):
+        if path is not None:
+            try:
+                importlib.import_module(module)  # whether it is there, before the work
+            except ImportError:
+                raise MissingExtraError(f"{option} needs {name}: pip install 'tcalloc[plot]'") from None
 
 
 def _named(text: str, known: Iterable[str]) -> list[str]:

@@ -8,7 +8,6 @@ from tcalloc._printing import cleaned
 from tcalloc.evaluate.conclusions.recommend import Recommendation, recommend
 from tcalloc.evaluate.plots import plot
 from tcalloc.evaluate.printed_table import table
-from tcalloc.evaluate.report import write_report
 from tcalloc.evaluate.result import ComparisonFigures
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class Comparison(ComparisonFigures):
         return plot(self, ax)
 
     def report(self, path: str | Path, run: str = "run/") -> None:
-        """Write one HTML page that needs nothing else.
+        """Write one HTML page that needs nothing else; needs the extra ``plot``.
 
         Parameters
         ----------
@@ -57,7 +56,14 @@ class Comparison(ComparisonFigures):
             Where; an existing file is replaced.
         run : str
             The run folder that the command to fit the policy names.
+
+        Raises
+        ------
+        MissingExtraError
+            If Matplotlib or Jinja2 is not installed.
         """
+        from tcalloc.evaluate.report import write_report  # needs the extra ``plot``
+
         write_report(self, path, run)
 
     def recommend(self) -> "Recommendation":

@@ -31,9 +31,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._student import LEVEL, beyond, quantile
 from tcalloc.evaluate.run_folds import Part
 from tcalloc.learn.holdout.folds import crossing
-from tcalloc.learn.holdout.student_t import LEVEL, beyond, quantile
 
 __all__ = [
     "At",

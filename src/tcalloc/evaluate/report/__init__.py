@@ -12,14 +12,20 @@ import os
 from pathlib import Path
 
 from tcalloc._files import replacing
-from tcalloc.errors import InputError
+from tcalloc.errors import InputError, MissingExtraError
+
+try:
+    import jinja2  # noqa: F401  # whether it is there
+    import matplotlib  # noqa: F401
+except ImportError as error:
+    raise MissingExtraError("a report needs Matplotlib and Jinja2: pip install 'tcalloc[plot]'") from error
+
 from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions.headline import headline
 from tcalloc.evaluate.conclusions.recommend import recommend
 from tcalloc.evaluate.plots import subject
-from tcalloc.evaluate.report import pictures, sections
-from tcalloc.evaluate.report.markup import join, paragraph
-from tcalloc.evaluate.report.page import page
+from tcalloc.evaluate.report import sections
+from tcalloc.evaluate.report.templating import page
 from tcalloc.evaluate.result import ComparisonFigures
 
 __all__ = ["render", "write_report"]
@@ -42,12 +48,16 @@ def render(result: ComparisonFigures, run: str = "run/") -> str:
     MissingExtraError
         If Matplotlib is not installed.
     """
-    pictures.check()
     advice = recommend(result)
     about = subject(result, advice)
     first, *more = headline(result)
-    body = join(
-        [
+    version = result.versions.get("tcalloc", "")
+    return page(
+        title=f"Policies compared on {phrases.counted(result.questions, 'question')}",
+        over=f"Policies compared on your own data{phrases.with_verifier(result.verifier)}: held out, at the same spend",
+        first=first,
+        lead=more,
+        sections=[
             sections.advised(advice, run),
             sections.accuracy(result, about),
             sections.gained(result),
@@ -57,15 +67,7 @@ def render(result: ComparisonFigures, run: str = "run/") -> str:
             sections.wanted(result, about),
             sections.caveats(result),
             sections.method(result),
-        ]
-    )
-    version = result.versions.get("tcalloc", "")
-    return page(
-        title=f"Policies compared on {phrases.counted(result.questions, 'question')}",
-        over=f"Policies compared on your own data{phrases.with_verifier(result.verifier)}: held out, at the same spend",
-        first=first,
-        lead=join(paragraph(sentence, "lead") for sentence in more),
-        body=body,
+        ],
         footer=f"Made by tcalloc {version}.".replace(" .", "."),
     )
 

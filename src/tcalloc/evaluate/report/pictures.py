@@ -9,21 +9,20 @@ import io
 import re
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tcalloc.errors import MissingExtraError
 from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions.findings import Claim
 from tcalloc.evaluate.plots import TENTHS, Palette, contenders, draw
-from tcalloc.evaluate.report.markup import Markup, name, text
+from tcalloc.evaluate.report.templating import Markup, macro, name
 from tcalloc.evaluate.result import ComparisonFigures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["VARIABLES", "calibration", "check", "curves", "gains"]
+__all__ = ["VARIABLES", "Line", "calibration", "curves", "gains"]
 
 # What a colour stands for, in the page's words: the variable, and the colour that is drawn and then replaced.
 VARIABLES = {
@@ -50,24 +49,20 @@ MARKS = ("o", "s", "^", "D", "v", "P")
 SETTINGS = {"svg.fonttype": "none", "font.family": "sans-serif", "axes.unicode_minus": True}
 
 
-def check() -> None:
-    """Refuse if Matplotlib is missing.
+class Line(NamedTuple):
+    """What the key below a picture says of a line or of a mark."""
 
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed.
-    """
-    try:
-        import matplotlib  # noqa: F401  # whether it is there
-    except ImportError as error:
-        raise MissingExtraError("the report's pictures need Matplotlib: pip install 'tcalloc[plot]'") from error
+    label: object
+    color: str
+    dashes: str = ""
+    width: float = 1.2
+    mark: str = ""
 
 
 # ---------------------------------------------------------------------------------------------- the pictures
 
 
-def curves(result: ComparisonFigures, title: str, told: str) -> tuple[Markup, Markup]:
+def curves(result: ComparisonFigures, title: str, told: str) -> tuple[Markup, list[Line]]:
     """Return the picture of accuracy over spend, and the key to its lines."""
     found: list[Any] = []
 
@@ -78,20 +73,18 @@ def curves(result: ComparisonFigures, title: str, told: str) -> tuple[Markup, Ma
         draw(result, ax, ROLES, names=False, size=NARROW_TEXT)
 
     picture = _both("curves", title, told, wide, narrow)
-    rows = []
-    dashed = {"policy": ("", " 7 2", " 5 2 2 2", " 2 2", " 9 3 3 3", " 3 3"), "mixture": ("",), "oracle": (" 1 2",)}
-    seen = {"policy": 0, "mixture": 0, "oracle": 0}
-    for line in found:
-        dashes = dashed[line.role][seen[line.role]]
-        seen[line.role] += 1
-        rows.append((line.standing.name, _variable(line.color), dashes.strip(), line.width))
-    key = "".join(f"<li>{_swatch(color, dashes, width)} {name(label)}</li>\n" for label, color, dashes, width in rows)
+    dashed = {"policy": ("", "7 2", "5 2 2 2", "2 2", "9 3 3 3", "3 3"), "mixture": ("",), "oracle": ("1 2",)}
+    dashes = {role: iter(kinds) for role, kinds in dashed.items()}
+    lines = [
+        Line(name(line.standing.name), _variable(line.color), next(dashes[line.role]), line.width) for line in found
+    ]
     squares = "votes of so many samples" if result.votes and result.unit == "samples" else "single actions"
-    more = f"<li>{_swatch('var(--other)', '', 1.2)} other policies</li>\n<li>{_square()} {squares}</li>\n"
-    return picture, Markup(f'<ul class="key" aria-label="Lines of the picture">\n{key}{more}</ul>\n')
+    lines.append(Line("other policies", "var(--other)"))
+    lines.append(Line(squares, "var(--mixture)", mark="square"))
+    return picture, lines
 
 
-def gains(result: ComparisonFigures, title: str, told: str) -> tuple[Markup, Markup]:
+def gains(result: ComparisonFigures, title: str, told: str) -> tuple[Markup, list[Line]]:
     """Return the picture of gains over the best fixed mixture with their paired intervals, and its key."""
     standings = contenders(result)
     colours = dict(zip((s.name for s in standings), ROLES.policies, strict=False))
@@ -123,10 +116,9 @@ def gains(result: ComparisonFigures, title: str, told: str) -> tuple[Markup, Mar
         return drawn
 
     picture = _both("gains", title, told, on(WIDE_TEXT), on(NARROW_TEXT), (8.4, 3.5), (3.9, 3.3))
-    key = "".join(
-        f"<li>{_mark(MARKS[i], _variable(colours[s.name]))} {name(s.name)}</li>\n" for i, s in enumerate(standings)
-    )
-    return picture, Markup(f'<ul class="key" aria-label="Marks of the picture">\n{key}</ul>\n')
+    return picture, [
+        Line(name(s.name), _variable(colours[s.name]), mark=mark) for s, mark in zip(standings, MARKS, strict=False)
+    ]
 
 
 def calibration(claims: list[Claim], policy: str, title: str, told: str) -> Markup:
@@ -219,11 +211,8 @@ def _inlined(drawn: str, identity: str, title: str, told: str, kind: str) -> Mar
     # Tags only: names that stand in the picture are left as they are.
     body = re.sub(r"<[^>]*>", lambda tag: _own(tag[0], identity), body)
     body = re.sub(r"\s*\n\s*", "\n", body)
-    return Markup(
-        f'<svg class="{kind}" viewBox="{box[1] if box else "0 0 1 1"}" role="img" '
-        f'aria-labelledby="{identity}-title {identity}-desc">\n<title id="{identity}-title">{text(title)}</title>\n'
-        f'<desc id="{identity}-desc">{text(told)}</desc>{body}</svg>\n'
-    )
+    found = box[1] if box else "0 0 1 1"
+    return macro("svg", identity=identity, kind=kind, box=found, title=title, words=told, drawn=Markup(body))
 
 
 def _own(tag: str, identity: str) -> str:
@@ -245,30 +234,3 @@ def _own(tag: str, identity: str) -> str:
 
 def _variable(color: str) -> str:
     return next(f"var({variable})" for variable, drawn in VARIABLES.items() if drawn == color)
-
-
-def _swatch(color: str, dashes: str, width: float) -> str:
-    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
-    return (
-        '<svg class="swatch" viewBox="0 0 28 10" aria-hidden="true">'
-        f'<path d="M1 5H27" style="stroke:{color}" stroke-width="{width}"{dashed}/></svg>'
-    )
-
-
-def _square() -> str:
-    return (
-        '<svg class="swatch" viewBox="0 0 28 10" aria-hidden="true">'
-        '<rect x="11" y="2" width="6" height="6" style="fill:var(--mixture)"/></svg>'
-    )
-
-
-def _mark(mark: str, color: str) -> str:
-    shapes = {
-        "o": '<circle cx="14" cy="5" r="4"/>',
-        "s": '<path d="M10 1H18V9H10Z"/>',
-        "^": '<path d="M14 1L18.5 9H9.5Z"/>',
-        "D": '<path d="M14 0L19 5L14 10L9 5Z"/>',
-        "v": '<path d="M14 9L18.5 1H9.5Z"/>',
-        "P": '<path d="M12.5 1H15.5V3.5H18V6.5H15.5V9H12.5V6.5H10V3.5H12.5Z"/>',
-    }
-    return f'<svg class="swatch" viewBox="0 0 28 10" aria-hidden="true" style="fill:{color}">{shapes[mark]}</svg>'

@@ -1,7 +1,8 @@
-"""The report's sections, in their order; each takes a comparison and returns HTML."""
+"""The report's sections, in their order; each takes a comparison and fills the macro of its name in the templates."""
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from tcalloc.evaluate.conclusions.marks import STARS, stars
 from tcalloc.evaluate.conclusions.recommend import Recommendation
 from tcalloc.evaluate.plots import contenders, stepwise
 from tcalloc.evaluate.report import pictures
-from tcalloc.evaluate.report.markup import Markup, cell, figure, items, join, name, paragraph, section, table, text
+from tcalloc.evaluate.report.templating import Markup, fill, macro, name
 from tcalloc.evaluate.result import KINDS, ComparisonFigures, Standing
 
 __all__ = ["accuracy", "advised", "caveats", "claimed", "destinations", "everyone", "gained", "method", "wanted"]
@@ -26,24 +27,62 @@ ROOM = 0.12
 MEDIUM = 1
 
 
+class Cell(NamedTuple):
+    """A cell of a table: a figure, smaller lines below it, and whether it is what to use."""
+
+    main: object
+    below: Sequence[object] = ()
+    pick: bool = False
+
+
+class Row(NamedTuple):
+    """A row of a table: its head, smaller lines below that, and its cells."""
+
+    head: object
+    cells: Sequence[Cell]
+    kind: Sequence[object] = ()
+
+
+class Rows(NamedTuple):
+    """Rows under a title ("": none)."""
+
+    title: object
+    rows: Sequence[Row]
+
+
+class Segment(NamedTuple):
+    """A part of a bar: the questions' difficulty, the width in percent, and the number in it ("": no room)."""
+
+    code: int
+    width: str
+    label: str
+
+
+class Compute(NamedTuple):
+    """Where compute goes at one budget: bars of the policy and of the mixture, and their rows of the table."""
+
+    title: object
+    spent: Sequence[Segment]
+    mixture_spent: Sequence[Segment]
+    rows: Sequence[Row]
+
+
 def advised(advice: Recommendation, run: str = "run/") -> Markup:
     """Say what to use at each budget, how sure that is, and what would settle more."""
-    lines = str(advice).split("\n- ", 1)[0].replace("\n", " ")
-    settles = (
-        [Markup("<p><strong>What would settle more</strong></p>\n"), items(advice.settles)] if advice.settles else []
+    return macro(
+        "advised",
+        verdict=str(advice).split("\n- ", 1)[0],
+        sentences=advice.sentences(),
+        command=advice.command(run),
+        unfit=advice.unfit,
+        settles=advice.settles,
     )
-    command = advice.command(run)
-    fits = [Markup(f"<p>To fit it: <code>{text(command)}</code></p>\n")] if command else []
-    if advice.unfit:
-        fits = [Markup(f"<p>To fit it: {text(advice.unfit)}</p>\n")]
-    verdict = Markup(f'<p class="verdict">{text(lines)}</p>\n')
-    return section("use", "What to use", verdict, items(advice.sentences()), *fits, *settles)
 
 
 def accuracy(result: ComparisonFigures, standing: Standing | None) -> Markup:
     """Draw accuracy over spend."""
     told = _curve_told(result, standing)
-    picture, key = pictures.curves(result, "Accuracy over spend", told)
+    picture, lines = pictures.curves(result, "Accuracy over spend", told)
     banded = "The best fixed mixture carries a 95 % band"
     if standing is not None:
         banded = f"{phrases.clean(standing.name)} and the best fixed mixture carry 95 % bands"
@@ -56,7 +95,7 @@ def accuracy(result: ComparisonFigures, standing: Standing | None) -> Markup:
         caption += (
             f" {one.name} goes in steps: it mixes nothing, and spends no more until it can pay the next better action."
         )
-    return section("spend", "Accuracy and spend", _figured(picture, key, caption))
+    return macro("accuracy", picture=picture, lines=lines, caption=caption)
 
 
 def _curve_told(result: ComparisonFigures, standing: Standing | None) -> str:
@@ -80,18 +119,14 @@ def gained(result: ComparisonFigures) -> Markup:
         f"Gain in points over the best fixed mixture that spends the same, for {len(result.budgets)} budgets. All "
         "figures are in the table of policies."
     )
-    picture, key = pictures.gains(result, "Gain over the best fixed mixture", told)
-    if "<li>" not in key or not any(np.abs(standing.gain).max(initial=0.0) > 0 for standing in contenders(result)):
+    picture, lines = pictures.gains(result, "Gain over the best fixed mixture", told)
+    if not any(np.abs(standing.gain).max(initial=0.0) > 0 for standing in contenders(result)):
         return Markup("")  # all do what the mixture does
     caption = (
         "Gain in accuracy over the best fixed mixture that really spends the same, paired by question, with 95 % "
         "intervals (not corrected for the number of policies; p-values in the table are)."
     )
-    return section("gain", "How much better than choosing blindly", _figured(picture, key, caption))
-
-
-def _figured(picture: Markup, key: Markup, caption: str) -> Markup:
-    return Markup(f"<figure>\n{picture}{key}<figcaption>{text(caption)}</figcaption>\n</figure>\n")
+    return macro("gained", picture=picture, lines=lines, caption=caption)
 
 
 # ---------------------------------------------------------------------------------------------- the table
@@ -106,26 +141,24 @@ def everyone(result: ComparisonFigures, advice: Recommendation) -> Markup:
         f"that spends the same, with its 95 % interval. {levels}: two-sided, corrected for {tested} comparisons "
         "(Holm). at: what it really spends, where it cannot spend the budget or finds nothing to spend it on."
     )
-    heads = [Markup("policy"), *(Markup(f"at {figure(phrases.number(budget))}") for budget in result.budgets.tolist())]
     real = [s for s in result.standings if s.kind != "bound"]
     bounds = [s for s in result.standings if s.kind == "bound"]
-    bodies = [("", [_row(result, advice, standing) for standing in real])]
+    groups = [Rows("", [_row(result, advice, standing) for standing in real])]
     if bounds:
-        bodies.append(("bounds: no policy", [_row(result, advice, standing) for standing in bounds]))
+        groups.append(Rows("bounds: no policy", [_row(result, advice, standing) for standing in bounds]))
     said: dict[str, list[str]] = {}
     for standing in result.standings:
         for mark in standing.marks:
             said.setdefault(mark, []).append(standing.name)
-    notes = [Markup(f"{join(map(name, names), '; ')}: {text(mark)}.") for mark, names in said.items()]
-    return section("table", "All policies", table("All policies", caption, heads, bodies), items(notes))
+    return macro("everyone", caption=caption, budgets=_budgets(result), groups=groups, notes=said)
 
 
-def _row(result: ComparisonFigures, advice: Recommendation, standing: Standing) -> tuple[Markup, str]:
-    kind = (
-        ""
-        if standing.kind in ("policy", "bound")
-        else f"<small>{text(KINDS.get(standing.kind, standing.kind))}</small>"
-    )
+def _budgets(result: ComparisonFigures) -> list[str]:
+    return [f"at {phrases.number(budget)}" for budget in result.budgets.tolist()]
+
+
+def _row(result: ComparisonFigures, advice: Recommendation, standing: Standing) -> Row:
+    kind = () if standing.kind in ("policy", "bound") else (KINDS.get(standing.kind, standing.kind),)
     cells = []
     for b, pick in enumerate(advice.picks):
         below = []
@@ -135,10 +168,8 @@ def _row(result: ComparisonFigures, advice: Recommendation, standing: Standing) 
             gain, low, high = (float(v[b]) for v in (standing.gain, standing.gain_low, standing.gain_high))
             known = f"{phrases.points(gain)} {phrases.interval(low, high)}{_stars(standing, b)}"
             below.append("as the mixture" if standing.does_the_same(b) else known)
-        lines = join((figure(part) for part in below), "<br>")
-        chosen = "pick" if standing.name == pick.policy else ""
-        cells.append(cell(phrases.percent(float(standing.accuracy[b])), lines, chosen))
-    return Markup(f"{name(standing.name)}{kind}"), "".join(cells)
+        cells.append(Cell(phrases.percent(float(standing.accuracy[b])), below, standing.name == pick.policy))
+    return Row(name(standing.name), cells, kind)
 
 
 def _stars(standing: Standing, b: int) -> str:
@@ -153,50 +184,37 @@ def destinations(result: ComparisonFigures, standing: Standing | None) -> Markup
     """Tabulate shares of spend and accuracy over easy, medium and hopeless questions."""
     if standing is None or not result.difficulty_names:
         return Markup("")
-    who, mixture = name(standing.name), result[result.reference]
-    bars, bodies = [], []
+    mixture, budgets = result[result.reference], []
     unequal = False
     for b, budget in enumerate(result.budgets.tolist()):
         found = findings.groups(result, standing, b)
-        title = text(phrases.at_spend(budget, result.unit))
+        title: object = phrases.at_spend(budget, result.unit)
         spends = [float(one.spend[b]) for one in (standing, mixture)]
         if any(findings.elsewhere(spend, budget) for spend in spends):
-            own, other = (figure(phrases.number(spend)) for spend in spends)
-            title = Markup(f"{title}; really spent: {who} {own}, mixture {other}")
+            own, other = map(phrases.number, spends)
+            title = fill("{}; really spent: {} {}, mixture {}", title, name(standing.name), own, other)
             unequal |= findings.elsewhere(*spends)
-        bars.append(f'<p class="budget">{text(title)}</p>\n')
-        bars.append(f"<p>{who}</p>{_stack([group.spent for group in found])}\n")
-        bars.append(f"<p>mixture</p>{_stack([group.mixture_spent for group in found])}\n")
         rows = []
         for group in found:
-            shares = (group.share, group.spent, group.mixture_spent)
-            cells = [cell(phrases.percent(share, 0)) for share in shares]
-            cells += [cell(phrases.percent(share)) for share in (group.accuracy, group.mixture_accuracy)]
-            rows.append((text(group.name), "".join(cells)))
-        bodies.append((text(title), rows))
-    chips = "".join(
-        f'<li><span class="chip g{code % 3}"></span> {text(label)}</li>'
-        for code, label in enumerate(result.difficulty_names)
-    )
-    heads = [
-        Markup("questions"),
-        Markup("share of<br>questions"),
-        Markup(f"share of spend,<br>{who}"),
-        Markup("share of spend,<br>mixture"),
-        Markup(f"accuracy,<br>{who}"),
-        Markup("accuracy,<br>mixture"),
-    ]
+            shares = [phrases.percent(share, 0) for share in (group.share, group.spent, group.mixture_spent)]
+            reached = [phrases.percent(share) for share in (group.accuracy, group.mixture_accuracy)]
+            rows.append(Row(group.name, [Cell(value) for value in (*shares, *reached)]))
+        bars = (_bar([group.spent for group in found]), _bar([group.mixture_spent for group in found]))
+        budgets.append(Compute(title, *bars, rows))
     caption = "Where the compute goes, and what comes of it, beside the best fixed mixture."
     if unequal:
         caption += (
             " Where the two really spend different amounts, shares are of each one's own spend, and accuracies are not "
             "at the same spend: gains in the table of all policies are."
         )
-    return section(
-        "where", "Where the compute goes", paragraph(_meaning(result)),
-        Markup(f'<ul class="key" aria-hidden="true">{chips}</ul>\n<div class="stacks" aria-hidden="true">\n'),
-        Markup("".join(bars)), Markup("</div>\n"), table("Where the compute goes", caption, heads, bodies),
-    )  # fmt: skip
+    return macro(
+        "destinations",
+        meaning=_meaning(result),
+        labels=result.difficulty_names,
+        policy=standing.name,
+        budgets=budgets,
+        caption=caption,
+    )
 
 
 def _meaning(result: ComparisonFigures) -> str:
@@ -215,13 +233,12 @@ def _meaning(result: ComparisonFigures) -> str:
     )
 
 
-def _stack(shares: Sequence[float]) -> Markup:
-    parts = []
-    for code, share in enumerate(shares):
-        if math.isfinite(share) and share > 0:
-            label = f"{100 * share:.0f} %" if share >= ROOM else ""
-            parts.append(f'<span class="g{code % 3}" style="width:{100 * share:.2f}%">{label}</span>')
-    return Markup(f'<div class="stack">{"".join(parts)}</div>')
+def _bar(shares: Sequence[float]) -> list[Segment]:
+    return [
+        Segment(code, f"{100 * share:.2f}", f"{100 * share:.0f} %" if share >= ROOM else "")
+        for code, share in enumerate(shares)
+        if math.isfinite(share) and share > 0
+    ]
 
 
 # ---------------------------------------------------------------------------------------------- claims
@@ -257,26 +274,18 @@ def claimed(result: ComparisonFigures, standing: Standing | None) -> Markup:
         for budget in result.budgets.tolist():
             claim = by.get(budget)
             if claim is None:
-                cells.append(cell("none"))
+                cells.append(Cell("none"))
                 continue
             both = f"{100 * claim.claimed:.1f} / {phrases.percent(claim.accuracy)}"
-            cells.append(cell(both, figure(f"{phrases.points(claim.off)}{_really(claim)}")))
-        rows.append((name(one), "".join(cells)))
-    heads = [Markup("policy"), *(Markup(f"at {figure(phrases.number(budget))}") for budget in result.budgets.tolist())]
+            cells.append(Cell(both, [f"{phrases.points(claim.off)}{_really(claim)}"]))
+        rows.append(Row(name(one), cells))
     below = (
         "Claimed / held out; below, claimed minus held out in points. really: what was spent, where it differs from "
         "the budget by more than 1 %."
     )
-    return section(
-        "claims", "Is what is claimed true?",
-        paragraph("What a policy claims for a budget it computed from its training questions alone, for the setting "
-                  "that was then scored: the one with which held-out questions spend the budget, or come nearest. In "
-                  "training it may have spent a little more or less."),
-        paragraph("Each question is used both ways, for training and held out. So claims share the luck of the "
-                  "questions with what was reached, and with each other: that the two agree does not say how far off a "
-                  "claim is on new questions. The intervals of the accuracies do."),
-        paragraph(words), _figured(picture, Markup(""), caption), table("Claims", below, heads, [("", rows)]),
-    )  # fmt: skip
+    return macro(
+        "claimed", words=words, picture=picture, caption=caption, below=below, budgets=_budgets(result), rows=rows
+    )
 
 
 def _really(claim: findings.Claim) -> str:
@@ -291,49 +300,45 @@ def wanted(result: ComparisonFigures, standing: Standing | None) -> Markup:
     mixture = result[result.reference]
     standings = [mixture] if standing is None else [standing, mixture]
     found = findings.targets(result, standings)
-    title = "What a target would take"
-    if not found:
-        return section("targets", title, paragraph("All accuracies that can be reached at all are within .1 points."))
     rows = []
     for target in found:
         spans = zip(standings, target.spans, strict=True)
         cells = [_span(one, span, target.accuracy) for one, span in spans]
-        if target.action is None:
-            cells.append(cell("none does"))
-        else:
-            spend = phrases.number(target.action_spend)
-            below = (
-                "" if spend == "1" and target.action == phrases.of_answer(1) else name(phrases.action(target.action))
-            )
-            cells.append(cell(figure(spend), "" if target.action == f"{spend} samples" else below))
-        rows.append((text(phrases.percent(target.accuracy, _digits(found))), "".join(cells)))
-    heads = [Markup("accuracy"), *(name(one.name) for one in standings), Markup("cheapest<br>fixed action")]
-
+        cells.append(_cheapest(target))
+        rows.append(Row(phrases.percent(target.accuracy, _digits(found)), cells))
     caption = (
         f"{phrases.spending(result.unit).capitalize()} at which the held-out curve reaches an accuracy; below, where "
         "the ends of its 95 % band do. Beyond the budgets that were asked for it is what the curve says, and was not "
         "tested."
     )
-    return section("targets", title, table(title, caption, heads, [("", rows)]))
+    return macro("wanted", caption=caption, policies=[name(one.name) for one in standings], rows=rows)
+
+
+def _cheapest(target: findings.Target) -> Cell:
+    if target.action is None:
+        return Cell("none does")
+    spend = phrases.number(target.action_spend)
+    plain = target.action == f"{spend} samples" or (spend == "1" and target.action == phrases.of_answer(1))
+    return Cell(spend, () if plain else [name(phrases.action(target.action))])
 
 
 def _digits(found: Sequence[findings.Target]) -> int:
     return 0 if all(abs(100 * t.accuracy - round(100 * t.accuracy)) < 1e-6 for t in found) else 1
 
 
-def _span(standing: Standing, span: Span, target: float) -> Markup:
+def _span(standing: Standing, span: Span, target: float) -> Cell:
     curve = standing.curve_accuracy
     if not math.isfinite(span.spend):
         top = int(np.nanargmax(curve))
         most = f"at most {phrases.percent(float(curve[top]))}"
         if math.isfinite(span.low):
             most += f"; within its band from {phrases.number(span.low)}"
-        return cell("not reached", figure(most))
+        return Cell("not reached", [most])
     first, last = float(standing.curve_spend[0]), float(standing.curve_spend[-1])
     low = f"{phrases.number(first)} or less" if span.low <= first else phrases.number(span.low)
     high = phrases.number(span.high) if math.isfinite(span.high) else f"more than {phrases.number(last)}"
     spend = phrases.number(span.spend)
-    return cell(figure(f"{spend} or less" if span.at_least else spend), figure(f"{low} to {high}"))
+    return Cell(f"{spend} or less" if span.at_least else spend, [f"{low} to {high}"])
 
 
 # ---------------------------------------------------------------------------------------------- the rest
@@ -341,7 +346,7 @@ def _span(standing: Standing, span: Span, target: float) -> Markup:
 
 def caveats(result: ComparisonFigures) -> Markup:
     """Say what to bear in mind, and who took no part."""
-    found: list[object] = [*result.remarks]
+    found = [*result.remarks]
     if result.repeats > 1:
         spread = [
             float(v) for s in result.standings if s.kind in ("policy", "own") for v in s.refit if math.isfinite(v)
@@ -358,14 +363,8 @@ def caveats(result: ComparisonFigures) -> Markup:
     found.append("The best of many policies on the same questions looks a little better than it is.")
     reasons: dict[str, list[str]] = {}
     for who, why in result.skipped.items():
-        reasons.setdefault(why, []).append(who)
-    parts: list[object] = [items(found)]
-    if reasons:
-        parts.append(Markup("<p><strong>Took no part</strong></p>\n"))
-        parts.append(
-            items(Markup(f"{join(map(name, names), '; ')}: {text(why.rstrip('.'))}.") for why, names in reasons.items())
-        )
-    return section("mind", "What to bear in mind", *parts)
+        reasons.setdefault(why.rstrip("."), []).append(who)
+    return macro("caveats", remarks=found, reasons=reasons)
 
 
 def method(result: ComparisonFigures) -> Markup:
@@ -379,13 +378,13 @@ def method(result: ComparisonFigures) -> Markup:
     same = "each policy's dial is moved until the held-out questions really spend the budget, as far as it can be"
     for one in filter(stepwise, result.standings):
         same += f"; {one.name} has none: it plays the best single action that the budget affords in training"
-    actions = join((name(action) for action in result.actions[:LISTED]), "; ")
+    actions = Markup("; ").join(map(name, result.actions[:LISTED]))
     if len(result.actions) > LISTED:
-        actions = Markup(f"{actions}; and {len(result.actions) - LISTED} more")
+        actions += f"; and {len(result.actions) - LISTED} more"
     rows = [
         ("questions", f"{result.questions:,}"),
         ("data", kinds.get(result.data, result.data)),
-        ("fixed actions", Markup(f"{len(result.actions)}: {actions}")),
+        ("fixed actions", fill("{}: {}", len(result.actions), actions)),
         (
             "spend",
             f"{phrases.spending(result.unit)}; budgets {', '.join(map(phrases.number, result.budgets.tolist()))}",
@@ -401,5 +400,4 @@ def method(result: ComparisonFigures) -> Markup:
         ("took", f"{result.seconds:,.0f} seconds"),
         ("versions", ", ".join(f"{what} {which}" for what, which in result.versions.items())),
     ]
-    lines = "".join(f"<dt>{text(what)}</dt><dd>{text(value)}</dd>\n" for what, value in rows)
-    return section("method", "How it was computed", Markup(f"<dl>\n{lines}</dl>\n"))
+    return macro("method", facts=dict(rows))

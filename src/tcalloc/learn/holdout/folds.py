@@ -35,8 +35,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._printing import cleaned
+from tcalloc._student import quantile
 from tcalloc.errors import InputError
-from tcalloc.learn.holdout.student_t import quantile
 
 __all__ = [
     "SEEDS",

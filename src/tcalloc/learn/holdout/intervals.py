@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.learn.holdout.student_t import quantile
+from tcalloc._student import quantile
 
 __all__ = ["Estimate", "Over"]
 

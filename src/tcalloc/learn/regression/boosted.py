@@ -63,7 +63,7 @@ class Boosted:
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
         """Return what to save."""
-        boosters = {f"{a}": bytes(model.save_raw("ubj")) for a, model in enumerate(self.models)}
+        boosters = {f"{a}": bytes(model.save_raw("json")) for a, model in enumerate(self.models)}
         return {"kind": self.kind, "models": len(self.models)}, {}, boosters
 
     @classmethod

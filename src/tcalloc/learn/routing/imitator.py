@@ -240,7 +240,7 @@ class Imitator(LearnedPolicy):
         arrays |= {"features/" + name: values for name, values in of_features[1].items()}
         boosters |= {"features/" + name: raw for name, raw in of_features[2].items()}
         if booster is not None:
-            boosters["classifier"] = bytes(booster.save_raw("ubj"))
+            boosters["classifier"] = bytes(booster.save_raw("json"))
         arrays |= {"labels": self.labels_.astype(np.int64), "shares": self.shares_}
         params = self.get_params(deep=False) | {"features": None, "classifier": None}
         more = {"params": params, "features": of_features[0], "oracle_price": float(self.oracle_price_).hex()}

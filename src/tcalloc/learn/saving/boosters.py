@@ -1,8 +1,8 @@
 """XGBoost's files, checked by our own code before the library sees any of it.
 
 XGBoost trusts its files: a child's number out of range makes it read other memory, a cycle makes it run for ever. So
-the file is read here, every number in it is checked, and what XGBoost gets is written anew from what was checked: its
-parser never sees the file, and nothing that was not looked at reaches it.
+the file is read here with the standard library's JSON parser, and every number in it is checked. What XGBoost gets is
+written anew from what was checked: its parser never sees the file.
 
 Only boosted trees on numeric features with the objectives in `OBJECTIVES` are taken, which is all that the policies
 train.
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
-from tcalloc.learn.saving.ubjson import read_ubjson, write_ubjson
+from tcalloc.learn.saving.ubjson import write_ubjson
 
 __all__ = ["Booster", "checked_booster", "read_booster"]
 
@@ -119,12 +119,12 @@ class Booster:
 
 
 def checked_booster(data: bytes | bytearray, file: str) -> bytes:
-    """Check a booster's bytes (JSON or UBJSON) and write them anew.
+    """Check a booster's bytes and write them anew.
 
     Parameters
     ----------
     data : bytes
-        What ``Booster.save_raw`` returned, or a file of it.
+        What ``Booster.save_raw("json")`` returned, or a file of it.
     file : str
         What it is called in errors.
 
@@ -146,17 +146,11 @@ def read_booster(data: bytes | bytearray, file: str) -> Booster:
     try:
         if len(data) > MOST_BYTES:
             raise InputError(f"it has {len(data):,} bytes; at most {MOST_BYTES:,} are read.")
-        return _model(_parsed(bytes(data)))
+        return _model(json.loads(bytes(data)))
     except InputError as error:
         raise InputError(f"{file}: not a booster that can be used: {error}") from None
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError, MemoryError) as error:
         raise InputError(f"{file}: not a booster that can be used: {type(error).__name__}: {error}") from None
-
-
-def _parsed(data: bytes) -> Any:
-    if data[:1] != b"{":
-        raise InputError("it does not begin like XGBoost's JSON or UBJSON.")
-    return json.loads(data) if data[1:2] in (b'"', b" ", b"\n", b"\r", b"\t") else read_ubjson(data)
 
 
 def _model(found: Any) -> Booster:

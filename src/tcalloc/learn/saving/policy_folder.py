@@ -7,7 +7,7 @@ policy.json                 format, schema, class, tcalloc's version, the state 
                             price, guarantee, training figures, ...), of every other file its name, size and SHA-256,
                             and the SHA-256 of all that
 arrays-XXXXXXXX.npz         arrays of numbers and of texts
-model-NAME-XXXXXXXX.ubj     XGBoost's trees (UBJSON)
+model-NAME-XXXXXXXX.json    XGBoost's trees
 =========================== ==========================================================================================
 
 XXXXXXXX is from the SHA-256 of the contents. A policy saved over another is there in the moment in which policy.json is
@@ -15,7 +15,7 @@ replaced; whoever loads at that time gets the old one or the new one, never a mi
 
 The hash finds files that were damaged or mixed up. It does not make a stranger's policy harmless, so everything is
 checked as if there were no hash: sizes and types before memory is taken, the trees before XGBoost sees them
-(`saving_boosters`), the state by the class that it belongs to.
+(`boosters`), the state by the class that it belongs to.
 """
 
 import contextlib
@@ -57,7 +57,7 @@ MOST_META = 1 << 24
 MOST_ARRAYS = 1 << 29
 # A booster may belong to a part of the policy: "model/0".
 _LABEL = re.compile(r"[A-Za-z0-9_]{1,64}(/[A-Za-z0-9_]{1,64}){0,3}")
-_FILE = re.compile(r"(arrays-[0-9a-f]{8}\.npz|model-[A-Za-z0-9_-]{1,260}-[0-9a-f]{8}\.ubj)")
+_FILE = re.compile(r"(arrays-[0-9a-f]{8}\.npz|model-[A-Za-z0-9_-]{1,260}-[0-9a-f]{8}\.json)")
 
 
 # ---------------------------------------------------------------------------------------------- save
@@ -93,10 +93,10 @@ def save_policy(policy: Any, path: str | os.PathLike[str]) -> None:
     for label, data in boosters.items():
         if not _LABEL.fullmatch(label):
             raise InputError(f"the booster's name {label!r} is not allowed; use letters, digits and underscores.")
-        stored = checked_booster(data, f"the booster {label}")
-        entry = _entry("model-" + label.replace("/", "-"), stored, ".ubj")
+        checked_booster(data, f"the booster {label}")
+        entry = _entry("model-" + label.replace("/", "-"), data, ".json")
         files["boosters"][label] = entry
-        contents[entry["name"]] = stored
+        contents[entry["name"]] = data
     top = {
         "format": FORMAT,
         "schema": SCHEMA,
@@ -307,7 +307,7 @@ def _contents(folder: str, main: str, top: dict[str, Any]) -> tuple[str, dict[st
             )
         return data, file
 
-    read = {label: content(label, entry, ".ubj", MOST_BYTES) for label, entry in boosters.items()}
+    read = {label: content(label, entry, ".json", MOST_BYTES) for label, entry in boosters.items()}
     return kind, state, content("arrays", files["arrays"], ".npz", MOST_ARRAYS), read
 
 
