@@ -1,4 +1,4 @@
-"""The command line: ``tcalloc`` demo, solve, frontier, sample, import, grade, compare, fit, decide, answer.
+"""The command line: ``tcalloc`` demo, example, solve, frontier, sample, import, grade, compare, fit, decide, answer.
 
 Data on standard output, messages on standard error. Exit codes: 0 done; 1 the work failed (a file that cannot be
 read, a budget that cannot be kept, a missing extra); 2 the command line is wrong; 130 interrupted. A reader that
@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from tcalloc._printing import cleaned_streams
 from tcalloc._version import __version__
-from tcalloc.cli import answer, compare, decide, demo, fit, frontier, grade, import_, sample, solve
+from tcalloc.cli import answer, compare, decide, demo, example, fit, frontier, grade, import_, sample, solve
 from tcalloc.cli._shared import EXIT_CODES, Parser, UsageError, say
 from tcalloc.errors import TcallocError
 
@@ -31,6 +31,7 @@ a mean budget, exactly, with a proven upper bound.
 EPILOG = f"""\
 start here:
   tcalloc demo                                 the main job on a real table
+  tcalloc example                              small files to try all this on
   tcalloc solve table.csv --budget 4           which action for which question
   tcalloc frontier table.csv --plot curve.png  every budget at once
   tcalloc sample questions.jsonl --local --out run/
@@ -52,7 +53,7 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"tcalloc {__version__}")
     # The class and the arguments of the commands' parsers are those of Parser.
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", parser_class=Parser)
-    for command in (demo, solve, frontier, sample, import_, grade, compare, fit, decide, answer):
+    for command in (demo, example, solve, frontier, sample, import_, grade, compare, fit, decide, answer):
         command.add_parser(commands)
     return parser
 

@@ -1,0 +1,50 @@
+"""``tcalloc example``: small files to try every command on."""
+
+import argparse
+from typing import Any
+
+from tcalloc.cli._shared import EXIT_CODES, add_force
+
+__all__ = ["add_parser", "run"]
+
+DESCRIPTION = """\
+Write three small files to try every command on, and say the next command for
+each: a table of outcomes with prices in dollars, a log of graded answers, and
+new questions. They are made from the recorded table that ships with the
+package. The dollars are not real prices: one answer of the smallest model costs
+$0.0001, and the others cost more by the processor time that was measured.
+"""
+
+EPILOG = f"""\
+examples:
+  tcalloc example            into this folder
+  tcalloc example try/       into another one, which is made
+  tcalloc example --force    replace files of these names
+
+Files that exist already are left alone: the command then stops before it writes
+anything. In Python: tcalloc.datasets.write_example("try/").
+
+{EXIT_CODES}"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "example",
+        prog="tcalloc example",
+        help="small files to try every command on",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+    )
+    parser.add_argument("folder", metavar="DIR", nargs="?", default=".", help="where they go (default: this folder)")
+    add_force(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from tcalloc.datasets import write_example
+
+    for file in write_example(args.folder, force=args.force):
+        print(f"{file.path}: {file.what}. Next: {file.command}")
+    return 0
