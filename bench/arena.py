@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 
 import tcalloc
-from bench.arena_cases import FEW_FOLDS, Entry, entries
-from bench.arena_words import page
+from bench.studies.arena_cases import FEW_FOLDS, Entry, entries
+from bench.studies.arena_words import page
 from tcalloc import compare
 
 HERE = Path(__file__).resolve().parent

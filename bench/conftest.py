@@ -13,7 +13,7 @@ from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
 
-from bench.race import Board, Race  # noqa: E402
+from bench.speed.race import Board, Race  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 BOARD = pytest.StashKey[Board]()
@@ -43,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--full"):
         return
-    late = [item for item in items if item.path.parent == HERE and item.get_closest_marker("full")]
+    late = [item for item in items if HERE in item.path.parents and item.get_closest_marker("full")]
     config.hook.pytest_deselected(items=late)
     items[:] = [item for item in items if item not in late]
 

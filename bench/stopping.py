@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.stopping_cases import Case, cases
+from bench.studies.stopping_cases import Case, cases
 from tcalloc.errors import BudgetError
 from tcalloc.learn.holdout.folds import SEEDS, Fit, Held, Tuned, held_out, on_test, paired, tabled
 from tcalloc.learn.replay.all_orders import Paths

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from places import SHARED_DATA
 
 settings.register_profile(
     "default",
@@ -20,7 +21,6 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real tables beside the checkout; tests that need it are skipped where it is absent."""
-    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
-    if not folder.is_dir():
+    if not SHARED_DATA.is_dir():
         pytest.skip("no folder ../shared/data beside this checkout")
-    return folder
+    return SHARED_DATA

@@ -19,8 +19,8 @@ is. The gain is over the best fixed mixture at the same real spend, paired by qu
 questions (of one cell: nothing is corrected for many cells). "oracle, own samples" chooses by the samples that score
 it, as a table of estimates makes easy, and flatters itself; "oracle, held out" chooses on one half of a question's
 samples, among votes that fit in it, and is scored on the other. Fidelity stands beside the share of the oracle's most
-frequent action and the agreement of two oracles from half of the samples each; `bench/paper_regime.py` says what it can
-mean.
+frequent action and the agreement of two oracles from half of the samples each;
+`bench/studies/paper_regime.py` says what it can mean.
 
 What is printed (`words.py`): a table of methods by budgets for each data set and model, gains, fidelity, and ours
 beside the paper's claims: up to 12.8 % relative gain on MATH, more than 91 % fidelity. One row that others report of

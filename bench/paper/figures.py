@@ -2,7 +2,7 @@
 
 Intervals are over questions, 95 %, paired where two are compared. A mixture whose spend is matched on the questions
 that score it moves with them; so differences in spend are charged at the mixture's local slope, question by question,
-which leaves means as they are and makes the intervals know it (`bench/learned_policies.py` does the same).
+which leaves means as they are and makes the intervals know it (`bench/studies/learned_policies.py` does the same).
 """
 
 import time

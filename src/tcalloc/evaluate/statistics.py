@@ -21,7 +21,7 @@ the mean of the *scores*
     accuracy_i - slope * (spend_i - spend),    slope = d accuracy / d spend at the match,
 
 and these are what is resampled: intervals without the second term are as much as a fifth too wide or too narrow
-(``bench/compare_coverage.py`` measures it). A gain is the difference of the two scores, question by question.
+(``bench/studies/compare_coverage.py`` measures it). A gain is the difference of the two scores, question by question.
 """
 
 import math
@@ -187,8 +187,8 @@ def dependence(folds: int, learns: bool) -> float:
     A fold's policy was trained on the other folds' questions: where it leans on what they happen to show, the folds'
     errors go together, and no cross-validation can tell by how much (Y. Bengio and Y. Grandvalet, "No Unbiased
     Estimator of the Variance of K-Fold Cross-Validation", JMLR 5 (2004)). For policies that learn, questions therefore
-    count as (K - 1)/K each: no theorem, but about what ``bench/compare_coverage.py`` measures. Rules that only choose
-    among settings are not affected.
+    count as (K - 1)/K each: no theorem, but about what ``bench/studies/compare_coverage.py`` measures. Rules that
+    only choose among settings are not affected.
     """
     return math.sqrt(folds / (folds - 1)) if learns and folds > 1 else 1.0
 

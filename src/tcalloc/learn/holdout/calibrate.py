@@ -17,7 +17,7 @@ confidence, P(expected spend > budget) ≤ 1 − confidence, for any number of h
     later: that is a digital option, and ν hedges it. In the Gaussian limit an option that pays 1/δ with probability
     p = δ·wealth is replicated by ν = φ(Φ⁻¹(p))/(p·σ·√(questions left)), and the test becomes the z-test, which no test
     beats; σ is estimated from earlier questions. (Voráček & Orabona, arXiv 2505.22422, recalculate bets to the same
-    end.) What this gains over Hoeffding-Bentkus and over the usual bets: `bench/calibration_coverage.py`.
+    end.) What this gains over Hoeffding-Bentkus and over the usual bets: `bench/studies/calibration_coverage.py`.
 
 A guarantee rests on four assumptions, which `Calibration.assumptions` repeats:
 

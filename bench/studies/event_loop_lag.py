@@ -1,0 +1,93 @@
+"""How late the ticks of an event loop are while its tasks answer questions, and how near those are to the ideal time.
+
+    python bench/studies/event_loop_lag.py            20 tasks of answer_async at 8 requests each, a server of 50 ms
+    python bench/studies/event_loop_lag.py --tasks 1 --concurrency 64
+
+A tick sleeps for 5 ms again and again; its lag is what it slept longer. The server is a process of its own, and shares
+the machine's cores with it. The ideal time is questions x samples x latency / requests at one time.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tcalloc.learn.protocol import Always
+from tcalloc.llm.client import ChatClient, Parameters
+from tcalloc.measure import Vote
+from tcalloc.serve.answer import answer_async
+
+TICK = 0.005
+
+
+async def lags(found):
+    """Note how late each tick is."""
+    while True:
+        started = time.perf_counter()
+        await asyncio.sleep(TICK)
+        found.append(time.perf_counter() - started - TICK)
+
+
+async def measure(url, args):
+    """Return the seconds that it took, and all lags."""
+    found = []
+    questions = [f"What is {i} + {i}?" for i in range(args.questions)]
+    with ChatClient(url, "fake", Parameters(max_tokens=64), key=None) as client:
+        ticking = asyncio.create_task(lags(found))
+        started = time.perf_counter()
+        works = (
+            answer_async(questions, Always(Vote(args.samples)), client, concurrency=args.concurrency)
+            for _ in range(args.tasks)
+        )
+        answers = await asyncio.gather(*works)
+        seconds = time.perf_counter() - started
+        ticking.cancel()
+    if not all(one.complete for one in answers):
+        raise SystemExit(f"incomplete: {answers[0]}")
+    return seconds, sorted(found)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", type=int, default=20)
+    parser.add_argument("--questions", type=int, default=100)
+    parser.add_argument("--samples", type=int, default=4)
+    parser.add_argument("--latency", type=float, default=0.05)
+    parser.add_argument("--concurrency", type=int, default=8)
+    args = parser.parse_args()
+    fake = str(Path(__file__).with_name("sampling_throughput.py"))
+    command = [sys.executable, fake, "--serve", "--latency", str(args.latency)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            url = f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
+            before = time.process_time()
+            seconds, found = asyncio.run(measure(url, args))
+            cpu = time.process_time() - before
+        finally:
+            server.kill()
+    samples = args.tasks * args.questions * args.samples
+    ideal = samples * args.latency / (args.tasks * args.concurrency)
+    print(
+        json.dumps(
+            {
+                "samples": samples,
+                "seconds": round(seconds, 2),
+                "ratio": round(seconds / ideal, 3),
+                "cpu_ms_per_sample": round(1e3 * cpu / samples, 3),
+                "lag_ms_median": round(1e3 * found[len(found) // 2], 1),
+                "lag_ms_99": round(1e3 * found[int(0.99 * len(found))], 1),
+                "lag_ms_max": round(1e3 * found[-1], 1),
+                "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1),
+                "load": os.getloadavg()[0],
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
