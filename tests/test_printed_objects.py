@@ -24,7 +24,7 @@ def samples():
 def printed():
     acc = [[0.1, 0.9], [0.2, 0.3]]
     names = [EVIL, "other"]
-    yield tcalloc.solve(acc, [1, 2], 2.0, action_names=names)
+    yield tcalloc.solve(acc, [1, 2], 1.5, action_names=names)
     yield Table(acc=np.array(acc), cost=np.array([1.0, 2.0]), action_names=names)
     yield Samples(arms={EVIL: samples(), "other": samples()})
     yield Vote(3, EVIL)
@@ -45,7 +45,7 @@ def test_a_client_and_a_policy():
 
     with ChatClient("http://127.0.0.1:9/v1", EVIL) as client:
         assert "\x1b" not in repr(client)
-    policy = Sequential(budget=2.0).fit(None, Samples(arms={EVIL: samples()}))
+    policy = Sequential(budget=2.0).fit(Samples(arms={EVIL: samples()}))
     assert "\x1b" not in str(policy)
     assert "\x1b" not in str(policy.start(None))
 

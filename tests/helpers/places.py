@@ -8,9 +8,10 @@ import tcalloc
 HELPERS = Path(__file__).resolve().parent
 CHECKOUT = HELPERS.parents[1]
 SHARED_DATA = CHECKOUT.parent / "shared" / "data"
-# The package under test, whether it is installed or not, and these helpers.
 SOURCE = Path(tcalloc.__file__).parents[1]
+# The package under test, whether it is installed or not, these helpers and the folders of the tests.
+_FOLDERS = sorted({str(path.parent) for path in HELPERS.parent.rglob("test_*.py")})
 ENVIRONMENT = os.environ | {
-    "PYTHONPATH": os.pathsep.join([str(SOURCE), str(HELPERS)]),
+    "PYTHONPATH": os.pathsep.join([str(SOURCE), str(HELPERS), *_FOLDERS]),
     "PYTHONDONTWRITEBYTECODE": "1",
 }

@@ -62,13 +62,10 @@ def test_table_solves_like_solve():
 
 def test_table_keeps_arrays_without_a_copy():
     acc, cost = np.ones((5, 2), np.float32), np.ones((5, 2))
-    available = np.ones((5, 2), bool)
-    table = Table(acc, cost, available=available)
+    table = Table(acc, cost)
     assert table.acc is acc
     assert np.shares_memory(table.cost, cost)
     assert table.cost.shape == (5, 2)
-    assert np.shares_memory(table.available, available)
-    assert table.available.dtype == bool
     assert Table(acc, [1, 2]).cost.shape == (2,)
 
 
