@@ -6,8 +6,8 @@
     python -m bench.arena --quick             150 questions a table, two spends, three folds, on standard output
     python -m bench.arena --jobs 1            one process instead of two; the figures are the same
 
-Nothing is computed here: `tcalloc.compare` is, with its defaults, on the tables of `arena_cases.py`. RESULTS.md is only
-written by a whole run (or with --out), so that it is always one run's.
+Nothing is computed here: `tcalloc.compare` is, with its defaults, on the tables of `studies/arena_cases.py`.
+RESULTS.md is only written by a whole run (or with --out), so that it is always one run's.
 """
 
 import argparse

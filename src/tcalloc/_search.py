@@ -1,7 +1,7 @@
 """The driver: from a checked problem and a limit to actions, by passes of the kernel.
 
 Here stand the loops over chunks and threads, the sampled bracket, and the choice of what to do when a guess was
-wrong. What is done per row is the kernel's; what users see is in `solve.py` and `frontier.py`.
+wrong. What is done per row is the kernel's; what users see is in `_solve.py` and `_frontier.py`.
 """
 
 import math

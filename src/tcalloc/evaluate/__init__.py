@@ -4,14 +4,15 @@
 module              what it is for
 ==================  ====================================================================================
 `compare`           the call: checks, runs, figures, one result
-`problem`           what is compared on: checked input; `offering`: the actions in it
+`problem`           what is compared on: checked input; `menu`: the actions in it
 `contestants`       who takes part, each as a function from training questions to held-out figures
-`running`           their folds, in processes, with a progress bar
-`figures`           spends matched, intervals over questions, corrected p-values
+`run_folds`         their folds, in processes, with a progress bar
+`statistics`        spends matched, intervals over questions, corrected p-values
 `standings`         how everyone stands: gains, shares of the oracle's, curves, what looks suspicious
-`result`            `Comparison` and `Standing`
-`words`             the printed table and the caveats in plain words
-`advice`            which policy to use, and how sure that is; `headline`, `saying`: in which words
+`result`            the figures: `ComparisonFigures` and `Standing`
+`comparison`        `Comparison`: what a user holds and prints
+`printed_table`     the table; `caveats`: what limits it, in plain words
+`conclusions`       which policy to use, and how sure that is, in words
 `plots`             accuracy over spend, drawn (extra ``plot``)
 `report`            one HTML page
 ==================  ====================================================================================

@@ -21,7 +21,7 @@ What to use when
 
 All intervals are over questions: what the same policy would show on others like these, at the same price. They end
 where figures end (accuracies and shares in [0, 1], regret and spend at 0). Where costs differ between questions, few of
-them can decide the mean of regret or spend; then no upper limit is given, and a note says so (`_intervals.py`).
+them can decide the mean of regret or spend; then no upper limit is given, and a note says so (`intervals.py`).
 """
 
 import math

@@ -2,11 +2,11 @@
 
 What is done with the questions whose outcomes are known:
 
-(1) features → acc[i, :] by a regression on all actions (`regressors.py`), with predictions out of fold beside it;
-(2) predictions are shrunk towards the mean curve by what comes true of them out of fold (`slopes.py`);
+(1) features → acc[i, :] by a regression on all actions (`learn/regression/`), with predictions out of fold beside it;
+(2) predictions are shrunk towards the mean curve by what comes true of them out of fold (`shrinkage.py`);
 (3) the gate asks, budget by budget, whether pricing those predictions beats the best fixed mixture (`gate.py`).
 
-With ``probe=m`` a question may first be given m samples, and is decided by what they show (`probed.py`).
+With ``probe=m`` a question may first be given m samples, and is decided by what they show (`probe_value.py`).
 
 A new question's predicted row is priced: argmax of prediction − price·cost; for a batch and a budget the price comes
 from `tcalloc.solve` on the predicted table. Where the gate is closed, the mixture of the same spend is served.

@@ -4,7 +4,7 @@ The first m samples of a question form a pattern: how many gave the same answer 
 Its mean curve says what a vote over more of them reaches: the mean, over questions and seeded random orders of their
 samples, of the vote that contains those m. Rare patterns are drawn towards those of the same margin (most frequent
 minus second answer), those towards all. What else is known (features of X, lengths, log-probabilities) adds a residual:
-a ridge per group of patterns, shrunk like any prediction (`slopes.py`), its standard errors clustered by question.
+a ridge per group of patterns, shrunk like any prediction (`shrinkage.py`), its standard errors clustered by question.
 """
 
 from dataclasses import dataclass, replace

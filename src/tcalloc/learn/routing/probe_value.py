@@ -2,8 +2,8 @@
 
 At a price λ a question is first worth either one of the fixed actions, by its predicted row, or a probe, by what
 probing and then going on as well as is known has gained on questions like it (a ridge on that gain, for each λ of a
-grid, shrunk). After the probe the ways to go on are priced by what the samples showed (`probing.py`); "enough, the
-probe's samples answer" is one of them. The probe's cost is always charged.
+grid, shrunk). After the probe the ways to go on are priced by what the samples showed (`probe_patterns.py`); "enough,
+the probe's samples answer" is one of them. The probe's cost is always charged.
 
 Budgets lie between the prices of a grid: a question's lot chooses between two neighbouring ones.
 """

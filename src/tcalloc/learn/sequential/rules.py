@@ -47,7 +47,7 @@ ANY_NUMBER = 1 << 31
 # Margins up to here have a rule each; above, one that only its cap stops.
 MARGINS = 10
 # All caps up to here have rules. Each larger cap is the next one divided by √2: rules with caps in between differ by
-# less than their noise, and picking the best of many of them loses up to 0.13 points on other questions.
+# less than their noise, and picking the best of many of them costs accuracy on other questions.
 FINE = 10
 CONFIDENCES = (0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 
