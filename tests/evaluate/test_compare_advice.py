@@ -43,7 +43,7 @@ def test_the_best_policy_that_is_shown_is_recommended(result):
     text = words(advice)
     assert text.startswith("Use Sequential. On these 400 questions it is shown to be better")
     assert "at all budgets" in text
-    assert "p < .001 (corrected)" in text
+    assert "p < 0.001 (corrected)" in text
 
 
 def test_figures_of_a_pick_are_the_standings(result):
@@ -99,16 +99,16 @@ def test_a_claim_that_was_kept_is_not_said_to_be_off():
         return replaced(one, claimed=one.accuracy - 1e-5)
 
     said = words(recommend(with_standings(made(), kept)))
-    assert "claimed from training questions alone was right to a tenth of a point" in said
-    assert "off by at most 0.0" not in said
+    assert "claimed, from training questions alone, was right to a tenth of a point" in said
+    assert "at most 0.0" not in said
 
 
 def test_how_many_samples_there_are_is_said_of_those_that_have_so_many():
     answers = np.random.default_rng(0).integers(0, 3, (30, 8))
     ragged = Samples(np.where(np.arange(8) < np.where(np.arange(30) < 3, 4, 8)[:, None], answers, -2))
     all_alike, some = (_of_answers(Problem.of(data))[-1] for data in (Samples(answers), ragged))
-    assert all_alike.startswith("Each question has only 8 samples:")
-    assert some.startswith("Some questions have only 4 samples:")
+    assert all_alike.startswith("Each question has only 8 samples.")
+    assert some.startswith("Some questions have only 4 samples.")
 
 
 def test_a_gain_too_small_to_matter_is_not_recommended_however_sure():
@@ -124,12 +124,14 @@ def test_who_may_have_seen_the_answers_is_not_recommended(mark):
     advice = recommend(made([cheat, honest]))
     assert advice.policy == "AC Beta"
     assert not any("mine" in pick.level for pick in advice.picks)
-    assert f"mine is not recommended, whatever it reaches: {mark}" in words(advice)
+    assert f"mine is never recommended: {mark}" in words(advice)
 
 
 def test_what_must_be_checked_is_recommended_and_said_once():
     mark = "check X: it gains much; it is right if X is known before anything is drawn"
-    said = "kNN reads X: it is right only if X is known before anything is drawn and was not made from the answers."
+    said = (
+        "kNN reads X. Its figures hold only if X is known before anything is drawn and was not made from the answers."
+    )
     best = ("kNN", "policy", lambda s: curve(s, half=1.0), {"marks": (mark,)})
     other = ("Sequential", "policy", lambda s: curve(s, half=1.2), {})
     advice = recommend(made([best, other]))
@@ -145,7 +147,10 @@ def test_who_else_may_read_x_is_told_where_one_policy_calls_for_a_check():
     advice = recommend(made([best, ("kNN", "policy", lambda s: curve(s, half=1.2), {"marks": (mark,)})]))
     assert advice.policy == "cascade"
     assert {pick.check for pick in advice.picks} == {""}
-    assert "X tells kNN so much that it must be checked: whoever reads X is right only if" in words(advice)
+    assert (
+        "With X, kNN gains so much that X must be checked: the figures of policies that read X hold only if"
+        in words(advice)
+    )
     assert "must be checked" not in words(recommend(made([best])))
 
 
@@ -163,7 +168,7 @@ def test_another_policy_is_picked_where_it_is_shown_to_be_better():
     steady = ("Sequential", "policy", lambda s: curve(s, half=1.0), {})
     advice = recommend(made([steady, cheap]))
     assert [pick.policy for pick in advice.picks] == ["cascade", "Sequential", "Sequential", "Sequential"]
-    assert "or what stands below" in words(advice)
+    assert "or what is named below" in words(advice)
 
 
 def test_who_cannot_spend_so_little_is_not_picked():
@@ -190,7 +195,7 @@ def test_advice_as_json_holds_no_nan():
 def test_single_answers_call_for_samples():
     advice = recommend(made(data="single answers", votes=(), vote_accuracy=np.zeros(0)))
     assert any("Several samples per question" in sentence for sentence in advice.settles)
-    assert any("20 samples for every question reach" in sentence for sentence in recommend(made()).settles)
+    assert any("20 samples for every question are" in sentence for sentence in recommend(made()).settles)
 
 
 # ---------------------------------------------------------------------------------------------- the first sentence
@@ -207,8 +212,8 @@ def test_headline_names_the_accuracy_of_the_dearest_sensible_action_and_its_pric
     assert found.spend <= 4
     first = headline(result)[0]
     assert first == (
-        f"On your 400 questions, stopping at a price (Sequential) reaches {phrases.percent(at)}, the accuracy of "
-        f"{found.action} on every question, for {phrases.about_price(found.spend, result.unit)}: "
+        f"On your 400 questions, stopping early (Sequential) reaches {phrases.percent(at)}, the accuracy of "
+        f"{found.action} on every question, for {phrases.about_price(found.spend, result.unit)}. That is "
         f"{phrases.saved(found.action_spend - found.spend, result.unit)} (saving {100 * found.share:.0f} %)."
     )
 
@@ -235,7 +240,7 @@ def test_headline_without_a_saving_says_the_gain():
     """A policy that is better than the mixture, but no single action is as good as what it reaches."""
     alone = made(votes=(1,), vote_accuracy=np.array([0.6]))
     assert saving(alone) is None
-    assert "points against the best fixed mixture" in headline(alone)[0]
+    assert "points over the best fixed mixture" in headline(alone)[0]
 
 
 def test_spend_for_is_the_inverse_of_the_curve(result):
@@ -297,4 +302,4 @@ def test_an_interval_without_zero_is_not_enough_if_the_corrected_p_is_not():
 
     advice = recommend(with_standings(level(), unsure))
     assert not advice.shown
-    assert "the interval excludes 0; with the correction for all comparisons it would take about" in words(advice)
+    assert "the interval excludes 0. With the correction for all comparisons, about" in words(advice)

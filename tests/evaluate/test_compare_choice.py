@@ -59,7 +59,7 @@ def test_the_default_need_not_be_shown_alone():
     assert text.startswith(
         "Use margin + cap. On these 400 questions its own gain over the best fixed mixture is not shown"
     )
-    assert "that of AC Beta is. No test here tells them apart" in text
+    assert "that of AC Beta is. No test here shows a difference between them" in text
     nobody = with_standings(level(["AC Beta", "margin + cap"]), lambda one: replaced(one, p=one.p * 0 + 0.06))
     assert nobody.recommend().policy == MIXTURE
 
@@ -135,7 +135,7 @@ def test_stopping_at_the_first_success_needs_no_test(puzzles):
 def test_every_first_sentence_says_that_there_is_a_verifier(puzzles):
     said = "with a verifier that recognises right answers"
     assert f"On your 100 questions, {said}, stopping at the first success" in headline(puzzles)[0]
-    assert str(puzzles).startswith(f"100 questions, {said}, each scored")
+    assert str(puzzles).startswith(f"100 questions, {said}. Each is scored")
     assert str(puzzles.recommend()).startswith("With a verifier that recognises right answers, use stopping at")
     page = render(puzzles)
     assert said in page[: page.index("</header>")] if "</header>" in page else said in page

@@ -385,7 +385,7 @@ def test_imitators_tell_eight_actions_apart_and_always_answer():
     p = rng.uniform(0.2, 0.9, (80, 14))
     problem = Problem.of(Table((rng.random(p.shape) < p).astype(float), np.arange(1.0, 15)), X=rng.random((80, 3)))
     contestant = named(problem, "imitator", (3.0, 6.0))
-    assert contestant.marks == ("tells 8 of the 14 actions apart",)
+    assert contestant.marks == ("distinguishes 8 of the 14 actions",)
     assert len(told_apart(problem.menu, (3.0, 6.0))) == 8
     best = int(problem.menu.mean_acc.argmax())
     assert best in told_apart(problem.menu, (3.0, 6.0))

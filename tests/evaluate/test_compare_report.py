@@ -142,7 +142,7 @@ def test_the_first_sentence_comes_first(page, result):
     heading = next(line for line in words if line.startswith("On your"))
     heading_words = " ".join(heading.split())  # blanks that do not break are blanks
     assert heading_words == " ".join(headline(result)[0].split())
-    assert heading.startswith("On your 400 questions, stopping at a price (Sequential) reaches ")
+    assert heading.startswith("On your 400 questions, stopping early (Sequential) reaches ")
     assert words.index(heading) < 4
 
 
@@ -248,13 +248,16 @@ def test_claims_are_not_set_beside_an_interval_that_they_can_hardly_leave(result
     assert "outside" not in words
     assert not re.search(r"claims? \d+ lie|interval of what was reached", words)
     # Sequential claims .4 points too much at 4 budgets, AC Beta 3; the mixture's own claim is no policy's.
-    assert "Over 8 claims of policies, claimed minus reached is +1.7 points on average, 1.7 without the sign." in words
+    assert (
+        "Over 8 claims of policies, claimed minus reached is +1.7 points on average, and 1.7 in absolute value."
+        in words
+    )
     assert "Farthest off was AC Beta" in words
 
 
 def test_signs_of_claims_do_not_hide_how_far_off_they_are():
     level = made([(name, "policy", curve, {"claimed": off}) for name, off in (("ESC", 0.02), ("AC Beta", -0.02))])
-    assert "is 0.0 points on average, 2.0 without the sign" in words_of(sections.claimed(level, None))
+    assert "is 0.0 points on average, and 2.0 in absolute value" in words_of(sections.claimed(level, None))
 
 
 def test_claims_tell_what_was_really_spent_where_it_is_not_the_budget(result):
@@ -273,7 +276,7 @@ def test_where_the_compute_goes_says_what_was_really_spent(result):
     # Over the bars, and in the table.
     assert words.count("at 4 samples per question; really spent: Sequential 2.9, mixture 4") == 2
     assert words.count("really spent") == 2
-    assert "accuracies are not at the same spend" in words
+    assert "accuracies here are not at the same spend" in words
     both = spending(spending(result, "Sequential", [1.2, 2, 3, 4]), MIXTURE, [1.2, 2, 3, 4])
     words = words_of(sections.destinations(both, both["Sequential"]))
     assert words.count("at 1.5 samples per question; really spent: Sequential 1.2, mixture 1.2") == 2
@@ -310,7 +313,7 @@ def test_it_says_which_questions_are_easy(data, easy, hopeless, said):
 def test_how_it_was_computed_says_that_fixed_k_has_no_dial(result):
     assert "fixed k" not in sections.method(result)
     fixed = made([("fixed k", "baseline", curve, {})])
-    assert "; fixed k has none: it plays" in sections.method(fixed)
+    assert "; fixed k has none, and uses" in sections.method(fixed)
 
 
 def test_targets_name_actions_that_do_not_cost_their_number(result):

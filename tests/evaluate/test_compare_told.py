@@ -124,7 +124,7 @@ def test_who_is_told_the_chances_is_ranked_recommended_and_to_be_checked(kinds):
     advice = result.recommend()
     what = {"kNN": "X", "difficulty label": "the label"}[advice.policy]
     assert advice.picks[0].check == what == advice.to_dict()["picks"][0]["check"]
-    said = f"it is right only if {what} is known before anything is drawn and was not made from the answers"
+    said = f"Its figures hold only if {what} is known before anything is drawn and was not made from the answers"
     assert said in " ".join(str(advice).split())
     assert sum(said in sentence for sentence in advice.sentences()) == 1
 

@@ -1,4 +1,4 @@
-"""What to bear in mind when a comparison is read: few questions, few samples, budgets out of reach."""
+"""The limits of a comparison, in words: few questions, few samples, budgets out of reach."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from tcalloc.learn.training import NOTHING
 
 __all__ = ["remarks"]
 
-# Fewer questions than this, or samples per question, are worth a word.
+# With fewer questions than this, or fewer samples per question, a caveat is printed.
 FEW_QUESTIONS, FEW_SAMPLES = 200, 10
 
 
@@ -21,12 +21,12 @@ def remarks(problem: Problem, standings: Sequence[Standing], budgets: NDArray[np
     found = [*_of_questions(problem, standings), *_of_answers(problem), *_of_budgets(problem, standings, budgets)]
     if repeats == 1:
         found.append(
-            "How much other trainings would change was not measured: the intervals are those of these policies. "
-            "repeats=5 (--repeats 5) measures it."
+            "The intervals hold for the policies as they were trained. How much other folds would change them was not "
+            "measured; repeats=5 (--repeats 5) measures it."
         )
     if NOTHING in problem.fixed_names:
         found.append(
-            f"Policies and mixtures may leave a question without an answer, for nothing: the action {NOTHING!r}."
+            f"Policies and mixtures may leave a question without an answer, at no cost: the action {NOTHING!r}."
         )
     return [*found, *problem.notes]
 
@@ -45,7 +45,7 @@ def _of_questions(problem: Problem, standings: Sequence[Standing]) -> list[str]:
     words = f"There are only {n} questions"
     if halves:
         words += f": a gain must exceed about {float(np.median(halves)):.1f} points to stand out from chance"
-    return [words + ". More questions settle more than more samples of these."]
+    return [words + ". More questions help more than more samples of these."]
 
 
 def _of_answers(problem: Problem) -> list[str]:
@@ -53,35 +53,33 @@ def _of_answers(problem: Problem) -> list[str]:
     real = [a for a, cost in enumerate(problem.fixed_cost.mean(axis=0)) if cost > 0 or acc[:, a].any()]
     known = acc[:, real] if real else acc
     if len(problem.menu.names) == 1:
-        return ["There is only one action: there is nothing to choose, and every policy does the same."]
+        return ["There is only one action, so every policy does the same."]
     if not known.any():
-        return [
-            "Nothing was right on any question: no policy can gain anything, and the cheapest way to be wrong is best."
-        ]
+        return ["No recorded answer is right, so no policy can gain anything, and the cheapest action is best."]
     if (known == 1).all():
-        return ["Everything was right on every question: no policy can gain anything, and the cheapest action is best."]
+        return ["Every recorded answer is right, so no policy can gain anything, and the cheapest action is best."]
     found = []
     if problem.data == "single answers":
         found.append(
-            "Each cell is a single answer, right or wrong: what is chosen by it (the hindsight bound) owes much "
-            "to luck, and no policy can reach that. Several samples per question would tell luck from skill."
+            "Each cell is a single answer, right or wrong. The hindsight bound chooses by these outcomes, so much of "
+            "it is luck, and no policy can reach it. Several samples per question would separate luck from skill."
         )
     if problem.samples is not None:
         sizes = [arm.drawn.sum(axis=1) for arm in problem.samples.by_model.values()]
         least, most = (int(end) for end in (min(size.min() for size in sizes), max(size.max() for size in sizes)))
-        # What the oracle cannot know of a model, it is told from the others.
+        # What the oracle cannot know of a model, it takes from the others.
         once = [name for name, arm in problem.samples.by_model.items() if (arm.drawn.sum(axis=1) == 1).any()]
         if once and most > 1:
             whose = f" of {', '.join(once)}" if len(problem.models) > 1 else ""
             found.append(
-                f"Some questions have a single sample{whose}. The oracle, held out, cannot know and judge by the same "
-                "sample: there it goes by what other samples tell."
+                f"Some questions have a single sample{whose}. The held-out oracle cannot know a sample and be scored "
+                "on it, so there it decides by other samples."
             )
         if 1 < least < FEW_SAMPLES:
             who = "Each question has" if least == most else "Some questions have"
             found.append(
-                f"{who} only {least} samples{' of a model' if len(problem.models) > 1 else ''}: what lies beyond so "
-                "many is not known, and the oracle, held out, decides by half of them."
+                f"{who} only {least} samples{' of a model' if len(problem.models) > 1 else ''}. What more samples "
+                "reach is not known, and the held-out oracle decides by half of them."
             )
     return found
 
@@ -94,11 +92,11 @@ def _of_budgets(problem: Problem, standings: Sequence[Standing], budgets: NDArra
             continue
         if (spends > budget).all():
             found.append(
-                f"Nobody can spend as little as {_number(budget)}: the least is {_number(float(spends.min()))}."
+                f"No policy can spend as little as {_number(budget)}: the least is {_number(float(spends.min()))}."
             )
         elif (spends < budget).all():
             most = _number(float(spends.max()))
-            found.append(f"Nobody finds anything to spend {_number(budget)} on: the most is {most}; more buys nothing.")
+            found.append(f"No policy can use {_number(budget)}: the most that any spends is {most}.")
         else:
-            found.append(f"Nobody spends {_number(budget)}: see what each really spends there.")
+            found.append(f"No policy spends {_number(budget)} exactly; the table shows what each really spends there.")
     return found

@@ -1,4 +1,4 @@
-"""How figures are told to a reader: shares as percent, gains as points, policies as what they do."""
+"""How figures are written for a reader: shares as percent, gains as points, policies by what they do."""
 
 import math
 import re
@@ -33,19 +33,19 @@ __all__ = [
 # What a policy does, so that a sentence can begin with it.
 PHRASES = {entry.name: entry.phrase for entry in POLICIES}
 LONGEST = 60
-# Of a name that nothing can be printed of.
+# Printed for a name that holds no printable character.
 NAMELESS = "(no name)"
 
 
 def clean(text: object, longest: int = 0) -> str:
-    """Return a text that any page can hold: one line, no control characters, none that turn the reading direction.
+    """Return a text that any page can hold: one line, without control or direction characters.
 
     Parameters
     ----------
     text : object
-        Anything; `str` is taken of it.
+        Anything that `str` takes.
     longest : int
-        Characters kept, the last one an ellipsis where some are left out; 0: all.
+        The most characters to keep; a longer text ends in an ellipsis. 0: keep all.
     """
     # Cc: control, Cf: format (bidirectional overrides too), Cs: half of a pair, Zl and Zp: ends of lines.
     kinds = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
@@ -55,7 +55,7 @@ def clean(text: object, longest: int = 0) -> str:
 
 
 def phrase(name: str) -> str:
-    """Return what a policy does; a name that is not ours in quotes."""
+    """Return what a policy does, in words; a policy of the user's own is its name in quotes."""
     return PHRASES.get(name, f'"{clean(name, LONGEST)}"')
 
 
@@ -78,12 +78,12 @@ def interval(low: float, high: float) -> str:
 
 
 def chance(p: float) -> str:
-    """Return a p-value: p = .012."""
+    """Return a p-value: p = 0.012."""
     if not math.isfinite(p):
         return "not tested"
     if p < 0.001:
-        return "p < .001"
-    return f"p = {p:.3f}".replace("0.", ".", 1) if p < 0.9995 else "p = 1"
+        return "p < 0.001"
+    return f"p = {p:.3f}" if p < 0.9995 else "p = 1"
 
 
 def number(value: float) -> str:
@@ -120,19 +120,19 @@ def at_spend(value: float, unit: str) -> str:
 
 
 def saved(difference: float, unit: str) -> str:
-    """Return a saving per question as what it comes to: $1.30 less per 1,000 questions."""
+    """Return a saving per question, scaled to 1,000 questions: $1.30 less per 1,000 questions."""
     return f"{price(1000 * difference, unit)} less per 1,000 questions"
 
 
 def spending(unit: str) -> str:
-    """Return what the axis of spends is called: mean samples per question, mean cost per question in $."""
+    """Return the label of the axis of spends: mean samples per question, mean cost per question in $."""
     if unit == "cost" or unit in CURRENCIES:
         return f"mean cost per question{'' if unit == 'cost' else f' in {unit_words(unit)}'}"
     return f"mean {unit} per question"
 
 
 def with_verifier(given: bool) -> str:
-    """Return the condition under which all figures hold where a verifier was given; "" without one."""
+    """Return the condition that holds for all figures if a verifier was given; "" without one."""
     return ", with a verifier that recognises right answers" if given else ""
 
 
@@ -146,7 +146,7 @@ def action(name: str) -> str:
 
 
 def of_answer(count: int) -> str:
-    """Return a vote of so many samples: a single sample, 8 samples."""
+    """Return a number of samples in words: a single sample, 8 samples."""
     return "a single sample" if count == 1 else f"{count} samples"
 
 

@@ -1,4 +1,4 @@
-"""A comparison as a printed table, and what must be said below it."""
+"""A comparison as a printed table, with the notes below it."""
 
 import textwrap
 from collections.abc import Sequence
@@ -14,11 +14,9 @@ from tcalloc.evaluate.result import ComparisonFigures, Standing
 __all__ = ["table"]
 
 WIDTH = 120
-# A spend that is farther off than this is told.
-CLOSE = 0.005
 SAME = (
-    "same: it does what the best fixed mixture does at that spend, or nearly so: its gain and both ends of its "
-    "interval are below 0.05 points."
+    "same: at that spend it does nearly what the best fixed mixture does. Its gain and both ends of its interval are "
+    "below 0.05 points."
 )
 
 
@@ -26,7 +24,7 @@ SAME = (
 
 
 def table(result: ComparisonFigures) -> str:
-    """Return one table, best first, at most 120 columns wide where names allow, and what must be said about it."""
+    """Return one table, best first, at most 120 columns wide where names allow, and its notes."""
     names = max([len(standing.name) for standing in result.standings] + [len("policy")])
     columns = [_column(result, b) for b in range(len(result.budgets))]
     captured = ["", "captured", *(_captured(result, standing) for standing in result.standings)]
@@ -54,10 +52,10 @@ def _heading(result: ComparisonFigures) -> str:
     times = f", {result.repeats} times" if result.repeats > 1 else ""
     spend = unit_words(result.unit)
     return (
-        f"{result.questions:,} questions{phrases.with_verifier(result.verifier)}, each scored by policies trained "
-        f"without it ({result.folds} folds{times}). "
-        f"Per mean spend ({spend} per question): accuracy in %, and gain in points over the "
-        f"{result.reference} at the same spend, ± half of its 95 % interval."
+        f"{result.questions:,} questions{phrases.with_verifier(result.verifier)}. Each is scored by policies that were "
+        f"trained without it ({result.folds} folds{times}). "
+        f"For each mean spend ({spend} per question): accuracy in %, and gain in points over the "
+        f"{result.reference} that spends the same, ± half of its 95 % interval."
     )
 
 
@@ -108,7 +106,7 @@ def _gain(result: ComparisonFigures, standing: Standing, b: int) -> str:
         return f"{'same':>5}"
     half = 50 * float(standing.gain_high[b] - standing.gain_low[b])
     points = round(100 * float(standing.gain[b]), 1) + 0.0  # no "-0.0"
-    # A gain that is too small to be printed is too small to be praised, however sure it is.
+    # A gain that is printed as 0.0 gets no stars, however small its p-value is.
     return f"{points:+5.1f} ±{half:.1f}{stars(float(standing.p[b])) if points else ''}"
 
 
@@ -141,18 +139,19 @@ def _notes(result: ComparisonFigures) -> list[str]:
     if halves:
         lines += _wrapped(
             f"The accuracies themselves are known to ±{min(halves):.1f} to ±{max(halves):.1f} points (95 %). "
-            "All figures, with the ends of their intervals: to_frame(), or --json."
+            "to_frame() and --json give all figures, with both ends of each interval."
         )
     if any(_captured(result, standing) for standing in result.standings):
         lines += _wrapped(
-            "captured: share of what the held-out oracle gains, over all spends together where it gains and is not "
-            "short of samples: it knows, and may draw, half of a question's. It decides before anything is drawn: who "
-            "stops while sampling can gain more, and who is told a question's chances exactly."
+            "captured: the policy's gain as a share of the held-out oracle's gain, summed over the spends where the "
+            "oracle gains and has enough samples. The oracle knows half of each question's samples, draws no more than "
+            "that half, and decides before anything is drawn. A policy that stops while sampling can gain more, and so "
+            "can one that knows a question's chances exactly."
         )
     if not all(standing.reached.all() for standing in result.standings):
         lines += _wrapped(
-            "at: it finds nothing to spend more on, or cannot spend as little, and really spends this; its gain is "
-            "over the mixture that spends the same."
+            "at: the policy cannot spend as little, or finds nothing more to spend on. It really spends this, and its "
+            "gain is over the mixture that spends the same."
         )
     budgets = range(len(result.budgets))
     if any(one.does_the_same(b) for one in result.standings if one.name != result.reference for b in budgets):
@@ -167,11 +166,11 @@ def _notes(result: ComparisonFigures) -> list[str]:
     for name, why in result.skipped.items():
         reasons.setdefault(why, []).append(name)
     if reasons:
-        lines += ["", "Take no part:"]
+        lines += ["", "Left out:"]
         for why, names in reasons.items():
             lines += _wrapped(f"- {'; '.join(names)}: {why.rstrip('.')}.", hang=2)
     if result.remarks:
-        lines += ["", "To bear in mind:"]
+        lines += ["", "Keep in mind:"]
         for remark in result.remarks:
             lines += _wrapped(f"- {remark}", hang=2)
     return lines

@@ -315,28 +315,28 @@ def marks_of(
     nearly = m.nearly & contestant.beforehand
     if lucky and nearly.any():
         marks.append(
-            f"suspicious: it decides before anything is drawn, and gains at {named(nearly)} more than nine tenths of "
-            f"what the hindsight bound does, which knows the luck of every answer; look whether {told} holds the "
+            f"suspicious: it decides before anything is drawn, and at {named(nearly)} it gains more than nine tenths "
+            f"of what the hindsight bound gains, which knows the luck of every answer; check whether {told} holds the "
             "answers"
         )
     if m.beyond.any():
         marks.append(
-            f"suspicious: better at {named(m.beyond)} than the hindsight bound, and nothing is that pays for what it "
-            "sees; it may have been told the answers"
+            f"suspicious: better at {named(m.beyond)} than the hindsight bound, which no policy that pays for what it "
+            "sees can be; it may have seen the answers"
         )
     much = [
         f"at {named(some)} {words}"
         for some, words in (
             (m.ahead & contestant.beforehand, "more than the oracle that knows half of each question's samples"),
-            (nearly, "more than nine tenths of what hindsight does"),
+            (nearly, "more than nine tenths of what the hindsight bound gains"),
         )
         if some.any()
     ]
     if much and not (lucky and nearly.any()) and not m.beyond.any():
-        others = "" if told != "X" else ", and so are all who look at it"
+        others = "" if told != "X" else ", as do those of all policies that read it"
         marks.append(
-            f"{CHECK}{told}: it decides before anything is drawn, and gains {' and '.join(much)}; it is right if "
-            f"{told} is known before anything is drawn and was not made from the answers{others}"
+            f"{CHECK}{told}: it decides before anything is drawn, and gains {' and '.join(much)}; its figures hold "
+            f"only if {told} is known before anything is drawn and was not made from the answers{others}"
         )
     return tuple(marks)
 

@@ -118,9 +118,9 @@ POLICIES: tuple[Entry, ...] = (
         ("samples", "answers", "probe"), _PRICED, (("probe", 2),), (GATED,),
     ),
     # One policy under two names, by how many models there are.
-    Entry("Sequential", "stopping at a price (Sequential)", "sequential", "policy", ("samples", "answers"),
+    Entry("Sequential", "stopping early (Sequential)", "sequential", "policy", ("samples", "answers"),
           _SEQUENTIAL),
-    Entry("cascade", "going on at a price, over all models (cascade)", "sequential", "policy", ("samples", "answers"),
+    Entry("cascade", "stopping early across the models (cascade)", "sequential", "policy", ("samples", "answers"),
           _SEQUENTIAL),
     _rule("AC Beta", "Adaptive-Consistency (AC Beta)", "votes"),
     _rule("AC Dirichlet", "Adaptive-Consistency (AC Dirichlet)", "votes"),
@@ -130,13 +130,13 @@ POLICIES: tuple[Entry, ...] = (
     _rule("fixed k, success stop", "stopping at the first success (fixed k, success stop)", "verifier"),
     Entry(
         "oracle, held out", "the oracle, held out", "bound", "bound", ("halves",), marks=(
-            "no policy: it knows half of the samples of the very questions, and is scored on the other half; it draws "
-            "no more than that half, so that beyond a few samples per question it is held back",
+            "a bound, not a policy: it knows half of each question's samples and is scored on the other half; it draws "
+            "no more than that half, so at large spends it could gain more",
         ),
     ),
     Entry(
         "hindsight bound", "the hindsight bound", "bound", "bound", marks=(
-            "no policy can reach it: it sees what would be right before it pays",
+            "a bound that no policy can reach: it knows which answers are right before it pays",
         ),
     ),
 )  # fmt: skip

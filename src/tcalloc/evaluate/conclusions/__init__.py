@@ -1,1 +1,1 @@
-"""What a comparison says: headline, recommendation, and what would settle more."""
+"""What a comparison says: headline, recommendation, and what would make it surer."""

@@ -1,4 +1,4 @@
-"""Which policies are better, and which of those that cannot be told apart is recommended.
+"""Which policies are better, and which one of equally good policies is recommended.
 
 What to use when
 ----------------
@@ -7,14 +7,14 @@ What to use when
 `difference`
     Two policies at one budget, or over several, paired.
 `leaders`
-    Who may be recommended at each budget.
+    The policies that may be recommended at each budget.
 `chosen`, `chosen_at`
     The policy that is recommended for all budgets, and at one of them.
 
-Many policies are often level: no test on these questions tells them apart, and which one happens to lead depends on the
-seed. The recommendation does not follow that. `PREFERENCE` is one order of all policies, and the first of those that
-are better than the mixture is the default. Another one is recommended only if it is better than the default by 0.1
-points, beyond a 95 % interval that is paired by question.
+Many policies are often equally good: no test on these questions shows a difference, and which one happens to lead
+depends on the random seed. The recommendation does not follow that. `PREFERENCE` is one order of all policies, and the
+first one that is better than the mixture is the default. Another one is recommended only if it is better than the
+default by 0.1 points, beyond a 95 % interval that is paired by question.
 """
 
 import math
@@ -51,18 +51,18 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 ALPHA = 0.05
-# A gain below this (0.05 points) is none, however sure it is.
+# A gain below this (0.05 points) does not count, however small its p-value is.
 WORTH = 0.0005
 # A policy takes the place of the default only if it is better by more than this (0.1 points), beyond the interval.
 MARGIN = 0.001
-# A spend that is as close as this to the budget keeps it.
+# A spend that exceeds the budget by no more than this share keeps it.
 CLOSE = 0.005
-# Slopes are taken over so much of a spend, to both sides.
+# Slopes are taken over this share of a spend, to both sides.
 WINDOW = 0.05
-# Marks that begin so: the figures may be flattered by having seen the answers.
+# How marks begin that say that the policy may have seen the answers.
 DOUBTFUL = ("suspicious", "not trained here")
-# Of policies that cannot be told apart the first one is recommended: what needs no test, then what stops while sampling
-# (the rule that knows costs before those that count votes), then what must be given the questions or a label.
+# Of equally good policies the first one here is recommended: the one that needs no test, then those that stop while
+# sampling (the rule that knows costs before those that count votes), then those that need the questions or a label.
 PREFERENCE = (
     SUCCESS,
     "Sequential",
@@ -93,7 +93,7 @@ def affords(standing: Standing, budget: float, b: int) -> bool:
 
 
 def shown(standing: Standing, b: int) -> bool:
-    """Return whether it is shown to be better than the mixture at the same spend, after correction, by enough to count.
+    """Return whether it is shown to be better than the mixture at the same spend, after correction, by 0.05 points.
 
     The interval must exclude 0 and the corrected p be below 5 %: on few questions the two may differ.
     """
@@ -106,17 +106,18 @@ def likely(standing: Standing, b: int) -> bool:
 
 
 def by_construction(result: ComparisonFigures, standing: Standing) -> bool:
-    """Return whether a policy needs no test: it stops at the first success, and a verifier says what that is.
+    """Return whether a policy needs no test: it stops at the first success, which a verifier recognises.
 
-    It has the answer of the same number of samples drawn at once, and pays only for those up to the first success.
+    It is right as often as the same number of samples drawn at once, and pays only for those up to the first success.
     """
     return result.verifier and standing.name == SUCCESS
 
 
 def leaders(result: ComparisonFigures) -> list[list[Standing]]:
-    """Return for each budget who may be recommended: trusted, affordable, shown to be better; in `PREFERENCE`'s order.
+    """Return the policies that may be recommended at each budget, in the order of `PREFERENCE`.
 
-    Who spends less than the budget must still reach what the mixture reaches with all of it.
+    They are trusted, keep the budget, and are shown to be better than the mixture. A policy that spends less than the
+    budget must still reach what the mixture reaches with all of it.
     """
     mixture = result[result.reference]
     found = []
@@ -134,7 +135,7 @@ def leaders(result: ComparisonFigures) -> list[list[Standing]]:
 
 
 def preferred(standings: Sequence[Standing]) -> list[Standing]:
-    """Return them in the order in which they are recommended where nothing tells them apart; the user's own last."""
+    """Return them in the order of recommendation among equally good ones; the user's own come last."""
 
     def place(standing: Standing) -> tuple[int, str]:
         known = standing.name in PREFERENCE
@@ -146,9 +147,9 @@ def preferred(standings: Sequence[Standing]) -> list[Standing]:
 def chosen(result: ComparisonFigures) -> Standing | None:
     """Return the policy that is recommended for all budgets; None: nothing is shown to be better than the mixture.
 
-    The default is the first in `PREFERENCE` that gains over the mixture. Its gain alone need not be shown: that of the
-    best policy is, and no test tells the two apart. Each later policy takes its place only if it is better over the
-    budgets, beyond an interval that allows for the number of policies.
+    The default is the first in `PREFERENCE` that gains over the mixture. Its own gain need not be shown: that of the
+    best policy is, and no test shows a difference between the two. A later policy takes its place only if it is better
+    over the budgets, beyond an interval that allows for the number of policies.
     """
     able = leaders(result)
     if not any(able):
@@ -205,8 +206,8 @@ def chosen_at(result: ComparisonFigures, b: int, able: Sequence[Standing], overa
 def apart(one: Standing, other: Standing, budgets: Sequence[int], tests: int, folds: int) -> bool:
     """Return whether one is better than another over some budgets, beyond a 95 % interval for so many tests.
 
-    The interval must lie above `MARGIN`. It holds for the policies as they were trained; with other folds, two rules
-    that are nearly the same change places by about as much.
+    The interval must lie above `MARGIN`. It holds for the policies as they were trained: with other folds, two rules
+    that are nearly the same can differ by about that much.
     """
     mean, error = difference(one, other, budgets, folds)
     return mean - NormalDist().inv_cdf(1 - ALPHA / 2 / max(1, tests)) * error > MARGIN
@@ -238,7 +239,7 @@ def difference(one: Standing, other: Standing, budgets: int | Sequence[int], fol
 
 
 def learns(standing: Standing) -> bool:
-    """Return whether a policy learns more of its training questions than which of its settings to use."""
+    """Return whether a policy learns more from its training questions than which of its settings to use."""
     return standing.kind in ("policy", "own") and standing.name not in COUNTING
 
 

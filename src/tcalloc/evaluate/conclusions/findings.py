@@ -14,7 +14,7 @@ __all__ = ["Claim", "Group", "Target", "claims", "elsewhere", "groups", "targets
 # Steps between target accuracies, in points, and how many targets there are at most within reach.
 STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 TARGETS = 6
-# What is really spent is told where it differs from the budget by more than this share.
+# The real spend is printed where it differs from the budget by more than this share.
 OFF = 0.01
 
 
@@ -69,14 +69,14 @@ def groups(result: ComparisonFigures, standing: Standing, b: int) -> list[Group]
 class Claim:
     """What a policy promised for a budget from training questions alone, and what came of it.
 
-    There is no interval: both come from the same questions, each of them for training and held out, and nobody
-    recorded what single questions contributed to a promise. That of the held-out accuracy over new questions is no
-    measure of the difference: it is so wide, for what both share, that hardly any promise could lie outside.
+    There is no interval. Both figures come from the same questions, each of which serves for training and is held out,
+    and what single questions contributed to a claim is not recorded. The interval of the held-out accuracy is no
+    substitute: it holds the luck that both figures share, and is so wide that hardly any claim lies outside.
     """
 
     policy: str
     budget: float
-    """That was asked for."""
+    """The budget that was asked for."""
     spend: float
     """What the held-out questions really spent."""
     claimed: float

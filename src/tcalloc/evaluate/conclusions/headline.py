@@ -34,7 +34,7 @@ SENSIBLE = 0.9
 SAVED = 0.02
 # Why stopping at the first success is recommended.
 UNTESTED = (
-    "It needs no test: it gives the answer of the same number of samples drawn at once, and does not pay for samples "
+    "It needs no test: it is right as often as the same number of samples drawn at once, and does not pay for samples "
     "after the first success."
 )
 
@@ -218,13 +218,14 @@ def headline(result: ComparisonFigures) -> list[str]:
     instead = "" if priced else f" instead of {phrases.about_price(found.action_spend, result.unit)}"
     first = (
         f"{who}, {phrases.phrase(found.policy)} reaches {phrases.percent(found.accuracy)}, the accuracy of {action} on "
-        f"every question, for {phrases.about_price(found.spend, result.unit)}{instead}: "
-        f"{phrases.saved(found.action_spend - found.spend, result.unit)} ({_saved(found)})."
+        f"every question, for {phrases.about_price(found.spend, result.unit)}{instead}. "
+        f"That is {phrases.saved(found.action_spend - found.spend, result.unit)} ({_saved(found)})."
     )
     if np.isfinite(found.mixture_spend):
-        mixture = f"The best fixed mixture needs {phrases.about_price(found.mixture_spend, result.unit)} for it"
+        needed = phrases.about_price(found.mixture_spend, result.unit)
+        mixture = f"The best fixed mixture needs {needed} for that accuracy"
     else:
-        mixture = "The best fixed mixture does not reach it"
+        mixture = "The best fixed mixture does not reach that accuracy"
     return [first, f"{mixture}. {_gain(result, standing, found.budget)}", *_untested(result, standing)]
 
 
@@ -258,8 +259,8 @@ def _most(result: ComparisonFigures, standing: Standing, who: str) -> list[str]:
     b = max(places, key=lambda place: float(standing.gain[place]))
     return [
         f"{who}, {phrases.phrase(standing.name)} answers {phrases.percent(float(standing.accuracy[b]))} right "
-        f"{phrases.at_spend(float(standing.spend[b]), result.unit)}, {phrases.points(float(standing.gain[b]))} points "
-        "against the best fixed mixture that spends the same.",
+        f"{phrases.at_spend(float(standing.spend[b]), result.unit)}: {phrases.points(float(standing.gain[b]))} points "
+        "over the best fixed mixture that spends the same.",
         f"Its 95 % interval is {phrases.interval(standing.gain_low[b], standing.gain_high[b])} points, "
         f"{phrases.chance(float(standing.p[b]))} (corrected).",
         *_untested(result, standing),
@@ -273,8 +274,8 @@ def _none_shown(result: ComparisonFigures, who: str) -> list[str]:
     if rows and max(row.accuracy for row in rows) - rows[0].accuracy < WORTH:
         name = rows[0].name if result.votes and result.unit == "samples" else phrases.action(rows[0].name)
         cheapest = (
-            f"The cheapest fixed action ({name}, {phrases.percent(rows[0].accuracy)}) is as good as any more expensive "
-            "one."
+            f"The cheapest fixed action ({name}, {phrases.percent(rows[0].accuracy)}) is as accurate as any more "
+            "expensive one."
         )
         return [first, cheapest]
     return [first]

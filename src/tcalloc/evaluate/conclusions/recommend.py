@@ -1,11 +1,12 @@
-"""Which policy to use, how sure that is, and what would settle more: `recommend`.
+"""Which policy to use, how sure that is, and what would make it surer: `recommend`.
 
 A policy is recommended only where one is *shown* to be better than the best fixed mixture that spends the same: its
-corrected p-value is below 5 %, its interval excludes 0, and its gain is at least 0.05 points. Otherwise the mixture is,
-which needs no learning. Among policies that no test tells apart, one default is recommended
-(`tcalloc.evaluate.conclusions.choice`). With a verifier, stopping at the first success is recommended without a test.
-What may have seen the answers is never recommended. What gains so much that it must be
-checked is, and it is said what to check.
+corrected p-value is below 5 %, its interval excludes 0, and its gain is at least 0.05 points. Otherwise the mixture is
+recommended, which needs no learning. Among policies between which no test shows a difference, one default is
+recommended (`tcalloc.evaluate.conclusions.choice`). With a verifier, stopping at the first success is recommended
+without a test.
+A policy that may have seen the answers is never recommended. One that gains so much that it must be checked can be
+recommended, together with what to check.
 """
 
 import math
@@ -67,33 +68,32 @@ class Pick:
     p: float
     """Two-sided, Holm's correction over all policies and budgets."""
     questions: int | None
-    """Where it is not shown: so many questions would let the interval exclude 0 in four of five cases if the difference
-    is truly what it is here; None if it is shown, or if the difference is none."""
+    """How many questions would let the interval exclude 0 in four of five cases, if the true difference is what it is
+    here; None if it is shown already, or if there is no difference."""
     questions_corrected: int | None
-    """The same for p, corrected for as many comparisons."""
+    """The same for the corrected p-value."""
     level: tuple[str, ...]
-    """Other policies that are shown to be better than the mixture, and that no test here tells from `policy`."""
+    """Other policies that are shown to be better than the mixture, and not shown to differ from `policy`."""
     check: str = ""
-    """What `policy` is told that must have been known beforehand, "X" or "the label", where it gains so much that this
-    must be looked at; "" where it does not."""
+    """What must be checked, because `policy` gains so much by it: "X" or "the label"; "" if nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """Which policy to use, how sure that is, and what would settle more; `str` says it in plain words."""
+    """Which policy to use, how sure that is, and what would make it surer; `str` gives it in words."""
 
     policy: str
-    """For all budgets together: the default among those that are level; the best fixed mixture if none is better."""
+    """For all budgets together: the default among equally good ones; the best fixed mixture if none is better."""
     shown: bool
-    """Whether a policy is shown to be better than the mixture at some budget: this one, or one level with it."""
+    """Whether it, or a policy not shown to differ from it, is shown to be better than the mixture at some budget."""
     picks: tuple[Pick, ...]
     """One per budget."""
     reasons: tuple[str, ...]
-    """Why, in plain words."""
+    """Why, in sentences."""
     settles: tuple[str, ...]
-    """What more questions or more samples would settle."""
+    """What more questions or more samples would show."""
     questions: int
-    """That all this is drawn from."""
+    """How many questions all this rests on."""
     unit: str
     """"samples" or "cost"."""
     verifier: bool = False
@@ -101,7 +101,7 @@ class Recommendation:
     untested: bool = False
     """Whether `policy` needs no test: it stops at the first success."""
     fits: tuple[str, ...] = ()
-    """Arguments of ``tcalloc fit`` that make `policy`; empty: it cannot be made so."""
+    """Arguments of ``tcalloc fit`` that make `policy`; empty if that cannot make it."""
     unfit: str = ""
     """Why ``tcalloc fit`` cannot make it."""
 
@@ -142,7 +142,7 @@ class Recommendation:
         """
         lines = [_wrapped(sentence, "") for sentence in (_verdict(self),)]
         lines += [_wrapped(sentence, "- ") for sentence in self.sentences()]
-        for title, sentences in (("Why:", self.reasons), ("What would settle more:", self.settles)):
+        for title, sentences in (("Why:", self.reasons), ("To be more certain:", self.settles)):
             if sentences:
                 lines += ["", title, *(_wrapped(sentence, "- ") for sentence in sentences)]
         command = self.command(run)
@@ -152,7 +152,7 @@ class Recommendation:
 
 
 def recommend(result: ComparisonFigures) -> Recommendation:
-    """Return which policy to use, how sure that is, and what would settle more.
+    """Return which policy to use, how sure that is, and what would make it surer.
 
     One policy is recommended for all budgets: the default, unless another one is shown to be better
     (`tcalloc.evaluate.conclusions.choice`). At a single budget it is another one only if that is shown to be better
@@ -202,11 +202,11 @@ def _fits(result: ComparisonFigures, overall: Standing | None) -> tuple[str, ...
 def _unfittable(result: ComparisonFigures, overall: Standing | None) -> str:
     """Return why ``tcalloc fit`` cannot make the recommended policy; "" where it can."""
     if overall is not None and overall.kind == "own":
-        return "It is a policy of your own, which tcalloc fit does not make."
+        return "It is a policy of your own, which tcalloc fit cannot make."
     if result.from_table:
         return (
-            "tcalloc fit needs a run folder of samples, and this is a table. Import the log that the table was made "
-            "of (tcalloc import), and compare that."
+            "tcalloc fit needs a run folder of samples, and this is a table. Import the log from which the table was "
+            "made (tcalloc import), and compare that."
         )
     if result.questions < FEWEST:
         return f"tcalloc fit needs at least {FEWEST} questions, and there are {result.questions}."
@@ -226,7 +226,7 @@ def _pick(result: ComparisonFigures, b: int, able: list[Standing], overall: Stan
 
 
 def _nearest(result: ComparisonFigures, b: int) -> Standing | None:
-    """Return who gains most where nobody is shown to gain: what more questions might show."""
+    """Return the policy that gains most where none is shown to gain: what more questions might show."""
     budget = float(result.budgets[b])
     found = [s for s in result.standings if trusted(s) and affords(s, budget, b) and np.isfinite(s.gain[b])]
     return max(found, key=lambda standing: float(standing.gain[b]), default=None)
@@ -289,12 +289,12 @@ def _verdict(advice: Recommendation) -> str:
         others = list(dict.fromkeys(other for pick in advice.picks for other in pick.level)) or ["another policy"]
         return (
             f"{use} {name}. On these {who} its own gain over the best fixed mixture is not shown after the correction "
-            f"for the number of policies; that of {phrases.listed(others)} is. No test here tells them apart, and "
-            f"{name} is the default."
+            f"for the number of policies; that of {phrases.listed(others)} is. No test here shows a difference between "
+            f"them, and {name} is the default."
         )
-    others_than = "" if everywhere else "; elsewhere no policy is shown to be better than it"
+    others_than = "" if everywhere else "; at the others no policy is shown to be better"
     if len(named) > 1:
-        return f"{use} {name}, or what stands below. On these {who} the mixture is beaten at {places}{others_than}."
+        return f"{use} {name}, or what is named below. On these {who} the mixture is beaten at {places}{others_than}."
     return (
         f"{use} {name}. On these {who} it is shown to be better than the best fixed mixture at the same spend, at "
         f"{places}{others_than}."
@@ -313,21 +313,21 @@ def _told(pick: Pick, unit: str) -> str:
     figures = f"{phrases.points(pick.gain)} points {phrases.interval(pick.low, pick.high)}"
     if pick.policy != REFERENCE:
         level = [phrases.clean(other, phrases.LONGEST) for other in pick.level]
-        same = f" No test here tells it from {phrases.listed(level)}." if level else ""
+        same = f" No test here shows a difference from {phrases.listed(level)}." if level else ""
         return f"{reached}; {figures} over the mixture at the same spend, {phrases.chance(pick.p)} (corrected).{same}"
     none = f"{reached}. No policy is shown to be better than the mixture"
     if pick.candidate is None:
-        return f"{none}: none that can be recommended takes part at that spend."
+        return f"{none}: none that can be recommended reaches that spend."
     if pick.gain < WORTH:
         return f"{none}: none gains anything."
     nearest = phrases.clean(pick.candidate, phrases.LONGEST)
-    return f"{none}; nearest comes {nearest}, {figures}, {phrases.chance(pick.p)} (corrected)."
+    return f"{none}. {nearest} comes nearest: {figures}, {phrases.chance(pick.p)} (corrected)."
 
 
 def _checked(policy: str, what: str) -> str:
     return (
-        f"{phrases.clean(policy, phrases.LONGEST)} reads {what}: it is right only if {what} is known before anything "
-        "is drawn and was not made from the answers. It gains so much that this must be checked."
+        f"{phrases.clean(policy, phrases.LONGEST)} reads {what}. Its figures hold only if {what} is known before "
+        "anything is drawn and was not made from the answers. It gains so much that this must be checked."
     )
 
 
@@ -337,8 +337,8 @@ def _reasons(result: ComparisonFigures, overall: Standing | None) -> list[str]:
     if overall is not None and ahead is not None:
         found.append(
             f"{phrases.clean(ahead.name, phrases.LONGEST)} has the highest accuracy over the budgets, but no test here "
-            f"tells it from {phrases.clean(overall.name, phrases.LONGEST)}. Among such policies one default is "
-            "recommended, so that the recommendation does not change with the random seed."
+            f"shows a difference from {phrases.clean(overall.name, phrases.LONGEST)}. Among such policies one default "
+            "is recommended, so that the recommendation does not change with the random seed."
         )
     if overall is not None:
         share = share_captured(result, overall)
@@ -348,28 +348,26 @@ def _reasons(result: ComparisonFigures, overall: Standing | None) -> list[str]:
         if np.isfinite(off).any():
             worst = float(off[np.nanargmax(np.abs(off))])
             size = phrases.points(abs(worst)).lstrip("+")
-            far = f"off by at most {size} points (too {'high' if worst > 0 else 'low'})"
+            far = f"at most {size} points too {'high' if worst > 0 else 'low'}"
             kept = "right to a tenth of a point" if float(size) == 0 else far
-            found.append(f"The accuracy that it claimed from training questions alone was {kept}.")
+            found.append(f"The accuracy that it claimed, from training questions alone, was {kept}.")
     telling = [one.name for one in result.standings if trusted(one) and to_check(one) == "X" and one is not overall]
     if overall is not None and telling and not to_check(overall):
         found.append(
-            f"X tells {phrases.listed([phrases.clean(name, phrases.LONGEST) for name in telling])} so much that it "
-            "must be checked: whoever reads X is right only if X is known before anything is drawn and was not made "
-            "from the answers."
+            f"With X, {phrases.listed([phrases.clean(name, phrases.LONGEST) for name in telling])} gains so much that "
+            "X must be checked: the figures of policies that read X hold only if X is known before anything is drawn "
+            "and was not made from the answers."
         )
     tested = sum(1 for standing in result.standings if trusted(standing))
     if tested > 1:
         found.append(
-            f"{tested} policies were compared on the same questions, and the best of many looks a little better than "
-            "it is; p-values are corrected for that, accuracies are not."
+            f"{tested} policies were compared on the same questions. The best of many looks a little better than it "
+            "is: p-values are corrected for that, accuracies are not."
         )
     for standing in result.standings:
         if standing.kind in ("policy", "own") and not trusted(standing):
             why = "; ".join(standing.marks)
-            found.append(
-                f"{phrases.clean(standing.name, phrases.LONGEST)} is not recommended, whatever it reaches: {why}."
-            )
+            found.append(f"{phrases.clean(standing.name, phrases.LONGEST)} is never recommended: {why}.")
     return found
 
 
@@ -383,12 +381,12 @@ def _captures(overall: Standing, share: float) -> str:
     name = phrases.clean(overall.name, phrases.LONGEST)
     if share > 1:
         return (
-            f"{name} gains {share:.1f} times what the held-out oracle does, which knows each question from half of the "
-            "answers to it, draws no more than as many, and decides before anything is drawn."
+            f"{name} gains {share:.1f} times as much as the held-out oracle. The oracle has seen half of the answers "
+            "to each question, draws no more than that, and decides before anything is drawn."
         )
     return (
-        f"{name} captures {100 * share:.0f} % of what the held-out oracle gains, which knows each question from other "
-        "answers to it."
+        f"{name} captures {100 * share:.0f} % of the held-out oracle's gain. The oracle has seen other answers to the "
+        "same question."
     )
 
 

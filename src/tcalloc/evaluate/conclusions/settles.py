@@ -1,4 +1,4 @@
-"""What more questions, or more samples per question, would settle: `settles`."""
+"""What more questions, or more samples per question, would show: `settles`."""
 
 import math
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["needed_for", "settles"]
 
-# More questions than so many times those at hand settle nothing in practice.
+# More than this many times the questions at hand cannot be had in practice.
 FAR = 100
-# How likely it is to be that so many questions as are named would show a difference that there is.
+# The chance that the number of questions named would show a difference that exists.
 POWER = 0.8
 # Fewer samples per question than this leave much to the luck of the samples.
 FEW_SAMPLES = 10
-# A vote that gains so much from the second half of its samples would gain from more.
+# A vote that gains this much from the second half of its samples would gain from more.
 RISING = 0.005
 
 
@@ -54,17 +54,17 @@ def settles(result: ComparisonFigures, picks: "Sequence[Pick]") -> list[str]:
         who = f"{where}, {phrases.clean(pick.candidate, phrases.LONGEST)}"
         if pick.questions > FAR * result.questions:
             found.append(
-                f"{who} is level with the mixture in practice: no affordable number of questions would tell them apart."
+                f"{who} is as good as the mixture in practice: no affordable number of questions would show more."
             )
         elif pick.low > 0:
             found.append(
-                f"{who} leads the mixture by {phrases.points(pick.gain)} points, and the interval excludes 0; with "
-                f"the correction for all comparisons it would take about {pick.questions_corrected:,} questions like "
-                f"these to show that in four of five cases, and there are {result.questions:,}."
+                f"{who} leads the mixture by {phrases.points(pick.gain)} points, and the interval excludes 0. With "
+                f"the correction for all comparisons, about {pick.questions_corrected:,} questions like these would "
+                f"show that in four of five cases; there are {result.questions:,}."
             )
         else:
             found.append(
-                f"{who} leads the mixture by {phrases.points(pick.gain)} points: if that is the truth, about "
+                f"{who} leads the mixture by {phrases.points(pick.gain)} points. If that is true, about "
                 f"{pick.questions:,} questions like these ({pick.questions_corrected:,} with the correction for all "
                 f"comparisons) would show it in four of five cases; there are {result.questions:,}."
             )
@@ -72,15 +72,15 @@ def settles(result: ComparisonFigures, picks: "Sequence[Pick]") -> list[str]:
         found += _of_questions(result)
     if result.data == "single answers":
         found.append(
-            "Several samples per question would tell a question's chance from its luck: what single answers leave "
-            "open, more questions average out, but no policy that stops while sampling can be compared without them."
+            "Several samples per question would separate a question's chance from its luck. More questions average "
+            "luck out too, but policies that stop while sampling can only be compared with several samples."
         )
     elif result.votes:
         found += _of_samples(result)
     if result.repeats == 1:
         found.append(
-            "repeats=5 (--repeats 5) would tell how much other trainings on the same questions change; it needs no new "
-            "data."
+            "repeats=5 (--repeats 5) would show how much the figures change with other folds of the same questions. It "
+            "needs no new data."
         )
     return found
 
@@ -97,7 +97,7 @@ def _of_questions(result: ComparisonFigures) -> list[str]:
         return []
     return [
         f"With {phrases.counted(result.questions, 'question')} the gains are known to "
-        f"±{100 * max(wide):.1f} points at worst; four times as many questions would halve that."
+        f"±{100 * max(wide):.1f} points at worst. Four times as many questions would halve that."
     ]
 
 
@@ -107,9 +107,9 @@ def _of_samples(result: ComparisonFigures) -> list[str]:
     gain = float(result.vote_accuracy[-1] - result.vote_accuracy[half])
     if cap > 1 and gain >= RISING:
         return [
-            f"{cap} samples for every question reach {phrases.points(gain)} points beyond {result.votes[half]}: more "
-            "samples per question would show what larger budgets reach."
+            f"{cap} samples for every question are {phrases.points(gain)} points better than {result.votes[half]}. "
+            "More samples per question would show what larger budgets reach."
         ]
     if cap < FEW_SAMPLES and np.ptp(result.vote_accuracy) >= WORTH:
-        return [f"With {cap} samples per question, more of them would show what lies beyond {cap}."]
+        return [f"More than {cap} samples per question would show what larger budgets reach."]
     return []

@@ -33,10 +33,10 @@ NAMES = names()
 COUNTING = tuple(entry.name for entry in POLICIES if entry.family == "rule")
 SUCCESS, LABEL = "fixed k, success stop", "difficulty label"
 FIXED = (
-    f"the most accurate single action that the budget affords, a more expensive one only for {100 * WORTH:.1f} points "
-    "more; it mixes nothing, so it spends less",
+    f"the most accurate single action within the budget (a more expensive one must gain {100 * WORTH:.1f} points); it "
+    "does not mix actions, so it can spend less than the budget",
 )
-MEAN = ("its expectation: nothing is drawn at random",)
+MEAN = ("its exact expectation, without random draws",)
 
 # These always take part: the reference, and what tells how much there is to gain.
 ALWAYS = (REFERENCE, *(entry.name for entry in POLICIES if entry.kind == "bound"))
@@ -99,7 +99,7 @@ def contestants_of(
         wanted.add(stopping)
         if not isinstance(asked, str):  # who asked for it by name looks for it by that name
             count = "several models" if stopping == "cascade" else "one model"
-            out.why[other] = out.why.get(stopping, f"of {count} it is called {stopping!r}: look there")
+            out.why[other] = out.why.get(stopping, f"with {count} it is called {stopping!r}")
     taking = [contestant for contestant in found if contestant.name in wanted]
     if own is not None:
         from tcalloc.evaluate.contestants.own import owned
@@ -140,9 +140,9 @@ def _said(problem: Problem, entry: Entry) -> tuple[str, ...]:
         return MEAN
     if entry.family == "imitator":
         many = len(problem.menu.names)
-        return () if many <= TOLD_APART else (f"tells {TOLD_APART} of the {many} actions apart",)
+        return () if many <= TOLD_APART else (f"distinguishes {TOLD_APART} of the {many} actions",)
     if entry.family == "rule" and len(problem.models) > 1:
-        return (f"uses one of the {len(problem.models)} models at a time, whichever does best in training",)
+        return (f"uses only one of the {len(problem.models)} models, the one that does best in training",)
     return ()
 
 

@@ -49,11 +49,11 @@ class Skipped:
     def _samples(self, needed: bool, verifier: bool, votes: bool) -> str:
         problem = self.problem
         if needed and problem.samples is None:
-            return "it needs samples, and this is a table: one number per question and action"
+            return "it needs samples, and a table has one number per question and action"
         if verifier and not problem.verifier:
             return f"it needs a verifier. {IF_THERE_IS_ONE}"
         if votes and problem.verifier:
-            return "with a verifier votes have nothing to add: the first right sample is the answer"
+            return "with a verifier the first right sample is the answer, so votes add nothing"
         return ""
 
     def _marks(self, looks: bool) -> str:
@@ -69,11 +69,11 @@ class Skipped:
         if label and problem.labels is None:
             return "no difficulty labels were given (difficulty=…)"
         if (x or text) and problem.rows is None:
-            return "it decides by the questions, and they were not given (X=…)"
+            return "it decides by the questions, which were not given (X=…)"
         if text and problem.texts is None:
             return "X holds no texts, so no prompt has a length"
         if x and len(problem.menu.names) < 2:
-            return "there is one action: nothing to choose"
+            return "there is only one action"
         if x and len(problem) < ENOUGH:
             return f"{len(problem)} questions are too few to learn from X; it takes at least {ENOUGH}"
         return ""
@@ -86,7 +86,7 @@ class Skipped:
             return f"{len(problem)} questions are too few to learn from; it takes at least {ENOUGH}"
         drawing = [action for action in problem.menu.actions or () if action is not None]
         if not any(action.samples > 1 for action in drawing) and len(drawing) < 2:
-            return "there is nothing to do after a probe: no action draws more samples"
+            return "no action draws more samples after a probe"
         if any(action.by == "score" for action in drawing):
             return "a probe's pattern does not show scores, by which an action chooses"
         if problem.menu.available is not None:
@@ -98,7 +98,7 @@ class Skipped:
     def _halves(self, needed: bool) -> str:
         if needed and not half_of(self.problem):
             return (
-                "more than a tenth of the questions have one sample of each model: no half of them could choose and "
-                "the other score"
+                "more than a tenth of the questions have one sample of each model, so that no half of the samples can "
+                "choose while the other scores"
             )
         return ""

@@ -46,9 +46,9 @@ BESIDE = (0.8, 0.9, 1.0, 1.1, 1.25)
 EXPECTED = (
     "an estimator with fit(X, table) and decide(X), a function (train, X, budget) -> policy, or a policy with start(x)"
 )
-AGAIN = "it was fitted before; a copy is trained anew in every fold"
+AGAIN = "it was fitted before; here a copy is trained anew in every fold"
 COPIED = "it is copied with all it holds, then trained in every fold; what it learned before may still be in it"
-UNTRAINED = "not trained here: if it has seen these questions before, its figures flatter it"
+UNTRAINED = "not trained here: if it has seen these questions before, its figures are too good"
 
 
 def owned(

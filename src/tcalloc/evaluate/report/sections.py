@@ -68,7 +68,7 @@ class Compute(NamedTuple):
 
 
 def advised(advice: Recommendation, run: str = "run/") -> Markup:
-    """Say what to use at each budget, how sure that is, and what would settle more."""
+    """Say what to use at each budget, how sure that is, and what would make it surer."""
     return macro(
         "advised",
         verdict=str(advice).split("\n- ", 1)[0],
@@ -87,13 +87,13 @@ def accuracy(result: ComparisonFigures, standing: Standing | None) -> Markup:
     if standing is not None:
         banded = f"{phrases.clean(standing.name)} and the best fixed mixture carry 95 % bands"
     caption = (
-        f"Held-out accuracy over {phrases.spending(result.unit)}. {banded}: how far accuracy may lie from that on all "
-        "questions of the kind. All lines share the luck of the questions: how far apart policies are is known better "
-        "than bands suggest, and stands with the gains below."
+        f"Held-out accuracy over {phrases.spending(result.unit)}. {banded}: so far the accuracy may be off on all "
+        "questions of this kind. All lines share the luck of the questions, so differences between policies are known "
+        "better than the bands suggest; the gains below have their own intervals."
     )
     for one in filter(stepwise, result.standings):
         caption += (
-            f" {one.name} goes in steps: it mixes nothing, and spends no more until it can pay the next better action."
+            f" {one.name} goes in steps: it does not mix actions, so it spends no more until it can pay the next one."
         )
     return macro("accuracy", picture=picture, lines=lines, caption=caption)
 
@@ -124,7 +124,7 @@ def gained(result: ComparisonFigures) -> Markup:
         return Markup("")  # all do what the mixture does
     caption = (
         "Gain in accuracy over the best fixed mixture that really spends the same, paired by question, with 95 % "
-        "intervals (not corrected for the number of policies; p-values in the table are)."
+        "intervals. The intervals are not corrected for the number of policies; the p-values in the table are."
     )
     return macro("gained", picture=picture, lines=lines, caption=caption)
 
@@ -137,15 +137,15 @@ def everyone(result: ComparisonFigures, advice: Recommendation) -> Markup:
     levels = ", ".join(f"{mark} p < {limit:g}" for limit, mark in reversed(STARS))
     tested = sum(int(np.isfinite(standing.p).sum()) for standing in result.standings)
     caption = (
-        f"By {phrases.spending(result.unit)}: accuracy, and below it the gain in points over the best fixed mixture "
-        f"that spends the same, with its 95 % interval. {levels}: two-sided, corrected for {tested} comparisons "
-        "(Holm). at: what it really spends, where it cannot spend the budget or finds nothing to spend it on."
+        f"For each {phrases.spending(result.unit)}: accuracy, and below it the gain in points over the best fixed "
+        f"mixture that spends the same, with its 95 % interval. {levels}: two-sided, corrected for {tested} "
+        "comparisons (Holm). at: what the policy really spends, where it cannot spend the budget or needs less."
     )
     real = [s for s in result.standings if s.kind != "bound"]
     bounds = [s for s in result.standings if s.kind == "bound"]
     groups = [Rows("", [_row(result, advice, standing) for standing in real])]
     if bounds:
-        groups.append(Rows("bounds: no policy", [_row(result, advice, standing) for standing in bounds]))
+        groups.append(Rows("bounds, not policies", [_row(result, advice, standing) for standing in bounds]))
     said: dict[str, list[str]] = {}
     for standing in result.standings:
         for mark in standing.marks:
@@ -167,7 +167,7 @@ def _row(result: ComparisonFigures, advice: Recommendation, standing: Standing) 
         if standing.name != result.reference and math.isfinite(standing.gain[b]):
             gain, low, high = (float(v[b]) for v in (standing.gain, standing.gain_low, standing.gain_high))
             known = f"{phrases.points(gain)} {phrases.interval(low, high)}{_stars(standing, b)}"
-            below.append("as the mixture" if standing.does_the_same(b) else known)
+            below.append("same as the mixture" if standing.does_the_same(b) else known)
         cells.append(Cell(phrases.percent(float(standing.accuracy[b])), below, standing.name == pick.policy))
     return Row(name(standing.name), cells, kind)
 
@@ -204,8 +204,8 @@ def destinations(result: ComparisonFigures, standing: Standing | None) -> Markup
     caption = "Where the compute goes, and what comes of it, beside the best fixed mixture."
     if unequal:
         caption += (
-            " Where the two really spend different amounts, shares are of each one's own spend, and accuracies are not "
-            "at the same spend: gains in the table of all policies are."
+            " Where the two really spend different amounts, shares are of each one's own spend, and the accuracies "
+            "here are not at the same spend. The gains in the table of all policies are."
         )
     return macro(
         "destinations",
@@ -219,17 +219,17 @@ def destinations(result: ComparisonFigures, standing: Standing | None) -> Markup
 
 def _meaning(result: ComparisonFigures) -> str:
     """Say which questions are called easy and hopeless: `tcalloc.evaluate.compare.difficulty_of`."""
-    told = "Groups are told by all recorded answers, which no policy sees."
+    told = "The groups are made from all recorded answers, which no policy sees."
     if result.data == "samples":
         one = "a single sample" if result.votes else "a single sample of whichever model is best on the question"
-        return f"Easy: {one} is right at least 9 times in 10. Hopeless: nothing is right more than 1 time in 10. {told}"
+        return f"Easy: {one} is right at least 9 times in 10. Hopeless: none is right more than 1 time in 10. {told}"
     if result.data == "single answers" and not (result.difficulty == MEDIUM).any():
         # One recorded answer of each model: its best is right or wrong, and nothing lies between. Where nothing lies
         # between in a table of 0 and 1 either, it says the same of that.
         return f"Easy: at least one action is right. Hopeless: none is. {told}"
     return (
         "Easy: the actions are right at least 9 times in 10, on average over them. Hopeless: not even the best one is "
-        "right more than 1 time in 10. Groups are told by the whole table, which no policy sees."
+        "right more than 1 time in 10. The groups are made from the whole table, which no policy sees."
     )
 
 
@@ -256,14 +256,14 @@ def claimed(result: ComparisonFigures, standing: Standing | None) -> Markup:
     off = np.array([claim.off for claim in learned or found])
     words = (
         f"Over {counted}, claimed minus reached is {phrases.points(float(off.mean()))} "
-        f"points on average, {100 * float(np.abs(off).mean()):.1f} without the sign. Farthest off was "
+        f"points on average, and {100 * float(np.abs(off).mean()):.1f} in absolute value. Farthest off was "
         f"{phrases.clean(worst.policy, phrases.LONGEST)} at {phrases.number(worst.budget)}{_really(worst)}: claimed "
         f"{phrases.percent(worst.claimed)}, reached {phrases.percent(worst.accuracy)}."
     )
     who = "" if standing is None else standing.name
     own = any(claim.policy == who for claim in found)
     title, told = "Claimed and held-out accuracy", f"Held-out accuracy over claimed accuracy. {words}"
-    caption = "On the line: what was claimed was reached. Below it: too much was claimed."
+    caption = "Points on the line reached what was claimed. Points below it claimed too much."
     if own:
         caption += f" In colour: {phrases.clean(who, phrases.LONGEST)}."
     picture = pictures.calibration(found, who, title, told)
@@ -280,8 +280,8 @@ def claimed(result: ComparisonFigures, standing: Standing | None) -> Markup:
             cells.append(Cell(both, [f"{phrases.points(claim.off)}{_really(claim)}"]))
         rows.append(Row(name(one), cells))
     below = (
-        "Claimed / held out; below, claimed minus held out in points. really: what was spent, where it differs from "
-        "the budget by more than 1 %."
+        "Claimed / held out; below that, claimed minus held out in points. really: what was spent, where it differs "
+        "from the budget by more than 1 %."
     )
     return macro(
         "claimed", words=words, picture=picture, caption=caption, below=below, budgets=_budgets(result), rows=rows
@@ -307,16 +307,16 @@ def wanted(result: ComparisonFigures, standing: Standing | None) -> Markup:
         cells.append(_cheapest(target))
         rows.append(Row(phrases.percent(target.accuracy, _digits(found)), cells))
     caption = (
-        f"{phrases.spending(result.unit).capitalize()} at which the held-out curve reaches an accuracy; below, where "
-        "the ends of its 95 % band do. Beyond the budgets that were asked for it is what the curve says, and was not "
-        "tested."
+        f"{phrases.spending(result.unit).capitalize()} at which the held-out curve reaches an accuracy; below that, "
+        "where the ends of its 95 % band do. Beyond the budgets that were asked for, this is read off the curve and "
+        "not tested."
     )
     return macro("wanted", caption=caption, policies=[name(one.name) for one in standings], rows=rows)
 
 
 def _cheapest(target: findings.Target) -> Cell:
     if target.action is None:
-        return Cell("none does")
+        return Cell("none")
     spend = phrases.number(target.action_spend)
     plain = target.action == f"{spend} samples" or (spend == "1" and target.action == phrases.of_answer(1))
     return Cell(spend, () if plain else [name(phrases.action(target.action))])
@@ -345,7 +345,7 @@ def _span(standing: Standing, span: Span, target: float) -> Cell:
 
 
 def caveats(result: ComparisonFigures) -> Markup:
-    """Say what to bear in mind, and who took no part."""
+    """Say what to keep in mind, and which policies were left out."""
     found = [*result.remarks]
     if result.repeats > 1:
         spread = [
@@ -353,12 +353,11 @@ def caveats(result: ComparisonFigures) -> Markup:
         ]
         if spread:
             found.append(
-                f"Other folds, and so other trainings, move a policy's accuracy by a standard deviation of up to "
-                f"{100 * max(spread):.1f} points; the intervals do not hold that."
+                f"With other folds, a policy's accuracy varies by a standard deviation of up to "
+                f"{100 * max(spread):.1f} points. The intervals do not include that."
             )
     found.append(
-        "The questions are taken as a fair sample of those to come. If those are of another kind, none of these "
-        "figures need hold."
+        "The figures hold for new questions of the same kind. For questions of another kind they need not hold."
     )
     found.append("The best of many policies on the same questions looks a little better than it is.")
     reasons: dict[str, list[str]] = {}
@@ -375,9 +374,9 @@ def method(result: ComparisonFigures) -> Markup:
         "single answers": "a single answer, right or wrong, per question and action",
     }
     times = f", {result.repeats} times with other folds" if result.repeats > 1 else ""
-    same = "each policy's dial is moved until the held-out questions really spend the budget, as far as it can be"
+    same = "each policy's price (or other setting) is moved until the held-out questions really spend the budget"
     for one in filter(stepwise, result.standings):
-        same += f"; {one.name} has none: it plays the best single action that the budget affords in training"
+        same += f"; {one.name} has none, and uses the best single action that the budget affords in training"
     actions = Markup("; ").join(map(name, result.actions[:LISTED]))
     if len(result.actions) > LISTED:
         actions += f"; and {len(result.actions) - LISTED} more"
