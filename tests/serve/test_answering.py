@@ -426,7 +426,7 @@ def test_a_policy_that_was_trained_in_dollars(tmp_path):
 
 
 def test_what_was_cut_stays_cut(tmp_path):
-    """14 questions were cut for the sake of six whose requests failed then: they stay as they were answered."""
+    """14 questions were cut to what the money paid, and six requests failed: they stay as they were answered."""
     out = str(tmp_path / "run")
 
     class Most:
@@ -444,12 +444,15 @@ def test_what_was_cut_stays_cut(tmp_path):
 
     with Chaos(default=refuse_some) as server, client_of(server) as client:
         first = answer(QUESTIONS, Most(), client, budget=1.5, out=out, concurrency=1)
-        assert sum(one.samples for one in first) == 24  # of 30: one is kept for each of the six
+        assert sum(one.samples for one in first) == 30  # what was kept for the six went to the others
         assert {one.status for one in first[14:]} == {"incomplete"}
         assert min(one.samples for one in first[:14]) < 5
         again = answer(QUESTIONS, Most(), client, budget=1.5, out=out, concurrency=1)
-        assert again.requests == 6  # those that failed, and no other
-        assert list(again) == list(first)
-    # Who asks for something else is not held to it.
+        assert again.requests == 0  # no money is left
+        assert list(again)[:14] == list(first)[:14]
+        assert {one.status for one in again[14:]} == {"left out"}
+    # Another budget and another policy are not held to it: those without a sample come first.
     with Chaos() as server, client_of(server) as client:
-        assert answer(QUESTIONS, Always(Vote(2)), client, budget=1.5, out=out, concurrency=1).requests == 6
+        more = answer(QUESTIONS, Always(Vote(2)), client, budget=1.8, out=out, concurrency=1)
+        assert more.requests == 6
+        assert [one.samples for one in more[14:]] == [1] * 6

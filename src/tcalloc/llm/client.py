@@ -284,6 +284,11 @@ class ChatClient:
         while not meter.try_reserve(most):
             await self._wait(0.02, stop)
 
+    @property
+    def most_tries(self) -> int:
+        """How often one request may be sent, and so billed, until it brings a reply or fails."""
+        return 1 + self._backoff.retries + self._backoff.bad_replies
+
     def cost(self, reply: Reply) -> float | None:
         """Return what a reply cost; None without rates."""
         if self.rates is None:

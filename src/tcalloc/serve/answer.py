@@ -253,7 +253,8 @@ def _job(
     live = _live_costs(trained, named, costs)
     ladder = ladder_of(policy, None if isinstance(client, ChatClient) else list(client))
     known = bool(live.by_key) or any(one.rates is not None for one in named.values())
-    payments = Payments(budget, len(asked), Prices(live.by_key, None if known else 1.0, trained.by_key))
+    tries = max(one.most_tries for one in named.values())
+    payments = Payments(budget, len(asked), Prices(live.by_key, None if known else 1.0, trained.by_key), tries)
     decisions = Decisions(out, budget)
     return Job(
         asked, rows, policy, client, grader, verifier, store, journal, meter, payments, decisions, live, trained,

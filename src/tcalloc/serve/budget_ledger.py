@@ -30,19 +30,23 @@ class BudgetLedger:
     Sums are exact. At any time ``settled + reserved + free == total``, whatever the order of the calls. The total is
     not exceeded as long as no bill is higher than what was reserved for it.
 
-    Three rules decide what `reserve` grants:
+    A question has no sample from `expect` until `drop`: it waits, or its first sample is under way. A sample that is
+    under way may be paid and lost, up to `tries` times. Three rules decide what `reserve` grants:
 
-    1. A question that is expected is granted what leaves enough for all others that are expected. If that is less than
-       one sample, it is granted one sample for at most the price that was kept for it, as long as there is money.
-    2. A question that is expected again, because its first sample was paid and lost, is granted what leaves enough for
-       all others that are expected. If that is less than one sample, it is granted one that leaves enough for those
+    1. A question that is expected is granted one sample that leaves enough for all others that are expected. If there
+       is too little for that, it is granted one for at most the price that was kept for it, as long as there is money.
+    2. A question that is expected again, because its first sample was paid and lost, is granted one that leaves enough
+       for all others that are expected. If there is too little for that, it is granted one that leaves enough for those
        that had no grant at all.
-    3. Any other question is granted what leaves enough for all that are expected.
+    3. More than one sample, or samples of any other question, are granted if they leave enough for all questions
+       without a sample, even if each of these needs all its tries.
 
     Parameters
     ----------
     total : float or None
         What may be spent in all; None: no limit.
+    tries : int
+        How often one sample may be paid at most: all tries but the last are lost.
 
     Raises
     ------
@@ -50,20 +54,22 @@ class BudgetLedger:
         If the total is not a finite number of at least 0.
     """
 
-    def __init__(self, total: float | None):
+    def __init__(self, total: float | None, tries: int = 1):
         if total is not None:
             _check("total", total)
-        self.total = total
+        self.total, self.tries = total, tries
         self._shift = max(0, _BITS - math.frexp(total)[1]) if total else 2 * _BITS
         self._whole = 0 if total is None else self._units(total)
         self._limit = self._whole + (self._whole >> _TOLERANCE_BITS)
         self._settled = self._reserved = 0
-        self._price: dict[str, int] = {}
+        self._price: dict[str, tuple[int, int]] = {}  # of one sample, and what is kept for one that waits
         self._waiting: dict[str, tuple[str, bool]] = {}  # question: the kind of its sample, whether expected again
         self._count: dict[tuple[str, bool], int] = {}
+        self._sent: dict[str, int] = {}  # question whose first sample is under way: the price of one try
+        self._tried = 0  # the sum of these
         self._guard = threading.Lock()
 
-    def set_price(self, kind: str, price: float) -> None:
+    def set_price(self, kind: str, price: float, kept: float | None = None) -> None:
         """Set the price of one sample of a kind; it holds for all questions that are expected with this kind.
 
         Parameters
@@ -72,12 +78,16 @@ class BudgetLedger:
             Such as the name of a model.
         price : float
             At least 0. A kind without a price is taken for free.
+        kept : float, optional
+            What is kept for each question that waits, where that is more: some of its tries may be lost.
         """
+        unit = self._units(_check(f"the price of {kind!r}", price))
+        most = unit if kept is None else self._units(_check(f"what is kept for {kind!r}", kept))
         with self._guard:
-            self._price[kind] = self._units(_check(f"the price of {kind!r}", price))
+            self._price[kind] = unit, max(unit, most)
 
     def expect(self, question: str, kind: str, *, again: bool = False) -> None:
-        """Keep the price of one sample for a question, until `reserve` grants it something.
+        """Keep the price of one sample for a question, until `reserve` grants it something; it has no sample yet.
 
         Parameters
         ----------
@@ -97,6 +107,12 @@ class BudgetLedger:
         """Return whether a first sample is kept for a question."""
         with self._guard:
             return question in self._waiting
+
+    @property
+    def without(self) -> int:
+        """How many questions have no sample yet: they are expected, or their first sample is under way."""
+        with self._guard:
+            return len(self._waiting) + len(self._sent)
 
     def waiting(self, kind: str) -> int:
         """Return how many questions are expected with this kind."""
@@ -118,15 +134,18 @@ class BudgetLedger:
         Returns
         -------
         int
-            How many are granted, from 0 to n. ``granted * cost`` is reserved. Nothing is kept for the question any
-            more if at least one is granted.
+            How many are granted, from 0 to n. ``granted * cost`` is reserved. If at least one is granted, the question
+            is not expected any more; its first sample counts as under way until `drop`.
         """
         unit = self._units(_check("cost", cost))
         with self._guard:
             granted = self._room(question, unit, n, self._limit - self._settled - self._reserved)
             if granted:
                 self._reserved += granted * unit
-                self._forget(question)
+                if (first := self._waiting.get(question)) is not None:
+                    self._forget(question)
+                    self._sent[question] = max(unit, self._price.get(first[0], (0, 0))[0])
+                    self._tried += self._sent[question]
             return granted
 
     def room(self, question: str, cost: float, n: int, pending: float | None = None) -> int:
@@ -180,7 +199,7 @@ class BudgetLedger:
         self.settle(0.0, bill, 0)
 
     def drop(self, question: str) -> None:
-        """Keep nothing for a question any more: it draws nothing, or its request failed for good."""
+        """Keep nothing for a question any more: it has a sample, draws nothing, or its request failed for good."""
         with self._guard:
             self._forget(question)
 
@@ -208,25 +227,34 @@ class BudgetLedger:
 
     def _room(self, question: str, unit: int, n: int, free: int) -> int:
         """Return how many samples are granted; see the rules of the class."""
-        if self.total is None or not unit:
+        if self.total is None or not unit or not n:
             return n
-        own, again = 0, False
         first = self._waiting.get(question)
-        if first is not None:
-            own, again = self._price.get(first[0], 0), first[1]
-        granted = max(0, min(n, (free - self._kept(both=True) + own) // unit))
-        if granted or not n or first is None or free < unit:
+        price, own = (0, 0) if first is None else self._price.get(first[0], (0, 0))
+        # One try of each first sample under way is reserved already. That of this question is among the n.
+        tried = self._tried + (0 if first is None else max(unit, price))
+        worst = self.tries * (self._all_prices() - price) + (self.tries - 1) * tried
+        granted = max(0, min(n, (free - worst) // unit))
+        if granted or first is None or free < unit:
             return granted
-        if again:
-            return int(free - self._kept(both=False) >= unit)
-        return int(unit <= own)
+        if free - self._kept(both=True) + own >= unit:
+            return 1
+        return int(free - self._kept(both=False) >= unit) if first[1] else int(unit <= own)
 
     def _kept(self, *, both: bool) -> int:
+        """Return what is kept for all that are expected, or only for those that had no grant at all."""
         return sum(
-            count * self._price.get(kind, 0) for (kind, again), count in self._count.items() if both or not again
+            count * self._price.get(kind, (0, 0))[1]
+            for (kind, again), count in self._count.items()
+            if both or not again
         )
 
+    def _all_prices(self) -> int:
+        """Return the price of one sample for each question that is expected."""
+        return sum(count * self._price.get(kind, (0, 0))[0] for (kind, _), count in self._count.items())
+
     def _forget(self, question: str) -> None:
+        self._tried -= self._sent.pop(question, 0)
         known = self._waiting.pop(question, None)
         if known is not None:
             self._count[known] -= 1

@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import DecidedRun, Draw, Policy, Result, Run
@@ -77,6 +77,10 @@ class _Drawn:
         return "cheaper than decided" if self.records else "left out"
 
 
+# A question that goes on later: its run, the draw that it is at, what it has, and what was decided for it before.
+_Parked: TypeAlias = tuple[Run, Draw | None, _Drawn, list[tuple[str, int, int]] | None]
+
+
 class Job:
     """One call of `answer`."""
 
@@ -116,7 +120,9 @@ class Job:
         self.slots = asyncio.Semaphore(self.concurrency)  # requests, where a question has several at a time
         self.settled = asyncio.Event()  # since someone last looked whether there is money
         self.begun: dict[int, tuple[Run, Draw | None]] = {}  # decided, but nothing drawn yet
-        self.left_out: list[int] = []  # for want of money; looked at again when all others are done
+        self.left_out: list[int] = []  # for want of money; looked at again when all others have a first sample
+        self.parked: dict[int, _Parked] = {}  # have a first sample, and come later
+        self.first_draws = 0  # questions whose first samples are not settled
         self.done: dict[int, Answered] = {}
         self.silent = 0
         self.stopped: str | None = None
@@ -131,9 +137,14 @@ class Job:
         width = min(self.concurrency, len(self.questions))
         if self.payments.budget is not None:  # before anything is paid: what the first draws need
             await self._all(self._expect, range(len(self.questions)), width, look)
-        await self._all(self._question, range(len(self.questions)), width, look)
+        self.first_draws = len(self.questions)
+        await self._all(self._first, range(len(self.questions)), width, look, self._meanwhile)
         again, self.left_out = self.left_out, []
         await self._all(self._again, again, width, look)
+        await self._all(self._again, list(self.parked), width, look)
+        if self.stop.on and self.store is None and self.broken is None:  # what they have is stored nowhere
+            for i in list(self.parked):
+                await self._again(i)
         if bar is not None:
             bar.show(len(self.done), last=True)
         if self.broken is not None:
@@ -183,15 +194,23 @@ class Job:
         which: Iterable[int],
         width: int,
         look: Callable[[], object] | None,
+        then: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
-        """Do something for each of these questions, so many at a time."""
+        """Do something for each of these questions, so many at a time; who finds none left does what comes then."""
         order = iter(which)
-        await self.call.side_by_side([self._work(do, order) for _ in range(width)], look)
+        await self.call.side_by_side([self._work(do, order, then) for _ in range(width)], look)
 
-    async def _work(self, do: Callable[[int], Coroutine[Any, Any, None]], order: Iterator[int]) -> None:
+    async def _work(
+        self,
+        do: Callable[[int], Coroutine[Any, Any, None]],
+        order: Iterator[int],
+        then: Callable[[], Coroutine[Any, Any, None]] | None,
+    ) -> None:
         try:
             while not self.stop.on and (i := next(order, None)) is not None:
                 await do(i)
+            if then is not None:
+                await then()
         except Exception as error:  # a full disk, a bug, a policy that fails: nothing goes on, the caller gets it
             self.broken = self.broken or error
             self.stop.set()
@@ -233,16 +252,36 @@ class Job:
                     keys.insert(0, self.costs.key(action, model))
             self.payments.expect(question.id, self.payments.cheapest(keys))
 
+    async def _first(self, i: int) -> None:
+        try:
+            await self._question(i)
+        finally:
+            self.first_draws -= 1
+            self.settled.set()
+
+    async def _meanwhile(self) -> None:
+        """Go on with parked questions while first samples of others are under way, where there is money for both."""
+        while self.first_draws and not self.stop.on:
+            self.settled.clear()
+            i = next(iter(self.parked), None)
+            if i is not None:
+                await self._question(i)
+            if i is None or i in self.parked:
+                await self._wait()
+
     async def _again(self, i: int) -> None:
         await self._question(i, last=True)
 
     async def _question(self, i: int, last: bool = False) -> None:
         question = self.questions[i]
         aside = event_loop.crew().run  # policies and verifiers may take long
-        begun = self.begun.pop(i, None)
-        run, draw = await aside(self._begin, i) if begun is None else begun
-        drawn = _Drawn()
-        decided = self.decisions.of(question.id)
+        parked = self.parked.pop(i, None)
+        if parked is not None:
+            run, draw, drawn, decided = parked
+        else:
+            begun = self.begun.pop(i, None)
+            run, draw = await aside(self._begin, i) if begun is None else begun
+            drawn, decided = _Drawn(), self.decisions.of(question.id)
         while draw is not None:
             client, model = self._client(draw.action)
             at = len(drawn.draws)
@@ -252,6 +291,10 @@ class Job:
                 had, decided = None, None
             model = self.costs.key(draw.action, model)
             records = await self._paid(question, client, model, draw, drawn, had)
+            if records is None:
+                self.parked[i] = run, draw, drawn, decided
+                self.silent = 0
+                return
             drawn.cheaper |= len(records) < draw.n
             if records:
                 draw = await aside(self._go_on, question, run, model, records)
@@ -289,19 +332,23 @@ class Job:
 
     async def _paid(
         self, question: Question, client: ChatClient, model: str, draw: Draw, drawn: _Drawn, had: int | None
-    ) -> list[dict[str, Any]]:
-        """Return what there is and may be had of a draw; of one that was decided before, so much.
+    ) -> list[dict[str, Any]] | None:
+        """Return what there is and may be had of a draw; of one that was decided before, so much; None: comes later.
 
         `model` is the name under which `Prices` knows what a sample costs: the model's, or the action's.
         """
         start = drawn.numbers.get(client.arm, 0)
         numbers = range(start, start + draw.n)
-        there = self.stored.get((question.id, client.params(question.messages)), {})
+        key = question.id, client.params(question.messages)
+        there = self.stored.get(key, {})
         missing = [j for j in numbers if j not in there]
         if had is not None and draw.n - len(missing) >= had:
             missing = []
         fresh: dict[int, dict[str, Any]] = {}
         while missing and not drawn.failed and not drawn.halted:
+            if not self.stop.on and self.payments.comes_later(question.id, model, len(missing)):
+                self.stored[key] = there | fresh
+                return None
             holds = await self._granted(question.id, model, len(missing))
             drawn.halted |= not holds and self.stop.on
             if not holds:
@@ -334,9 +381,13 @@ class Job:
                 return holds
             if self.stop.on:
                 return []
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.1):
-                    await self.settled.wait()
+            await self._wait()
+
+    async def _wait(self) -> None:
+        """Wait until something has settled, or for a moment."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await self.settled.wait()
 
     def _client(self, action: Action) -> tuple[ChatClient, str]:
         """Return whom to ask, and what the model is called in `costs`; refuse what cannot be done live."""

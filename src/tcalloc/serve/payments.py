@@ -11,7 +11,7 @@ __all__ = ["Hold", "Payments", "Prices"]
 
 # Standard errors of what first samples of unknown price may cost more than those before them.
 _MARGIN = 3.0
-# Samples after which the highest cost and the share of lost replies are fair guesses.
+# Samples after which the highest cost is a fair guess.
 _FEW = 16
 
 
@@ -144,8 +144,10 @@ class Payments:
 
     Where costs are known the total is exact, whatever is under way. Else samples under way count as the most
     expensive of their model that was seen. While the cost of a model is not known, one sample goes ahead and the others
-    wait. A draw gets its samples singly until a few came back: then it is known what they cost, and how many replies
-    are lost. What is kept for questions that wait covers the tries that they will lose.
+    wait. A draw then gets its samples singly until a few came back.
+
+    Every question gets a first sample before any gets a second one, unless there is money even for the case that all
+    first samples need all their tries; see `comes_later`.
 
     Parameters
     ----------
@@ -155,9 +157,11 @@ class Payments:
         How many there are.
     prices : Prices
         What samples cost.
+    tries : int
+        How often one sample may be paid at most, until it came; see `BudgetLedger`.
     """
 
-    def __init__(self, budget: float | None, questions: int, prices: Prices):
+    def __init__(self, budget: float | None, questions: int, prices: Prices, tries: int = 1):
         if budget is not None and not (isinstance(budget, (int, float)) and math.isfinite(budget) and budget >= 0):
             raise InputError(
                 f"budget is {budget!r}; expected the average cost per question, a number of at least 0. Leave it out "
@@ -171,7 +175,7 @@ class Payments:
                 f"budget is {budget:g}: for {questions} questions that is {total:g} in all, less than one sample costs "
                 f"({prices.least:g}). Give more, or costs in the budget's unit."
             )
-        self.budget, self.prices, self.ledger = budget, prices, BudgetLedger(total)
+        self.budget, self.prices, self.ledger = budget, prices, BudgetLedger(total, tries)
         self.lost = 0.0
         self._scouts: set[str] = set()
         self._kinds: set[str] = set()
@@ -214,6 +218,13 @@ class Payments:
         """Return the one of these models that costs least, as far as is known; the first of equals."""
         return min(models, key=lambda model: self.prices.kept(model, 1))
 
+    def comes_later(self, question: str, model: str, n: int) -> bool:
+        """Return whether a question has to wait until others have their first samples."""
+        if self.budget is None or self.ledger.first(question) or not self.ledger.without:
+            return False
+        unit = self.prices.unit(model)
+        return unit is None or self.ledger.room(question, unit[1], n) < n
+
     def grant(self, question: str, model: str, n: int) -> list[Hold] | None:
         """Return as many samples as there is money for; None: ask again when samples under way have settled.
 
@@ -233,7 +244,7 @@ class Payments:
             self.ledger.reserve(question, 0.0)
             return [self._hold(question, model, (0.0, 0.0), first)]
         mean, highest = unit
-        if self._came + self._gone < _FEW or self.prices.few(model):
+        if self.prices.few(model) or (first and self.ledger.room(question, highest, n) < n):
             n = min(n, 1)
         sure = self.ledger.room(question, highest, n)
         if self._open and sure < n:
@@ -285,4 +296,5 @@ class Payments:
         # Tries up to the first reply that is not lost: mean, and standard error of the mean over those that wait.
         tries = 1.0 + self._gone / max(self._came, 1)
         tries += _MARGIN * math.sqrt(tries * (tries - 1.0) / max(waiting, 1))
-        self.ledger.set_price(kind, self.prices.kept(kind, waiting) * tries)
+        price = self.prices.kept(kind, waiting)
+        self.ledger.set_price(kind, price, price * tries)
