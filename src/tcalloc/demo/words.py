@@ -112,9 +112,7 @@ def _by_text(found: list[Learned] | None) -> str:
             f"{saved(best, best.needed_high)})."
         )
     rows = [
-        _fill(
-            f"What can be deployed: a policy that decides by the text of a question. On questions that it has not seen, {said}"
-        ),
+        _fill(f"What can be deployed: a policy that decides by a question's text. On unseen questions, {said}"),
         "",
         "         really    best fixed   by the    lead, in points       a mixture needs",
         "  budget spent     mixture      text      (95 % interval)       for that accuracy",
