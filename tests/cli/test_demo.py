@@ -4,13 +4,15 @@ import dataclasses
 import io
 import json
 import math
+import re
+import shlex
 import sys
 
 import numpy as np
 import pytest
 
 import tcalloc
-from tcalloc import demo
+from tcalloc import cli, demo
 from tcalloc.datasets import load_recorded
 from tcalloc.demo import curves, drawing, experiment
 from tcalloc.demo import words as said
@@ -108,7 +110,7 @@ def test_no_lead_is_found_where_there_is_none():
         assert line.in_sample > line.mixture + 0.05
         assert line.lead_low < 0.01
         assert line.lead < 0.02
-    text = demo.show(found)
+    text = demo.details(found)
     assert "The saving: none at these budgets" in text
 
 
@@ -130,31 +132,53 @@ def test_bad_budget():
 
 
 def test_words(result):
-    text = demo.show(result)
-    assert text.isascii()  # no terminal or redirected file may choke on the first thing that a newcomer runs
-    assert max(map(len, text.splitlines())) <= 100
-    assert len(text.splitlines()) <= 58
-    assert " ".join(text.split()).count("none") == 0
+    for text, most in (
+        ("\n\n".join([demo.introduction(load_recorded()), demo.show(result)]), 22),  # and 3 on standard error
+        (demo.details(result), 45),
+    ):
+        assert text.isascii()  # no terminal or redirected file may choke on the first thing that a newcomer runs
+        assert max(map(len, text.splitlines())) <= 100
+        assert len(text.splitlines()) <= most
+        assert "none" not in text
+    text = demo.details(result)
     for line in result.lines:
         assert f"{100 * line.held_out:.1f} %" in text
         assert f"{100 * line.in_sample:.1f} %" in text
     line = result.lines[0]
     assert f"{100 * (1 - line.spend / line.needed):.0f} % less compute" in " ".join(text.split())
-    for words in (
-        "best fixed mixture",
-        "held out",
-        "flatters itself",
-        "What can be deployed",
-        "tcalloc solve table.csv",
-    ):
+    for words in ("best fixed mixture", "held out", "flatters itself", "What can be deployed"):
         assert words in text
+
+
+def test_it_ends_with_what_matters_and_three_commands_that_exist(result):
+    *_, last, commands = demo.show(result).split("\n\n")
+    best = said.headline(result.learned)
+    assert f"{said.saved(best, best.needed)} less compute" in " ".join(last.split())
+    named = re.findall(r"^(?:Next:|     ) (tcalloc .*?)  ", commands, re.M)
+    assert len(named) == len(commands.splitlines()) == 3
+    for command in named:
+        cli._parser().parse_args(shlex.split(command)[1:])
+    nothing = [dataclasses.replace(one, lead_low=-1.0) for one in result.learned]
+    assert "saves nothing" in demo.show(dataclasses.replace(result, learned=nothing))
+
+
+def test_the_first_words_come_before_anything_is_computed(monkeypatch):
+    out = io.StringIO()
+
+    def figures(*args, **options):
+        assert out.getvalue().startswith("Which questions deserve more compute?")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "figures", figures)
+    with pytest.raises(KeyboardInterrupt):
+        demo.run(None, out=out, err=io.StringIO())
 
 
 def test_only_what_the_interval_shows_is_called_out_of_reach(result):
     unreached = [line.budget for line in result.lines if line.needed_low is None]
     maybe = [line.budget for line in result.lines if line.needed is None]
     assert min(maybe) < min(unreached)
-    text = " ".join(demo.show(result).split())
+    text = " ".join(demo.details(result).split())
     assert f"From {min(unreached):g} on, no fixed mixture can buy its accuracy" in text
 
 
@@ -177,7 +201,8 @@ def test_the_interval_of_what_a_mixture_needs():
 
 
 def test_what_can_be_deployed_comes_first(result):
-    text = " ".join(demo.show(result).split())
+    assert "oracle" not in demo.show(result).split("\n\n")[0]
+    text = " ".join(demo.details(result).split())
     deployed, stops, bound = (
         text.index(words) for words in ("What can be deployed", "stops while samples", "The bound")
     )
@@ -268,6 +293,15 @@ def test_run_prints_to_the_standard_streams(capsys):
     assert not captured.err
 
 
+def test_details(capsys):
+    demo.run(None, splits=1, learn=False, in_detail=True)
+    out = capsys.readouterr().out
+    assert out.index("Which questions deserve") < out.index("The bound: an oracle") < out.index("Next: tcalloc")
+    assert "The bound" not in demo.show(demo.figures(splits=1, learn=False))
+    assert cli.main(["demo", "--live", "--details"]) == 2
+    assert "leave --details out" in capsys.readouterr().err
+
+
 def test_json(tmp_path):
     out, err = io.StringIO(), io.StringIO()
     fields = demo.run(None, splits=2, as_json=True, learn=False, out=out, err=err)
@@ -294,7 +328,7 @@ def test_without_matplotlib_the_figures_are_printed_and_the_remedy_named(monkeyp
     out = io.StringIO()
     with pytest.raises(MissingExtraError, match=r"Matplotlib: pip install 'tcalloc\[demo\]'"):
         demo.run(tmp_path / "demo.png", splits=1, learn=False, out=out)
-    assert "The saving:" in out.getvalue()
+    assert "best fixed mixture" in out.getvalue()
     demo.run(None, splits=1, learn=False, out=out)
 
 
@@ -364,9 +398,10 @@ def test_stopping_saves_samples(result):
     assert found.model == "Qwen2.5"
     assert found.accuracy == pytest.approx(vote_accuracy(load_recorded().answers["qwen25_0p5b"], 8).mean())
     assert 2 < found.needed_low < found.needed < 7
-    text = " ".join(demo.show(result).split())
+    text = " ".join(demo.details(result).split())
     assert f"({100 * found.accuracy:.1f} %) for {found.needed:.3g} on average, held out" in text
     assert "to none" not in text
+    assert f"({100 * found.accuracy:.1f} %) with {found.needed:.3g} on average" in " ".join(demo.show(result).split())
 
 
 def test_stopping_that_gains_nothing():

@@ -91,7 +91,7 @@ def write_example(folder: str = ".", *, force: bool = False) -> list[ExampleFile
         "questions.jsonl": (
             _questions(recorded, new),
             f"{len(new)} questions with gold answers that are in neither file",
-            "tcalloc sample {} --local --samples 4 --out sampled/",
+            "tcalloc sample {} --local --grader normalized --samples 4 --out sampled/",
         ),
     }
     if os.path.lexists(folder) and not os.path.isdir(folder):

@@ -1,4 +1,7 @@
-"""The demonstration on a recorded table, ``tcalloc demo``: `figures` computes, `show` words, `draw` plots."""
+"""The demonstration on a recorded table, ``tcalloc demo``.
+
+`figures` computes, `introduction`, `show` and `details` put it in words, `draw` plots.
+"""
 
 import json
 import sys
@@ -6,12 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
+from tcalloc.datasets import load_recorded
 from tcalloc.demo.drawing import draw, write
 from tcalloc.demo.experiment import SPLITS, Figures, figures
 from tcalloc.demo.progress import Progress
-from tcalloc.demo.words import show
+from tcalloc.demo.words import details, introduction, show
 
-__all__ = ["Figures", "draw", "figures", "run", "show"]
+__all__ = ["Figures", "details", "draw", "figures", "introduction", "run", "show"]
 
 
 def run(
@@ -19,6 +23,7 @@ def run(
     splits: int = SPLITS,
     as_json: bool = False,
     learn: bool = True,
+    in_detail: bool = False,
     progress: bool | None = None,
     out: TextIO | None = None,
     err: TextIO | None = None,
@@ -35,6 +40,8 @@ def run(
         Print JSON instead of text.
     learn : bool
         Whether to learn policies too, which takes most of the time.
+    in_detail : bool
+        Whether to print all figures, not only those that matter most.
     progress : bool
         Whether to show on standard error how far it is; if not given, where `err` is not given.
     out, err : text streams, optional
@@ -54,9 +61,16 @@ def run(
     """
     shown = err is None if progress is None else progress
     out, err = out or sys.stdout, err or sys.stderr
-    result = figures(splits=splits, learn=learn, progress=Progress(err if shown else None))
+    recorded = load_recorded()
+    if not as_json:
+        print(introduction(recorded), end="\n\n", file=out, flush=True)
+    result = figures(recorded, splits=splits, learn=learn, progress=Progress(err if shown else None))
     fields = asdict(result)
-    print(json.dumps(fields, indent=2, allow_nan=False) if as_json else show(result), file=out, flush=True)
+    if as_json:
+        text = json.dumps(fields, indent=2, allow_nan=False)
+    else:
+        text = "\n\n".join([details(result), show(result)] if in_detail else [show(result)])
+    print(text, file=out, flush=True)
     if plot_path is not None:
         write(result, plot_path)
         print(f"plot written to {plot_path}", file=err)

@@ -1,38 +1,88 @@
 """The demonstration in words."""
 
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from tcalloc._amounts import digits
-from tcalloc.demo.experiment import NAMES, Figures, Line
+from tcalloc.datasets import Recorded
+from tcalloc.demo.experiment import NAMES, VOTES, Figures, Line
 from tcalloc.demo.learned import Learned
 from tcalloc.demo.stopping import Stopping
 
-__all__ = ["cost", "headline", "percent", "saved", "show"]
+__all__ = ["cost", "details", "headline", "introduction", "percent", "saved", "show"]
 
 WIDTH = 98
 Deployed = TypeVar("Deployed", Line, Learned)
 
 
-def show(result: Figures) -> str:
-    """Return the figures as text for people, in ASCII, at most 100 columns wide: first what can be deployed."""
-    return "\n\n".join(
-        [
-            _intro(result),
-            *_deployed(result),
-            _table(result),
-            _saving(result),
-            _destinations(result),
-            _NEXT,
-        ]
+def introduction(recorded: Recorded) -> str:
+    """Return what the demonstration is about, in words: known before anything is computed."""
+    times = _either(sorted({str(answers.shape[1]) for answers in recorded.answers.values()}))
+    costs = _either([f"{recorded.relative_cost[m]:g} ({NAMES.get(m, m)})" for m in recorded.models])
+    return _fill(
+        f"Which questions deserve more compute? {len(recorded.ids)} short questions were each answered {times} times "
+        f"by {len(recorded.models)} small language models (recorded: nothing runs now). A question may get 1 sample of "
+        f"one model, or the majority vote of {_either(VOTES[1:])}. A sample costs {costs}. A budget of 2 means: 2 per "
+        "question on average, more where it pays."
     )
 
 
+def show(result: Figures) -> str:
+    """Return the figures that matter as text for people, in ASCII: at most 20 lines of at most 100 characters."""
+    parts = [_short_table(result.learned), _others(result), _sentence(result), _NEXT]
+    return "\n\n".join(part for part in parts if part)
+
+
+def details(result: Figures) -> str:
+    """Return all figures as text: first what can be deployed, then the bound."""
+    return "\n\n".join([*_deployed(result), _table(result), _saving(result), _destinations(result)])
+
+
 _NEXT = """\
-Next, your own table: a row per question, columns acc:NAME and cost:NAME for every action you have.
-    tcalloc solve table.csv --budget 4
-"""
+Next: tcalloc example try/       write three small files to try every command on
+      tcalloc compare --demo     compare every policy on one of these models, in about a minute
+      tcalloc demo --details     show all figures, and how far an oracle would get"""
+
+
+# ---------------------------------------------------------------------------------------------- in short
+
+
+def _short_table(found: list[Learned] | None) -> str:
+    if found is None:
+        return _by_text(None)
+    rows = [
+        "Questions answered right, among those that were not trained on:",
+        "  budget   spent   best fixed mixture   by the text   difference in points (95 % interval)",
+    ]
+    for one in found:
+        shares = f"{percent(one.mixture, 1):>20} {percent(one.accuracy, 1):>13}"
+        rows.append(f"{one.budget:8g} {cost(one.spend):>7} {shares}   {_lead(one)}")
+    return "\n".join(rows)
+
+
+def _others(result: Figures) -> str:
+    said = "The best fixed mixture ignores the question."
+    if result.stopping is not None and result.stopping.needed is not None:
+        stops = result.stopping
+        said += (
+            f" Stopping while samples come in reaches the accuracy of {stops.samples} samples of {stops.model} "
+            f"({percent(stops.accuracy, 1)}) with {cost(stops.needed)} on average (95 % interval: {_spends(stops)})."
+        )
+    return _fill(said)
+
+
+def _sentence(result: Figures) -> str:
+    """Return the one sentence that matters."""
+    best = headline(result.learned or [])
+    if best is not None:
+        return _fill(
+            f"Deciding by the text of a question reaches the accuracy of the best fixed mixture at {cost(best.needed)} "
+            f"for {cost(best.spend)}: {saved(best, best.needed)} less compute (95 % interval: "
+            f"{saved(best, best.needed_low)} to {saved(best, best.needed_high)})."
+        )
+    return "" if result.learned is None else "Deciding by the text of a question saves nothing that the intervals show."
 
 
 # ---------------------------------------------------------------------------------------------- what can be deployed
@@ -62,15 +112,14 @@ def _by_text(found: list[Learned] | None) -> str:
             f"{saved(best, best.needed_high)})."
         )
     rows = [
-        _fill(f"What can be deployed: a policy that decides by the text of a question. On questions unseen, {said}"),
+        _fill(f"What can be deployed: a policy that decides by a question's text. On unseen questions, {said}"),
         "",
         "         really    best fixed   by the    lead, in points       a mixture needs",
         "  budget spent     mixture      text      (95 % interval)       for that accuracy",
     ]
     for one in found:
-        lead = f"{100 * one.lead:+.1f} ({100 * one.lead_low:.1f} to {100 * one.lead_high:.1f})".replace("-0.0", "0.0")
         shares = f"{percent(one.mixture, 1):>13} {percent(one.accuracy, 1):>9}"
-        rows.append(f"{one.budget:7g} {cost(one.spend):>6} {shares}   {lead:<21} {_needs(one)}".rstrip())
+        rows.append(f"{one.budget:7g} {cost(one.spend):>6} {shares}   {_lead(one):<21} {_needs(one)}".rstrip())
     return "\n".join(rows)
 
 
@@ -90,19 +139,6 @@ def _stopping(found: Stopping) -> str:
 # ---------------------------------------------------------------------------------------------- the bound
 
 
-def _intro(result: Figures) -> str:
-    models = [action for action in result.actions if action.samples == 1]
-    costs = _either([f"{a.cost:g} ({NAMES.get(a.model, a.model)})" for a in models])
-    times = _either(sorted(set(result.samples.values())))
-    votes = _either(sorted({action.samples for action in result.actions} - {1}))
-    return "Which questions deserve more compute?\n\n" + _fill(
-        f"{result.questions} short questions, each answered {times} times by {len(models)} small language models "
-        "(recorded: nothing runs now). A question may get 1 sample of one model, or the majority vote of "
-        f"{votes}. A sample costs {costs}. A budget of 2 means: 2 per question on average, more where it pays "
-        "and less where it does not."
-    )
-
-
 def _table(result: Figures) -> str:
     rows = [
         _fill(
@@ -114,9 +150,8 @@ def _table(result: Figures) -> str:
         "  budget mixture      held out   (95 % interval)        for that accuracy          (too high)",
     ]
     for line in result.lines:
-        lead = f"{100 * line.lead:+.1f} ({100 * line.lead_low:.1f} to {100 * line.lead_high:.1f})"
         rows.append(
-            f"{line.budget:7g} {percent(line.mixture, 1):>9} {percent(line.held_out, 1):>12}   {lead:<22} "
+            f"{line.budget:7g} {percent(line.mixture, 1):>9} {percent(line.held_out, 1):>12}   {_lead(line):<22} "
             f"{_needs(line):<27} {percent(line.in_sample, 1):>10}"
         )
     return "\n".join([*rows, "", _LEGEND])
@@ -127,6 +162,12 @@ _LEGEND = """\
   oracle held out     picks by one half of the recorded answers, is scored on the other half
   oracle in sample    is scored on the answers that it picked by, which flatters itself
   out of reach        no fixed mixture is that accurate, at any cost"""
+
+
+def _lead(line: Line | Learned) -> str:
+    """Return the lead over the mixture in points, with its interval."""
+    lead = f"{100 * line.lead:+.1f} ({100 * line.lead_low:.1f} to {100 * line.lead_high:.1f})"
+    return re.sub(r"-0\.0\b", "0.0", lead)
 
 
 def _needs(line: Line | Learned) -> str:
