@@ -3,15 +3,14 @@
 import argparse
 import csv
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tcalloc.cli import _policies as policies
 from tcalloc.cli import _shared as shared
 from tcalloc.errors import InputError, MissingExtraError
+from tcalloc.learn.question_rows import categories_of, questions_of_run, rows_of
 
 if TYPE_CHECKING:
     from tcalloc.llm.questions import Question
@@ -94,9 +93,8 @@ def _run(args: argparse.Namespace) -> Given:
     samples = Samples.load(args.table)
     for note in notes_for(samples.notes, args.verifier):
         shared.say(f"note: {args.table}: {note}")
-    ids = [] if samples.ids is None else samples.ids
     try:
-        questions = policies.questions_of(args.table, ids, args.questions)
+        questions = questions_of_run(args.table, samples.ids, args.questions)
     except InputError:
         # What was asked for by name must be there; the texts alone are welcome, but not needed.
         if args.questions is not None or args.category or args.difficulty is not None:
@@ -107,8 +105,9 @@ def _run(args: argparse.Namespace) -> Given:
         )
         return Given(args.table, samples, None, None, _actions(args))
     where = args.questions or args.table
-    x = policies.rows_of([q.text for q in questions], {name: _field(questions, name, where) for name in args.category})
-    difficulty = None if args.difficulty is None else _field(questions, args.difficulty, where)
+    columns = {name: categories_of(questions, name, where) for name in args.category}
+    x = rows_of([question.text for question in questions], columns)
+    difficulty = None if args.difficulty is None else categories_of(questions, args.difficulty, where)
     return Given(args.table, samples, x, difficulty, _actions(args))
 
 
@@ -129,7 +128,7 @@ def _table(args: argparse.Namespace) -> Given:
         if column in table.ignored:  # what a table's file holds besides the table itself
             return _column(args.table, column, n)
         if questions is not None:
-            return _field(questions, column, args.questions)
+            return categories_of(questions, column, args.questions)
         there = ", ".join(table.ignored) or "none besides the table's own"
         raise InputError(f"{args.table}: has no column {column!r}; there are: {there}.")
 
@@ -137,13 +136,8 @@ def _table(args: argparse.Namespace) -> Given:
     if questions is not None:
         texts = [question.text for question in questions]
     columns = {name: named(name) for name in args.category}
-    x: list[Any] | None
-    if texts is not None:
-        x = policies.rows_of(texts, columns)
-    else:
-        x = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)] or None
     difficulty = None if args.difficulty is None else named(args.difficulty)
-    return Given(args.table, table, x, difficulty, None)
+    return Given(args.table, table, rows_of(texts, columns), difficulty, None)
 
 
 # ---------------------------------------------------------------------------------------------- columns
@@ -158,17 +152,13 @@ def _actions(args: argparse.Namespace) -> list["Action | None"] | None:
     return [None if name == "nothing" else Action.parse(name) for name in names]
 
 
-def _field(questions: Sequence["Question"], name: str, place: str) -> list[str]:
-    return [policies.category(question, name, place) for question in questions]
-
-
 def _questions(path: str, table: "Table") -> list["Question"]:
     """Return the questions of a table's rows: by id, or in their order where the table has no ids."""
     from tcalloc.llm.questions import read_questions
 
     found = read_questions(path)
     if table.ids is not None:
-        return policies.questions_of(path, table.ids, path)
+        return questions_of_run(path, table.ids, path)
     if len(found) != len(table.acc):
         raise InputError(
             f"{path}: {shared.counted(len(found), 'question')}, but the table has {len(table.acc):,} rows and no ids. "

@@ -19,7 +19,7 @@ from tcalloc._amounts import amount, check_unit, digits, in_unit, per_thousand, 
 from tcalloc._amounts import column as columns_of
 from tcalloc._files import naming, target_of
 from tcalloc._outputs import refuse_to_replace
-from tcalloc._printing import clean_line
+from tcalloc._printing import text_table
 from tcalloc.errors import InputError
 from tcalloc.measure import Action, Samples, Table, read_table
 from tcalloc.measure.table_files.write import formulas, suffix_of, write_columns, write_csv
@@ -367,18 +367,6 @@ def counted(n: int, word: str) -> str:
 def share(value: float) -> str:
     """Return a share as text."""
     return f"{100 * value:.1f} %"
-
-
-def text_table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Align columns: the first `left` to the left, the others to the right."""
-    lines = [[clean_line(cell) for cell in line] for line in (heads, *rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-    return "\n".join(
-        "  ".join(
-            c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
 
 
 # ---------------------------------------------------------------------------------------------- comparison
