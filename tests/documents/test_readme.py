@@ -57,6 +57,7 @@ def test_the_table_of_the_readme_can_be_solved(tmp_path):
         "tcalloc._solve",
         "tcalloc._frontier",
         "tcalloc.evaluate.fit",
+        "tcalloc.measure.recorded",
         "tcalloc.measure.summaries",
         "tcalloc.measure.table",
         "tcalloc.measure.votes",

@@ -8,6 +8,8 @@ What to use when
     X of new questions, with the categories that a policy was fitted with.
 `questions_of_run`, `texts_of_run`
     The questions of a run folder in the order of its samples; their texts, where the folder holds them.
+`questions_of_table`
+    The questions of a file in the order of a table's rows.
 """
 
 import os
@@ -18,7 +20,7 @@ from tcalloc.errors import InputError
 from tcalloc.llm.questions import Question, question_from, read_questions
 from tcalloc.runs.jsonl import read_objects
 
-__all__ = ["TEXT", "categories_of", "questions_of_run", "rows_for", "rows_of", "texts_of_run"]
+__all__ = ["TEXT", "categories_of", "questions_of_run", "questions_of_table", "rows_for", "rows_of", "texts_of_run"]
 
 TEXT = "text"
 """The column of the question's text, where there are categories beside it."""
@@ -141,3 +143,31 @@ def texts_of_run(run: str, ids: Iterable[Any] | None) -> list[str] | None:
         return [question.text for question in questions_of_run(run, ids)]
     except InputError:
         return None
+
+
+def questions_of_table(path: str, ids: Iterable[Any] | None, n: int) -> list[Question]:
+    """Return the questions of a file in the order of a table's rows.
+
+    Parameters
+    ----------
+    path : str
+        The questions file.
+    ids : iterable or None
+        The table's ids; None: the questions stand in the order of the rows.
+    n : int
+        How many rows the table has.
+
+    Raises
+    ------
+    InputError
+        If a question is missing, or if there are others and the table has no ids.
+    """
+    if ids is not None:
+        return questions_of_run(path, ids, path)
+    found = read_questions(path)
+    if len(found) != n:
+        raise InputError(
+            f"{path}: {len(found):,} question{'s' * (len(found) != 1)}, but the table has {n:,} rows and no ids. "
+            "Give the same questions in the same order, or a column id."
+        )
+    return found
