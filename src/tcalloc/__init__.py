@@ -18,6 +18,7 @@ from tcalloc.measure import Action, Best, One, Rates, Samples, Table, Vote, read
 
 if TYPE_CHECKING:
     from tcalloc.evaluate.compare import compare as compare
+    from tcalloc.evaluate.fit import fit as fit
     from tcalloc.learn.features import Features as Features
     from tcalloc.learn.protocol import Draw as Draw
     from tcalloc.learn.protocol import Result as Result
@@ -64,6 +65,7 @@ _LAZY = {
     "answer_async": "tcalloc.serve.answer",
     "grade": "tcalloc.llm.regrading",
     "compare": "tcalloc.evaluate.compare",
+    "fit": "tcalloc.evaluate.fit",
     "load_policy": "tcalloc.learn.saving.policy_folder",
 }
 

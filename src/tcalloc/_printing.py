@@ -6,12 +6,12 @@ results and errors that users print in their own scripts are `cleaned`.
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TextIO, cast
 
-__all__ = ["clean", "clean_line", "cleaned", "cleaned_streams", "uncleaned"]
+__all__ = ["clean", "clean_line", "cleaned", "cleaned_streams", "text_table", "uncleaned"]
 
 _P = ParamSpec("_P")
 
@@ -53,6 +53,18 @@ def clean(text: str) -> str:
 def clean_line(text: str) -> str:
     """Return text that stands on one line, such as a name in a table: line feeds and tabs are escaped too."""
     return clean(text.replace("\n", "\\n").replace("\t", "\\t"))
+
+
+def text_table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Align columns: the first `left` to the left, the others to the right."""
+    lines = [[clean_line(cell) for cell in line] for line in (heads, *rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
+    return "\n".join(
+        "  ".join(
+            c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
 
 
 def cleaned(method: Callable[_P, str]) -> Callable[_P, str]:

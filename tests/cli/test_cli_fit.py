@@ -16,7 +16,7 @@ from chaos import Chaos
 from policy_cli import main, write_log
 
 import tcalloc
-from tcalloc.cli._fit_sequential import _half_width
+from tcalloc.evaluate.fit_report import half_width
 from tcalloc.learn.holdout.certify import certify
 from tcalloc.learn.saving.policy_folder import load_policy
 from tcalloc.learn.sequential import Sequential
@@ -318,11 +318,11 @@ def test_the_interval_of_stopping_covers():
     rng = np.random.default_rng(0)
     for n, p in ((20, 0.5), (20, 0.7), (50, 0.9), (50, 0.02)):
         means = rng.binomial(n, p, 4000) / n
-        covered = np.mean([abs(mean - p) <= _half_width(mean, n) for mean in means])
+        covered = np.mean([abs(mean - p) <= half_width(mean, n) for mean in means])
         assert covered >= 0.94
-    assert _half_width(1.0, 20) > 0.1  # 20 of 20 is not certainty
-    assert _half_width(0.7, 20) == pytest.approx(2.093 * np.sqrt(2 / 3 * 1 / 3 / 19), rel=1e-3)  # p = 16/24
-    assert _half_width(0.5, 2000) == pytest.approx(1.96 * 0.5 / np.sqrt(2000), rel=1e-2)
+    assert half_width(1.0, 20) > 0.1  # 20 of 20 is not certainty
+    assert half_width(0.7, 20) == pytest.approx(2.093 * np.sqrt(2 / 3 * 1 / 3 / 19), rel=1e-3)  # p = 16/24
+    assert half_width(0.5, 2000) == pytest.approx(1.96 * 0.5 / np.sqrt(2000), rel=1e-2)
 
 
 def test_stopping_needs_no_texts(tmp_path, capsys):

@@ -52,7 +52,16 @@ def test_the_table_of_the_readme_can_be_solved(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "module", ["tcalloc._solve", "tcalloc._frontier", "tcalloc.measure.table", "tcalloc.measure.votes"]
+    "module",
+    [
+        "tcalloc._solve",
+        "tcalloc._frontier",
+        "tcalloc.evaluate.fit",
+        "tcalloc.measure.recorded",
+        "tcalloc.measure.summaries",
+        "tcalloc.measure.table",
+        "tcalloc.measure.votes",
+    ],
 )
 def test_the_examples_of_the_docstrings_are_true(module):
     found = doctest.testmod(importlib.import_module(module), optionflags=doctest.NORMALIZE_WHITESPACE)

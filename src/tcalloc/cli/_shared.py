@@ -12,14 +12,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._amounts import amount, check_unit, digits, in_unit, per_thousand, unit_words
 from tcalloc._amounts import column as columns_of
 from tcalloc._files import naming, target_of
 from tcalloc._outputs import refuse_to_replace
-from tcalloc._printing import clean_line
+from tcalloc._printing import text_table
 from tcalloc.errors import InputError
 from tcalloc.measure import Action, Samples, Table, read_table
 from tcalloc.measure.table_files.write import formulas, suffix_of, write_columns, write_csv
@@ -34,7 +33,6 @@ __all__ = [
     "add_force",
     "add_unit",
     "add_verifier",
-    "affordable",
     "amount",
     "attainable",
     "budget",
@@ -46,7 +44,6 @@ __all__ = [
     "count",
     "counted",
     "finite",
-    "fixed_mixture",
     "hindsight",
     "in_unit",
     "load",
@@ -367,41 +364,3 @@ def counted(n: int, word: str) -> str:
 def share(value: float) -> str:
     """Return a share as text."""
     return f"{100 * value:.1f} %"
-
-
-def text_table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Align columns: the first `left` to the left, the others to the right."""
-    lines = [[clean_line(cell) for cell in line] for line in (heads, *rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-    return "\n".join(
-        "  ".join(
-            c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
-
-
-# ---------------------------------------------------------------------------------------------- comparison
-
-
-def fixed_mixture(table: Table) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Return accuracy (1, K) and cost (1, K) of giving every instance the same action; None if some cannot have it."""
-    if table.available is not None and not table.available.all():
-        return None
-    weights = np.ones(len(table.acc)) if table.weights is None else table.weights / table.weights.max()
-    acc = _column_means(table.acc, weights)
-    return acc[None, :], _column_means(np.broadcast_to(table.cost, table.acc.shape), weights)[None, :]
-
-
-def _column_means(values: NDArray[Any], weights: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the weighted mean of each column; a power of two keeps the sums within float64."""
-    exponent = math.frexp(float(np.abs(values).max()))[1]
-    with np.errstate(under="ignore"):
-        scaled = np.ldexp(values.astype(np.float64), -exponent)
-        return np.asarray(np.ldexp(np.average(scaled, axis=0, weights=weights), exponent))
-
-
-def affordable(spend: float, cost: NDArray[np.float64]) -> float:
-    """Return the spend, or the cheapest column's mean if both are the same but for the rounding of sums."""
-    least = float(cost.min())
-    return least if least * (1 - 1e-12) <= spend < least else spend

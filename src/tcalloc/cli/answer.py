@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from tcalloc._files import replacing
 from tcalloc.cli import _models as models
-from tcalloc.cli import _policies as policies
 from tcalloc.cli import _shared as shared
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action
@@ -99,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
         raise shared.UsageError("--json and --answers - both write to standard output; choose one.")
     if args.also_model and args.local:
         raise shared.UsageError("--local has one model; --also-model needs --base-url.")
+    from tcalloc.learn.question_rows import rows_for
     from tcalloc.llm.graders import make_grader
     from tcalloc.llm.questions import read_questions
     from tcalloc.serve.answer import answer
@@ -113,8 +113,7 @@ def run(args: argparse.Namespace) -> int:
         shared.check_output(args.answers, args.questions, names, force=args.force, what="questions file")
     questions = read_questions(args.questions)
     policy = _policy(args.policy)
-    names = [str(name) for name in getattr(policy, "feature_names_in_", ()) if name != policies.TEXT]
-    columns = {name: [policies.category(question, name, args.questions) for question in questions] for name in names}
+    x = rows_for(policy, questions, args.questions)
     grader = make_grader(args.grader)
     with contextlib.ExitStack() as stack:
         close = getattr(grader, "close", None)  # worker processes
@@ -129,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
             policy,
             client,
             budget=args.budget,
-            X=policies.rows_of([question.text for question in questions], columns),
+            X=x,
             grader=grader,
             costs=args.costs,
             out=args.out,

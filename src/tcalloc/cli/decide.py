@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.cli import _policies as policies
 from tcalloc.cli import _shared as shared
 from tcalloc.errors import InputError
 
@@ -71,6 +70,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     shared.check_outputs(args, ("id", "action", "cost"))
+    from tcalloc.learn.question_rows import rows_for
     from tcalloc.learn.saving.policy_folder import load_policy
     from tcalloc.llm.questions import read_questions
 
@@ -81,13 +81,7 @@ def run(args: argparse.Namespace) -> int:
             "tcalloc answer."
         )
     questions = read_questions(args.table)
-    names = getattr(policy, "feature_names_in_", ())
-    columns = {
-        str(name): [policies.category(question, str(name), args.table) for question in questions]
-        for name in names
-        if name != policies.TEXT
-    }
-    x = policies.rows_of([question.text for question in questions], columns)
+    x = rows_for(policy, questions, args.table)
     chosen = policy.decide(x, budget=args.budget, price=args.price)
     found = {
         "id": np.array([question.id for question in questions], object),

@@ -5,18 +5,11 @@ import os
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tcalloc.cli import _fit_sequential as stopping
-from tcalloc.cli import _policies as policies
 from tcalloc.cli import _shared as shared
 from tcalloc.errors import InputError
-from tcalloc.learn.registry import POLICIES, REFERENCE, Entry, entry_of
+from tcalloc.learn.registry import POLICIES, REFERENCE, entry_of
 
 if TYPE_CHECKING:
-    from tcalloc.evaluate.recipe import Recipe
-    from tcalloc.learn.holdout.certify import Certificate
     from tcalloc.measure import Samples
 
 __all__ = ["add_parser", "run"]
@@ -151,7 +144,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from tcalloc.evaluate.recipe import FEWEST, Recipe
+    from tcalloc.evaluate.fit import Fitting, refuse_few
 
     _refuse_out(args.out)
     if args.confidence is None and (args.low is not None or args.high is not None):
@@ -159,55 +152,43 @@ def run(args: argparse.Namespace) -> int:
             "--low and --high belong to --confidence, which is missing. Add it, such as --confidence 0.95."
         )
     samples, x = _read(args)
-    n = len(samples)
-    fewest = max(FEWEST, 2 * args.folds)
-    if n < fewest:
-        raise InputError(
-            f"{args.table}: {shared.counted(n, 'question')}; at least {fewest} are needed to learn and "
-            "to be held out. Sample more questions."
-        )
-    entry = _entry(args, x)
-    try:
-        recipe = Recipe.of(
-            entry,
-            samples,
-            text=x is not None,
-            label=bool(args.category),
-            budget=args.budget,
-            verifier=args.verifier,
-            answer_all=args.answer_all,
-        )
-    except InputError as error:
-        raise InputError(f"{args.table}: {error}") from None
+    refuse_few(len(samples), args.folds, args.table)
+    _say_textless(args, x)
+    fitting = Fitting.of(
+        samples,
+        args.budget,
+        args.policy,
+        X=x,
+        verifier=args.verifier,
+        answer_all=args.answer_all,
+        confidence=args.confidence,
+        low=args.low,
+        high=args.high,
+        folds=args.folds,
+        random_state=args.seed,
+        place=args.table,
+    )
     _say_verifier(args, samples)
-    if recipe.actions is None or entry.family == "probed":
-        return stopping.run(args, recipe, samples, x)
-    policy = _fitted(args, recipe, samples, x, np.arange(n))
-    names = x if x is not None else [str(i) for i in range(n)]
-    chosen = np.empty(n, np.int32)
-    for train, held in _splits(n, args.folds, args.seed):
-        chosen[held] = _fitted(args, recipe, samples, x, train).decide([names[i] for i in held])
-    certificate = _certified(args, policy, samples, chosen)
-    policy.save(args.out)
-    silent = _unanswered(policy, chosen)
-    if silent:
-        why = "no action was ever right" if silent == n else "the compute brings more on others"
-        shared.say(
-            f"note: {args.out}: leaves {silent:,} of {n:,} questions without an answer, because {why}. --answer-all "
-            "keeps it from that."
-        )
+    report = fitting.report()
+    report.save(args.out)
+    note = report.note(args.unit)
+    if note and report.unanswered:
+        note = f"note: {args.out}: {note} --answer-all keeps it from that."
+    if note:
+        shared.say(note)
     if args.json:
-        shared.print_json(_document(args, entry, policy, n, certificate))
+        shared.print_json({"run": args.table, "out": args.out} | report.to_dict())
     else:
-        print(_summary(args, entry, policy, n, certificate))
+        print(report.text(run=args.table, out=args.out, unit=args.unit))
     return 0
 
 
-# ---------------------------------------------------------------------------------------------- the work
+# ---------------------------------------------------------------------------------------------- before the work
 
 
 def _read(args: argparse.Namespace) -> tuple["Samples", list[Any] | None]:
     """Return the samples, and what is known of their questions beforehand; None where that is not needed."""
+    from tcalloc.learn.question_rows import categories_of, questions_of_run, rows_of
     from tcalloc.measure import Samples
     from tcalloc.runs.recorded_answers import notes_for
 
@@ -217,36 +198,31 @@ def _read(args: argparse.Namespace) -> tuple["Samples", list[Any] | None]:
     samples, _ = Samples.load(args.table).of_every_model()
     for note in notes_for(samples.notes, args.verifier):
         shared.say(f"note: {args.table}: {note}")
-    ids = [] if samples.ids is None else samples.ids
     try:
-        questions = policies.questions_of(args.table, ids, args.questions)
+        questions = questions_of_run(args.table, samples.ids, args.questions)
     except InputError:
         # What was asked for by name must be there; many policies do without the texts.
-        wanted = args.policy is not None and {"x", "text"} & set(args.policy.needs)
+        wanted = args.policy is not None and {"x", "text"} & set(entry_of(args.policy).needs)
         if wanted or args.questions is not None or args.category:
             raise
         return samples, None
-    where = args.questions or args.table
-    columns = {name: [policies.category(question, name, where) for question in questions] for name in args.category}
-    return samples, policies.rows_of([question.text for question in questions], columns)
+    columns = {name: categories_of(questions, name, args.questions or args.table) for name in args.category}
+    return samples, rows_of([question.text for question in questions], columns)
 
 
-def _entry(args: argparse.Namespace, x: list[Any] | None) -> Entry:
-    """Return which policy is fitted; say what follows from missing texts."""
+def _say_textless(args: argparse.Namespace, x: list[Any] | None) -> None:
+    """Say what follows from missing texts."""
     remedy = "For one that looks at the texts, give the file that was sampled: --questions FILE."
     if args.policy is None and x is None:
         shared.say(
             f"note: {args.table}: does not hold the texts of its questions, so the policy is the {REFERENCE}, which "
             f"does without. {remedy}"
         )
-        return entry_of(REFERENCE)
-    entry: Entry = entry_of("priced") if args.policy is None else args.policy
-    if x is None and entry.family in ("sequential", "probed"):
+    elif x is None and entry_of(args.policy).family in ("sequential", "probed"):
         shared.say(
             f"note: {args.table}: does not hold the texts of its questions, so the policy goes by their samples alone. "
             f"{remedy}"
         )
-    return entry
 
 
 def _say_verifier(args: argparse.Namespace, samples: "Samples") -> None:
@@ -261,46 +237,6 @@ def _say_verifier(args: argparse.Namespace, samples: "Samples") -> None:
         )
 
 
-def _unanswered(policy: Any, chosen: NDArray[np.int32]) -> int:
-    """Return how many questions get no answer."""
-    if policy.actions_ is None or None not in policy.actions_:
-        return 0
-    return int((chosen == list(policy.actions_).index(None)).sum())
-
-
-def _fitted(
-    args: argparse.Namespace, recipe: "Recipe", samples: "Samples", x: list[Any] | None, rows: NDArray[np.intp]
-) -> Any:
-    """Return the policy of some questions, its price set on a part of them that it does not learn from if need be."""
-    held = rows[:0]
-    if args.confidence is not None:
-        order = np.random.default_rng([args.seed, 1]).permutation(rows)
-        size = max(int(CALIBRATE * len(rows)), 1)
-        rows, held = np.sort(order[size:]), np.sort(order[:size])
-    told = None if x is None else [x[i] for i in rows]
-    policy = recipe.fit(samples.take(rows), told, budget=args.budget, seed=args.seed)
-    if args.confidence is not None:
-        told = None if x is None else [x[i] for i in held]
-        limits = {"confidence": args.confidence, "low": args.low, "high": args.high}
-        recipe.calibrate(policy, samples.take(held), told, budget=args.budget, **limits)
-    return policy
-
-
-def _splits(n: int, folds: int, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    from tcalloc.learn.holdout.folds import split
-
-    return split(n, folds, seed)
-
-
-def _certified(args: argparse.Namespace, policy: Any, samples: "Samples", chosen: NDArray[np.int32]) -> "Certificate":
-    from tcalloc.learn.holdout.certify import certify
-
-    # An imitator's own price is no rate of accuracy; the oracle's that it imitates is.
-    price = getattr(policy, "oracle_price_", policy.price_)
-    actions = list(policy.actions_)
-    return certify(chosen, samples, price, budget=args.budget, actions=actions, random_state=args.seed)
-
-
 def _refuse_out(path: str) -> None:
     """Refuse before the work what could not be written after it."""
     from tcalloc.learn.saving.policy_folder import refuse_folder
@@ -313,63 +249,12 @@ def _refuse_out(path: str) -> None:
         raise InputError(f"{path}: the folder {folder} does not exist. Create it first.")
 
 
-# ---------------------------------------------------------------------------------------------- words
-
-
-def _facts(policy: Any) -> list[str]:
-    """Return what the policy says of itself after fit."""
-    lines = [line.strip() for line in repr(policy).splitlines() if line.startswith("  ")]
-    start = next((i for i, line in enumerate(lines) if line.startswith("fitted on")), len(lines))
-    return lines[start:]
-
-
-def _summary(args: argparse.Namespace, entry: Entry, policy: Any, n: int, certificate: "Certificate") -> str:
-    k = len(policy.action_names_)
-    head = f"{args.table}: {shared.counted(n, 'question')}, {shared.counted(k, 'action')}{shared.costs_in(args.unit)}"
-    facts = "\n".join(textwrap.fill(line, 98, subsequent_indent="  ") for line in _facts(policy))
-    told = f"Held out, in {args.folds}-fold cross-validation (every question decided by a policy that has not seen it):"
-    figures = str(replace_notes(certificate))
-    notes = [textwrap.fill(note, 98) for note in certificate.notes]
-    return "\n\n".join(
-        [head, f"{args.out}: {type(policy).__name__} ({entry.name})\n{facts}", f"{told}\n\n{figures}", *notes]
-    )
-
-
-def replace_notes(certificate: "Certificate") -> "Certificate":
-    """Return it without its notes, which are said below, in lines of their own."""
-    from dataclasses import replace
-
-    return replace(certificate, notes=())
-
-
-def _document(
-    args: argparse.Namespace, entry: Entry, policy: Any, n: int, certificate: "Certificate"
-) -> dict[str, Any]:
-    return {
-        "run": args.table,
-        "out": args.out,
-        "policy": type(policy).__name__,
-        "name": entry.name,
-        "verifier": args.verifier,
-        "questions": n,
-        "budget": shared.finite(args.budget),
-        "price": shared.finite(policy.price_),
-        "action_names": list(policy.action_names_),
-        "action_costs": [shared.finite(value) for value in policy.cost_],
-        "categories": args.category,
-        "guarantee": None if policy.guarantee_ is None else policy.guarantee_.to_dict(),
-        "facts": _facts(policy),
-        "folds": args.folds,
-        "certificate": certificate.to_dict(),
-    }
-
-
 # ---------------------------------------------------------------------------------------------- arguments
 
 
-def _policy(text: str) -> Entry:
+def _policy(text: str) -> str:
     try:
-        return entry_of(text, deployable=True)
+        return entry_of(text, deployable=True).name
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -1,19 +1,18 @@
 """``tcalloc frontier``: the best accuracy at every budget."""
 
 import argparse
-import math
 import os
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tcalloc._amounts import digits
-from tcalloc._frontier import Frontier, frontier
+from tcalloc._frontier import Frontier
 from tcalloc._outputs import save_picture
 from tcalloc.cli import _shared as shared
-from tcalloc.errors import BudgetError, MissingExtraError
+from tcalloc.errors import MissingExtraError
 from tcalloc.measure import Table
+from tcalloc.measure.summaries import curve_points, fixed_mixture
 
 __all__ = ["add_parser", "run"]
 
@@ -92,14 +91,13 @@ def run(args: argparse.Namespace) -> int:
             raise MissingExtraError("--plot needs Matplotlib: pip install 'tcalloc[plot]'") from None
     table = shared.load(args.table, args.actions, args.verifier)
     curve = table.frontier(threads=args.threads)
-    means = shared.fixed_mixture(table)
-    mixture = None if means is None else frontier(*means)
+    mixture = fixed_mixture(table)
     if args.out is not None:
         prices = np.append(curve.prices, 0.0)
         shared.write_output(args.out, {"budget": curve.budgets, "accuracy": curve.accuracies, "price": prices})
     if args.plot is not None:
         _plot(args, table, curve, mixture)
-    points = _points(curve, mixture, args.points)
+    points = curve_points(curve, mixture, args.points)
     if args.json:
         shared.print_json(_document(args, table, curve, points))
     elif args.out == "-":
@@ -107,33 +105,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(_summary(args, table, curve, points))
     return 0
-
-
-def _points(curve: Frontier, mixture: Frontier | None, wanted: int) -> dict[str, NDArray[np.float64]]:
-    """Return budgets from the smallest to the last useful one, with what they reach."""
-    vertices, reached = curve.budgets, curve.accuracies
-    low, high = vertices[[0, -1]].tolist()
-    span, rise = high - low, reached[-1] - reached[0]
-    budgets = np.array([low])
-    if span > 0 and rise > 0:
-        # From point to point the shares of budget and accuracy rise by the same sum: many points where the curve is
-        # steep, and some where it is flat.
-        way = (vertices - low) / span + (reached - reached[0]) / rise
-        between = np.interp(np.linspace(0.0, way[-1], wanted)[1:-1], way, vertices)
-        digits = 4 + math.ceil(math.log10(high / span))  # enough to tell them apart
-        between = np.array([float(f"{budget:.{digits}g}") for budget in between.tolist()])
-        budgets = np.unique([low, *between[(between > low) & (between < high)], high])
-    found = {"budget": budgets, "accuracy": curve.accuracy_at(budgets), "price": curve.price_at(budgets)}
-    if mixture is not None:
-        found["best_fixed_mixture"] = np.array([_accuracy(mixture, b) for b in budgets.tolist()])
-    return found
-
-
-def _accuracy(mixture: Frontier, budget: float) -> float:
-    try:
-        return float(mixture.accuracy_at(shared.affordable(budget, mixture.budgets)))
-    except BudgetError:  # instances differ in which action is the cheapest
-        return float("nan")
 
 
 def _summary(args: argparse.Namespace, table: Table, curve: Frontier, points: dict[str, Any]) -> str:

@@ -1,7 +1,6 @@
 """``tcalloc solve``: one budget, one action per instance."""
 
 import argparse
-import contextlib
 import math
 import textwrap
 from dataclasses import asdict
@@ -10,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc._frontier import frontier
 from tcalloc._solve import Allocation
 from tcalloc.cli import _shared as shared
 from tcalloc.errors import BudgetError
 from tcalloc.measure import Table
+from tcalloc.measure.summaries import action_uses, mixture_beside
 
 __all__ = ["add_parser", "run"]
 
@@ -124,11 +123,11 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         shared.write_output(args.out, chosen)
     if args.json:
-        shared.print_json(_document(args, table, plan, chosen, least))
+        shared.print_json(_document(args, table, plan, least))
     elif args.out == "-":
-        shared.say_block(_summary(args, table, plan, chosen, least))
+        shared.say_block(_summary(args, table, plan, least))
     else:
-        print(_summary(args, table, plan, chosen, least))
+        print(_summary(args, table, plan, least))
     return 0
 
 
@@ -146,68 +145,28 @@ def _chosen(table: Table, plan: Allocation) -> dict[str, NDArray[Any]]:
     }
 
 
-def _by_action(table: Table, plan: Allocation, chosen: dict[str, NDArray[Any]]) -> list[dict[str, Any]]:
-    """Return what each action is used for; means are weighted, NaN where nobody has the action."""
-    k = len(plan.counts)
-    weights = np.ones(len(plan.actions)) if table.weights is None else table.weights / table.weights.max()
-    with np.errstate(all="ignore"):
-        weight = np.bincount(plan.actions, weights, k)
-        means = {}
-        for key in ("cost", "accuracy"):
-            # A power of two keeps the sums within float64.
-            exponent = math.frexp(float(np.abs(chosen[key]).max()))[1]
-            scaled = np.ldexp(chosen[key].astype(np.float64), -exponent)
-            means[key] = np.ldexp(np.bincount(plan.actions, weights * scaled, k) / weight, exponent)
-    return [
-        {
-            "action": str(a) if table.action_names is None else table.action_names[a],
-            "instances": int(plan.counts[a]),
-            "share": float(weight[a] / weight.sum()),
-            "mean_cost": float(means["cost"][a]),
-            "mean_accuracy": float(means["accuracy"][a]),
-        }
-        for a in range(k)
-    ]
-
-
-def _mixture(table: Table, plan: Allocation, unit: str | None) -> tuple[dict[str, Any] | None, str]:
-    """Return the best fixed mixture at the same spend and at the same accuracy, and sentences about it."""
-    means = shared.fixed_mixture(table)
-    if means is None:
-        return None, "not computed, since some instances do not have every action."
-    curve = frontier(*means, action_names=table.action_names)
+def _mixture_words(table: Table, plan: Allocation, unit: str | None) -> str:
+    """Return sentences about the best fixed mixture at the same spend and at the same accuracy."""
     try:
-        mixed = curve.allocate(shared.affordable(plan.spend, means[1]))
+        mixed = mixture_beside(table, plan)
     except BudgetError as error:
-        return None, f"none is this cheap; the cheapest action for everyone costs {shared.cost(error.limit, unit)}."
-    parts = {int(mixed.actions[0]): 1.0}
-    if mixed.split is not None:
-        parts = {mixed.split.lower: 1.0 - mixed.split.fraction, mixed.split.upper: mixed.split.fraction}
-    named: list[dict[str, Any]] = [
-        {"action": str(a) if table.action_names is None else table.action_names[a], "share": part}
-        for a, part in parts.items()
-    ]
-    said = ", ".join(f"{shared.share(part['share'])} {part['action']}" for part in named)
-    # Where both are the same choice, their sums may round differently.
-    gain = plan.accuracy - mixed.upper_bound
-    gain = 0.0 if abs(gain) < 1e-12 * abs(plan.accuracy) else gain
+        return f"none is this cheap; the cheapest action for everyone costs {shared.cost(error.limit, unit)}."
+    if mixed is None:
+        return "not computed, since some instances do not have every action."
+    parts = ", ".join(f"{shared.share(part)} {name}" for name, part in mixed.parts)
     text = (
-        f"accuracy {shared.columns_of([mixed.upper_bound], trim=False)[0]} ({said}); choosing per instance: "
-        f"{'-' if gain < 0 else '+'}{shared.number(abs(gain))}."
+        f"accuracy {shared.columns_of([mixed.accuracy], trim=False)[0]} ({parts}); choosing per instance: "
+        f"{'-' if mixed.gain < 0 else '+'}{shared.number(abs(mixed.gain))}."
     )
-    needed: float | None = None
-    if gain > 0:
-        with contextlib.suppress(BudgetError):
-            needed = float(curve.budget_for(plan.accuracy))
-        if unit is not None and not table.single_outcomes:
-            text += " For the accuracy of this plan " + (
-                "no fixed mixture is good enough."
-                if needed is None
-                else f"it needs {shared.cost(needed, unit)}: the plan saves "
-                f"{shared.per_thousand(needed - plan.spend, unit)}."
-            )
-    document = {"accuracy": mixed.upper_bound, "parts": named, "spend_for_the_same_accuracy": needed}
-    return document, text
+    if mixed.gain > 0 and unit is not None and not table.single_outcomes:
+        needed = mixed.spend_for_the_same_accuracy
+        text += " For the accuracy of this plan " + (
+            "no fixed mixture is good enough."
+            if needed is None
+            else f"it needs {shared.cost(needed, unit)}: the plan saves "
+            f"{shared.per_thousand(needed - plan.spend, unit)}."
+        )
+    return text
 
 
 # ---------------------------------------------------------------------------------------------- for people
@@ -217,7 +176,6 @@ def _summary(
     args: argparse.Namespace,
     table: Table,
     plan: Allocation,
-    chosen: dict[str, NDArray[Any]],
     least: float | None,
 ) -> str:
     n, k = table.acc.shape
@@ -238,14 +196,13 @@ def _summary(
         ("spend", shared.cost(plan.spend, args.unit), spent),
         ("price", shared.number(plan.price), _price_words(plan.price, args.unit)),
     ]
-    used = _by_action(table, plan, chosen)
-    listed = [entry for entry in used if entry["instances"] or k <= LISTED]
+    listed = [use for use in action_uses(table, plan) if use.instances or k <= LISTED]
     rows = zip(
-        [entry["action"] for entry in listed],
-        [f"{entry['instances']:,}" for entry in listed],
-        [shared.share(entry["share"]) for entry in listed],
-        shared.columns_of([entry["mean_cost"] for entry in listed]),
-        shared.columns_of([entry["mean_accuracy"] for entry in listed], trim=False),
+        [use.action for use in listed],
+        [f"{use.instances:,}" for use in listed],
+        [shared.share(use.share) for use in listed],
+        shared.columns_of([use.mean_cost for use in listed]),
+        shared.columns_of([use.mean_accuracy for use in listed], trim=False),
         strict=True,
     )
     counted = "" if args.unit is None else f" ({shared.unit_words(args.unit)})"
@@ -257,7 +214,7 @@ def _summary(
         shared.text_table(heads, [*rows])
         + (f"\n({k - len(listed)} more actions are not used)" if len(listed) < k else ""),
     ]
-    text = f"Best fixed mixture at the same spend: {_mixture(table, plan, args.unit)[1]}"
+    text = f"Best fixed mixture at the same spend: {_mixture_words(table, plan, args.unit)}"
     knows = shared.hindsight(table, args.table, "this plan", args.verifier)
     if knows is not None:
         return "\n\n".join([knows, *blocks, textwrap.fill(text, 98)])
@@ -292,11 +249,24 @@ def _price_words(price: float, unit: str | None) -> str:
 # ---------------------------------------------------------------------------------------------- for programs
 
 
+def _mixture_document(table: Table, plan: Allocation) -> dict[str, Any] | None:
+    try:
+        mixed = mixture_beside(table, plan)
+    except BudgetError:
+        return None
+    if mixed is None:
+        return None
+    return {
+        "accuracy": mixed.accuracy,
+        "parts": [{"action": name, "share": part} for name, part in mixed.parts],
+        "spend_for_the_same_accuracy": mixed.spend_for_the_same_accuracy,
+    }
+
+
 def _document(
     args: argparse.Namespace,
     table: Table,
     plan: Allocation,
-    chosen: dict[str, NDArray[Any]],
     least: float | None,
 ) -> dict[str, Any]:
     split = None
@@ -321,10 +291,10 @@ def _document(
         "split": split,
         "counts": plan.counts.tolist(),
         "by_action": [
-            {key: shared.finite(value) if isinstance(value, float) else value for key, value in entry.items()}
-            for entry in _by_action(table, plan, chosen)
+            {key: shared.finite(value) if isinstance(value, float) else value for key, value in use._asdict().items()}
+            for use in action_uses(table, plan)
         ],
-        "best_fixed_mixture": _mixture(table, plan, args.unit)[0],
+        "best_fixed_mixture": _mixture_document(table, plan),
         "single_outcomes": table.single_outcomes,
         "attainable": shared.attainable(args.table, args.verifier) if table.single_outcomes else None,
         "unit": args.unit,

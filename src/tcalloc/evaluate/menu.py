@@ -6,6 +6,8 @@ What to use when
     The fields of a `tcalloc.evaluate.problem.Problem` that follow from the data.
 `filled`
     A menu without gaps: what a question lacks is replaced by the next cheaper action.
+`menu_actions`, `dense_actions`
+    What policies choose from that decide beforehand, and all fixed numbers of samples.
 `paid`
     What actions really cost on each question.
 """
@@ -24,7 +26,7 @@ from tcalloc.measure.table import Table, only_outcomes
 from tcalloc.measure.tabulate import tabulate
 from tcalloc.runs.recorded_answers import notes_for
 
-__all__ = ["filled", "of_samples", "of_table", "paid"]
+__all__ = ["dense_actions", "filled", "menu_actions", "of_samples", "of_table", "paid"]
 
 Floats = NDArray[np.float64]
 
@@ -82,8 +84,8 @@ def of_samples(samples: Samples, actions: Any, verifier: bool) -> dict[str, Any]
             f"question {empty[0]} has no samples ({len(empty)} of {len(samples)} have none). Leave them out: "
             "samples.take(samples.drawn.any(axis=1)), and the same rows of X."
         )
-    known = _menu(samples, actions, verifier)
-    dense = _dense(samples, verifier)
+    known = menu_actions(samples, actions, verifier)
+    dense = dense_actions(samples, verifier)
     listed = [*dense, *(action for action in known if action is not None and action not in dense)]
     made = tabulate(samples, listed, False)
     cost = paid(samples, listed)
@@ -122,7 +124,14 @@ def of_samples(samples: Samples, actions: Any, verifier: bool) -> dict[str, Any]
     }
 
 
-def _menu(samples: Samples, actions: Any, verifier: bool) -> tuple[Action | None, ...]:
+def menu_actions(samples: Samples, actions: Any, verifier: bool) -> tuple[Action | None, ...]:
+    """Return what policies choose from that decide beforehand: the actions given, or nothing and the usual ones.
+
+    Raises
+    ------
+    InputError
+        If an action has rates, or needs a verifier that is not there.
+    """
     if actions is None:
         return (None, *samples.usual_actions(verifier))
     # Checks the list; its table is made with all others.
@@ -143,7 +152,7 @@ def _menu(samples: Samples, actions: Any, verifier: bool) -> tuple[Action | None
     return found
 
 
-def _dense(samples: Samples, verifier: bool) -> list[Action]:
+def dense_actions(samples: Samples, verifier: bool) -> list[Action]:
     """Return what can be done with every number of samples of every model."""
     return [
         action

@@ -23,12 +23,12 @@ from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.evaluate.menu import filled, of_samples, of_table
-from tcalloc.learn.rows import Rows, as_rows
+from tcalloc.learn.rows import Rows, as_rows, take_rows
 from tcalloc.learn.training import Training
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table, read_table
 
-__all__ = ["Problem", "columnar"]
+__all__ = ["Problem", "checked_rows"]
 
 Floats = NDArray[np.float64]
 
@@ -158,14 +158,14 @@ class Problem:
         if orders is not None and (isinstance(orders, bool) or not isinstance(orders, (int, np.integer)) or orders < 1):
             raise InputError(f"orders is {orders!r}; expected a whole number, at least 1, or None.")
         n = len(data) if isinstance(data, Samples) else len(data.acc)
-        rows = _rows(X, n)
+        rows = checked_rows(X, n)
         labels, label_names = _labels(difficulty, n)
         checked = bool(verifier)
         if isinstance(data, Samples) and data.sizes.all():
             data, kept = data.of_every_model()
             if len(kept) < n:
-                n, X, labels = len(kept), _told(X, kept), None if labels is None else labels[kept]
-                rows = _rows(X, n)
+                n, X, labels = len(kept), take_rows(X, kept), None if labels is None else labels[kept]
+                rows = checked_rows(X, n)
         made = of_samples(data, actions, checked) if isinstance(data, Samples) else of_table(data, actions, checked)
         if not (made["fixed_cost"] > 0).any():
             raise InputError("every cost is 0, so there is nothing to allocate. Leave costs out to count samples.")
@@ -197,7 +197,7 @@ class Problem:
 
     def said(self, rows: Any) -> Any:
         """Return X of some questions, as the user gave it; None where nothing is told."""
-        return _told(self.told, rows)
+        return take_rows(self.told, rows)
 
     def table(self, rows: Any) -> Table:
         """Return the menu's table of some questions: what a policy may be trained on."""
@@ -213,25 +213,6 @@ class Problem:
         )
 
 
-def columnar(X: Any) -> bool:
-    """Return whether X is indexed by column, and its rows are had by ``take``: pyarrow's tables, and checked rows."""
-    return isinstance(X, Rows) or type(X).__module__.partition(".")[0] == "pyarrow"
-
-
-def _told(X: Any, rows: Any) -> Any:
-    """Return X of some questions, as the kind of thing that the user gave."""
-    if X is None:
-        return None
-    positions = np.asarray(rows)
-    if hasattr(X, "iloc"):
-        return X.iloc[positions]
-    if isinstance(X, (list, tuple)):
-        return [X[i] for i in positions.tolist()]
-    if columnar(X):
-        return X.take(positions)
-    return X[positions]
-
-
 # ---------------------------------------------------------------------------------------------- checks
 
 
@@ -241,7 +222,14 @@ def _orders(n: int, size: int) -> int:
     return whole if n * size * whole <= PREFIXES else max(1, PREFIXES // (n * size))
 
 
-def _rows(X: Any, n: int) -> Rows | None:
+def checked_rows(X: Any, n: int) -> Rows | None:
+    """Return X, checked; None where nothing is told.
+
+    Raises
+    ------
+    InputError
+        If X does not have one row for each of the n questions.
+    """
     if X is None:
         return None
     rows = as_rows(X)

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc.errors import InputError
-from tcalloc.evaluate.menu import _dense, _menu
+from tcalloc.evaluate.menu import dense_actions, menu_actions
 from tcalloc.learn.holdout.folds import split
 from tcalloc.learn.registry import REFERENCE, Entry
+from tcalloc.learn.rows import take_rows
 from tcalloc.learn.training import Mix, Training, affordable, as_table
 from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples
@@ -107,8 +108,8 @@ class Recipe:
             return cls(entry, verifier, None, None, options)
         if entry.family == "rule":
             return cls(entry, verifier, None, None, (("verifier", verifier),))
-        menu = _menu(samples, None, verifier)
-        fixed: Offered = (*_dense(samples, verifier), None)
+        menu = menu_actions(samples, None, verifier)
+        fixed: Offered = (*dense_actions(samples, verifier), None)
         if answer_all:
             menu, fixed = (tuple(action for action in each if action is not None) for each in (menu, fixed))
         known = as_table(samples, len(samples), fixed, None)
@@ -180,9 +181,8 @@ def held_out_curve(
     asked = np.asarray(budgets, np.float64)
     spend, accuracy = (np.zeros((len(asked), len(samples))) for _ in range(2))
     for train, held in split(len(samples), folds, seed):
-        some = None if X is None else [X[i] for i in train]
-        policy = recipe.fit(samples.take(train), some, budget=float(asked[0]), seed=seed)
-        done = policy.outcomes(None if X is None else [X[i] for i in held], samples.take(held), asked)
+        policy = recipe.fit(samples.take(train), take_rows(X, train), budget=float(asked[0]), seed=seed)
+        done = policy.outcomes(take_rows(X, held), samples.take(held), asked)
         spend[:, held], accuracy[:, held] = done.spend, done.accuracy
     return spend.mean(axis=1), accuracy.mean(axis=1)
 

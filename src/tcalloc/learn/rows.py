@@ -7,6 +7,8 @@ What to use when
     dictionaries.
 `as_row`
     From one question: a text, a vector, a dictionary or a frame of one row.
+`take_rows`
+    X of some of the questions, as the kind of thing that the user gave.
 
 What X looked like when something was fitted is its `Schema`; later X must look the same, and what is missing, new or in
 another order is said. Everything is refused here, before any work; a value that is not finite with its place.
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 from tcalloc.errors import InputError
 from tcalloc.learn.columns import column_of, columns_of, kind_of, role_of
 
-__all__ = ["Rows", "Schema", "as_row", "as_rows", "unseen"]
+__all__ = ["Rows", "Schema", "as_row", "as_rows", "columnar", "take_rows", "unseen"]
 
 EXPECTED = "a list of texts, a matrix of numbers (n, d), or a data frame"
 
@@ -248,6 +250,33 @@ def as_row(x: Any, *, expected: Schema | None = None) -> Rows:
     if rows.n != 1:
         raise InputError(f"x holds {rows.n} rows; expected one question. For many use decide(X).")
     return rows
+
+
+def columnar(X: Any) -> bool:
+    """Return whether X is indexed by column, and its rows are had by ``take``: pyarrow's tables, and checked rows."""
+    return isinstance(X, Rows) or type(X).__module__.partition(".")[0] == "pyarrow"
+
+
+def take_rows(X: Any, rows: Any) -> Any:
+    """Return X of some questions, as the kind of thing that the user gave.
+
+    Parameters
+    ----------
+    X : sequence, matrix, frame or None
+        What is known of each question; None: nothing, which is returned.
+    rows : array_like of int
+        Positions of the questions.
+    """
+    if X is None:
+        return None
+    positions = np.asarray(rows)
+    if hasattr(X, "iloc"):
+        return X.iloc[positions]
+    if isinstance(X, (list, tuple)):
+        return [X[i] for i in positions.tolist()]
+    if columnar(X):
+        return X.take(positions)
+    return X[positions]
 
 
 _TEXTS = Schema("texts", None, ("text",))

@@ -27,11 +27,12 @@ from numpy.typing import NDArray
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.evaluate.contestants.base import Contestant, concave
 from tcalloc.evaluate.contestants.stopping import Stopping
-from tcalloc.evaluate.problem import Problem, columnar
+from tcalloc.evaluate.problem import Problem
 from tcalloc.learn.holdout.folds import Fit, Tuned
 from tcalloc.learn.protocol import Always
 from tcalloc.learn.replay.metered import Outcome, replay
 from tcalloc.learn.rivals import Counting
+from tcalloc.learn.rows import columnar
 from tcalloc.learn.sequential import Sequential
 
 __all__ = ["Estimating", "Making", "Ready", "owned"]

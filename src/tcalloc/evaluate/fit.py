@@ -1,0 +1,351 @@
+"""Fit any policy on samples, and say what it reaches on questions that it has not seen.
+
+What to use when
+----------------
+`fit`
+    The policy, and a report on it: what ``tcalloc fit`` prints.
+`Fitting`
+    The same in two steps: `Fitting.of` checks everything, ``report`` does the work.
+`default_policy`
+    Which policy is fitted where none is named.
+`refuse_few`
+    The fewest questions.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.evaluate.fit_report import FitReport, FixedNumbers, RoutingReport, StoppingReport
+from tcalloc.evaluate.phrases import counted
+from tcalloc.evaluate.problem import checked_rows
+from tcalloc.evaluate.recipe import FEWEST, Recipe, held_out_curve
+from tcalloc.learn.holdout.certify import certify
+from tcalloc.learn.holdout.folds import split
+from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
+from tcalloc.learn.question_rows import TEXT, texts_of_run
+from tcalloc.learn.registry import REFERENCE, entry_of
+from tcalloc.learn.rows import take_rows
+from tcalloc.measure.samples import Samples
+
+__all__ = ["CALIBRATE", "Fitting", "default_policy", "fit", "refuse_few"]
+
+# Share of the questions that set the price where the budget is guaranteed with a confidence.
+CALIBRATE = 0.25
+# Budgets of a held-out curve, beside the budget itself.
+POINTS = 7
+# Numbers of samples that stopping is shown beside.
+SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+
+Rows = NDArray[np.intp]
+
+
+def default_policy(X: Any) -> str:
+    """Return the name of the policy that is fitted where none is named.
+
+    Parameters
+    ----------
+    X : sequence or None
+        What is known of each question beforehand.
+
+    Returns
+    -------
+    str
+        "priced"; without X the best fixed mixture, which does without.
+    """
+    return REFERENCE if X is None else "priced"
+
+
+def fit(
+    samples: Samples | str | os.PathLike[str],
+    budget: float,
+    policy: str | None = None,
+    *,
+    X: Any = None,
+    verifier: bool = False,
+    answer_all: bool = False,
+    confidence: float | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    folds: int = 5,
+    random_state: int = 0,
+    place: str = "samples",
+) -> FitReport:
+    """Fit a policy on recorded samples, and report what it reaches on held-out questions.
+
+    This is what ``tcalloc fit`` does. The policy has the actions and the settings that `tcalloc.compare` judges it
+    with. The figures are from cross-validation: every question is decided by a policy that has not seen it.
+
+    Parameters
+    ----------
+    samples : Samples or path
+        Recorded samples with marks, or the path of a run folder. Questions that some model was not asked are left out.
+    budget : float
+        Mean cost per question that may be spent, in the unit of the samples' costs.
+    policy : str, optional
+        A name of `tcalloc.learn.registry`, as `tcalloc.compare` prints it. Default: "priced"; where nothing is known
+        of the questions, the best fixed mixture.
+    X : sequence of str, matrix or frame, optional
+        What is known of each question beforehand, one row per question of `samples`. Default: of a run folder, the
+        texts that it holds.
+    verifier : bool
+        Whether a verifier recognises right answers live. It is never assumed.
+    answer_all : bool
+        Whether no question may be left without an answer. Policies that decide while sampling are not concerned.
+    confidence : float, optional
+        Guarantee the expected spend with this confidence, such as 0.95. A quarter of the questions then sets the price,
+        and nothing is learned from them.
+    low, high : float, optional
+        With `confidence`: the least and the most that one question may cost, also of those to come. For policies that
+        decide while sampling they limit the cost of one sample.
+    folds : int
+        Folds of the cross-validation, at least 2.
+    random_state : int
+        Seed of the folds, the features and the random choices.
+    place : str
+        What messages call the samples. The path of a run folder is used by itself.
+
+    Returns
+    -------
+    FitReport
+        The fitted policy is its ``policy``, ``str(report)`` prints the figures, and ``report.save(folder)`` stores the
+        policy.
+
+    Raises
+    ------
+    InputError
+        If an argument is not allowed, if there are too few questions, or if the policy cannot do without something
+        that is missing. The message says what helps.
+    MissingExtraError
+        If the policy needs an extra that is not installed.
+
+    Examples
+    --------
+    Sixty questions with 8 samples each. 0 is the right answer, and every second question is hard:
+
+    >>> import numpy as np, tcalloc
+    >>> rng = np.random.default_rng(0)
+    >>> chance = np.where(np.arange(60) % 2, 0.5, 0.95)[:, None]
+    >>> samples = tcalloc.Samples(np.where(rng.random((60, 8)) < chance, 0, rng.integers(1, 5, (60, 8))))
+    >>> report = tcalloc.fit(samples, budget=3.0, policy="margin + cap")
+    >>> report
+    StoppingReport('margin + cap', 60 questions, budget=3)
+    >>> report.policy.start("Any question").next().n
+    2
+    >>> point = report.at(3.0)
+    >>> point.accuracy > point.fixed_number
+    True
+    """
+    if isinstance(samples, (str, os.PathLike)):
+        place, samples = os.fspath(samples), Samples.load(samples)
+        X = texts_of_run(place, samples.ids) if X is None else X
+    return Fitting.of(
+        samples,
+        budget,
+        policy,
+        X=X,
+        verifier=verifier,
+        answer_all=answer_all,
+        confidence=confidence,
+        low=low,
+        high=high,
+        folds=folds,
+        random_state=random_state,
+        place=place,
+    ).report()
+
+
+def refuse_few(n: int, folds: int, place: str) -> None:
+    """Refuse to fit on questions that are too few to learn and to be held out.
+
+    Parameters
+    ----------
+    n : int
+        Questions.
+    folds : int
+        Of the cross-validation.
+    place : str
+        What the message calls the samples.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than 20, or fewer than two per fold.
+    """
+    fewest = max(FEWEST, 2 * folds)
+    if n < fewest:
+        raise InputError(
+            f"{place}: {counted(n, 'question')}; at least {fewest} are needed to learn and to be held out. Sample more "
+            "questions."
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitting:
+    """A policy that is about to be fitted on samples: everything is checked, nothing was learned yet."""
+
+    recipe: Recipe
+    samples: Samples
+    X: Any
+    categories: tuple[str, ...]
+    """The columns of X beside the text."""
+    budget: float
+    limits: dict[str, float | None] | None
+    """The confidence, and the limits of costs; None: no guarantee."""
+    folds: int
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        samples: Samples,
+        budget: float,
+        policy: str | None = None,
+        *,
+        X: Any = None,
+        verifier: bool = False,
+        answer_all: bool = False,
+        confidence: float | None = None,
+        low: float | None = None,
+        high: float | None = None,
+        folds: int = 5,
+        random_state: int = 0,
+        place: str = "samples",
+    ) -> "Fitting":
+        """Check what `fit` was given.
+
+        Parameters
+        ----------
+        samples, budget, policy, X, verifier, answer_all, confidence, low, high, folds, random_state, place
+            Those of `fit`.
+
+        Raises
+        ------
+        InputError
+            If an argument is not allowed, if there are too few questions, or if the policy cannot do without something
+            that is missing.
+        """
+        if not isinstance(samples, Samples):
+            raise InputError(f"samples is {type(samples).__name__}; expected Samples, or the path of a run folder.")
+        if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or folds < 2:
+            raise InputError(f"folds is {folds!r}; expected a whole number, at least 2.")
+        if confidence is None and (low is not None or high is not None):
+            raise InputError("low and high belong to confidence, which is None. Give it, such as confidence=0.95.")
+        rows = checked_rows(X, len(samples))
+        columns = () if rows is None or rows.feature_names is None else rows.feature_names
+        categories = tuple(name for name in columns if name != TEXT)
+        samples, kept = samples.of_every_model()
+        X = take_rows(X, kept)
+        refuse_few(len(samples), folds, place)
+        entry = entry_of(default_policy(X) if policy is None else policy, deployable=True)
+        try:
+            recipe = Recipe.of(
+                entry,
+                samples,
+                text=X is not None,
+                label=bool(categories),
+                budget=budget,
+                verifier=verifier,
+                answer_all=answer_all,
+            )
+        except InputError as error:
+            raise InputError(f"{place}: {error}") from None
+        limits = None if confidence is None else {"confidence": confidence, "low": low, "high": high}
+        return cls(recipe, samples, X, categories, budget, limits, folds, random_state)
+
+    def report(self) -> FitReport:
+        """Fit the policy, and measure it on questions that it has not seen.
+
+        Raises
+        ------
+        InputError
+            If the budget cannot be kept.
+        MissingExtraError
+            If the policy needs an extra that is not installed.
+        """
+        beforehand = self.recipe.actions is not None and self.recipe.entry.family != "probed"
+        return self._routing() if beforehand else self._stopping()
+
+    def _routing(self) -> RoutingReport:
+        """Report on a policy that decides beforehand."""
+        n = len(self.samples)
+        policy, _ = self._fitted(np.arange(n))
+        names = [str(i) for i in range(n)] if self.X is None else self.X
+        chosen = np.empty(n, np.int32)
+        for train, held in split(n, self.folds, self.seed):
+            chosen[held] = self._fitted(train)[0].decide(take_rows(names, held))
+        # An imitator's own price is no rate of accuracy; the oracle's that it imitates is.
+        price = getattr(policy, "oracle_price_", policy.price_)
+        actions = list(policy.actions_)
+        return RoutingReport(
+            policy=policy,
+            name=self.recipe.entry.name,
+            questions=n,
+            budget=self.budget,
+            verifier=self.recipe.verifier,
+            certificate=certify(
+                chosen, self.samples, price, budget=self.budget, actions=actions, random_state=self.seed
+            ),
+            unanswered=int((chosen == actions.index(None)).sum()) if None in actions else 0,
+            categories=self.categories,
+            folds=self.folds,
+        )
+
+    def _stopping(self) -> StoppingReport:
+        """Report on a policy that decides while sampling."""
+        policy, learned = self._fitted(np.arange(len(self.samples)))
+        samples, X = self.samples.take(learned), take_rows(self.X, learned)
+        return StoppingReport(
+            policy=policy,
+            name=self.recipe.entry.name,
+            questions=len(self.samples),
+            budget=self.budget,
+            verifier=self.recipe.verifier,
+            frontier=policy.frontier() if hasattr(policy, "frontier") else self._curve(policy, samples, X),
+            fixed=_fixed_numbers(samples, self.recipe.verifier),
+            learned_from=len(learned),
+        )
+
+    def _fitted(self, rows: Rows) -> tuple[Any, Rows]:
+        """Return the policy of some questions, and those that it learned from.
+
+        With a guarantee, the price is set on a part of them that it does not learn from.
+        """
+        held = rows[:0]
+        if self.limits is not None:
+            order = np.random.default_rng([self.seed, 1]).permutation(rows)
+            size = max(int(CALIBRATE * len(rows)), 1)
+            rows, held = np.sort(order[size:]), np.sort(order[:size])
+        policy = self.recipe.fit(self.samples.take(rows), take_rows(self.X, rows), budget=self.budget, seed=self.seed)
+        if self.limits is not None:
+            self.recipe.calibrate(
+                policy, self.samples.take(held), take_rows(self.X, held), budget=self.budget, **self.limits
+            )
+        return policy, rows
+
+    def _curve(self, policy: Any, samples: Samples, X: Any) -> StoppingFrontier:
+        """Return what a policy without a frontier of its own spends and reaches, held out."""
+        low, high = float(policy.mix_.cost[0]), max(float(policy.probed_.spends[-1]), self.budget)
+        budgets = np.unique(np.append(np.geomspace(max(low, high / 50), high, POINTS), self.budget))
+        spend, accuracy = held_out_curve(self.recipe, samples, X, budgets, folds=self.folds, seed=self.seed)
+        rules = ["probe" if policy.gate_.open_at(float(budget)) else REFERENCE for budget in budgets]
+        order = np.argsort(spend, kind="stable")
+        nothing = np.full(len(budgets), np.nan)
+        return StoppingFrontier(spend[order], accuracy[order], nothing, tuple(rules[b] for b in order))
+
+
+def _fixed_numbers(samples: Samples, verifier: bool) -> FixedNumbers | None:
+    """Return what fixed numbers of samples spend and reach on the same questions; None for several models."""
+    if len(samples.by_model) != 1:
+        return None
+    sizes = [k for k in SIZES if k <= int(samples.sizes.min())]
+    actions = samples.actions_of(next(iter(samples.by_model)), sizes, verifier)
+    if not actions:
+        return None
+    table = samples.table(actions, shrink=False)
+    cost = np.broadcast_to(table.cost, table.acc.shape).mean(axis=0)
+    return FixedNumbers(tuple(action.samples for action in actions), cost, table.acc.mean(axis=0))

@@ -1,0 +1,173 @@
+"""From questions to X: the rows that a policy takes, from a run folder or from a questions file.
+
+What to use when
+----------------
+`rows_of`
+    X of texts, and of categories beside them.
+`rows_for`
+    X of new questions, with the categories that a policy was fitted with.
+`questions_of_run`, `texts_of_run`
+    The questions of a run folder in the order of its samples; their texts, where the folder holds them.
+`questions_of_table`
+    The questions of a file in the order of a table's rows.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tcalloc.errors import InputError
+from tcalloc.llm.questions import Question, question_from, read_questions
+from tcalloc.runs.jsonl import read_objects
+
+__all__ = ["TEXT", "categories_of", "questions_of_run", "questions_of_table", "rows_for", "rows_of", "texts_of_run"]
+
+TEXT = "text"
+"""The column of the question's text, where there are categories beside it."""
+
+
+def rows_of(texts: Sequence[str] | None, columns: Mapping[str, Sequence[str]]) -> list[Any] | None:
+    """Return what a policy takes as X: texts alone, or a mapping per question where there are categories.
+
+    Parameters
+    ----------
+    texts : sequence of str or None
+        One per question; None where only categories are known.
+    columns : mapping of str to sequence of str
+        The categories by name, one value per question.
+
+    Returns
+    -------
+    list or None
+        None where nothing is known of the questions.
+    """
+    if not columns:
+        return None if texts is None else list(texts)
+    named = dict(columns) if texts is None else {TEXT: texts, **columns}
+    return [dict(zip(named, values, strict=True)) for values in zip(*named.values(), strict=True)]
+
+
+def categories_of(questions: Iterable[Question], name: str, place: str) -> list[str]:
+    """Return a category of each question.
+
+    Parameters
+    ----------
+    questions : iterable of Question
+        As `tcalloc.llm.questions.read_questions` returns them.
+    name : str
+        The field that holds the category.
+    place : str
+        Where the questions come from, for messages.
+
+    Raises
+    ------
+    InputError
+        If a question has no such field, or it holds neither a text nor a whole number.
+    """
+    found = []
+    for question in questions:
+        value = question.extra.get(name)
+        if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
+            raise InputError(
+                f"{place}: the question {question.id!r} has no category {name!r}; expected a text or a whole number. "
+                "Fill the field in, or fit without it."
+            )
+        found.append(str(value))
+    return found
+
+
+def rows_for(policy: Any, questions: Sequence[Question], place: str) -> list[Any]:
+    """Return X of new questions, with the categories that a policy was fitted with.
+
+    Parameters
+    ----------
+    policy : policy
+        Fitted.
+    questions : sequence of Question
+        As `tcalloc.llm.questions.read_questions` returns them.
+    place : str
+        Where they come from, for messages.
+
+    Raises
+    ------
+    InputError
+        If a question lacks a category.
+    """
+    names = [str(name) for name in getattr(policy, "feature_names_in_", ()) if name != TEXT]
+    columns = {name: categories_of(questions, name, place) for name in names}
+    return rows_of([question.text for question in questions], columns) or []
+
+
+def questions_of_run(run: str, ids: Iterable[Any] | None, given: str | None = None) -> list[Question]:
+    """Return the questions of a run folder in the order of `ids`.
+
+    Parameters
+    ----------
+    run : str
+        The folder.
+    ids : iterable or None
+        Of the questions that are wanted.
+    given : str, optional
+        A questions file whose texts count instead of the folder's.
+
+    Raises
+    ------
+    InputError
+        If a question is missing, or has no text.
+    """
+    remedy = "Give the file that was sampled: --questions FILE."
+    known: dict[str, Question] = {}
+    if given is not None:
+        known = {question.id: question for question in read_questions(given)}
+        remedy = "Give the file that was sampled."
+    else:
+        path = os.path.join(run, "questions.jsonl")
+        for number, row in read_objects(path, '{"id": "q1", "question": "6 times 7?"}'):
+            text = row.get("question")
+            # An import of answers without texts knows the questions by their ids alone.
+            if isinstance(text, str) and text.strip() and text != row.get("id"):
+                known[str(row.get("id"))] = question_from(row, f"{path}, line {number}", str(number))
+    wanted = [] if ids is None else [str(name) for name in ids]
+    missing = [name for name in wanted if name not in known]
+    if missing:
+        where = run if given is None else given
+        what = "no text of its questions" if not known else f"no text of the question {missing[0]!r}"
+        more = f" and {len(missing) - 1:,} others" if known and len(missing) > 1 else ""
+        raise InputError(f"{where}: holds {what}{more}, and a policy learns from texts. {remedy}")
+    return [known[name] for name in wanted]
+
+
+def texts_of_run(run: str, ids: Iterable[Any] | None) -> list[str] | None:
+    """Return the texts of a run folder's questions in the order of `ids`; None where it does not hold them all."""
+    try:
+        return [question.text for question in questions_of_run(run, ids)]
+    except InputError:
+        return None
+
+
+def questions_of_table(path: str, ids: Iterable[Any] | None, n: int) -> list[Question]:
+    """Return the questions of a file in the order of a table's rows.
+
+    Parameters
+    ----------
+    path : str
+        The questions file.
+    ids : iterable or None
+        The table's ids; None: the questions stand in the order of the rows.
+    n : int
+        How many rows the table has.
+
+    Raises
+    ------
+    InputError
+        If a question is missing, or if there are others and the table has no ids.
+    """
+    if ids is not None:
+        return questions_of_run(path, ids, path)
+    found = read_questions(path)
+    if len(found) != n:
+        raise InputError(
+            f"{path}: {len(found):,} question{'s' * (len(found) != 1)}, but the table has {n:,} rows and no ids. "
+            "Give the same questions in the same order, or a column id."
+        )
+    return found

@@ -1,0 +1,127 @@
+"""`tcalloc.fit`: the command line's work in Python, its report, and what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="policies need scikit-learn")
+
+from policy_cli import main, write_log
+
+import tcalloc
+from tcalloc.evaluate.fit import Fitting
+from tcalloc.evaluate.fit_report import RoutingReport, StoppingReport
+from tcalloc.learn.registry import REFERENCE
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A run folder with texts and kinds of questions."""
+    folder = tmp_path_factory.mktemp("fit")
+    write_log(folder / "log.jsonl", questions=60, tasks=True)
+    assert main(["import", folder / "log.jsonl", "--out", folder / "run"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def samples(home):
+    return tcalloc.Samples.load(home / "run")
+
+
+@pytest.fixture(scope="module")
+def texts(home, samples):
+    rows = [json.loads(line) for line in (home / "questions.jsonl").read_text(encoding="utf-8").splitlines()]
+    known = {row["id"]: row["question"] for row in rows}
+    return [known[name] for name in samples.ids]
+
+
+def printed(capsys, *argv):
+    capsys.readouterr()
+    assert main(argv) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["kNN", "margin + cap"])
+def test_the_command_line_prints_what_python_returns(home, texts, samples, name, capsys):
+    out = home / "policy"
+    argv = ["fit", home / "run", "--budget", 3, "--policy", name, "--folds", 2, "--seed", 3, "--out", out]
+    report = tcalloc.fit(samples, 3.0, name, X=texts, folds=2, random_state=3)
+    assert printed(capsys, *argv) == report.text(run=str(home / "run"), out=str(out)) + "\n"
+    document = json.loads(printed(capsys, *argv, "--json"))
+    assert document == {"run": str(home / "run"), "out": str(out)} | json.loads(json.dumps(report.to_dict()))
+    assert str(report).startswith("60 questions")
+    report.save(home / "mine")
+    files = sorted(file.name for file in out.iterdir())
+    assert files == sorted(file.name for file in (home / "mine").iterdir())
+    assert all((out / file).read_bytes() == (home / "mine" / file).read_bytes() for file in files)
+
+
+def test_a_run_folder_brings_its_texts(home, texts, samples):
+    from_folder = tcalloc.fit(home / "run", 2.0, "prompt length", folds=2)
+    assert from_folder.to_dict() == tcalloc.fit(samples, 2.0, "prompt length", X=texts, folds=2).to_dict()
+
+
+def test_without_x_the_mixture_is_fitted(samples):
+    report = tcalloc.fit(samples, 0.5, folds=2)
+    assert isinstance(report, RoutingReport)
+    assert report.name == REFERENCE
+    assert 20 <= report.unanswered <= 40
+    assert report.note() in " ".join(str(report).split())
+    assert "without an answer, because the compute brings more on others." in report.note()
+    kept = tcalloc.fit(samples, 1.5, answer_all=True, folds=2)
+    assert (kept.unanswered, kept.note()) == (0, "")
+
+
+def test_frames_are_taken_apart_as_lists_are(samples, texts):
+    pandas = pytest.importorskip("pandas")
+    kinds = ["proofs" if text.startswith("Prove") else "sums" for text in texts]
+    rows = [{"text": text, "task": kind} for text, kind in zip(texts, kinds, strict=True)]
+    one = tcalloc.fit(samples, 3.0, "difficulty label", X=rows, folds=2)
+    other = tcalloc.fit(samples, 3.0, "difficulty label", X=pandas.DataFrame(rows), folds=2)
+    assert one.categories == ("task",)
+    assert one.to_dict() == other.to_dict()
+
+
+def test_a_quarter_sets_the_price(samples):
+    report = tcalloc.fit(samples, 4.0, "margin + cap", confidence=0.9)
+    assert isinstance(report, StoppingReport)
+    assert (report.questions, report.learned_from) == (60, 45)
+    assert report.policy.guarantee_.confidence == 0.9
+    assert report.note().startswith("a budget of 4 does not bind") == (report.frontier.spend[-1] < 4.0)
+
+
+def test_questions_that_a_model_was_not_asked_are_left_out():
+    rng = np.random.default_rng(0)
+    arms = {name: tcalloc.Samples(rng.integers(0, 2, (50, 4))) for name in ("small", "large")}
+    answers = rng.integers(0, 2, (50, 4))
+    answers[:10] = -2  # not drawn
+    arms["large"] = tcalloc.Samples(answers)
+    report = tcalloc.fit(tcalloc.Samples(arms=arms), 2.0, X=[f"question {i}" for i in range(50)], folds=2)
+    assert report.questions == 40
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"policy": "nope"}, "policy is 'nope'; allowed are 'fixed k'"),
+        ({"policy": "hindsight bound"}, "policy is 'hindsight bound'; allowed are"),
+        ({"policy": "priced"}, "my run: the policy 'priced' cannot be fitted"),
+        ({"policy": "difficulty label", "X": ["a"] * 60}, "my run: the policy 'difficulty label' cannot be fitted"),
+        ({"X": ["a"] * 61}, "X has 61 rows, but there are 60 questions"),
+        ({"folds": 1}, "folds is 1; expected a whole number, at least 2"),
+        ({"folds": 31}, "my run: 60 questions; at least 62 are needed"),
+        ({"low": 1.0}, "low and high belong to confidence, which is None"),
+        ({"confidence": 95}, "confidence"),
+        ({"budget": -1.0}, "budget is -1"),
+    ],
+)
+def test_refusals(samples, more, words):
+    with pytest.raises(tcalloc.InputError) as error:
+        Fitting.of(samples, **({"budget": 2.0, "place": "my run"} | more)).report()
+    assert words in str(error.value)
+
+
+def test_other_data_are_refused():
+    with pytest.raises(tcalloc.InputError, match="samples is list; expected Samples, or the path of a run folder"):
+        tcalloc.fit(["What is 1 + 1?"], 2.0)
