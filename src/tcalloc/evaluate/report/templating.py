@@ -10,7 +10,7 @@ from tcalloc.evaluate import phrases
 
 __all__ = ["Markup", "fill", "macro", "name", "page", "text"]
 
-# Spaces at which a line must not end: 95 %, p < .001, [+1.0, +2.0].
+# Spaces at which a line must not end: 95 %, p < 0.001, [+1.0, +2.0].
 WHOLE = re.compile(r"(?<=\d) (?=%)|(?<=\bp) (?=[<=] )|(?<=\bp [<=]) |(?<=,) (?=[-+\d.]+\])")
 
 # A sign, not a hyphen: -1.0, [-1.0, -0.5].
