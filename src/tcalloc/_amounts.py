@@ -116,7 +116,7 @@ def column(values: Sequence[float], *, trim: bool = True) -> list[str]:
     Returns
     -------
     list of str
-        Where so many decimals would not be readable, each number has its own.
+        Where that would take too many decimals, each number has its own.
     """
     sizes = [abs(value) for value in values if math.isfinite(value) and value != 0]
     if not sizes:

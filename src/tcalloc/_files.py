@@ -55,7 +55,7 @@ def open_regular(path: str, flags: int = os.O_RDONLY, *, follow: bool = True) ->
     except FileNotFoundError:
         raise InputError(f"{path}: cannot be read (no such file). Check the path.") from None
     except OSError as error:
-        if os.path.exists(path) and not os.path.isfile(path):  # a folder, a pipe that nobody reads
+        if os.path.exists(path) and not os.path.isfile(path):  # a folder, or a pipe without a reader
             raise InputError(f"{path}: not a regular file.") from None
         what = "read" if flags & (os.O_WRONLY | os.O_RDWR) == 0 else "written"
         raise InputError(f"{path}: cannot be {what} ({error.strerror or error}).") from None

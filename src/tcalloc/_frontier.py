@@ -80,7 +80,7 @@ class Frontier:
         return self._unscaled_prices(self._efficiency)
 
     def _unscaled_prices(self, prices: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return prices in the user's units; refuse those of which only 0 or a few digits would be left."""
+        """Return prices in the user's units; refuse those that would be 0 or keep only a few digits."""
         found = _unscaled(prices, self._labels.acc_exponent - self._labels.cost_exponent)
         if ((prices > 0) & (found < np.finfo(np.float64).tiny)).any():
             raise beyond_float()

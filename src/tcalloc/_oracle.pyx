@@ -294,14 +294,14 @@ cdef Py_ssize_t climb(const double* a, const double* c, Py_ssize_t n, Py_ssize_t
 
 
 cdef inline Py_ssize_t argmax(const double* a, const double* c, Py_ssize_t n, double price,
-                              bint endless) noexcept nogil:
+                              bint infinite) noexcept nogil:
     """The action of the largest utility; ties go to the cheaper, then to the lower column.
 
-    At an endless price utility is −cost, and ties go to the more accurate.
+    At an infinite price utility is −cost, and ties go to the more accurate.
     """
     cdef Py_ssize_t k, j = 0
     cdef double u, s, best = -INFINITY, second = -INFINITY
-    if not endless:
+    if not infinite:
         for k in range(n):
             u = a[k] - price * c[k]
             j = k if u > best else j
@@ -310,7 +310,7 @@ cdef inline Py_ssize_t argmax(const double* a, const double* c, Py_ssize_t n, do
             best = u if u > best else best
         if best > second:
             return j
-    return tied_argmax(a, c, n, price, endless)
+    return tied_argmax(a, c, n, price, infinite)
 
 
 cdef inline bint allowed(double a, double c) noexcept nogil:
@@ -318,30 +318,30 @@ cdef inline bint allowed(double a, double c) noexcept nogil:
     return (fabs(a) < INFINITY) & (c >= 0.0) & (c < INFINITY)
 
 
-cdef inline bint wins(double u, double a, double c, double best_u, double best_a, double best_c, bint endless,
+cdef inline bint wins(double u, double a, double c, double best_u, double best_a, double best_c, bint infinite,
                       double price) noexcept nogil:
     """Whether an action comes before the best so far.
 
-    Larger utility, then cheaper; at an endless price, or at one so large that accuracies vanish in the rounding of the
+    Larger utility, then cheaper; at an infinite price, or at one so large that accuracies vanish in the rounding of the
     utility, then more accurate. The lower column, which came first, keeps what remains.
     """
     if u != best_u:
         return u > best_u
     if c != best_c:
         return c < best_c
-    return a > best_a and (endless or (u == -price * c and best_u == -price * best_c))
+    return a > best_a and (infinite or (u == -price * c and best_u == -price * best_c))
 
 
 cdef Py_ssize_t tied_argmax(const double* a, const double* c, Py_ssize_t n, double price,
-                            bint endless) noexcept nogil:
+                            bint infinite) noexcept nogil:
     """The same with every rule; the bulk of the rows is spared it."""
     cdef Py_ssize_t k, j = -1
     cdef double u, best_u = -INFINITY
     for k in range(n):
         if a[k] == -INFINITY:
             continue
-        u = -c[k] if endless else a[k] - price * c[k]
-        if j < 0 or wins(u, a[k], c[k], best_u, a[j], c[j], endless, price):
+        u = -c[k] if infinite else a[k] - price * c[k]
+        if j < 0 or wins(u, a[k], c[k], best_u, a[j], c[j], infinite, price):
             j = k
             best_u = u
     return j
@@ -415,14 +415,14 @@ def decide_row(const double[:] acc, const double[:] cost, double price):
     must be scaled first.
     """
     cdef Py_ssize_t k, j = -1
-    cdef bint endless = price == INFINITY
-    cdef bint good = endless | (plain(price) & (price >= 0.0))
+    cdef bint infinite = price == INFINITY
+    cdef bint good = infinite | (plain(price) & (price >= 0.0))
     cdef double u, best_u = -INFINITY, best_c = INFINITY, best_a = -INFINITY, a, c
     for k in range(acc.shape[0]):
         a, c = acc[k], cost[k]
         good &= plain(a) & plain(c) & (c >= 0.0)
-        u = -c if endless else a - price * c
-        if wins(u, a, c, best_u, best_a, best_c, endless, price):
+        u = -c if infinite else a - price * c
+        if wins(u, a, c, best_u, best_a, best_c, infinite, price):
             j, best_u, best_c, best_a = k, u, c, a
     return j if good else -1
 
@@ -439,7 +439,7 @@ def best_at(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:,
     cdef int code = C_OK
     cdef double a_j, c_j
     cdef bint masked = available is not None, weighted = weights is not None, summed = sums is not None
-    cdef bint endless = price == INFINITY
+    cdef bint infinite = price == INFINITY
     cdef bint direct = readable(acc, cost, masked)
     cdef double* scratch = <double*> malloc(2 * n * sizeof(double))
     cdef const double* a = scratch
@@ -455,7 +455,7 @@ def best_at(const real[:, :] acc, const real2[:, :] cost, const unsigned char[:,
                 c = <const double*> &cost[i, 0]
             else:
                 load(acc, cost, available, masked, i, n, scratch, scratch + n)
-            j = argmax(a, c, n, price, endless)
+            j = argmax(a, c, n, price, infinite)
             if j < 0:
                 code = C_CHANGED
                 break

@@ -42,7 +42,7 @@ def survey(values, available, signed):
 def _argmax(acc, cost, price):
     """Return the first action in the order: utility falling, cost rising, column.
 
-    Before the column comes acc, falling, where the utility is the cost alone: at an endless price, or at one so large
+    Before the column comes acc, falling, where the utility is the cost alone: at an infinite price, or at one so large
     that acc vanishes in the rounding.
     """
     paid = -cost if price == np.inf else -(price * cost)
@@ -112,7 +112,7 @@ def best_at(acc, cost, available, weights, price, start, stop, actions, sums):
 def hull(acc, cost):
     """Return one row's vertices (indices) and the efficiencies of the steps between them.
 
-    From the cheapest action (ties: the most accurate, then the first), go to the dearer and better one of
+    From the cheapest action (ties: the most accurate, then the first), go to the more expensive and better one of
     the largest computed efficiency (ties: the cheaper, then the more accurate, then the first), as long as there is
     one. A running minimum keeps the efficiencies from rising by a rounding error.
     """

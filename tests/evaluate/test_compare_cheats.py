@@ -124,10 +124,10 @@ def test_scribbling_on_what_was_given_changes_nothing(problem):
         samples.answers[:], samples.correct[:], samples.cost[:] = 0, True, 0.0
         return MarginCap(2, 6)
 
-    before = [problem.menu.acc.copy(), problem.menu.cost.copy(), problem.samples.answers.copy(), list(problem.told)]
+    before = [problem.menu.acc.copy(), problem.menu.cost.copy(), problem.samples.answers.copy(), list(problem.given)]
     fitted(problem, Vandal())
     fitted(problem, vandal)
-    after = [problem.menu.acc, problem.menu.cost, problem.samples.answers, list(problem.told)]
+    after = [problem.menu.acc, problem.menu.cost, problem.samples.answers, list(problem.given)]
     assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(before[:3], after[:3], strict=True))
     assert before[3] == after[3]
 

@@ -494,11 +494,11 @@ def test_outcomes_of_held_out_questions_choose_nothing(which, request):
     if problem.samples is None:
         acc = problem.menu.acc.copy()
         acc[held] = 1 - acc[held]
-        other = Problem.of(Table(acc, problem.menu.cost), X=problem.told, difficulty=problem.labels)
+        other = Problem.of(Table(acc, problem.menu.cost), X=problem.given, difficulty=problem.labels)
     else:
         codes = problem.samples.answers.copy()
         codes[held] = np.where(codes[held] == 0, 1, 0)
-        other = Problem.of(Samples(codes), X=problem.told, difficulty=problem.labels, orders=problem.orders)
+        other = Problem.of(Samples(codes), X=problem.given, difficulty=problem.labels, orders=problem.orders)
     pairs = zip(contestants_of(problem, (1.5, 3.0))[0], contestants_of(other, (1.5, 3.0))[0], strict=True)
     for one, two in pairs:
         if one.kind == "bound":

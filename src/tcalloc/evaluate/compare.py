@@ -60,10 +60,10 @@ def compare(
 ) -> Comparison:
     """Compare policies on your own questions: held out, paired, at the same spend, with intervals.
 
-    Every question is scored by policies that were trained without it. Spends are real ones, matched: what samples,
-    probes and features (`feature_cost`) cost is charged to whoever uses them. A gain is over the best fixed mixture
-    that really spends the same. Intervals are bootstrapped over questions and hold for the policies as they were
-    trained; `repeats` measures how much other trainings change.
+    Every question is scored by policies that were trained without it. All are compared at the same real spend: samples,
+    probes and features (`feature_cost`) are charged to the policies that use them. A gain is over the best fixed
+    mixture that really spends the same. Intervals are bootstrapped over questions and hold for the policies as they
+    were trained; `repeats` measures how much other folds change.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def compare(
     budgets : array_like, optional
         Mean spends per question. Default: four, where more compute still pays.
     X : sequence of str, matrix or frame, optional
-        What may be known of each question beforehand: its text, or features. Without it nobody decides by the text.
+        What may be known of each question beforehand: its text, or features. Without it no policy decides by the text.
     difficulty : array_like, (N,), optional
         A label of each question that is known beforehand; adds the policy "difficulty label".
     actions : iterable of Action or None, optional
@@ -195,7 +195,7 @@ def default_budgets(problem: Problem) -> Floats:
     exact = first * (last / first) ** steps
     for digits in range(2, DIGITS):
         found = np.unique([float(f"{value:.{digits}g}") for value in exact])
-        # Where the two are close, two digits may name spends that nobody can reach.
+        # Where the two are close, rounding to two digits may give spends that no policy can reach.
         if first < found[0] and found[-1] < last:
             return found
     return np.asarray(exact)

@@ -102,9 +102,9 @@ class Forecast:
         seen = {process: set(groups) for process, groups in self._seen.items()}
         for group in self._ahead:
             at, process = heapq.heappop(free)
-            anew, again = takes[group]
+            first, again = takes[group]
             trained = seen.setdefault(process, set())
-            end = at + (again if group in trained else anew)
+            end = at + (again if group in trained else first)
             trained.add(group)
             heapq.heappush(free, (max(end, now), process))
         return max(0.0, max(at for at, _ in free) - now)
@@ -185,4 +185,4 @@ class Bar:
             self._stream.flush()
             self._width = len(text)
         except (OSError, ValueError):
-            self._stream, self._live = None, False  # nobody looks any more
+            self._stream, self._live = None, False  # the terminal is gone

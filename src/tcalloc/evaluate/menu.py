@@ -162,7 +162,7 @@ def dense_actions(samples: Samples, verifier: bool) -> list[Action]:
 
 
 def paid(samples: Samples, actions: list[Action]) -> Floats:
-    """Return what actions really cost on each question: so many times its mean sample, (N, len(actions))."""
+    """Return what actions really cost on each question (N, len(actions)): samples times their mean cost there."""
     means = {}
     for name, cost in arm_costs(samples).items():
         drawn = samples.by_model[name].drawn

@@ -37,11 +37,11 @@ Floats = NDArray[np.float64]
 ORACLE = "oracle, held out"
 # It mixes nothing: between two of its spends there is nothing, and a sloping line would promise a mixture.
 STEPWISE = "fixed k"
-# So many policies are drawn in colour, and so many of the user's own besides.
+# How many policies are drawn in colour, and how many of the user's own besides.
 COLOURED, OWN = 3, 3
 # Policies that differ by less at all budgets are one line; the better one is drawn.
 ALIKE = 0.001
-# Beyond so many times the largest budget a curve is cut off: what was asked is what is shown.
+# A curve is cut off at this many times the largest budget, so that the picture shows what was asked for.
 BEYOND = 1.35
 # Spends that span more than this ratio stand on a log scale.
 LOG = 3.0

@@ -1,4 +1,4 @@
-"""What is compared: samples or a table, checked, with what a policy may be told about each question.
+"""What is compared: samples or a table, checked, with what a policy may know of each question beforehand.
 
 What to use when
 ----------------
@@ -32,10 +32,10 @@ __all__ = ["Problem", "checked_rows"]
 
 Floats = NDArray[np.float64]
 
-# Random orders of each question's samples: about so many runs, at most so many orders, and no more prefixes of runs
+# Random orders of each question's samples: about this many runs, at most this many orders, and no more prefixes of runs
 # than fit into some hundred megabytes.
 RUNS, MOST, PREFIXES = 50_000, 200, 10_000_000
-# Above so many values a numeric difficulty is taken in fifths.
+# A numeric difficulty with more values than this is cut into fifths.
 VALUES, PARTS = 20, 5
 
 
@@ -56,9 +56,9 @@ class Problem:
     votes: tuple[int, ...]
     """1, 2, … of a single model's samples; empty otherwise."""
     vote_accuracy: Floats
-    """(len(votes),) what a vote (or, with a verifier, the best) of so many reaches: the mean over all questions."""
-    told: Any
-    """X as the user gave it; None: nothing is told."""
+    """(len(votes),) what a vote (or, with a verifier, the best) of that many reaches: the mean over all questions."""
+    given: Any
+    """X as the user gave it, or None."""
     rows: Rows | None
     """X, checked."""
     labels: NDArray[np.intp] | None
@@ -117,7 +117,7 @@ class Problem:
         data : Samples, Table or path
             A path names a run folder or a table's file.
         X : sequence of str, matrix or frame, optional
-            What policies are told about each question; the questions in the same order.
+            What policies may know of each question beforehand; the questions in the same order.
         difficulty : array_like, (N,), optional
             A label of each question, known beforehand; numbers of more than 20 values are taken in fifths.
         actions : list of Action or None, optional
@@ -172,7 +172,7 @@ class Problem:
         if orders is None and isinstance(data, Samples):
             orders = _orders(n, max(arm.drawn.shape[1] for arm in data.by_model.values()))
         return cls(
-            told=X, rows=rows, labels=labels, label_names=label_names, feature_cost=charged, usual=actions is None,
+            given=X, rows=rows, labels=labels, label_names=label_names, feature_cost=charged, usual=actions is None,
             costs_known=bool(costs_known), orders=int(orders or 1), seed=int(seed), **made,
         )  # fmt: skip
 
@@ -196,8 +196,8 @@ class Problem:
         return filled(self.menu)
 
     def said(self, rows: Any) -> Any:
-        """Return X of some questions, as the user gave it; None where nothing is told."""
-        return take_rows(self.told, rows)
+        """Return X of some questions, as the user gave it; None where there is none."""
+        return take_rows(self.given, rows)
 
     def table(self, rows: Any) -> Table:
         """Return the menu's table of some questions: what a policy may be trained on."""
@@ -223,7 +223,7 @@ def _orders(n: int, size: int) -> int:
 
 
 def checked_rows(X: Any, n: int) -> Rows | None:
-    """Return X, checked; None where nothing is told.
+    """Return X, checked; None where there is none.
 
     Raises
     ------

@@ -147,9 +147,9 @@ class Recipe:
             return policy.fit(samples, X)
         if self.actions is None:
             return policy.fit(None, samples)
-        told = None if getattr(policy, "blind", False) else X
+        known = None if getattr(policy, "blind", False) else X
         more = {} if self.predicted is None else {"predicted": self.predicted}
-        return policy.fit(told, samples, actions=list(self.actions), **more)
+        return policy.fit(known, samples, actions=list(self.actions), **more)
 
     def calibrate(
         self, policy: Any, samples: Samples, X: Sequence[Any] | None, *, budget: float, **limits: float | None
@@ -167,11 +167,11 @@ class Recipe:
         **limits
             The confidence, and `low` and `high` of costs; see the policy's own `calibrate`.
         """
-        told = X if X is not None else _names(samples)
+        known = X if X is not None else _names(samples)
         if self.entry.family == "sequential":
             policy.calibrate(samples, X, budget=budget, **limits)
         else:
-            policy.calibrate(told, samples, budget=budget, **limits)
+            policy.calibrate(known, samples, budget=budget, **limits)
 
 
 def held_out_curve(

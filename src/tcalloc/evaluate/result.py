@@ -22,7 +22,7 @@ __all__ = ["KINDS", "ComparisonFigures", "Standing", "plain"]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-# Of `Standing.kind`, and how each is told to a reader.
+# The values of `Standing.kind`, and the words for them.
 KINDS = {"policy": "policy", "own": "your own", "baseline": "baseline", "bound": "bound"}
 # The fields of a standing that stand in the order of the budgets, as `to_frame` names them.
 PER_BUDGET = (
@@ -154,14 +154,14 @@ class ComparisonFigures:
     votes: tuple[int, ...]
     """Of samples of a single model: 1 … cap; otherwise empty."""
     vote_accuracy: Floats
-    """(len(votes),) exact accuracy of a vote of so many, over all questions."""
+    """(len(votes),) exact accuracy of a vote of that many, over all questions."""
     difficulty: NDArray[np.intp]
     """(N,) codes into `difficulty_names`."""
     difficulty_names: tuple[str, ...]
     """Such as easy, medium, hopeless: by the accuracy of a single sample of the question's best model (of a table: the
     mean over its actions), and of its best action."""
     remarks: tuple[str, ...]
-    """What to bear in mind, in plain words."""
+    """What limits the figures, in sentences."""
     seconds: float
     """That it took."""
     versions: dict[str, str]

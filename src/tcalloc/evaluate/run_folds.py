@@ -4,7 +4,7 @@ A piece of work is one fold of one group of contestants (`Contestant.group`: tho
 fold). Workers are spawned, since a forked child would share the locks of threads that BLAS has started; everywhere,
 here too, the libraries underneath are held to one thread: their sums would else depend on the number of threads.
 The user's own policies run in this process, before all others: what they are made of need not be picklable, and a
-mistake in one is told before hours were spent on the rest.
+mistake in one of them is reported before hours were spent on the rest.
 """
 
 import os

@@ -251,7 +251,7 @@ def measure(
 
 
 def above(scores: Floats, errors: float) -> Bools:
-    """Return which means of scores, (T, N), are above 0 by so many standard errors."""
+    """Return which means of scores, (T, N), are above 0 by that many standard errors."""
     error = scores.std(axis=1, ddof=1) / np.sqrt(scores.shape[1])
     return np.asarray(scores.mean(axis=1) > np.maximum(errors * error, ROUNDING))
 
@@ -300,9 +300,10 @@ def marks_of(
     contestant, m, budgets
         What it is, what it did, and where.
     leaking : sequence of str
-        Who shows that X tells too much.
+        The policies that show that X holds too much.
     lucky : bool
-        Whether what is right hangs on luck, so that nobody who knows only the chances gains nearly what hindsight does.
+        Whether it is luck which answers are right: then a policy that knows only the chances gains far less than the
+        hindsight bound.
     """
     marks = list(contestant.marks)
     if contestant.group in LOOKING and leaking and contestant.name not in leaking:
@@ -311,12 +312,12 @@ def marks_of(
     def named(some: Bools) -> str:
         return ", ".join(f"{budget:g}" for budget in budgets[some])
 
-    told = "the label" if contestant.name == LABEL else "X"
+    seen = "the label" if contestant.name == LABEL else "X"
     nearly = m.nearly & contestant.beforehand
     if lucky and nearly.any():
         marks.append(
             f"suspicious: it decides before anything is drawn, and at {named(nearly)} it gains more than nine tenths "
-            f"of what the hindsight bound gains, which knows the luck of every answer; check whether {told} holds the "
+            f"of what the hindsight bound gains, which knows the luck of every answer; check whether {seen} holds the "
             "answers"
         )
     if m.beyond.any():
@@ -333,10 +334,10 @@ def marks_of(
         if some.any()
     ]
     if much and not (lucky and nearly.any()) and not m.beyond.any():
-        others = "" if told != "X" else ", as do those of all policies that read it"
+        others = "" if seen != "X" else ", as do those of all policies that read it"
         marks.append(
-            f"{CHECK}{told}: it decides before anything is drawn, and gains {' and '.join(much)}; its figures hold "
-            f"only if {told} is known before anything is drawn and was not made from the answers{others}"
+            f"{CHECK}{seen}: it decides before anything is drawn, and gains {' and '.join(much)}; its figures hold "
+            f"only if {seen} is known before anything is drawn and was not made from the answers{others}"
         )
     return tuple(marks)
 
@@ -350,8 +351,8 @@ def ordered(found: Sequence[Standing], budgets: Floats) -> tuple[Standing, ...]:
     mixture = next(standing for standing in found if standing.name == REFERENCE)
 
     def key(standing: Standing) -> tuple[bool, float]:
-        dearer = standing.spend > budgets * 1.005
-        level = np.where(dearer, np.minimum(standing.accuracy, mixture.accuracy + standing.gain), standing.accuracy)
+        above = standing.spend > budgets * 1.005
+        level = np.where(above, np.minimum(standing.accuracy, mixture.accuracy + standing.gain), standing.accuracy)
         return standing.kind == "bound", -float(np.nan_to_num(level).mean())
 
     return tuple(sorted(found, key=key))

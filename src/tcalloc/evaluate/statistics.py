@@ -54,7 +54,7 @@ Bools = NDArray[np.bool_]
 
 # Resamples of the questions: the ends of an interval then jitter by about a fiftieth of its width.
 RESAMPLES = 2000
-# Of which so many weights are held at a time, 64 MB.
+# How many of their weights are held at a time: 64 MB.
 ROOM = 8_000_000
 # The slope is taken over so much of a spend, to both sides: closer, it is that of two settings on one fold's questions.
 WINDOW = 0.05
@@ -62,7 +62,7 @@ WINDOW = 0.05
 CLOSE = 0.005
 # Points of a curve.
 POINTS = 32
-# Of its own corners so many are drawn too: of a mixture all.
+# How many of a policy's own corners are drawn too; of a mixture all are.
 CORNERS = 100
 
 
@@ -182,7 +182,7 @@ def _places(settings: Floats, nominal: Floats) -> tuple[NDArray[np.intp], NDArra
 
 
 def dependence(folds: int, learns: bool) -> float:
-    """Return by how much the errors of gains are larger than those of so many independent questions.
+    """Return by how much the errors of gains are larger than those of the same number of independent questions.
 
     A fold's policy was trained on the other folds' questions: where it leans on what they happen to show, the folds'
     errors go together, and no cross-validation can tell by how much (Y. Bengio and Y. Grandvalet, "No Unbiased
@@ -220,10 +220,10 @@ def ends(scores: Floats, means: Floats, scale: float = 1.0) -> tuple[Floats, Flo
     are too close together (T. Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician 69
     (2015), section 3.4).
 
-    Scores that are all alike say nothing of those not seen, so a resample of them is no interval: that is as much as
-    `1 − .025^(1/N)`, the share of others of which none would have been met, to both sides (0 alone stays 0 where the
-    caller compares a thing with itself; see `two_sided`). It counts in units of `scale`, by how much scores can differ:
-    1 where they are shares.
+    Scores that are all alike say nothing of those not seen, so resampling them gives no interval. The interval then
+    reaches `1 − 0.025^(1/N)` to both sides: the share of questions of which none would have been met. (0 alone stays 0
+    where the caller compares a thing with itself; see `two_sided`.) It counts in units of `scale`, by how much scores
+    can differ: 1 where they are shares.
     """
     rows, n = scores.shape
     mean = scores.mean(axis=1)
@@ -240,7 +240,7 @@ def ends(scores: Floats, means: Floats, scale: float = 1.0) -> tuple[Floats, Flo
 
 
 def expansion(n: int) -> float:
-    """Return by how much percentiles of so many questions are expanded; see `ends`."""
+    """Return by how much percentiles of this number of questions are expanded; see `ends`."""
     return quantile(n - 1) / quantile(math.inf) * math.sqrt(n / (n - 1))
 
 

@@ -14,7 +14,7 @@ __all__ = ["Evidence", "first_entry", "grader_hint"]
 COMPARED = 1000
 # Answers are whole texts if at most these shares of them equal the gold answer and another sample's answer.
 EQUAL, AGREEING = 0.02, 0.1
-# So many words (the median) are a text; fewer are one if the gold answer stands within so many of them.
+# Values with this many words (the median) are texts. With fewer they are, if the gold answer stands in this share.
 WORDS, FEW_WORDS, CONTAINING = 6, 3, 0.3
 # A column is not the extracted answer if fewer texts than these shares contain it: those marked wrong, and all.
 FOREIGN_WRONG, FOREIGN = 0.5, 0.9

@@ -48,7 +48,7 @@ def import_logs(
     out : path
         The run folder; must not exist yet, or be empty.
     format : {"auto", "jsonl", "lm-eval", "openai-batch"}
-        What the logs are; "auto" tells by their first line.
+        What the logs are; "auto" decides by their first line.
     options
         See `import_frame`; and for logs of lm-evaluation-harness: ``filter`` (which of its filters counts: a name,
         ``"TASK=NAME"`` for one task, or a list of these) and ``metric`` (which of its metrics says right or wrong).
@@ -251,8 +251,8 @@ def _import(
     if report.marked:
         voices = dict(sorted(writer.voices.items()))
         # That empty answers abstain was said already.
-        told = {arm for arm, some in voices.items() if not (some.votes and job.silent)}
-        report.notes += notes_of(voices, told)
+        distinct = {arm for arm, some in voices.items() if not (some.votes and job.silent)}
+        report.notes += notes_of(voices, distinct)
     report.warnings += writer.warnings()
     return report
 

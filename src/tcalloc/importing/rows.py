@@ -44,7 +44,7 @@ class Row:
     model: str | None = None
     question: dict[str, Any] = field(default_factory=dict)
     asked: str | None = None
-    """What tells this question from others; two rows of one id must agree in it."""
+    """What identifies this question; two rows of one id must agree in it."""
     filter: str | None = None
     taken: list[tuple[str, str, Any]] = field(default_factory=list)
     """Our field, where it was found, and the value."""

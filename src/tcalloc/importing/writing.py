@@ -164,7 +164,7 @@ class Writer:
             if key is not None and not sample.correct and (name, key) in self.job.coarse:
                 key = exact_key(
                     sample.answer or ""
-                )  # the log tells it from a right answer that is normalized to the same
+                )  # in the log it differs from a right answer with the same normalized form
             return Grade(key, sample.correct)
         return settle(question, key, any_key, "a text with letters or digits")
 

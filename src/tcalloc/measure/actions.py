@@ -168,7 +168,7 @@ class Action:
 
     @property
     def name(self) -> str:
-        """A short name that tells it from others: what a table calls its column."""
+        """A short name, different for different actions: the name of its column in a table."""
         head = "one" if self.combine == "one" else f"{self.combine}{self.samples}"
         if self.by == "score":
             head += " by score"
@@ -265,7 +265,7 @@ def Best(k: int, model: str | None = None, *, by: str = "verifier", **settings: 
 def One(model: str | None = None, **settings: Any) -> Action:
     """Return the action: one plain call, whose answer counts as it is. Settings are those of `Action`.
 
-    It is what a log of right and wrong can tell of a model where nobody recognises right answers live.
+    A log of right and wrong measures no more than that if no verifier recognises right answers live.
 
     Examples
     --------

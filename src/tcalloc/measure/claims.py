@@ -15,10 +15,10 @@ A plan over several models gets a correction. Their joint estimate is good for c
 about the very questions that a plan picks for a model. So each quarter of the samples is left out once: the others
 choose at the same budget, and the share of right samples in the quarter is unbiased for what they chose. The quarters
 together see each sample once, so the luck of the models' means cancels. Only single samples are compared, since a
-quarter cannot vote; a vote moves by its slope, which a cubic over questions tells. Three quarters of the gap count.
+quarter cannot vote; a vote moves by its slope, which a cubic over questions estimates. Three quarters of the gap count.
 
 There is no interval where a plan chose between models by single outcomes. Such a plan knows which model happened to be
-right, and from one sample nobody can tell luck from skill.
+right, and one sample cannot separate luck from skill.
 """
 
 import math
@@ -265,8 +265,8 @@ def _cross_fitted(table: "Table", plan: Allocation) -> Floats:
         lost[able] = trial.scoring[able][np.arange(int(able.sum())), made.actions]
         scores.append(lost)
     found: Any = np.array(scores)
-    told = np.isfinite(found)
-    mean = np.where(told, found, 0.0).sum(axis=0) / np.maximum(told.sum(axis=0), 1)
+    known = np.isfinite(found)
+    mean = np.where(known, found, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     # Questions with one sample cannot be halved: they keep the table's estimate.
     own = table.acc[np.arange(len(plan.actions)), plan.actions]
-    return np.asarray(np.where(told.any(axis=0), mean, own), np.float64)
+    return np.asarray(np.where(known.any(axis=0), mean, own), np.float64)

@@ -106,7 +106,7 @@ def fit_classes(right: Ints, drawn: Ints, seed: int = 0, structure: tuple[int, i
 def _best_levels(
     hits: Floats, size: Floats, halves: tuple[Ints, Ints], kinds: int, rng: np.random.Generator
 ) -> tuple[Floats, int]:
-    """Return what the best number of levels for so many kinds explains of held-out questions, and that number."""
+    """Return what the best number of levels for these kinds explains of held-out questions, and that number."""
     best, chosen = _held_out(hits, size, halves, kinds, 1, rng), 1
     for levels in LEVELS[1:]:
         if 8 * kinds * levels > len(hits):

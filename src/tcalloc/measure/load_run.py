@@ -23,7 +23,7 @@ NUMBERS = {"cost": "cost", "logprob": "logprobs", "input_tokens": "input", "outp
            "reasoning_tokens": "reasoning"}  # fmt: skip
 
 # Arrays have a row per question, and in each arm as many columns as the question with the most samples. They may have
-# so many cells per sample, or so many in all; what is above is an accident or an attack, and would fill the memory.
+# this many cells per sample, or this many in all. More is an accident or an attack, and would fill the memory.
 CELLS_PER_SAMPLE = 64
 CELLS_IN_ANY_CASE = 1 << 20
 
@@ -41,9 +41,9 @@ def load_run(path: str | os.PathLike[str]) -> Loaded:
     """Read a run folder and lay its samples out: a row per question, a column per sample, an arm per model.
 
     Codes: 0 for right answers, 1, 2, … for a question's others in the order in which they appear (the same answer has
-    one code in all arms), −1 for none. Of a model whose samples are marked but have no answers there are no codes, only
-    marks (`tcalloc.runs.recorded_answers` tells that from abstaining). Questions whose samples could not be marked (no
-    gold answer) are left out, and a note says how many: without a gold answer there is agreement, not accuracy.
+    one code in all arms), −1 for none. A model whose samples are marked but have no answers has no codes, only marks
+    (`tcalloc.runs.recorded_answers` distinguishes that from abstaining). Questions whose samples could not be marked
+    (no gold answer) are left out, and a note says how many: without a gold answer there is agreement, not accuracy.
     """
     name = os.fspath(path)
     run = read_run(name)

@@ -145,7 +145,7 @@ class SampleArrays:
         -------
         list of Action
             With a verifier the best of k. Without one votes over k, if the model's answers were recorded; else one
-            plain sample, if 1 is among the numbers: nobody could pick the right one of several samples.
+            plain sample, if 1 is among the numbers: without a verifier, the right one of several samples is not known.
 
         Examples
         --------

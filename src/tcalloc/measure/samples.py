@@ -73,7 +73,7 @@ class Samples(SampleArrays):
             each action but not for the best of several. "window": means over disjoint windows of k samples, as in arXiv
             2604.14853; the noisiest, for comparison.
         cross_fit : int, optional
-            Claim by choosing on one half of the samples and scoring on the other, over so many random splits; the
+            Claim by choosing on one half of the samples and scoring on the other, over this many random splits; the
             table's ``claim(plan)`` then says that. Needs k ≤ S/2.
         costs : {"shared", "question"}
             "shared" (the default): an action costs the same everywhere, its mean over questions: what is known before

@@ -224,7 +224,7 @@ def vote_mixture(counts: Tally, exact: Floats, ks: Sequence[int], threads: int =
     """
     rng = np.random.default_rng(seed)
     full = np.column_stack([counts.gold, counts.silent, counts.rivals]).astype(np.float64)
-    # What tells classes apart: right, silent, the most frequent wrong answer, the rest.
+    # What distinguishes classes: right, silent, the most frequent wrong answer, the rest.
     narrow = np.column_stack([full[:, :3], full[:, 3:].sum(axis=1)])
     some = counts.which[counts.samples[counts.which] > 0]
     if len(some) > ENOUGH:
@@ -241,7 +241,7 @@ def vote_mixture(counts: Tally, exact: Floats, ks: Sequence[int], threads: int =
 
 
 def _observed(members: Floats, exact: Floats, otherwise: Floats) -> Floats:
-    """Return the classes' means of the exact expectations, weighted by membership; `otherwise` where nobody has one."""
+    """Return the classes' means of the exact expectations, by membership; `otherwise` where no class has one."""
     there = np.isfinite(exact)
     size = members.T @ there
     total = members.T @ np.where(there, exact, 0.0)
@@ -260,7 +260,7 @@ def _fit(narrow: Floats, full: Floats, frequency: Floats, rng: np.random.Generat
     for _ in range(STEPS):
         part = frequency[:, None] * _belonging(narrow, shares, weights)
         weights = part.sum(axis=0) / frequency.sum()
-        drawn = part.T @ samples + 0.01  # a hundredth of a sample for classes that nobody belongs to
+        drawn = part.T @ samples + 0.01  # a hundredth of a sample for classes without members
         shares = (part.T @ narrow + 0.01 * common) / drawn[:, None]
     return shares, weights, (part.T @ full + 0.01 * common_full) / drawn[:, None]
 

@@ -297,8 +297,8 @@ def _halves(samples: SampleArrays, how: str, ks: list[int]) -> float:
     if len(samples) > shrinking.ENOUGH:
         samples = samples.take(np.random.default_rng(0).choice(len(samples), shrinking.ENOUGH, replace=False))
     half = samples.drawn.shape[1] // 2
-    told = [k for k in ks if 1 < k <= half]
-    if not told:
+    known = [k for k in ks if 1 < k <= half]
+    if not known:
         return float("nan")
 
     def deviations(columns: NDArray[np.intp]) -> Floats:
@@ -306,13 +306,13 @@ def _halves(samples: SampleArrays, how: str, ks: list[int]) -> float:
         at = np.maximum(columns, 0)
         if how == "vote":
             codes = np.where(some, np.take_along_axis(samples.answers, at, axis=1), -2)
-            values = expected_votes(tally(codes), [1, *told])
+            values = expected_votes(tally(codes), [1, *known])
         else:
             values = best_by_score(
                 np.take_along_axis(samples.correct, at, axis=1),
                 np.take_along_axis(samples.scores, at, axis=1),
                 some,
-                [1, *told],
+                [1, *known],
             )
         return np.asarray(values[:, 1:] - values[:, :1])
 

@@ -14,7 +14,7 @@ __all__ = ["Voices", "notes_for", "notes_of"]
 # Ends a note that does not concern those who have a verifier.
 VERIFIER = "If a verifier recognises right answers live, say verifier=True (--verifier)."
 
-# Of the right samples so many may lack an answer (one of signs alone, that cannot be normalized) without any doubt
+# This share of the right samples may lack an answer (one of signs alone, that cannot be normalized) without any doubt
 # about the others; what is hidden then moves no figure.
 RARE = 0.01
 
@@ -57,7 +57,7 @@ class Voices:
         """Whether a vote can be counted: no sample that is wrong hides which answer it gave.
 
         Right samples need no answer, since they agree with the gold answer. That some have none shows that answers
-        were not recorded, as does it where nobody has one and no grader looked for them.
+        were not recorded, and so does a run without any answers that no grader looked for.
         """
         some = self.right > RARE * (self.right + self.agreeing)
         hidden = some or (not self.answered and not self.graded)
@@ -82,7 +82,7 @@ class Voices:
 
 
 def notes_for(notes: Iterable[str], verifier: bool) -> tuple[str, ...]:
-    """Return the notes that still hold: with a verifier, nobody is advised to say that there is one."""
+    """Return the notes that still hold: with a verifier, the advice to name one is left out."""
     return tuple(note for note in notes if not (verifier and note.endswith(VERIFIER)))
 
 

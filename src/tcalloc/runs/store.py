@@ -62,7 +62,7 @@ class Store:
     manifest : dict
         What run.json says.
     notes : list of str
-        What was wrong with the folder and is repaired, each told once.
+        What was wrong with the folder and is repaired, each reported once.
     """
 
     def __init__(self, path: str, manifest: dict[str, Any], lock: BinaryIO):
@@ -222,7 +222,7 @@ class Store:
 
     def _write(self, line: bytes) -> None:
         """Write a whole line or nothing: half of one is what a full disk leaves."""
-        size = self._size  # nobody else writes
+        size = self._size  # this process holds the lock
         try:
             written = os.write(self._file, line)
             if written < len(line):
@@ -276,7 +276,7 @@ class Store:
             return set(self._held)
 
     def _repair(self) -> None:
-        """Learn what is there; set aside what is damaged, so that it is told once and drawn again."""
+        """Learn what is there; set aside what is damaged, so that it is reported once and drawn again."""
         path = samples_of(self.path)
         if not os.path.lexists(path):
             return

@@ -8,7 +8,7 @@ A sample whose grading failed is paid for and stored. It counts as neither right
                      they are to replace. It is only ever appended to: no verdict is lost.
 
 A later grading (a session) first stores the verdicts that it may replace, then its own, one by one. At the end it
-writes samples.jsonl anew in one step. run.json names a session that is under way, so that a killed one goes on.
+replaces samples.jsonl in one step. run.json names a session that is under way, so that a killed one goes on.
 """
 
 import contextlib
@@ -198,7 +198,7 @@ class Session:
     def _append(self, record: Mapping[str, Any], by: str, grader: Any) -> None:
         names = ("id", "sample", "params", "answer", "correct", "error")
         line = seal({name: record.get(name) for name in names} | {"session": self._number, "by": by, "grader": grader})
-        size = os.fstat(self._file).st_size  # nobody else writes
+        size = os.fstat(self._file).st_size  # this process holds the lock
         try:
             written = os.write(self._file, line)
             if written < len(line):

@@ -204,7 +204,7 @@ def chosen_at(result: ComparisonFigures, b: int, able: Sequence[Standing], overa
 
 
 def apart(one: Standing, other: Standing, budgets: Sequence[int], tests: int, folds: int) -> bool:
-    """Return whether one is better than another over some budgets, beyond a 95 % interval for so many tests.
+    """Return whether one is better than another over some budgets, beyond a 95 % interval for this many tests.
 
     The interval must lie above `MARGIN`. It holds for the policies as they were trained: with other folds, two rules
     that are nearly the same can differ by about that much.

@@ -6,7 +6,7 @@ from tcalloc.evaluate.result import ComparisonFigures, Standing
 
 __all__ = ["CHECK", "STARS", "share_captured", "stars", "to_check"]
 
-# p below which a gain gets so many stars.
+# Below these p-values a gain gets these stars.
 STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 # A mark that begins so: the figures stand if what follows, up to the colon, was known beforehand.
 CHECK = "check "

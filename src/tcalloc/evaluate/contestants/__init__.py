@@ -38,7 +38,7 @@ FIXED = (
 )
 MEAN = ("its exact expectation, without random draws",)
 
-# These always take part: the reference, and what tells how much there is to gain.
+# These always take part: the reference, and the bounds that show how much there is to gain.
 ALWAYS = (REFERENCE, *(entry.name for entry in POLICIES if entry.kind == "bound"))
 
 Spends = tuple[float, ...]
@@ -114,7 +114,7 @@ def _contestant(problem: Problem, entry: Entry, spends: Spends) -> Contestant:
     Raises
     ------
     LookupError
-        If nobody knows how to run its family: whoever adds a policy must add that here.
+        If no contestant runs its family. Add one here with every new family of policies.
     """
     if entry.family not in FITS:
         raise LookupError(

@@ -25,14 +25,14 @@ Rows = NDArray[np.intp]
 
 # Random halves of the samples, each chooses once and scores once.
 SPLITS = 4
-# Numbers of samples that the oracle chooses among, as far as a half has so many.
+# Numbers of samples that the oracle chooses among, as far as half of the samples are enough.
 COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26, 32, 40)
 # Steps of the bounds' dials.
 STEPS = 60
 # Where the oracle gives more of the questions than this the largest action that a half allows, it would give them more.
 # Fewer questions than this with too few samples do not change what holds of the others.
 BINDS = 0.1
-# NumPy takes the seeds 0 and [0, 0] for the same: of data that somebody simulated with seed 0, halves would be no lot.
+# NumPy takes the seeds 0 and [0, 0] for the same: halves of data that was simulated with seed 0 would not be random.
 OWN = 0x6F7261636C65
 # With fewer samples per question, a question that was always right may have been lucky.
 FEW = 4
@@ -96,7 +96,7 @@ def _halved(problem: Problem) -> tuple[Floats, Floats, Floats, Floats]:
     # (N,) of each arm: how many samples the smaller half of each question's has.
     sizes = {name: arm.drawn.sum(axis=1) // 2 for name, arm in arms.items()}
     able = [name for name, size in sizes.items() if size.any()]
-    # Of a model of which only right and wrong are known there is one action without a verifier: a single sample.
+    # Without a verifier, a model with only right and wrong recorded has one action: a single sample.
     listed, actions = [], []
     for name, size in sizes.items():
         for action in samples.actions_of(name, [k for k in COUNTS if k <= max(1, int(size.max()))], problem.verifier):

@@ -1,7 +1,7 @@
 """Rules that stop by counts of votes: every rival at all its settings, on the same orders, tuned in fold.
 
 Nothing of them depends on the training questions but the choice among settings, so each family is replayed once on all
-questions, and `TunedRule` chooses anew in every fold.
+questions, and `TunedRule` chooses again in every fold.
 """
 
 from dataclasses import dataclass

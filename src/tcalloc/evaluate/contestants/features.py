@@ -47,5 +47,5 @@ def matrix(problem: Problem, train: Rows, seed: int) -> Floats:
 
 
 def mark_of(train: Rows) -> str:
-    """Return what tells one set of training questions from another."""
+    """Return a key that differs between sets of training questions."""
     return sha256(np.ascontiguousarray(train, np.int64).tobytes()).hexdigest()

@@ -6,7 +6,8 @@ An estimator with ``fit(X, table)`` and ``decide(X)``
     It is cloned and trained in every fold. If `decide` takes ``budget=``, or there is ``at(budget)``, it is asked for
     each budget; otherwise it does one thing, and is scored at what that spends.
 A function ``(train, X, budget) -> policy``
-    `train` are the Samples of the training questions, X what is told of them; what it returns has ``start(x)``.
+    `train` are the Samples of the training questions, X what is known of them beforehand. What it returns has
+    ``start(x)``.
 A policy with ``start(x)``
     It is replayed as it is. Where it has ``at(budget)`` it is asked for each budget. x is one question as it was given;
     of a frame, a dictionary by column.
@@ -88,7 +89,7 @@ def _contestant(problem: Problem, budgets: tuple[float, ...], name: str, policy:
             )
         return Contestant(name, "own", Stopping(problem, policy), _before(policy))
     if not isinstance(policy, type) and hasattr(policy, "fit") and hasattr(policy, "decide"):
-        if problem.told is None:
+        if problem.given is None:
             raise InputError(f"own[{name!r}] decides by the questions, and they were not given. Pass X=….")
         probing = bool(getattr(policy, "probe", 0))
         if probing:
@@ -150,12 +151,12 @@ class Estimating:
         """Return one setting per budget, or the only one there is."""
         problem = self.problem
         policy = fresh(self.policy)
-        told = problem.said(train)
+        known = problem.said(train)
         if getattr(policy, "probe", 0):
             assert problem.samples is not None
-            policy.fit(told, problem.samples.take(train), actions=list(problem.menu.actions or ()))
+            policy.fit(known, problem.samples.take(train), actions=list(problem.menu.actions or ()))
             return replayed(problem, feasible(self.budgets, policy.at, self.name), held)
-        policy.fit(told, problem.table(train))
+        policy.fit(known, problem.table(train))
         acc, cost = problem.menu_filled
         settings = []
         if takes(policy.decide, "budget") or hasattr(policy, "at"):
@@ -267,20 +268,20 @@ def feasible(budgets: tuple[float, ...], at: Callable[[float], Any], name: str) 
 def replayed(problem: Problem, settings: list[tuple[float, Any]], held: Rows) -> Tuned:
     """Return what policies do on held-out questions, as the meter charges them and the record grades them."""
     assert problem.samples is not None
-    looks = 0.0 if problem.told is None else problem.feature_cost
+    looks = 0.0 if problem.given is None else problem.feature_cost
     # One question of a frame is a dictionary by column; of what is taken apart by columns alone, a vector.
     rows = problem.rows
-    whole = rows is None or (rows.kind != "frame" and not columnar(problem.told))
-    told = problem.told if rows is None or whole else [rows.row(i) for i in range(len(rows))]
+    whole = rows is None or (rows.kind != "frame" and not columnar(problem.given))
+    known = problem.given if rows is None or whole else [rows.row(i) for i in range(len(rows))]
     done: list[Outcome] = [
         replay(
             policy,
             problem.samples,
-            told,
+            known,
             rows=held,
             orders=min(problem.orders, ORDERS),
             seed=problem.seed,
-            rated=False,  # what was recorded: nobody sets the prices of their own draws
+            rated=False,  # costs are those recorded: a policy does not set the prices of its draws
             verifier=problem.verifier,
         )
         for _, policy in settings

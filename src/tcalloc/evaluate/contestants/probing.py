@@ -36,12 +36,12 @@ class Probing:
         """Return one setting per budget."""
         problem, samples = self.problem, self.problem.samples
         assert samples is not None
-        told = problem.rows is not None
-        x = matrix(problem, train, seed) if told else None
+        known = problem.rows is not None
+        x = matrix(problem, train, seed) if known else None
         base = hull(problem, train)
         menu = list(problem.menu.actions or ())
         policy = self.entry.policy(
-            features=Given() if told else False, feature_cost=problem.feature_cost, random_state=seed
+            features=Given() if known else False, feature_cost=problem.feature_cost, random_state=seed
         )
         policy.fit(
             None if x is None else x[train],

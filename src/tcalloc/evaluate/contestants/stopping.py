@@ -31,21 +31,21 @@ class Stopping:
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return one setting per budget."""
         problem = self.problem
-        told = problem.rows is not None
-        found = [self._of(train, held, seed, told)]
-        if told and problem.feature_cost:
+        known = problem.rows is not None
+        found = [self._of(train, held, seed, known)]
+        if known and problem.feature_cost:
             # Looking at X is charged: whether it pays is seen out of fold among the training questions.
             found.append(self._of(train, held, seed, False))
         spend, claimed, held_spend, held_accuracy = (np.concatenate([part[i] for part in found]) for i in range(4))
         order = claimed if len(found) > 1 else concave(spend)
         return Tuned(spend, order, held_spend, held_accuracy, claimed)
 
-    def _of(self, train: Rows, held: Rows, seed: int, told: bool) -> tuple[Floats, Floats, Floats, Floats]:
+    def _of(self, train: Rows, held: Rows, seed: int, known: bool) -> tuple[Floats, Floats, Floats, Floats]:
         """Return what each budget spends and promises on the training questions, and does on the held-out ones."""
         problem, samples = self.problem, self.problem.samples
         assert samples is not None
-        # The rows as they are: made of features, whose columns would be scaled anew, it predicts worse.
-        rows = problem.rows if told else None
+        # The rows as they are: made of features, whose columns would be scaled again, it predicts worse.
+        rows = problem.rows if known else None
         if self.policy is None:
             policy = Sequential(combine="verifier" if problem.verifier else None, random_state=seed)
         else:
@@ -63,7 +63,7 @@ class Stopping:
             samples.take(held), None if rows is None else rows.take(held), budgets=budgets, columns=columns
         )
         looks = np.zeros(len(budgets))
-        if told and problem.feature_cost:
+        if known and problem.feature_cost:
             candidates = policy._fitted().choices
             families = [candidates.candidates[candidates.at(float(b)).candidate].family for b in budgets]
             looks = problem.feature_cost * np.array([float(family.told) for family in families])

@@ -62,7 +62,7 @@ class Line(NamedTuple):
 # ---------------------------------------------------------------------------------------------- the pictures
 
 
-def curves(result: ComparisonFigures, title: str, told: str) -> tuple[Markup, list[Line]]:
+def curves(result: ComparisonFigures, title: str, words: str) -> tuple[Markup, list[Line]]:
     """Return the picture of accuracy over spend, and the key to its lines."""
     found: list[Any] = []
 
@@ -72,19 +72,19 @@ def curves(result: ComparisonFigures, title: str, told: str) -> tuple[Markup, li
     def narrow(ax: "Axes") -> None:
         draw(result, ax, ROLES, names=False, size=NARROW_TEXT)
 
-    picture = _both("curves", title, told, wide, narrow)
+    picture = _both("curves", title, words, wide, narrow)
     dashed = {"policy": ("", "7 2", "5 2 2 2", "2 2", "9 3 3 3", "3 3"), "mixture": ("",), "oracle": ("1 2",)}
     dashes = {role: iter(kinds) for role, kinds in dashed.items()}
     lines = [
         Line(name(line.standing.name), _variable(line.color), next(dashes[line.role]), line.width) for line in found
     ]
-    squares = "votes of so many samples" if result.votes and result.unit == "samples" else "single actions"
+    squares = "votes of that many samples" if result.votes and result.unit == "samples" else "single actions"
     lines.append(Line("other policies", "var(--other)"))
     lines.append(Line(squares, "var(--mixture)", mark="square"))
     return picture, lines
 
 
-def gains(result: ComparisonFigures, title: str, told: str) -> tuple[Markup, list[Line]]:
+def gains(result: ComparisonFigures, title: str, words: str) -> tuple[Markup, list[Line]]:
     """Return the picture of gains over the best fixed mixture with their paired intervals, and its key."""
     standings = contenders(result)
     colours = dict(zip((s.name for s in standings), ROLES.policies, strict=False))
@@ -115,13 +115,13 @@ def gains(result: ComparisonFigures, title: str, told: str) -> tuple[Markup, lis
 
         return drawn
 
-    picture = _both("gains", title, told, on(WIDE_TEXT), on(NARROW_TEXT), (8.4, 3.5), (3.9, 3.3))
+    picture = _both("gains", title, words, on(WIDE_TEXT), on(NARROW_TEXT), (8.4, 3.5), (3.9, 3.3))
     return picture, [
         Line(name(s.name), _variable(colours[s.name]), mark=mark) for s, mark in zip(standings, MARKS, strict=False)
     ]
 
 
-def calibration(claims: list[Claim], policy: str, title: str, told: str) -> Markup:
+def calibration(claims: list[Claim], policy: str, title: str, words: str) -> Markup:
     """Return the picture of held-out over claimed accuracy; one policy's in colour."""
 
     def on(ax: "Axes") -> None:
@@ -150,7 +150,7 @@ def calibration(claims: list[Claim], policy: str, title: str, told: str) -> Mark
         ax.set_xlabel("claimed from training questions", color=ROLES.ink, fontsize=NARROW_TEXT)
         ax.set_ylabel("held out", color=ROLES.ink, fontsize=NARROW_TEXT)
 
-    return _svg("claims", title, told, on, (3.9, 3.5), "small")
+    return _svg("claims", title, words, on, (3.9, 3.5), "small")
 
 
 def _signed(value: float) -> str:
@@ -171,18 +171,18 @@ def _dress(ax: "Axes", size: float) -> None:
 
 
 def _both(
-    identity: str, title: str, told: str, wide: Callable[["Axes"], None], narrow: Callable[["Axes"], None],
+    identity: str, title: str, words: str, wide: Callable[["Axes"], None], narrow: Callable[["Axes"], None],
     wide_size: tuple[float, float] = WIDE, narrow_size: tuple[float, float] = NARROW,
 ) -> Markup:  # fmt: skip
     """Return a picture twice; the page shows the one that fits."""
     return Markup(
-        _svg(f"{identity}-wide", title, told, wide, wide_size, "wide")
-        + _svg(f"{identity}-narrow", title, told, narrow, narrow_size, "narrow")
+        _svg(f"{identity}-wide", title, words, wide, wide_size, "wide")
+        + _svg(f"{identity}-narrow", title, words, narrow, narrow_size, "narrow")
     )
 
 
 def _svg(
-    identity: str, title: str, told: str, on: Callable[["Axes"], None], size: tuple[float, float], kind: str
+    identity: str, title: str, words: str, on: Callable[["Axes"], None], size: tuple[float, float], kind: str
 ) -> Markup:
     """Return what is drawn as an SVG element for the page."""
     import matplotlib.style
@@ -197,10 +197,10 @@ def _svg(
         on(ax)
         file = io.StringIO()
         shape.savefig(file, format="svg", metadata={"Date": None, "Creator": None}, facecolor="none")
-    return _inlined(file.getvalue(), identity, title, told, kind)
+    return _inlined(file.getvalue(), identity, title, words, kind)
 
 
-def _inlined(drawn: str, identity: str, title: str, told: str, kind: str) -> Markup:
+def _inlined(drawn: str, identity: str, title: str, words: str, kind: str) -> Markup:
     """Return Matplotlib's file as an element among others: own names, the page's colours, no more digits than seen."""
     body = drawn[drawn.index("<svg") :]
     box = re.search(r'viewBox="([^"]+)"', body)
@@ -212,7 +212,7 @@ def _inlined(drawn: str, identity: str, title: str, told: str, kind: str) -> Mar
     body = re.sub(r"<[^>]*>", lambda tag: _own(tag[0], identity), body)
     body = re.sub(r"\s*\n\s*", "\n", body)
     found = box[1] if box else "0 0 1 1"
-    return macro("svg", identity=identity, kind=kind, box=found, title=title, words=told, drawn=Markup(body))
+    return macro("svg", identity=identity, kind=kind, box=found, title=title, words=words, drawn=Markup(body))
 
 
 def _own(tag: str, identity: str) -> str:

@@ -19,7 +19,7 @@ from tcalloc.evaluate.result import KINDS, ComparisonFigures, Standing
 
 __all__ = ["accuracy", "advised", "caveats", "claimed", "destinations", "everyone", "gained", "method", "wanted"]
 
-# Names of actions that are listed; of more, only the number is told.
+# How many names of actions are listed; of the others only the number is given.
 LISTED = 12
 # A segment of a bar narrower than this has no room for its number.
 ROOM = 0.12
@@ -81,8 +81,8 @@ def advised(advice: Recommendation, run: str = "run/") -> Markup:
 
 def accuracy(result: ComparisonFigures, standing: Standing | None) -> Markup:
     """Draw accuracy over spend."""
-    told = _curve_told(result, standing)
-    picture, lines = pictures.curves(result, "Accuracy over spend", told)
+    words = _curve_words(result, standing)
+    picture, lines = pictures.curves(result, "Accuracy over spend", words)
     banded = "The best fixed mixture carries a 95 % band"
     if standing is not None:
         banded = f"{phrases.clean(standing.name)} and the best fixed mixture carry 95 % bands"
@@ -98,7 +98,7 @@ def accuracy(result: ComparisonFigures, standing: Standing | None) -> Markup:
     return macro("accuracy", picture=picture, lines=lines, caption=caption)
 
 
-def _curve_told(result: ComparisonFigures, standing: Standing | None) -> str:
+def _curve_words(result: ComparisonFigures, standing: Standing | None) -> str:
     mixture = result[result.reference]
     parts = []
     for one in [mixture] if standing is None else [standing, mixture]:
@@ -115,11 +115,11 @@ def _curve_told(result: ComparisonFigures, standing: Standing | None) -> str:
 
 def gained(result: ComparisonFigures) -> Markup:
     """Draw gains with their paired intervals."""
-    told = (
+    words = (
         f"Gain in points over the best fixed mixture that spends the same, for {len(result.budgets)} budgets. All "
         "figures are in the table of policies."
     )
-    picture, lines = pictures.gains(result, "Gain over the best fixed mixture", told)
+    picture, lines = pictures.gains(result, "Gain over the best fixed mixture", words)
     if not any(np.abs(standing.gain).max(initial=0.0) > 0 for standing in contenders(result)):
         return Markup("")  # all do what the mixture does
     caption = (
@@ -219,14 +219,14 @@ def destinations(result: ComparisonFigures, standing: Standing | None) -> Markup
 
 def _meaning(result: ComparisonFigures) -> str:
     """Say which questions are called easy and hopeless: `tcalloc.evaluate.compare.difficulty_of`."""
-    told = "The groups are made from all recorded answers, which no policy sees."
+    source = "The groups are made from all recorded answers, which no policy sees."
     if result.data == "samples":
         one = "a single sample" if result.votes else "a single sample of whichever model is best on the question"
-        return f"Easy: {one} is right at least 9 times in 10. Hopeless: none is right more than 1 time in 10. {told}"
+        return f"Easy: {one} is right at least 9 times in 10. Hopeless: none is right more than 1 time in 10. {source}"
     if result.data == "single answers" and not (result.difficulty == MEDIUM).any():
         # One recorded answer of each model: its best is right or wrong, and nothing lies between. Where nothing lies
         # between in a table of 0 and 1 either, it says the same of that.
-        return f"Easy: at least one action is right. Hopeless: none is. {told}"
+        return f"Easy: at least one action is right. Hopeless: none is. {source}"
     return (
         "Easy: the actions are right at least 9 times in 10, on average over them. Hopeless: not even the best one is "
         "right more than 1 time in 10. The groups are made from the whole table, which no policy sees."
@@ -262,11 +262,11 @@ def claimed(result: ComparisonFigures, standing: Standing | None) -> Markup:
     )
     who = "" if standing is None else standing.name
     own = any(claim.policy == who for claim in found)
-    title, told = "Claimed and held-out accuracy", f"Held-out accuracy over claimed accuracy. {words}"
+    title, described = "Claimed and held-out accuracy", f"Held-out accuracy over claimed accuracy. {words}"
     caption = "Points on the line reached what was claimed. Points below it claimed too much."
     if own:
         caption += f" In colour: {phrases.clean(who, phrases.LONGEST)}."
-    picture = pictures.calibration(found, who, title, told)
+    picture = pictures.calibration(found, who, title, described)
     rows = []
     for one in dict.fromkeys(claim.policy for claim in found):
         by = {claim.budget: claim for claim in found if claim.policy == one}
