@@ -143,8 +143,8 @@ def static_oracle(case: Case, splits: int) -> dict[str, Held]:
 
 
 def routing(case: Case) -> Fit:
-    """Decide by the text which model answers, and how often: ridge, priced, shrunk and gated (`PricedRegressor`)."""
-    from tcalloc.learn.routing.priced import PricedRegressor
+    """Decide by the text which model answers, and how often: ridge, priced, shrunk and gated (`PricedPolicy`)."""
+    from tcalloc.learn.routing.priced import PricedPolicy
 
     assert case.texts is not None
     actions = [Vote(k, model) for model in case.samples.by_model for k in (1, 4)]
@@ -156,7 +156,7 @@ def routing(case: Case) -> Fit:
 
     def fit(train: NDArray[np.intp], held: NDArray[np.intp], seed: int) -> Tuned:
         assert case.texts is not None
-        policy = PricedRegressor(random_state=seed)
+        policy = PricedPolicy(random_state=seed)
         policy.fit([case.texts[i] for i in train], acc[train], cost=cost)
         texts = [case.texts[i] for i in held]
         chosen = np.array([policy.decide(texts, budget=float(budget)) for budget in grid])

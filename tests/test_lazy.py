@@ -32,7 +32,7 @@ def test_without_the_extra():
 import sys
 sys.modules["sklearn"] = sys.modules["sklearn.base"] = sys.modules["xgboost"] = None
 import tcalloc
-for name in ("PricedRegressor", "Imitator", "Features"):
+for name in ("PricedPolicy", "Imitator", "Features"):
     try:
         getattr(tcalloc, name)
     except tcalloc.MissingExtraError as error:

@@ -31,7 +31,7 @@ from tcalloc.learn.holdout.folds import Fit, Held, Tuned, held_out, tabled
 from tcalloc.learn.holdout.half_samples import Halves
 from tcalloc.learn.routing.baselines import LengthHeuristic, Random
 from tcalloc.learn.routing.imitator import Imitator
-from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.routing.priced import PricedPolicy
 from tcalloc.learn.training import Training
 
 __all__ = ["IMITATOR", "METHODS", "OURS", "UNIFORM", "Method", "Result", "Work", "run"]
@@ -237,7 +237,7 @@ def _imitator_call(work: Work, train: Rows, held: Rows, seed: int) -> Callable[[
 
 
 def _priced(work: Work, train: Rows, held: Rows, seed: int) -> Callable[[float], Choice]:
-    policy = PricedRegressor(features=Features(text=None), random_state=seed)
+    policy = PricedPolicy(features=Features(text=None), random_state=seed)
     policy.fit(work.texts(train), work.acc[train], cost=work.cost)
     texts = work.texts(held)
 
@@ -254,7 +254,7 @@ def _priced(work: Work, train: Rows, held: Rows, seed: int) -> Callable[[float],
 
 
 def _priced_call(work: Work, train: Rows, held: Rows, seed: int) -> Callable[[float], Choice]:
-    policy = PricedRegressor(probe=1, features=Features(text=None), random_state=seed)
+    policy = PricedPolicy(probe=1, features=Features(text=None), random_state=seed)
     policy.fit(work.texts(train), work.data.samples.take(train), actions=work.actions)
     texts, samples = work.texts(held), work.data.samples.take(held)
     return lambda budget: (None, *policy.simulate(texts, samples, budget=budget, orders=work.orders, seed=1))

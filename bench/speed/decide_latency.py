@@ -25,7 +25,7 @@ from tcalloc.learn.features import Features
 from tcalloc.learn.features._scan import scan
 from tcalloc.learn.features.lexical import of_scan
 from tcalloc.learn.routing.imitator import Imitator
-from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.routing.priced import PricedPolicy
 from tcalloc.learn.rows import as_row
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "gsm8k_gpt4omini_n40.questions.jsonl.gz"
@@ -86,9 +86,9 @@ def main():
     default, lexical = Features().fit(texts), Features(text=None).fit(texts)
     hashing = Features(text="hashing").fit(texts)
     policies = {
-        "priced ridge, default features": PricedRegressor(budget=2.0, gate=False),
-        "priced ridge, lexical features": PricedRegressor(budget=2.0, gate=False, features=Features(text=None)),
-        "priced XGBoost, default features": PricedRegressor(budget=2.0, gate=False, regressor="xgboost"),
+        "priced ridge, default features": PricedPolicy(budget=2.0, gate=False),
+        "priced ridge, lexical features": PricedPolicy(budget=2.0, gate=False, features=Features(text=None)),
+        "priced XGBoost, default features": PricedPolicy(budget=2.0, gate=False, regressor="xgboost"),
         "imitator (XGBoost), default features": Imitator(budget=2.0),
     }
     policies = {name: policy.fit(texts, known) for name, policy in policies.items()}

@@ -41,7 +41,7 @@ from tcalloc import Best, Samples, Table, Vote, solve
 from tcalloc.learn.features import Features
 from tcalloc.learn.routing.baselines import LengthHeuristic
 from tcalloc.learn.routing.imitator import Imitator
-from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.routing.priced import PricedPolicy
 from tcalloc.learn.training import Mix
 
 Floats = NDArray[np.float64]
@@ -228,7 +228,7 @@ def priced(kind: str, **options: Any) -> Callable[[Fold], Scores]:
     def run(fold: Fold) -> Scores:
         train, test = fold.part(kind)
         chosen = {"costs": "given" if fold.case.given else "mean"} | options
-        policy = PricedRegressor(random_state=fold.seed, **chosen)
+        policy = PricedPolicy(random_state=fold.seed, **chosen)
         policy.fit(train, fold.table)
         found: Scores = {}
         for budget in fold.case.budgets:
@@ -246,7 +246,7 @@ def probed(m: int, *, text: bool) -> Callable[[Fold], Scores]:
         train, test = fold.part("both" if text else "text")
         assert fold.case.samples is not None
         drawn, held = fold.case.samples.take(fold.train), fold.case.samples.take(fold.test)
-        policy = PricedRegressor(probe=m, features=None if text else False, random_state=fold.seed)
+        policy = PricedPolicy(probe=m, features=None if text else False, random_state=fold.seed)
         policy.fit(train, drawn, actions=fold.case.actions)
         return {b: policy.simulate(test, held, budget=b, seed=fold.seed + 1) for b in fold.case.budgets}
 

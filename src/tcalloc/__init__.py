@@ -3,7 +3,7 @@
 ``solve(acc, cost, budget)`` chooses one action per instance: the highest expected accuracy at an average budget,
 exactly, with its upper bound. ``frontier`` answers for every budget at once, ``decide`` for one row at a price.
 
-`Samples` makes tables from recorded answers. `PricedRegressor` and `Imitator` learn to decide from a question's text,
+`Samples` makes tables from recorded answers. `PricedPolicy` and `Imitator` learn to decide from a question's text,
 `Sequential` while its samples come in (extra ``learn``); `answer` does what a policy says, live (extra ``llm``).
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tcalloc.learn.protocol import Draw as Draw
     from tcalloc.learn.protocol import Result as Result
     from tcalloc.learn.routing.imitator import Imitator as Imitator
-    from tcalloc.learn.routing.priced import PricedRegressor as PricedRegressor
+    from tcalloc.learn.routing.priced import PricedPolicy as PricedPolicy
     from tcalloc.learn.saving.policy_folder import load_policy as load_policy
     from tcalloc.learn.sequential import Sequential as Sequential
     from tcalloc.serve.answer import answer as answer
@@ -58,7 +58,7 @@ _LAZY = {
     "Draw": "tcalloc.learn.protocol",
     "Features": "tcalloc.learn.features",
     "Imitator": "tcalloc.learn.routing.imitator",
-    "PricedRegressor": "tcalloc.learn.routing.priced",
+    "PricedPolicy": "tcalloc.learn.routing.priced",
     "Result": "tcalloc.learn.protocol",
     "Sequential": "tcalloc.learn.sequential",
     "answer": "tcalloc.serve.answer",

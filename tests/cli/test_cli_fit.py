@@ -60,7 +60,7 @@ def test_fit_says_what_the_policy_holds_and_loses(run):
     lines = out.splitlines()
     names = load_policy("other").action_names_
     assert lines[0] == f"run: 60 questions, {len(names)} actions"
-    assert lines[2] == "other: PricedRegressor (priced)"
+    assert lines[2] == "other: PricedPolicy (priced)"
     assert lines[3].startswith("fitted on 60 questions; actions: nothing, vote1, vote3, vote5, vote9, ")
     assert "gate: " in out
     assert "Held out, in 2-fold cross-validation" in out
@@ -92,7 +92,7 @@ def test_fit_json(run):
     code, out, _ = run("fit", "run", "--budget", 3, "--out", "other", "--folds", 2, "--json")
     assert code == 0
     found = json.loads(out)
-    assert (found["policy"], found["questions"], found["budget"], found["folds"]) == ("PricedRegressor", 60, 3.0, 2)
+    assert (found["policy"], found["questions"], found["budget"], found["folds"]) == ("PricedPolicy", 60, 3.0, 2)
     policy = load_policy("other")
     assert found["price"] == policy.price_
     assert found["certificate"]["n"] == 60
@@ -184,7 +184,7 @@ def test_a_run_without_texts_gets_the_best_fixed_mixture(run, home):
     argv = ["--budget", 3, "--out", "p4", "--folds", 2, "--questions", "bare/questions.jsonl"]
     code, out, err = run("fit", "textless", *argv)
     assert (code, err) == (0, "")
-    assert "p4: PricedRegressor (priced)" in out
+    assert "p4: PricedPolicy (priced)" in out
     with open("few.jsonl", "w", encoding="utf-8") as file:
         file.write('{"id": "q0", "question": "How many apples?"}\n')
     err = run("fit", "textless", "--budget", 3, "--out", "p5", "--questions", "few.jsonl")[2]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tcalloc import Action, InputError, PricedRegressor, Rates, Samples, Sequential, Table, Vote
+from tcalloc import Action, InputError, PricedPolicy, Rates, Samples, Sequential, Table, Vote
 from tcalloc.evaluate.contestants import contestants_of
 from tcalloc.evaluate.problem import Problem
 from tcalloc.learn.holdout.folds import split
@@ -72,9 +72,9 @@ def test_an_estimator_is_trained_without_the_questions_that_it_decides(problem):
 
 
 def test_what_an_estimator_learned_before_is_forgotten_or_said(problem):
-    policy = PricedRegressor(budget=2.0).fit(TEXTS, problem.table(np.arange(N)))
+    policy = PricedPolicy(budget=2.0).fit(TEXTS, problem.table(np.arange(N)))
     again, tuned, *_ = fitted(problem, policy)
-    fresh, other, *_ = fitted(problem, PricedRegressor(budget=2.0))
+    fresh, other, *_ = fitted(problem, PricedPolicy(budget=2.0))
     assert "trained anew in every fold" in again.marks[0]
     assert fresh.marks == ()
     assert np.array_equal(tuned.held_spend, other.held_spend)
@@ -244,7 +244,7 @@ def test_what_is_no_policy_is_refused(problem, own, words):
 
 def test_what_a_policy_needs_must_be_there():
     table = Problem.of(Table((CODES[:, :3] == 0).astype(float), [1, 2, 3]), X=TEXTS)
-    for policy in (Always(Vote(1)), Sequential(), lambda *_: None, PricedRegressor(probe=2)):
+    for policy in (Always(Vote(1)), Sequential(), lambda *_: None, PricedPolicy(probe=2)):
         with pytest.raises(InputError, match="draws samples, and data is a table"):
             contestants_of(table, BUDGETS, [], {"mine": policy})
     blind = Problem.of(Samples(CODES))
@@ -286,10 +286,10 @@ def test_own_policies_are_scored_as_tcallocs_are(problem):
 
 
 def test_a_policy_with_a_probe_is_replayed_and_pays_for_it(problem):
-    probing = PricedRegressor(probe=2, gate=False)
+    probing = PricedPolicy(probe=2, gate=False)
     contestant, tuned, train, held = fitted(problem, probing)
     assert not contestant.beforehand
-    made = PricedRegressor(probe=2, gate=False)
+    made = PricedPolicy(probe=2, gate=False)
     made.fit([TEXTS[i] for i in train], problem.samples.take(train), actions=list(problem.menu.actions))
     for b, budget in enumerate(BUDGETS):
         other = replay(made.at(budget), problem.samples, TEXTS, rows=held, orders=8)
@@ -301,7 +301,7 @@ def test_frames_reach_own_policies_in_every_way():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"text": TEXTS, "size": np.arange(N) % 7})
     framed = Problem.of(Samples(CODES), X=frame, orders=4)
-    for policy in (PricedRegressor(), PricedRegressor(probe=2), lambda s, x, b: Sequential(budget=b).fit(s, x)):
+    for policy in (PricedPolicy(), PricedPolicy(probe=2), lambda s, x, b: Sequential(budget=b).fit(s, x)):
         _, tuned, _, held = fitted(framed, policy)
         assert tuned.held_spend.shape[1] == len(held)
     mine = Ready([1])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tcalloc import PricedRegressor, Samples, Table, Vote
+from tcalloc import PricedPolicy, Samples, Table, Vote
 from tcalloc.evaluate.compare import compare
 from tcalloc.evaluate.conclusions.marks import to_check
 from tcalloc.evaluate.problem import Problem
@@ -50,7 +50,7 @@ def test_who_knows_the_outcomes_by_heart_must_be_checked(known):
     texts = [f"question {i}" for i in range(300)]
     acc, cost = Problem.of(known, X=texts).menu_filled
     best = {text: int(np.argmax(acc[i] - 0.02 * cost[i])) for i, text in enumerate(texts)}
-    own = {"by heart": Memory(best=best), "honest": PricedRegressor(), "three votes": Always(Vote(3))}
+    own = {"by heart": Memory(best=best), "honest": PricedPolicy(), "three votes": Always(Vote(3))}
     result = compare(known, ["ESC"], [1.5, 2.5], X=texts, own=own, orders=16)
     assert must_be_checked(result["by heart"])
     assert not any(suspicious(result[name]) or to_check(result[name]) for name in ("honest", "three votes", "ESC"))
@@ -84,7 +84,7 @@ def test_who_knows_a_table_by_heart_is_suspicious():
     right, cost = (rng.random((400, 3)) < [0.4, 0.6, 0.8]).astype(float), np.array([1.0, 2.0, 4.0])
     texts = [f"question {i}" for i in range(400)]
     best = {text: int(np.argmax(right[i] - 0.05 * cost)) for i, text in enumerate(texts)}
-    own = {"by heart": Memory(best=best), "honest": PricedRegressor()}
+    own = {"by heart": Memory(best=best), "honest": PricedPolicy()}
     result = compare(Table(right, cost), [], [1.5, 2.5], X=texts, own=own)
     assert suspicious(result["by heart"])
     assert not suspicious(result["honest"])

@@ -9,7 +9,7 @@ pytest.importorskip("xgboost")
 from tcalloc import Samples, Table
 from tcalloc.learn.routing.baselines import Fixed, LengthHeuristic, Mixture, Oracle, Random
 from tcalloc.learn.routing.imitator import Imitator
-from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.routing.priced import PricedPolicy
 
 COST = np.array([1.0, 4.0])
 NAMES = ("vote1", "vote4")
@@ -21,9 +21,9 @@ EVERY = [
     Oracle(2.0),
     Imitator(2.0),
     Imitator(2.0, weights="regret"),
-    PricedRegressor(budget=2.0),
-    PricedRegressor("knn", budget=2.0),
-    PricedRegressor("xgboost", budget=2.0),
+    PricedPolicy(budget=2.0),
+    PricedPolicy("knn", budget=2.0),
+    PricedPolicy("xgboost", budget=2.0),
 ]
 SEEING = [policy for policy in EVERY if not isinstance(policy, Oracle)]
 

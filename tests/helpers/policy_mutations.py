@@ -32,7 +32,7 @@ from tcalloc.learn.routing.baselines import LengthHeuristic, Mixture
 from tcalloc.learn.routing.by_category import ByCategory
 from tcalloc.learn.routing.fixed_choice import FixedChoice
 from tcalloc.learn.routing.imitator import Imitator
-from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.routing.priced import PricedPolicy
 from tcalloc.learn.saving.arrays import read_arrays
 from tcalloc.learn.saving.boosters import EMPTY, NODES
 from tcalloc.learn.saving.policy_folder import load_policy, save_policy, seal
@@ -71,12 +71,12 @@ def make_policies(folder):
     made = {
         "features": Features(components=4).fit(texts),
         "imitator": Imitator(**small).fit(texts, known),
-        "ridge": PricedRegressor(**small).fit(texts, known),
-        "xgboost": PricedRegressor(regressor="xgboost", **small).fit(texts, known),
-        "knn": PricedRegressor(regressor="knn", **small).fit(texts, known),
+        "ridge": PricedPolicy(**small).fit(texts, known),
+        "xgboost": PricedPolicy(regressor="xgboost", **small).fit(texts, known),
+        "knn": PricedPolicy(regressor="knn", **small).fit(texts, known),
         "mixture": Mixture(2.0).fit(texts, known),
         "length": LengthHeuristic(2.0).fit(texts, known),
-        "probe": PricedRegressor(probe=2, **small).fit(texts, samples(texts), actions=[Vote(1), Vote(3), Vote(5)]),
+        "probe": PricedPolicy(probe=2, **small).fit(texts, samples(texts), actions=[Vote(1), Vote(3), Vote(5)]),
         "rule": TunedRule("AC Beta", 2.0).fit(None, samples(texts)),
         "category": ByCategory(2.0, column="text").fit(texts, known),
         "choice": FixedChoice(2.0).fit(None, known),

@@ -19,7 +19,7 @@ from tcalloc import Best, InputError, One, Table, Vote
 from tcalloc.learn.protocol import Policy, Result, Run
 from tcalloc.learn.routing.baselines import Fixed, LengthHeuristic, Oracle
 from tcalloc.learn.routing.imitator import Imitator
-from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.routing.priced import PricedPolicy
 from tcalloc.learn.training import parsed
 
 
@@ -93,11 +93,11 @@ def test_polars_and_pipelines_and_foreign_features():
     polars = pytest.importorskip("polars")
     x, table = clear(200)
     frame = polars.DataFrame({"need": x[:, 0], "b": x[:, 1], "c": x[:, 2]})
-    expected = PricedRegressor(budget=2.0).fit(frame, table).decide(frame)
-    assert np.array_equal(expected, PricedRegressor(budget=2.0).fit(x, table).decide(x))
-    pipeline = make_pipeline(StandardScaler(), PricedRegressor(budget=2.0)).fit(x, table)
+    expected = PricedPolicy(budget=2.0).fit(frame, table).decide(frame)
+    assert np.array_equal(expected, PricedPolicy(budget=2.0).fit(x, table).decide(x))
+    pipeline = make_pipeline(StandardScaler(), PricedPolicy(budget=2.0)).fit(x, table)
     assert (pipeline.predict(x) == expected).mean() > 0.95
-    foreign = PricedRegressor(budget=2.0, features=StandardScaler()).fit(x, table)
+    foreign = PricedPolicy(budget=2.0, features=StandardScaler()).fit(x, table)
     assert (foreign.decide(x) == expected).mean() > 0.95
     assert not hasattr(foreign.features, "scale_")
     with pytest.raises(InputError, match="without pickle"):
@@ -106,7 +106,7 @@ def test_polars_and_pipelines_and_foreign_features():
 
 def test_non_finite_features_are_refused():
     x, table = clear(100)
-    policy = PricedRegressor(budget=2.0).fit(x, table)
+    policy = PricedPolicy(budget=2.0).fit(x, table)
     bad = x[:5].copy()
     bad[3, 1] = np.nan
     with pytest.raises(InputError, match=r"X\[3, 1\] is NaN"):
@@ -115,39 +115,39 @@ def test_non_finite_features_are_refused():
         policy.start(bad[3])
     broken = FunctionTransformer(lambda rows: np.log(rows - rows))
     with np.errstate(divide="ignore"), pytest.raises(InputError, match="features returned -inf in row 0, column 0"):
-        PricedRegressor(features=broken).fit(x, table)
+        PricedPolicy(features=broken).fit(x, table)
 
 
 @pytest.mark.parametrize(
     ("fit", "words"),
     [
-        (lambda x, t: PricedRegressor().fit(x[:50], t), "X has 50 rows, but the table has 100"),
+        (lambda x, t: PricedPolicy().fit(x[:50], t), "X has 50 rows, but the table has 100"),
         (
-            lambda x, t: PricedRegressor("lasso").fit(x, t),
+            lambda x, t: PricedPolicy("lasso").fit(x, t),
             "regressor is 'lasso'; allowed are 'ridge', 'xgboost', 'knn'",
         ),
-        (lambda x, t: PricedRegressor(costs="mine").fit(x, t), "costs is 'mine'"),
-        (lambda x, t: PricedRegressor(probe=-1).fit(x, t), "probe is -1"),
-        (lambda x, t: PricedRegressor(probe=2).fit(x, t), "can only be learned from Samples"),
-        (lambda x, t: PricedRegressor(gate="yes").fit(x, t), "gate is 'yes'"),
-        (lambda x, t: PricedRegressor(features="tfidf").fit(x, t), "features is 'tfidf'; expected Features"),
-        (lambda x, t: PricedRegressor(budget=0.5).fit(x, t), "smallest feasible budget"),
-        (lambda x, t: PricedRegressor().fit(x, t.acc), "together with cost="),
-        (lambda x, t: PricedRegressor().fit(x, t, actions=[Vote(1)]), "actions has 1 entries, but the table has 2"),
+        (lambda x, t: PricedPolicy(costs="mine").fit(x, t), "costs is 'mine'"),
+        (lambda x, t: PricedPolicy(probe=-1).fit(x, t), "probe is -1"),
+        (lambda x, t: PricedPolicy(probe=2).fit(x, t), "can only be learned from Samples"),
+        (lambda x, t: PricedPolicy(gate="yes").fit(x, t), "gate is 'yes'"),
+        (lambda x, t: PricedPolicy(features="tfidf").fit(x, t), "features is 'tfidf'; expected Features"),
+        (lambda x, t: PricedPolicy(budget=0.5).fit(x, t), "smallest feasible budget"),
+        (lambda x, t: PricedPolicy().fit(x, t.acc), "together with cost="),
+        (lambda x, t: PricedPolicy().fit(x, t, actions=[Vote(1)]), "actions has 1 entries, but the table has 2"),
         (lambda x, t: Imitator().fit(x, t), r"needs a budget"),
         (lambda x, t: Imitator(2.0, weights="all").fit(x, t), "weights is 'all'"),
         (lambda x, t: Imitator(2.0, classifier=LogisticRegression).fit(x, t), "expected a scikit-learn classifier"),
         (lambda x, t: Fixed("vote9").fit(x, t), "action is 'vote9'; expected one of vote1, vote4"),
         (lambda x, t: LengthHeuristic(2.0, column="len").fit(x, t), "column is 'len'; expected one of"),
-        (lambda x, t: PricedRegressor().fit(x, t).decide(x), "neither budget nor price given"),
-        (lambda x, t: PricedRegressor().fit(x, t).decide(x, budget=2, price=1), "budget and price given"),
-        (lambda x, t: PricedRegressor().fit(x, t).decide(x, price=-1), "price is -1.0"),
-        (lambda x, t: PricedRegressor(costs="given").fit(x, t).decide(x, price=1), "no cost given"),
-        (lambda x, t: PricedRegressor().fit(x, t).decide(x, price=1, cost=[1, 2, 3]), r"cost has shape \(3,\)"),
-        (lambda x, t: PricedRegressor().fit(x, t).decide(x, price=1, cost=[1, -2]), r"cost\[1\] is -2"),
-        (lambda x, t: PricedRegressor().fit(x, t).decide(x, price=1, available=[[True, True]]), "available has dtype"),
+        (lambda x, t: PricedPolicy().fit(x, t).decide(x), "neither budget nor price given"),
+        (lambda x, t: PricedPolicy().fit(x, t).decide(x, budget=2, price=1), "budget and price given"),
+        (lambda x, t: PricedPolicy().fit(x, t).decide(x, price=-1), "price is -1.0"),
+        (lambda x, t: PricedPolicy(costs="given").fit(x, t).decide(x, price=1), "no cost given"),
+        (lambda x, t: PricedPolicy().fit(x, t).decide(x, price=1, cost=[1, 2, 3]), r"cost has shape \(3,\)"),
+        (lambda x, t: PricedPolicy().fit(x, t).decide(x, price=1, cost=[1, -2]), r"cost\[1\] is -2"),
+        (lambda x, t: PricedPolicy().fit(x, t).decide(x, price=1, available=[[True, True]]), "available has dtype"),
         (lambda x, t: Oracle(2.0).fit(x, t).decide(x + 1), "not in the oracle's table"),
-        (lambda x, t: PricedRegressor().decide(x, price=1), "not fitted yet"),
+        (lambda x, t: PricedPolicy().decide(x, price=1), "not fitted yet"),
     ],
 )
 def test_what_is_not_allowed_is_said(fit, words):
@@ -160,11 +160,11 @@ def test_what_is_not_allowed_is_said(fit, words):
 
 def test_actions_without_meaning_cannot_be_started():
     x, table = clear(100)
-    policy = PricedRegressor(budget=2.0).fit(x, Table(table.acc, COST, action_names=("small", "large")))
+    policy = PricedPolicy(budget=2.0).fit(x, Table(table.acc, COST, action_names=("small", "large")))
     assert policy.actions_ is None
     with pytest.raises(InputError, match=r"what the actions \(small, large"):
         policy.start(x[0])
-    told = PricedRegressor(budget=2.0).fit(x, table.acc, cost=COST, actions=[None, Vote(4)])
+    told = PricedPolicy(budget=2.0).fit(x, table.acc, cost=COST, actions=[None, Vote(4)])
     assert told.action_names_ == ("nothing", "vote4")
     free = told.start(x[0])
     assert (free.next() is None) == (told.decide(x[:1])[0] == 0)
@@ -189,8 +189,8 @@ class Checked:
         return super().fit(X, np.column_stack([np.zeros(len(values)), values]), cost=[0.0, 1.0])
 
 
-class CheckedPriced(Checked, PricedRegressor):
-    __init__ = PricedRegressor.__init__
+class CheckedPriced(Checked, PricedPolicy):
+    __init__ = PricedPolicy.__init__
 
 
 class CheckedImitator(Checked, Imitator):

@@ -17,14 +17,14 @@ from tcalloc.errors import InputError
 from tcalloc.learn.features import Features
 from tcalloc.learn.routing.baselines import LengthHeuristic, Mixture
 from tcalloc.learn.routing.imitator import Imitator
-from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.routing.priced import PricedPolicy
 from tcalloc.learn.saving.policy_folder import load_policy
 
 COST = [1.0, 3.0, 9.0]
 KINDS = {
-    "ridge": lambda: PricedRegressor(budget=4),
-    "xgboost": lambda: PricedRegressor("xgboost", budget=4),
-    "knn": lambda: PricedRegressor("knn", budget=4),
+    "ridge": lambda: PricedPolicy(budget=4),
+    "xgboost": lambda: PricedPolicy("xgboost", budget=4),
+    "knn": lambda: PricedPolicy("knn", budget=4),
     "imitator": lambda: Imitator(budget=4),
     "mixture": lambda: Mixture(budget=4),
     "length": lambda: LengthHeuristic(budget=4),

@@ -18,7 +18,7 @@ from tcalloc.learn.protocol import Result, combine
 from tcalloc.learn.regression.ridge_and_neighbours import folds_of
 from tcalloc.learn.routing.baselines import Mixture
 from tcalloc.learn.routing.imitator import Imitator
-from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.routing.priced import PricedPolicy
 from tcalloc.learn.training import Mix
 
 
@@ -35,7 +35,7 @@ def test_local_routing_gains_six_points_held_out():
         reached, paid = np.empty(n), np.empty(n)
         for fold in range(5):
             train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-            policy = PricedRegressor().fit([texts[i] for i in train], Table(acc[train], cost))
+            policy = PricedPolicy().fit([texts[i] for i in train], Table(acc[train], cost))
             chosen = policy.decide([texts[i] for i in test], budget=budget)
             reached[test], paid[test] = acc[test, chosen], cost[chosen]
         low, high, share = Mix.of(acc.mean(axis=0), cost).at(paid.mean())
@@ -51,7 +51,7 @@ def test_cruxeval_is_the_mixture_exactly(shared_data):
 
     with gzip.open(shared_data / "cruxeval_codellama7b_n10.questions.jsonl.gz", "rt", encoding="utf-8") as lines:
         texts = [json.loads(line)["question"] for line in lines]
-    policy = PricedRegressor().fit(texts, samples, actions=[Best(k) for k in (1, 2, 4, 8)])
+    policy = PricedPolicy().fit(texts, samples, actions=[Best(k) for k in (1, 2, 4, 8)])
     mixture = Mixture().fit(texts, samples, actions=[Best(k) for k in (1, 2, 4, 8)])
     for budget in (1.25, 2.0, 4.0):
         assert np.array_equal(policy.decide(texts, budget=budget), mixture.decide(texts, budget=budget))
@@ -60,7 +60,7 @@ def test_cruxeval_is_the_mixture_exactly(shared_data):
 def test_certificates_are_of_the_policy():
     x, table = clear(300)
     more, held = clear(300, seed=1)
-    for policy in (PricedRegressor(budget=2.0), Imitator(2.0), Mixture(2.0)):
+    for policy in (PricedPolicy(budget=2.0), Imitator(2.0), Mixture(2.0)):
         fitted = clone(policy).fit(x, table)
         found = fitted.certify(more, held)
         assert found.spend.value == pytest.approx(COST[fitted.decide(more)].mean())

@@ -6,7 +6,7 @@ from answering_cases import QUESTIONS, client_of
 from chaos import Chaos
 
 from tcalloc.errors import InputError
-from tcalloc.learn import Fixed, Mixture, PricedRegressor
+from tcalloc.learn import Fixed, Mixture, PricedPolicy
 from tcalloc.learn.protocol import Always
 from tcalloc.learn.saving.policy_folder import load_policy
 from tcalloc.learn.sequential import Sequential
@@ -39,7 +39,7 @@ def clients():
         yield server, {"small": small, "large": large}
 
 
-@pytest.mark.parametrize("kind", [Mixture, PricedRegressor])
+@pytest.mark.parametrize("kind", [Mixture, PricedPolicy])
 def test_one_plain_call_of_a_model_is_served_in_dollars(kind, clients, tmp_path):
     budget = 1.5e-4
     kind(budget=budget).fit(TEXTS, log()).save(tmp_path / "policy")

@@ -1,6 +1,6 @@
 """What the demonstration learns: a policy that decides from the question's text, judged on questions it never saw.
 
-Five folds over the questions: a `PricedRegressor` is fitted on four of them (their text, and what each action reached
+Five folds over the questions: a `PricedPolicy` is fitted on four of them (their text, and what each action reached
 there) and decides the fifth at each budget. What it decides is scored by the exact vote expectation over the answers to
 those questions, none of which it has seen, beside the best fixed mixture at the spend that it really incurred.
 """
@@ -67,7 +67,7 @@ def learned(
     list of Learned
         One per budget.
     """
-    from tcalloc.learn.routing.priced import PricedRegressor
+    from tcalloc.learn.routing.priced import PricedPolicy
 
     shown_to = Progress() if progress is None else progress
     shown_to.begin("a policy that decides by the text of a question", FOLDS)
@@ -76,7 +76,7 @@ def learned(
     chosen = np.empty((len(budgets), n), np.intp)
     for f in range(FOLDS):
         train, test = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
-        policy = PricedRegressor(random_state=seed).fit([texts[i] for i in train], acc[train], cost=cost)
+        policy = PricedPolicy(random_state=seed).fit([texts[i] for i in train], acc[train], cost=cost)
         asked = [texts[i] for i in test]
         for b, budget in enumerate(budgets):
             chosen[b, test] = policy.decide(asked, budget=budget)

@@ -2,7 +2,7 @@
 
 What to use when
 ----------------
-`PricedRegressor`
+`PricedPolicy`
     Decide beforehand, by a question's text, category or numbers; with ``probe=m`` after m paid samples. The default.
 `Sequential`
     Decide after each sample whether another is worth its cost. Needs nothing but samples.
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tcalloc.learn.routing.by_category import ByCategory as ByCategory
     from tcalloc.learn.routing.fixed_choice import FixedChoice as FixedChoice
     from tcalloc.learn.routing.imitator import Imitator as Imitator
-    from tcalloc.learn.routing.priced import PricedRegressor as PricedRegressor
+    from tcalloc.learn.routing.priced import PricedPolicy as PricedPolicy
     from tcalloc.learn.saving.policy_folder import load_policy as load_policy
     from tcalloc.learn.sequential import Sequential as Sequential
 
@@ -49,7 +49,7 @@ _LAZY = {
     "LengthHeuristic": "routing.baselines",
     "Mixture": "routing.baselines",
     "Oracle": "routing.baselines",
-    "PricedRegressor": "routing.priced",
+    "PricedPolicy": "routing.priced",
     "Random": "routing.baselines",
     "Sequential": "sequential",
     "TunedRule": "rivals",

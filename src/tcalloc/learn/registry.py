@@ -84,7 +84,7 @@ def _rule(name: str, phrase: str, *needs: str) -> Entry:
 
 
 _BASELINES = "tcalloc.learn.routing.baselines"
-_PRICED = "tcalloc.learn.routing.priced:PricedRegressor"
+_PRICED = "tcalloc.learn.routing.priced:PricedPolicy"
 _IMITATOR = "tcalloc.learn.routing.imitator:Imitator"
 _SEQUENTIAL = "tcalloc.learn.sequential:Sequential"
 

@@ -14,7 +14,7 @@ from tcalloc.learn.holdout import calibrate
 from tcalloc.learn.holdout.cost_range import most_of
 from tcalloc.learn.routing.baselines import Fixed, Mixture, Random
 from tcalloc.learn.routing.imitator import Imitator
-from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.routing.priced import PricedPolicy
 from tcalloc.measure.actions import Rates
 
 
@@ -26,7 +26,7 @@ def rare(seed, n=300):
     return x, np.column_stack([np.full(n, 0.5), 0.5 + 0.4 * x[:, 0]]), length[:, None] * [1.0, 4.0]
 
 
-@pytest.mark.parametrize("make", [PricedRegressor, Mixture, Random, lambda: Imitator(5.0)])
+@pytest.mark.parametrize("make", [PricedPolicy, Mixture, Random, lambda: Imitator(5.0)])
 def test_costs_that_were_seen_are_not_all_that_can_come(make):
     # Half of these tables hold no expensive question: their costs look the same everywhere.
     x, acc, cost = rare(0)
@@ -63,7 +63,7 @@ def test_at_most_one_guarantee_in_twenty_is_false():
 
 def test_one_cost_for_all_questions_is_a_range():
     x, acc, _ = rare(0)
-    policy = PricedRegressor(gate=False).fit(x[:200], acc[:200], cost=[1, 4])
+    policy = PricedPolicy(gate=False).fit(x[:200], acc[:200], cost=[1, 4])
     policy.calibrate(x[200:], Table(acc[200:], [1.0, 4.0]), budget=2.2, confidence=0.95)
     assert policy.guarantee_.assumptions[-1] == "every question costs between 1 and 4"
     # Other costs than those of the training questions are not the same for every question.
@@ -83,7 +83,7 @@ def test_samples_with_one_cost_are_a_range_and_recorded_ones_are_not(cost):
     x = rng.random((120, 2))
     actions = [Vote(1), Vote(3)]
     each = 1.0 if cost is None else cost
-    policy = PricedRegressor().fit(x[:60], Samples(codes[:60], cost=cost), actions=actions)
+    policy = PricedPolicy().fit(x[:60], Samples(codes[:60], cost=cost), actions=actions)
     policy.calibrate(x[60:], Samples(codes[60:], cost=cost), budget=2.9 * each, confidence=0.8)
     assert policy.guarantee_.assumptions[-1] == f"every question costs between {each:g} and {3 * each:g}"
     with pytest.raises(InputError, match=re.escape("which is 3 samples * (max_tokens * the rate")):
@@ -93,7 +93,7 @@ def test_samples_with_one_cost_are_a_range_and_recorded_ones_are_not(cost):
 def test_a_probe_counts_in_the_range():
     rng = np.random.default_rng(3)
     codes = np.where(rng.random((100, 12)) < rng.random((100, 1)), 0, rng.integers(1, 3, (100, 12)))
-    policy = PricedRegressor(features=False, probe=2)
+    policy = PricedPolicy(features=False, probe=2)
     policy.fit(np.zeros((50, 1)), Samples(codes[:50]), actions=[Vote(1), Vote(3), Vote(9)])
     policy.calibrate(np.zeros((50, 1)), Samples(codes[50:]), budget=6.0, confidence=0.8)
     assert policy.guarantee_.assumptions[-1] == "every question costs between 1 and 9"
@@ -117,7 +117,7 @@ def test_actions_say_the_range_by_rates_and_max_tokens():
     samples = Samples(codes, tokens=tokens)
     actions = [Vote(k, max_tokens=100, rates=Rates(output=0.01)) for k in (1, 3)]
     x = rng.random((200, 2))
-    policy = PricedRegressor().fit(x[:100], samples.take(range(100)), actions=actions)
+    policy = PricedPolicy().fit(x[:100], samples.take(range(100)), actions=actions)
     policy.calibrate(x[100:], samples.take(range(100, 200)), budget=1.5, confidence=0.9)
     assert policy.guarantee_.assumptions[-1] == "every question costs between 0 and 3"
 
@@ -135,7 +135,7 @@ def test_actions_say_the_range_by_rates_and_max_tokens():
 )
 def test_costs_outside_the_range_are_named(limits, words):
     x, acc, cost = rare(0)
-    policy = PricedRegressor().fit(x[:200], Table(acc[:200], cost[:200]))
+    policy = PricedPolicy().fit(x[:200], Table(acc[:200], cost[:200]))
     cost[207, 1] = 400
     for confidence in (None, 0.95):
         with pytest.raises(InputError, match=words):
@@ -149,7 +149,7 @@ def test_weights_count():
     cost = np.where(x > 0.5, 10.0, 1.0) * [1.0, 4.0]
     weights = np.where(x[:, 0] > 0.5, 9.0, 1.0)
     table = Table(acc, cost, weights=weights)
-    policy = PricedRegressor(gate=False).fit(x, table).calibrate(x, table, budget=12.0)
+    policy = PricedPolicy(gate=False).fit(x, table).calibrate(x, table, budget=12.0)
     spend = np.average(cost[np.arange(n), policy.decide(x)], weights=weights)
     assert policy.guarantee_.spend == pytest.approx(spend)
     assert policy.certify(x, table).spend.value == pytest.approx(spend)
@@ -168,7 +168,7 @@ def test_only_budgets_that_were_asked_for_are_refused(gate):
 
     rng = np.random.default_rng(0)
     x, table = draw(rng, 600)
-    policy = PricedRegressor(costs="given", gate=gate).fit(x, table)
+    policy = PricedPolicy(costs="given", gate=gate).fit(x, table)
     assert not gate or not policy.gate_.open_budgets()
     for _ in range(12):
         more, held = draw(rng, 150)

@@ -15,7 +15,7 @@ from tcalloc import BudgetError, Table, solve
 from tcalloc.learn.protocol import uniform
 from tcalloc.learn.routing.baselines import Fixed, LengthHeuristic, Mixture, Oracle, Random
 from tcalloc.learn.routing.imitator import Imitator
-from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.routing.priced import PricedPolicy
 from tcalloc.learn.training import Mix
 
 
@@ -93,7 +93,7 @@ def test_calibrate_keeps_the_budget_on_held_out_questions(policy):
 
 def test_calibrate_meets_the_budget_where_the_gate_is_closed():
     x, table = noise()
-    policy = PricedRegressor().fit(x, table)
+    policy = PricedPolicy().fit(x, table)
     assert not policy.gate_.open_budgets()
     policy.calibrate(x, table, budget=2.5)
     assert 2.4 < COST[policy.decide(x)].mean() <= 2.5

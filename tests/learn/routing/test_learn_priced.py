@@ -1,4 +1,4 @@
-"""`PricedRegressor`: regressors, slopes, gate, costs, on data whose truth is known."""
+"""`PricedPolicy`: regressors, slopes, gate, costs, on data whose truth is known."""
 
 import json
 import math
@@ -20,7 +20,7 @@ from tcalloc import InputError, Table, solve
 from tcalloc.learn.regression.ridge_and_neighbours import Neighbours, Ridge, folds_of
 from tcalloc.learn.routing.baselines import Mixture
 from tcalloc.learn.routing.gate import Gate, gains
-from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.routing.priced import PricedPolicy
 from tcalloc.learn.routing.shrinkage import Shrinkage, slope_of
 from tcalloc.learn.training import Mix, Training, as_table, fallback
 
@@ -31,7 +31,7 @@ from tcalloc.learn.training import Mix, Training, as_table, fallback
 def test_where_there_is_signal_it_is_used(regressor):
     x, table = clear()
     more, held = clear(seed=1)
-    policy = PricedRegressor(regressor).fit(x, table)
+    policy = PricedPolicy(regressor).fit(x, table)
     every = np.arange(len(more))
     for budget in (1.5, 2.0, 3.0):
         chosen = policy.decide(more, budget=budget)
@@ -47,7 +47,7 @@ def test_where_there_is_signal_it_is_used(regressor):
 @pytest.mark.parametrize("seed", range(5))
 def test_where_there_is_none_it_serves_the_mixture(seed):
     x, table = noise(seed=seed)
-    policy = PricedRegressor(budget=2.0).fit(x, table)
+    policy = PricedPolicy(budget=2.0).fit(x, table)
     assert np.array_equal(policy.decide(x), Mixture(2.0).fit(x, table).decide(x))
     assert np.array_equal(policy.decide(x, budget=3.0), Mixture(3.0).fit(x, table).decide(x))
     assert "gate: closed at every budget" in repr(policy)
@@ -56,7 +56,7 @@ def test_where_there_is_none_it_serves_the_mixture(seed):
 
 def test_without_gate_and_slopes_it_is_the_bare_regression():
     x, table = noise()
-    policy = PricedRegressor("ridge", gate=False, shrink=False).fit(x, table)
+    policy = PricedPolicy("ridge", gate=False, shrink=False).fit(x, table)
     assert policy.shrinkage_.slopes.tolist() == [1.0, 1.0]
     assert policy.gate_.open_at(2.0)
     rows = policy.model_.predict(policy.features_.transform(x))
@@ -67,7 +67,7 @@ def test_without_gate_and_slopes_it_is_the_bare_regression():
 
 def test_a_price_and_the_budget_that_it_spends_agree():
     x, table = clear(2000)
-    policy = PricedRegressor(budget=2.0).fit(x, table)
+    policy = PricedPolicy(budget=2.0).fit(x, table)
     assert COST[policy.decide(x)].mean() == pytest.approx(2.0, abs=0.06)
     assert COST[policy.decide(x, price=math.inf)].mean() == 1.0
     spends = [COST[policy.decide(x, price=p)].mean() for p in (0.25, 0.2, 0.1, 0.05, 0.0)]
@@ -78,12 +78,12 @@ def test_costs_that_are_given():
     rng = np.random.default_rng(0)
     x, table = clear(500)
     cost = np.column_stack([np.ones(500), 2 + 4 * rng.random(500)])
-    policy = PricedRegressor(costs="given").fit(x, table.acc, cost=cost)
+    policy = PricedPolicy(costs="given").fit(x, table.acc, cost=cost)
     chosen = policy.decide(x, budget=2.0, cost=cost)
     every = np.arange(500)
     spend = cost[every, chosen].mean()
     assert 1.98 < spend <= 2.0
-    blind = PricedRegressor().fit(x, table.acc, cost=cost).decide(x, budget=2.0)
+    blind = PricedPolicy().fit(x, table.acc, cost=cost).decide(x, budget=2.0)
     assert table.acc[every, chosen].mean() > table.acc[every, blind].mean()
     policy.calibrate(x, Table(table.acc, cost), budget=2.0)
     assert cost[every, policy.decide(x, cost=cost)].mean() <= 2.0
@@ -98,7 +98,7 @@ def test_costs_that_are_predicted():
     every = np.arange(400)
     scores = {}
     for known in ("mean", "predicted"):
-        policy = PricedRegressor(costs=known).fit(x[first], acc[first], cost=cost[first])
+        policy = PricedPolicy(costs=known).fit(x[first], acc[first], cost=cost[first])
         chosen = policy.decide(x[second], budget=2.5)
         scores[known] = acc[second][every, chosen].mean(), cost[second][every, chosen].mean()
     assert scores["predicted"][0] > scores["mean"][0] + 0.02
@@ -106,9 +106,9 @@ def test_costs_that_are_predicted():
     assert "costs predicted by ridge" in repr(policy)
     policy.calibrate(x[second], Table(acc[second], cost[second]), budget=2.5)
     meta, arrays, boosters = policy._state()
-    again = PricedRegressor._from_state(json.loads(json.dumps(meta)), arrays, boosters)
+    again = PricedPolicy._from_state(json.loads(json.dumps(meta)), arrays, boosters)
     assert np.array_equal(again.decide(x), policy.decide(x))
-    same = [PricedRegressor(costs=c, budget=2.0).fit(x, acc, cost=COST).decide(x) for c in ("mean", "predicted")]
+    same = [PricedPolicy(costs=c, budget=2.0).fit(x, acc, cost=COST).decide(x) for c in ("mean", "predicted")]
     assert np.array_equal(*same)
 
 
@@ -124,7 +124,7 @@ def test_actions_that_some_questions_lack():
         assert available[np.arange(400), chosen].all()
     nobody = np.tile([True, False], (400, 1))
     with pytest.raises(InputError, match="no question has the action 'vote4'"):
-        PricedRegressor().fit(x, Table(table.acc, COST, action_names=NAMES, available=nobody))
+        PricedPolicy().fit(x, Table(table.acc, COST, action_names=NAMES, available=nobody))
     there = np.array([[True, False, True], [False, False, True], [False, True, False]])
     assert fallback(there, np.array([0, 1, 2]), 3).tolist() == [[0, 0, 2], [2, 2, 2], [1, 1, 1]]
 
@@ -142,7 +142,7 @@ def test_weights_count_like_repeated_rows(regressor):
     once.fit(x, table.acc, weights)
     many.fit(x[rows], table.acc[rows], np.ones(len(rows)))
     assert once.predict(x) == pytest.approx(many.predict(x))
-    policy = PricedRegressor(regressor, budget=2.0).fit(x, Table(table.acc, COST, weights=weights))
+    policy = PricedPolicy(regressor, budget=2.0).fit(x, Table(table.acc, COST, weights=weights))
     assert policy.mean_acc_ == pytest.approx(weighted.mean_acc)
 
 

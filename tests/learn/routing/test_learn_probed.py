@@ -16,7 +16,7 @@ from tcalloc.datasets import load_recorded
 from tcalloc.learn.features import Features
 from tcalloc.learn.protocol import Result
 from tcalloc.learn.replay.metered import replay
-from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.routing.priced import PricedPolicy
 from tcalloc.learn.routing.probe_patterns import ProbePlan
 from tcalloc.learn.routing.probe_value import Probed, ProbedRun
 from tcalloc.learn.training import Mix
@@ -26,8 +26,8 @@ def test_a_probe_pays_where_text_says_nothing():
     texts, samples = voted()
     more, held = voted(seed=1)
     actions = [Vote(k) for k in (1, 3, 5, 9)]
-    policy = PricedRegressor(probe=2, features=False, budget=3.0).fit(texts, samples, actions=actions)
-    blind = PricedRegressor(features=Features(text=None)).fit(texts, samples, actions=actions)
+    policy = PricedPolicy(probe=2, features=False, budget=3.0).fit(texts, samples, actions=actions)
+    blind = PricedPolicy(features=Features(text=None)).fit(texts, samples, actions=actions)
     acc, spend = policy.simulate(more, held)
     assert spend.mean() == pytest.approx(3.0, abs=0.15)
     table = held.table(actions, False)
@@ -42,7 +42,7 @@ def test_a_probe_pays_where_text_says_nothing():
 
 def test_simulation_is_replay():
     texts, samples = voted(120)
-    policy = PricedRegressor(probe=2, features=False, budget=2.5).fit(
+    policy = PricedPolicy(probe=2, features=False, budget=2.5).fit(
         texts, samples, actions=[Vote(k) for k in (1, 3, 5, 9)]
     )
     assert policy.gate_.open_at(2.5)
@@ -62,7 +62,7 @@ def test_simulation_is_replay():
 
 def test_a_probed_run_pays_for_its_probe_and_counts_it():
     texts, samples = voted()
-    policy = PricedRegressor(probe=2, features=False, gate=False, budget=3.0)
+    policy = PricedPolicy(probe=2, features=False, gate=False, budget=3.0)
     policy.fit(texts, samples, actions=[Vote(k) for k in (1, 3, 5, 9)])
     price = next(p for p in policy.probed_.prices if policy.probed_.first(np.tile(policy.mean_acc_, (1, 1)),
                  np.empty((1, 0)), p, policy.cost_)[0] == -1)  # fmt: skip
@@ -95,7 +95,7 @@ def test_a_verifier_stops_at_the_first_right_one():
     rate = np.where(rng.random(500) < 0.5, 0.9, 0.3)
     samples = Samples(correct=rng.random((500, 16)) < rate[:, None])
     texts = [f"question {i}" for i in range(500)]
-    policy = PricedRegressor(probe=1, features=False, budget=3.0)
+    policy = PricedPolicy(probe=1, features=False, budget=3.0)
     policy.fit(texts, samples, actions=[Best(k) for k in (1, 2, 4, 8)])
     acc, spend = policy.simulate(texts, samples)
     table = samples.table([Best(k) for k in (1, 2, 4, 8)], False)
@@ -122,7 +122,7 @@ def test_a_probe_of_one_model_may_go_on_with_another():
     samples = Samples(arms=arms)
     texts = [row["question"] for row in recorded.questions]
     actions = [None, *(Vote(k, m) for m in arms for k in (1, 4))]
-    policy = PricedRegressor(probe=1, budget=2.0).fit(texts, samples, actions=actions)
+    policy = PricedPolicy(probe=1, budget=2.0).fit(texts, samples, actions=actions)
     assert policy.action_names_[0] == "nothing"
     plan = policy.probed_.plan
     assert plan.arm == "smollm2_135m"
@@ -140,9 +140,9 @@ def test_probe_needs_enough_samples_of_everything():
     short = np.array(samples.answers)
     short[5, 4:] = -2
     with pytest.raises(InputError, match="every question needs at least 9 samples"):
-        PricedRegressor(probe=9).fit(texts, Samples(short), actions=[Vote(1), Vote(3)])
+        PricedPolicy(probe=9).fit(texts, Samples(short), actions=[Vote(1), Vote(3)])
     with pytest.raises(InputError, match="every question must have every action"):
-        PricedRegressor(probe=2).fit(texts, Samples(short), actions=[Vote(1), Vote(9)])
+        PricedPolicy(probe=2).fit(texts, Samples(short), actions=[Vote(1), Vote(9)])
 
 
 @pytest.mark.parametrize("order", [1, -1])

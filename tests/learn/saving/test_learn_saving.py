@@ -22,7 +22,7 @@ from policy_mutations import make_policies, questions, table
 
 from tcalloc.learn.features import Features
 from tcalloc.learn.routing.imitator import Imitator
-from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.routing.priced import PricedPolicy
 from tcalloc.learn.saving.policy_folder import CLASSES, SCHEMA, load_policy, save_policy, seal
 
 TEXTS = questions(80)
@@ -59,9 +59,9 @@ def test_what_is_loaded_decides_the_same(folders, name):
     loaded = load_policy(folders[name])
     fitted = {
         "imitator": Imitator(features=Features(components=4), budget=2.0),
-        "ridge": PricedRegressor(features=Features(components=4), budget=2.0),
-        "xgboost": PricedRegressor(features=Features(components=4), budget=2.0, regressor="xgboost"),
-        "knn": PricedRegressor(features=Features(components=4), budget=2.0, regressor="knn"),
+        "ridge": PricedPolicy(features=Features(components=4), budget=2.0),
+        "xgboost": PricedPolicy(features=Features(components=4), budget=2.0, regressor="xgboost"),
+        "knn": PricedPolicy(features=Features(components=4), budget=2.0, regressor="knn"),
     }.get(name)
     if fitted is not None:
         fitted.fit(TEXTS, table(TEXTS))
@@ -112,7 +112,7 @@ def test_no_word_of_the_training_texts_is_kept(folders):
 def test_saving_over_a_policy_replaces_it(folders, tmp_path):
     target = copied(folders["imitator"], tmp_path)
     load_policy(folders["ridge"]).save(target)
-    assert type(load_policy(target)).__name__ == "PricedRegressor"
+    assert type(load_policy(target)).__name__ == "PricedPolicy"
     named = {top_of(target)["files"]["arrays"]["name"], "policy.json"}
     assert {file.name for file in target.iterdir()} == named  # the old one's files are gone
 
@@ -166,7 +166,7 @@ def test_whoever_loads_while_others_save_gets_one_or_the_other(folders, tmp_path
     reader.join()
     # A reader may come back to files that were replaced thrice under it; more than that is a fault.
     assert len(problems) <= 1, problems
-    assert kinds <= {"PricedRegressor", "Mixture"}
+    assert kinds <= {"PricedPolicy", "Mixture"}
 
 
 def test_what_only_pickle_could_keep_is_refused(tmp_path):

@@ -15,7 +15,7 @@ from tcalloc import InputError, Vote
 from tcalloc.learn.features import Features
 from tcalloc.learn.routing.baselines import Fixed, LengthHeuristic, Mixture, Random
 from tcalloc.learn.routing.imitator import Imitator
-from tcalloc.learn.routing.priced import PricedRegressor
+from tcalloc.learn.routing.priced import PricedPolicy
 
 
 @pytest.mark.parametrize(
@@ -26,9 +26,9 @@ from tcalloc.learn.routing.priced import PricedRegressor
         LengthHeuristic(2.0),
         Random(2.0),
         Imitator(2.0),
-        PricedRegressor(budget=2.0),
-        PricedRegressor("knn", budget=2.0),
-        PricedRegressor("xgboost", budget=2.0),
+        PricedPolicy(budget=2.0),
+        PricedPolicy("knn", budget=2.0),
+        PricedPolicy("xgboost", budget=2.0),
     ],
     ids=repr,
 )
@@ -49,20 +49,20 @@ def test_state_goes_round(policy):
 def test_state_of_a_probe_goes_round():
     texts, samples = voted(200)
     for features in (False, Features(components=8)):
-        policy = PricedRegressor(probe=2, features=features, budget=3.0)
+        policy = PricedPolicy(probe=2, features=features, budget=3.0)
         policy.fit(texts, samples, actions=[Vote(k) for k in (1, 3, 5)])
         meta, arrays, boosters = policy._state()
-        again = PricedRegressor._from_state(json.loads(json.dumps(meta)), arrays, boosters)
+        again = PricedPolicy._from_state(json.loads(json.dumps(meta)), arrays, boosters)
         for mine, theirs in zip(policy.simulate(texts, samples), again.simulate(texts, samples), strict=True):
             assert np.array_equal(mine, theirs)
         broken = arrays | {"probe/after/curves": arrays["probe/after/curves"][:, :1]}
         with pytest.raises(InputError, match="curves: expected finite numbers"):
-            PricedRegressor._from_state(meta, broken, boosters)
+            PricedPolicy._from_state(meta, broken, boosters)
 
 
 def test_edited_arrays_are_refused():
     x, table = clear(100)
-    meta, arrays, boosters = PricedRegressor(budget=2.0).fit(x, table)._state()
+    meta, arrays, boosters = PricedPolicy(budget=2.0).fit(x, table)._state()
     for name, value in (
         ("model/coefficients", arrays["model/coefficients"][:-1]),
         ("shrinkage/order", np.array([0, 0])),
@@ -70,4 +70,4 @@ def test_edited_arrays_are_refused():
         ("gate/budgets", arrays["gate/budgets"][::-1]),
     ):
         with pytest.raises(InputError):
-            PricedRegressor._from_state(meta, arrays | {name: value}, boosters)
+            PricedPolicy._from_state(meta, arrays | {name: value}, boosters)

@@ -22,7 +22,7 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pricing:
-    """Predict the row, shrink, gate, price: `PricedRegressor` does it all."""
+    """Predict the row, shrink, gate, price: `PricedPolicy` does it all."""
 
     problem: Problem
     """In what; with X."""

@@ -23,7 +23,7 @@ ORDERS = 40
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probing:
-    """`PricedRegressor` with a probe."""
+    """`PricedPolicy` with a probe."""
 
     problem: Problem
     """In what; with samples, of which every question has as many as its largest action."""

@@ -2,7 +2,7 @@
 
 The oracle's actions at one budget are labels; the policy is made for that budget. Plain imitation counts every mistake
 alike; cost-sensitive imitation weights each question by what a mistake there would cost at the oracle's price. A high
-share of right labels does not mean a high gain: compare with `tcalloc.learn.routing.priced.PricedRegressor`.
+share of right labels does not mean a high gain: compare with `tcalloc.learn.routing.priced.PricedPolicy`.
 """
 
 from collections.abc import Iterable

@@ -37,7 +37,7 @@ from tcalloc.learn.rows import Rows, as_rows
 from tcalloc.learn.training import Mix, Training
 from tcalloc.measure.samples import Samples
 
-__all__ = ["PricedRegressor"]
+__all__ = ["PricedPolicy"]
 
 Floats = NDArray[np.float64]
 
@@ -47,7 +47,7 @@ ORDERS = 16
 LEAST = 0.05
 
 
-class PricedRegressor(ProbingPolicy):
+class PricedPolicy(ProbingPolicy):
     """Predicts what each action would reach on a question, and takes the one that is worth its price.
 
     Parameters
@@ -83,11 +83,11 @@ class PricedRegressor(ProbingPolicy):
     Examples
     --------
     >>> import numpy as np
-    >>> from tcalloc.learn.routing.priced import PricedRegressor
+    >>> from tcalloc.learn.routing.priced import PricedPolicy
     >>> rng = np.random.default_rng(0)
     >>> X = rng.random((500, 2))  # the first feature says how much a dear action would help
     >>> acc = np.column_stack([0.9 - 0.8 * X[:, 0], np.full(500, 0.9)])
-    >>> policy = PricedRegressor(budget=2).fit(X, acc, cost=[1, 4])
+    >>> policy = PricedPolicy(budget=2).fit(X, acc, cost=[1, 4])
     >>> policy.decide([[0.1, 0.5], [0.9, 0.5]]).tolist()
     [0, 1]
     """

@@ -27,7 +27,7 @@ ORDERS = 8
 
 
 class ProbingPolicy(LearnedPolicy):
-    """What `PricedRegressor` has for its probe; not a policy itself."""
+    """What `PricedPolicy` has for its probe; not a policy itself."""
 
     probed_: Probed | None
     gate_: Gate

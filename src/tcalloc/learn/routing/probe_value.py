@@ -36,7 +36,7 @@ PRICES = 60
 
 
 class Probed:
-    """What a fitted `PricedRegressor` with a probe knows beyond its rows.
+    """What a fitted `PricedPolicy` with a probe knows beyond its rows.
 
     Attributes
     ----------

@@ -49,7 +49,7 @@ CLASSES = {
     "Random": "tcalloc.learn.routing.baselines",
     "LengthHeuristic": "tcalloc.learn.routing.baselines",
     "Imitator": "tcalloc.learn.routing.imitator",
-    "PricedRegressor": "tcalloc.learn.routing.priced",
+    "PricedPolicy": "tcalloc.learn.routing.priced",
     "Sequential": "tcalloc.learn.sequential.policy",
     "TunedRule": "tcalloc.learn.rivals.tuned",
 }

@@ -85,7 +85,7 @@ class Settings:
                 raise InputError(
                     "combine is None and only right and wrong were recorded: nothing tells when to stop. If a verifier "
                     "recognises right answers live, say combine='verifier'. Else use a policy that draws one sample, "
-                    "such as Mixture or PricedRegressor on One actions."
+                    "such as Mixture or PricedPolicy on One actions."
                 )
             combine = "vote"
         if combine not in COMBINES:
