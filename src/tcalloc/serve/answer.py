@@ -20,7 +20,7 @@ from tcalloc.llm.client import ChatClient
 from tcalloc.llm.event_loop import Call, crew, supervise, supervise_async
 from tcalloc.llm.graders import check_golds, make_grader
 from tcalloc.llm.meter import Meter
-from tcalloc.llm.questions import Question, question_from, read_questions
+from tcalloc.llm.questions import Question, question_from, read_questions, refuse_half_pairs
 from tcalloc.llm.run_folder import arm_of, journal_of, open_run, spent_before
 from tcalloc.serve.answers import Answers
 from tcalloc.serve.decisions import Decisions
@@ -230,6 +230,7 @@ def _job(
             "max_cost needs rates and max_tokens of every client: without them no request has a highest cost."
         )
     asked = _questions(questions)
+    refuse_half_pairs(asked)
     rows = [question.text for question in asked] if X is None else list(X)
     if len(rows) != len(asked):
         raise InputError(f"X has {len(rows)} rows, but there are {len(asked)} questions.")

@@ -19,6 +19,8 @@ from tcalloc.llm.meter import Meter
 from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question
 from tcalloc.measure.actions import Action
+from tcalloc.runs.lines import read_complete
+from tcalloc.runs.run_files import samples_of
 from tcalloc.runs.store import Store
 from tcalloc.serve.answers import Answered, Answers
 from tcalloc.serve.decisions import Decisions
@@ -195,9 +197,10 @@ class Job:
         """Take up the samples that are there: they are paid for."""
         named = self.client.items() if isinstance(self.client, Mapping) else [(self.client.model, self.client)]
         models = {client.arm: name for name, client in named}
-        for record in store.records():
-            self.stored.setdefault((record["id"], record["params"]), {})[record["sample"]] = record
+        needed = ["answer", "correct"] if self.verifier is None else ["answer", "correct", "text"]
+        for record in read_complete(samples_of(store.path), needed):
             if (model := models.get(record.get("arm", ""))) is not None:
+                self.stored.setdefault((record["id"], record["params"]), {})[record["sample"]] = record
                 self.payments.count(model, record)
                 self.begun_before.add(record["id"])
         for lost in () if journal is None else journal.lost:
