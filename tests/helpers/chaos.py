@@ -25,7 +25,7 @@ SLOTS = 4  # of "limited": more choices are refused
 
 def answer_text(prompt, seed, choice=0):
     """What the model says: the right sum in about two of three samples."""
-    draw = int(sha256(f"{prompt}|{seed}|{choice}".encode()).hexdigest()[:8], 16)
+    draw = int(sha256(f"{prompt}|{seed}|{choice}".encode("utf-8", "surrogatepass")).hexdigest()[:8], 16)
     try:
         right = sum(int(part) for part in prompt.split("+"))
     except ValueError:

@@ -62,6 +62,71 @@ def test_any_order_of_calls(total, small, data):
         ledger.release(cost)
 
 
+@settings(max_examples=150, deadline=None)
+@given(tries=st.integers(1, 4), extra=st.floats(0, 3), data=st.data())
+def test_first_samples_need_all_their_tries(tries, extra, data):
+    """Whatever others were granted, a question that loses all tries but the last still has that one."""
+    names = [f"q{i}" for i in range(data.draw(st.integers(1, 8)))]
+    ledger = BudgetLedger((tries + extra) * len(names), tries)
+    ledger.set_price("m", 1.0)
+    for name in names:
+        ledger.expect(name, "m")
+    left = dict.fromkeys(names, tries)  # tries that a question without a sample still has
+    having = []
+    while left:
+        name = data.draw(st.sampled_from(names))
+        if name not in left:
+            more = ledger.reserve(name, 1.0, data.draw(st.integers(1, 9)))
+            ledger.settle(1.0, more, more)
+            continue
+        granted = ledger.reserve(name, 1.0, data.draw(st.integers(1, 9)))
+        assert granted >= 1
+        left[name] -= 1
+        if left[name] and data.draw(st.booleans()):
+            ledger.settle(1.0, granted, granted)
+            ledger.expect(name, "m", again=True)
+            continue
+        ledger.settle(1.0, granted, granted)
+        ledger.drop(name)
+        having.append(name)
+        del left[name]
+        assert ledger.without == len(left)
+    assert sorted(having) == sorted(names)
+    assert ledger.settled <= ledger.total * (1 + 2**-39)
+
+
+def test_others_wait_while_first_samples_may_need_more_tries():
+    ledger = BudgetLedger(10.0, tries=3)
+    ledger.set_price("m", 1.0)
+    ledger.expect("a", "m")
+    ledger.expect("b", "m")
+    assert ledger.reserve("a", 1.0, 9) == 5  # 2 more tries of a itself and 3 of b are left
+    ledger.drop("a")
+    assert (ledger.without, ledger.room("a", 1.0, 9)) == (1, 2)
+    assert ledger.reserve("b", 1.0) == 1
+    assert ledger.room("a", 1.0, 9) == 2  # b may lose that one, and the next
+    ledger.drop("b")
+    assert ledger.room("a", 1.0, 9) == 4
+
+
+def test_what_samples_probably_cost():
+    """The total holds for the most that samples can cost; what is left for others goes by what they probably cost."""
+    ledger = BudgetLedger(14.0)
+    ledger.set_price("m", 1.0)
+    for name in "abcdef":
+        ledger.expect(name, "m")
+    assert [ledger.reserve(name, 4.0, likely=1.0) for name in "abcd"] == [1, 1, 1, 0]
+    assert ledger.room("d", 1.0, 1, hopeful=True) == 1
+    ledger.settle(4.0, 1.0, likely=1.0)
+    assert ledger.free == 5.0
+    ledger.settle(4.0, 1.0, likely=1.0)
+    assert ledger.reserve("d", 4.0, likely=1.0) == 1
+    ledger.release(4.0, likely=1.0)
+    ledger.settle(4.0, 1.0, likely=1.0)
+    assert (ledger.settled, ledger.reserved, ledger.free) == (3.0, 0.0, 11.0)
+    assert ledger.reserve("e", 10.0, likely=20.0) == 1  # never more than the most
+
+
 def test_votes_are_cut_to_what_the_money_pays():
     """50 questions, a vote of 50 each, money for 50 samples: one sample for every question."""
     ledger = BudgetLedger(50.0)

@@ -4,6 +4,7 @@ import math
 import random
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -11,7 +12,7 @@ from chaos import Chaos, completion
 from places import ENVIRONMENT
 
 from tcalloc.errors import InputError
-from tcalloc.learn.protocol import Always, Draw
+from tcalloc.learn.protocol import Always, DecidedRun, Draw
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.graders import make_grader
 from tcalloc.llm.journal import Journal, Lost
@@ -21,6 +22,7 @@ from tcalloc.llm.retry import Backoff
 from tcalloc.llm.sampler import sample
 from tcalloc.llm.transport import Timeouts
 from tcalloc.measure import Vote
+from tcalloc.measure.actions import One
 from tcalloc.runs.store import read_run
 from tcalloc.serve.answer import answer
 
@@ -37,10 +39,10 @@ def questions(n):
     return [f"{i} + 1" for i in range(n)]
 
 
-def client_of(server, **options):
+def client_of(server, model="tiny", *, bounded=True, **options):
     options = {"rates": None, "backoff": Backoff(retries=8, bad_replies=8, base=0.001, cap=0.01)} | options
-    parameters = Parameters(max_tokens=32)
-    return ChatClient(server.url, "tiny", parameters, key=None, timeouts=Timeouts(total=20), **options)
+    parameters = Parameters(max_tokens=32 if bounded else None)
+    return ChatClient(server.url, model, parameters, key=None, timeouts=Timeouts(total=20), **options)
 
 
 def faults(seed, n, share=0.3):
@@ -94,6 +96,71 @@ def test_faults(seed, budget, tmp_path):
         again = answer(questions(100), Always(Vote(3)), client, budget=budget, concurrency=64, out=out)
         assert len(server.requests) == sent
         assert again.lost == answers.lost
+
+
+@pytest.mark.parametrize("rates", [None, RATES])
+@pytest.mark.parametrize("budget", [1.1, 1.3, 1.6])
+@pytest.mark.parametrize("seed", [0, 4])
+def test_every_question_has_a_first_sample_while_money_lasts(seed, budget, rates):
+    """64 at one time, 30 % faults, and little more money than first samples need."""
+    price = 1.0 if rates is None else PRICE
+    with Chaos(faults(seed, 1000), default="ok:0.002") as server, client_of(server, rates=rates) as client:
+        answers = answer(questions(100), Always(Vote(3)), client, budget=budget * price, concurrency=64)
+    books = sum(one.spend for one in answers) + answers.lost
+    assert billed(server) * price <= books * (1 + 1e-12)
+    assert books <= 100 * budget * price * (1 + 1e-12)
+    if not all(one.samples for one in answers):  # then nobody has two, and not one more sample is paid for
+        assert max(one.samples for one in answers) == 1
+        assert 100 * budget * price - books < price * (1 - 1e-12)
+    else:  # what was kept for first samples goes to others; a request is sent if the most that it can cost is left
+        assert 100 * budget * price - books < (price if rates is None else 20.0)
+
+
+def test_first_samples_of_several_models_leave_enough_for_others():
+    """Samples of the large model cost ten times as much, so lost ones would soon take what others need."""
+
+    class Large:
+        actions_, cost_ = (One("small"), One("large")), (1.0, 10.0)
+
+        def start(self, x):
+            return DecidedRun(One("large"))
+
+    with (
+        Chaos(faults(0, 1000), default="ok:0.002") as server,
+        client_of(server, model="small") as small,
+        client_of(server, model="large") as large,
+    ):
+        answers = answer(questions(100), Large(), {"small": small, "large": large}, budget=5.0, concurrency=64)
+    assert min(one.samples for one in answers) == 1
+    assert sum(one.spend == 10.0 for one in answers) > 20
+    assert sum(one.spend for one in answers) + answers.lost <= 500
+
+
+def test_a_slow_first_sample_holds_nothing_up():
+    """The others go on with what is left, even if the slow one needs all its tries."""
+    seen = []
+
+    def slow(handler, body):
+        until = time.monotonic() + 10
+        while len(server.requests) < 70 and time.monotonic() < until:
+            time.sleep(0.01)
+        seen.append(len(server.requests))
+        handler.answer(body)
+
+    with Chaos(["ok", slow]) as server, client_of(server, backoff=Backoff(retries=2, bad_replies=2)) as client:
+        answers = answer(questions(20), Always(Vote(4)), client, budget=4.0, concurrency=8)
+    assert seen[0] >= 70
+    assert sum(one.samples for one in answers) == 80
+    assert min(one.samples for one in answers) >= 1
+
+
+def test_stopped_between_first_samples_and_the_rest():
+    """What has a first sample and no more is answered by that, where no folder keeps it for later."""
+    with Chaos() as server, client_of(server) as client:
+        answers = answer(questions(20), Always(Vote(3)), client, budget=2.0, concurrency=4, max_requests=12)
+    assert [one.samples for one in answers] == [1] * 12
+    assert {one.status for one in answers} == {"incomplete"}
+    assert all(one.answer is not None for one in answers)
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -172,18 +239,48 @@ def test_a_policy_that_stops_while_sampling_leaves_first_draws():
     assert answers.spend == 2.0
 
 
-def test_prices_that_vary_keep_first_draws():
-    rng = random.Random(0)
+def varying(costs):
+    """A server's fault: good replies with so many tokens, one after the other, then as the last one."""
 
     def some(handler, body):
+        with lock:
+            tokens = next(left, costs[-1])
         document = completion(body)
-        document["usage"] = {"prompt_tokens": 20, "completion_tokens": rng.choice([2, 5, 20]), "total_tokens": 40}
+        document["usage"] = {"prompt_tokens": 20, "completion_tokens": tokens, "total_tokens": 20 + tokens}
         handler.reply(200, document)
 
-    with Chaos(default=some) as server, client_of(server, rates=RATES) as client:
+    left, lock = iter(costs), threading.Lock()
+    return some
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+def test_prices_that_vary_keep_first_draws(bounded):
+    rng = random.Random(0)
+    costs = [rng.choice([2, 5, 20]) for _ in range(1000)]
+    with Chaos(default=varying(costs)) as server, client_of(server, rates=RATES, bounded=bounded) as client:
         answers = answer(questions(80), Always(Vote(8)), client, budget=8.0, concurrency=16)
     assert min(one.samples for one in answers) >= 1
-    assert 7.0 < answers.spend <= 8.0 + 6.0 * 16 / 80  # at most what the samples under way cost more than any before
+    # Without a bound, at most what the samples under way cost more than any before.
+    assert 7.0 < answers.spend <= 8.0 + (0 if bounded else 6.0 * 16 / 80)
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+def test_prices_that_rise(bounded):
+    """Samples get 2.5 times as expensive when most is spent: rates and max_tokens bound what is under way."""
+    costs = [2] * 115 + [20]
+    with Chaos(default=varying(costs)) as server, client_of(server, rates=RATES, bounded=bounded) as client:
+        answers = answer(questions(80), Always(Vote(8)), client, budget=4.0, concurrency=64)
+    assert min(one.samples for one in answers) >= 1
+    assert (answers.spend <= 4.0) == bounded
+    assert answers.spend > 3.6
+
+
+def test_the_last_first_sample_is_sent_for_what_samples_cost():
+    """No first sample is left out because it might cost more than is left; the total is exact if it does not."""
+    with Chaos() as server, client_of(server, rates=RATES) as client:
+        answers = answer(questions(12), Always(Vote(3)), client, budget=PRICE, concurrency=4)
+        assert [one.samples for one in answers] == [1] * 12
+        assert answers.spend == pytest.approx(PRICE)
 
 
 SCRIPT = """

@@ -45,10 +45,11 @@ costs: what one sample costs is what prices or --costs say. Without both it is
 what it cost where the policy was trained, in the unit of that log (dollars,
 tokens, samples). An action's name alone counts samples.
 
-the budget is the average cost per question in that unit, and it is held. If it
-does not allow what the policy decided, a question gets fewer samples or the
-policy's cheapest action. It gets none only when the budget is spent. What is
-left out, and why, is said at the end.
+the budget is the average cost per question in that unit, and it is held. Every
+question gets a first sample before any gets a second one. If the budget does
+not allow what the policy decided, a question gets fewer samples or the policy's
+cheapest action. It gets none only when the budget is spent. What is left out,
+and why, is said at the end.
 
 gold answers in the questions file only score; policy and vote do not see them.
 Nobody recognises right answers here, so a policy that needs a verifier is

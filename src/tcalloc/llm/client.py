@@ -33,6 +33,7 @@ from tcalloc.llm.transport import Timeouts, Transport
 
 __all__ = ["ChatClient", "Parameters"]
 
+_MOST_SEED = 0x7FFFFFFF
 Messages = Sequence[Mapping[str, Any]]
 
 
@@ -140,7 +141,7 @@ class ChatClient:
         if self.parameters.seed is None:
             return None
         # Servers give choice i of a request seed + i, so neighbours must not be one apart.
-        return int(_hash(self.parameters.seed, question, sample)[:8], 16) & 0x7FFFFFFF
+        return int(_hash(self.parameters.seed, question, sample)[:8], 16) & _MOST_SEED
 
     # ------------------------------------------------------------------------------------------ asking
 
@@ -283,6 +284,19 @@ class ChatClient:
         """Reserve the most that a request can cost; while others may give theirs back, wait without blocking."""
         while not meter.try_reserve(most):
             await self._wait(0.02, stop)
+
+    def most_cost(self, messages: Messages) -> float | None:
+        """Return the most that one sample can cost; None where rates and max_tokens do not bound it.
+
+        Parameters
+        ----------
+        messages : sequence of mapping
+            The conversation.
+        """
+        if self.rates is None or self.parameters.max_tokens is None:
+            return None
+        body = self._body(self.messages(messages), 1, _MOST_SEED)
+        return self.rates.most(len(body), 1, self.parameters.max_tokens)
 
     @property
     def most_tries(self) -> int:

@@ -22,7 +22,15 @@ from typing import Any
 from tcalloc.errors import InputError
 from tcalloc.runs.jsonl import read_objects, snippet
 
-__all__ = ["Question", "final_answer", "gold_words", "last_boxed", "question_from", "read_questions"]
+__all__ = [
+    "Question",
+    "final_answer",
+    "gold_words",
+    "last_boxed",
+    "question_from",
+    "read_questions",
+    "refuse_half_pairs",
+]
 
 EXAMPLE = '{"question": "What is 6 times 7?", "answer": "42"}'
 # The first name is ours; the others are what published files use.
@@ -180,6 +188,34 @@ def question_from(row: Mapping[str, Any], place: str, default_id: str) -> Questi
         few_shot=few_shot,
         extra=extra or NOTHING,
     )
+
+
+def refuse_half_pairs(questions: Iterable[Question]) -> None:
+    r"""Refuse questions that no server would take: JSON can escape half of a surrogate pair (\ud800), UTF-8 has none.
+
+    Parameters
+    ----------
+    questions : iterable of Question
+        What is to be asked.
+
+    Raises
+    ------
+    InputError
+        Naming the question, the field and the place in it.
+    """
+    for i, question in enumerate(questions):
+        fields = [("id", question.id)]
+        fields += [("text", message["content"]) for message in question.messages]
+        fields += [("answer", gold) for gold in question.golds] + [("choice", choice) for choice in question.choices]
+        for name, text in fields:
+            try:
+                text.isascii() or text.encode()
+            except UnicodeEncodeError as error:
+                raise InputError(
+                    f"question {i + 1:,} ({snippet(question.id)}): its {name} holds half of a surrogate pair "
+                    f"(\\u{ord(text[error.start]):04x}, character {error.start + 1:,}), which is no text that can be "
+                    "sent or stored. Correct it."
+                ) from None
 
 
 def last_boxed(text: str) -> str | None:

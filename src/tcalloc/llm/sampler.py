@@ -17,7 +17,7 @@ from tcalloc.llm.journal import Journal
 from tcalloc.llm.limits import affordable
 from tcalloc.llm.meter import Meter
 from tcalloc.llm.progress import Progress
-from tcalloc.llm.questions import Question
+from tcalloc.llm.questions import Question, refuse_half_pairs
 from tcalloc.llm.run_folder import journal_of, open_run, spent_before, spread
 from tcalloc.runs.held_samples import refuse_count
 from tcalloc.runs.store import Store
@@ -149,6 +149,7 @@ def sample(
     if min(n, concurrency, n_per_request) < 1:
         raise InputError("n, concurrency and n_per_request must be at least 1.")
     refuse_count(n, "n")
+    refuse_half_pairs(questions)
     if max_cost is not None:
         if client.rates is None:
             raise InputError(

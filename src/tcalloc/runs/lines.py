@@ -5,7 +5,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ __all__ = [
     "Damage",
     "damage_words",
     "dumps",
+    "read_complete",
     "read_keys",
     "read_lines",
     "read_samples",
@@ -106,6 +107,37 @@ def read_samples(path: str, damaged: list[Damage]) -> Iterator[dict[str, Any]]:
     InputError
         If a line holds something else than a sample, values of a wrong type included.
     """
+    for _, record in _numbered(path, damaged):
+        yield record
+
+
+def read_complete(path: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the records of a file's whole lines, each with the fields that are needed.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    names : sequence of str
+        The fields; ``text`` may not be null.
+
+    Raises
+    ------
+    InputError
+        If a record lacks one, and as of `read_samples`.
+    """
+    for number, record in _numbered(path, []):
+        for name in names:
+            if name not in record or (name == "text" and record[name] is None):
+                raise InputError(
+                    f"{path}, line {number}: the sample has no {name}, which is needed here. Restore the file, or "
+                    "name another folder."
+                )
+        yield record
+
+
+def _numbered(path: str, damaged: list[Damage]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield number and record of a file's whole lines; collect what is damaged."""
     size = 0
     batch: list[tuple[int, bytes]] = []
     for line in read_lines(path, damaged):
@@ -117,7 +149,7 @@ def read_samples(path: str, damaged: list[Damage]) -> Iterator[dict[str, Any]]:
     yield from _records(path, batch)
 
 
-def _records(path: str, batch: list[tuple[int, bytes]]) -> list[dict[str, Any]]:
+def _records(path: str, batch: list[tuple[int, bytes]]) -> list[tuple[int, dict[str, Any]]]:
     """Parse some lines together, which shares their field names; one by one to find what is wrong."""
     try:
         records: list[Any] = _decode((b"[" + b",".join(body for _, body in batch) + b"]").decode())
@@ -125,10 +157,11 @@ def _records(path: str, batch: list[tuple[int, bytes]]) -> list[dict[str, Any]]:
         records = []
     if len(records) != len(batch):
         records = [parse_json(body, f"{path}, line {number}") for number, body in batch]
-    for (number, _), record in zip(batch, records, strict=True):
+    numbered = [(number, record) for (number, _), record in zip(batch, records, strict=True)]
+    for number, record in numbered:
         if (problem := record_problem(record)) is not None:
             raise InputError(f"{path}, line {number}: {problem}. {_REMEDY}")
-    return records
+    return numbered
 
 
 def _foreign(text: bytes) -> bool:

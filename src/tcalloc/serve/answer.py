@@ -20,7 +20,7 @@ from tcalloc.llm.client import ChatClient
 from tcalloc.llm.event_loop import Call, crew, supervise, supervise_async
 from tcalloc.llm.graders import check_golds, make_grader
 from tcalloc.llm.meter import Meter
-from tcalloc.llm.questions import Question, question_from, read_questions
+from tcalloc.llm.questions import Question, question_from, read_questions, refuse_half_pairs
 from tcalloc.llm.run_folder import arm_of, journal_of, open_run, spent_before
 from tcalloc.serve.answers import Answers
 from tcalloc.serve.decisions import Decisions
@@ -62,11 +62,14 @@ def answer(
         Whom to ask; by model's name if the policy chooses between several.
     budget : float, optional
         Average cost per question, in the policy's unit: that of `costs`. The policy is set to it (its ``at(budget)``),
-        and the budget is held. For every question that waits, the price of one sample of its cheapest model is kept.
-        A draw that would leave too little for them is cut, or replaced by a cheaper action of the policy, and marked in
-        `Answered.status`. A question is left out only when the money is spent. Replies that were paid and lost count
-        too. With prices that are only known afterwards, requests that are already sent may exceed the total if they
-        cost more than any before.
+        and the budget is held. Every question gets a first sample before any gets a second one, unless the money covers
+        both, lost tries included. A draw that the rest does not pay is cut, or replaced by a cheaper action of the
+        policy, and marked in `Answered.status`. A question is left out only when the money is spent.
+
+        Replies that were paid and lost count too, as the most expensive sample of their model so far where prices are
+        known only afterwards (rates). The total then holds if clients have `max_tokens`, which bound what a request can
+        cost. Two exceptions: a first sample goes out alone if what samples cost on average is left, and may cost more;
+        and without `max_tokens`, requests under way may cost more than any before. `max_cost` has no exceptions.
     X : array_like, optional
         What the policy looks at, a row per question; the questions' texts if not given.
     grader : str or Grader
@@ -227,6 +230,7 @@ def _job(
             "max_cost needs rates and max_tokens of every client: without them no request has a highest cost."
         )
     asked = _questions(questions)
+    refuse_half_pairs(asked)
     rows = [question.text for question in asked] if X is None else list(X)
     if len(rows) != len(asked):
         raise InputError(f"X has {len(rows)} rows, but there are {len(asked)} questions.")

@@ -36,8 +36,8 @@ class BudgetLedger:
     1. A question that is expected is granted one sample that leaves enough for all others that are expected. If there
        is too little for that, it is granted one for at most the price that was kept for it, as long as there is money.
     2. A question that is expected again, because its first sample was paid and lost, is granted one that leaves enough
-       for all others that are expected. If there is too little for that, it is granted one that leaves enough for those
-       that had no grant at all.
+       for all others that are expected. If there is too little for that, it is granted one for at most the price that
+       was kept for it, if that leaves enough for those that had no grant at all.
     3. More than one sample, or samples of any other question, are granted if they leave enough for all questions
        without a sample, even if each of these needs all its tries.
 
@@ -61,12 +61,13 @@ class BudgetLedger:
         self._shift = max(0, _BITS - math.frexp(total)[1]) if total else 2 * _BITS
         self._whole = 0 if total is None else self._units(total)
         self._limit = self._whole + (self._whole >> _TOLERANCE_BITS)
-        self._settled = self._reserved = 0
+        self._settled = self._reserved = self._likely = 0  # what is reserved, at most and probably
         self._price: dict[str, tuple[int, int]] = {}  # of one sample, and what is kept for one that waits
         self._waiting: dict[str, tuple[str, bool]] = {}  # question: the kind of its sample, whether expected again
         self._count: dict[tuple[str, bool], int] = {}
-        self._sent: dict[str, int] = {}  # question whose first sample is under way: the price of one try
-        self._tried = 0  # the sum of these
+        self._sent: dict[str, tuple[str, int]] = {}  # question whose first sample is under way: kind, price of one try
+        self._tried = 0  # the sum of these prices
+        self._sent_count: dict[str, int] = {}
         self._guard = threading.Lock()
 
     def set_price(self, kind: str, price: float, kept: float | None = None) -> None:
@@ -119,7 +120,7 @@ class BudgetLedger:
         with self._guard:
             return self._count.get((kind, False), 0) + self._count.get((kind, True), 0)
 
-    def reserve(self, question: str, cost: float, n: int = 1) -> int:
+    def reserve(self, question: str, cost: float, n: int = 1, *, likely: float | None = None) -> int:
         """Reserve money for samples of a question.
 
         Parameters
@@ -130,6 +131,9 @@ class BudgetLedger:
             The most that one sample can cost.
         n : int
             How many samples are wanted.
+        likely : float, optional
+            What one sample probably costs, where that is less. The total holds for `cost`; what is left for others is
+            reckoned by this.
 
         Returns
         -------
@@ -137,33 +141,35 @@ class BudgetLedger:
             How many are granted, from 0 to n. ``granted * cost`` is reserved. If at least one is granted, the question
             is not expected any more; its first sample counts as under way until `drop`.
         """
-        unit = self._units(_check("cost", cost))
+        most, unit = self._both(cost, likely)
         with self._guard:
-            granted = self._room(question, unit, n, self._limit - self._settled - self._reserved)
+            granted = self._room(question, most, unit, n, self._limit - self._settled - self._reserved)
             if granted:
-                self._reserved += granted * unit
+                self._reserved += granted * most
+                self._likely += granted * unit
                 if (first := self._waiting.get(question)) is not None:
                     self._forget(question)
-                    self._sent[question] = max(unit, self._price.get(first[0], (0, 0))[0])
-                    self._tried += self._sent[question]
+                    self._sent[question] = first[0], max(unit, self._price.get(first[0], (0, 0))[0])
+                    self._tried += self._sent[question][1]
+                    self._sent_count[first[0]] = self._sent_count.get(first[0], 0) + 1
             return granted
 
-    def room(self, question: str, cost: float, n: int, pending: float | None = None) -> int:
+    def room(self, question: str, cost: float, n: int, *, likely: float | None = None, hopeful: bool = False) -> int:
         """Return what `reserve` would grant; nothing is reserved.
 
         Parameters
         ----------
-        question, cost, n
+        question, cost, n, likely
             As of `reserve`.
-        pending : float, optional
-            The likely bill of all that is reserved now. Default: what is reserved.
+        hopeful : bool
+            Whether samples under way count as what they probably cost, in place of the most that they can cost.
         """
-        unit = self._units(_check("cost", cost))
+        most, unit = self._both(cost, likely)
         with self._guard:
-            held = self._reserved if pending is None else self._units(_check("pending", pending))
-            return self._room(question, unit, n, self._limit - self._settled - held)
+            held = self._likely if hopeful else self._reserved
+            return self._room(question, most, unit, n, self._limit - self._settled - held)
 
-    def settle(self, reserved: float, bill: float, n: int = 1) -> None:
+    def settle(self, reserved: float, bill: float, n: int = 1, *, likely: float | None = None) -> None:
         """Replace what was reserved for n samples by their bill.
 
         Parameters
@@ -174,13 +180,15 @@ class BudgetLedger:
             What they cost in all, which also counts where it is more than was reserved.
         n : int
             How many samples.
+        likely : float, optional
+            As they were reserved with.
 
         Raises
         ------
         InputError
             If more is settled than is reserved.
         """
-        each, paid = self._units(_check("reserved", reserved)), self._units(_check("bill", bill))
+        (each, unit), paid = self._both(reserved, likely), self._units(_check("bill", bill))
         with self._guard:
             if each * n > self._reserved:
                 raise InputError(
@@ -188,11 +196,12 @@ class BudgetLedger:
                     "every grant once, with the cost that it was reserved with."
                 )
             self._reserved -= each * n
+            self._likely -= unit * n
             self._settled += paid
 
-    def release(self, reserved: float, n: int = 1) -> None:
+    def release(self, reserved: float, n: int = 1, *, likely: float | None = None) -> None:
         """Give back what n samples had reserved: they cost nothing."""
-        self.settle(reserved, 0.0, n)
+        self.settle(reserved, 0.0, n, likely=likely)
 
     def count(self, bill: float) -> None:
         """Count what was paid without a grant, such as by an earlier process."""
@@ -215,7 +224,7 @@ class BudgetLedger:
 
     @property
     def kept(self) -> float:
-        """The price of one sample for each question that is expected; more than `free` if the money does not reach."""
+        """What is kept for all questions without a sample; more than `free` if the money does not reach."""
         with self._guard:
             return self._float(self._kept(both=True))
 
@@ -225,28 +234,43 @@ class BudgetLedger:
         with self._guard:
             return math.inf if self.total is None else self._float(self._whole - self._settled - self._reserved)
 
-    def _room(self, question: str, unit: int, n: int, free: int) -> int:
-        """Return how many samples are granted; see the rules of the class."""
-        if self.total is None or not unit or not n:
+    def _room(self, question: str, most: int, unit: int, n: int, surely: int) -> int:
+        """Return how many samples are granted; see the rules of the class.
+
+        Parameters
+        ----------
+        most, unit
+            What one sample costs at most and probably.
+        surely
+            What is left if samples under way cost what is reserved for them.
+        """
+        if self.total is None or not most or not n:
             return n
+        n = max(0, min(n, surely // most))
+        free = self._limit - self._settled - self._likely
         first = self._waiting.get(question)
         price, own = (0, 0) if first is None else self._price.get(first[0], (0, 0))
         # One try of each first sample under way is reserved already. That of this question is among the n.
         tried = self._tried + (0 if first is None else max(unit, price))
         worst = self.tries * (self._all_prices() - price) + (self.tries - 1) * tried
-        granted = max(0, min(n, (free - worst) // unit))
-        if granted or first is None or free < unit:
+        granted = max(0, min(n, (free - worst) // max(unit, 1)))
+        if granted or first is None or not n:
             return granted
         if free - self._kept(both=True) + own >= unit:
             return 1
-        return int(free - self._kept(both=False) >= unit) if first[1] else int(unit <= own)
+        return int(unit <= own and (not first[1] or free - self._kept(both=False) >= unit))
 
     def _kept(self, *, both: bool) -> int:
-        """Return what is kept for all that are expected, or only for those that had no grant at all."""
-        return sum(
-            count * self._price.get(kind, (0, 0))[1]
-            for (kind, again), count in self._count.items()
-            if both or not again
+        """Return what is kept for all questions without a sample, or only for those that had no grant at all."""
+        prices = self._price
+        waiting = sum(
+            count * prices.get(kind, (0, 0))[1] for (kind, again), count in self._count.items() if both or not again
+        )
+        if not both:
+            return waiting
+        # A first sample that is under way has one try reserved; what is kept is more where some are lost.
+        return waiting + sum(
+            count * (prices[kind][1] - prices[kind][0]) for kind, count in self._sent_count.items() if kind in prices
         )
 
     def _all_prices(self) -> int:
@@ -254,12 +278,20 @@ class BudgetLedger:
         return sum(count * self._price.get(kind, (0, 0))[0] for (kind, _), count in self._count.items())
 
     def _forget(self, question: str) -> None:
-        self._tried -= self._sent.pop(question, 0)
+        sent = self._sent.pop(question, None)
+        if sent is not None:
+            self._tried -= sent[1]
+            self._sent_count[sent[0]] -= 1
         known = self._waiting.pop(question, None)
         if known is not None:
             self._count[known] -= 1
             if not self._count[known]:
                 del self._count[known]
+
+    def _both(self, cost: float, likely: float | None) -> tuple[int, int]:
+        """Return what a sample costs at most and probably, in units."""
+        most = self._units(_check("cost", cost))
+        return most, most if likely is None else min(most, self._units(_check("likely", likely)))
 
     def _units(self, amount: float) -> int:
         """Return an amount in units, rounded up where it is no multiple of one."""

@@ -4,11 +4,10 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from tcalloc.errors import InputError
-from tcalloc.learn.protocol import DecidedRun, Draw, Policy, Result, Run
+from tcalloc.learn.protocol import DecidedRun, Draw, Policy, Run
 from tcalloc.llm import event_loop
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.drawing import Drawer
@@ -20,10 +19,12 @@ from tcalloc.llm.meter import Meter
 from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question
 from tcalloc.measure.actions import Action
+from tcalloc.runs.lines import read_complete
+from tcalloc.runs.run_files import samples_of
 from tcalloc.runs.store import Store
-from tcalloc.runs.verdicts import failed
 from tcalloc.serve.answers import Answered, Answers
 from tcalloc.serve.decisions import Decisions
+from tcalloc.serve.drawn import Drawn, answered_of, result_of
 from tcalloc.serve.live_costs import LiveCosts, refuse_action
 from tcalloc.serve.payments import Hold, Payments
 
@@ -51,34 +52,8 @@ def _models_of(policy: Any) -> set[str]:
     return {name for name in (*named, *getattr(policy, "arms_", ())) if name}
 
 
-@dataclass(slots=True)
-class _Drawn:
-    """What one question has so far."""
-
-    records: list[dict[str, Any]] = field(default_factory=list)
-    numbers: dict[str, int] = field(default_factory=dict)
-    """Per client's arm: samples taken."""
-    draws: list[tuple[str, int, int]] = field(default_factory=list)
-    """Of whom, asked for, had."""
-    failed: bool = False
-    """Whether a request failed: what is missing may be had later."""
-    halted: bool = False
-    """Whether one was not sent, because all is to stop."""
-    cheaper: bool = False
-    """Whether the money did not allow what was decided."""
-
-    @property
-    def status(self) -> str:
-        """What became of the policy's decision; see `Answered.status`."""
-        if self.failed or self.halted:
-            return "incomplete"
-        if not self.cheaper:
-            return "as decided"
-        return "cheaper than decided" if self.records else "left out"
-
-
 # A question that goes on later: its run, the draw that it is at, what it has, and what was decided for it before.
-_Parked: TypeAlias = tuple[Run, Draw | None, _Drawn, list[tuple[str, int, int]] | None]
+_Parked: TypeAlias = tuple[Run, Draw | None, Drawn, list[tuple[str, int, int]] | None]
 
 
 class Job:
@@ -139,8 +114,11 @@ class Job:
             await self._all(self._expect, range(len(self.questions)), width, look)
         self.first_draws = len(self.questions)
         await self._all(self._first, range(len(self.questions)), width, look, self._meanwhile)
-        again, self.left_out = self.left_out, []
-        await self._all(self._again, again, width, look)
+        sent = -1
+        while self.left_out:  # until the money does not even pay for one more try
+            do, sent = (self._question if self.meter.requests > sent else self._again), self.meter.requests
+            again, self.left_out = self.left_out, []
+            await self._all(do, again, width, look)
         await self._all(self._again, list(self.parked), width, look)
         if self.stop.on and self.store is None and self.broken is None:  # what they have is stored nowhere
             for i in list(self.parked):
@@ -219,9 +197,10 @@ class Job:
         """Take up the samples that are there: they are paid for."""
         named = self.client.items() if isinstance(self.client, Mapping) else [(self.client.model, self.client)]
         models = {client.arm: name for name, client in named}
-        for record in store.records():
-            self.stored.setdefault((record["id"], record["params"]), {})[record["sample"]] = record
+        needed = ["answer", "correct"] if self.verifier is None else ["answer", "correct", "text"]
+        for record in read_complete(samples_of(store.path), needed):
             if (model := models.get(record.get("arm", ""))) is not None:
+                self.stored.setdefault((record["id"], record["params"]), {})[record["sample"]] = record
                 self.payments.count(model, record)
                 self.begun_before.add(record["id"])
         for lost in () if journal is None else journal.lost:
@@ -233,7 +212,8 @@ class Job:
         return run, run.next()
 
     def _go_on(self, question: Question, run: Run, model: str, records: list[dict[str, Any]]) -> Draw | None:
-        run.add([self._result(question, model, record) for record in records])
+        prices = self.payments.prices
+        run.add([result_of(question, record, prices.cost(model, record), self.verifier) for record in records])
         return run.next()
 
     async def _expect(self, i: int) -> None:
@@ -281,7 +261,7 @@ class Job:
         else:
             begun = self.begun.pop(i, None)
             run, draw = await aside(self._begin, i) if begun is None else begun
-            drawn, decided = _Drawn(), self.decisions.of(question.id)
+            drawn, decided = Drawn(), self.decisions.of(question.id)
         while draw is not None:
             client, model = self._client(draw.action)
             at = len(drawn.draws)
@@ -314,14 +294,14 @@ class Job:
             self.decisions.keep(question.id, drawn.draws)
         if self.stop.on and (drawn.failed or drawn.halted) and (self.store is not None or not drawn.records):
             return  # its samples are stored; the same call goes on with it
-        self.done[i] = self._answered(question, run, drawn)
+        self.done[i] = answered_of(question, run, drawn)
         self.silent = 0 if drawn.records or not self.reasons else self.silent + 1
         if self.silent >= _HOPELESS and self.stopped is None:
             self.stopped = next(iter(self.reasons))
         if self.stopped is not None:
             self.stop.set()
 
-    def _instead(self, refused: Action, client: ChatClient, drawn: _Drawn) -> Action | None:
+    def _instead(self, refused: Action, client: ChatClient, drawn: Drawn) -> Action | None:
         """Return the next cheaper action, for a question of which not even one sample could be paid; None: none."""
         if drawn.records or drawn.failed or drawn.halted:
             return None
@@ -331,7 +311,7 @@ class Job:
         return next((action for action in reversed(self.ladder[:below]) if self._client(action)[0] is not client), None)
 
     async def _paid(
-        self, question: Question, client: ChatClient, model: str, draw: Draw, drawn: _Drawn, had: int | None
+        self, question: Question, client: ChatClient, model: str, draw: Draw, drawn: Drawn, had: int | None
     ) -> list[dict[str, Any]] | None:
         """Return what there is and may be had of a draw; of one that was decided before, so much; None: comes later.
 
@@ -349,7 +329,7 @@ class Job:
             if not self.stop.on and self.payments.comes_later(question.id, model, len(missing)):
                 self.stored[key] = there | fresh
                 return None
-            holds = await self._granted(question.id, model, len(missing))
+            holds = await self._granted(question, client, model, len(missing))
             drawn.halted |= not holds and self.stop.on
             if not holds:
                 break
@@ -372,11 +352,12 @@ class Job:
         drawn.draws.append((client.arm, draw.n, len(records)))
         return records
 
-    async def _granted(self, question: str, model: str, n: int) -> list[Hold]:
+    async def _granted(self, question: Question, client: ChatClient, model: str, n: int) -> list[Hold]:
         """Return the samples that are granted; where others may give money back, wait without blocking the loop."""
+        most = None if self.payments.budget is None else client.most_cost(question.messages)
         while True:
             self.settled.clear()
-            holds = self.payments.grant(question, model, n)
+            holds = self.payments.grant(question.id, model, n, most)
             if holds is not None:
                 return holds
             if self.stop.on:
@@ -441,32 +422,3 @@ class Job:
         if error.fatal:
             self.stopped = self.stopped or str(error)
             self.stop.set()
-
-    def _result(self, question: Question, model: str, record: dict[str, Any]) -> Result:
-        return Result(
-            record["answer"],
-            self.payments.prices.cost(model, record),
-            None if self.verifier is None else bool(self.verifier(question.text, record["text"])),
-            logprob=record.get("logprob"),
-            tokens=record.get("output_tokens"),
-            truncated=bool(record.get("truncated")),
-        )
-
-    def _answered(self, question: Question, run: Run, drawn: _Drawn) -> Answered:
-        broken = [record for record in drawn.records if failed(record)]
-        voters = [r for r in drawn.records if r["answer"] is not None and r["answer"] == run.answer]
-        with_it = next((r for r in voters if not failed(r)), voters[0] if voters else None)
-        return Answered(
-            question.id,
-            None if run.answer is None else str(run.answer),
-            None if with_it is None else with_it.get("text"),
-            run.spend,
-            len(drawn.records),
-            sum(had > 0 for _, _, had in drawn.draws),
-            run.vote_share,
-            (with_it["correct"] if with_it is not None else None if broken else False) if question.golds else None,
-            drawn.status,
-            getattr(run, "probability", None),
-            len(broken),
-            broken[0]["error"] if broken else None,
-        )

@@ -11,7 +11,7 @@ __all__ = ["Hold", "Payments", "Prices"]
 
 # Standard errors of what first samples of unknown price may cost more than those before them.
 _MARGIN = 3.0
-# Samples after which the highest cost is a fair guess.
+# Tries after which the highest cost and the share of lost replies are fair guesses.
 _FEW = 16
 
 
@@ -66,6 +66,10 @@ class Prices:
             return min(total / n, highest), highest
         return None if self._usual is None else (self._usual, self._usual)
 
+    def fixed(self, model: str) -> bool:
+        """Return whether all samples of a model cost the same, whatever their replies say."""
+        return model in self._known
+
     def few(self, model: str) -> bool:
         """Return whether costs vary, as far as is known, and too few samples were seen to say how far."""
         return model not in self._known and model in self._seen and self._seen[model][2] < _FEW
@@ -101,7 +105,7 @@ class Hold:
         self._payments, self._question, self._model = payments, question, model
         self._unit, self._likely, self._first = unit, likely, first
         self._held = True
-        payments.open(likely)
+        payments.under_way += 1
 
     def paid(self, record: Mapping[str, Any]) -> None:
         """Settle with the sample that came."""
@@ -120,10 +124,13 @@ class Hold:
 
     def another(self) -> bool:
         """Reserve for one more try; return whether there was money."""
-        if not self._payments.ledger.reserve(self._question, self._unit):
-            return False
+        ledger, alone = self._payments.ledger, not self._payments.under_way
+        if not ledger.reserve(self._question, self._unit, likely=self._likely):
+            if not (self._first and alone and ledger.reserve(self._question, self._likely)):
+                return False
+            self._unit = self._likely
         self._held = True
-        self._payments.open(self._likely)
+        self._payments.under_way += 1
         return True
 
     def release(self) -> None:
@@ -133,8 +140,8 @@ class Hold:
     def _end(self, bill: float) -> None:
         if self._held:
             self._held = False
-            self._payments.ledger.settle(self._unit, bill)
-            self._payments.close(self._likely)
+            self._payments.ledger.settle(self._unit, bill, likely=self._likely)
+            self._payments.under_way -= 1
         elif bill:
             self._payments.ledger.count(bill)
 
@@ -142,9 +149,11 @@ class Hold:
 class Payments:
     """Grants the draws of one call within its budget. For one event loop.
 
-    Where costs are known the total is exact, whatever is under way. Else samples under way count as the most
-    expensive of their model that was seen. While the cost of a model is not known, one sample goes ahead and the others
-    wait. A draw then gets its samples singly until a few came back.
+    Where costs are known the total is exact, whatever is under way. Else a sample under way counts as the most that it
+    can cost, where rates and max_tokens bound that; without such a bound as the most expensive of its model that was
+    seen. A first sample for which there is less is still sent, alone, if there is what samples cost on average. While
+    the cost of a model is not known, one sample goes ahead and the others wait. A draw then gets its samples singly
+    until a few came back.
 
     Every question gets a first sample before any gets a second one, unless there is money even for the case that all
     first samples need all their tries; see `comes_later`.
@@ -180,7 +189,7 @@ class Payments:
         self._scouts: set[str] = set()
         self._kinds: set[str] = set()
         self._kind_of: dict[str, str] = {}  # of questions without a sample
-        self._open, self._likely = 0, 0.0
+        self.under_way = 0  # samples that hold a share of the budget
         self._came = self._gone = 0  # tries of this call that brought a sample, and that were paid and lost
 
     def count(self, model: str, record: Mapping[str, Any]) -> None:
@@ -223,18 +232,28 @@ class Payments:
         if self.budget is None or self.ledger.first(question) or not self.ledger.without:
             return False
         unit = self.prices.unit(model)
-        return unit is None or self.ledger.room(question, unit[1], n) < n
+        return unit is None or self.ledger.room(question, unit[1], n, hopeful=True) < n
 
-    def grant(self, question: str, model: str, n: int) -> list[Hold] | None:
+    def grant(self, question: str, model: str, n: int, most: float | None = None) -> list[Hold] | None:
         """Return as many samples as there is money for; None: ask again when samples under way have settled.
 
-        Fewer than n may be granted although there is money: while little is known of a model's price, one.
+        Fewer than n may be granted although there is money: while little is known of a model's price, one; and one
+        where others have no sample yet.
+
+        Parameters
+        ----------
+        question, model : str
+            Whom the samples are for, and what they are priced by.
+        n : int
+            How many are wanted.
+        most : float, optional
+            The most that one can cost, where rates and max_tokens bound that.
         """
         first = self.ledger.first(question)
         unit = self.prices.unit(model)
         if self.budget is None:
             granted = self.ledger.reserve(question, 0.0, n)
-            return [self._hold(question, model, (0.0, 0.0), first) for _ in range(granted)]
+            return [Hold(self, question, model, 0.0, 0.0, first) for _ in range(granted)]
         if unit is None:
             if self.ledger.free <= (self.ledger.total or 0.0) * 2**-39:
                 return []
@@ -242,33 +261,33 @@ class Payments:
                 return None
             self._scouts.add(model)
             self.ledger.reserve(question, 0.0)
-            return [self._hold(question, model, (0.0, 0.0), first)]
+            return [Hold(self, question, model, 0.0, 0.0, first)]
         mean, highest = unit
-        if self.prices.few(model) or (first and self.ledger.room(question, highest, n) < n):
+        if most is not None and not self.prices.fixed(model):
+            highest = max(highest, most)
+        if self.prices.few(model) or (first and self.ledger.room(question, mean, n, hopeful=True) < n):
             n = min(n, 1)
-        sure = self.ledger.room(question, highest, n)
-        if self._open and sure < n:
-            hopeful = self.ledger.room(question, mean, n, self._likely)
-            if sure < hopeful or (not sure and first):
+        if first and not self._seen_enough(question, mean):
+            return None
+        if self.under_way:  # they may give money back
+            sure = self.ledger.room(question, highest, n, likely=mean)
+            if sure < self.ledger.room(question, mean, n, hopeful=True) or (not sure and first):
                 return None
-        granted = self.ledger.reserve(question, highest, n)
+        granted = self.ledger.reserve(question, highest, n, likely=mean)
         if not granted and first and self.ledger.reserve(question, mean):
             granted, highest = 1, mean  # nobody is left out for what a sample might cost at most
-        return [self._hold(question, model, (highest, mean), first) for _ in range(granted)]
+        return [Hold(self, question, model, highest, mean, first) for _ in range(granted)]
+
+    def _seen_enough(self, question: str, cost: float) -> bool:
+        """Return whether a first sample may cost more than what is kept for it; at the start only a few may."""
+        kind, tries = self._kind_of.get(question), self._came + self._gone
+        if kind is None or cost <= self.prices.kept(kind, 1):
+            return True
+        return tries >= _FEW or tries + self.under_way < _FEW
 
     def tried(self, model: str) -> None:
         """Let another sample go ahead if the price of a model is still not known."""
         self._scouts.discard(model)
-
-    def open(self, likely: float) -> None:
-        """Count a sample under way, and its likely bill."""
-        self._open += 1
-        self._likely += likely
-
-    def close(self, likely: float) -> None:
-        """Take back what `open` counted."""
-        self._open -= 1
-        self._likely = max(0.0, self._likely - likely) if self._open else 0.0
 
     def came(self, model: str, cost: float) -> None:
         """Take note of a sample that came."""
@@ -287,9 +306,6 @@ class Payments:
         self.prices.learn(model, cost)
         for kind in self._kinds:
             self._reprice(kind)
-
-    def _hold(self, question: str, model: str, unit: tuple[float, float], first: bool) -> Hold:
-        return Hold(self, question, model, *unit, first)
 
     def _reprice(self, kind: str) -> None:
         waiting = self.ledger.waiting(kind)
