@@ -46,9 +46,7 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_extras_and_scripts_exist(page):
     text = page.read_text(encoding="utf-8")
-    extras = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
-        "optional-dependencies"
-    ]
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for names in re.findall(r"pip install '(?:\.|tcalloc)\[(.*?)\]'", text):
         assert set(names.split(",")) <= set(project["optional-dependencies"])
     for script in re.findall(r"python (bench/[\w/]+\.py)", text):
