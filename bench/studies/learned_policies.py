@@ -127,7 +127,7 @@ def ulab() -> Case:
     found, rows = load("ulab_mixed_9models")
     which = [j for j, name in enumerate(found["model"]) if "chatqa" not in str(name)]
     names = [str(found["model"][j]) for j in which]
-    # In thousandths of the README's unit, in which its budgets are.
+    # In thousandths of the table's unit, in which its budgets are.
     cost = found["price"][which] * (found["prompt_chars"][:, None] / 4 + 200) / 1000
     table = Table(found["score"][:, which].astype(float), cost.astype(float), action_names=names)
     goals = {(DEFAULT, 0.08): 4.5, ("priced: both", 0.08): 6.0}

@@ -1,54 +1,65 @@
-"""The README's Python runs as it stands, and its comments say what comes out."""
+"""README.md is short, and leads to what exists; the examples of the docstrings are true."""
 
 import doctest
 import importlib
 import re
+import tomllib
 
 import pytest
+from documents import blocks_of, commands_of
 from places import CHECKOUT
 
-import tcalloc
-
 README = CHECKOUT / "README.md"
+PAGES = [README, *sorted((CHECKOUT / "docs").glob("*.md"))]
 
 
-@pytest.fixture(scope="module")
-def names():
-    """What the README's blocks of Python leave behind."""
-    matplotlib = pytest.importorskip("matplotlib")
-    matplotlib.use("Agg")
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
-    found = []
-    for code in blocks:
-        found.append({})
-        exec(compile(code, "README.md", "exec"), found[-1])
-    yield found
-    matplotlib.pyplot.close("all")
+def slug(heading):
+    """The anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
-def test_the_comments_are_true(names):
-    plan, curve = names[0]["plan"], names[0]["curve"]
-    assert plan.actions.tolist() == [0, 1, 0]
-    assert (f"{plan.accuracy:.3f}", plan.spend, plan.gap) == ("0.733", 2.0, 0.0)
-    assert f"{plan.price:.3f}" == "0.033"
-    assert curve.budget_for(0.75) == pytest.approx(2.5)
-    assert curve.allocate(2.0).actions.tolist() == plan.actions.tolist()
-    assert curve.allocate(accuracy=0.7).accuracy >= 0.7
-    assert tcalloc.decide([0.3, 0.8], [1, 4], price=0.1) == 1
+def test_the_readme_is_a_first_page():
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    for block in blocks_of(README):
+        if block.language == "sh":
+            assert len(commands_of(block.code)) <= 5
 
 
-def test_what_is_measured_can_be_solved_and_claimed(names):
-    table, plan = names[1]["table"], names[1]["plan"]
-    assert table.acc.shape == (3, 3)
-    claim = table.claim(plan)
-    assert claim.population_low <= claim.accuracy <= claim.population_high
+def test_ci_finds_its_two_lines():
+    """`.ci/run` takes the first two lines that are indented by four blanks and begin with pip install."""
+    first, second = re.findall(r"^    (pip install .*)$", README.read_text(encoding="utf-8"), re.M)[:2]
+    assert first == "pip install '.[demo]' && tcalloc demo"
+    assert second == "pip install '.[test]' && pytest"
 
 
-def test_the_table_of_the_readme_can_be_solved(tmp_path):
-    table = re.search(r"    (id,acc:.*?)\n\n", README.read_text(encoding="utf-8"), re.S)[1]
-    path = tmp_path / "table.csv"
-    path.write_text("\n".join(line.strip() for line in table.splitlines()) + "\n", encoding="utf-8")
-    assert tcalloc.read_table(path).solve(budget=2).counts.tolist() == [2, 1]
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
+        path = page.parent / target if target else page
+        assert path.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.M)
+            assert anchor in map(slug, headings), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_extras_and_scripts_exist(page):
+    text = page.read_text(encoding="utf-8")
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for names in re.findall(r"pip install '(?:\.|tcalloc)\[(.*?)\]'", text):
+        assert set(names.split(",")) <= set(project["optional-dependencies"])
+    for script in re.findall(r"python (bench/[\w/]+\.py)", text):
+        assert (CHECKOUT / script).exists(), script
+    for module in re.findall(r"python -m (bench[\w.]*)", text):
+        path = CHECKOUT / module.replace(".", "/")
+        assert path.is_dir() or path.with_suffix(".py").exists(), module
+
+
+def test_the_readme_names_every_page():
+    text = README.read_text(encoding="utf-8")
+    for page in PAGES[1:]:
+        assert f"(docs/{page.name})" in text
 
 
 @pytest.mark.parametrize(
@@ -67,19 +78,3 @@ def test_the_examples_of_the_docstrings_are_true(module):
     found = doctest.testmod(importlib.import_module(module), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert found.attempted > 0
     assert found.failed == 0
-
-
-def test_what_is_learned(names):
-    policy, new, stop = names[2]["policy"], names[2]["new"], names[2]["stop"]
-    assert policy.guarantee_.confidence == 0.95
-    assert set(policy.decide(names[2]["X"][2::3]).tolist()) <= {0, 1, 2}
-    assert policy.certify(names[2]["X"][2::3], new).spend.value <= 2.4
-    assert stop.start("What is 6 times 7?").next().n >= 1
-
-
-def test_what_is_compared(names):
-    result = names[3]["result"]
-    assert result["ESC"].spend == pytest.approx([1.5, 2, 3])
-    assert (result["margin + cap"].gain > 0).all()
-    assert "best fixed mixture" in str(result)
-    assert str(result.recommend())

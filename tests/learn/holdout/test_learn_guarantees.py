@@ -193,10 +193,10 @@ def test_costs_of_its_own_are_for_policies_that_look_at_them():
 
 
 def test_the_assumptions_are_one_list_everywhere():
-    readme = " ".join((CHECKOUT / "README.md").read_text(encoding="utf-8").split())
+    page = " ".join((CHECKOUT / "docs" / "guarantees.md").read_text(encoding="utf-8").split())
     module = " ".join((calibrate.__doc__ or "").split())
     numbered = re.findall(r"(\d)\. ((?:The|Neither)[^:.]*)", module)
     assert [int(i) for i, _ in numbered] == [1, 2, 3, 4]
     for _, sentence in numbered:
-        assert sentence in readme
+        assert sentence in page
     assert len(calibrate.ASSUMPTIONS) == 4
