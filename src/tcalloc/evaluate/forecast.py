@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from tcalloc._printing import uncleaned
+from tcalloc.learn.registry import HINDSIGHT, ORACLE
 
 __all__ = ["Bar", "Forecast"]
 
@@ -25,8 +26,8 @@ USUAL = {
     "stopping": (1.0, 24.0),
     "counting": (50.0, 0.1),
     "text": (8.0, 6.0),
-    "oracle, held out": (3.0, 0.1),
-    "hindsight bound": (0.4, 0.1),
+    ORACLE: (3.0, 0.1),
+    HINDSIGHT: (0.4, 0.1),
 }
 # Of any other contestant.
 SMALL = (0.0, 0.1)

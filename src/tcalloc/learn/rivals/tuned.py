@@ -26,6 +26,7 @@ from tcalloc.learn.holdout.cost_range import costs_said, sample_costs
 from tcalloc.learn.holdout.folds import Frontier, Held, held_out, tabled
 from tcalloc.learn.outcomes import PolicyOutcomes, budgets_of
 from tcalloc.learn.protocol import uniform
+from tcalloc.learn.registry import MARGIN_CAP, SUCCESS_STOP
 from tcalloc.learn.replay.all_orders import Paths, arm_costs
 from tcalloc.learn.rivals.counting import Counting, CountingRun
 from tcalloc.learn.rivals.replayed import ORDERS, Replayed, said, unknown
@@ -45,7 +46,6 @@ FOLDS = 5
 GRID = 200
 # A budget that is the rounded spend of the cheapest setting is kept by it.
 ROUNDING = 2.0**-40
-VERIFIED = "fixed k, success stop"
 
 
 class TunedRule:
@@ -95,7 +95,7 @@ class TunedRule:
 
     def __init__(
         self,
-        family: str = "margin + cap",
+        family: str = MARGIN_CAP,
         budget: float | None = None,
         *,
         verifier: bool | None = None,
@@ -140,7 +140,7 @@ class TunedRule:
         if not checked and not samples.answered:
             raise InputError(
                 f"samples has no answers, only right and wrong, so {self.family!r} has nothing to vote on. Record the "
-                "answers, or use 'fixed k, success stop' if a verifier recognises right answers live."
+                f"answers, or use {SUCCESS_STOP!r} if a verifier recognises right answers live."
             )
         replayed = Replayed.of(samples, self.family, orders=self.orders, verifier=checked)
         self.tune(replayed)
@@ -185,10 +185,10 @@ class TunedRule:
         return np.array([found.spend.mean(axis=1), found.accuracy.mean(axis=1)])
 
     def _verified(self) -> bool:
-        known = (*families(1), VERIFIED)
+        known = (*families(1), SUCCESS_STOP)
         if self.family not in known:
             raise InputError(f"family is {self.family!r}; allowed are {', '.join(map(repr, known))}.")
-        checked = self.family == VERIFIED if self.verifier is None else bool(self.verifier)
+        checked = self.family == SUCCESS_STOP if self.verifier is None else bool(self.verifier)
         if self.family not in families(1, verifier=checked):
             raise InputError(unknown(self.family, checked))
         return checked
