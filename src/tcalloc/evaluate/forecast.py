@@ -17,6 +17,7 @@ from typing import TextIO
 
 from tcalloc._printing import uncleaned
 from tcalloc.learn.registry import HINDSIGHT, ORACLE
+from tcalloc.llm.progress import clock
 
 __all__ = ["Bar", "Forecast"]
 
@@ -172,8 +173,6 @@ class Bar:
 
     def line(self) -> str:
         """Return what is shown."""
-        from tcalloc.llm.progress import clock
-
         left = self._forecast.left()
         ahead = "" if left is None or self._done == self._total else f", about {clock(left)} left"
         return f"tcalloc: compare: {self._done:,} of {self._total:,} trainings ({clock(self._forecast.seconds)}{ahead})"

@@ -16,6 +16,7 @@ What to use when
 A policy that is added needs an entry here. Then `compare` tries it, `tcalloc fit` makes it, and sentences can name it.
 """
 
+import pkgutil
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -257,10 +258,7 @@ def unregistered() -> list[str]:
     list of str
         As "module.name". The list must be empty: what is not registered is neither compared nor fitted.
     """
-    import pkgutil
-
-    import tcalloc.learn as package
-
+    package = import_module(__package__)
     made = {entry.made_by.replace(":", ".") for entry in POLICIES if entry.deployable}
     known = {getattr(import_module(path.rpartition(".")[0]), path.rpartition(".")[2]) for path in made}
     found = set()

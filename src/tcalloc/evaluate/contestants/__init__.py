@@ -18,6 +18,7 @@ from tcalloc.evaluate.contestants.bounds import Halved, Hindsight
 from tcalloc.evaluate.contestants.counting import CountingFamily
 from tcalloc.evaluate.contestants.eligibility import Skipped
 from tcalloc.evaluate.contestants.learned import Imitating, Pricing
+from tcalloc.evaluate.contestants.own import owned
 from tcalloc.evaluate.contestants.probing import Probing
 from tcalloc.evaluate.contestants.stopping import Stopping
 from tcalloc.evaluate.problem import Problem
@@ -101,8 +102,6 @@ def contestants_of(
             out.why[other] = out.why.get(stopping, f"with {count} it is called {stopping!r}")
     taking = [contestant for contestant in found if contestant.name in wanted]
     if own is not None:
-        from tcalloc.evaluate.contestants.own import owned
-
         taking = [*owned(problem, spends, own, NAMES), *taking]
     return taking, {name: why for name, why in out.why.items() if name in wanted}
 

@@ -13,7 +13,7 @@ accuracy over spend are kept, and a budget between two of them is kept by a rand
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,17 +24,18 @@ from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.holdout.calibrate import Calibration, calibrate_price
 from tcalloc.learn.holdout.cost_range import costs_said, sample_costs
 from tcalloc.learn.holdout.folds import Frontier, Held, held_out, tabled
+from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.outcomes import PolicyOutcomes, budgets_of
 from tcalloc.learn.protocol import uniform
 from tcalloc.learn.registry import MARGIN_CAP, SUCCESS_STOP
 from tcalloc.learn.replay.all_orders import Paths, arm_costs
 from tcalloc.learn.rivals.counting import Counting, CountingRun
 from tcalloc.learn.rivals.replayed import ORDERS, Replayed, said, unknown
+from tcalloc.learn.rivals.serialize import pack, unpack
 from tcalloc.learn.rivals.settings import families
+from tcalloc.learn.rows import as_row
+from tcalloc.learn.saving.policy_folder import save_policy
 from tcalloc.measure.samples import Samples
-
-if TYPE_CHECKING:  # imported where they are used: `Sequential` itself is made of these rules
-    from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 
 __all__ = ["TunedRule"]
 
@@ -244,10 +245,8 @@ class TunedRule:
         number = float(self._numbers.random()) if x is None else uniform(int(self.random_state), _key(x))
         return self.rules_[high if number < share else low].start(x)
 
-    def frontier(self) -> "StoppingFrontier":
+    def frontier(self) -> StoppingFrontier:
         """Return spend and accuracy of each setting on the hull, from questions that the tuning had not seen."""
-        from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
-
         self._check_fitted()
         rounds = np.full(len(self.rules_), np.nan)
         words = tuple(said(rule) for rule in self.rules_)
@@ -392,15 +391,11 @@ class TunedRule:
 
     def save(self, path: Any) -> None:
         """Write the policy to a folder, without pickle; `tcalloc.load_policy` reads it."""
-        from tcalloc.learn.saving.policy_folder import save_policy
-
         self._check_fitted()
         save_policy(self, path)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
         """Return what to save: values for JSON, arrays; no boosters."""
-        from tcalloc.learn.rivals.serialize import pack
-
         return (*pack(self), {})
 
     @property
@@ -411,8 +406,6 @@ class TunedRule:
     @classmethod
     def _from_state(cls, meta: Any, arrays: dict[str, NDArray[Any]], boosters: Any) -> Self:
         """Return the policy whose state this is; everything is checked as if a stranger had written it."""
-        from tcalloc.learn.rivals.serialize import unpack
-
         made = cls(**meta["parameters"])
         made._verified()
         unpack(made, meta, arrays)
@@ -442,6 +435,4 @@ def _key(x: Any) -> Any:
     """Return what the random number of a question depends on."""
     if isinstance(x, str):
         return x
-    from tcalloc.learn.rows import as_row
-
     return as_row(x).keys()[0]
