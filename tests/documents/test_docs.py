@@ -8,6 +8,8 @@ import re
 import pytest
 from places import CHECKOUT
 
+from tcalloc.learn.registry import names
+
 PAGE = CHECKOUT / "docs" / "what-to-use-when.md"
 RESULTS = CHECKOUT / "bench" / "RESULTS.md"
 
@@ -100,3 +102,9 @@ def test_the_words_fit_the_figures(heading, holds, page):
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page):
         assert (PAGE.parent / target).exists(), target
+
+
+def test_the_policies_are_those_of_the_registry(page):
+    named = {row[table[0].index("policy")] for table in tables(page) if "policy" in table[0] for row in table[1:]}
+    assert len(named) >= 8
+    assert named <= set(names())

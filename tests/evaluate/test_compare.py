@@ -13,8 +13,8 @@ from tcalloc import InputError, MissingExtraError, Samples, Table, compare
 from tcalloc.evaluate import run_folds
 from tcalloc.evaluate.compare import default_budgets, difficulty_of
 from tcalloc.evaluate.conclusions import marks
-from tcalloc.evaluate.contestants import REFERENCE
 from tcalloc.evaluate.problem import Problem
+from tcalloc.learn.registry import REFERENCE
 
 QUICK = ["ESC", "AC Beta", "margin + cap"]
 

@@ -10,10 +10,11 @@ from comparisons import MIXTURE, curve, made, replaced, with_standings
 from tcalloc import Samples, compare
 from tcalloc.datasets import load_recorded
 from tcalloc.evaluate import statistics
-from tcalloc.evaluate.conclusions.choice import MARGIN, PREFERENCE, by_construction, chosen, leaders
+from tcalloc.evaluate.conclusions.choice import MARGIN, by_construction, chosen, leaders
 from tcalloc.evaluate.conclusions.headline import headline, saving
-from tcalloc.evaluate.contestants import COUNTING, NAMES, REFERENCE, SUCCESS
+from tcalloc.evaluate.contestants import COUNTING, NAMES
 from tcalloc.evaluate.report import render
+from tcalloc.learn.registry import PREFERENCE, REFERENCE, SUCCESS_STOP
 
 RULES = ["AC Beta", "AC Dirichlet", "ESC", "SPRT", "margin + cap"]
 
@@ -116,16 +117,16 @@ def test_seeds_do_not_change_the_recommendation_on_recorded_answers():
 def puzzles():
     rng = np.random.default_rng(1)
     samples = Samples(correct=rng.random((100, 12)) < rng.beta(0.6, 1.2, (100, 1)))
-    return compare(samples, ["fixed k", SUCCESS], [1.1, 4.0], verifier=True, orders=12)
+    return compare(samples, ["fixed k", SUCCESS_STOP], [1.1, 4.0], verifier=True, orders=12)
 
 
 def test_stopping_at_the_first_success_needs_no_test(puzzles):
     unsure = with_standings(puzzles, lambda one: replaced(one, p=one.p * 0 + 1.0, gain_low=one.gain_low - 1))
     for result in (puzzles, unsure):
-        assert by_construction(result, result[SUCCESS])
+        assert by_construction(result, result[SUCCESS_STOP])
         advice = result.recommend()
-        assert advice.policy == SUCCESS
-        assert [pick.policy for pick in advice.picks] == [SUCCESS] * 2
+        assert advice.policy == SUCCESS_STOP
+        assert [pick.policy for pick in advice.picks] == [SUCCESS_STOP] * 2
         assert advice.untested
         assert "It needs no test" in " ".join(str(advice).split())
     assert not unsure.recommend().shown

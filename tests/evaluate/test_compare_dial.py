@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from tcalloc import Samples, Table, Vote, compare
 from tcalloc.evaluate import run_folds
-from tcalloc.evaluate.contestants import REFERENCE, Contestant
+from tcalloc.evaluate.contestants import Contestant
 from tcalloc.evaluate.standings import standings
 from tcalloc.learn.holdout.folds import Dial, Frontier, Tuned, held_out, tabled
 from tcalloc.learn.protocol import Always
+from tcalloc.learn.registry import REFERENCE
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from comparisons import made, replaced, with_standings
 from tcalloc import InputError, Samples, Table, compare
 from tcalloc.evaluate import run_folds, standings, statistics
 from tcalloc.evaluate.conclusions.marks import share_captured, to_check
-from tcalloc.evaluate.contestants import REFERENCE, Contestant
+from tcalloc.evaluate.contestants import Contestant
 from tcalloc.evaluate.contestants.bounds import Halved
 from tcalloc.evaluate.problem import Problem
 from tcalloc.evaluate.standings import measure
+from tcalloc.learn.registry import REFERENCE
 from tcalloc.learn.rivals import ESC
 
 # ---------------------------------------------------------------------------------------------- standings

@@ -6,9 +6,10 @@ import numpy as np
 
 from tcalloc import InputError, Samples
 from tcalloc.evaluate import run_folds
-from tcalloc.evaluate.contestants import REFERENCE, Contestant
+from tcalloc.evaluate.contestants import Contestant
 from tcalloc.evaluate.standings import standings
 from tcalloc.learn.holdout.folds import Tuned, tabled
+from tcalloc.learn.registry import REFERENCE
 
 
 def samples_of(n, size, seed=0, texts=False):

@@ -1,5 +1,8 @@
 """One registry: every policy that is compared can be fitted, saved, loaded and run; none is forgotten."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,6 +11,7 @@ pytest.importorskip("xgboost")
 
 from policy_cases import voted
 
+import tcalloc
 from tcalloc import BudgetError, InputError, Samples, Table, compare
 from tcalloc.evaluate import contestants as judged
 from tcalloc.evaluate.contestants import NAMES, contestants_of
@@ -74,6 +78,27 @@ def test_names_stand_in_one_place():
         entry_of("hindsight bound", deployable=True)
     with pytest.raises(InputError, match="'hindsight bound' is a bound"):
         entry_of("hindsight bound").policy()
+
+
+def spelt_out(tree):
+    """Yield the texts of a module that are no docstrings, with their lines."""
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+            yield node.lineno, node.value
+
+
+def test_no_other_module_spells_a_name_or_a_phrase_out():
+    package = Path(tcalloc.__file__).parent
+    # Names of families too; and a class of this name is exported, as its own module says.
+    allowed = {entry.family for entry in POLICIES} | {"Sequential", "ESC", "SPRT"}
+    words = ({entry.name for entry in POLICIES} | {entry.phrase for entry in POLICIES}) - allowed - {REFERENCE}
+    found = []
+    for path in sorted(package.rglob("*.py")):
+        if path != package / "learn" / "registry.py":
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            found += [f"{path}:{line}: {word!r}" for line, word in spelt_out(tree) if word in words]
+    assert found == []
 
 
 # ---------------------------------------------------------------------------------------------- all can be used

@@ -11,6 +11,7 @@ from tcalloc._frontier import Frontier
 from tcalloc._outputs import save_picture
 from tcalloc.cli import _shared as shared
 from tcalloc.errors import MissingExtraError
+from tcalloc.learn.registry import REFERENCE
 from tcalloc.measure import Table
 from tcalloc.measure.summaries import curve_points, fixed_mixture
 
@@ -112,7 +113,7 @@ def _summary(args: argparse.Namespace, table: Table, curve: Frontier, points: di
     heads = ["budget" if args.unit is None else f"budget ({shared.unit_words(args.unit)})", "accuracy", "price"]
     accuracies = [points["accuracy"].tolist()]
     if "best_fixed_mixture" in points:
-        heads.append("best fixed mixture")
+        heads.append(REFERENCE)
         accuracies.append(points["best_fixed_mixture"].tolist())
     said = shared.columns_of([value for values in accuracies for value in values], trim=False)
     size = len(points["budget"])
@@ -170,7 +171,7 @@ def _plot(args: argparse.Namespace, table: Table, curve: Frontier, mixture: Fron
     label = "action per instance" + (", in hindsight (a bound)" if table.single_outcomes else "")
     _draw(ax, curve, color="#1257a8", lw=2.5, label=label)
     if mixture is not None:
-        _draw(ax, mixture, color="#333333", lw=1.5, ls=(0, (4, 3)), label="best fixed mixture")
+        _draw(ax, mixture, color="#333333", lw=1.5, ls=(0, (4, 3)), label=REFERENCE)
     ends = np.concatenate([c.budgets[[0, -1]] for c in (curve, mixture) if c is not None])
     if ends.min() > 0 and ends.max() / ends.min() >= 30:
         ax.set_xscale("log")

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,15 @@ from tcalloc._frontier import frontier
 from tcalloc.datasets import Recorded, load_recorded
 from tcalloc.demo.words import percent
 from tcalloc.errors import InputError, TcallocError
+from tcalloc.llm.client import ChatClient
+from tcalloc.llm.graders import make_grader
+from tcalloc.llm.local import PARAMETERS, serve
+from tcalloc.llm.questions import question_from
+from tcalloc.llm.sampler import Outcome, sample
 from tcalloc.measure import vote_accuracy
 from tcalloc.measure.actions import Vote
 from tcalloc.measure.samples import Samples
-
-if TYPE_CHECKING:
-    from tcalloc.llm.sampler import Outcome
+from tcalloc.runs.store import read_run
 
 __all__ = ["Live", "Row", "picked", "run", "show"]
 
@@ -216,14 +219,8 @@ def run(
 
 def _drawn(
     recorded: Recorded, rows: NDArray[np.intp], samples: int, seed: int, folder: str, say: Callable[[str], None]
-) -> "Outcome":
+) -> Outcome:
     """Sample the questions from the local model into a run folder."""
-    from tcalloc.llm.client import ChatClient
-    from tcalloc.llm.graders import make_grader
-    from tcalloc.llm.local import PARAMETERS, serve
-    from tcalloc.llm.questions import question_from
-    from tcalloc.llm.sampler import sample
-
     asked = [question_from({"id": str(recorded.ids[i])} | recorded.questions[i], f"question {i}", "") for i in rows]
     # With log-probabilities the server's tokens are counted, not estimated.
     parameters = replace(PARAMETERS, logprobs=True, seed=seed)
@@ -253,8 +250,6 @@ def _drawn(
 
 def _loaded(folder: str, ids: NDArray[np.str_]) -> tuple[Samples, int, list[list[str | None]]]:
     """Return what was drawn: as arrays, the number of tokens, and the answers in words."""
-    from tcalloc.runs.store import read_run
-
     said: dict[str, list[str | None]] = {str(name): [] for name in ids}
     tokens = 0
     for record in sorted(read_run(folder).records, key=lambda record: int(record["sample"])):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tcalloc.demo.curves import Curve
 from tcalloc.demo.learned import FOLDS
 from tcalloc.demo.progress import Progress
+from tcalloc.learn.sequential import Sequential
 from tcalloc.measure import Samples, vote_accuracy
 
 __all__ = ["FIXED", "Stopping", "stopping"]
@@ -73,8 +74,6 @@ def stopping(
     -------
     Stopping
     """
-    from tcalloc.learn.sequential import Sequential
-
     shown_to = Progress() if progress is None else progress
     shown_to.begin("a policy that stops while samples come in", FOLDS * DIVISIONS)
     n = len(answers)

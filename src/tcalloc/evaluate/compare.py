@@ -14,11 +14,12 @@ from tcalloc._version import __version__
 from tcalloc.errors import InputError
 from tcalloc.evaluate.caveats import remarks
 from tcalloc.evaluate.comparison import Comparison
-from tcalloc.evaluate.contestants import REFERENCE, contestants_of
+from tcalloc.evaluate.contestants import contestants_of
 from tcalloc.evaluate.problem import Problem
 from tcalloc.evaluate.run_folds import run, workers
 from tcalloc.evaluate.standings import standings
 from tcalloc.learn.holdout.folds import Frontier
+from tcalloc.learn.registry import REFERENCE
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table
 

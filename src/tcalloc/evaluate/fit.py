@@ -28,7 +28,7 @@ from tcalloc.learn.holdout.certify import certify
 from tcalloc.learn.holdout.folds import split
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.question_rows import TEXT, texts_of_run
-from tcalloc.learn.registry import REFERENCE, entry_of
+from tcalloc.learn.registry import PRICED, REFERENCE, entry_of
 from tcalloc.learn.rows import take_rows
 from tcalloc.measure.samples import Samples
 
@@ -57,7 +57,7 @@ def default_policy(X: Any) -> str:
     str
         "priced"; without X the best fixed mixture, which does without.
     """
-    return REFERENCE if X is None else "priced"
+    return REFERENCE if X is None else PRICED
 
 
 def fit(

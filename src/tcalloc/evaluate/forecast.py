@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from tcalloc._printing import uncleaned
+from tcalloc.learn.registry import HINDSIGHT, ORACLE
+from tcalloc.llm.progress import clock
 
 __all__ = ["Bar", "Forecast"]
 
@@ -25,8 +27,8 @@ USUAL = {
     "stopping": (1.0, 24.0),
     "counting": (50.0, 0.1),
     "text": (8.0, 6.0),
-    "oracle, held out": (3.0, 0.1),
-    "hindsight bound": (0.4, 0.1),
+    ORACLE: (3.0, 0.1),
+    HINDSIGHT: (0.4, 0.1),
 }
 # Of any other contestant.
 SMALL = (0.0, 0.1)
@@ -171,8 +173,6 @@ class Bar:
 
     def line(self) -> str:
         """Return what is shown."""
-        from tcalloc.llm.progress import clock
-
         left = self._forecast.left()
         ahead = "" if left is None or self._done == self._total else f", about {clock(left)} left"
         return f"tcalloc: compare: {self._done:,} of {self._total:,} trainings ({clock(self._forecast.seconds)}{ahead})"

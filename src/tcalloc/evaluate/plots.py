@@ -26,17 +26,15 @@ from tcalloc.evaluate.conclusions.choice import trusted
 from tcalloc.evaluate.conclusions.headline import fixed, saving
 from tcalloc.evaluate.conclusions.recommend import Recommendation, recommend
 from tcalloc.evaluate.result import ComparisonFigures, Standing
+from tcalloc.learn.registry import FIXED_K, ORACLE, RANDOM
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["PALETTE", "STEPWISE", "Line", "Palette", "contenders", "draw", "plot", "stepwise", "subject"]
+__all__ = ["PALETTE", "Line", "Palette", "contenders", "draw", "plot", "stepwise", "subject"]
 
 Floats = NDArray[np.float64]
 
-ORACLE = "oracle, held out"
-# It mixes nothing: between two of its spends there is nothing, and a sloping line would promise a mixture.
-STEPWISE = "fixed k"
 # How many policies are drawn in colour, and how many of the user's own besides.
 COLOURED, OWN = 3, 3
 # Policies that differ by less at all budgets are one line; the better one is drawn.
@@ -119,8 +117,11 @@ def _alike(one: Standing, other: Standing) -> bool:
 
 
 def stepwise(standing: Standing) -> bool:
-    """Return whether a policy mixes nothing, and so is drawn as steps."""
-    return standing.kind == "baseline" and standing.name == STEPWISE
+    """Return whether a policy is drawn as steps.
+
+    It mixes nothing: between two of its spends there is nothing, and a sloping line would promise a mixture.
+    """
+    return standing.kind == "baseline" and standing.name == FIXED_K
 
 
 def _drawable(standing: Standing) -> bool:
@@ -186,7 +187,7 @@ def draw(
     ratio = right / left if left > 0 else math.inf
     log = LOG < ratio < math.inf
     for other in result.standings:
-        if other.kind != "bound" and other.name != "random" and all(other is not line.standing for line in lines):
+        if other.kind != "bound" and other.name != RANDOM and all(other is not line.standing for line in lines):
             _curve(ax, other, (left, right), color=palette.other, lw=0.8, alpha=0.8, zorder=2)
     for line in lines:
         place = 4.0 if line.role == "policy" else 3.0

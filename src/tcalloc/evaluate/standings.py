@@ -12,20 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.evaluate.conclusions.marks import CHECK
-from tcalloc.evaluate.contestants import LABEL, REFERENCE, Contestant
+from tcalloc.evaluate.contestants import Contestant
 from tcalloc.evaluate.contestants.base import rounding
 from tcalloc.evaluate.contestants.bounds import Halved, Hindsight
 from tcalloc.evaluate.result import Standing
 from tcalloc.evaluate.run_folds import Part
 from tcalloc.evaluate.statistics import At, Family, bootstrap, dependence, ends, expansion, holm, saved, two_sided
+from tcalloc.learn.registry import DIFFICULTY_LABEL, HINDSIGHT, ORACLE, REFERENCE
 
-__all__ = ["ORACLE", "standings"]
+__all__ = ["standings"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-ORACLE = "oracle, held out"
-HINDSIGHT = "hindsight bound"
 # The group of those that replay rules, which are what they are, whatever they are trained on.
 RULES = "counting"
 # Groups of contestants that look at X.
@@ -312,7 +311,7 @@ def marks_of(
     def named(some: Bools) -> str:
         return ", ".join(f"{budget:g}" for budget in budgets[some])
 
-    seen = "the label" if contestant.name == LABEL else "X"
+    seen = "the label" if contestant.name == DIFFICULTY_LABEL else "X"
     nearly = m.nearly & contestant.beforehand
     if lucky and nearly.any():
         marks.append(

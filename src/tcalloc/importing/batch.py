@@ -8,6 +8,7 @@ from tcalloc.errors import InputError
 from tcalloc.importing import values as values
 from tcalloc.importing.rows import Reader, Row, Sample
 from tcalloc.importing.values import Failed
+from tcalloc.llm.replies import BadReply, ServerError, TokenCounter, parse_reply
 
 __all__ = ["BatchReader", "reply_samples"]
 
@@ -52,8 +53,6 @@ def reply_samples(body: Mapping[str, Any], path: str) -> tuple[str | None, list[
     InputError
         If it is no reply.
     """
-    from tcalloc.llm.replies import BadReply, ServerError, TokenCounter, parse_reply
-
     chat = _as_chat(dict(body))
     listed = chat.get("choices")
     n = len(listed) if isinstance(listed, list) else 1

@@ -8,6 +8,9 @@ from tcalloc.errors import InputError
 from tcalloc.importing import values as values
 from tcalloc.importing.columns import Column, Columns
 from tcalloc.importing.fields import MISSING, lookup
+from tcalloc.llm.graders.numbers import number_key
+from tcalloc.llm.graders.text import any_key, text_key
+from tcalloc.llm.questions import final_answer
 
 __all__ = ["Evidence", "first_entry", "grader_hint"]
 
@@ -49,8 +52,6 @@ class Evidence:
 
     def golds_of(self, row: Mapping[str, Any], name: str) -> list[str]:
         """Return the gold answers of a row."""
-        from tcalloc.llm.questions import final_answer
-
         if self.golds is not None:
             return [self.golds[name]] if name in self.golds else []
         value = None if self.gold is None else lookup(row, self.gold.path)
@@ -78,8 +79,6 @@ class Evidence:
         Only texts that are marked wrong can show it, since a right one contains the gold answer too; without marks all
         texts, if the column is the gold answer on every row.
         """
-        from tcalloc.llm.graders.text import text_key
-
         text = next((c for c in texts if not c.listed), None)
         marked = bool(marks) and not marks[0].listed
         if text is None or not (marked or self.equals_gold(column)):
@@ -95,8 +94,6 @@ class Evidence:
 
     def is_whole(self, column: Column) -> bool:
         """Say whether a column holds whole texts, which hardly ever equal a gold answer or each other."""
-        from tcalloc.llm.graders.text import any_key, text_key
-
         words, equal, containing, known = [], 0, 0, 0
         by_question: dict[str, list[str | None]] = {}
         for name, value, golds in self.pairs(column):
@@ -118,8 +115,6 @@ class Evidence:
 
     def is_mark(self, score: Column, answer: Column | None) -> bool:
         """Say whether a score of 0 and 1 says right or wrong: it does where it agrees with the gold answers."""
-        from tcalloc.llm.graders.text import any_key
-
         if answer is None or not self.known:
             return True
         marks = [mark_of(item) for row in self.columns.head for item in entries(lookup(row, score.path))]
@@ -141,8 +136,6 @@ class Evidence:
 
     def gold_share(self, path: str) -> float | None:
         """Return the share of a column's values that equal the gold answer; None if that cannot be said."""
-        from tcalloc.llm.graders.text import any_key
-
         equal, count = 0, 0
         for row in self.columns.head[:COMPARED]:
             known = {any_key(gold) for gold in self.golds_of(row, self.columns.name(row))}
@@ -167,8 +160,6 @@ class Evidence:
 
 def grader_hint(golds: list[str]) -> str:
     """Return the option that grades texts with gold answers like these."""
-    from tcalloc.llm.graders.numbers import number_key
-
     if golds and all(number_key(gold) is not None for gold in golds):
         return "--grader numeric"
     if golds and all(len(gold.strip()) == 1 and gold.strip().isalpha() for gold in golds):

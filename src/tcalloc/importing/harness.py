@@ -12,6 +12,8 @@ from tcalloc.errors import InputError
 from tcalloc.importing import values as values
 from tcalloc.importing.rows import Options, Reader, Row, Rows, Sample
 from tcalloc.importing.values import Unusable
+from tcalloc.llm.graders.text import any_key
+from tcalloc.llm.questions import final_answer
 
 __all__ = ["HarnessReader", "task_filters"]
 
@@ -64,9 +66,6 @@ class HarnessReader(Reader):
 
     def survey(self, rows: Rows) -> None:
         """Learn the filters, and whether they keep answers or texts."""
-        from tcalloc.llm.graders.text import any_key
-        from tcalloc.llm.questions import final_answer
-
         for _, row in rows():
             kept = self.kept.setdefault(_filter(row), _Kept())
             texts, answers = _leaves(row.get("resps") or []), _leaves(row.get("filtered_resps") or [])

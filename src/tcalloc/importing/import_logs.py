@@ -8,7 +8,7 @@ so that there is all of it or nothing. The report says what was taken for what.
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tcalloc.errors import InputError
 from tcalloc.importing.batch import BatchReader
@@ -19,11 +19,10 @@ from tcalloc.importing.job import Job, Source
 from tcalloc.importing.report import ImportReport
 from tcalloc.importing.rows import EXAMPLES, Options, Reader, guess_format
 from tcalloc.importing.writing import Writer
+from tcalloc.llm.graders import check_golds, make_grader
+from tcalloc.llm.questions import Question, gold_words, read_questions
 from tcalloc.runs.jsonl import read_objects
 from tcalloc.runs.recorded_answers import notes_of
-
-if TYPE_CHECKING:
-    from tcalloc.llm.questions import Question
 
 __all__ = ["FORMATS", "ImportReport", "import_frame", "import_logs"]
 
@@ -210,9 +209,6 @@ def _import(
     skip_bad: bool = False,
     keep_text: bool = True,
 ) -> ImportReport:
-    from tcalloc.llm.graders import check_golds, make_grader
-    from tcalloc.llm.questions import gold_words, read_questions
-
     unknown = [name for name in fields or {} if name not in ALIASES]
     if unknown:
         raise InputError(f"fields: {unknown[0]!r} is none of ours; allowed are {', '.join(ALIASES)}.")

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tcalloc.errors import InputError
 from tcalloc.importing import values as values
@@ -14,10 +14,10 @@ from tcalloc.importing.harness import HarnessReader, task_filters
 from tcalloc.importing.report import FieldUse, ImportReport, Taken
 from tcalloc.importing.rows import Options, Reader, Row, Sample
 from tcalloc.importing.values import Failed, Unusable
+from tcalloc.llm.graders.numbers import number_key
+from tcalloc.llm.graders.text import any_key
+from tcalloc.llm.questions import Question, question_from
 from tcalloc.runs.jsonl import snippet
-
-if TYPE_CHECKING:
-    from tcalloc.llm.questions import Question
 
 __all__ = ["Job", "Source"]
 
@@ -206,8 +206,6 @@ class Job:
 
     def _check_mark(self, source: Source, name: str, sample: Sample, place: str) -> None:
         """Refuse an answer that is marked right and wrong; note where one normalized answer stands for both."""
-        from tcalloc.llm.graders.text import any_key
-
         if self.options.graded or sample.correct is None or not (sample.answer or "").strip():
             return
         answer = sample.answer or ""
@@ -225,8 +223,6 @@ class Job:
             self.coarse.add((name, key))
 
     def _learn(self, name: str, row: Row, place: str) -> None:
-        from tcalloc.llm.questions import question_from
-
         if row.asked is not None and self.options.fields.get("question") != "":
             text = " ".join(str(row.question.get("question") or row.asked).split())
             code, other, earlier = self._asked.setdefault(name, (hash(row.asked), snippet(text, 80), place))
@@ -303,8 +299,6 @@ class Job:
 
 def _plain(answer: str) -> str:
     """Return an answer without what never changes its meaning; a number by its value."""
-    from tcalloc.llm.graders.numbers import number_key
-
     kept = re.sub(r"""[\s.,;:!?"'`*_$]+""", " ", f" {answer.casefold()} ")
     return number_key(answer) or " ".join(re.sub(r"\b(?:a|an|the)\b(?= \S)", "", kept).split())
 

@@ -9,18 +9,17 @@ import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tcalloc.importing.job import Job
 from tcalloc.importing.report import Answers, ImportReport, ModelCount, mark_warnings, token_warning
 from tcalloc.importing.rows import Sample
+from tcalloc.llm.graders import Grade, Grader, grade_safely, settle
+from tcalloc.llm.graders.text import any_key, exact_key
+from tcalloc.llm.questions import Question
 from tcalloc.runs.recorded_answers import Voices
 from tcalloc.runs.store import Store
 from tcalloc.runs.verdicts import Failures
-
-if TYPE_CHECKING:
-    from tcalloc.llm.graders import Grade, Grader
-    from tcalloc.llm.questions import Question
 
 __all__ = ["Writer"]
 
@@ -40,7 +39,7 @@ class Writer:
         Marks the texts.
     """
 
-    def __init__(self, job: Job, grader: "Grader | None"):
+    def __init__(self, job: Job, grader: Grader | None):
         self.job, self.grader = job, grader
         self.unmarked = 0
         self.failures = Failures()
@@ -83,7 +82,7 @@ class Writer:
         report.marked, report.right = (sum(getattr(c, key) for c in report.by_model) for key in ("marked", "right"))
         report.errors, report.error_reasons = self.failures.count, self.failures.reasons
 
-    def _count(self, name: str, model: str, sample: Sample, grade: "Grade") -> None:
+    def _count(self, name: str, model: str, sample: Sample, grade: Grade) -> None:
         counts = self.counts.setdefault(model, ModelCount(model))
         answers = self.answers.setdefault(model, Answers())
         self.voices.setdefault(model, Voices(graded=self.grader is not None)).count(
@@ -110,9 +109,7 @@ class Writer:
             total, count = self.tokens.get(model, (0, 0))
             self.tokens[model] = (total + sample.facts["output_tokens"], count + 1)
 
-    def _gold_keys(self, question: "Question") -> "set[str | None]":
-        from tcalloc.llm.graders.text import any_key
-
+    def _gold_keys(self, question: Question) -> "set[str | None]":
         if question.id not in self._golds:
             self._golds[question.id] = {any_key(gold) for gold in question.golds}
         return self._golds[question.id]
@@ -139,7 +136,7 @@ class Writer:
     def _graded(
         self, samples: Iterable[tuple[str, str, int, Sample]]
     ) -> "Iterator[tuple[tuple[str, str, int, Sample], Grade]]":
-        def grade(item: tuple[str, str, int, Sample]) -> "Grade":
+        def grade(item: tuple[str, str, int, Sample]) -> Grade:
             return self._grade(item[0], item[3])
 
         # Those that wait for a process or a server; they can be asked by several threads.
@@ -152,10 +149,7 @@ class Writer:
             for item in samples:
                 yield item, grade(item)
 
-    def _grade(self, name: str, sample: Sample) -> "Grade":
-        from tcalloc.llm.graders import Grade, grade_safely, settle
-        from tcalloc.llm.graders.text import any_key, exact_key
-
+    def _grade(self, name: str, sample: Sample) -> Grade:
         question = self.job.questions[name]
         if self.grader is not None:
             return grade_safely(self.grader, question, sample.text if sample.text is not None else sample.answer)
@@ -170,7 +164,7 @@ class Writer:
 
 
 def _record(
-    name: str, number: int, model: str, arm: str, sample: Sample, grade: "Grade", keep_text: bool
+    name: str, number: int, model: str, arm: str, sample: Sample, grade: Grade, keep_text: bool
 ) -> dict[str, Any]:
     finish = sample.facts.get("finish") or ""
     record: dict[str, Any] = {"id": name, "sample": number, "params": arm, "arm": arm, "model": model}
@@ -195,7 +189,7 @@ def _record(
     return record | {key: value for key, value in sample.facts.items() if key != "finish"}
 
 
-def _question_record(question: "Question") -> dict[str, Any]:
+def _question_record(question: Question) -> dict[str, Any]:
     record: dict[str, Any] = {
         "id": question.id,
         "question": question.text,

@@ -8,22 +8,57 @@ What to use when
     All of them, in the order in which they are shown: baselines first, bounds last.
 `names`
     Their names, or only those of the policies that can be fitted.
+`PREFERENCE`
+    The order in which equally good policies are recommended.
 `unregistered`
     Classes of policies that no entry makes: a list that must be empty.
 
 A policy that is added needs an entry here. Then `compare` tries it, `tcalloc fit` makes it, and sentences can name it.
 """
 
+import pkgutil
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
 from tcalloc.errors import InputError
 
-__all__ = ["POLICIES", "REFERENCE", "Entry", "entry_of", "names", "unregistered"]
+__all__ = [
+    "AC_BETA",
+    "AC_DIRICHLET",
+    "CASCADE",
+    "DIFFICULTY_LABEL",
+    "EARLY_STOPPING",
+    "FIXED_K",
+    "HINDSIGHT",
+    "MARGIN_CAP",
+    "ORACLE",
+    "POLICIES",
+    "PREFERENCE",
+    "PRICED",
+    "PROBED",
+    "RANDOM",
+    "REFERENCE",
+    "SEQUENTIAL",
+    "SEQUENTIAL_TEST",
+    "SUCCESS_STOP",
+    "Entry",
+    "entry_of",
+    "names",
+    "unregistered",
+]
+
+# ---------------------------------------------------------------------------------------------- the names
 
 REFERENCE = "best fixed mixture"
 """The name of the policy that every gain is over."""
+FIXED_K, RANDOM, DIFFICULTY_LABEL = "fixed k", "random", "difficulty label"
+KNN, IMITATOR, IMITATOR_COSTS = "kNN", "imitator", "imitator, cost-sensitive"
+PRICED, PROBED = "priced", "priced, probe 2"
+SEQUENTIAL, CASCADE = "Sequential", "cascade"
+AC_BETA, AC_DIRICHLET, EARLY_STOPPING, SEQUENTIAL_TEST = "AC Beta", "AC Dirichlet", "ESC", "SPRT"
+MARGIN_CAP, SUCCESS_STOP = "margin + cap", "fixed k, success stop"
+ORACLE, HINDSIGHT = "oracle, held out", "hindsight bound"
 
 GATED = "serves the best fixed mixture where no gain over it is seen among the training questions"
 
@@ -86,60 +121,82 @@ def _rule(name: str, phrase: str, *needs: str) -> Entry:
 _BASELINES = "tcalloc.learn.routing.baselines"
 _PRICED = "tcalloc.learn.routing.priced:PricedPolicy"
 _IMITATOR = "tcalloc.learn.routing.imitator:Imitator"
-_SEQUENTIAL = "tcalloc.learn.sequential:Sequential"
+_SEQUENTIAL = "tcalloc.learn.sequential.policy:Sequential"
 
 POLICIES: tuple[Entry, ...] = (
-    Entry("fixed k", "a fixed number of samples", "fixed", "baseline", (),
+    Entry(FIXED_K, "a fixed number of samples", "fixed", "baseline", (),
           "tcalloc.learn.routing.fixed_choice:FixedChoice"),
     Entry(REFERENCE, "the best fixed mixture", "mixture", "baseline", (), f"{_BASELINES}:Mixture"),
-    Entry("random", "choosing at random", "random", "baseline", (), f"{_BASELINES}:Random"),
+    Entry(RANDOM, "choosing at random", "random", "baseline", (), f"{_BASELINES}:Random"),
     Entry(
         "prompt length", "choosing by the length of the question", "length", "baseline", ("text",),
         f"{_BASELINES}:LengthHeuristic",
     ),
     Entry(
-        "difficulty label", "choosing by the difficulty label", "category", "policy", ("label",),
+        DIFFICULTY_LABEL, "choosing by the difficulty label", "category", "policy", ("label",),
         "tcalloc.learn.routing.by_category:ByCategory",
     ),
     Entry(
-        "kNN", "choosing by the most similar questions (kNN)", "priced", "policy", ("x",), _PRICED,
+        KNN, "choosing by the most similar questions (kNN)", "priced", "policy", ("x",), _PRICED,
         (("regressor", "knn"),), (GATED,),
     ),
-    Entry("imitator", "imitating the oracle (imitator)", "imitator", "policy", ("x",), _IMITATOR),
+    Entry(IMITATOR, "imitating the oracle (imitator)", "imitator", "policy", ("x",), _IMITATOR),
     Entry(
-        "imitator, cost-sensitive", "imitating the oracle with costs (imitator, cost-sensitive)", "imitator", "policy",
+        IMITATOR_COSTS, "imitating the oracle with costs (imitator, cost-sensitive)", "imitator", "policy",
         ("x",), _IMITATOR, (("weights", "regret"),),
     ),
     Entry(
-        "priced", "predicting each question and pricing it (priced)", "priced", "policy", ("x",), _PRICED, (), (GATED,)
+        PRICED, "predicting each question and pricing it (priced)", "priced", "policy", ("x",), _PRICED, (), (GATED,)
     ),
     Entry(
-        "priced, probe 2", "pricing each question after two samples (priced, probe 2)", "probed", "policy",
+        PROBED, "pricing each question after two samples (priced, probe 2)", "probed", "policy",
         ("samples", "answers", "probe"), _PRICED, (("probe", 2),), (GATED,),
     ),
     # One policy under two names, by how many models there are.
-    Entry("Sequential", "stopping early (Sequential)", "sequential", "policy", ("samples", "answers"),
+    Entry(SEQUENTIAL, "stopping early (Sequential)", "sequential", "policy", ("samples", "answers"),
           _SEQUENTIAL),
-    Entry("cascade", "stopping early across the models (cascade)", "sequential", "policy", ("samples", "answers"),
+    Entry(CASCADE, "stopping early across the models (cascade)", "sequential", "policy", ("samples", "answers"),
           _SEQUENTIAL),
-    _rule("AC Beta", "Adaptive-Consistency (AC Beta)", "votes"),
-    _rule("AC Dirichlet", "Adaptive-Consistency (AC Dirichlet)", "votes"),
-    _rule("ESC", "early-stopping self-consistency (ESC)", "votes"),
-    _rule("SPRT", "a sequential test (SPRT)", "votes"),
-    _rule("margin + cap", "stopping at a lead (margin + cap)", "votes"),
-    _rule("fixed k, success stop", "stopping at the first success (fixed k, success stop)", "verifier"),
+    _rule(AC_BETA, "Adaptive-Consistency (AC Beta)", "votes"),
+    _rule(AC_DIRICHLET, "Adaptive-Consistency (AC Dirichlet)", "votes"),
+    _rule(EARLY_STOPPING, "early-stopping self-consistency (ESC)", "votes"),
+    _rule(SEQUENTIAL_TEST, "a sequential test (SPRT)", "votes"),
+    _rule(MARGIN_CAP, "stopping at a lead (margin + cap)", "votes"),
+    _rule(SUCCESS_STOP, "stopping at the first success (fixed k, success stop)", "verifier"),
     Entry(
-        "oracle, held out", "the oracle, held out", "bound", "bound", ("halves",), marks=(
+        ORACLE, "the oracle, held out", "bound", "bound", ("halves",), marks=(
             "a bound, not a policy: it knows half of each question's samples and is scored on the other half; it draws "
             "no more than that half, so at large spends it could gain more",
         ),
     ),
     Entry(
-        "hindsight bound", "the hindsight bound", "bound", "bound", marks=(
+        HINDSIGHT, "the hindsight bound", "bound", "bound", marks=(
             "a bound that no policy can reach: it knows which answers are right before it pays",
         ),
     ),
 )  # fmt: skip
+
+PREFERENCE: tuple[str, ...] = (
+    SUCCESS_STOP,
+    SEQUENTIAL,
+    CASCADE,
+    MARGIN_CAP,
+    AC_BETA,
+    EARLY_STOPPING,
+    SEQUENTIAL_TEST,
+    AC_DIRICHLET,
+    PRICED,
+    PROBED,
+    KNN,
+    DIFFICULTY_LABEL,
+    IMITATOR_COSTS,
+    IMITATOR,
+)
+"""Of equally good policies the first one here is recommended.
+
+The one that needs no test stands first, then those that stop while sampling (the rule that knows costs before those
+that count votes), then those that need the questions or a label.
+"""
 
 # Public classes that no entry makes, and why.
 _OTHERS = {
@@ -201,10 +258,7 @@ def unregistered() -> list[str]:
     list of str
         As "module.name". The list must be empty: what is not registered is neither compared nor fitted.
     """
-    import pkgutil
-
-    import tcalloc.learn as package
-
+    package = import_module(__package__)
     made = {entry.made_by.replace(":", ".") for entry in POLICIES if entry.deployable}
     known = {getattr(import_module(path.rpartition(".")[0]), path.rpartition(".")[2]) for path in made}
     found = set()

@@ -12,9 +12,9 @@ What to use when
     The policy that is recommended for all budgets, and at one of them.
 
 Many policies are often equally good: no test on these questions shows a difference, and which one happens to lead
-depends on the random seed. The recommendation does not follow that. `PREFERENCE` is one order of all policies, and the
-first one that is better than the mixture is the default. Another one is recommended only if it is better than the
-default by 0.1 points, beyond a 95 % interval that is paired by question.
+depends on the random seed. The recommendation does not follow that. `tcalloc.learn.registry.PREFERENCE` is one order of
+all policies, and the first one that is better than the mixture is the default. Another one is recommended only if it is
+better than the default by 0.1 points, beyond a 95 % interval that is paired by question.
 """
 
 import math
@@ -24,15 +24,15 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.evaluate.contestants import COUNTING, SUCCESS
+from tcalloc.evaluate.contestants import COUNTING
 from tcalloc.evaluate.contestants.base import rounding
 from tcalloc.evaluate.result import ComparisonFigures, Standing
 from tcalloc.evaluate.statistics import dependence
+from tcalloc.learn.registry import PREFERENCE, SUCCESS_STOP
 
 __all__ = [
     "ALPHA",
     "CLOSE",
-    "PREFERENCE",
     "WINDOW",
     "WORTH",
     "affords",
@@ -61,24 +61,6 @@ CLOSE = 0.005
 WINDOW = 0.05
 # How marks begin that say that the policy may have seen the answers.
 DOUBTFUL = ("suspicious", "not trained here")
-# Of equally good policies the first one here is recommended: the one that needs no test, then those that stop while
-# sampling (the rule that knows costs before those that count votes), then those that need the questions or a label.
-PREFERENCE = (
-    SUCCESS,
-    "Sequential",
-    "cascade",
-    "margin + cap",
-    "AC Beta",
-    "ESC",
-    "SPRT",
-    "AC Dirichlet",
-    "priced",
-    "priced, probe 2",
-    "kNN",
-    "difficulty label",
-    "imitator, cost-sensitive",
-    "imitator",
-)
 
 
 def trusted(standing: Standing) -> bool:
@@ -110,7 +92,7 @@ def by_construction(result: ComparisonFigures, standing: Standing) -> bool:
 
     It is right as often as the same number of samples drawn at once, and pays only for those up to the first success.
     """
-    return result.verifier and standing.name == SUCCESS
+    return result.verifier and standing.name == SUCCESS_STOP
 
 
 def leaders(result: ComparisonFigures) -> list[list[Standing]]:

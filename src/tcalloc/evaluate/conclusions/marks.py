@@ -3,6 +3,7 @@
 import numpy as np
 
 from tcalloc.evaluate.result import ComparisonFigures, Standing
+from tcalloc.learn.registry import ORACLE
 
 __all__ = ["CHECK", "STARS", "share_captured", "stars", "to_check"]
 
@@ -10,7 +11,6 @@ __all__ = ["CHECK", "STARS", "share_captured", "stars", "to_check"]
 STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 # A mark that begins so: the figures stand if what follows, up to the colon, was known beforehand.
 CHECK = "check "
-ORACLE = "oracle, held out"
 
 
 def stars(p: float) -> str:

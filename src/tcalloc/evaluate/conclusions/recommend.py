@@ -34,9 +34,9 @@ from tcalloc.evaluate.conclusions.choice import (
 from tcalloc.evaluate.conclusions.headline import UNTESTED, headline
 from tcalloc.evaluate.conclusions.marks import share_captured, to_check
 from tcalloc.evaluate.conclusions.settles import needed_for, settles
-from tcalloc.evaluate.contestants import LABEL, REFERENCE
 from tcalloc.evaluate.recipe import FEWEST
 from tcalloc.evaluate.result import ComparisonFigures, Standing, plain
+from tcalloc.learn.registry import DIFFICULTY_LABEL, REFERENCE
 
 __all__ = ["Pick", "Recommendation", "recommend"]
 
@@ -192,7 +192,7 @@ def _fits(result: ComparisonFigures, overall: Standing | None) -> tuple[str, ...
     best = 0 if overall is None else int(np.nanargmax(np.nan_to_num(overall.gain, nan=-np.inf)))
     name = result.reference if overall is None else overall.name
     found = ["--policy", name, "--budget", digits(float(result.budgets[best]), 6).replace(",", "")]
-    if name == LABEL:
+    if name == DIFFICULTY_LABEL:
         found += ["--category", "FIELD"]
     if result.verifier:
         found.append("--verifier")

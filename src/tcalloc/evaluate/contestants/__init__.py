@@ -18,20 +18,20 @@ from tcalloc.evaluate.contestants.bounds import Halved, Hindsight
 from tcalloc.evaluate.contestants.counting import CountingFamily
 from tcalloc.evaluate.contestants.eligibility import Skipped
 from tcalloc.evaluate.contestants.learned import Imitating, Pricing
+from tcalloc.evaluate.contestants.own import owned
 from tcalloc.evaluate.contestants.probing import Probing
 from tcalloc.evaluate.contestants.stopping import Stopping
 from tcalloc.evaluate.problem import Problem
 from tcalloc.learn.holdout.folds import Fit
-from tcalloc.learn.registry import POLICIES, REFERENCE, Entry, names
+from tcalloc.learn.registry import CASCADE, POLICIES, REFERENCE, SEQUENTIAL, Entry, names
 from tcalloc.learn.training import TOLD_APART, WORTH
 
-__all__ = ["COUNTING", "NAMES", "REFERENCE", "Contestant", "contestants_of"]
+__all__ = ["COUNTING", "NAMES", "Contestant", "contestants_of"]
 
 NAMES = names()
 """All names that ``policies`` may list."""
 
 COUNTING = tuple(entry.name for entry in POLICIES if entry.family == "rule")
-SUCCESS, LABEL = "fixed k, success stop", "difficulty label"
 FIXED = (
     f"the most accurate single action within the budget (a more expensive one must gain {100 * WORTH:.1f} points); it "
     "does not mix actions, so it can spend less than the budget",
@@ -93,17 +93,15 @@ def contestants_of(
     spends = tuple(sorted({float(budget) for budget in budgets}))
     out = Skipped(problem)
     # One policy under two names, by how many models there are.
-    stopping, other = ("cascade", "Sequential") if len(problem.models) > 1 else ("Sequential", "cascade")
+    stopping, other = (CASCADE, SEQUENTIAL) if len(problem.models) > 1 else (SEQUENTIAL, CASCADE)
     found = [_contestant(problem, entry, spends) for entry in POLICIES if entry.name != other and out.allows(entry)]
     if other in wanted:
         wanted.add(stopping)
         if not isinstance(asked, str):  # who asked for it by name looks for it by that name
-            count = "several models" if stopping == "cascade" else "one model"
+            count = "several models" if stopping == CASCADE else "one model"
             out.why[other] = out.why.get(stopping, f"with {count} it is called {stopping!r}")
     taking = [contestant for contestant in found if contestant.name in wanted]
     if own is not None:
-        from tcalloc.evaluate.contestants.own import owned
-
         taking = [*owned(problem, spends, own, NAMES), *taking]
     return taking, {name: why for name, why in out.why.items() if name in wanted}
 

@@ -2,14 +2,14 @@
 
 from tcalloc.evaluate.contestants.bounds import halves as half_of
 from tcalloc.evaluate.problem import Problem
-from tcalloc.learn.registry import Entry, entry_of
+from tcalloc.learn.registry import PROBED, Entry, entry_of
 
 __all__ = ["ENOUGH", "Skipped"]
 
 # Questions below which nothing is learned from X.
 ENOUGH = 20
 IF_THERE_IS_ONE = "If a verifier recognises right answers live, say verifier=True (--verifier)"
-PROBE = int(dict(entry_of("priced, probe 2").options)["probe"])
+PROBE = int(dict(entry_of(PROBED).options)["probe"])
 
 
 class Skipped:

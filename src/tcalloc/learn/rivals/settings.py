@@ -2,6 +2,15 @@
 
 import numpy as np
 
+from tcalloc.learn.registry import (
+    AC_BETA,
+    AC_DIRICHLET,
+    EARLY_STOPPING,
+    FIXED_K,
+    MARGIN_CAP,
+    SEQUENTIAL_TEST,
+    SUCCESS_STOP,
+)
 from tcalloc.learn.rivals.adaptive_consistency import AdaptiveConsistency, beta_criterion
 from tcalloc.learn.rivals.counting import Counting, whole
 from tcalloc.learn.rivals.esc import ESC
@@ -39,14 +48,14 @@ def families(size: int, *, verifier: bool = False, model: str | None = None) -> 
     vote, best = Action(model=model), Best(1, model)
     fixed: list[Counting] = [FixedK(k, best if verifier else vote) for k in range(size + 1)]
     if verifier:
-        return {"fixed k": fixed, "fixed k, success stop": [SuccessStop(k, best) for k in range(size + 1)]}
+        return {FIXED_K: fixed, SUCCESS_STOP: [SuccessStop(k, best) for k in range(size + 1)]}
     return {
-        "fixed k": fixed,
-        "AC Beta": _adaptive(size, "beta", vote),
-        "AC Dirichlet": _adaptive(size, "dirichlet", vote),
-        "ESC": _windows(size, vote),
-        "SPRT": _tests(size, vote),
-        "margin + cap": [MarginCap(m, cap, vote) for m in range(1, min(size, 16) + 1) for cap in range(m, size + 1)],
+        FIXED_K: fixed,
+        AC_BETA: _adaptive(size, "beta", vote),
+        AC_DIRICHLET: _adaptive(size, "dirichlet", vote),
+        EARLY_STOPPING: _windows(size, vote),
+        SEQUENTIAL_TEST: _tests(size, vote),
+        MARGIN_CAP: [MarginCap(m, cap, vote) for m in range(1, min(size, 16) + 1) for cap in range(m, size + 1)],
     }
 
 

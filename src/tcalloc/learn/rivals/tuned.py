@@ -13,7 +13,7 @@ accuracy over spend are kept, and a budget between two of them is kept by a rand
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,16 +24,18 @@ from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.holdout.calibrate import Calibration, calibrate_price
 from tcalloc.learn.holdout.cost_range import costs_said, sample_costs
 from tcalloc.learn.holdout.folds import Frontier, Held, held_out, tabled
+from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.outcomes import PolicyOutcomes, budgets_of
 from tcalloc.learn.protocol import uniform
+from tcalloc.learn.registry import MARGIN_CAP, SUCCESS_STOP
 from tcalloc.learn.replay.all_orders import Paths, arm_costs
 from tcalloc.learn.rivals.counting import Counting, CountingRun
 from tcalloc.learn.rivals.replayed import ORDERS, Replayed, said, unknown
+from tcalloc.learn.rivals.serialize import pack, unpack
 from tcalloc.learn.rivals.settings import families
+from tcalloc.learn.rows import as_row
+from tcalloc.learn.saving.policy_folder import save_policy
 from tcalloc.measure.samples import Samples
-
-if TYPE_CHECKING:  # imported where they are used: `Sequential` itself is made of these rules
-    from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 
 __all__ = ["TunedRule"]
 
@@ -45,7 +47,6 @@ FOLDS = 5
 GRID = 200
 # A budget that is the rounded spend of the cheapest setting is kept by it.
 ROUNDING = 2.0**-40
-VERIFIED = "fixed k, success stop"
 
 
 class TunedRule:
@@ -95,7 +96,7 @@ class TunedRule:
 
     def __init__(
         self,
-        family: str = "margin + cap",
+        family: str = MARGIN_CAP,
         budget: float | None = None,
         *,
         verifier: bool | None = None,
@@ -140,7 +141,7 @@ class TunedRule:
         if not checked and not samples.answered:
             raise InputError(
                 f"samples has no answers, only right and wrong, so {self.family!r} has nothing to vote on. Record the "
-                "answers, or use 'fixed k, success stop' if a verifier recognises right answers live."
+                f"answers, or use {SUCCESS_STOP!r} if a verifier recognises right answers live."
             )
         replayed = Replayed.of(samples, self.family, orders=self.orders, verifier=checked)
         self.tune(replayed)
@@ -185,10 +186,10 @@ class TunedRule:
         return np.array([found.spend.mean(axis=1), found.accuracy.mean(axis=1)])
 
     def _verified(self) -> bool:
-        known = (*families(1), VERIFIED)
+        known = (*families(1), SUCCESS_STOP)
         if self.family not in known:
             raise InputError(f"family is {self.family!r}; allowed are {', '.join(map(repr, known))}.")
-        checked = self.family == VERIFIED if self.verifier is None else bool(self.verifier)
+        checked = self.family == SUCCESS_STOP if self.verifier is None else bool(self.verifier)
         if self.family not in families(1, verifier=checked):
             raise InputError(unknown(self.family, checked))
         return checked
@@ -244,10 +245,8 @@ class TunedRule:
         number = float(self._numbers.random()) if x is None else uniform(int(self.random_state), _key(x))
         return self.rules_[high if number < share else low].start(x)
 
-    def frontier(self) -> "StoppingFrontier":
+    def frontier(self) -> StoppingFrontier:
         """Return spend and accuracy of each setting on the hull, from questions that the tuning had not seen."""
-        from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
-
         self._check_fitted()
         rounds = np.full(len(self.rules_), np.nan)
         words = tuple(said(rule) for rule in self.rules_)
@@ -392,15 +391,11 @@ class TunedRule:
 
     def save(self, path: Any) -> None:
         """Write the policy to a folder, without pickle; `tcalloc.load_policy` reads it."""
-        from tcalloc.learn.saving.policy_folder import save_policy
-
         self._check_fitted()
         save_policy(self, path)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
         """Return what to save: values for JSON, arrays; no boosters."""
-        from tcalloc.learn.rivals.serialize import pack
-
         return (*pack(self), {})
 
     @property
@@ -411,8 +406,6 @@ class TunedRule:
     @classmethod
     def _from_state(cls, meta: Any, arrays: dict[str, NDArray[Any]], boosters: Any) -> Self:
         """Return the policy whose state this is; everything is checked as if a stranger had written it."""
-        from tcalloc.learn.rivals.serialize import unpack
-
         made = cls(**meta["parameters"])
         made._verified()
         unpack(made, meta, arrays)
@@ -442,6 +435,4 @@ def _key(x: Any) -> Any:
     """Return what the random number of a question depends on."""
     if isinstance(x, str):
         return x
-    from tcalloc.learn.rows import as_row
-
     return as_row(x).keys()[0]

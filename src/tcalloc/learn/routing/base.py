@@ -20,12 +20,15 @@ from numpy.typing import ArrayLike, NDArray
 from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError, MissingExtraError
+from tcalloc.learn.holdout.calibrate import calibrate_price
+from tcalloc.learn.holdout.certify import certify  # type: ignore[import-not-found,unused-ignore]
 from tcalloc.learn.holdout.cost_range import CostRange, same_costs
 from tcalloc.learn.protocol import DecidedRun
 from tcalloc.learn.routing.batch import Batch, checked_available, named
 from tcalloc.learn.routing.serving import Serving
 from tcalloc.learn.rows import Rows, Schema, as_row, as_rows
 from tcalloc.learn.saving.common_state import Stored
+from tcalloc.learn.saving.policy_folder import save_policy  # type: ignore[import-not-found,unused-ignore]
 from tcalloc.learn.training import Training, as_table
 from tcalloc.measure.actions import Action
 
@@ -349,8 +352,6 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
             If an argument is not allowed, a cost lies outside [low, high], or the most that a question may cost is
             needed and not known.
         """
-        from tcalloc.learn.holdout.calibrate import calibrate_price
-
         self._check_fitted()
         rows = as_rows(X, expected=self.schema_)
         held = self._held(table, rows.n)
@@ -416,8 +417,6 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
         **options
             Passed on.
         """
-        from tcalloc.learn.holdout.certify import certify  # type: ignore[import-not-found,unused-ignore]
-
         self._check_fitted()
         asked = self._worth() if price is None else price
         known = table.cost if cost is None and self.costs == "given" else cost
@@ -428,8 +427,6 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
 
     def save(self, path: Any) -> None:
         """Write the policy to a folder, without pickle; `tcalloc.load_policy` reads it."""
-        from tcalloc.learn.saving.policy_folder import save_policy  # type: ignore[import-not-found,unused-ignore]
-
         self._check_fitted()
         save_policy(self, path)
 

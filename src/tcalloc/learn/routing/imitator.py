@@ -17,7 +17,7 @@ from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.learn.features.matrix import fitted_features, transformed
 from tcalloc.learn.regression.boosted import booster_of
 from tcalloc.learn.routing.base import Actions, Batch, LearnedPolicy
-from tcalloc.learn.rows import Rows
+from tcalloc.learn.rows import Rows, as_rows
 from tcalloc.learn.training import NOTHING, TOLD_APART, Mix, Training
 
 __all__ = ["Imitator", "told_apart"]
@@ -166,8 +166,6 @@ class Imitator(LearnedPolicy):
 
     def chances(self, X: Any) -> Floats:
         """Return the classifier's probability of each action, (n, K); 0 for those that the oracle never chose."""
-        from tcalloc.learn.rows import as_rows
-
         self._check_fitted()
         return self._chances(as_rows(X, expected=self.schema_))
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc.errors import InputError
+from tcalloc.learn.holdout.calibrate import calibrate_price
 from tcalloc.learn.outcomes import PolicyOutcomes, budgets_of, outcomes_of
 from tcalloc.learn.protocol import DecidedRun
 from tcalloc.learn.routing.base import Actions, Batch, LearnedPolicy
@@ -219,8 +220,6 @@ class ProbingPolicy(LearnedPolicy):
             return super().calibrate(X, table, budget=budget, confidence=confidence, cost=cost, low=low, high=high)
         if not isinstance(table, Samples):
             raise InputError(f"table is {type(table).__name__}; a policy with a probe is calibrated on Samples.")
-        from tcalloc.learn.holdout.calibrate import calibrate_price
-
         limits = self._limits(self._held(table, len(table)), confidence, low, high)
         steps, settings = self._dial()
         # A question's mean over orders is expected to cost what the next question will, and varies less than one draw.

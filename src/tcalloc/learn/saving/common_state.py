@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
+from tcalloc.learn.holdout.calibrate import Calibration
 from tcalloc.learn.rows import Schema
 from tcalloc.measure.actions import Action
 
@@ -49,8 +50,6 @@ class Stored:
 
     def _restore(self, meta: dict[str, Any]) -> None:
         """Set what `LearnedPolicy._state` wrote down."""
-        from tcalloc.learn.holdout.calibrate import Calibration
-
         if isinstance(self.random_state, bool) or not isinstance(self.random_state, int):
             raise InputError(f"random_state is {self.random_state!r}; expected a whole number.")
         self.schema_ = Schema.from_dict(meta["schema"])

@@ -32,6 +32,7 @@ import numpy as np
 from tcalloc._files import read_bounded, replacing, strict_json
 from tcalloc._version import __version__
 from tcalloc.errors import InputError, TcallocError
+from tcalloc.learn.registry import POLICIES
 from tcalloc.learn.saving.arrays import read_arrays, write_arrays
 from tcalloc.learn.saving.boosters import MOST_BYTES, checked_booster
 
@@ -39,19 +40,12 @@ __all__ = ["CLASSES", "SCHEMA", "load_policy", "refuse_folder", "save_policy", "
 
 SCHEMA = 1
 FORMAT = "tcalloc policy"
-# What can be saved, and where its class is: nothing else is ever imported on a file's word.
+# What can be saved, and where its class is: the policies of the registry, one action for everyone, and what reads
+# questions. Nothing else is ever imported on a file's word.
 CLASSES = {
     "Features": "tcalloc.learn.features.features",
-    "ByCategory": "tcalloc.learn.routing.by_category",
     "Fixed": "tcalloc.learn.routing.baselines",
-    "FixedChoice": "tcalloc.learn.routing.fixed_choice",
-    "Mixture": "tcalloc.learn.routing.baselines",
-    "Random": "tcalloc.learn.routing.baselines",
-    "LengthHeuristic": "tcalloc.learn.routing.baselines",
-    "Imitator": "tcalloc.learn.routing.imitator",
-    "PricedPolicy": "tcalloc.learn.routing.priced",
-    "Sequential": "tcalloc.learn.sequential.policy",
-    "TunedRule": "tcalloc.learn.rivals.tuned",
+    **{name: module for module, name in (entry.made_by.split(":") for entry in POLICIES if entry.deployable)},
 }
 MOST_META = 1 << 24
 MOST_ARRAYS = 1 << 29

@@ -14,6 +14,7 @@ from tcalloc.learn.holdout.calibrate import Calibration, calibrate_price, confid
 from tcalloc.learn.holdout.cost_range import costs_said, sample_costs
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.protocol import uniform
+from tcalloc.learn.saving.policy_folder import save_policy
 from tcalloc.learn.sequential.belief import levelled
 from tcalloc.learn.sequential.bounds import budget_of, budgets_of, limit_of
 from tcalloc.learn.sequential.reach import highest_costs, room
@@ -21,6 +22,7 @@ from tcalloc.learn.sequential.replay import replayed, samples_of
 from tcalloc.learn.sequential.rules import Outcomes
 from tcalloc.learn.sequential.run import SequentialRun
 from tcalloc.learn.sequential.selection import Candidate, Mixture
+from tcalloc.learn.sequential.serialize import pack, unpack
 from tcalloc.learn.sequential.training import Settings, Trained, names_of_arms, train
 from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples
@@ -356,15 +358,11 @@ class Sequential:
 
     def save(self, path: Any) -> None:
         """Write the policy to a folder, without pickle; `tcalloc.learn.saving.policy_folder.load_policy` reads it."""
-        from tcalloc.learn.saving.policy_folder import save_policy
-
         self._fitted()
         save_policy(self, path)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
         """Return what to save: values for JSON, arrays; no boosters."""
-        from tcalloc.learn.sequential.serialize import pack
-
         trained, arrays = pack(self._fitted())
         most = dict(self.most) if isinstance(self.most, Mapping) else self.most
         meta = {
@@ -390,8 +388,6 @@ class Sequential:
         cls, meta: dict[str, Any], arrays: dict[str, NDArray[Any]], boosters: dict[str, bytes]
     ) -> "Sequential":
         """Return the policy whose state this is; everything is checked as if a stranger had written it."""
-        from tcalloc.learn.sequential.serialize import unpack
-
         actions = meta["actions"]
         parameters = dict(meta["parameters"])
         deadline = parameters.pop("deadline")

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc.learn.registry import FIXED_K, MARGIN_CAP
 from tcalloc.learn.rivals.adaptive_consistency import beta_criterion
 from tcalloc.learn.sequential.exact_votes import Chances
 from tcalloc.learn.sequential.simulated_runs import Drawn, Trails
@@ -224,7 +225,7 @@ def margins(cap: int, waves: Sequence[int]) -> "Thresholds":
     """Return margin + cap: stop where c₁ − c₂ ≥ m or n = cap; one rule per m and cap."""
     levels = [*range(1, min(cap, MARGINS) + 1), cap + 1]
     c1, c2 = _counts(cap)
-    return _thresholds(c1 - c2, levels, _caps(cap), waves, "margin + cap")
+    return _thresholds(c1 - c2, levels, _caps(cap), waves, MARGIN_CAP)
 
 
 def adaptive(cap: int, waves: Sequence[int]) -> "Thresholds":
@@ -241,7 +242,7 @@ def fixed(cap: int, waves: Sequence[int], together: bool = False) -> "Tables | T
     is looked at on the way.
     """
     if not together or max(waves) == 1:
-        return _thresholds(np.zeros((1, 1)), [1.0], range(1, cap + 1), waves, "fixed k")
+        return _thresholds(np.zeros((1, 1)), [1.0], range(1, cap + 1), waves, FIXED_K)
     n, _, _ = np.meshgrid(np.arange(cap + 1), np.arange(cap + 1), np.arange(cap // 2 + 1), indexing="ij")
     some = []
     for limit in range(cap + 1):
@@ -249,7 +250,7 @@ def fixed(cap: int, waves: Sequence[int], together: bool = False) -> "Tables | T
         fitting = np.max([np.where(k <= left, k, 0) for k in waves], axis=0)
         # What is left and smaller than any wave is drawn as the other rules do.
         some.append(np.where(fitting > 0, fitting, left))
-    return Tables.of(np.stack(some), "fixed k")
+    return Tables.of(np.stack(some), FIXED_K)
 
 
 def _counts(cap: int) -> tuple[Any, Any]:

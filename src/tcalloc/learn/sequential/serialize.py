@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
+from tcalloc.learn.regression.ridge_and_neighbours import Ridge
 from tcalloc.learn.sequential.belief import Belief
 from tcalloc.learn.sequential.regression_induction import Basis, Induced
 from tcalloc.learn.sequential.rules import Family, Move, Outcomes, Tables, Thresholds
@@ -185,7 +186,6 @@ def _tells(families: list[Family], combine: str) -> str:
 
 def _asking(meta: Any, arrays: Arrays, arms: tuple[str, ...]) -> Any:
     from tcalloc.learn.features import Features
-    from tcalloc.learn.regression.ridge_and_neighbours import Ridge
     from tcalloc.learn.sequential.question_model import Asking
 
     features = Features._from_state(meta["features"], _under("asking.features.", arrays), {})

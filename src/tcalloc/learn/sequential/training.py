@@ -12,6 +12,7 @@ from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
 from tcalloc.learn.holdout.folds import Frontier, split
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
+from tcalloc.learn.registry import FIXED_K, MARGIN_CAP
 from tcalloc.learn.replay.all_orders import arm_costs
 from tcalloc.learn.sequential.belief import Belief
 from tcalloc.learn.sequential.crossfit import crossfitted
@@ -244,10 +245,10 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
         if settings.combine == "vote":
             judge("votes", trails, lambda rows: optimal(model.take(rows), min(cap, AHEAD), prices, settings.waves,
                                                         settings.round_cost, PSEUDO_CELLS), True)  # fmt: skip
-            judge("margin + cap", trails, lambda rows: margins(cap, settings.waves), False)
+            judge(MARGIN_CAP, trails, lambda rows: margins(cap, settings.waves), False)
             judge("Adaptive-Consistency", trails, lambda rows: adaptive(cap, settings.waves), False)
         # With a verifier a run ends at its first success: none is ever drawn for nothing.
-        name = "first success, at most k" if settings.combine == "verifier" else "fixed k"
+        name = "first success, at most k" if settings.combine == "verifier" else FIXED_K
         together = settings.combine != "verifier"
         most = min(cap, AHEAD) if together and max(settings.waves) > 1 else cap
         judge(name, trails, lambda rows: fixed(most, settings.waves, together), False)

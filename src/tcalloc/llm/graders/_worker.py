@@ -6,7 +6,9 @@ process that started it is gone; if a request hangs just then, its own alarm end
 busy Python is.
 """
 
+import importlib
 import json
+import logging
 import os
 import re
 import signal
@@ -81,9 +83,6 @@ class Maths:
     """math-verify."""
 
     def __init__(self) -> None:
-        import importlib
-        import logging
-
         logging.disable(logging.CRITICAL)
         self.sympy: Any = importlib.import_module("sympy")
         library: Any = importlib.import_module("math_verify")

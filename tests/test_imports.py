@@ -1,0 +1,111 @@
+"""Imports stand at the top of a module, and private names stay in their folder.
+
+``lint-imports`` checks layers, circles and private modules, by ``[tool.importlinter]`` in pyproject.toml. This file
+checks what it cannot see: imports that are hidden in a function, and names with a leading underscore.
+"""
+
+import ast
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from places import ENVIRONMENT
+
+import tcalloc
+
+PACKAGE = Path(tcalloc.__file__).parent
+
+# What the extras bring: such a package is imported where it is used, and its absence names the extra.
+EXTRAS = {
+    "aiohttp", "certifi", "jinja2", "markupsafe", "math_verify", "matplotlib", "pandas", "polars", "pyarrow", "scipy",
+    "sklearn", "threadpoolctl", "xgboost", "xllamacpp", "yarl",
+}  # fmt: skip
+# Modules of the standard library that some systems lack.
+OF_SOME_SYSTEMS = {"fcntl", "msvcrt", "resource"}
+# Each subcommand imports its work when it runs: nobody who asks for --help waits for it.
+SUBCOMMANDS = "cli"
+# Which kernels run is chosen when the program starts, and the others are not loaded.
+CHOICE = Path("_kernel.py")
+# A package's names that need an extra are imported when they are asked for.
+ON_DEMAND = "__getattr__"
+
+
+def modules():
+    """Yield each module's path within the package, and its syntax tree."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path.relative_to(PACKAGE), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(node):
+    """Return the modules and names that a statement imports, as (module, name); the name is "" of a whole module."""
+    if isinstance(node, ast.Import):
+        return [(alias.name, "") for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [(node.module or "", alias.name) for alias in node.names]
+    return []
+
+
+def hidden():
+    """Return what is imported in functions, outside of the subcommands: {module: places}."""
+    found = defaultdict(set)
+    for path, tree in modules():
+        if path.parts[0] == SUBCOMMANDS or path == CHOICE:
+            continue
+        for function in ast.walk(tree):
+            if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) and function.name != ON_DEMAND:
+                for node in ast.walk(function):
+                    for module, _ in imported(node):
+                        found[module].add(f"{path}:{node.lineno}")
+    return found
+
+
+# In a process where no extra is installed: which of the modules can be imported?
+PROBE = """
+import importlib, json, sys
+extras, wanted = json.load(sys.stdin)
+for name in extras:
+    sys.modules[name] = None
+found = []
+for name in wanted:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        continue
+    found.append(name)
+print(json.dumps(found))
+"""
+
+
+def without_extras(names):
+    """Return those of the modules that need no extra."""
+    told = json.dumps([sorted(EXTRAS), sorted(names)])
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE], input=told, capture_output=True, text=True, check=True, env=ENVIRONMENT
+    )
+    return set(json.loads(done.stdout))
+
+
+def test_no_import_is_hidden_but_that_of_an_extra():
+    found = hidden()
+    outside = {name for name in found if name.partition(".")[0] not in EXTRAS | OF_SOME_SYSTEMS}
+    needless = {name: sorted(found[name]) for name in sorted(without_extras(outside))}
+    assert needless == {}, "import these at the top of the module"
+    assert any(name.startswith("tcalloc.learn.features") for name in outside)  # which needs scikit-learn
+
+
+def test_private_names_stay_in_their_folder():
+    wrong = []
+    for path, tree in modules():
+        folder = ("tcalloc", *path.parts[:-1])
+        for node in ast.walk(tree):
+            for module, name in imported(node):
+                parts = tuple(module.split("."))
+                if parts[0] != "tcalloc" or not name.startswith("_") or name.startswith("__"):
+                    continue
+                # "from tcalloc import _amounts": those at the root of the package serve all.
+                home = parts if (PACKAGE.joinpath(*parts[1:]) / "__init__.py").exists() else parts[:-1]
+                if parts != ("tcalloc",) and folder[: len(home)] != home:
+                    wrong.append(f"{path}:{node.lineno} imports {name} of {module}")
+    assert wrong == []
