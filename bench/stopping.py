@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.sequential_fit import price_family
 from bench.studies.stopping_cases import Case, cases
 from tcalloc.errors import BudgetError
 from tcalloc.learn.holdout.folds import SEEDS, Fit, Held, Tuned, held_out, on_test, paired, tabled
@@ -166,15 +167,9 @@ def routing(case: Case) -> Fit:
     return fit
 
 
-def sequential(case: Case, orders: int) -> Fit | None:
-    """Return the family of `Sequential`, one setting per price; None where it is not there."""
-    try:
-        from tcalloc.learn.sequential.replaying import price_family
-    except ImportError as error:
-        if "sequential" not in str(error.name):
-            raise
-        return None
-    return price_family(case.told, case.texts, verifier=case.verifier, orders=orders)  # type: ignore[no-any-return]
+def sequential(case: Case, orders: int) -> Fit:
+    """Return the family of `Sequential`, one setting per price."""
+    return price_family(case.told, case.texts, verifier=case.verifier, orders=orders)
 
 
 # ---------------------------------------------------------------------------------------------- what is printed

@@ -181,20 +181,6 @@ def test_known_dirichlet_questions_are_stopped_optimally(alphas, price):
     assert ours == pytest.approx(best_of_all_policies(sequences, 6, price), abs=1e-9)
 
 
-def test_breakpoints_hold_the_best_rule_of_every_price():
-    chances = chances_of(dirichlet((1.5, 1.0, 1.0), 6), 6)
-    points = chances.breakpoints()
-    assert points.prices[0] == np.inf
-    assert (np.diff(points.prices) < 0).all()
-    assert (np.diff(points.spend) > 0).all()
-    for price in np.random.default_rng(0).uniform(0.0, 0.4, 200):
-        best = chances.rules(np.array([price]), pseudo=0.0)
-        own = int(np.flatnonzero(points.prices >= price)[-1])
-        worth = points.accuracy - price * points.spend
-        assert worth.max() == pytest.approx(best.accuracy[0] - price * best.spend[0], abs=1e-9)
-        assert worth[own] == pytest.approx(worth.max(), abs=1e-9)
-
-
 def test_waves_trade_samples_for_rounds():
     rng = np.random.default_rng(1)
     codes = np.where(rng.random((80, 16)) < rng.uniform(0.3, 0.95, (80, 1)), 0, rng.integers(1, 4, (80, 16)))

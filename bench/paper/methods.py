@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from bench.paper.calls import Calls, calls_of
 from bench.paper.data import Data, actions_of
+from bench.sequential_fit import price_family
 from tcalloc._solve import solve
 from tcalloc.learn.features import Features
 from tcalloc.learn.features.lexical import lexical_features
@@ -280,8 +281,6 @@ def _fixed(work: Work) -> Result:
 
 
 def _sequential(work: Work) -> Result:
-    from tcalloc.learn.sequential.replaying import price_family
-
     return Result(_held(work, price_family(work.data.samples, work.data.texts, orders=work.orders)))
 
 

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from bench.studies.compare_coverage import coverage
 from compare_cases import samples_of
 
 import tcalloc
@@ -276,12 +277,7 @@ def test_stopping_rules_gain_on_real_questions(shared_data):
 # ---------------------------------------------------------------------------------------------- coverage
 
 
-def test_intervals_cover(request):
-    sys.path.insert(0, str(request.config.rootpath))
-    try:
-        from bench.studies.compare_coverage import coverage
-    finally:
-        sys.path.pop(0)
+def test_intervals_cover():
     counts = coverage(60, only=["ESC", "hindsight bound"])
     for (name, b), count in counts.items():
         assert count.runs == 60

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bench.sequential_fit import price_family
 
 from tcalloc import Best, BudgetError, InputError, Samples, Table, Vote, datasets
 from tcalloc.evaluate.contestants import NAMES, cache, contestants_of
@@ -17,7 +18,6 @@ from tcalloc.learn.rivals import MarginCap, TunedRule, families
 from tcalloc.learn.routing.baselines import Fixed
 from tcalloc.learn.routing.imitator import told_apart
 from tcalloc.learn.rows import as_rows
-from tcalloc.learn.sequential.replaying import price_family
 from tcalloc.learn.training import WORTH
 from tcalloc.measure.votes import vote_accuracy
 

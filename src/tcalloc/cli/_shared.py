@@ -40,7 +40,6 @@ __all__ = [
     "check_outputs",
     "columns_of",
     "cost",
-    "costs_in",
     "count",
     "counted",
     "finite",
@@ -344,11 +343,6 @@ def attainable(path: str, verifier: bool) -> str:
 def cost(value: float, unit: str | None) -> str:
     """Return a cost as text, with four digits and its unit if that is known."""
     return amount(value, unit, 4)
-
-
-def costs_in(unit: str | None) -> str:
-    """Return what a head says of the unit; nothing if it is not known."""
-    return "" if unit is None else f", costs in {unit_words(unit)}"
 
 
 def number(value: float) -> str:

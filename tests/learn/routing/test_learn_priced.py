@@ -22,6 +22,7 @@ from tcalloc.learn.routing.baselines import Mixture
 from tcalloc.learn.routing.gate import Gate, gains
 from tcalloc.learn.routing.priced import PricedPolicy
 from tcalloc.learn.routing.shrinkage import Shrinkage, slope_of
+from tcalloc.learn.rows import as_rows
 from tcalloc.learn.training import Mix, Training, as_table, fallback
 
 
@@ -61,7 +62,7 @@ def test_without_gate_and_slopes_it_is_the_bare_regression():
     assert policy.gate_.open_at(2.0)
     rows = policy.model_.predict(policy.features_.transform(x))
     # Centred where out-of-fold predictions are, to rounding of the folds.
-    assert policy.predict_rows(x) == pytest.approx(rows, abs=5e-3)
+    assert policy._predicted(as_rows(x, expected=policy.schema_)) == pytest.approx(rows, abs=5e-3)
     assert "gate: none" in repr(policy)
 
 

@@ -33,7 +33,7 @@ from tcalloc.learn.routing.probe_patterns import AfterProbe, draws_of, plan_of
 from tcalloc.learn.routing.probe_policy import ProbingPolicy
 from tcalloc.learn.routing.probe_value import Probed
 from tcalloc.learn.routing.shrinkage import Shrinkage
-from tcalloc.learn.rows import Rows, as_rows
+from tcalloc.learn.rows import Rows
 from tcalloc.learn.training import Mix, Training
 from tcalloc.measure.samples import Samples
 
@@ -255,11 +255,6 @@ class PricedPolicy(ProbingPolicy):
         self.budget_, self.guarantee_ = found.budget, replace(found, price=self.price_)
 
     # ------------------------------------------------------------------------------------------ decide
-
-    def predict_rows(self, X: Any) -> Floats:
-        """Return what each priced action is predicted to reach on each question, (n, M), shrunk as far as is fit."""
-        self._check_fitted()
-        return self._predicted(as_rows(X, expected=self.schema_))
 
     def _predicted(self, rows: Rows) -> Floats:
         return self.shrinkage_.apply(self.model_.predict(self._x(rows)))

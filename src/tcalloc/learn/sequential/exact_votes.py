@@ -8,8 +8,6 @@ What to use when
     When to stop, at many prices: tables of states, which a replay can look up, with what they really spend and reach.
 `Chances.tables`
     The tables alone, by backward induction on the chances.
-`Chances.breakpoints`
-    The rules that are best at some price, where the chances are the truth (no shrinkage).
 
 Backward induction on pooled chances is exact if the state (n, c1, c2) says all that matters: if no question has more
 than three answers, or more than two where some samples have none. Otherwise it is an approximation, and what a rule is
@@ -240,57 +238,6 @@ class Chances:
         if stopping_kernel.follow(*steps, np.ascontiguousarray(wave, np.uint8), accuracy, spend, rounds):
             raise MemoryError("no memory for following the rules")
         return Rules(prices, wave, accuracy, spend, rounds)
-
-    def breakpoints(self, waves: tuple[int, ...] = (1,), round_cost: float = 0.0, most: int = 4096) -> Rules:
-        """Return the rules that are best at some price, from the cheapest to the most expensive.
-
-        They are all of them where the state says all; otherwise the best that `rules` finds.
-
-        Each comes with the highest price at which it is best: the breakpoints of the stopping frontier.
-
-        Parameters
-        ----------
-        waves, round_cost
-            As in `rules`.
-        most : int
-            Look no further once so many are known.
-
-        Notes
-        -----
-        What the best rule is worth is convex in the price. Two neighbours are worth the same at one price; where no
-        rule is worth more there, none stands between them (Eisner and Severance, JACM 1976, doi:10.1145/321978.321982).
-        """
-        tiny = self.cost[self.going > 0].min(initial=np.inf) + round_cost
-        ceiling = 2.0 / tiny if 0.0 < tiny < np.inf else 1.0  # no sample is worth that
-        ends = self.rules(np.array([ceiling, 0.0]), waves, round_cost, 0.0)
-        known = [(ends, 0), (ends, 1)]
-        open_gaps = [0]  # between known[i] and known[i + 1]
-        while open_gaps and len(known) < most:
-            left = [_point(*known[i], round_cost) for i in open_gaps]
-            right = [_point(*known[i + 1], round_cost) for i in open_gaps]
-            prices = np.array([(b[1] - a[1]) / (b[0] - a[0]) if b[0] > a[0] else 0.0
-                               for a, b in zip(left, right, strict=True)])  # fmt: skip
-            found = self.rules(prices, waves, round_cost, 0.0)
-            inserted, gaps = 0, []
-            for q, (i, a, b) in enumerate(zip(open_gaps, left, right, strict=True)):
-                paid, won = _point(found, q, round_cost)
-                if b[0] > a[0] and won - prices[q] * paid > a[1] - prices[q] * a[0] + 1e-12:
-                    known.insert(i + inserted + 1, (found, q))
-                    gaps += [i + inserted, i + inserted + 1]
-                    inserted += 1
-            open_gaps = gaps
-        wave = np.stack([rules.wave[q] for rules, q in known])
-        followed = self.follow(np.zeros(len(known)), wave)
-        outlay = followed.spend + round_cost * followed.rounds
-        keep = np.append(True, np.diff(outlay) > 0)
-        outlay, reached = outlay[keep], followed.accuracy[keep]
-        highest = np.append(np.inf, np.diff(reached) / np.diff(outlay))
-        return Rules(highest, wave[keep], reached, followed.spend[keep], followed.rounds[keep])
-
-
-def _point(rules: Rules, q: int, round_cost: float) -> tuple[float, float]:
-    """Return what a rule pays, rounds included, and reaches."""
-    return float(rules.spend[q] + round_cost * rules.rounds[q]), float(rules.accuracy[q])
 
 
 def _share(part: Floats, whole: Floats) -> Floats:

@@ -19,7 +19,6 @@ from tcalloc.llm.graders.maths import MathGrader
 from tcalloc.llm.graders.numeric import NumericGrader
 
 __all__ = [
-    "GRADERS",
     "Grade",
     "Grader",
     "JudgeClient",
@@ -38,16 +37,6 @@ _KINDS: dict[str, Callable[..., Grader]] = {
     "math": MathGrader,
     "judge": JudgeGrader,
 }
-GRADERS = """\
-  numeric         numbers by value: #### 42, \\boxed{42}, "the answer is $42.00"
-  choice          the letter of a choice, in many phrasings, or its text
-  exact           the whole completion, to the letter
-  normalized      text without case, punctuation, articles
-  regex:PATTERN   what a regular expression finds (its first group)
-  math            expressions, by math-verify: pip install 'tcalloc[math]'
-  python:MODULE:FUNCTION
-                  your own function(question, text)
-"""
 
 
 def make_grader(kind: str | Callable[..., Any], **options: Any) -> Grader:
