@@ -46,13 +46,13 @@ def price_family(samples: Samples, X: Any = None, *, verifier: bool = False, ord
             return [X[i] for i in rows] if isinstance(X, (list, tuple)) else X[rows]
 
         policy = Sequential(combine="verifier" if verifier else None, random_state=seed, **parameters).fit(
-            samples.take(train), some(train)
+            some(train), samples.take(train)
         )
         # Where nothing was ever right, drawing nothing is all there is to replay: a budget is above 0.
         budgets = np.maximum(policy.frontier().spend, 1e-9)
         keep = np.append(True, np.diff(budgets) > 1e-9)
         columns = {arm: columns[:, held] for arm, columns in order.items()}
-        found = policy.replay(samples.take(held), some(held), budgets=budgets[keep], columns=columns)
+        found = policy.replay(some(held), samples.take(held), budgets=budgets[keep], columns=columns)
         spend = budgets[keep]
         places = (len(train) * spend + found.spend.sum(axis=1)) / (len(train) + len(held))
         return Tuned(spend, np.log(spend), found.spend, found.accuracy, places=places)

@@ -38,7 +38,7 @@ for name in ("PricedPolicy", "Imitator", "Features"):
     except tcalloc.MissingExtraError as error:
         print(error)
 answers = [[0, 0, 1, 0], [1, 0, 1, 1], [0, 0, 0, 0]] * 8
-print(tcalloc.Sequential(budget=2.0).fit(tcalloc.Samples(answers)).start("x").next().n)
+print(tcalloc.Sequential(budget=2.0).fit(None, tcalloc.Samples(answers)).start("x").next().n)
 """
     lines = run(code).splitlines()
     assert len(lines) == 4

@@ -45,7 +45,7 @@ def test_a_client_and_a_policy():
 
     with ChatClient("http://127.0.0.1:9/v1", EVIL) as client:
         assert "\x1b" not in repr(client)
-    policy = Sequential(budget=2.0).fit(Samples(arms={EVIL: samples()}))
+    policy = Sequential(budget=2.0).fit(None, Samples(arms={EVIL: samples()}))
     assert "\x1b" not in str(policy)
     assert "\x1b" not in str(policy.start(None))
 

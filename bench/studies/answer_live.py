@@ -34,7 +34,7 @@ def main():
     train, fresh = np.sort(order[: 2 * len(order) // 3]), np.sort(order[2 * len(order) // 3 :])
     texts = [str(row["question"]) for row in recorded.questions]
     seen = tcalloc.Samples(recorded.answers[MODEL][train])
-    policy = tcalloc.Sequential(random_state=args.seed).fit(seen, [texts[i] for i in train])
+    policy = tcalloc.Sequential(random_state=args.seed).fit([texts[i] for i in train], seen)
     questions = [question_from({"id": str(recorded.ids[i])} | recorded.questions[i], "", "") for i in fresh]
     grader = make_grader("normalized")
     with serve() as server, tempfile.TemporaryDirectory() as folder:

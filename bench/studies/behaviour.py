@@ -70,9 +70,9 @@ def fitted(entry: Entry) -> dict[str, Any]:
                 verifier=entry.verifier,
             )  # fmt: skip
             some = [None if entry.x is None else [entry.x[i] for i in part] for part in (train, held)]
-            made = recipe.fit(entry.data.take(train), some[0], budget=entry.budgets[0])
+            made = recipe.fit(some[0], entry.data.take(train), budget=entry.budgets[0])
             if policy.family == "sequential":
-                done = made.replay(entry.data.take(held), some[1], budgets=entry.budgets)
+                done = made.replay(some[1], entry.data.take(held), budgets=entry.budgets)
                 found[policy.name] = [digest(done.spend), digest(done.accuracy)]
                 continue
             done = made.outcomes(some[1], entry.data.take(held), np.asarray(entry.budgets))

@@ -337,7 +337,7 @@ def test_stopping_needs_no_texts(tmp_path, capsys):
     assert err.count("\n") == 1
     policy = load_policy(tmp_path / "policy")
     assert policy.start("any").next().n >= 1
-    alone = Sequential(2.0).fit(tcalloc.Samples.load(tmp_path / "run"))
+    alone = Sequential(2.0).fit(None, tcalloc.Samples.load(tmp_path / "run"))
     assert policy.frontier().accuracy == pytest.approx(alone.frontier().accuracy, rel=1e-6)
     assert main([*argv, "--confidence", 0.5]) == 0
     found = capsys.readouterr()

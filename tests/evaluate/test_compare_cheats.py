@@ -88,7 +88,7 @@ def test_what_an_estimator_learned_before_is_forgotten_or_said(problem):
             return np.zeros(len(X), int)
 
     assert "may still be in it" in fitted(problem, Plain())[0].marks[0]
-    stopping = Sequential(budget=2.0).fit(problem.samples)
+    stopping = Sequential(budget=2.0).fit(None, problem.samples)
     assert "trained anew" in fitted(problem, stopping)[0].marks[0]
 
 
@@ -264,7 +264,7 @@ def test_decisions_that_are_no_columns_are_refused(problem, bad):
 
 def test_a_function_must_return_a_policy(problem):
     with pytest.raises(InputError, match="returned int; expected a policy"):
-        fitted(problem, lambda samples, X, budget: 3)
+        fitted(problem, lambda X, samples, budget: 3)
 
 
 # ---------------------------------------------------------------------------------------------- and what is honest
@@ -301,7 +301,7 @@ def test_frames_reach_own_policies_in_every_way():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"text": TEXTS, "size": np.arange(N) % 7})
     framed = Problem.of(Samples(CODES), X=frame, orders=4)
-    for policy in (PricedPolicy(), PricedPolicy(probe=2), lambda s, x, b: Sequential(budget=b).fit(s, x)):
+    for policy in (PricedPolicy(), PricedPolicy(probe=2), lambda x, s, b: Sequential(budget=b).fit(x, s)):
         _, tuned, _, held = fitted(framed, policy)
         assert tuned.held_spend.shape[1] == len(held)
     mine = Ready([1])

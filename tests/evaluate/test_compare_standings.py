@@ -212,7 +212,7 @@ def test_the_same_for_any_number_of_workers():
     data, texts = samples_of(40, 4, texts=True)
     asked = ["ESC", "prompt length", "kNN"]
     # One's own need not be picklable: it runs in this process.
-    settings = {"X": texts, "own": {"mine": lambda train, x, budget: ESC(2, 4)}, "folds": 2, "repeats": 2, "orders": 4}
+    settings = {"X": texts, "own": {"mine": lambda x, train, budget: ESC(2, 4)}, "folds": 2, "repeats": 2, "orders": 4}
     one, two = (compare(data, asked, [1.5, 3.0], jobs=jobs, **settings) for jobs in (1, 2))
     first, second = one.to_dict(questions=True), two.to_dict(questions=True)
     assert first.pop("seconds") > 0

@@ -58,7 +58,7 @@ def test_what_is_known_of_a_question_stays_with_it(kind):
     arms = {"a": Samples(correct=np.ones((60, 1), int), cost=1.0), "b": Samples(correct=marked, cost=3.0)}
     seen = []
 
-    def own(train, X, budget):
+    def own(X, train, budget):
         seen.extend(np.asarray(X).ravel().tolist())
         return None
 

@@ -1,6 +1,7 @@
 """One registry: every policy that is compared can be fitted, saved, loaded and run; none is forgotten."""
 
 import ast
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,17 @@ def test_no_other_module_spells_a_name_or_a_phrase_out():
     assert found == []
 
 
+def test_all_policies_take_the_questions_first_and_the_samples_second():
+    for entry in POLICIES:
+        if entry.deployable:
+            policy = entry.policy(budget=2.5)
+            for method in ("fit", "calibrate", "certify", "outcomes", "replay"):
+                if hasattr(policy, method):
+                    first = list(inspect.signature(getattr(policy, method)).parameters.values())[:2]
+                    assert [each.name for each in first] == ["X", "samples"], (entry.name, method)
+                    assert all(each.default is each.empty for each in first), (entry.name, method)
+
+
 # ---------------------------------------------------------------------------------------------- all can be used
 
 
@@ -108,7 +120,7 @@ def test_no_other_module_spells_a_name_or_a_phrase_out():
 def test_every_name_that_compare_prints_is_fitted_saved_and_run(name, asked, tmp_path):
     rows, samples = asked
     recipe = recipe_of(name, samples)
-    policy = recipe.fit(samples, rows, budget=2.5)
+    policy = recipe.fit(rows, samples, budget=2.5)
     policy.save(tmp_path / "policy")
     again = load_policy(tmp_path / "policy")
     assert isinstance(again, Policy)
@@ -145,12 +157,35 @@ def test_what_is_missing_is_said(name, missing, words, asked):
     assert f"or use {REFERENCE!r}." in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["fixed k", REFERENCE, "random", "Sequential", "margin + cap"])
+def test_without_questions(name, asked):
+    _, samples = asked
+    policies = [recipe_of(name, samples).fit(None, samples, budget=2.5) for _ in range(2)]
+    names = None if name == "Sequential" else [str(i) for i in range(len(samples))]
+    blind, named = (policy.calibrate(X, samples, budget=3.0) for policy, X in zip(policies, (None, names), strict=True))
+    assert blind.guarantee_ == named.guarantee_
+    if hasattr(blind, "certify"):
+        assert blind.certify(None, samples) == named.certify(names, samples)
+
+
+@pytest.mark.parametrize("name", ["priced", "imitator"])
+def test_a_policy_that_decides_by_the_questions_says_that_it_needs_them(name, asked):
+    rows, samples = asked
+    recipe = recipe_of(name, samples)
+    with pytest.raises(InputError, match=r"X is None, but a .* decides by the questions"):
+        recipe.fit(None, samples, budget=2.5)
+    policy = recipe.fit(rows, samples, budget=2.5)
+    for use in (policy.certify, lambda X, s: policy.calibrate(X, s, budget=3.0), policy.outcomes):
+        with pytest.raises(InputError, match=r"X is None, but a .* decides by the questions"):
+            use(None, samples)
+
+
 def test_marks_alone_are_no_answers():
     marks = Samples(correct=np.tile([[1, 0, 1, 1]], (30, 1)))
     for name in ("Sequential", "margin + cap", "priced, probe 2"):
         with pytest.raises(InputError, match="it compares answers, and only right and wrong were recorded"):
             recipe_of(name, marks)
-    assert recipe_of("Sequential", marks, verifier=True).fit(marks, None, budget=1.2).start().next().n == 1
+    assert recipe_of("Sequential", marks, verifier=True).fit(None, marks, budget=1.2).start().next().n == 1
 
 
 def test_nobody_is_left_without_an_answer_if_so_asked(asked):
@@ -159,7 +194,7 @@ def test_nobody_is_left_without_an_answer_if_so_asked(asked):
         assert None in recipe_of(name, samples).actions
         assert None not in recipe_of(name, samples, answer_all=True).actions
     with pytest.raises(BudgetError, match="the cheapest action costs 1"):
-        recipe_of("best fixed mixture", samples, answer_all=True).fit(samples, rows, budget=0.5)
+        recipe_of("best fixed mixture", samples, answer_all=True).fit(rows, samples, budget=0.5)
 
 
 # ---------------------------------------------------------------------------------------------- what is judged
@@ -197,7 +232,7 @@ def test_what_is_judged_is_what_is_deployed(name, asked):
     problem = Problem.of(samples, X=texts, orders=32)
     tuned = next(c for c in contestants_of(problem, (2.0, 3.0))[0] if c.name == name).fit(train, held, seed)
     recipe = Recipe.of(entry_of(name), samples.take(train), text=True, label=False, budget=2.0)
-    policy = recipe.fit(samples.take(train), [texts[i] for i in train], budget=2.0, seed=seed)
+    policy = recipe.fit([texts[i] for i in train], samples.take(train), budget=2.0, seed=seed)
     kept = Frontier.of(tuned.spend, tuned.accuracy).settings
     rows_of = kept[(tuned.spend[kept] >= 1) & (tuned.spend[kept] <= 5)]
     found = policy.outcomes([texts[i] for i in held], samples.take(held), tuned.spend[rows_of])

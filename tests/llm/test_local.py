@@ -343,7 +343,7 @@ def test_answering_live(server, tmp_path):
     recorded = load_recorded()
     fresh = live.picked(recorded, 12)
     others = np.setdiff1d(np.arange(len(recorded.ids)), fresh)
-    policy = Sequential().fit(Samples(recorded.answers["smollm2_135m"][others]))
+    policy = Sequential().fit(None, Samples(recorded.answers["smollm2_135m"][others]))
     questions = [question_from({"id": str(recorded.ids[i])} | recorded.questions[i], "", "") for i in fresh]
     with ChatClient(server.base_url, server.model, PARAMETERS, key=None, label="local") as client:
         given = {"budget": 2.5, "grader": "normalized", "out": str(tmp_path / "run"), "concurrency": 4}

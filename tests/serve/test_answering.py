@@ -406,7 +406,7 @@ def test_a_policy_that_was_trained_in_dollars(tmp_path):
     rng = np.random.default_rng(0)
     codes = np.where(rng.random((80, 8)) < rng.uniform(0.2, 1, (80, 1)), 0, rng.integers(1, 4, (80, 8)))
     small = Samples(codes, cost=0.001 * rng.uniform(0.5, 1.5, codes.shape))
-    policy = Sequential(budget=0.003).fit(small)
+    policy = Sequential(budget=0.003).fit(None, small)
     policy.save(tmp_path / "policy")
     policy = load_policy(tmp_path / "policy")
     assert policy.sample_costs_ == pytest.approx({"": 0.001}, rel=0.1)
@@ -420,7 +420,7 @@ def test_a_policy_that_was_trained_in_dollars(tmp_path):
                 answer(QUESTIONS, policy, client, budget=1e-6)
         with client_of(server, "a") as one, client_of(server, "b") as other:
             big = Samples(codes, cost=0.01)
-            both = Sequential(budget=0.02).fit(Samples(arms={"one": small, "other": big}))
+            both = Sequential(budget=0.02).fit(None, Samples(arms={"one": small, "other": big}))
             assert both.sample_costs_["other"] == pytest.approx(0.01)
             assert answer(QUESTIONS, both, {"one": one, "other": other}).spend < 0.1
 

@@ -65,7 +65,7 @@ def test_what_a_sample_cost_in_training():
     assert costs == LiveCosts({"tiny": 1.0}, {"vote1": 1.0, "vote5": pytest.approx(0.6)})
     assert (costs.key(Vote(5), "tiny"), costs.key(Vote(9), "tiny")) == ("vote5", "tiny")
     assert ladder_of(policy, None) == [Vote(1), Vote(5)]
-    stopping = Sequential(budget=2.0).fit(Samples(np.zeros((9, 3), int), cost=0.25))
+    stopping = Sequential(budget=2.0).fit(None, Samples(np.zeros((9, 3), int), cost=0.25))
     assert LiveCosts.trained(stopping, ["tiny"]) == LiveCosts({"tiny": 0.25}, {})
     assert ladder_of(stopping, None) == [One()]
     assert ladder_of(Fixed(0).fit(TEXTS, log()), ["large"]) == [One("large")]
@@ -156,7 +156,7 @@ def test_a_verifier_is_asked_for_before_anything_is_paid():
     many = Samples(correct=np.random.default_rng(0).random((60, 4)) < 0.5)
     policies = [
         Fixed("best2").fit(TEXTS, many, actions=many.usual_actions(verifier=True)),
-        Sequential(budget=1.0, combine="verifier").fit(many),
+        Sequential(budget=1.0, combine="verifier").fit(None, many),
         Always(Best(2)),
     ]
     with Chaos() as server, client_of(server) as client:
@@ -175,7 +175,7 @@ def test_a_verifier_is_asked_for_before_anything_is_paid():
         assert len(server.requests) == 8
         assert [one.vote_share for one in recognised][2] == 1.0
     with pytest.raises(InputError, match="nothing tells when to stop"):
-        Sequential(budget=1.0).fit(marks)
+        Sequential(budget=1.0).fit(None, marks)
 
 
 def test_the_most_that_the_budget_allows_is_given_instead():

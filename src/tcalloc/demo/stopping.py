@@ -83,8 +83,8 @@ def stopping(
     for _ in range(DIVISIONS):
         fold = random.permutation(n) % FOLDS
         for f in range(FOLDS):
-            policy = Sequential(random_state=seed).fit(Samples(answers[fold != f]))
-            done = policy.replay(Samples(answers[fold == f]), budgets=budgets.tolist(), seed=seed)
+            policy = Sequential(random_state=seed).fit(None, Samples(answers[fold != f]))
+            done = policy.replay(None, Samples(answers[fold == f]), budgets=budgets.tolist(), seed=seed)
             spend[:, fold == f] += done.spend / DIVISIONS
             reached[:, fold == f] += done.accuracy / DIVISIONS
             shown_to.step()

@@ -320,10 +320,10 @@ class Fitting:
             order = np.random.default_rng([self.seed, 1]).permutation(rows)
             size = max(int(CALIBRATE * len(rows)), 1)
             rows, held = np.sort(order[size:]), np.sort(order[:size])
-        policy = self.recipe.fit(self.samples.take(rows), take_rows(self.X, rows), budget=self.budget, seed=self.seed)
+        policy = self.recipe.fit(take_rows(self.X, rows), self.samples.take(rows), budget=self.budget, seed=self.seed)
         if self.limits is not None:
             self.recipe.calibrate(
-                policy, self.samples.take(held), take_rows(self.X, held), budget=self.budget, **self.limits
+                policy, take_rows(self.X, held), self.samples.take(held), budget=self.budget, **self.limits
             )
         return policy, rows
 

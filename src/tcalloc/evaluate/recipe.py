@@ -127,16 +127,16 @@ class Recipe:
             return cls(entry, verifier, (*menu, *more), len(menu), options)
         return cls(entry, verifier, _offered(entry, menu, fixed, known, samples, budget), None, ())
 
-    def fit(self, samples: Samples, X: Sequence[Any] | None, *, budget: float, seed: int = 0) -> Any:
+    def fit(self, X: Sequence[Any] | None, samples: Samples, *, budget: float, seed: int = 0) -> Any:
         """Return the policy, fitted.
 
         Parameters
         ----------
-        samples : Samples
-            The training questions.
-        X : sequence, optional
+        X : sequence or None
             What is known of each question beforehand. Policies that do not look at the question are fitted without it,
             so that they take any question later.
+        samples : Samples
+            The training questions.
         budget : float
             Mean cost per question.
         seed : int
@@ -144,7 +144,7 @@ class Recipe:
         """
         policy = self.entry.policy(budget=budget, random_state=seed, **dict(self.options))
         if self.entry.family == "sequential":
-            return policy.fit(samples, X)
+            return policy.fit(X, samples)
         if self.actions is None:
             return policy.fit(None, samples)
         known = None if getattr(policy, "blind", False) else X
@@ -152,7 +152,7 @@ class Recipe:
         return policy.fit(known, samples, actions=list(self.actions), **more)
 
     def calibrate(
-        self, policy: Any, samples: Samples, X: Sequence[Any] | None, *, budget: float, **limits: float | None
+        self, policy: Any, X: Sequence[Any] | None, samples: Samples, *, budget: float, **limits: float | None
     ) -> None:
         """Set the policy on held-out questions, so that the budget is kept with a confidence.
 
@@ -160,18 +160,14 @@ class Recipe:
         ----------
         policy : policy
             As `fit` returned it.
-        samples, X
+        X, samples
             The held-out questions.
         budget : float
             Mean cost per question.
         **limits
             The confidence, and `low` and `high` of costs; see the policy's own `calibrate`.
         """
-        known = X if X is not None else _names(samples)
-        if self.entry.family == "sequential":
-            policy.calibrate(samples, X, budget=budget, **limits)
-        else:
-            policy.calibrate(known, samples, budget=budget, **limits)
+        policy.calibrate(X, samples, budget=budget, **limits)
 
 
 def held_out_curve(
@@ -181,7 +177,7 @@ def held_out_curve(
     asked = np.asarray(budgets, np.float64)
     spend, accuracy = (np.zeros((len(asked), len(samples))) for _ in range(2))
     for train, held in split(len(samples), folds, seed):
-        policy = recipe.fit(samples.take(train), take_rows(X, train), budget=float(asked[0]), seed=seed)
+        policy = recipe.fit(take_rows(X, train), samples.take(train), budget=float(asked[0]), seed=seed)
         done = policy.outcomes(take_rows(X, held), samples.take(held), asked)
         spend[:, held], accuracy[:, held] = done.spend, done.accuracy
     return spend.mean(axis=1), accuracy.mean(axis=1)
@@ -214,8 +210,3 @@ def _offered(entry: Entry, menu: Offered, fixed: Offered, known: Training, sampl
 
 def _costs(known: Training) -> Floats:
     return known.cost if known.available is None else np.where(known.available, known.cost, known.mean_cost)
-
-
-def _names(samples: Samples) -> list[str]:
-    """Return a name for each question, for policies that only need to tell questions apart."""
-    return [str(name) for name in (range(len(samples)) if samples.ids is None else samples.ids)]

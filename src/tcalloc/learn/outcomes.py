@@ -3,7 +3,7 @@
 What to use when
 ----------------
 `PolicyOutcomes`
-    What ``policy.outcomes(X, table, budgets)`` returns.
+    What ``policy.outcomes(X, samples, budgets)`` returns.
 """
 
 import math

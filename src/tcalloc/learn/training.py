@@ -83,7 +83,7 @@ class Training:
         return Training(*some, self.names, self.actions, available, self.shared)
 
 
-def as_table(table: Any, n: int, actions: Any, cost: Any) -> Training:
+def as_table(table: Any, n: int, actions: Any, cost: Any, *, argument: str = "samples") -> Training:
     """Return what a policy is trained on.
 
     Parameters
@@ -97,6 +97,8 @@ def as_table(table: Any, n: int, actions: Any, cost: Any) -> Training:
         the list is the action that does nothing.
     cost : array_like, (K,) or (n, K), optional
         Instead of the table's.
+    argument : str
+        What errors call the table.
 
     Raises
     ------
@@ -115,7 +117,7 @@ def as_table(table: Any, n: int, actions: Any, cost: Any) -> Training:
     else:
         if cost is None:
             raise InputError(
-                f"table is {type(table).__name__}; expected a Table, Samples, or an array of accuracies (n, K) "
+                f"{argument} is {type(table).__name__}; expected Samples, a Table, or an array of accuracies (n, K) "
                 "together with cost=."
             )
         found, shared = Table(np.asarray(table), np.asarray(cost)), False
@@ -124,13 +126,13 @@ def as_table(table: Any, n: int, actions: Any, cost: Any) -> Training:
     k = found.acc.shape[1]
     if len(found.acc) != n:
         raise InputError(
-            f"X has {n} rows, but the table has {len(found.acc)}; found input variables with inconsistent numbers of "
+            f"X has {n} rows, but {argument} has {len(found.acc)}; found input variables with inconsistent numbers of "
             "samples. Give the same questions in the same order."
         )
     if known is None:
         known = getattr(found, "actions", None)
     if known is not None and len(known) != k:
-        raise InputError(f"actions has {len(known)} entries, but the table has {k} columns; expected one for each.")
+        raise InputError(f"actions has {len(known)} entries, but {argument} has {k} columns; expected one for each.")
     names = found.action_names
     if names is None:
         names = tuple(str(a) for a in range(k)) if known is None else _names(known)

@@ -267,7 +267,7 @@ def test_words_and_json():
     ("chosen", "options", "words"),
     [
         ([0.5, 1.0], {}, "expected whole numbers"),
-        ([0], {}, "X has 1 rows, but the table has 2"),
+        ([0], {}, "X has 1 rows, but table has 2"),
         ([0, 2], {}, r"chosen\[1\] is 2; the table has the columns 0 to 1"),
         ([1, 0], {}, r"chosen\[0\] is 1 \(b\), an action that the question does not have"),
         ([0, 0], {"price": -1.0}, "price is -1.0; expected at least 0"),

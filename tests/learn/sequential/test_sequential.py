@@ -26,7 +26,7 @@ def lengths(codes, seed=1, gap=1.0):
 
 @pytest.fixture(scope="module")
 def votes():
-    return Sequential(budget=3.0).fit(Samples(drawn()))
+    return Sequential(budget=3.0).fit(None, Samples(drawn()))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def rich():
     codes = drawn(seed=3)
     texts = [f"question {i} of {'hard' if (row == 0).mean() < 0.6 else 'easy'} kind" for i, row in enumerate(codes)]
     return Sequential(budget=2.5, waves=(1, 2), round_cost=0.1, most=7).fit(
-        Samples(codes, tokens=lengths(codes)), texts
+        texts, Samples(codes, tokens=lengths(codes))
     )
 
 
@@ -46,7 +46,7 @@ def models():
                 for name, codes in (("small", small), ("large", large))}  # fmt: skip
     samples = Samples(arms={"large": Samples(large, cost=3.0, logprobs=logprobs["large"]),
                             "small": Samples(small, cost=1.0, logprobs=logprobs["small"])})  # fmt: skip
-    return Sequential(budget=3.0, most={"small": 5, "large": 3}).fit(samples), samples
+    return Sequential(budget=3.0, most={"small": 5, "large": 3}).fit(None, samples), samples
 
 
 # ------------------------------------------------------------------------------------- metered = all at once
@@ -93,7 +93,7 @@ def test_the_metered_replay_does_what_the_fast_one_does_of_two_models(models):
 
 def test_the_metered_replay_does_what_the_fast_one_does_with_a_verifier():
     right = drawn(seed=12) == 0
-    policy = Sequential(budget=2.0, combine="verifier").fit(Samples(correct=right))
+    policy = Sequential(budget=2.0, combine="verifier").fit(None, Samples(correct=right))
     compare(policy, Samples(correct=drawn(12, seed=13) == 0), None, 4, True)
 
 
@@ -101,7 +101,7 @@ def test_the_metered_replay_does_what_the_fast_one_does_with_a_cap(votes):
     codes = drawn(12, seed=14)
     cost = np.random.default_rng(0).uniform(0.5, 1.5, codes.shape)
     policy = Sequential(budget=3.0, cap=4.0).fit(
-        Samples(drawn(), cost=np.random.default_rng(1).uniform(0.5, 1.5, (80, 12)))
+        None, Samples(drawn(), cost=np.random.default_rng(1).uniform(0.5, 1.5, (80, 12)))
     )
     compare(policy, Samples(codes, cost=cost), None, 3, False)
     last = one_rule(policy, 0, 0)
@@ -164,7 +164,7 @@ def test_a_tie_goes_to_the_first(votes):
 
 
 def test_a_deadline_ends_it():
-    run = Sequential(budget=3.0, deadline=1e-9).fit(Samples(drawn(40))).start("q")
+    run = Sequential(budget=3.0, deadline=1e-9).fit(None, Samples(drawn(40))).start("q")
     assert run.next() is None
 
 
@@ -187,16 +187,16 @@ def test_two_models_are_drawn_from_the_cheapest_on(models):
 def test_actions_carry_their_parameters():
     samples = Samples(arms={"small": Samples(drawn(40))})
     action = Vote(1, "small", temperature=0.7)
-    policy = Sequential(budget=2.0, actions={"small": action}).fit(samples)
+    policy = Sequential(budget=2.0, actions={"small": action}).fit(None, samples)
     assert policy.start("q").next().action == action
     with pytest.raises(InputError, match="no model 'other'"):
-        Sequential(budget=2.0, actions={"other": action}).fit(samples)
+        Sequential(budget=2.0, actions={"other": action}).fit(None, samples)
 
 
 def test_waves_save_rounds():
     codes = drawn(120, 16, low=0.3, high=0.8)
     one, many = (
-        Sequential(budget=6.0, waves=waves, round_cost=1.0).fit(Samples(codes)).frontier()
+        Sequential(budget=6.0, waves=waves, round_cost=1.0).fit(None, Samples(codes)).frontier()
         for waves in ((1,), (1, 2, 4))
     )
     at = [int(np.argmin(abs(found.spend - 6.0))) for found in (one, many)]
@@ -214,7 +214,7 @@ def test_hopeless_questions_get_nothing():
     texts = [
         ("impossible riddle about dragons" if h else "plain sum of numbers") + f" {i}" for i, h in enumerate(hopeless)
     ]
-    policy = Sequential(budget=1.5).fit(Samples(codes), texts)
+    policy = Sequential(budget=1.5).fit(texts, Samples(codes))
     assert policy.start("impossible riddle about dragons 999").next() is None
     assert policy.start("plain sum of numbers 999").next() is not None
     with pytest.raises(InputError, match="x is missing"):
@@ -237,10 +237,10 @@ def test_lengths_are_used_where_they_help_and_only_there():
     codes = drawn(300, 10, seed=2, low=0.3, high=0.8)
     held = drawn(300, 10, seed=3, low=0.3, high=0.8)
     with_, without = (
-        Sequential().fit(Samples(codes, tokens=tokens)) for tokens in (lengths(codes), np.full(codes.shape, 7.0))
+        Sequential().fit(None, Samples(codes, tokens=tokens)) for tokens in (lengths(codes), np.full(codes.shape, 7.0))
     )
-    found = with_.replay(Samples(held, tokens=lengths(held)), budgets=[2.0], orders=4)
-    plain = without.replay(Samples(held, tokens=np.full(held.shape, 7.0)), budgets=[2.0], orders=4)
+    found = with_.replay(None, Samples(held, tokens=lengths(held)), budgets=[2.0], orders=4)
+    plain = without.replay(None, Samples(held, tokens=np.full(held.shape, 7.0)), budgets=[2.0], orders=4)
     assert with_.frontier().family[20] == "lengths"
     assert set(without.frontier().family) <= {"votes", "margin + cap", "Adaptive-Consistency", "lengths"}
     assert found.accuracy.mean() > plain.accuracy.mean() + 0.03
@@ -249,8 +249,8 @@ def test_lengths_are_used_where_they_help_and_only_there():
 
 def test_stopping_beats_fixed_k_out_of_sample():
     codes, held = drawn(400, 16, seed=4), drawn(400, 16, seed=5)
-    policy = Sequential(budget=3.0).fit(Samples(codes))
-    found = policy.replay(Samples(held), budgets=[3.0], orders=8)
+    policy = Sequential(budget=3.0).fit(None, Samples(codes))
+    found = policy.replay(None, Samples(held), budgets=[3.0], orders=8)
     from tcalloc.measure import vote_accuracy
 
     fixed = vote_accuracy(held, 3)
@@ -262,8 +262,8 @@ def test_stopping_beats_fixed_k_out_of_sample():
 
 def test_a_verifier_gives_at_least_fixed_k_with_a_stop():
     right, held = (drawn(200, 12, seed=seed, low=0.0, high=0.6) == 0 for seed in (1, 2))
-    policy = Sequential(combine="verifier").fit(Samples(correct=right))
-    found = policy.replay(Samples(correct=held), budgets=[1.5, 2.5, 4.0], orders=48)
+    policy = Sequential(combine="verifier").fit(None, Samples(correct=right))
+    found = policy.replay(None, Samples(correct=held), budgets=[1.5, 2.5, 4.0], orders=48)
     c, s = held.sum(axis=1), 12
     from scipy.special import comb
 
@@ -276,24 +276,24 @@ def test_a_verifier_gives_at_least_fixed_k_with_a_stop():
 def test_scores_choose():
     codes = drawn(150, 8)
     scores = (codes == 0) * 1.0 + np.random.default_rng(0).normal(0, 0.5, codes.shape)
-    policy = Sequential(budget=2.0, combine="score").fit(Samples(codes, scores=scores))
+    policy = Sequential(budget=2.0, combine="score").fit(None, Samples(codes, scores=scores))
     run = policy.start("q")
     assert run.next().action.by == "score"
     run.add([Result("a", 1.0, score=0.1)])
     assert run.answer == "a"
-    found = policy.replay(Samples(codes, scores=scores), budgets=[2.0], orders=4)
+    found = policy.replay(None, Samples(codes, scores=scores), budgets=[2.0], orders=4)
     assert found.accuracy.mean() > (codes == 0).mean() + 0.05
 
 
 def test_calibration_keeps_the_budget_with_confidence(votes):
     policy = votes.at(3.0)
-    policy.calibrate(Samples(drawn(400, seed=21)), budget=2.5, confidence=0.9)
+    policy.calibrate(None, Samples(drawn(400, seed=21)), budget=2.5, confidence=0.9)
     assert policy.guarantee_.confidence == 0.9
     fresh = policy._replayed([policy._mixture], Samples(drawn(400, seed=22)), None, 4, 1)
     assert fresh.spend.mean() <= 2.5
     assert "confidence 0.9" in repr(policy)
     with pytest.raises(BudgetError):
-        votes.at(3.0).calibrate(Samples(drawn(20, seed=21)), budget=1e-4, confidence=0.99)
+        votes.at(3.0).calibrate(None, Samples(drawn(20, seed=21)), budget=1e-4, confidence=0.99)
 
 
 def test_the_frontier_rises(votes):
@@ -306,7 +306,7 @@ def test_the_frontier_rises(votes):
 
 def test_the_same_seed_gives_the_same_policy():
     samples = Samples(drawn(60))
-    one, two = (Sequential(budget=2.0, random_state=3).fit(samples).frontier() for _ in range(2))
+    one, two = (Sequential(budget=2.0, random_state=3).fit(None, samples).frontier() for _ in range(2))
     np.testing.assert_array_equal(one.accuracy, two.accuracy)
 
 
@@ -325,7 +325,7 @@ def test_what_is_saved_comes_back(rich, models, votes, tmp_path):
         back = saving.load_policy(tmp_path / str(i))
         assert repr(back) == repr(policy)
         for budget in (1.0, 2.5):
-            one, two = (p.replay(recorded, X, budgets=[budget], orders=2) for p in (policy, back))
+            one, two = (p.replay(X, recorded, budgets=[budget], orders=2) for p in (policy, back))
             np.testing.assert_allclose(one.spend, two.spend, atol=1e-5)
             np.testing.assert_allclose(one.accuracy, two.accuracy, atol=1e-5)
         assert back.start("hard 1").next() == policy.start("hard 1").next()
@@ -370,22 +370,22 @@ def test_a_state_that_does_not_fit_is_refused(votes):
 )
 def test_bad_parameters_are_refused(arguments, said):
     with pytest.raises(InputError, match=said):
-        Sequential(**arguments).fit(Samples(drawn(20)))
+        Sequential(**arguments).fit(None, Samples(drawn(20)))
 
 
 def test_bad_data_is_refused(votes):
     with pytest.raises(InputError, match="expected Samples"):
-        Sequential().fit(drawn(20))
+        Sequential().fit(None, drawn(20))
     with pytest.raises(InputError, match="only right and wrong"):
-        Sequential(combine="vote").fit(Samples(correct=drawn(20) == 0))
+        Sequential(combine="vote").fit(None, Samples(correct=drawn(20) == 0))
     with pytest.raises(InputError, match="at least two"):
-        Sequential().fit(Samples(drawn(1)))
+        Sequential().fit(None, Samples(drawn(1)))
     with pytest.raises(InputError, match="X has 3 rows"):
-        Sequential().fit(Samples(drawn(20)), ["a", "b", "c"])
+        Sequential().fit(["a", "b", "c"], Samples(drawn(20)))
     with pytest.raises(InputError, match="not fitted"):
         Sequential(budget=2.0).start("q")
     with pytest.raises(InputError, match="no budget"):
-        Sequential().fit(Samples(drawn(20))).start("q")
+        Sequential().fit(None, Samples(drawn(20))).start("q")
 
 
 def test_fixed_k_of_votes_needs_no_more_rounds_than_waves_allow():
@@ -401,5 +401,5 @@ def test_fixed_k_of_votes_needs_no_more_rounds_than_waves_allow():
 def test_few_questions_are_not_regressed_on():
     codes = drawn(40, 8)
     tokens = np.where(codes == 0, 300.0, 100.0)
-    few = Sequential(budget=2.0).fit(Samples(codes, tokens=tokens))
+    few = Sequential(budget=2.0).fit(None, Samples(codes, tokens=tokens))
     assert all(candidate.family.blind for candidate in few._trained.choices.candidates)

@@ -22,7 +22,7 @@ def votes(seed, n, size=12, **more):
 
 @pytest.fixture(scope="module")
 def policy():
-    return Sequential(2.0).fit(votes(0, 100))
+    return Sequential(2.0).fit(None, votes(0, 100))
 
 
 @pytest.mark.parametrize("waves", [(1,), (2, 3)])
@@ -52,7 +52,7 @@ def test_a_guarantee_spends_the_money_and_keeps_the_budget(policy):
     fresh = votes(1, 1000)
     spends = []
     for seed in range(2, 12):
-        held = policy.at(2.0).calibrate(votes(seed, 150), budget=2.0, confidence=0.95)
+        held = policy.at(2.0).calibrate(None, votes(seed, 150), budget=2.0, confidence=0.95)
         assert held.guarantee_.assumptions[-1] == "a sample costs at most 1"
         spends.append(float(held._replayed([held._mixture], fresh, None, 4, 3).spend.mean()))
     assert np.mean(spends) >= 0.88 * 2.0
@@ -60,7 +60,7 @@ def test_a_guarantee_spends_the_money_and_keeps_the_budget(policy):
 
 
 def test_few_questions_limit_what_one_may_cost(policy):
-    held = policy.at(6.0).calibrate(votes(2, 60), budget=6.0, confidence=0.9)
+    held = policy.at(6.0).calibrate(None, votes(2, 60), budget=6.0, confidence=0.9)
     limit = held._mixture.limit
     assert limit == pytest.approx(6 * (1 + 0.06 * 60 / np.log(10)))
     assert f"a question costs at most {limit:.6g}" in repr(held)
@@ -78,12 +78,12 @@ def test_few_questions_limit_what_one_may_cost(policy):
     assert held.at(6.0)._mixture.limit is None
     with pytest.raises(InputError, match="limit"):
         Sequential._from_state({**meta, "mixture": [*meta["mixture"][:4], -1.0]}, arrays, boosters)
-    plain = policy.at(6.0).calibrate(votes(2, 60), budget=6.0)
+    plain = policy.at(6.0).calibrate(None, votes(2, 60), budget=6.0)
     assert plain._mixture.limit is None
     # The user's cap is a limit too: nothing is to be drawn beyond it.
-    capped = Sequential(2.0, cap=3).fit(votes(0, 60))
+    capped = Sequential(2.0, cap=3).fit(None, votes(0, 60))
     assert room(capped._trained.settings, np.ones(1), 2.0, 0.95, 150) is None
-    capped.calibrate(votes(2, 60), budget=2.5, confidence=0.9)
+    capped.calibrate(None, votes(2, 60), budget=2.5, confidence=0.9)
     assert capped.guarantee_.spend > 2.2
 
 
@@ -92,36 +92,36 @@ def test_samples_that_differ_in_cost_need_a_limit():
         rng = np.random.default_rng([seed, 78])
         return votes(seed, n, cost=np.minimum(rng.lognormal(-0.3, 0.7, (n, 12)), 4.0))
 
-    policy = Sequential(2.0).fit(drawn(0, 60))
+    policy = Sequential(2.0).fit(None, drawn(0, 60))
     with pytest.raises(
         InputError, match=r"one sample may cost, which is not known.*Pass high= \(--high\), one number or one per"
     ):
-        policy.calibrate(drawn(1, 80), budget=2.0, confidence=0.9)
+        policy.calibrate(None, drawn(1, 80), budget=2.0, confidence=0.9)
     with pytest.raises(InputError, match=r"high is 1\.5, but a recorded sample cost 4"):
-        policy.calibrate(drawn(1, 80), budget=2.0, confidence=0.9, high=1.5)
+        policy.calibrate(None, drawn(1, 80), budget=2.0, confidence=0.9, high=1.5)
     with pytest.raises(InputError, match="high: no model 'small' among the samples"):
-        policy.calibrate(drawn(1, 80), budget=2.0, confidence=0.9, high={"small": 4})
+        policy.calibrate(None, drawn(1, 80), budget=2.0, confidence=0.9, high={"small": 4})
     with pytest.raises(InputError, match="confidence is 95"):
-        policy.calibrate(drawn(1, 80), budget=2.0, confidence=95, high=4)
-    policy.calibrate(drawn(1, 80), budget=2.0, confidence=0.9, high=4.0)
+        policy.calibrate(None, drawn(1, 80), budget=2.0, confidence=95, high=4)
+    policy.calibrate(None, drawn(1, 80), budget=2.0, confidence=0.9, high=4.0)
     assert policy.guarantee_.assumptions[-1] == "a sample costs at most 4"
     assert policy._replayed([policy._mixture], drawn(2, 400), None, 4, 3).spend.mean() <= 2.0
     # A rare long answer: half of the recordings hold none. Equal records are no promise.
     with pytest.raises(InputError, match="Pass high="):
-        policy.calibrate(votes(1, 80, cost=np.ones((80, 12))), budget=2.0, confidence=0.9)
+        policy.calibrate(None, votes(1, 80, cost=np.ones((80, 12))), budget=2.0, confidence=0.9)
     said = {"": Vote(1, max_tokens=400, rates=Rates(output=0.01))}
     policy.actions = said
-    policy.calibrate(drawn(1, 80), budget=2.0, confidence=0.9)
+    policy.calibrate(None, drawn(1, 80), budget=2.0, confidence=0.9)
     assert policy.guarantee_.assumptions[-1] == "a sample costs at most 4"
     with pytest.raises(BudgetError, match="may cost up to"):
-        policy.calibrate(drawn(1, 10), budget=0.1, confidence=0.99, high=40.0)
+        policy.calibrate(None, drawn(1, 10), budget=0.1, confidence=0.99, high=40.0)
 
 
 def test_several_models_say_their_limits():
     def drawn(seed, n):
         return Samples(arms={"small": votes(seed, n, 8, cost=1.0), "large": votes(seed + 50, n, 4, cost=3.0)})
 
-    policy = Sequential(2.0).fit(drawn(0, 40)).calibrate(drawn(1, 50), budget=2.5, confidence=0.8)
+    policy = Sequential(2.0).fit(None, drawn(0, 40)).calibrate(None, drawn(1, 50), budget=2.5, confidence=0.8)
     assert policy.guarantee_.assumptions[-1] == "a sample costs of small at most 1, of large at most 3"
     assert policy._mixture.limit == pytest.approx(
         2 * 2.5 + 3

@@ -107,12 +107,12 @@ MARKS = [kind for kind in KINDS if "right and wrong" in kind or "answers of one"
 def trained(kind, seed=0, n=52):
     make, parameters = KINDS[kind]
     most = {"small": 4, "large": 2} if "two" in kind else 5
-    return Sequential(budget=3.0, most=most, random_state=seed, **parameters).fit(make(n, seed))
+    return Sequential(budget=3.0, most=most, random_state=seed, **parameters).fit(None, make(n, seed))
 
 
 @functools.cache
 def stocked(budget=3.0, seed=0, **parameters):
-    return Sequential(budget, random_state=seed, most=6, **parameters).fit(STOCK)
+    return Sequential(budget, random_state=seed, most=6, **parameters).fit(None, STOCK)
 
 
 def rules(policy, budgets):
@@ -272,7 +272,7 @@ def test_a_policy_saved_before_reads_what_its_training_knew(kind, tmp_path):
     del meta["trained"]["unscored"]
     back = Sequential._from_state(meta, arrays, {})
     samples = KINDS[kind][0](10, 70)
-    one, two = (p.replay(samples, budgets=[1.0, 3.0]) for p in (policy, back))
+    one, two = (p.replay(None, samples, budgets=[1.0, 3.0]) for p in (policy, back))
     np.testing.assert_allclose(one.spend, two.spend, atol=1e-5)
     if policy._trained.reading.tells == "nothing":
         assert back._trained.reading.tells == "nothing"
@@ -313,7 +313,7 @@ def test_without_x_the_mean_spend_over_runs_is_the_budget(budget):
     found = np.array([spends(stocked(seed=seed).at(budget), 240) for seed in range(3)])
     assert np.abs(found.mean(axis=1) - budget).max() < 0.2 * budget
     assert (found[0] != found[1]).any()
-    again = Sequential(budget, random_state=0, most=6).fit(STOCK)
+    again = Sequential(budget, random_state=0, most=6).fit(None, STOCK)
     np.testing.assert_array_equal(spends(again, 240), found[0])
     assert (spends(again, 240) != found[0]).any()  # it goes on, and begins anew at another budget
     np.testing.assert_array_equal(spends(again.at(budget), 240), found[0])
@@ -332,13 +332,13 @@ def test_the_same_question_gets_the_same_lot():
 
 def test_a_cap_below_any_sample_is_refused():
     with pytest.raises(InputError, match=r"cap is 0.5, but a sample costs up to 1 .* at least 1,"):
-        Sequential(3.0, cap=0.5).fit(STOCK)
+        Sequential(3.0, cap=0.5).fit(None, STOCK)
     models = two(40, 0, answers_of)
     cheapest = float(models.arms["small"].cost.max())
     with pytest.raises(InputError, match=f"a sample of small costs up to {cheapest:g}"):
-        Sequential(3.0, cap=cheapest - 0.01).fit(models)
-    some = Sequential(3.0, cap=cheapest + 0.01, most=1).fit(models)
-    assert some.replay(models, budgets=[3.0]).spend.max() > 0
+        Sequential(3.0, cap=cheapest - 0.01).fit(None, models)
+    some = Sequential(3.0, cap=cheapest + 0.01, most=1).fit(None, models)
+    assert some.replay(None, models, budgets=[3.0]).spend.max() > 0
     assert f"a question costs at most {cheapest + 0.01:g}" in repr(some)
 
 
@@ -427,7 +427,7 @@ def test_what_training_allows_a_run_takes():
 
 def test_scores_that_training_never_lacked_are_not_lacked_by_what_is_replayed():
     with pytest.raises(InputError, match=r"scores\[\d+, \d+\] is nan, but every answer"):
-        POLICIES["scores"].replay(KINDS["scores, some unknown"][0](20, 3), budgets=[2.0])
+        POLICIES["scores"].replay(None, KINDS["scores, some unknown"][0](20, 3), budgets=[2.0])
     with pytest.raises(InputError, match="score is None"):
         replay(POLICIES["scores"].at(4.0), KINDS["scores, some unknown"][0](20, 3))
 
@@ -455,31 +455,37 @@ VOTES, TWO = POLICIES["votes"], trained("two models")
     ("call", "said"),
     [
         (
-            lambda: VOTES.replay(two(9, 0, answers_of), budgets=[2.0]),
+            lambda: VOTES.replay(None, two(9, 0, answers_of), budgets=[2.0]),
             "trained on one model without a name.*large, small",
         ),
-        (lambda: TWO.replay(STOCK, budgets=[2.0]), "trained on small, large, but these are of one model without"),
-        (lambda: VOTES.replay(STOCK.answers, budgets=[2.0]), "samples is ndarray; expected Samples"),
-        (lambda: VOTES.replay(STOCK, budgets=[]), r"budgets is empty; .* such as \[1.0, 3.0\]"),
-        (lambda: VOTES.replay(STOCK, budgets=2.0), "budgets is 2.0; expected a sequence"),
-        (lambda: VOTES.replay(STOCK, budgets="23"), "budgets is '23'"),
-        (lambda: VOTES.replay(STOCK, budgets=[1.0, "x"]), "budget is 'x'; expected a number"),
-        (lambda: VOTES.replay(STOCK, budgets=[-2]), "budget is -2"),
-        (lambda: VOTES.replay(STOCK, budgets=[2.0], orders=0), "orders is 0"),
-        (lambda: VOTES.replay(STOCK, budgets=[2.0], orders="8"), "orders is '8'"),
-        (lambda: VOTES.replay(STOCK, budgets=[2.0], seed=-1), "seed is -1"),
-        (lambda: VOTES.replay(STOCK, budgets=[2.0], columns=[1]), "columns is list; expected a mapping"),
-        (lambda: VOTES.replay(STOCK, budgets=[2.0], columns={"a": 1}), r"columns\[''\]: nothing; expected whole"),
-        (lambda: VOTES.replay(STOCK, budgets=[2.0], columns={"": np.zeros((1, 3, 8), int)}), r"shape \(1, 3, 8\)"),
-        (lambda: VOTES.replay(STOCK, budgets=[2.0], columns={"": np.full((1, 60, 8), 8)}), "columns from 0 to 7"),
-        (lambda: VOTES.replay(Samples(correct=STOCK.correct), budgets=[2.0]), "only right and wrong were recorded"),
-        (lambda: POLICIES["scores"].replay(STOCK, budgets=[2.0]), "goes by scores, but none were recorded"),
+        (lambda: TWO.replay(None, STOCK, budgets=[2.0]), "trained on small, large, but these are of one model without"),
+        (lambda: VOTES.replay(None, STOCK.answers, budgets=[2.0]), "samples is ndarray; expected Samples"),
+        (lambda: VOTES.replay(None, STOCK, budgets=[]), r"budgets is empty; .* such as \[1.0, 3.0\]"),
+        (lambda: VOTES.replay(None, STOCK, budgets=2.0), "budgets is 2.0; expected a sequence"),
+        (lambda: VOTES.replay(None, STOCK, budgets="23"), "budgets is '23'"),
+        (lambda: VOTES.replay(None, STOCK, budgets=[1.0, "x"]), "budget is 'x'; expected a number"),
+        (lambda: VOTES.replay(None, STOCK, budgets=[-2]), "budget is -2"),
+        (lambda: VOTES.replay(None, STOCK, budgets=[2.0], orders=0), "orders is 0"),
+        (lambda: VOTES.replay(None, STOCK, budgets=[2.0], orders="8"), "orders is '8'"),
+        (lambda: VOTES.replay(None, STOCK, budgets=[2.0], seed=-1), "seed is -1"),
+        (lambda: VOTES.replay(None, STOCK, budgets=[2.0], columns=[1]), "columns is list; expected a mapping"),
+        (lambda: VOTES.replay(None, STOCK, budgets=[2.0], columns={"a": 1}), r"columns\[''\]: nothing; expected whole"),
+        (
+            lambda: VOTES.replay(None, STOCK, budgets=[2.0], columns={"": np.zeros((1, 3, 8), int)}),
+            r"shape \(1, 3, 8\)",
+        ),
+        (lambda: VOTES.replay(None, STOCK, budgets=[2.0], columns={"": np.full((1, 60, 8), 8)}), "columns from 0 to 7"),
+        (
+            lambda: VOTES.replay(None, Samples(correct=STOCK.correct), budgets=[2.0]),
+            "only right and wrong were recorded",
+        ),
+        (lambda: POLICIES["scores"].replay(None, STOCK, budgets=[2.0]), "goes by scores, but none were recorded"),
         (lambda: VOTES.at(float("nan")), "budget is nan; expected .* a finite number above 0"),
         (
-            lambda: Sequential(actions={"x": Vote(1)}).fit(STOCK),
+            lambda: Sequential(actions={"x": Vote(1)}).fit(None, STOCK),
             "no model 'x' .* one model without a name, which is ''",
         ),
-        (lambda: Sequential(actions={"": 1}).fit(STOCK), r"actions\[''\] is 1; expected an Action"),
+        (lambda: Sequential(actions={"": 1}).fit(None, STOCK), r"actions\[''\] is 1; expected an Action"),
         (lambda: replay(7, STOCK), r"policy is int; expected a policy, which has start\(x\)"),
         (lambda: replay(VOTES, STOCK.answers), "samples is ndarray; expected Samples"),
         (lambda: replay(VOTES, STOCK, seed="a"), "seed is 'a'"),
@@ -498,9 +504,9 @@ def test_bad_records_and_arguments_are_refused(call, said):
 
 def test_one_model_without_a_name_is_the_one_that_the_policy_knows():
     named = Samples(arms={"small": STOCK})
-    plain, other = stocked(), Sequential(2.0, most=6).fit(named)
-    expected = plain.replay(STOCK, budgets=[2.0])
-    np.testing.assert_array_equal(plain.replay(named, budgets=[2.0]).spend, expected.spend)
-    np.testing.assert_array_equal(other.replay(STOCK, budgets=[2.0]).spend, expected.spend)
+    plain, other = stocked(), Sequential(2.0, most=6).fit(None, named)
+    expected = plain.replay(None, STOCK, budgets=[2.0])
+    np.testing.assert_array_equal(plain.replay(None, named, budgets=[2.0]).spend, expected.spend)
+    np.testing.assert_array_equal(other.replay(None, STOCK, budgets=[2.0]).spend, expected.spend)
     with pytest.raises(InputError, match="trained on small, but these are of large"):
-        other.replay(Samples(arms={"large": STOCK}), budgets=[2.0])
+        other.replay(None, Samples(arms={"large": STOCK}), budgets=[2.0])

@@ -110,8 +110,8 @@ def test_the_optimum_on_the_shipped_table_is_not_below_margin_and_cap():
 
 def test_sequential_is_level_with_margin_and_cap_on_its_own_data():
     codes = load_recorded().answers["gemma3_270m"].astype(int)
-    policy = Sequential().fit(Samples(codes))
-    ours = policy.replay(Samples(codes), budgets=[1.5, 3.0, 5.0, 8.0], orders=32)
+    policy = Sequential().fit(None, Samples(codes))
+    ours = policy.replay(None, Samples(codes), budgets=[1.5, 3.0, 5.0, 8.0], orders=32)
     spend, accuracy = Paths(Samples(codes), 32).outcomes(families(16)["margin + cap"])
     hull = tcalloc.learn.holdout.folds.Frontier.of(spend.mean(axis=1), accuracy.mean(axis=1))
     assert (ours.accuracy.mean(axis=1) >= np.interp(ours.spend.mean(axis=1), hull.spend, hull.accuracy) - 0.001).all()
@@ -175,10 +175,10 @@ def test_a_threshold_rule_can_draw_its_cap_and_no_more():
 def test_with_a_verifier_all_recorded_samples_may_be_used():
     rng = np.random.default_rng(0)
     correct = rng.random((40, 120)) < rng.beta(0.3, 3.0, (40, 1))
-    policy = Sequential(budget=1000.0, combine="verifier").fit(Samples(correct=correct))
+    policy = Sequential(budget=1000.0, combine="verifier").fit(None, Samples(correct=correct))
     (candidate,) = policy._trained.choices.candidates
     assert set(candidate.family.caps.tolist()) == set(range(121))
-    done = policy.replay(Samples(correct=correct), budgets=[1000.0], orders=2)
+    done = policy.replay(None, Samples(correct=correct), budgets=[1000.0], orders=2)
     assert done.accuracy.mean() == pytest.approx(correct.any(axis=1).mean())
     # Nothing is drawn after a success, and what is spent is what first successes take.
     count = correct.sum(axis=1)
@@ -222,7 +222,7 @@ def test_the_frontier_is_that_of_the_choice_where_there_is_no_noise():
 
 
 def test_repr_and_frontier_say_the_same():
-    policy = Sequential(budget=3.0).fit(Samples(diverse(5)))
+    policy = Sequential(budget=3.0).fit(None, Samples(diverse(5)))
     found = policy.frontier()
     assert policy.frontier() is found
     spend = policy._trained.choices.expected(policy._mixture, "spend").mean()
@@ -247,7 +247,7 @@ def ended(policy, codes):
 
 
 def test_probabilities_come_true_on_other_questions():
-    policy = Sequential(budget=3.0).fit(Samples(diverse(1, 300, 12)))
+    policy = Sequential(budget=3.0).fit(None, Samples(diverse(1, 300, 12)))
     said, right = ended(policy, diverse(2, 1200, 12))
     assert said.mean() == pytest.approx(right.mean(), abs=0.04)
     order = np.argsort(said, kind="stable")
@@ -257,7 +257,7 @@ def test_probabilities_come_true_on_other_questions():
 
 
 def test_probability_is_no_share_of_votes(tmp_path):
-    policy = Sequential(budget=2.0).fit(Samples(diverse(1)))
+    policy = Sequential(budget=2.0).fit(None, Samples(diverse(1)))
     run = policy.start("q")
     assert (run.vote_share, run.probability) == (0.0, 0.0)
     run.next()
@@ -272,7 +272,7 @@ def test_probability_is_no_share_of_votes(tmp_path):
 
 
 def test_a_verifier_is_sure():
-    policy = Sequential(budget=2.0, combine="verifier").fit(Samples(correct=diverse(1) == 0))
+    policy = Sequential(budget=2.0, combine="verifier").fit(None, Samples(correct=diverse(1) == 0))
     run = policy.start("q")
     run.next()
     run.add([tcalloc.Result("a", 1.0, correct=True)])

@@ -2,10 +2,10 @@
 
 What may be given
 -----------------
-An estimator with ``fit(X, table)`` and ``decide(X)``
+An estimator with ``fit(X, samples)`` and ``decide(X)``
     It is cloned and trained in every fold. If `decide` takes ``budget=``, or there is ``at(budget)``, it is asked for
     each budget; otherwise it does one thing, and is scored at what that spends.
-A function ``(train, X, budget) -> policy``
+A function ``(X, samples, budget) -> policy``
     `train` are the Samples of the training questions, X what is known of them beforehand. What it returns has
     ``start(x)``.
 A policy with ``start(x)``
@@ -46,7 +46,8 @@ ORDERS = 8
 # Of a budget: an estimator is asked beside it too, so that a mixture of neighbours can spend exactly so much.
 BESIDE = (0.8, 0.9, 1.0, 1.1, 1.25)
 EXPECTED = (
-    "an estimator with fit(X, table) and decide(X), a function (train, X, budget) -> policy, or a policy with start(x)"
+    "an estimator with fit(X, samples) and decide(X), a function (X, samples, budget) -> policy, or a policy with "
+    "start(x)"
 )
 AGAIN = "it was fitted before; here a copy is trained anew in every fold"
 COPIED = "it is copied with all it holds, then trained in every fold; what it learned before may still be in it"
@@ -213,7 +214,7 @@ class Making:
 
         def made(budget: float) -> Any:
             assert self.problem.samples is not None
-            policy = self.make(self.problem.samples.take(train), self.problem.said(train), budget)
+            policy = self.make(self.problem.said(train), self.problem.samples.take(train), budget)
             if not hasattr(policy, "start"):
                 raise InputError(
                     f"own[{self.name!r}] returned {type(policy).__name__}; expected a policy with start(x)."

@@ -50,7 +50,7 @@ class Stopping:
             policy = Sequential(combine="verifier" if problem.verifier else None, random_state=seed)
         else:
             policy = copy(self.policy)
-        policy.fit(samples.take(train), None if rows is None else rows.take(train))
+        policy.fit(None if rows is None else rows.take(train), samples.take(train))
         frontier = policy.frontier()
         keep = np.append(True, np.diff(frontier.spend) > rounding(frontier.spend))
         budgets = frontier.spend[keep]
@@ -60,7 +60,7 @@ class Stopping:
         orders = once((problem.token, "orders"), lambda: _orders(problem))
         columns = {arm: order[:, held] for arm, order in orders.items()}
         found = policy.replay(
-            samples.take(held), None if rows is None else rows.take(held), budgets=budgets, columns=columns
+            None if rows is None else rows.take(held), samples.take(held), budgets=budgets, columns=columns
         )
         looks = np.zeros(len(budgets))
         if known and problem.feature_cost:

@@ -3,7 +3,7 @@
 What to use when
 ----------------
 `certify`
-    From a policy's choices and the outcomes of the same questions; ``policy.certify(X, table)`` calls it.
+    From a policy's choices and the outcomes of the same questions; ``policy.certify(X, samples)`` calls it.
 `Certificate`
     What it returns; printed, a table.
 
@@ -205,7 +205,7 @@ def certify(
     picked = _whole(chosen)
     if isinstance(table, Table) and table.available is not None and not table.available.any(axis=0).all():
         table, picked, actions, cost = _without_absent(table, picked, actions, cost)
-    found = as_table(table, len(picked), actions, cost)
+    found = as_table(table, len(picked), actions, cost, argument="table")
     _check(picked, found)
     if isinstance(level, bool) or not isinstance(level, (int, float, np.floating)) or not 0 < level < 1:
         raise InputError(f"level is {level!r}; expected a number between 0 and 1, such as 0.95.")

@@ -108,7 +108,7 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
 
     # ------------------------------------------------------------------------------------------ fit
 
-    def fit(self, X: Any, table: Any, *, actions: Any = None, cost: ArrayLike | None = None) -> Self:
+    def fit(self, X: Any, samples: Any, *, actions: Any = None, cost: ArrayLike | None = None) -> Self:
         """Learn from questions whose outcomes are known.
 
         Parameters
@@ -116,8 +116,8 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
         X : sequence of str, array_like (n, d), DataFrame
             One row per question. None is allowed for policies that do not look at the question (`blind`); they then
             take any question later.
-        table : Table, Samples or array_like (n, K)
-            What each action reaches and costs on each question. Of samples the exact expectation is taken (unbiased).
+        samples : Samples, Table or array_like (n, K)
+            What each action reaches and costs on each question. Of Samples the exact expectation is taken (unbiased).
             An array of accuracies needs `cost`.
         actions : list of Action, optional
             Of samples: the actions (default: `Samples.usual_actions`). Of a table: what its columns mean, where their
@@ -132,11 +132,11 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         InputError
-            If an argument is not allowed, or X and table do not fit each other.
+            If an argument is not allowed, or X and samples do not fit each other.
         """
         self._check_parameters()
-        rows = as_rows(X) if X is not None else self._unseen(table)
-        training = as_table(table, rows.n, actions, cost)
+        rows = as_rows(X) if X is not None else self._unseen(samples)
+        training = as_table(samples, rows.n, actions, cost)
         self._begin(rows.schema, training)
         self._learn(rows, training)
         asked = getattr(self, "budget", None)
@@ -232,7 +232,7 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
         if self.price_ is None:
             raise InputError(
                 "neither budget nor price given, and this policy has none of its own. Say decide(X, budget=…) or "
-                "price=…, or give it one: calibrate(X_held, table_held, budget=…)."
+                "price=…, or give it one: calibrate(X_held, samples_held, budget=…)."
             )
         return self.price_, None
 
@@ -300,7 +300,7 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
             names = ", ".join(self.action_names_[:4])
             raise InputError(
                 f"what the actions ({names}, …) mean is not known, so nothing can be drawn. Say it in "
-                "fit(X, table, actions=[Vote(1), …])."
+                "fit(X, samples, actions=[Vote(1), …])."
             )
         return DecidedRun(self.actions_[self._decide_one(as_row(x, expected=self.schema_))])
 
@@ -312,7 +312,7 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
     def calibrate(
         self,
         X: Any,
-        table: Any,
+        samples: Any,
         *,
         budget: float,
         confidence: float | None = None,
@@ -324,8 +324,8 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        X, table : as in `fit`
-            Questions that were not trained on, with what each action costs there. Means are weighted by the table's
+        X, samples : as in `fit`
+            Questions that were not trained on, with what each action costs there. Means are weighted by a Table's
             weights.
         budget : float
             Mean cost per question.
@@ -333,7 +333,7 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
             With it, P(expected spend > budget) ≤ 1 − confidence over the draw of the held-out questions, under the
             assumptions that `guarantee_` lists. Without it, the held-out mean keeps the budget.
         cost : array_like, (n, K), optional
-            Costs known beforehand, if ``costs="given"`` and they are not the table's.
+            Costs known beforehand, if ``costs="given"`` and they are not those of `samples`.
         low, high : float, optional
             The least and the most that one question may cost, also those to come: a guarantee rests on them. Known
             without them where one cost per action was given for all questions, and where all actions have rates without
@@ -353,13 +353,13 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
             needed and not known.
         """
         self._check_fitted()
-        rows = as_rows(X, expected=self.schema_)
-        held = self._held(table, rows.n)
+        rows = self._rows(X, samples)
+        held = self._held(samples, rows.n)
         limits = self._limits(held, confidence, low, high)
         if cost is not None and self.costs != "given":
             raise InputError(
                 f"cost given, but costs is {self.costs!r}: this policy does not look at a question's own costs. Leave "
-                "cost out; what is paid is in the table."
+                "cost out; what is paid is in the samples or the table."
             )
         prices, settings = self._dial()
         known = self._known_costs(held.cost if cost is None and self.costs == "given" else cost, rows.n)
@@ -370,11 +370,11 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
         self._set_dial(found, settings[int(np.flatnonzero(prices == found.price)[0])])
         return self
 
-    def _held(self, table: Any, n: int) -> Training:
+    def _held(self, samples: Any, n: int) -> Training:
         """Return held-out outcomes of the policy's actions."""
-        held = as_table(table, n, self.actions_, None)
+        held = as_table(samples, n, self.actions_, None)
         if held.acc.shape[1] != len(self.cost_):
-            raise InputError(f"table has {held.acc.shape[1]} actions; expected the policy's {len(self.cost_)}.")
+            raise InputError(f"samples has {held.acc.shape[1]} actions; expected the policy's {len(self.cost_)}.")
         return held
 
     def _limits(self, held: Training, confidence: Any, low: Any, high: Any) -> dict[str, Any]:
@@ -402,26 +402,26 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
         self.price_, self.budget_ = setting["price"], found.budget
 
     def certify(
-        self, X: Any, table: Any, *, price: float | None = None, cost: ArrayLike | None = None, **options: Any
+        self, X: Any, samples: Any, *, price: float | None = None, cost: ArrayLike | None = None, **options: Any
     ) -> Any:
         """Return what the policy is known to lose on held-out questions: see `tcalloc.learn.holdout.certify.certify`.
 
         Parameters
         ----------
-        X, table : as in `fit`
+        X, samples : as in `fit`
             Questions that were neither trained nor calibrated on.
         price : float, optional
             Default: the policy's.
         cost : array_like, (n, K), optional
-            Costs known beforehand, if ``costs="given"`` and they are not the table's.
+            Costs known beforehand, if ``costs="given"`` and they are not those of `samples`.
         **options
             Passed on.
         """
         self._check_fitted()
         asked = self._worth() if price is None else price
-        known = table.cost if cost is None and self.costs == "given" else cost
-        chosen = self.decide(X, cost=known) if price is None else self.decide(X, price=price, cost=known)
-        return certify(chosen, table, asked, **({"actions": self.actions_, "budget": self.budget_} | options))
+        known = samples.cost if cost is None and self.costs == "given" else cost
+        chosen = self._decide(self._rows(X, samples), None, price, known, None)
+        return certify(chosen, samples, asked, **({"actions": self.actions_, "budget": self.budget_} | options))
 
     # ------------------------------------------------------------------------------------------ files and words
 
@@ -432,7 +432,7 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "action_names_"):
-            raise NotFittedError(f"this {type(self).__name__} is not fitted yet. Call fit(X, table) first.")
+            raise NotFittedError(f"this {type(self).__name__} is not fitted yet. Call fit(X, samples) first.")
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "action_names_")

@@ -135,9 +135,9 @@ class Mixture(LearnedPolicy):
         # Its price says too little: a whole segment of the hull has the same.
         return super()._own() if self.setting_ is None else (None, self.setting_)
 
-    def fit(self, X: Any, table: Any, *, actions: Any = None, cost: Any = None) -> Self:
+    def fit(self, X: Any, samples: Any, *, actions: Any = None, cost: Any = None) -> Self:
         """Learn the actions' means; arguments as in `LearnedPolicy.fit`."""
-        super().fit(X, table, actions=actions, cost=cost)
+        super().fit(X, samples, actions=actions, cost=cost)
         self.setting_ = self.budget_
         return self
 

@@ -135,12 +135,12 @@ class PricedPolicy(ProbingPolicy):
 
     # ------------------------------------------------------------------------------------------ fit
 
-    def fit(self, X: Any, table: Any, *, actions: Any = None, cost: Any = None, predicted: int | None = None) -> Self:
+    def fit(self, X: Any, samples: Any, *, actions: Any = None, cost: Any = None, predicted: int | None = None) -> Self:
         """Learn from questions whose outcomes are known.
 
         Parameters
         ----------
-        X, table, actions, cost : as in `LearnedPolicy.fit`
+        X, samples, actions, cost : as in `LearnedPolicy.fit`
             Samples if there is a probe.
         predicted : int, optional
             So many actions, the first ones, are predicted and priced. The others only belong to the mixture that is
@@ -153,20 +153,19 @@ class PricedPolicy(ProbingPolicy):
         Raises
         ------
         InputError
-            If an argument is not allowed, or X and table do not fit each other.
+            If an argument is not allowed, or X and samples do not fit each other.
         """
-        samples = table if isinstance(table, Samples) else None
         self._check_parameters()
-        if self.probe and samples is None:
+        if self.probe and not isinstance(samples, Samples):
             raise InputError(
-                f"probe is {self.probe}, but table is {type(table).__name__}: what the first samples show can only be "
-                "learned from Samples. Pass them, with actions=[…], or use probe=0."
+                f"probe is {self.probe}, but samples is {type(samples).__name__}: what the first samples show can only "
+                "be learned from Samples. Pass them, with actions=[…], or use probe=0."
             )
         self._samples = samples if self.probe else None
         self._asked = predicted
         self.setting_: float | None = None
         try:
-            super().fit(X, table, actions=actions, cost=cost)
+            super().fit(X, samples, actions=actions, cost=cost)
         finally:
             del self._samples, self._asked
         if self.budget_ is not None:

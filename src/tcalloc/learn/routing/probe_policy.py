@@ -14,7 +14,7 @@ from tcalloc.learn.routing.gate import Gate
 from tcalloc.learn.routing.mixing import mixed
 from tcalloc.learn.routing.probe_patterns import Draws, draws_of
 from tcalloc.learn.routing.probe_value import PROBE, Probed, ProbedRun
-from tcalloc.learn.rows import Rows, as_row, as_rows
+from tcalloc.learn.rows import Rows, as_row
 from tcalloc.learn.training import Mix, Training, as_table
 from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples
@@ -101,7 +101,7 @@ class ProbingPolicy(LearnedPolicy):
         if budget is None and price is None:
             price, budget = self._own()
         if price is not None and self.probed_ is None:
-            rows = as_rows(X, expected=self.schema_)
+            rows = self._rows(X, samples)
             held = as_table(samples, rows.n, self.actions_, None)
             chosen, every = self._decide(rows, None, price, None, None), np.arange(rows.n)
             return held.acc[every, chosen], held.cost[every, chosen]
@@ -118,7 +118,7 @@ class ProbingPolicy(LearnedPolicy):
     def outcomes(
         self,
         X: Any,
-        table: Any,
+        samples: Any,
         budgets: ArrayLike | None = None,
         *,
         cost: ArrayLike | None = None,
@@ -127,15 +127,15 @@ class ProbingPolicy(LearnedPolicy):
     ) -> PolicyOutcomes:
         """Return what the policy does at several budgets on recorded questions.
 
-        Arguments as in `LearnedPolicy.outcomes`; the table must be Samples if there is a probe.
+        Arguments as in `LearnedPolicy.outcomes`; `samples` must be Samples if there is a probe.
         """
         self._check_fitted()
         probed = self.probed_
         if probed is None:
-            return super().outcomes(X, table, budgets, cost=cost)
-        if not isinstance(table, Samples):
-            raise InputError(f"table is {type(table).__name__}; a policy with a probe is replayed on Samples.")
-        rows, held, draws = self._drawn_from(X, table, orders, seed)
+            return super().outcomes(X, samples, budgets, cost=cost)
+        if not isinstance(samples, Samples):
+            raise InputError(f"samples is {type(samples).__name__}; a policy with a probe is replayed on Samples.")
+        rows, held, draws = self._drawn_from(X, samples, orders, seed)
         batch = Batch(rows, self.cost_, None)
         predicted, x = self._predicted(rows), self._x(rows)
         known: dict[int, Floats] = {}
@@ -170,7 +170,7 @@ class ProbingPolicy(LearnedPolicy):
     def _drawn_from(self, X: Any, samples: Samples, orders: int, seed: int) -> tuple[Rows, Training, Draws]:
         """Return the rows, what their actions reach, and recorded probes in random orders."""
         assert self.probed_ is not None
-        rows = as_rows(X, expected=self.schema_) if X is not None else self._unseen(samples)
+        rows = self._rows(X, samples)
         held = as_table(samples, rows.n, self.actions_, None)
         return rows, held, draws_of(samples, self.probed_.plan, held.acc, held.cost, orders, seed)
 
@@ -193,7 +193,7 @@ class ProbingPolicy(LearnedPolicy):
     def calibrate(
         self,
         X: Any,
-        table: Any,
+        samples: Any,
         *,
         budget: float,
         confidence: float | None = None,
@@ -205,7 +205,7 @@ class ProbingPolicy(LearnedPolicy):
 
         Parameters
         ----------
-        X, table, budget, confidence, cost, low, high
+        X, samples, budget, confidence, cost, low, high
             As in `LearnedPolicy.calibrate`. The range holds for a whole question, its probe included.
 
         Raises
@@ -217,13 +217,15 @@ class ProbingPolicy(LearnedPolicy):
         """
         self._check_fitted()
         if self.probed_ is None:
-            return super().calibrate(X, table, budget=budget, confidence=confidence, cost=cost, low=low, high=high)
-        if not isinstance(table, Samples):
-            raise InputError(f"table is {type(table).__name__}; a policy with a probe is calibrated on Samples.")
-        limits = self._limits(self._held(table, len(table)), confidence, low, high)
+            return super().calibrate(X, samples, budget=budget, confidence=confidence, cost=cost, low=low, high=high)
+        if not isinstance(samples, Samples):
+            raise InputError(f"samples is {type(samples).__name__}; a policy with a probe is calibrated on Samples.")
+        limits = self._limits(self._held(samples, len(samples)), confidence, low, high)
         steps, settings = self._dial()
         # A question's mean over orders is expected to cost what the next question will, and varies less than one draw.
-        spends = np.column_stack([self.simulate(X, table, **setting, orders=ORDERS, seed=1)[1] for setting in settings])
+        spends = np.column_stack(
+            [self.simulate(X, samples, **setting, orders=ORDERS, seed=1)[1] for setting in settings]
+        )
         found = calibrate_price(steps, spends, budget, confidence, **limits)
         self._set_dial(found, settings[int(np.flatnonzero(steps == found.price)[0])])
         return self

@@ -47,7 +47,7 @@ class Serving:
     def outcomes(
         self,
         X: Any,
-        table: Any,
+        samples: Any,
         budgets: ArrayLike | None = None,
         *,
         cost: ArrayLike | None = None,
@@ -61,7 +61,8 @@ class Serving:
         Parameters
         ----------
         X : like that of `fit`
-        table : Table, Samples or array_like (n, K)
+            None is allowed for policies that do not look at the question.
+        samples : Samples, Table or array_like (n, K)
             What the policy's actions reach and cost on these questions. It is looked up after the decision.
         budgets : array_like, (B,), optional
             Mean costs per question, solved on what is known of these questions beforehand, as in `decide`. Default:
@@ -79,15 +80,15 @@ class Serving:
         Raises
         ------
         InputError
-            If an argument is not allowed, or X and table do not fit the policy.
+            If an argument is not allowed, or X and samples do not fit the policy.
         BudgetError
             If a budget cannot be kept.
         """
         self._check_fitted()
-        rows = as_rows(X, expected=self.schema_) if X is not None else self._unseen(table)
-        held = as_table(table, rows.n, self.actions_, None)
+        rows = self._rows(X, samples)
+        held = as_table(samples, rows.n, self.actions_, None)
         if held.acc.shape[1] != len(self.cost_):
-            raise InputError(f"table has {held.acc.shape[1]} actions; expected the policy's {len(self.cost_)}.")
+            raise InputError(f"samples has {held.acc.shape[1]} actions; expected the policy's {len(self.cost_)}.")
         batch = Batch(rows, self._known_costs(cost, rows.n), held.available)
         if budgets is None:
             served = [self._served_by_itself(batch)]
@@ -97,14 +98,21 @@ class Serving:
         asked = budgets_of(budgets)
         return outcomes_of(self._served(batch, asked), asked, held, self.feature_cost)
 
-    def _unseen(self, table: Any) -> Rows:
+    def _rows(self, X: Any, samples: Any) -> Rows:
+        """Return the rows of X; where it is None, the names of the questions, by which mixtures are drawn."""
+        if X is not None:
+            return as_rows(X, expected=self.schema_)
+        n, ids = self._unseen(samples).n, getattr(samples, "ids", None)
+        return as_rows([str(name) for name in (range(n) if ids is None else ids)], expected=self.schema_)
+
+    def _unseen(self, samples: Any) -> Rows:
         """Return the rows of X where it is None; only policies that do not look at X allow that."""
         if not self.blind:
             raise InputError(
                 f"X is None, but a {type(self).__name__} decides by the questions. Pass their texts or features, or "
                 "use a policy that does without, such as Mixture or Sequential."
             )
-        return unseen(len(table.acc) if isinstance(table, Table) else len(table))
+        return unseen(len(samples.acc) if isinstance(samples, Table) else len(samples))
 
     def _served(self, batch: Batch, budgets: list[float]) -> list[Served]:
         """Return what the policy serves at each budget; policies that share work between budgets do it here."""

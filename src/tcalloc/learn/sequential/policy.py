@@ -83,7 +83,7 @@ class Sequential:
     >>> from tcalloc.measure import Samples
     >>> rng = np.random.default_rng(0)
     >>> codes = np.where(rng.random((60, 12)) < rng.uniform(0.3, 1.0, (60, 1)), 0, rng.integers(1, 4, (60, 12)))
-    >>> policy = Sequential(budget=3.0).fit(Samples(codes))
+    >>> policy = Sequential(budget=3.0).fit(None, Samples(codes))
     >>> run = policy.start("Which number is larger, 5 or 1?")
     >>> run.next().n
     1
@@ -118,16 +118,16 @@ class Sequential:
 
     # ------------------------------------------------------------------------------------------ fit
 
-    def fit(self, samples: Samples, X: Any = None) -> "Sequential":
+    def fit(self, X: Any, samples: Samples) -> "Sequential":
         """Learn from recorded samples.
 
         Parameters
         ----------
+        X : sequence of str, matrix, frame or None
+            The questions, as they will be given to `start`; needs the [learn] extra. With None a question is not
+            looked at.
         samples : Samples
             Of one model or of several; with tokens, logprobs and scores if there are any.
-        X : sequence of str, matrix or frame, optional
-            The questions, as they will be given to `start`; needs the [learn] extra. Without it a question is not
-            looked at.
 
         Returns
         -------
@@ -165,8 +165,8 @@ class Sequential:
 
     def calibrate(
         self,
+        X: Any,
         samples: Samples,
-        X: Any = None,
         *,
         budget: float,
         confidence: float | None = None,
@@ -178,7 +178,7 @@ class Sequential:
 
         Parameters
         ----------
-        samples, X : as in `fit`
+        X, samples : as in `fit`
             Of questions that were not trained on.
         budget : float
             Mean cost of a question.
@@ -310,8 +310,8 @@ class Sequential:
 
     def replay(
         self,
+        X: Any,
         samples: Samples,
-        X: Any = None,
         *,
         budgets: Sequence[float],
         orders: int = 8,
@@ -325,7 +325,7 @@ class Sequential:
 
         Parameters
         ----------
-        samples, X : as in `fit`
+        X, samples : as in `fit`
             Recorded.
         budgets : sequence of float
             Budgets.
@@ -419,7 +419,7 @@ class Sequential:
 
     def _fitted(self) -> Trained:
         if self._trained is None:
-            raise InputError("this Sequential is not fitted yet. Call fit(samples) first.")
+            raise InputError("this Sequential is not fitted yet. Call fit(X, samples) first; X may be None.")
         return self._trained
 
     @cleaned
