@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -19,6 +20,7 @@ __all__ = [
     "open_regular",
     "parse_json",
     "read_bounded",
+    "replaced_by",
     "replacing",
     "strict_json",
     "target_of",
@@ -27,6 +29,7 @@ __all__ = [
 # Bytes of one line and of a whole document. JSON becomes up to 25 times as large in memory.
 MOST_LINE = 1 << 24
 MOST_JSON = 1 << 24
+_TEMPORARY = re.compile(r"(.+)\.[0-9a-f]{8}\.tmp", re.DOTALL)
 _ASIDE = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -193,3 +196,12 @@ def replacing(path: str) -> Iterator[BinaryIO]:
         with suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def replaced_by(name: str) -> str | None:
+    """Return the name of the file that a temporary file of `replacing` was to replace; None if it is no such file.
+
+    A process that is killed leaves one.
+    """
+    found = _TEMPORARY.fullmatch(name)
+    return None if found is None else found[1]

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,7 @@ from tcalloc.llm.graders import Grade, Grader, grade_safely, settle
 from tcalloc.llm.graders.text import any_key, exact_key
 from tcalloc.llm.questions import Question
 from tcalloc.runs.recorded_answers import Voices
+from tcalloc.runs.run_files import is_left
 from tcalloc.runs.store import Store
 from tcalloc.runs.verdicts import Failures
 
@@ -66,6 +68,7 @@ class Writer:
         beside = f"{os.path.abspath(out)}.{secrets.token_hex(4)}.part"
         try:
             os.makedirs(os.path.dirname(beside), exist_ok=True)
+            _remove_rests(os.path.abspath(out))
             with Store.create(beside, manifest, listed) as store:
                 for (name, model, number, sample), grade in self._graded(self.job.walk(None)):
                     store.append(_record(name, number, model, arms[model], sample, grade, keep_text))
@@ -208,3 +211,12 @@ def _long_hash(listed: list[dict[str, Any]]) -> str:
     for record in listed:
         digest.update(json.dumps(record, sort_keys=True).encode() + b"\n")
     return digest.hexdigest()
+
+
+def _remove_rests(out: str) -> None:
+    """Remove what imports into the same folder left beside it when they were killed."""
+    folder, name = os.path.split(out)
+    for other in os.listdir(folder):
+        path = os.path.join(folder, other)
+        if re.fullmatch(re.escape(name) + r"\.[0-9a-f]{8}\.part", other) and is_left(path):
+            shutil.rmtree(path, ignore_errors=True)

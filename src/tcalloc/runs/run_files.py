@@ -6,13 +6,13 @@ what was written beside questions and samples (``decisions.jsonl``, ``answers.js
 symbolic link.
 """
 
+import contextlib
 import json
 import os
-import re
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-from tcalloc._files import MOST_JSON, parse_json, read_bounded, replacing, strict_json
+from tcalloc._files import MOST_JSON, parse_json, read_bounded, replaced_by, replacing, strict_json
 from tcalloc._version import __version__
 from tcalloc.errors import InputError
 from tcalloc.runs.locking import lock_file
@@ -22,6 +22,7 @@ __all__ = [
     "LIVE",
     "SCHEMA",
     "claim",
+    "is_left",
     "is_run",
     "manifest_of",
     "questions_of",
@@ -29,6 +30,7 @@ __all__ = [
     "refuse_foreign",
     "refuse_out",
     "refuse_taken",
+    "remove_rests",
     "samples_of",
     "sync",
     "take",
@@ -42,8 +44,6 @@ _LISTED = ("samples.damaged", "decisions.jsonl", "answers.jsonl", "requests.json
 _OWN = ("run.json", "questions.jsonl", "samples.jsonl", "lock")
 # What ``tcalloc answer`` leaves in its run folder, and ``tcalloc sample`` does not.
 LIVE = ("decisions.jsonl", "answers.jsonl")
-# What a process that was killed leaves of a file that it was writing.
-_REST = re.compile(r"(run\.json|questions\.jsonl|answers\.jsonl|requests\.jsonl)\.[0-9a-f]{8}\.tmp")
 
 
 def manifest_of(path: str) -> str:
@@ -133,6 +133,34 @@ def _refuse_link(path: str) -> None:
         raise InputError(f"{path}: a symbolic link, and tcalloc writes through none. Put a regular file in its place.")
 
 
+def _is_rest(name: str) -> bool:
+    """Say whether a process that was killed left this of a file of tcalloc's that it was writing."""
+    return replaced_by(name) in (*_OWN, *_LISTED)
+
+
+def remove_rests(path: str) -> None:
+    """Remove what processes that were killed left of files that they were writing. Only for who holds the lock."""
+    for name in os.listdir(path):
+        rest = os.path.join(path, name)
+        if _is_rest(name) and os.path.isfile(rest) and not os.path.islink(rest):
+            with contextlib.suppress(OSError):
+                os.unlink(rest)
+
+
+def is_left(path: str) -> bool:
+    """Say whether a folder holds nothing but a run, and the process that was writing it has ended."""
+    lock = os.path.join(path, "lock")
+    if os.path.islink(path) or not os.path.isfile(lock):
+        return False
+    if not all(name in _OWN or _is_rest(name) for name in os.listdir(path)):
+        return False
+    held = lock_file(lock)
+    if held is None:
+        return False
+    held.close()
+    return True
+
+
 def refuse_foreign(path: str) -> None:
     """Refuse a folder for a new run that holds anything of the user's.
 
@@ -149,7 +177,7 @@ def refuse_foreign(path: str) -> None:
     foreign = sorted(
         name
         for name in os.listdir(path)
-        if not (name in own or _REST.fullmatch(name)) or os.path.islink(os.path.join(path, name))
+        if not (name in own or _is_rest(name)) or os.path.islink(os.path.join(path, name))
     )
     lock = os.path.join(path, "lock")
     if not foreign and os.path.lexists(lock) and (not os.path.isfile(lock) or os.path.getsize(lock)):

@@ -38,6 +38,7 @@ from tcalloc.runs.run_files import (
     read_manifest,
     refuse_foreign,
     refuse_taken,
+    remove_rests,
     samples_of,
     sync,
     take,
@@ -78,6 +79,7 @@ class Store:
         self._held = HeldSamples()
         try:
             refuse_taken(path, manifest)
+            remove_rests(path)
             self._repair()
             with open_regular(samples_of(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND, follow=False) as file:
                 self._file = os.dup(file.fileno())

@@ -24,12 +24,13 @@ import importlib
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from tcalloc._files import read_bounded, replacing, strict_json
+from tcalloc._files import read_bounded, replaced_by, replacing, strict_json
 from tcalloc._version import __version__
 from tcalloc.errors import InputError, TcallocError
 from tcalloc.learn.registry import POLICIES
@@ -149,6 +150,8 @@ def refuse_folder(folder: str) -> None:
     """
     there = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     main = os.path.join(folder, "policy.json")
+    if "policy.json" not in there and all(_is_begun(folder, name) for name in there):
+        return  # nothing, or a policy whose first save was killed
     if there and "policy.json" not in there:
         raise InputError(f"{folder}: it holds other files ({there[0]}, ...) and no policy. Name a new folder.")
     for name in there:
@@ -161,6 +164,23 @@ def refuse_folder(folder: str) -> None:
             top = None
         if not isinstance(top, dict) or top.get("format") != FORMAT:
             raise InputError(f"{main}: not a policy that tcalloc wrote, so it is not replaced. Name a new folder.")
+
+
+def _is_rest(name: str) -> bool:
+    """Say whether a save that was killed left this of a file that it was writing."""
+    whole = replaced_by(name)
+    return whole is not None and (whole == "policy.json" or _FILE.fullmatch(whole) is not None)
+
+
+def _is_begun(folder: str, name: str) -> bool:
+    """Say whether a file is of a save that was killed before there was a policy.json: a file's name holds its hash."""
+    path = os.path.join(folder, name)
+    if os.path.islink(path) or not os.path.isfile(path):
+        return False
+    if not _FILE.fullmatch(name):
+        return _is_rest(name)
+    data = read_bounded(path, max(MOST_ARRAYS, MOST_BYTES))
+    return name.rpartition(".")[0].endswith(hashlib.sha256(data).hexdigest()[:8])
 
 
 def _write(folder: str, files: dict[str, bytes], text: str) -> None:
@@ -179,9 +199,12 @@ def _write(folder: str, files: dict[str, bytes], text: str) -> None:
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror or error}).") from None
     for name in there:  # the files of the policy that stood there
-        if _FILE.fullmatch(name) and name not in files:
-            with contextlib.suppress(OSError):
-                os.unlink(os.path.join(folder, name))
+        path = os.path.join(folder, name)
+        with contextlib.suppress(OSError):
+            # Another process may be saving here now; what is older than a minute is nobody's any more.
+            old = _is_rest(name) and not os.path.islink(path) and time.time() - os.path.getmtime(path) > 60
+            if old or (_FILE.fullmatch(name) and name not in files):
+                os.unlink(path)
 
 
 # ---------------------------------------------------------------------------------------------- load
