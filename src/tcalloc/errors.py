@@ -35,7 +35,7 @@ class BudgetError(InputError):
         self.limit = limit
 
     def __reduce__(self):  # type: ignore[no-untyped-def]  # two arguments do not survive pickling by default
-        return type(self), (self.args[0], self.limit)
+        return type(self), (self.args[0], self.limit), self.__dict__  # with the notes that were added
 
 
 class MissingExtraError(TcallocError, ImportError):

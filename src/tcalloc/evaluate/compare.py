@@ -86,7 +86,8 @@ def compare(
         sees which samples are right.
     own : mapping of str to policy, optional
         Yours, by name: an estimator with ``fit(X, samples)`` and ``decide(X)``, refitted in every fold; a callable
-        ``(X, samples, budget) -> policy``, called with the training questions; or a policy with ``start``, which was trained elsewhere.
+        ``(X, samples, budget) -> policy``, called with the training questions; or a policy with ``start``, which was
+        trained elsewhere.
     folds, repeats : int
         Folds over questions, and how often all is done, each time with other folds.
     seed : int

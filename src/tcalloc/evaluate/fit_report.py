@@ -137,6 +137,7 @@ class RoutingReport(FitReport):
         start = next((i for i, line in enumerate(lines) if line.startswith("fitted on")), len(lines))
         return lines[start:]
 
+    @cleaned
     def text(self, *, run: str = "", out: str = "", unit: str | None = None) -> str:
         """Return the report as ``tcalloc fit`` prints it; see `FitReport.text`."""
         facts = "\n".join(textwrap.fill(line, WIDTH, subsequent_indent="  ") for line in self.facts())
@@ -152,6 +153,7 @@ class RoutingReport(FitReport):
             ]
         )
 
+    @cleaned
     def note(self, unit: str | None = None) -> str:
         """Return how many questions are left without an answer, as one sentence; "" where there are none."""
         if not self.unanswered:
@@ -262,6 +264,7 @@ class StoppingReport(FitReport):
         beside = None if self.fixed is None else self.fixed.at(spend)
         return Point(spend, accuracy, half_width(accuracy, self.learned_from), beside, rounds, rules)
 
+    @cleaned
     def text(self, *, run: str = "", out: str = "", unit: str | None = None) -> str:
         """Return the report as ``tcalloc fit`` prints it; see `FitReport.text`."""
         low, high = self.frontier.spend[[0, -1]].tolist()
@@ -287,6 +290,7 @@ class StoppingReport(FitReport):
         )
         return f"{self._head(run, '', unit)}\n\n{_before(out)}{self.policy!r}\n\n{held_out}\n\n{table}"
 
+    @cleaned
     def note(self, unit: str | None = None) -> str:
         """Return that the budget is more than the policy finds a use for, as one sentence; "" where it is not."""
         most = float(self.frontier.spend[-1])

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from tcalloc._files import replacing
+from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.runs.lines import read_lines, read_samples, seal
 from tcalloc.runs.store import Store
@@ -58,6 +59,7 @@ class Failures:
         if reason in self.reasons or len(self.reasons) < REASONS:
             self.reasons[str(reason)] = self.reasons.get(str(reason), 0) + 1
 
+    @cleaned
     def words(self, out: str | None = None) -> str:
         """Return a sentence with the most frequent reason, and how to grade again.
 
