@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 from places import ENVIRONMENT
@@ -32,10 +33,11 @@ CHOICE = Path("_kernel.py")
 ON_DEMAND = "__getattr__"
 
 
+@cache
 def modules():
-    """Yield each module's path within the package, and its syntax tree."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        yield path.relative_to(PACKAGE), ast.parse(path.read_text(encoding="utf-8"))
+    """Return each module's path within the package, and its syntax tree."""
+    paths = sorted(PACKAGE.rglob("*.py"))
+    return [(path.relative_to(PACKAGE), ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
 
 
 def imported(node):

@@ -108,12 +108,14 @@ def test_questions_that_a_model_was_not_asked_are_left_out():
         ({"policy": "hindsight bound"}, "policy is 'hindsight bound'; allowed are"),
         ({"policy": "priced"}, "my run: the policy 'priced' cannot be fitted"),
         ({"policy": "difficulty label", "X": ["a"] * 60}, "my run: the policy 'difficulty label' cannot be fitted"),
+        ({"policy": "prompt length", "X": np.ones((60, 2))}, "my run: the policy 'prompt length' cannot be fitted"),
         ({"X": ["a"] * 61}, "X has 61 rows, but there are 60 questions"),
         ({"folds": 1}, "folds is 1; expected a whole number, at least 2"),
         ({"folds": 31}, "my run: 60 questions; at least 62 are needed"),
         ({"low": 1.0}, "low and high belong to confidence, which is None"),
         ({"confidence": 95}, "confidence"),
         ({"budget": -1.0}, "budget is -1"),
+        ({"budget": "much"}, "budget is 'much'"),
     ],
 )
 def test_refusals(samples, more, words):

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
 from tcalloc.evaluate.fit_report import FitReport, FixedNumbers, RoutingReport, StoppingReport
 from tcalloc.evaluate.phrases import counted
@@ -235,6 +236,7 @@ class Fitting:
             raise InputError(f"folds is {folds!r}; expected a whole number, at least 2.")
         if confidence is None and (low is not None or high is not None):
             raise InputError("low and high belong to confidence, which is None. Give it, such as confidence=0.95.")
+        budget = scalar(budget, "budget")
         rows = checked_rows(X, len(samples))
         columns = () if rows is None or rows.feature_names is None else rows.feature_names
         categories = tuple(name for name in columns if name != TEXT)
@@ -246,7 +248,7 @@ class Fitting:
             recipe = Recipe.of(
                 entry,
                 samples,
-                text=X is not None,
+                text=rows is not None and (bool(rows.texts) or "text" not in entry.needs),
                 label=bool(categories),
                 budget=budget,
                 verifier=verifier,
