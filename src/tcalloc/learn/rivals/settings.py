@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from tcalloc._checks import whole
 from tcalloc.learn.rivals.adaptive_consistency import AdaptiveConsistency, beta_criterion
-from tcalloc.learn.rivals.counting import Counting, whole
+from tcalloc.learn.rivals.counting import Counting
 from tcalloc.learn.rivals.esc import ESC
 from tcalloc.learn.rivals.fixed import FixedK, SuccessStop
 from tcalloc.learn.rivals.margin import MarginCap
