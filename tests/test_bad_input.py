@@ -59,7 +59,7 @@ BAD = {
     "low total": ({"budget": None, "total": 1.5}, r"total is 1.5, but the cheapest.*costs 2.0 in all"),
     "negative budget": ({"budget": -3.0}, r"smallest feasible budget"),
     "method": ({"method": "simplex"}, r"method is 'simplex'; allowed are 'exact' and 'bisect'"),
-    "threads": ({"threads": 0}, r"threads is 0; expected a whole number of at least 1"),
+    "threads": ({"threads": 0}, r"threads is 0; expected a whole number, at least 1"),
     "threads float": ({"threads": 1.5}, r"threads is 1.5; expected a whole number"),
     "threads bool": ({"threads": True}, r"threads is True; expected a whole number"),
     "ids": ({"ids": ["a"]}, r"ids has shape \(1,\); expected \(2,\)"),

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc import _search
+from tcalloc._checks import whole
 from tcalloc._inputs import Labels, changed, magnitudes, prepare, scalar, scale_of
 from tcalloc._kernel import kernel
 from tcalloc._printing import cleaned
@@ -23,7 +24,6 @@ from tcalloc._solve import (
     allocation,
     beyond_float,
     check_limit,
-    check_threads,
     infeasible,
     scaled_limit,
     unscale,
@@ -482,7 +482,7 @@ def frontier(
     >>> round(curve.accuracy_at(2.0), 4), round(curve.budget_for(0.75), 4)
     (0.7333, 2.5)
     """
-    workers = check_threads(threads)
+    workers = whole("threads", threads, 1)
     problem = prepare(acc, cost, available, weights, ids, action_names)
     cheapest, totals, steps = _search.ordered_steps(problem, workers)
     path = np.empty((len(steps) + 1, 4))

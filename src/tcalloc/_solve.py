@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc import _search
+from tcalloc._checks import whole
 from tcalloc._inputs import Labels, Problem, prepare, prepare_rows, scalar
 from tcalloc._kernel import kernel
 from tcalloc._printing import cleaned
@@ -202,7 +203,7 @@ def solve(
     """
     if method not in ("exact", "bisect"):
         raise InputError(f"method is {method!r}; allowed are 'exact' and 'bisect'.")
-    workers = check_threads(threads)
+    workers = whole("threads", threads, 1)
     asked = check_limit(budget, total)
     problem = prepare(acc, cost, available, weights, ids, action_names)
     is_total = total is not None
@@ -214,13 +215,6 @@ def solve(
         raise infeasible(problem.labels, error.cheapest, asked, is_total=is_total) from None
     problem.refuse_changed()
     return allocation(problem.labels, outcome, asked, is_total=is_total)
-
-
-def check_threads(threads: Any) -> int:
-    """Refuse what is not a positive whole number."""
-    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
-        raise InputError(f"threads is {threads!r}; expected a whole number of at least 1.")
-    return int(threads)
 
 
 def check_limit(budget: Any, total: Any) -> float:

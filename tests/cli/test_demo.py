@@ -122,7 +122,7 @@ def test_same_seed_same_figures_and_seed_matters(result):
 
 @pytest.mark.parametrize("splits", [0, -1, 1.5, True])
 def test_bad_splits(splits):
-    with pytest.raises(InputError, match=r"splits is .*; expected a whole number of at least 1"):
+    with pytest.raises(InputError, match=r"splits is .*; expected a whole number, at least 1"):
         demo.figures(splits=splits, learn=False)
 
 

@@ -213,7 +213,7 @@ def test_bad_requests_and_options(maths):
     for limit in (0, -1, True, 1e9, "1"):
         with pytest.raises(InputError, match="allowed are seconds above 0, at most 3600"):
             make_grader("math", limit=limit)
-    with pytest.raises(InputError, match="workers is 0; allowed are whole numbers of at least 1"):
+    with pytest.raises(InputError, match="workers is 0; expected a whole number, at least 1"):
         make_grader("math", workers=0)
 
 

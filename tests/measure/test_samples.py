@@ -207,7 +207,7 @@ def test_usual_actions():
         (lambda: Samples([[0, 1]]).table([Vote(1), Vote(1)]), "actions[1] is 'vote1' like actions[0]"),
         (lambda: Samples([[0, 1]]).table([Vote(1)], shrink="no"), "shrink is 'no'; allowed are True"),
         (lambda: Samples([[0, 1]]).table([Vote(1)], costs="no"), "costs is 'no'; allowed are 'shared'"),
-        (lambda: Samples([[0, 1]]).table([Vote(1)], cross_fit=0), "cross_fit is 0; expected a number of splits"),
+        (lambda: Samples([[0, 1]]).table([Vote(1)], cross_fit=0), "cross_fit is 0; expected a whole number of splits"),
         (lambda: Samples([[0, 1]]).table([Vote(2)], cross_fit=2), "cross_fit: actions[0] is vote2, but half of"),
     ],
 )  # fmt: skip

@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import whole
 from tcalloc._frontier import frontier
 from tcalloc.datasets import Recorded, load_recorded
 from tcalloc.demo.curves import Curve, Mixture, interval, needed
 from tcalloc.demo.learned import Learned, learned
 from tcalloc.demo.progress import Progress
 from tcalloc.demo.stopping import Stopping, stopping
-from tcalloc.errors import InputError, MissingExtraError
+from tcalloc.errors import MissingExtraError
 from tcalloc.measure import vote_accuracy
 
 __all__ = ["BUDGETS", "NAMES", "SPLITS", "VOTES", "Action", "Curve", "Figures", "Line", "Spending", "figures"]
@@ -161,8 +162,7 @@ def figures(
     BudgetError
         If a budget is below the cost of the cheapest action.
     """
-    if isinstance(splits, bool) or not isinstance(splits, (int, np.integer)) or splits < 1:
-        raise InputError(f"splits is {splits!r}; expected a whole number of at least 1.")
+    whole("splits", splits, 1)
     table = load_recorded() if recorded is None else recorded
     kinds = [(model, k) for model in table.models for k in VOTES]
     cost = np.array([table.relative_cost[model] * k for model, k in kinds])

@@ -18,10 +18,11 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import whole
 from tcalloc._frontier import frontier
 from tcalloc.datasets import Recorded, load_recorded
 from tcalloc.demo.words import percent
-from tcalloc.errors import InputError, TcallocError
+from tcalloc.errors import TcallocError
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.graders import make_grader
 from tcalloc.llm.local import PARAMETERS, serve
@@ -93,8 +94,7 @@ class Live:
 
 def picked(recorded: Recorded, questions: int) -> NDArray[np.intp]:
     """Return so many rows of the recorded questions, spread over all families and difficulties."""
-    if isinstance(questions, bool) or not isinstance(questions, int) or not 2 <= questions <= len(recorded.ids):
-        raise InputError(f"questions is {questions!r}; expected a whole number from 2 to {len(recorded.ids)}.")
+    whole("questions", questions, 2, len(recorded.ids))
     # From the middle of equal parts; the ends of the list are the easiest addition and the hardest date.
     return ((np.arange(questions) + 0.5) * len(recorded.ids) / questions).astype(np.intp)
 
@@ -201,8 +201,7 @@ def run(
         If the model cannot be fetched or started, or does not answer.
     """
     out, err = out or sys.stdout, err or sys.stderr
-    if isinstance(samples, bool) or not isinstance(samples, int) or samples < max(VOTES):
-        raise InputError(f"samples is {samples!r}; expected a whole number of at least {max(VOTES)}.")
+    whole("samples", samples, max(VOTES))
     recorded = load_recorded()
     rows = picked(recorded, questions)
     seed = secrets.randbelow(1 << 31) if seed is None else seed

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._amounts import check_unit
+from tcalloc._checks import whole
 from tcalloc._version import __version__
 from tcalloc.errors import InputError
 from tcalloc.evaluate.caveats import remarks
@@ -229,8 +230,7 @@ def versions() -> dict[str, str]:
 def _check(data: Any, folds: Any, repeats: Any, seed: Any) -> None:
     """Refuse what `Problem` does not look at, before it is read."""
     for name, value, least in (("folds", folds, 2), ("repeats", repeats, 1), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise InputError(f"{name} is {value!r}; expected a whole number, at least {least}.")
+        whole(name, value, least)
     if isinstance(data, Samples) and len(data) == 0:
         raise InputError("data has 0 questions; a comparison needs at least 2.")
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import whole
 from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
 from tcalloc.evaluate.fit_report import FitReport, FixedNumbers, RoutingReport, StoppingReport
@@ -232,8 +233,7 @@ class Fitting:
         """
         if not isinstance(samples, Samples):
             raise InputError(f"samples is {type(samples).__name__}; expected Samples, or the path of a run folder.")
-        if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or folds < 2:
-            raise InputError(f"folds is {folds!r}; expected a whole number, at least 2.")
+        whole("folds", folds, 2)
         if confidence is None and (low is not None or high is not None):
             raise InputError("low and high belong to confidence, which is None. Give it, such as confidence=0.95.")
         budget = scalar(budget, "budget")

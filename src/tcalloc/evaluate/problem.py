@@ -19,6 +19,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import flag, whole
 from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
@@ -151,12 +152,10 @@ class Problem:
         if charged < 0:
             raise InputError(f"feature_cost is {charged:g}; expected at least 0, in the unit of the costs.")
         for name, value in (("costs_known", costs_known), ("verifier", verifier)):
-            if not isinstance(value, (bool, np.bool_)):
-                raise InputError(f"{name} is {value!r}; allowed are True and False.")
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise InputError(f"seed is {seed!r}; expected a whole number, at least 0.")
-        if orders is not None and (isinstance(orders, bool) or not isinstance(orders, (int, np.integer)) or orders < 1):
-            raise InputError(f"orders is {orders!r}; expected a whole number, at least 1, or None.")
+            flag(name, value)
+        whole("seed", seed)
+        if orders is not None:
+            whole("orders", orders, 1, hint=", or None")
         n = len(data) if isinstance(data, Samples) else len(data.acc)
         rows = checked_rows(X, n)
         labels, label_names = _labels(difficulty, n)

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.errors import InputError, TcallocError
+from tcalloc._checks import is_whole, whole
+from tcalloc.errors import TcallocError
 from tcalloc.evaluate.forecast import Bar
 from tcalloc.learn.holdout.folds import Dial, Frontier, Tuned, placed, split
 
@@ -107,10 +108,8 @@ def workers(jobs: Any) -> int:
     InputError
         If it is no whole number, or 0, or below -1.
     """
-    if isinstance(jobs, bool) or not isinstance(jobs, (int, np.integer)) or jobs < -1 or jobs == 0:
-        raise InputError(f"jobs is {jobs!r}; expected a number of processes, at least 1, or -1 for one per processor.")
-    if jobs > 0:
-        return int(jobs)
+    if not is_whole(jobs) or jobs != -1:
+        return whole("jobs", jobs, 1, of="processes", hint=", or -1 for one per processor")
     usable = getattr(os, "sched_getaffinity", None)
     return len(usable(0)) if usable is not None else os.cpu_count() or 1
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tcalloc._checks import is_number
 from tcalloc.errors import InputError
 from tcalloc.runs.jsonl import snippet
 
@@ -129,7 +130,7 @@ def whole(value: Any, name: str) -> int:
     """Return a whole number from 0."""
     if isinstance(value, str) and value.strip().isdecimal():
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or not 0 <= value < 10**6:
+    if not is_number(value) or value != int(value) or not 0 <= value < 10**6:
         raise InputError(f"{name!r} is {snippet(value)}; expected a whole number from 0")
     return int(value)
 
@@ -144,7 +145,7 @@ def quantity(value: Any, name: str) -> float | None:
             value = float(value) if "_" not in value else None
         except ValueError:
             value = None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value) or not math.isfinite(value):
         raise InputError(f"{name!r} is {snippet(given)}; expected a number")
     if value < 0 and name not in ("logprob", "score"):
         raise InputError(f"{name!r} is {given}; expected a number of at least 0")

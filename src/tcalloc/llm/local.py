@@ -11,7 +11,6 @@ anywhere, right often enough to show what more samples buy.
 import http.client
 import importlib.util
 import json
-import math
 import os
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tcalloc._checks import number, whole
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError, MissingExtraError, TcallocError
 from tcalloc.llm import _llama
@@ -243,10 +243,8 @@ def serve(
         ("port", port, 0, 65535),
         ("seed", 0 if seed is None else seed, 0, 2**32 - 2),
     ):
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise InputError(f"{name} is {value!r}; expected a whole number from {least} to {most}.")
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < math.inf:
-        raise InputError(f"timeout is {timeout!r}; expected a positive number of seconds.")
+        whole(name, value, least, most)
+    number("timeout", timeout, of="a number of seconds")
     if importlib.util.find_spec("xllamacpp") is None:
         raise MissingExtraError("a local model needs xllamacpp: pip install 'tcalloc[local]'")
 

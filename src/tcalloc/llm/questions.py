@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from tcalloc._checks import is_number, is_whole
 from tcalloc.errors import InputError
 from tcalloc.runs.jsonl import read_objects, snippet
 
@@ -294,7 +295,7 @@ def _plain(value: object, place: str, what: str) -> str:
     """Return text, or a number as text."""
     if isinstance(value, str):
         return value.strip()
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         raise InputError(f"{place}: expected {what} (text or a number), got {_kind(value)}. Write it as text.")
     if not abs(value) < 1e300:  # also NaN, which is equal to no answer
         raise InputError(f"{place}: expected {what}, got a number that is too large or none. Write it as text.")
@@ -304,7 +305,7 @@ def _plain(value: object, place: str, what: str) -> str:
 def _id(value: object, place: str) -> str:
     if isinstance(value, str) and value.strip() and "\0" not in value:
         return value
-    if isinstance(value, int) and not isinstance(value, bool):
+    if is_whole(value):
         return str(value)
     raise InputError(f"{place}: expected text or a whole number, got {_kind(value)}. Fill it in, or drop all ids.")
 

@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from tcalloc._checks import whole
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.llm.drawing import graded
@@ -140,8 +141,7 @@ def grade(
     tcalloc.errors.InputError: nowhere/: not a run folder, since it has no run.json. `tcalloc sample --out` makes one.
     """
     path = os.fspath(run)
-    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
-        raise InputError(f"concurrency is {concurrency!r}; expected a whole number of at least 1.")
+    whole("concurrency", concurrency, 1)
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(path))
         given = grader

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from tcalloc._checks import is_number, is_whole
+
 __all__ = [
     "BadReply",
     "Choice",
@@ -185,7 +187,7 @@ def _parsed(body: bytes, n: int, prompt_characters: int, counter: TokenCounter, 
     for place, item in enumerate(listed):
         choice = _choice(item, redact)
         index = item.get("index")
-        index = index if isinstance(index, int) and not isinstance(index, bool) else place
+        index = index if is_whole(index) else place
         if index not in choices and len(choices) < n:
             choices[index] = choice
     usage = document.get("usage")
@@ -255,7 +257,7 @@ def _logprobs(given: Any, finish: str) -> tuple[float | None, int | None]:
     if not isinstance(entries, list) or not entries:
         return None, None
     values: list[Any] = [entry.get("logprob") if isinstance(entry, dict) else None for entry in entries]
-    if not all(_number(value) and abs(value) < LARGEST for value in values):
+    if not all(is_number(value) and abs(value) < LARGEST for value in values):
         return None, None
     # The end of the text is a token that was generated, and has no entry.
     return math.fsum(values), len(entries) + (finish == "stop")
@@ -321,14 +323,9 @@ def _share(total: int, weights: list[int]) -> list[int]:
     return shares
 
 
-def _number(value: Any) -> bool:
-    """Say whether a value is a number; JSON holds whole numbers that no float can hold, so it may be large."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _tokens(value: Any) -> int:
     """Return a count of tokens; 0 for what is none."""
-    return int(value) if _number(value) and 0 < value < LARGEST else 0
+    return int(value) if is_number(value) and 0 < value < LARGEST else 0
 
 
 def _unchanged(text: str) -> str:

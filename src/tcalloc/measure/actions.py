@@ -11,14 +11,12 @@ What to use when
     What a server charges per token. Without rates a sample costs what was recorded, or 1.
 """
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-import numpy as np
-
+from tcalloc._checks import flag, number, whole
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 
@@ -71,12 +69,8 @@ class Rates:
             value = getattr(self, name)
             if value is None and name == "reasoning":
                 continue
-            object.__setattr__(self, name, _number(f"Rates.{name}", value, "a rate per token, at least 0", least=0.0))
-        if not isinstance(self.prompt_once, (bool, np.bool_)):
-            raise InputError(
-                f"Rates.prompt_once is {self.prompt_once!r}; allowed are True (once per request) and False (for each "
-                "sample)."
-            )
+            object.__setattr__(self, name, number(f"Rates.{name}", value, ends=True, of="a rate per token"))
+        flag("Rates.prompt_once", self.prompt_once)
 
     def of(self, input_tokens: Any, output_tokens: Any, reasoning_tokens: Any = 0, samples: int = 1) -> Any:
         """Return the cost of some samples of one question.
@@ -140,7 +134,7 @@ class Action:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        put(self, "samples", _count("samples", self.samples))
+        put(self, "samples", whole("samples", self.samples, 1))
         if self.combine not in COMBINE:
             raise InputError(f"combine is {self.combine!r}; allowed are {_listed(COMBINE)}.")
         if self.combine == "best":
@@ -160,9 +154,9 @@ class Action:
                 raise InputError(f"{name} is {value!r}; expected a name, not empty, without blanks around it.")
         for name in ("max_tokens", "thinking_tokens"):
             if getattr(self, name) is not None:
-                put(self, name, _count(name, getattr(self, name), least=0 if name == "thinking_tokens" else 1))
+                put(self, name, whole(name, getattr(self, name), 0 if name == "thinking_tokens" else 1))
         if self.temperature is not None:
-            put(self, "temperature", _number("temperature", self.temperature, "a number, at least 0", least=0.0))
+            put(self, "temperature", number("temperature", self.temperature, ends=True))
         if self.rates is not None and not isinstance(self.rates, Rates):
             raise InputError(f"rates is {self.rates!r}; expected tcalloc.Rates(input=…, output=…).")
 
@@ -254,12 +248,12 @@ class Action:
 
 def Vote(k: int, model: str | None = None, **settings: Any) -> Action:
     """Return the action: a majority vote over k samples. Settings are those of `Action`."""
-    return Action(_count("k", k), "vote", None, model, **settings)
+    return Action(whole("k", k, 1), "vote", None, model, **settings)
 
 
 def Best(k: int, model: str | None = None, *, by: str = "verifier", **settings: Any) -> Action:
     """Return the action: the best of k samples by a verifier (pass@k) or by their score."""
-    return Action(_count("k", k), "best", by, model, **settings)
+    return Action(whole("k", k, 1), "best", by, model, **settings)
 
 
 def One(model: str | None = None, **settings: Any) -> Action:
@@ -311,20 +305,6 @@ def _known(kind: Any, data: Any, what: str) -> dict[str, Any]:
         if key not in names:
             raise InputError(f"{what}: unknown field {key!r}; allowed are {', '.join(names)}.")
     return dict(data)
-
-
-def _count(name: str, value: Any, least: int = 1) -> int:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < least:
-        raise InputError(f"{name} is {value!r}; expected a whole number, at least {least}.")
-    return int(value)
-
-
-def _number(name: str, value: Any, expected: str, least: float) -> float:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise InputError(f"{name} is {value!r}; expected {expected}.")
-    if not math.isfinite(value) or value < least:
-        raise InputError(f"{name} is {value!r}; expected {expected}.")
-    return float(value)
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import level_of
 from tcalloc._printing import cleaned
 from tcalloc._solve import Allocation, solve
 from tcalloc._student import quantile
@@ -131,8 +132,7 @@ def claim(table: "Table", plan: Allocation, level: float = 0.95) -> Claim:
             f"plan has {len(plan.actions)} instances and {plan.n_actions} actions, but the table has {n} and {k}: it "
             "was not made from this table."
         )
-    if isinstance(level, bool) or not isinstance(level, (int, float, np.floating)) or not 0 < level < 1:
-        raise InputError(f"level is {level!r}; expected a number between 0 and 1, such as 0.95.")
+    level = level_of("level", level)
     rows = np.arange(n)
     weights = (
         np.ones(n) if table.weights is None else np.asarray(table.weights, np.float64) / float(table.weights.max())

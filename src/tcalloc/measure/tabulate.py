@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import whole
 from tcalloc.errors import InputError
 from tcalloc.measure import shrink as shrinking
 from tcalloc.measure.actions import Action, Best, One, action_names, check_actions
@@ -157,8 +158,7 @@ def _check_recorded(samples: SampleArrays, actions: tuple[Action, ...], arms: li
 
 
 def _check_cross_fit(samples: SampleArrays, actions: tuple[Action, ...], arms: list[str], splits: Any) -> None:
-    if isinstance(splits, bool) or not isinstance(splits, (int, np.integer)) or splits < 1:
-        raise InputError(f"cross_fit is {splits!r}; expected a number of splits, at least 1, or None.")
+    whole("cross_fit", splits, 1, of="splits", hint=", or None")
     for a, (action, arm) in enumerate(zip(actions, arms, strict=True)):
         most = int(samples.by_model[arm].drawn.sum(axis=1).max()) // 2
         if action.samples > most:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._checks import whole
 from tcalloc._kernel import votes_kernel
 from tcalloc.errors import InputError
 
@@ -100,8 +101,7 @@ def _check(answers: Any, k: Any) -> tuple[NDArray[Any], int]:
         raise InputError(
             f"answers[{row}, {column}] is {codes[row, column]}; allowed are -1 (no answer), 0 (gold) and above."
         )
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-        raise InputError(f"k is {k!r}; expected a whole number of samples, at least 1.")
+    whole("k", k, 1, of="samples")
     if k > codes.shape[1]:
         raise InputError(
             f"k is {k}, but answers has only {codes.shape[1]} samples per question: a vote over more samples than were "

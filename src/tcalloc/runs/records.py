@@ -6,6 +6,7 @@ A run folder may come from a stranger. The checksum of a line finds damage; it d
 from collections.abc import Mapping
 from typing import Any
 
+from tcalloc._checks import is_number
 from tcalloc.runs.held_samples import MOST_SAMPLES
 
 __all__ = ["manifest_problem", "question_problem", "record_problem"]
@@ -24,7 +25,7 @@ def _shown(value: Any) -> str:
 
 
 def _is_number(value: Any, least: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= _LARGEST
+    return is_number(value) and least <= value <= _LARGEST
 
 
 def record_problem(record: Any) -> str | None:

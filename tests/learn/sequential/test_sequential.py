@@ -361,7 +361,7 @@ def test_a_state_that_does_not_fit_is_refused(votes):
         ({"combine": "mean"}, "combine is 'mean'"),
         ({"combine": "score"}, "no scores were recorded"),
         ({"waves": ()}, "waves is empty"),
-        ({"waves": (0,)}, "waves holds 0"),
+        ({"waves": (0,)}, "one of waves is 0"),
         ({"round_cost": -1.0}, "round_cost is -1"),
         ({"most": 0}, "most is 0"),
         ({"most": {"other": 3}}, "no model 'other'"),

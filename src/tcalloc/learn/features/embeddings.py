@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import whole
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.llm.attempts import endpoint
@@ -71,10 +72,9 @@ class EmbeddingsEndpoint:
         self.url = urlunsplit((url.scheme, url.netloc, path + "/embeddings", "", ""))
         if not isinstance(model, str) or not model.strip():
             raise InputError(f"model is {model!r}; expected the name that the server gives it.")
-        for name, value in (("batch", batch), ("dimensions", dimensions)):
-            whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-            if not whole and not (name == "dimensions" and value is None):
-                raise InputError(f"{name} is {value!r}; expected a whole number, at least 1.")
+        whole("batch", batch, 1)
+        if dimensions is not None:
+            whole("dimensions", dimensions, 1)
         if key is not None and not isinstance(key, Key):
             raise InputError("key is not a tcalloc.llm.keys.Key. Leave it out, and it is found for the host.")
         self.model = model

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import flag, whole
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.learn.features._scan import blocks, scan
 from tcalloc.learn.features.lexical import LEXICAL, of_scan
@@ -23,6 +24,7 @@ __all__ = ["Features"]
 
 # Standardized values are cut off here: one question of a thousand lines should not outweigh a thousand questions.
 CLIP = 4.0
+LARGEST = (1 << 31) - 1  # what 32 bits hold
 MOST_CATEGORIES = 256
 # By out-of-fold error 64 are better than 32 on questions of many kinds.
 TFIDF_COLUMNS = 64
@@ -161,12 +163,10 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if self.text not in ("tfidf", "hashing", None):
             raise InputError(f"text is {self.text!r}; allowed are 'tfidf', 'hashing' and None.")
         for name in ("lexical", "categories"):
-            if not isinstance(getattr(self, name), bool | np.bool_):
-                raise InputError(f"{name} is {getattr(self, name)!r}; allowed are True and False.")
-        for name, value, least in (("components", self.components, 1), ("random_state", self.random_state, 0)):
-            whole = isinstance(value, int | np.integer) and not isinstance(value, bool) and least <= value < 1 << 31
-            if not whole and not (name == "components" and value is None):
-                raise InputError(f"{name} is {value!r}; expected a whole number, at least {least}.")
+            flag(name, getattr(self, name))
+        if self.components is not None:
+            whole("components", self.components, 1, LARGEST)
+        whole("random_state", self.random_state, 0, LARGEST)
         if self.embed is not None and not callable(self.embed):
             raise InputError("embed is not callable; expected a function from a list of n texts to an array (n, d).")
 

@@ -37,6 +37,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._checks import level_of, whole
 from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
 from tcalloc.errors import BudgetError, InputError
@@ -111,8 +112,7 @@ class Calibration:
         for name in ("price", "spend", "budget", "bound", "confidence"):
             if given[name] is not None or name in ("price", "spend", "budget"):
                 given[name] = scalar(given[name], f"calibration, {name}")
-        if isinstance(given["n"], bool) or not isinstance(given["n"], int) or given["n"] < 1:
-            raise InputError(f"calibration, n: {given['n']!r}; expected a whole number, at least 1.")
+        whole("n of the calibration", given["n"], 1)
         if not isinstance(given["method"], str):
             raise InputError(f"calibration, method: {given['method']!r}; expected text.")
         clauses = given["assumptions"]
@@ -198,7 +198,7 @@ def calibrate_price(
             )
         last = _last(kept)
         return Calibration(float(grid[last]), float(mean[last]), limit, None, None, n, "plain", ())
-    delta = 1 - confidence_of(confidence)
+    delta = 1 - level_of("confidence", confidence)
     if counts is not None:
         raise InputError(
             "weights differ, but a guarantee needs held-out questions that were drawn as often as they occur: with "
@@ -225,19 +225,6 @@ def calibrate_price(
     last = _last(kept)
     assumptions = tuple(clause.format(low=least, high=most[last]) for clause in ASSUMPTIONS)
     return Calibration(float(grid[last]), float(mean[last]), limit, limit, float(confidence), n, "betting", assumptions)
-
-
-def confidence_of(confidence: Any) -> float:
-    """Return a confidence.
-
-    Raises
-    ------
-    InputError
-        If it is not a number between 0 and 1.
-    """
-    if isinstance(confidence, bool) or not isinstance(confidence, (int, float, np.floating)) or not 0 < confidence < 1:
-        raise InputError(f"confidence is {confidence!r}; expected a number between 0 and 1, such as 0.95.")
-    return float(confidence)
 
 
 def _grid_of(prices: Any, spends: Any) -> tuple[Floats, Floats]:

@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc import _amounts
+from tcalloc._checks import level_of, whole
 from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
 from tcalloc._solve import decide, solve
@@ -207,10 +208,8 @@ def certify(
         table, picked, actions, cost = _without_absent(table, picked, actions, cost)
     found = as_table(table, len(picked), actions, cost, argument="table")
     _check(picked, found)
-    if isinstance(level, bool) or not isinstance(level, (int, float, np.floating)) or not 0 < level < 1:
-        raise InputError(f"level is {level!r}; expected a number between 0 and 1, such as 0.95.")
-    if isinstance(splits, bool) or not isinstance(splits, (int, np.integer)) or splits < 1:
-        raise InputError(f"splits is {splits!r}; expected a whole number, at least 1.")
+    level = level_of("level", level)
+    whole("splits", splits, 1)
     n, k = found.acc.shape
     over = Over(found.weights / found.weights.sum(), float(level))
     every = np.arange(n)

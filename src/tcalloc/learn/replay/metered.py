@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import flag, whole
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Draw, Policy, Result, Run
@@ -144,10 +145,7 @@ class Meter:
         """
         if not isinstance(draw, Draw):
             raise InputError(f"next() returned {draw!r}; expected tcalloc.Draw(action, n), or None to stop.")
-        if isinstance(draw.n, bool) or not isinstance(draw.n, (int, np.integer)) or draw.n < 1:
-            raise InputError(
-                f"Draw.n is {draw.n!r}; expected a whole number of samples, at least 1. To stop, next() returns None."
-            )
+        whole("Draw.n", draw.n, 1, of="samples", hint=". To stop, next() returns None")
         name = self._arm_of(draw.action.model)
         start = self._place[name]
         columns = self._order[name][start : start + int(draw.n)]
@@ -296,10 +294,8 @@ def replay(
     if not isinstance(samples, Samples):
         raise InputError(f"samples is {type(samples).__name__}; expected Samples (see tcalloc.measure).")
     for name, value, least in (("orders", orders, 1), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise InputError(f"{name} is {value!r}; expected a whole number, at least {least}.")
-    if not isinstance(verifier, (bool, np.bool_)):
-        raise InputError(f"verifier is {verifier!r}; allowed are True and False.")
+        whole(name, value, least)
+    flag("verifier", verifier)
     told = _told(samples, X)
     arms = samples.by_model
     picked = _picked(rows, len(samples))

@@ -21,9 +21,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import number
 from tcalloc.errors import InputError
 from tcalloc.learn.replay.all_orders import States
-from tcalloc.learn.rivals.counting import VOTE, Counting, check_common, number
+from tcalloc.learn.rivals.counting import VOTE, Counting, check_common
 from tcalloc.measure.actions import Action
 
 __all__ = ["AdaptiveConsistency", "beta_criterion", "dirichlet_criterion"]

@@ -1,18 +1,18 @@
 """What the rivals share: they look at counts of votes alone, and stop where one number reaches a threshold."""
 
-import math
 from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import whole
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Draw, Result, checked
 from tcalloc.learn.replay.all_orders import TOP, States
 from tcalloc.measure.actions import Action, Best
 
-__all__ = ["BEST", "VOTE", "Counting", "CountingRun", "check_common", "number", "whole"]
+__all__ = ["BEST", "VOTE", "Counting", "CountingRun", "check_common"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -134,22 +134,6 @@ class CountingRun:
         n, voted, distinct, streak = (np.array([value], np.int64) for value in values)
         counts = np.array([top + [0] * (TOP - len(top))], np.int64)
         return States(n, voted, counts, distinct, streak, np.array([self._verified is not None]))
-
-
-def whole(name: str, value: Any, least: int) -> int:
-    """Refuse what is not a whole number of at least so much."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < least:
-        raise InputError(f"{name} is {value!r}; expected a whole number, at least {least}.")
-    return int(value)
-
-
-def number(name: str, value: Any, low: float, high: float, *, ends: bool = False) -> float:
-    """Refuse what is not a number between two others (or one of them, with `ends`)."""
-    is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, (bool, np.bool_))
-    if not is_number or not math.isfinite(value) or not (low <= value <= high if ends else low < value < high):
-        between = f"from {low:g} to {high:g}" if ends else f"between {low:g} and {high:g}"
-        raise InputError(f"{name} is {value!r}; expected a number {between}.")
-    return float(value)
 
 
 def check_common(policy: Any, least: int = 1) -> None:

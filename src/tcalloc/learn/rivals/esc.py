@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import whole
 from tcalloc.learn.replay.all_orders import States
-from tcalloc.learn.rivals.counting import VOTE, Counting, check_common, whole
+from tcalloc.learn.rivals.counting import VOTE, Counting, check_common
 from tcalloc.measure.actions import Action
 
 __all__ = ["ESC"]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tcalloc._checks import whole
 from tcalloc.learn.registry import (
     AC_BETA,
     AC_DIRICHLET,
@@ -12,7 +13,7 @@ from tcalloc.learn.registry import (
     SUCCESS_STOP,
 )
 from tcalloc.learn.rivals.adaptive_consistency import AdaptiveConsistency, beta_criterion
-from tcalloc.learn.rivals.counting import Counting, whole
+from tcalloc.learn.rivals.counting import Counting
 from tcalloc.learn.rivals.esc import ESC
 from tcalloc.learn.rivals.fixed import FixedK, SuccessStop
 from tcalloc.learn.rivals.margin import MarginCap

@@ -20,9 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import number
 from tcalloc.errors import InputError
 from tcalloc.learn.replay.all_orders import States
-from tcalloc.learn.rivals.counting import VOTE, Counting, check_common, number
+from tcalloc.learn.rivals.counting import VOTE, Counting, check_common
 from tcalloc.measure.actions import Action
 
 __all__ = ["SPRT"]

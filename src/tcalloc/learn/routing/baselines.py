@@ -21,6 +21,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import is_whole
 from tcalloc._solve import decide, solve
 from tcalloc.errors import InputError
 from tcalloc.learn.outcomes import Part, Served, drawn
@@ -238,7 +239,7 @@ class LengthHeuristic(Mixture):
             return np.array([len(text) for text in rows.texts[name]], float)
         if isinstance(name, str) and name in rows.number_names:
             return rows.numbers[:, rows.number_names.index(name)]
-        if isinstance(name, int) and not isinstance(name, bool) and 0 <= name < rows.numbers.shape[1]:
+        if is_whole(name) and 0 <= name < rows.numbers.shape[1]:
             return rows.numbers[:, name]
         have = ", ".join([*rows.texts, *rows.number_names])
         raise InputError(f"column is {self.column!r}; expected one of {have}, or the number of a numeric column.")

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import is_whole
 from tcalloc.errors import InputError
 from tcalloc.learn.rows import Rows
 from tcalloc.measure.actions import Action
@@ -56,7 +57,7 @@ def named(names: tuple[str, ...], chosen: Any, what: str) -> int:
     elif isinstance(chosen, Action):
         if chosen.name in names:
             return names.index(chosen.name)
-    elif isinstance(chosen, (int, np.integer)) and not isinstance(chosen, bool) and 0 <= chosen < len(names):
+    elif is_whole(chosen) and 0 <= chosen < len(names):
         return int(chosen)
     raise InputError(
         f"{what} is {chosen!r}; expected one of {', '.join(names)}, or a column from 0 to {len(names) - 1}."

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import is_whole
 from tcalloc._solve import decide
 from tcalloc.errors import InputError
 from tcalloc.learn.outcomes import Part, Served
@@ -130,7 +131,7 @@ class ByCategory(Mixture):
         known = {**rows.texts, **numbers, **rows.categories}
         if isinstance(self.column, str) and self.column in known:
             return list(known[self.column])
-        if isinstance(self.column, int) and not isinstance(self.column, bool) and 0 <= self.column < len(numbers):
+        if is_whole(self.column) and 0 <= self.column < len(numbers):
             return numbers[rows.number_names[self.column]]
         raise InputError(
             f"column is {self.column!r}; expected one of {', '.join(known)}, or a numeric column's number."

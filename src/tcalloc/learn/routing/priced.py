@@ -19,6 +19,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import flag, whole
 from tcalloc._frontier import frontier
 from tcalloc._inputs import scalar
 from tcalloc._solve import decide, solve
@@ -123,10 +124,8 @@ class PricedPolicy(ProbingPolicy):
         if self.costs not in ("mean", "predicted", "given"):
             raise InputError(f"costs is {self.costs!r}; allowed are 'mean', 'predicted' and 'given'.")
         for name in ("shrink", "gate"):
-            if not isinstance(getattr(self, name), (bool, np.bool_)):
-                raise InputError(f"{name} is {getattr(self, name)!r}; allowed are True and False.")
-        if isinstance(self.probe, bool) or not isinstance(self.probe, (int, np.integer)) or self.probe < 0:
-            raise InputError(f"probe is {self.probe!r}; expected a number of samples, at least 0 (none).")
+            flag(name, getattr(self, name))
+        whole("probe", self.probe, of="samples", hint=" (none)")
         if self.probe and self.costs != "mean":
             raise InputError(f"probe and costs={self.costs!r} do not go together; expected costs='mean'.")
         if not 0 <= scalar(self.feature_cost, "feature_cost") < math.inf:
@@ -431,6 +430,4 @@ def _predicted_of(asked: Any, k: int) -> int:
     """Return how many of K actions are predicted."""
     if asked is None:
         return k
-    if isinstance(asked, bool) or not isinstance(asked, (int, np.integer)) or not 1 <= asked <= k:
-        raise InputError(f"predicted is {asked!r}; expected a number of actions, from 1 to {k}.")
-    return int(asked)
+    return whole("predicted", asked, 1, k, of="actions")

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import is_whole
 from tcalloc.errors import InputError
 from tcalloc.learn.saving.ubjson import write_ubjson
 
@@ -207,7 +208,7 @@ def _inside(found: Any, name: str) -> dict[str, Any]:
 def _whole(found: dict[str, Any], name: str, least: int, most: int) -> int:
     """Read a whole number, which XGBoost writes as text."""
     value = _field(found, name, "a list of parameters")
-    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    text = str(value) if is_whole(value) else value
     if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,10}", text) or not least <= int(text) <= most:
         raise InputError(f"{name} is {str(value)[:40]!r}; expected a whole number from {least} to {most}.")
     return int(text)

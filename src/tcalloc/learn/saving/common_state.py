@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import is_whole
 from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
 from tcalloc.learn.holdout.calibrate import Calibration
@@ -50,7 +51,7 @@ class Stored:
 
     def _restore(self, meta: dict[str, Any]) -> None:
         """Set what `LearnedPolicy._state` wrote down."""
-        if isinstance(self.random_state, bool) or not isinstance(self.random_state, int):
+        if not is_whole(self.random_state):
             raise InputError(f"random_state is {self.random_state!r}; expected a whole number.")
         self.schema_ = Schema.from_dict(meta["schema"])
         self.n_features_in_ = self.schema_.width

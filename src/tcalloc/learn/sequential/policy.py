@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import level_of
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
-from tcalloc.learn.holdout.calibrate import Calibration, calibrate_price, confidence_of
+from tcalloc.learn.holdout.calibrate import Calibration, calibrate_price
 from tcalloc.learn.holdout.cost_range import costs_said, sample_costs
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.protocol import uniform
@@ -215,7 +216,7 @@ class Sequential:
             named, _ = samples_of(samples, None, trained.settings.arms)
             settings = trained.settings
             most = sample_costs(settings.arms, settings.dearest, named, self.actions or {}, high)
-            limit = room(settings, most, asked, confidence_of(confidence), len(named))
+            limit = room(settings, most, asked, level_of("confidence", confidence), len(named))
             mixtures = [replace(mixture, limit=limit) for mixture in mixtures]
             limits = {"low": low or 0.0, "high": highest_costs(trained, mixtures, most)}
         spends = self._replayed(mixtures, samples, X, orders, 0).spend

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import whole
 from tcalloc.errors import InputError
 from tcalloc.learn.sequential.rules import Family, Outcomes, outcomes
 from tcalloc.learn.sequential.sample_features import without_score
@@ -55,10 +56,8 @@ def replayed(
     """
     settings = trained.settings
     samples, columns = samples_of(samples, columns, settings.arms)
-    if isinstance(orders, bool) or not isinstance(orders, (int, np.integer)) or orders < 1:
-        raise InputError(f"orders is {orders!r}; expected a whole number, at least 1.")
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise InputError(f"seed is {seed!r}; expected a whole number, at least 0.")
+    whole("orders", orders, 1)
+    whole("seed", seed)
     if columns is not None:
         _check_columns(columns, samples, settings.arms)
     _check_scores(samples, trained)

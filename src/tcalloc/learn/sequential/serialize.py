@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import whole
 from tcalloc.errors import InputError
 from tcalloc.learn.regression.ridge_and_neighbours import Ridge
 from tcalloc.learn.sequential.belief import Belief
@@ -18,7 +19,7 @@ from tcalloc.learn.sequential.rules import Family, Move, Outcomes, Tables, Thres
 from tcalloc.learn.sequential.sample_features import FEATURES, TELLS, Reading
 from tcalloc.learn.sequential.selection import Candidate, Choices
 from tcalloc.learn.sequential.state import COMBINES, names_of
-from tcalloc.learn.sequential.training import MOST, Settings, Trained
+from tcalloc.learn.sequential.training import LARGEST_WAVE, MOST, Settings, Trained
 
 __all__ = ["pack", "unpack"]
 
@@ -115,8 +116,8 @@ def unpack(meta: dict[str, Any], arrays: Arrays) -> Trained:
         If the parts do not fit.
     """
     arms = tuple(str(arm) for arm in meta["arms"])
-    caps = tuple(_whole(k, MOST) for k in meta["caps"])
-    waves = tuple(_whole(k, 255) for k in meta["waves"])
+    caps = tuple(whole("one of caps", k, 1, MOST) for k in meta["caps"])
+    waves = tuple(whole("one of waves", k, 1, LARGEST_WAVE) for k in meta["waves"])
     limit = np.inf if meta["limit"] is None else float(meta["limit"])
     features = tuple(meta["features"])
     dearest = _numbers(arrays, "dearest", (len(arms),))
@@ -127,7 +128,7 @@ def unpack(meta: dict[str, Any], arrays: Arrays) -> Trained:
     if len(usual) != len(arms) or not all(cost is None or 0 <= cost < np.inf for cost in usual):
         raise InputError("what samples usually cost does not fit the arms.")
     settings = Settings(arms, meta["combine"], waves, float(meta["round_cost"]), caps, dearest, float(meta["unit"]),
-                        limit, _whole(meta["seed"], 1 << 62, 0), usual)  # fmt: skip
+                        limit, whole("seed", meta["seed"], 0, 1 << 62), usual)  # fmt: skip
     shape = (len(arms), len(features))
     reading = Reading(
         arms,
@@ -141,7 +142,7 @@ def unpack(meta: dict[str, Any], arrays: Arrays) -> Trained:
     if tells not in (None, *TELLS) or not isinstance(unscored, bool):
         raise InputError(f"answers tell {tells!r}; allowed are {', '.join(TELLS)}.")
     asking = None if meta["asking"] is None else _asking(meta["asking"], arrays, arms)
-    questions = _whole(meta["questions"], 1 << 40)
+    questions = whole("questions", meta["questions"], 1, 1 << 40)
     candidates = []
     for c, words in enumerate(meta["candidates"]):
         own = _under(f"candidate{c}.", arrays)
@@ -162,7 +163,7 @@ def unpack(meta: dict[str, Any], arrays: Arrays) -> Trained:
 def _belief(caps: Any, arrays: Arrays, arms: int) -> Belief | None:
     if caps is None:
         return None
-    known = tuple(_whole(k, MOST) for k in caps)
+    known = tuple(whole("one of caps", k, 1, MOST) for k in caps)
     nodes, most = int(np.prod([k + 1 for k in known])), sum(known)
     share = _numbers(arrays, "belief.share", (nodes, most + 1, most // 2 + 1))
     if len(known) != arms or share.min() < 0 or share.max() > 1:
@@ -195,7 +196,10 @@ def _asking(meta: Any, arrays: Arrays, arms: tuple[str, ...]) -> Any:
 
 
 def _family(meta: Any, arrays: Arrays, arms: tuple[str, ...], features: tuple[str, ...], asked: bool) -> Family:
-    moves = tuple(Move(_whole(arm, len(arms) - 1, 0), _whole(samples, 255)) for arm, samples in meta["moves"])
+    moves = tuple(
+        Move(whole("arm", arm, 0, len(arms) - 1), whole("samples", samples, 1, LARGEST_WAVE))
+        for arm, samples in meta["moves"]
+    )
     if meta["kind"] == "tables":
         wave = arrays["wave"]
         known = {0, *(move.samples for move in moves)}
@@ -208,18 +212,18 @@ def _family(meta: Any, arrays: Arrays, arms: tuple[str, ...], features: tuple[st
         fine = measure.ndim == 2 and measure.size and levels.ndim == 1 and len(levels) and np.isfinite(levels).all()
         if not fine or limits.shape != levels.shape or limits.dtype.kind != "i" or not 0 <= limits.min() <= MOST:
             raise InputError("rules with thresholds do not fit together.")
-        return Thresholds(measure, levels, limits.astype(np.int64), _whole(meta["step"], 255), "")
+        return Thresholds(measure, levels, limits.astype(np.int64), whole("step", meta["step"], 1, LARGEST_WAVE), "")
     if meta["kind"] != "induced" or (meta["told"] and not asked):
         raise InputError(f"rules of an unknown kind {meta['kind']!r}, or of questions that are not looked at.")
     told = arms if meta["told"] else ()
-    width, settings = len(names_of(arms, features, told)), _whole(meta["settings"], 1 << 20)
+    width, settings = len(names_of(arms, features, told)), whole("settings", meta["settings"], 1, 1 << 20)
     made = Induced(moves, {}, {}, bool(meta["weighted"]), settings, bool(meta["told"]), bool(meta["reads"]), "")
     for k, (at, group, known) in enumerate(meta["states"]):
-        place = (tuple(_whole(n, 255, 0) for n in at), _whole(group, 1, 0))
+        place = (tuple(whole("drawn", n, 0, MOST) for n in at), whole("group", group, 0, 1))
         own = _under(f"{k}.", arrays)
         parts = {name: np.asarray(own[name]) for name in COLUMNS}
         parts["spread"] = np.where(parts["spread"] > 0, parts["spread"], np.inf)
-        basis = Basis(told=_whole(known, len(told), 0), **parts)
+        basis = Basis(told=whole("told", known, 0, len(told)), **parts)
         if len(place[0]) != len(arms) or basis.columns.dtype.kind != "i" or basis.columns.max(initial=0) >= width:
             raise InputError("a state of the rules does not fit the models.")
         columns = basis.of(np.zeros((1, width))).shape[1]  # fails if the parts do not fit each other
@@ -238,9 +242,3 @@ def _numbers(arrays: Arrays, name: str, shape: tuple[int, ...]) -> NDArray[np.fl
 
 def _under(prefix: str, arrays: Arrays) -> Arrays:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-
-
-def _whole(value: Any, most: int, least: int = 1) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InputError(f"{value!r} is not a whole number from {least} to {most}.")
-    return value

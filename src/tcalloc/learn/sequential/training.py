@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import whole
 from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
 from tcalloc.learn.holdout.folds import Frontier, split
@@ -37,6 +38,7 @@ MOST_FIRST, MOST_OTHERS = 8, 4
 AHEAD = 40
 # More samples of a question than anyone records.
 MOST = 65_535
+LARGEST_WAVE = 255  # the tables of choices hold it in 8 bits
 # Prices, in accuracy per cost of the cheapest sample: from where nothing is gained to where nothing is drawn.
 PRICES = np.geomspace(1e-4, 1.5, 48)
 # Questions' worth of evidence to which the advantages of cells, and of regressions, are shrunk.
@@ -104,8 +106,7 @@ class Settings:
         paid = scalar(round_cost, "round_cost")
         if paid < 0:
             raise InputError(f"round_cost is {paid:g}; expected at least 0.")
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise InputError(f"random_state is {seed!r}; expected a whole number, at least 0.")
+        whole("random_state", seed)
         costs = arm_costs(samples)
         mean = {arm: float(costs[arm][model.drawn].mean()) if model.drawn.any() else np.inf
                 for arm, model in models.items()}  # fmt: skip
@@ -133,8 +134,7 @@ def names_of_arms(arms: tuple[str, ...]) -> str:
 def _waves(waves: Any) -> tuple[int, ...]:
     found = [waves] if isinstance(waves, int) else list(waves)
     for k in found:
-        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= 255:
-            raise InputError(f"waves holds {k!r}; expected whole numbers of samples, 1 to 255.")
+        whole("one of waves", k, 1, LARGEST_WAVE, of="samples")
     if not found:
         raise InputError("waves is empty; expected at least one number of samples, such as (1, 2, 4, 8).")
     return tuple(sorted({int(k) for k in found}))
@@ -150,9 +150,7 @@ def _caps(most: Any, arms: tuple[str, ...], sizes: Mapping[str, int]) -> tuple[i
         usual = sizes[arm] if len(arms) == 1 else MOST_FIRST if a == 0 else MOST_OTHERS
         usual = max(usual, 1)
         asked = most.get(arm, usual) if isinstance(most, Mapping) else usual if most is None else most
-        if isinstance(asked, bool) or not isinstance(asked, (int, np.integer)) or not 1 <= asked <= MOST:
-            raise InputError(f"most is {asked!r}; expected a whole number of samples, 1 to {MOST}.")
-        found.append(min(int(asked), sizes[arm]))
+        found.append(min(whole("most", asked, 1, MOST, of="samples"), sizes[arm]))
     return tuple(found)
 
 

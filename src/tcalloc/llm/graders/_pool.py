@@ -14,13 +14,15 @@ import threading
 import weakref
 from typing import Any
 
-from tcalloc.errors import InputError, MissingExtraError, TcallocError
+from tcalloc._checks import number, whole
+from tcalloc.errors import MissingExtraError, TcallocError
 
 __all__ = ["WorkerError", "WorkerPool"]
 
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_worker.py")
 # Starting is not the request's fault: on a busy machine, importing SymPy alone can take many seconds.
 START_LIMIT = 120.0
+LONGEST = 3600.0
 MEMORY = 4 << 30
 
 
@@ -42,11 +44,9 @@ class WorkerPool:
     """
 
     def __init__(self, job: str, *, limit: float, workers: int | None = None):
-        if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 < limit <= 3600:
-            raise InputError(f"limit is {limit!r}; allowed are seconds above 0, at most 3600.")
-        if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
-            raise InputError(f"workers is {workers!r}; allowed are whole numbers of at least 1.")
-        self._job, self.limit = job, float(limit)
+        self._job, self.limit = job, number("limit", limit, 0, LONGEST, of="a number of seconds")
+        if workers is not None:
+            whole("workers", workers, 1, hint=", or None")
         self._most = workers or max(1, min(4, os.cpu_count() or 1))
         self._free = threading.Condition()
         self._idle: list[_Worker] = []

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from tcalloc.errors import InputError
+from tcalloc._checks import whole
 from tcalloc.llm.graders._base import Grade, gold_keys, settle, visible
 from tcalloc.llm.graders.text import after_answer, text_key
 from tcalloc.llm.questions import Question, last_boxed
@@ -52,9 +52,7 @@ class ChoiceGrader:
     quick = True
 
     def __init__(self, *, choices: int = DEFAULT_CHOICES):
-        if isinstance(choices, bool) or not isinstance(choices, int) or not 2 <= choices <= 26:
-            raise InputError(f"choices is {choices!r}; allowed are whole numbers from 2 to 26 (A to Z).")
-        self._default = choices
+        self._default = whole("choices", choices, 2, 26, hint=" (A to Z)")
 
     def __call__(self, question: Question, text: str) -> Grade:
         """Grade one completion."""

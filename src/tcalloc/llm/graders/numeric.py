@@ -4,6 +4,7 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
+from tcalloc._checks import is_number
 from tcalloc.errors import InputError
 from tcalloc.llm.graders._base import Grade, gold_keys, visible
 from tcalloc.llm.graders.numbers import Number, find_numbers, fraction_key, words_to_number
@@ -40,7 +41,7 @@ class NumericGrader:
     quick = True
 
     def __init__(self, *, tolerance: float = 0.0, decimal_comma: bool = False):
-        if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance < 1:
+        if not is_number(tolerance) or not 0 <= tolerance < 1:
             raise InputError(f"tolerance is {tolerance!r}; allowed are numbers from 0 (exact) to below 1, e.g. 1e-6.")
         self._tolerance = Fraction(tolerance)
         self._comma = decimal_comma

@@ -1,0 +1,137 @@
+"""Checks of single arguments: a call says what is allowed, and the check makes the message.
+
+What to use when
+----------------
+`whole`
+    A whole number: counts, seeds, folds, sizes.
+`number`
+    A finite number in an interval: shares, levels, seconds.
+`level_of`
+    The level of an interval or a bound.
+`flag`
+    True or False.
+
+Truth values are no numbers here, and texts neither. `tcalloc._inputs.scalar` is for budgets and costs, which may come
+from arrays and frames and may be infinite.
+"""
+
+import math
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from tcalloc.errors import InputError
+
+__all__ = ["flag", "is_number", "is_whole", "level_of", "number", "whole"]
+
+
+def is_whole(value: Any) -> TypeGuard[int]:
+    """Return whether a value is a whole number, Python's or NumPy's."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Return whether a value is a real number, Python's or NumPy's; it may be infinite or NaN."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def whole(name: str, value: Any, least: int = 0, most: int | None = None, *, of: str = "", hint: str = "") -> int:
+    """Return a whole number as an int.
+
+    Parameters
+    ----------
+    name : str
+        What messages call it.
+    value : int
+        Python's or NumPy's.
+    least, most : int
+        The smallest and the largest that are allowed; None: there is no largest.
+    of : str
+        What it counts, for the message.
+    hint : str
+        What else is allowed, or how to mend it, for the end of the message.
+
+    Raises
+    ------
+    InputError
+        If it is no whole number in that range.
+
+    Examples
+    --------
+    >>> from tcalloc._checks import whole
+    >>> whole("folds", 5, 2)
+    5
+    >>> whole("folds", 1, 2)
+    Traceback (most recent call last):
+    tcalloc.errors.InputError: folds is 1; expected a whole number, at least 2.
+    """
+    if not is_whole(value) or value < least or (most is not None and value > most):
+        span = f", at least {least}" if most is None else f" from {least} to {most}"
+        raise InputError(f"{name} is {value!r}; expected a whole number{of and f' of {of}'}{span}{hint}.")
+    return int(value)
+
+
+def number(
+    name: str, value: Any, low: float = 0.0, high: float = math.inf, *, ends: bool = False, of: str = "", hint: str = ""
+) -> float:
+    """Return a finite number as a float.
+
+    Parameters
+    ----------
+    name : str
+        What messages call it.
+    value : float
+        Python's or NumPy's.
+    low, high : float
+        The interval.
+    ends : bool
+        Whether the ends of the interval are allowed too.
+    of : str
+        What it is, for the message; "" is a number.
+    hint : str
+        What else is allowed, or how to mend it, for the end of the message.
+
+    Raises
+    ------
+    InputError
+        If it is no finite number in that interval.
+
+    Examples
+    --------
+    >>> from tcalloc._checks import number
+    >>> number("level", 95, 0, 1, hint=", such as 0.95")
+    Traceback (most recent call last):
+    tcalloc.errors.InputError: level is 95; expected a number between 0 and 1, such as 0.95.
+    """
+    if not is_number(value) or not math.isfinite(value) or not (low <= value <= high if ends else low < value < high):
+        if high == math.inf:
+            span = f", at least {low:g}" if ends else f" above {low:g}"
+        else:
+            span = f" from {low:g} to {high:g}" if ends else f" between {low:g} and {high:g}"
+        raise InputError(f"{name} is {value!r}; expected {of or 'a number'}{span}{hint}.")
+    return float(value)
+
+
+def level_of(name: str, value: Any) -> float:
+    """Return the level of an interval or a bound: a number between 0 and 1."""
+    return number(name, value, 0, 1, hint=", such as 0.95")
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return a truth value as a bool.
+
+    Raises
+    ------
+    InputError
+        If it is neither True nor False, Python's or NumPy's.
+
+    Examples
+    --------
+    >>> from tcalloc._checks import flag
+    >>> flag("gate", "no")
+    Traceback (most recent call last):
+    tcalloc.errors.InputError: gate is 'no'; allowed are True and False.
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"{name} is {value!r}; allowed are True and False.")
+    return bool(value)
