@@ -11,6 +11,7 @@ NOT_FINITE: Final[int]
 NEGATIVE: Final[int]
 NO_MEMORY: Final[int]
 CHANGED: Final[int]
+USES_AVX2: Final[bool]
 
 # float32 or float64
 _Real: TypeAlias = NDArray[np.floating[Any]]

@@ -77,6 +77,7 @@ cdef enum:
 # 2^200: `COMFORT` of _inputs.py.
 cdef double LARGE = ldexp(1.0, 200)
 cdef bint AVX2 = tcalloc_has_avx2()
+USES_AVX2 = AVX2  # for `tcalloc doctor`
 
 OK, NOT_FINITE, NEGATIVE, NO_MEMORY, CHANGED = 0, 1, 2, 3, 4
 

@@ -11,6 +11,7 @@ import numpy as np
 
 BLOCK = 4096
 OK, NOT_FINITE, NEGATIVE, NO_MEMORY, CHANGED = 0, 1, 2, 3, 4
+USES_AVX2 = False
 
 
 def within(bits, tiny, huge, signed):

@@ -13,7 +13,11 @@
 
 #include <immintrin.h>
 
-static int tcalloc_has_avx2(void) { return __builtin_cpu_supports("avx2") != 0; }
+static int tcalloc_has_avx2(void)
+{
+    __builtin_cpu_init(); /* gcc's library does so when it is loaded; not every other compiler's does */
+    return __builtin_cpu_supports("avx2") != 0;
+}
 
 /* Four rows at a time, one in each lane: for each row the action of the largest utility at the price hi, and whether
  * it wins there (bit 0) and at lo too (bit 1), by more than the slacks. Rows lie row_a and row_c doubles apart;
