@@ -86,9 +86,8 @@ def compare(
         Whether a verifier recognises right answers live, as unit tests do. It is never assumed: without it no policy
         sees which samples are right.
     own : mapping of str to policy, optional
-        Yours, by name: an estimator with ``fit(X, samples)`` and ``decide(X)``, refitted in every fold; a callable
-        ``(X, samples, budget) -> policy``, called with the training questions; or a policy with ``start``, which was
-        trained elsewhere.
+        Yours, by name: an estimator with ``fit(X, samples)`` and ``decide(X)``, refitted in every fold; a function
+        ``(X, samples, budget) -> policy`` of the training questions; or a policy with ``start``, trained elsewhere.
     folds, repeats : int
         Folds over questions, and how often all is done, each time with other folds.
     seed : int

@@ -54,7 +54,7 @@ def models():
 
 def one_rule(policy, candidate, setting):
     """Return the policy with one rule in place of a mixture of two, so that no lot decides."""
-    fixed = policy.at(policy.budget)
+    fixed = policy.at(policy.budget_)
     fixed._mixture = Mixture(candidate, setting, setting, 0.0)
     return fixed
 

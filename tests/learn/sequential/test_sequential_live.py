@@ -280,12 +280,12 @@ def test_a_policy_saved_before_reads_what_its_training_knew(kind, tmp_path):
     assert tcalloc.load_policy(tmp_path / "p")._trained.reading.tells == policy._trained.reading.tells
 
 
-def test_a_policy_saved_with_a_deadline_of_0_still_loads_and_says_so():
+def test_what_a_saved_policy_says_is_checked():
     meta, arrays, _ = trained("votes")._state()
-    meta["parameters"]["deadline"] = 0.0
-    back = Sequential._from_state(meta, arrays, {})
-    assert back.start("q").next() is None
-    assert "nothing is ever drawn" in repr(back)
+    with pytest.raises(InputError, match="deadline is 0"):
+        Sequential._from_state(meta | {"parameters": meta["parameters"] | {"deadline": 0.0}}, arrays, {})
+    with pytest.raises(InputError, match="budget is -1"):
+        Sequential._from_state(meta | {"budget": -1.0}, arrays, {})
     meta["trained"]["tells"] = "all"
     with pytest.raises(InputError, match="tell 'all'"):
         Sequential._from_state(meta, arrays, {})
@@ -344,9 +344,9 @@ def test_a_cap_below_any_sample_is_refused():
 
 def test_a_deadline_of_nothing_is_refused_and_one_is_said():
     with pytest.raises(InputError, match=r"deadline is 0; expected seconds .* above 0, or None"):
-        Sequential(3.0, deadline=0)
+        Sequential(3.0, deadline=0).fit(None, STOCK)
     assert "ends after 2.5 s" in repr(stocked(deadline=2.5))
-    assert Sequential(3.0, cap=np.inf, deadline=np.inf).cap is None
+    assert not [line for line in repr(stocked(cap=np.inf, deadline=np.inf)).splitlines() if "inf" in line]
 
 
 # ------------------------------------------------------------------------------------- what is refused live
@@ -485,6 +485,7 @@ VOTES, TWO = POLICIES["votes"], trained("two models")
             lambda: Sequential(actions={"x": Vote(1)}).fit(None, STOCK),
             "no model 'x' .* one model without a name, which is ''",
         ),
+        (lambda: Sequential(actions=[Vote(1)]).fit(None, STOCK), "actions is list; expected a mapping of models to"),
         (lambda: Sequential(actions={"": 1}).fit(None, STOCK), r"actions\[''\] is 1; expected an Action"),
         (lambda: replay(7, STOCK), r"policy is int; expected a policy, which has start\(x\)"),
         (lambda: replay(VOTES, STOCK.answers), "samples is ndarray; expected Samples"),

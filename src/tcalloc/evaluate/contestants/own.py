@@ -110,8 +110,6 @@ def _contestant(problem: Problem, budgets: tuple[float, ...], name: str, policy:
 def _before(policy: Any) -> tuple[str, ...]:
     """Return what must be said of what a policy learned before it came here."""
     learned = any(key.endswith("_") and not key.startswith("_") for key in getattr(policy, "__dict__", {}))
-    if isinstance(policy, Sequential):
-        return (AGAIN,) if policy._trained is not None else ()
     if not hasattr(policy, "get_params"):
         return (COPIED,)
     return (AGAIN,) if learned else ()

@@ -34,12 +34,13 @@ def pack(policy: "TunedRule") -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     meta = {
         "parameters": {
             "family": policy.family,
-            "budget": policy.budget,
+            "budget": None if policy.budget is None else scalar(policy.budget, "budget"),
             "verifier": policy.verifier,
             "orders": int(policy.orders),
             "random_state": int(policy.random_state),
         },
         "n": policy.n_,
+        "budget": policy.budget_,
         "spending": policy._spending,
         "rules": rules,
         "arms": list(policy.rule_arms_),
@@ -81,5 +82,6 @@ def unpack(policy: "TunedRule", meta: Any, arrays: dict[str, NDArray[Any]]) -> N
     policy.sample_costs_, policy.dearest_ = (
         {str(arm): scalar(cost, name) for arm, cost in meta[name].items()} for name in ("sample_costs", "dearest")
     )
+    policy._begin(None if meta["budget"] is None else scalar(meta["budget"], "budget"))
     policy._spending = None if meta["spending"] is None else scalar(meta["spending"], "spending")
     policy.guarantee_ = None if meta["guarantee"] is None else Calibration.from_dict(meta["guarantee"])

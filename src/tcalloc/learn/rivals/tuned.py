@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
 from tcalloc.errors import BudgetError, InputError
+from tcalloc.learn.estimator import Estimator
 from tcalloc.learn.holdout.calibrate import Calibration, calibrate_price
 from tcalloc.learn.holdout.cost_range import costs_said, sample_costs
 from tcalloc.learn.holdout.folds import Frontier, Held, held_out, tabled
@@ -49,7 +50,7 @@ GRID = 200
 ROUNDING = 2.0**-40
 
 
-class TunedRule:
+class TunedRule(Estimator):
     """A rule of counts from the papers, tuned on recorded samples.
 
     Parameters
@@ -75,6 +76,8 @@ class TunedRule:
         The models that the settings draw from.
     sample_costs_ : dict of str to float
         What a recorded sample of each model cost on average, in the unit of all costs and budgets.
+    budget_ : float or None
+        Mean cost per question to which it is set, by `fit`, `at` or `calibrate`.
     guarantee_ : Calibration or None
         What `calibrate` found.
 
@@ -104,13 +107,10 @@ class TunedRule:
         random_state: int = 0,
     ):
         self.family = family
-        self.budget = None if budget is None else scalar(budget, "budget")
+        self.budget = budget
         self.verifier = verifier
         self.orders = orders
         self.random_state = random_state
-        self.guarantee_: Calibration | None = None
-        self._spending = self.budget
-        self._numbers: np.random.Generator | None = None
 
     # ------------------------------------------------------------------------------------------ fit
 
@@ -151,8 +151,8 @@ class TunedRule:
         drawn = {arm: part.drawn for arm, part in samples.by_model.items()}
         self.sample_costs_ = {arm: float(cost[drawn[arm]].mean()) for arm, cost in costs.items() if drawn[arm].any()}
         self.dearest_ = {arm: float(cost[drawn[arm]].max()) for arm, cost in costs.items() if drawn[arm].any()}
-        if self.budget is not None:
-            self._check(self.budget)
+        if self.budget_ is not None:
+            self._check(self.budget_)
         return self
 
     def tune(self, replayed: Replayed, rows: Any = None) -> Self:
@@ -173,8 +173,15 @@ class TunedRule:
         self.rule_arms_ = tuple(replayed.arms[j] for j in hull.settings.tolist())
         self.spend_, self.accuracy_ = hull.spend, hull.accuracy
         self._hull = Frontier(np.arange(len(self.rules_)), hull.spend, hull.accuracy)
-        self.guarantee_ = None
+        self._begin(None if self.budget is None else scalar(self.budget, "budget"))
         return self
+
+    def _begin(self, budget: float | None) -> None:
+        """Set the budget to spend; nothing is guaranteed."""
+        self.budget_ = budget
+        self._spending = budget
+        self.guarantee_: Calibration | None = None
+        self._numbers = np.random.default_rng(int(self.random_state))
 
     def _held(self, replayed: Replayed) -> Floats:
         """Return what is reached at each spend of the hull, tuned without the questions that are scored, (2, H)."""
@@ -205,10 +212,9 @@ class TunedRule:
             If even the cheapest setting costs more.
         """
         self._check_fitted()
-        made = copy(self)
-        made.budget, made.guarantee_ = scalar(budget, "budget"), None
-        made._check(made.budget)
-        made._spending = made.budget
+        made, asked = copy(self), scalar(budget, "budget")
+        made._check(asked)
+        made._begin(asked)
         return made
 
     def _check(self, budget: float) -> None:
@@ -240,8 +246,6 @@ class TunedRule:
         low, high, share = self._hull.mix(self._spending)
         if low == high:
             return self.rules_[low].start(x)
-        if self._numbers is None:
-            self._numbers = np.random.default_rng(int(self.random_state))
         number = float(self._numbers.random()) if x is None else uniform(int(self.random_state), _key(x))
         return self.rules_[high if number < share else low].start(x)
 
@@ -384,7 +388,7 @@ class TunedRule:
         if confidence is not None:
             found = replace(found, assumptions=(*found.assumptions[:-1], costs_said(arms, most)))
         self._spending = float(budgets[int(np.flatnonzero(dial == found.price)[0])])
-        self.budget, self.guarantee_ = scalar(budget, "budget"), found
+        self.budget_, self.guarantee_ = scalar(budget, "budget"), found
         return self
 
     # ------------------------------------------------------------------------------------------ files and words
@@ -412,15 +416,17 @@ class TunedRule:
         return made
 
     def _check_fitted(self) -> None:
-        if not hasattr(self, "rules_"):
+        if not self.__sklearn_is_fitted__():
             raise InputError("this TunedRule is not fitted yet. Call fit(X, samples) first; X may be None.")
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "rules_")
+
     @cleaned
-    def __repr__(self) -> str:
-        budget = "" if self.budget is None else f", budget={self.budget:g}"
-        head = f"TunedRule({self.family!r}{budget})"
-        if not hasattr(self, "rules_"):
-            return f"{head}, not fitted"
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        if not self.__sklearn_is_fitted__():
+            return f"TunedRule({self.family!r}{'' if self.budget is None else f', budget={self.budget}'}), not fitted"
+        head = f"TunedRule({self.family!r}{'' if self.budget_ is None else f', budget={self.budget_:g}'})"
         lines = [f"{head}, tuned on {self.n_:,} questions; {len(self.rules_)} settings on the hull"]
         if self._spending is not None:
             low, high, share = self._hull.mix(self._spending)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import astuple, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tcalloc._checks import level_of
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
+from tcalloc.learn.estimator import Estimator
 from tcalloc.learn.holdout.calibrate import Calibration, calibrate_price
 from tcalloc.learn.holdout.cost_range import costs_said, sample_costs
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
@@ -33,7 +34,7 @@ __all__ = ["Sequential", "StoppingFrontier"]
 Floats = NDArray[np.float64]
 
 
-class Sequential:
+class Sequential(Estimator):
     """Draw samples until another is no longer worth its cost.
 
     Learns from recorded samples by backward induction at many prices at once. Where counts of votes decide, the chances
@@ -73,6 +74,8 @@ class Sequential:
         Models, from the cheapest on: the order in which they are drawn from.
     sample_costs_ : dict of str to float
         What a recorded sample of each model cost on average, in the unit of all costs and budgets.
+    budget_ : float or None
+        Mean cost of a question to which it is set, by `fit`, `at` or `calibrate`.
     guarantee_ : Calibration or None
         What `calibrate` promises.
 
@@ -106,20 +109,19 @@ class Sequential:
         actions: Mapping[str, Action] | None = None,
         random_state: int = 0,
     ):
-        self.budget = None if budget is None else budget_of(budget)
-        self.combine, self.waves, self.round_cost, self.most = combine, waves, round_cost, most
-        self.cap = limit_of(cap, "cap", "the most that a question may cost")
-        self.deadline = limit_of(deadline, "deadline", "seconds after which nothing more is drawn")
-        self.actions = None if actions is None else dict(actions)
+        self.budget = budget
+        self.combine = combine
+        self.waves = waves
+        self.round_cost = round_cost
+        self.most = most
+        self.cap = cap
+        self.deadline = deadline
+        self.actions = actions
         self.random_state = random_state
-        self.guarantee_: Calibration | None = None
-        self._trained: Trained | None = None
-        self._mixture: Mixture | None = None
-        self._lots: np.random.Generator | None = None
 
     # ------------------------------------------------------------------------------------------ fit
 
-    def fit(self, X: Any, samples: Samples) -> "Sequential":
+    def fit(self, X: Any, samples: Samples) -> Self:
         """Learn from recorded samples.
 
         Parameters
@@ -139,9 +141,10 @@ class Sequential:
         InputError
             If the samples do not hold what `combine` needs, X does not fit them, or a parameter is not allowed.
         """
-        settings = Settings.of(
-            samples, self.combine, self.waves, self.round_cost, self.most, self.cap, self.random_state
-        )
+        budget, cap, _ = self._limits()
+        settings = Settings.of(samples, self.combine, self.waves, self.round_cost, self.most, cap, self.random_state)
+        if not isinstance(self.actions, Mapping | None):
+            raise InputError(f"actions is {type(self.actions).__name__}; expected a mapping of models to actions.")
         for arm, action in (self.actions or {}).items():
             if arm not in settings.arms:
                 raise InputError(
@@ -149,20 +152,38 @@ class Sequential:
                 )
             if not isinstance(action, Action):
                 raise InputError(f"actions[{arm!r}] is {action!r}; expected an Action such as tcalloc.Vote(1).")
-        self._trained = train(samples, X, settings)
-        self.arms_ = settings.arms
-        self.guarantee_ = None
-        self._lots = np.random.default_rng(settings.seed)
-        self._mixture = None if self.budget is None else self._trained.choices.at(self.budget)
+        return self._begin(train(samples, X, settings), budget)
+
+    def _limits(self) -> tuple[float | None, float | None, float | None]:
+        """Return the budget, the cap and the deadline, checked; None where there is none."""
+        budget = None if self.budget is None else budget_of(self.budget)
+        cap = limit_of(self.cap, "cap", "the most that a question may cost")
+        return budget, cap, limit_of(self.deadline, "deadline", "seconds after which nothing more is drawn")
+
+    def _begin(self, trained: Trained, budget: float | None) -> Self:
+        """Set what was learned, and the budget to spend."""
+        self._trained = trained
+        self.arms_ = trained.settings.arms
+        self.guarantee_: Calibration | None = None
+        self.budget_ = budget
+        self._numbers = np.random.default_rng(trained.settings.seed)
+        self._mixture: Mixture | None = None if budget is None else trained.choices.at(budget)
         return self
 
-    def at(self, budget: float) -> "Sequential":
-        """Return the same policy at another budget; nothing is learned anew."""
-        found = copy(self)
-        found.budget, found.guarantee_ = budget_of(budget), None
-        found._lots = np.random.default_rng(found._fitted().settings.seed)
-        found._mixture = self._fitted().choices.at(found.budget)
-        return found
+    def at(self, budget: float) -> Self:
+        """Return the same policy at another budget; nothing is learned anew.
+
+        Parameters
+        ----------
+        budget : float
+            Mean cost of a question.
+
+        Raises
+        ------
+        InputError
+            If it is not a number above 0, or the policy is not fitted.
+        """
+        return copy(self)._begin(self._fitted(), budget_of(budget))
 
     def calibrate(
         self,
@@ -174,7 +195,7 @@ class Sequential:
         low: float | None = None,
         high: float | Mapping[str, float] | None = None,
         orders: int = 8,
-    ) -> "Sequential":
+    ) -> Self:
         """Set what may be spent on held-out questions, so that the budget is kept there.
 
         Parameters
@@ -227,7 +248,7 @@ class Sequential:
             *first, _ = found.assumptions
             found = replace(found, assumptions=(*first, costs_said(trained.settings.arms, most)))
         self._mixture = mixtures[int(np.flatnonzero(dial == found.price)[0])]
-        self.budget, self.guarantee_ = asked, found
+        self.budget_, self.guarantee_ = asked, found
         return self
 
     @property
@@ -266,10 +287,8 @@ class Sequential:
                 raise InputError("x is missing: the policy was fitted with X. Pass the question: start(x).")
             told = trained.asking.predict_one(x) if candidate.family.told else None
         settings = trained.settings
-        if self._lots is None:
-            self._lots = np.random.default_rng(settings.seed)
-        lot = float(self._lots.random()) if x is None else uniform(int(self.random_state), x)
-        setting = mixture.high if lot < mixture.share else mixture.low
+        number = float(self._numbers.random()) if x is None else uniform(settings.seed, x)
+        setting = mixture.high if number < mixture.share else mixture.low
         return SequentialRun(
             candidate.family,
             setting,
@@ -280,7 +299,7 @@ class Sequential:
             settings.caps,
             settings.dearest,
             settings.limit if mixture.limit is None else min(mixture.limit, settings.limit),
-            self.deadline,
+            self._limits()[2],
             self._believing(candidate, setting),
         )
 
@@ -366,17 +385,19 @@ class Sequential:
         """Return what to save: values for JSON, arrays; no boosters."""
         trained, arrays = pack(self._fitted())
         most = dict(self.most) if isinstance(self.most, Mapping) else self.most
+        budget, cap, deadline = self._limits()
         meta = {
             "parameters": {
-                "budget": self.budget,
+                "budget": budget,
                 "combine": self.combine,
                 "waves": list(trained["waves"]),
                 "round_cost": float(self.round_cost),
                 "most": most,
-                "cap": self.cap,
-                "deadline": self.deadline,
+                "cap": cap,
+                "deadline": deadline,
                 "random_state": int(self.random_state),
             },
+            "budget": self.budget_,
             "actions": None if self.actions is None else {arm: a.to_dict() for arm, a in self.actions.items()},
             "mixture": None if self._mixture is None else [*astuple(self._mixture)],
             "guarantee": None if self.guarantee_ is None else self.guarantee_.to_dict(),
@@ -390,20 +411,17 @@ class Sequential:
     ) -> "Sequential":
         """Return the policy whose state this is; everything is checked as if a stranger had written it."""
         actions = meta["actions"]
-        parameters = dict(meta["parameters"])
-        deadline = parameters.pop("deadline")
         made = cls(
-            **parameters,
-            deadline=deadline or None,
+            **meta["parameters"],
             actions=None if actions is None else {arm: Action.from_dict(action) for arm, action in actions.items()},
         )
-        if deadline is not None:
-            made.deadline = float(deadline)  # 0 was allowed once
-        made._trained = unpack(meta["trained"], arrays)
-        made.arms_ = made._trained.settings.arms
+        made._limits()
+        trained = unpack(meta["trained"], arrays)
+        made._begin(trained, None)
+        made.budget_ = None if meta["budget"] is None else budget_of(meta["budget"])
         if meta["mixture"] is not None:
             mixture = Mixture(*meta["mixture"])
-            choices = made._trained.choices.candidates
+            choices = trained.choices.candidates
             fine = all(type(v) is int and v >= 0 for v in (mixture.candidate, mixture.low, mixture.high))
             if not fine or mixture.candidate >= len(choices) or not 0.0 <= mixture.share <= 1.0:
                 raise InputError("the mixture of rules is not one.")
@@ -419,15 +437,19 @@ class Sequential:
         return made
 
     def _fitted(self) -> Trained:
-        if self._trained is None:
+        if not self.__sklearn_is_fitted__():
             raise InputError("this Sequential is not fitted yet. Call fit(X, samples) first; X may be None.")
         return self._trained
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_trained")
+
     @cleaned
-    def __repr__(self) -> str:
-        budget = "" if self.budget is None else f"budget={self.budget:g}"
-        if self._trained is None:
-            return f"Sequential({budget}), not fitted"
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        if not self.__sklearn_is_fitted__():
+            return f"Sequential({'' if self.budget is None else f'budget={self.budget}'}), not fitted"
+        budget = "" if self.budget_ is None else f"budget={self.budget_:g}"
+        _, cap, deadline = self._limits()
         settings = self._trained.settings
         names = ", ".join(c.name for c in self._trained.choices.candidates)
         lines = [f"Sequential({budget}), fitted on {self._trained.questions:,} questions; rules: {names}"]
@@ -444,11 +466,10 @@ class Sequential:
                 lines.append(f"  a question costs at most {m.limit:.6g}, which makes the guarantee sharper")
         if settings.arms != ("",):
             lines.append(f"  models: {', '.join(settings.arms)}")
-        if self.cap is not None:
-            lines.append(f"  a question costs at most {self.cap:g}")
-        if self.deadline is not None:
-            none = ": nothing is ever drawn" if self.deadline <= 0 else ", which no figure counts in"
-            lines.append(f"  a run ends after {self.deadline:g} s{none}")
+        if cap is not None:
+            lines.append(f"  a question costs at most {cap:g}")
+        if deadline is not None:
+            lines.append(f"  a run ends after {deadline:g} s, which no figure counts in")
         if self.guarantee_ is not None:
             lines.append(f"  {self.guarantee_}")
         return "\n".join(lines)
