@@ -25,6 +25,7 @@ from tcalloc.learn.registry import POLICIES, REFERENCE, Entry, entry_of, names, 
 from tcalloc.learn.replay.metered import replay
 from tcalloc.learn.routing import baselines
 from tcalloc.learn.routing.gate import Gate
+from tcalloc.learn.routing.priced import PricedPolicy
 from tcalloc.learn.saving.policy_folder import load_policy
 
 DEPLOYABLE = names(deployable=True)
@@ -100,6 +101,33 @@ def test_no_other_module_spells_a_name_or_a_phrase_out():
             tree = ast.parse(path.read_text(encoding="utf-8"))
             found += [f"{path}:{line}: {word!r}" for line, word in spelt_out(tree) if word in words]
     assert found == []
+
+
+@pytest.mark.parametrize("name", DEPLOYABLE)
+def test_a_request_is_routed_to_the_action_that_the_batch_gets(name, asked):
+    rows, samples = asked
+    policy = recipe_of(name, samples).fit(rows, samples, budget=2.5)
+    if getattr(policy, "probe", 0) or not hasattr(policy, "decide"):
+        with pytest.raises(InputError, match=r"decides (while|after).*start\("):
+            policy.route(rows[0])
+        return
+    chosen = [policy.action_names_[a] for a in policy.decide(rows)]
+    assert [policy.route(row) for row in rows] == chosen
+    actions = dict(zip(policy.action_names_, policy.actions_, strict=True))
+    for row, each in zip(rows, chosen, strict=True):
+        draw = policy.start(row).next()
+        assert (None if draw is None else draw.action) == actions[each]
+
+
+def test_a_request_with_costs_of_its_own(asked):
+    rows, samples = asked
+    policy = PricedPolicy(costs="given", gate=False, shrink=False).fit(rows, samples)
+    policy.price_ = 0.01
+    k = len(policy.cost_)
+    assert policy.route(rows[0], cost=[1e9] * (k - 1) + [0.0]) == policy.action_names_[-1]
+    assert policy.route(rows[0], cost=[0.0] + [1e9] * (k - 1)) == policy.action_names_[0]
+    with pytest.raises(InputError, match="no cost given"):
+        policy.route(rows[0])
 
 
 def test_all_policies_take_the_questions_first_and_the_samples_second():

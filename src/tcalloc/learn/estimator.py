@@ -1,7 +1,12 @@
 """What makes a policy an estimator of scikit-learn's kind, where scikit-learn may be missing.
 
-`Estimator` is `sklearn.base.BaseEstimator`. Where scikit-learn is not installed it is a class with the same
-``get_params`` and ``set_params``, since policies that stop while sampling need nothing else of it.
+What to use when
+----------------
+`Estimator`
+    `sklearn.base.BaseEstimator`. Where scikit-learn is not installed it is a class with the same ``get_params`` and
+    ``set_params``.
+`StoppingEstimator`
+    The base of policies that decide while samples come in. They need nothing else of scikit-learn.
 """
 
 import inspect
@@ -9,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tcalloc.errors import InputError
 
-__all__ = ["Estimator"]
+__all__ = ["Estimator", "StoppingEstimator"]
 
 
 class _Parameters:
@@ -57,3 +62,25 @@ else:
         from sklearn.base import BaseEstimator as Estimator
     except ImportError:
         Estimator = _Parameters
+
+
+class StoppingEstimator(Estimator):
+    """What policies share that decide while samples come in; not a policy itself."""
+
+    def route(self, question: Any) -> str:
+        """Refuse: no action is fixed before samples were seen.
+
+        Parameters
+        ----------
+        question : str, vector or mapping
+            One row of X.
+
+        Raises
+        ------
+        InputError
+            Always; it names what to use instead.
+        """
+        raise InputError(
+            f"a {type(self).__name__} decides while samples come in, so a question has no action beforehand. Use "
+            "run = policy.start(question), then run.next() and run.add(…); or tcalloc.answer, which does that."
+        )

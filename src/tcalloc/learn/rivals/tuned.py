@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
 from tcalloc.errors import BudgetError, InputError
-from tcalloc.learn.estimator import Estimator
+from tcalloc.learn.estimator import StoppingEstimator
 from tcalloc.learn.holdout.calibrate import Calibration, calibrate_price
 from tcalloc.learn.holdout.cost_range import costs_said, sample_costs
 from tcalloc.learn.holdout.folds import Frontier, Held, held_out, tabled
@@ -50,7 +50,7 @@ GRID = 200
 ROUNDING = 2.0**-40
 
 
-class TunedRule(Estimator):
+class TunedRule(StoppingEstimator):
     """A rule of counts from the papers, tuned on recorded samples.
 
     Parameters

@@ -304,8 +304,32 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
             )
         return DecidedRun(self.actions_[self._decide_one(as_row(x, expected=self.schema_))])
 
-    def _decide_one(self, row: Rows) -> int:
-        return int(self._choose(Batch(row, self._known_costs(None, 1), None), *self._own())[0])
+    def route(self, question: Any, *, cost: ArrayLike | None = None) -> str:
+        """Return the action for one request, by its name.
+
+        Parameters
+        ----------
+        question : str, vector or mapping
+            One row of X. The same question always gets the same action.
+        cost : array_like, (K,), optional
+            Costs that are known beforehand; needed if ``costs="given"``.
+
+        Returns
+        -------
+        str
+            One of `action_names_`; "nothing" leaves the question without an answer.
+
+        Raises
+        ------
+        InputError
+            If the policy has neither budget nor price, must see samples before it decides, or the question does not
+            look like those of `fit`.
+        """
+        self._check_fitted()
+        return self.action_names_[self._decide_one(as_row(question, expected=self.schema_), cost)]
+
+    def _decide_one(self, row: Rows, cost: ArrayLike | None = None) -> int:
+        return int(self._choose(Batch(row, self._known_costs(cost, 1), None), *self._own())[0])
 
     # ------------------------------------------------------------------------------------------ judge
 

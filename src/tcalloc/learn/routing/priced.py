@@ -275,8 +275,8 @@ class PricedPolicy(ProbingPolicy):
     def _choose(self, batch: Batch, price: float | None, budget: float | None) -> Actions:
         if self.probed_ is not None:
             raise InputError(
-                f"this policy decides after {self.probe} samples, so X alone is not enough. Use start(x), or "
-                "simulate(X, samples) on recorded ones."
+                f"this policy decides after {self.probe} samples, so the question alone is not enough. Use start(x), "
+                "or simulate(X, samples) on recorded ones."
             )
         if budget is not None:
             if not self.gate_.open_at(budget):

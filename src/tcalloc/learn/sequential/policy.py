@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tcalloc._checks import level_of
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
-from tcalloc.learn.estimator import Estimator
+from tcalloc.learn.estimator import StoppingEstimator
 from tcalloc.learn.holdout.calibrate import Calibration, calibrate_price
 from tcalloc.learn.holdout.cost_range import costs_said, sample_costs
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
@@ -34,7 +34,7 @@ __all__ = ["Sequential", "StoppingFrontier"]
 Floats = NDArray[np.float64]
 
 
-class Sequential(Estimator):
+class Sequential(StoppingEstimator):
     """Draw samples until another is no longer worth its cost.
 
     Learns from recorded samples by backward induction at many prices at once. Where counts of votes decide, the chances
