@@ -95,13 +95,13 @@ def test_what_an_estimator_learned_before_is_forgotten_or_said(problem):
 def test_a_function_gets_the_training_samples_alone(problem):
     seen = []
 
-    def make(samples, X, budget):
-        seen.append((samples, X, budget))
+    def make(X, samples, budget):
+        seen.append((X, samples, budget))
         return MarginCap(2, 6)
 
     _, tuned, train, _ = fitted(problem, make)
     assert [budget for *_, budget in seen] == [2.0, 4.0]
-    for samples, X, _ in seen:
+    for X, samples, _ in seen:
         assert np.array_equal(samples.answers, CODES[train])
         assert list(X) == [TEXTS[i] for i in train]
     assert len(tuned.spend) == 2
@@ -120,7 +120,7 @@ def test_scribbling_on_what_was_given_changes_nothing(problem):
             X[:] = ["gone"] * len(X)
             return np.full(len(X), 1)
 
-    def vandal(samples, X, budget):
+    def vandal(X, samples, budget):
         samples.answers[:], samples.correct[:], samples.cost[:] = 0, True, 0.0
         return MarginCap(2, 6)
 

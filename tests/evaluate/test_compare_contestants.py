@@ -359,7 +359,7 @@ def test_looking_at_x_is_charged(signal, name):
 
 def test_sequential_is_trained_and_replayed_as_everywhere(signal):
     train, held, seed = first_fold(signal)
-    blind = replace(signal, told=None, rows=None, token="blind")
+    blind = replace(signal, given=None, rows=None, token="blind")
     tuned = named(blind, "Sequential").fit(train, held, seed)
     other = price_family(signal.samples, orders=signal.orders)(train, held, seed)
     assert np.array_equal(tuned.held_spend, other.held_spend)

@@ -93,12 +93,16 @@ def test_a_quarter_sets_the_price(samples):
 
 def test_questions_that_a_model_was_not_asked_are_left_out():
     rng = np.random.default_rng(0)
-    arms = {name: tcalloc.Samples(rng.integers(0, 2, (50, 4))) for name in ("small", "large")}
-    answers = rng.integers(0, 2, (50, 4))
-    answers[:10] = -2  # not drawn
-    arms["large"] = tcalloc.Samples(answers)
-    report = tcalloc.fit(tcalloc.Samples(arms=arms), 2.0, X=[f"question {i}" for i in range(50)], folds=2)
+    hard = np.arange(50) % 3 == 0
+    wrong = rng.integers(1, 5, (2, 50, 8)) * (hard[:, None] & (rng.random((2, 50, 8)) < 0.4))
+    arms = {"small": wrong[0], "large": np.where(np.arange(50)[:, None] < 10, -2, wrong[1])}  # -2: not drawn
+    texts = ["why? " * (9 if one else 1) for one in hard]
+    arms = {name: tcalloc.Samples(codes) for name, codes in arms.items()}
+    report = tcalloc.fit(tcalloc.Samples(arms=arms), 2.0, "prompt length", X=texts, folds=2)
     assert report.questions == 40
+    asked = {name: arm.take(np.arange(10, 50)) for name, arm in arms.items()}
+    same = tcalloc.fit(tcalloc.Samples(arms=asked), 2.0, "prompt length", X=texts[10:], folds=2)
+    assert report.to_dict() == same.to_dict()
 
 
 @pytest.mark.parametrize(
@@ -112,6 +116,10 @@ def test_questions_that_a_model_was_not_asked_are_left_out():
         ({"X": ["a"] * 61}, "X has 61 rows, but there are 60 questions"),
         ({"folds": 1}, "folds is 1; expected a whole number, at least 2"),
         ({"folds": 31}, "my run: 60 questions; at least 62 are needed"),
+        ({"random_state": -1}, "random_state is -1; expected a whole number, at least 0"),
+        ({"random_state": 1.5}, "random_state is 1.5; expected a whole number, at least 0"),
+        ({"verifier": "yes"}, "verifier is 'yes'; allowed are True and False"),
+        ({"answer_all": 1}, "answer_all is 1; allowed are True and False"),
         ({"low": 1.0}, "low and high belong to confidence, which is None"),
         ({"confidence": 95}, "confidence"),
         ({"budget": -1.0}, "budget is -1"),

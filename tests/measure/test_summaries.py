@@ -78,6 +78,22 @@ def test_no_mixture_is_this_cheap():
     assert np.isnan(points["best_fixed_mixture"][0])
 
 
+def test_a_spend_that_only_rounding_moves_below_the_cheapest_action_is_enough():
+    refused = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(2, 300))
+        cost = np.cumsum(rng.lognormal(0, 8, (n, 2)), axis=1)
+        table = Table(np.sort(rng.random((n, 2)), axis=1), cost, weights=rng.lognormal(0, 3, n))
+        plan = table.solve(table.frontier().budgets[0])
+        assert mixture_beside(table, plan).parts[0] == ("0", pytest.approx(1.0))
+        try:
+            fixed_mixture(table).allocate(plan.spend)
+        except BudgetError:
+            refused += 1
+    assert refused > 0
+
+
 def test_the_same_choice_is_no_gain():
     table = Table(np.full((7, 2), 0.1), [0.1, 0.3])
     assert mixture_beside(table, table.solve(0.3))[2:] == (0.0, None)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc._checks import whole
+from tcalloc._checks import flag, whole
 from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
 from tcalloc.evaluate.fit_report import FitReport, FixedNumbers, RoutingReport, StoppingReport
@@ -234,6 +234,9 @@ class Fitting:
         if not isinstance(samples, Samples):
             raise InputError(f"samples is {type(samples).__name__}; expected Samples, or the path of a run folder.")
         whole("folds", folds, 2)
+        whole("random_state", random_state)
+        flag("verifier", verifier)
+        flag("answer_all", answer_all)
         if confidence is None and (low is not None or high is not None):
             raise InputError("low and high belong to confidence, which is None. Give it, such as confidence=0.95.")
         budget = scalar(budget, "budget")
