@@ -56,6 +56,12 @@ def test_extras_and_scripts_exist(page):
         assert path.is_dir() or path.with_suffix(".py").exists(), module
 
 
+def test_the_picture_is_the_demos():
+    """`tcalloc demo --plot docs/demo.png` made it."""
+    assert b"Made by tcalloc" in (CHECKOUT / "docs" / "demo.png").read_bytes()
+    assert "](docs/demo.png)" in README.read_text(encoding="utf-8")
+
+
 def test_the_readme_names_every_page():
     text = README.read_text(encoding="utf-8")
     for page in PAGES[1:]:

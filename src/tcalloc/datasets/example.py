@@ -69,13 +69,15 @@ def write_example(folder: str = ".", *, force: bool = False) -> list[ExampleFile
     >>> from tcalloc.datasets import write_example
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     [file.what for file in write_example(folder)]  # doctest: +NORMALIZE_WHITESPACE
-    ['245 questions, right (1) or wrong (0) by each of 3 models, with prices in dollars',
+    ['244 questions, right (1) or wrong (0) by each of 3 models, with prices in dollars',
      '8 graded answers of each of 2 models to the same questions',
      '48 questions with gold answers that are in neither file']
     """
     recorded = load_recorded()
     rows = range(len(recorded.ids))
-    known, new = [i for i in rows if i % NEW != NEW - 1], [i for i in rows if i % NEW == NEW - 1]
+    # Where an answer is missing, every command prints a note: such a question is left out.
+    whole = [all((recorded.answers[model][i, :SAMPLES] >= 0).all() for model in LOGGED) for i in rows]
+    known, new = [i for i in rows if i % NEW != NEW - 1 and whole[i]], [i for i in rows if i % NEW == NEW - 1]
     made = {
         "outcomes.csv": (
             _outcomes(recorded, known),
@@ -156,9 +158,9 @@ def _answers(recorded: Recorded, rows: list[int]) -> str:
     return _json_lines(lines)
 
 
-def _answer(code: int, gold: str) -> str | None:
+def _answer(code: int, gold: str) -> str:
     """Return the gold answer, or a placeholder: the recorded table keeps a code per answer, not its text."""
-    return None if code < 0 else gold if code == 0 else f"other answer {code}"
+    return gold if code == 0 else f"other answer {code}"
 
 
 def _questions(recorded: Recorded, rows: list[int]) -> str:
