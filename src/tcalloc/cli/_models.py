@@ -58,8 +58,12 @@ def add_sending(how: Any) -> None:
         metavar="S",
         help="seconds without a byte; covers a server's queue (600)",
     )
-    how.add_argument("--max-cost", type=_amount, metavar="X", help="spend no more; needs prices and --max-tokens")
     how.add_argument("--max-requests", type=shared.count, metavar="N", help="send no more")
+    _add_money(how)
+
+
+def _add_money(how: Any) -> None:
+    how.add_argument("--max-cost", type=_amount, metavar="X", help="spend no more; needs prices and --max-tokens")
     for name, what in (("in", "input"), ("out", "output"), ("reasoning", "reasoning")):
         how.add_argument(f"--price-{name}", type=_amount, metavar="X", help=f"per million {what} tokens")
 
@@ -88,10 +92,10 @@ def add_judged(parser: Any) -> None:
     """Add what a judge is asked with; what else `client_of` looks at has the values that suit a judge."""
     parser.add_argument("--max-tokens", type=shared.count, default=1024, metavar="N", help="of a judge's reply (1024)")
     parser.add_argument("--timeout", type=_seconds, default=600.0, metavar="S", help="seconds without a byte (600)")
+    _add_money(parser)
     parser.set_defaults(
-        temperature=0.0, top_p=None, stop=[], reasoning_effort=None, system=None, logprobs=False, seed=0,
-        price_in=None, price_out=None, price_reasoning=None, max_cost=None,
-    )  # fmt: skip
+        temperature=0.0, top_p=None, stop=[], reasoning_effort=None, system=None, logprobs=False, seed=0
+    )
 
 
 @contextlib.contextmanager

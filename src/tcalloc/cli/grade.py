@@ -25,9 +25,15 @@ examples:
                                                your own function
   tcalloc grade run/ --grader judge --base-url http://127.0.0.1:8080/v1 \\
       --model large                            by a model that compares answers
+  tcalloc grade run/ --grader judge ... --price-in 0.15 --price-out 0.6 \\
+      --max-cost 2                             and spend no more than 2 on it
 
 what can be graded is a sample whose text is stored. An answer that cannot be
 graded counts as neither right nor wrong, and the exit code is 1.
+
+--max-cost counts what judges of RUN cost in all, lost replies included. When
+the money ends, the exit code is 1, and the same command with a higher limit
+goes on.
 
 nothing is lost: the verdicts that are replaced stay in RUN/verdicts.jsonl, and
 verdicts are stored there as they come. The same command goes on after ctrl-C
@@ -62,11 +68,12 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    asked = args.local or args.base_url is not None or args.model is not None
+    about = ("base_url", "model", "price_in", "price_out", "price_reasoning", "max_cost")
+    asked = args.local or any(getattr(args, name) is not None for name in about)
     if args.grader == "judge":
         models.check(args)
     elif asked:
-        raise shared.UsageError("--base-url, --model and --local say who the judge is; they need --grader judge.")
+        raise shared.UsageError("--base-url, --model, --local, --price-... and --max-cost need --grader judge.")
     from tcalloc.llm.graders import make_grader
     from tcalloc.llm.regrading import grade
 
@@ -78,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
             args.run_folder,
             grader,
             everything=args.all,
+            max_cost=args.max_cost,
             concurrency=args.concurrency,
             progress=True,
             say=shared.say,
@@ -91,10 +99,9 @@ def run(args: argparse.Namespace) -> int:
     if result.interrupted:
         return shared.say("interrupted. The verdicts so far are stored. The same command goes on.", 130)
     if result.failures.count:
-        code = shared.say(f"error: {result.failures.words()}", 1)
-        if result.stopped is not None:
-            shared.say(f"error: {result.stopped}. The same command goes on.")
-        elif not result.applied:
-            shared.say("note: nothing could be graded, so the folder keeps the verdicts that it had.")
-        return code
-    return 0
+        shared.say(f"error: {result.failures.words()}")
+    if result.stopped is not None:
+        shared.say(f"error: {result.stopped.rstrip('.')}. The verdicts so far are stored. The same command goes on.")
+    elif not result.applied:
+        shared.say("note: nothing could be graded, so the folder keeps the verdicts that it had.")
+    return 1 if result.failures.count or result.stopped is not None else 0

@@ -26,6 +26,11 @@ class Bill:
         Called with the highest possible bill when a reply was paid and lost.
     another : callable
         Called before a try that follows a lost one; returns whether there is money for it.
+
+    Attributes
+    ----------
+    cost : float
+        What the reply cost.
     """
 
     def __init__(
@@ -39,6 +44,7 @@ class Bill:
     ):
         self._meter, self._journal, self._arm, self._n = meter, journal, arm, n
         self._lost, self._another = lost, another
+        self.cost = 0.0
         self._number: int | None = None
         self._unpaid = self._paid = False
 
@@ -69,6 +75,7 @@ class Bill:
     def pay(self, cost: float) -> None:
         """Count what the reply cost, before its try settles."""
         self._meter.pay(cost)
+        self.cost += cost
         self._paid = True
 
     def settle(self, most: float, *, lost: bool = False) -> None:

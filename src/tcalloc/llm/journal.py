@@ -7,6 +7,7 @@ on the folder counts that.
 
 import errno
 import json
+import math
 import os
 import threading
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from typing import Any
 
 from tcalloc._files import lines_of, naming, open_regular, replacing, strict_json
 
-__all__ = ["NAME", "Journal", "Lost"]
+__all__ = ["JUDGE", "NAME", "Journal", "Lost"]
 
 NAME = "requests.jsonl"
+# What the arm of a judge begins with: its verdicts have a budget of their own.
+JUDGE = "judge:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,10 @@ class Journal:
                     file.write(self._line(one))
         with open_regular(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, follow=False) as opened:
             self._file = os.dup(opened.fileno())
+
+    def lost_cost(self, *, judges: bool = False) -> float:
+        """Return what lost replies of earlier processes may have cost at most: of judges, or of all other models."""
+        return math.fsum(one.most for one in self.lost if one.arm.startswith(JUDGE) == judges)
 
     def sent(self, request: Lost) -> int:
         """Note a request before it is sent; return its number."""

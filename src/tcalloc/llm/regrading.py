@@ -8,22 +8,28 @@ No model is asked for answers, so nothing is paid but a judge. Verdicts are stor
 with them those that they replace; see `tcalloc.runs.verdicts`.
 """
 
+import math
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+from tcalloc._amounts import amount
 from tcalloc._checks import whole
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
+from tcalloc.llm._bill import Bill
 from tcalloc.llm.drawing import graded
+from tcalloc.llm.failures import LimitReached
 from tcalloc.llm.graders import check_golds, make_grader
 from tcalloc.llm.graders.judge import JudgeGrader
+from tcalloc.llm.judge_books import JudgeBooks, priced_judge
 from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question, question_from
+from tcalloc.llm.run_folder import journal_of
 from tcalloc.runs.jsonl import read_objects
 from tcalloc.runs.run_files import LIVE
 from tcalloc.runs.store import Store
@@ -61,6 +67,10 @@ class Grading:
         Whether ctrl-C ended it; the same call goes on.
     notes : tuple of str
         What else should be known.
+    spent : float or None
+        What judges of this folder cost by their rates, earlier calls included; None without rates.
+    lost : float
+        What replies of judges may have cost at most that were paid and lost, earlier calls included.
     """
 
     out: str
@@ -75,6 +85,8 @@ class Grading:
     stopped: str | None = None
     interrupted: bool = False
     notes: tuple[str, ...] = ()
+    spent: float | None = None
+    lost: float = 0.0
 
     @property
     def accuracy(self) -> float | None:
@@ -87,8 +99,10 @@ class Grading:
         done = (
             f"{self.graded:,} of {self.samples:,} samples graded by {self.grader}, {self.changed:,} verdicts changed."
         )
+        lost = f" (and up to {amount(self.lost)} for lost replies)" if self.lost else ""
+        paid = "" if self.spent is None else f" The judge cost {amount(self.spent)} in all{lost}."
         kept = "" if self.applied else " The folder holds the verdicts that it had."
-        return f"{self.out}: {done}{right}{kept}"
+        return f"{self.out}: {done}{right}{paid}{kept}"
 
 
 def grade(
@@ -96,6 +110,7 @@ def grade(
     grader: Any = None,
     *,
     everything: bool = False,
+    max_cost: float | None = None,
     concurrency: int = 8,
     progress: bool = False,
     grace: float = 10.0,
@@ -112,6 +127,10 @@ def grade(
         By another grader all are.
     everything : bool
         Whether to grade all samples although the grader is the same: after a change of your own function.
+    max_cost : float, optional
+        What judges of this folder may cost in all, earlier calls and lost replies included. Needs a judge that is asked
+        through a `ChatClient` with rates and max_tokens. When the money ends, the verdicts so far are kept, and the
+        same call with more money goes on.
     concurrency : int
         How many answers are graded at one time.
     progress : bool
@@ -131,7 +150,7 @@ def grade(
     ------
     InputError
         If the folder holds no run, is being written to, or holds no text to grade; if it does not tell the grader; if a
-        gold answer is not of the grader's kind.
+        gold answer is not of the grader's kind; if `max_cost` could not be held.
 
     Examples
     --------
@@ -148,7 +167,7 @@ def grade(
         grader = make_grader(_known_grader(path, store.manifest) if grader is None else grader)
         if given is not grader and (close := getattr(grader, "close", None)) is not None:
             stack.callback(close)  # processes of a grader that was made here
-        job = _Job(store, grader, everything, concurrency)
+        job = _Job(store, grader, everything, concurrency, max_cost)
         stack.callback(job.close)
         return job.run(progress, grace, say)
 
@@ -156,8 +175,10 @@ def grade(
 class _Job:
     """One call of `grade`."""
 
-    def __init__(self, store: Store, grader: Any, everything: bool, concurrency: int):
+    def __init__(self, store: Store, grader: Any, everything: bool, concurrency: int, max_cost: float | None):
         self.store, self.grader, self.everything = store, grader, everything
+        self.judge, self.max_cost = priced_judge(grader, max_cost), max_cost
+        self.books: JudgeBooks | None = None
         self.name = str(getattr(grader, "name", type(grader).__name__))
         # A grader that needs the interpreter alone gains nothing from threads.
         self.concurrency = 1 if getattr(grader, "quick", False) else concurrency
@@ -178,7 +199,9 @@ class _Job:
         self.interrupted = False
 
     def close(self) -> None:
-        """Close the file of verdicts."""
+        """Close the files of verdicts and requests."""
+        if self.books is not None:
+            self.books.close()
         if self.session is not None:
             self.session.close()
 
@@ -221,6 +244,8 @@ class _Job:
             return self._result(0)
         self.session = session = Session(self.store, self.name, self.everything)
         session.begin(self._to_grade())
+        if self.judge is not None:
+            self.books = JudgeBooks(self.grader, self.judge, journal_of(self.store), session.spent, self.max_cost)
         there = set(session.verdicts)
         if there:
             self.notes.append(f"{len(there):,} verdicts are from the same call before, which did not end.")
@@ -271,6 +296,8 @@ class _Job:
             self.stopped,
             self.interrupted,
             tuple(self.notes),
+            None if self.books is None else self.books.meter.spent,
+            0.0 if self.books is None else self.books.meter.lost,
         )
 
     def _manifest(self) -> dict[str, Any]:
@@ -305,6 +332,8 @@ class _Job:
                 if record is None:
                     return
                 self._grade(record)
+        except LimitReached as error:
+            self.stopped, self.stop = str(error), True
         except BaseException as error:  # a full disk, a bug: nothing goes on, and the caller gets it
             with self.guard:
                 self.broken = self.broken or error
@@ -315,8 +344,12 @@ class _Job:
 
     def _grade(self, record: dict[str, Any]) -> None:
         assert self.session is not None
-        verdict = graded(self.grader, self.questions[str(record["id"])], record["text"], blind=self.blind)
-        self.session.add(record, verdict.answer, verdict.correct, verdict.error)
+        nothing: AbstractContextManager[list[Bill]] = nullcontext([])
+        with nothing if self.books is None else self.books.verdict() as bills:
+            verdict = graded(self.grader, self.questions[str(record["id"])], record["text"], blind=self.blind)
+            cost = None if self.books is None else math.fsum(bill.cost for bill in bills)
+            if not self.session.add(record, verdict.answer, verdict.correct, verdict.error, cost):
+                bills.clear()  # paid, and not stored
         with self.guard:
             self.done += 1
             self.good |= verdict.error is None

@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -163,8 +162,7 @@ def sample(
         open_run(out, questions, client, grader) as store,
         contextlib.closing(journal_of(store)) as journal,
     ):
-        lost = math.fsum(one.most for one in journal.lost)
-        meter = Meter(max_cost, max_requests, spent_before(store, client), lost)
+        meter = Meter(max_cost, max_requests, spent_before(store, client), journal.lost_cost())
         job = _Job(questions, client, grader, n, store, journal, meter, concurrency, n_per_request, text)
         outcome = job.run(progress, pilot, grace, say)
     failures = failures_of(out, {client.arm})

@@ -13,11 +13,13 @@ replaces samples.jsonl in one step. run.json names a session that is under way, 
 
 import contextlib
 import json
+import math
 import os
 import shlex
 import threading
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from tcalloc._files import replacing
@@ -31,6 +33,7 @@ __all__ = ["Failures", "Key", "Session", "failed", "failures_of", "key_of", "ref
 Key: TypeAlias = tuple[str, int, str]
 # Reasons that are kept; the others are counted.
 REASONS = 20
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def failed(record: Mapping[str, Any]) -> bool:
@@ -128,6 +131,8 @@ class Session:
     verdicts : dict
         The session's verdicts (answer, correct, error) by sample. Those of earlier calls whose grading failed are left
         out: they are tried again.
+    spent : float
+        What all verdicts of all sessions cost, where a judge was paid for them.
     """
 
     def __init__(self, store: Store, grader: str, everything: bool):
@@ -144,13 +149,16 @@ class Session:
         if not self.resumed:
             refuse_half_graded(store.path, store.manifest)
         last = 0
+        costs = []
         for line in self._lines():
             last = max(last, line["session"])
+            costs.append(line.get("cost") or 0.0)
             if self.resumed and line["session"] == under_way["session"] and line["by"] == "session":
                 if failed(line):
                     self.verdicts.pop(key_of(line), None)
                 else:
                     self.verdicts[key_of(line)] = line["answer"], line["correct"], None
+        self.spent = math.fsum(costs)
         self._number = under_way["session"] if self.resumed else last + 1
         self._known = known | {"session": self._number}
         self._file = self._opened()
@@ -189,17 +197,40 @@ class Session:
         os.fsync(self._file)
         self._store.change_manifest(regrading=self._known)
 
-    def add(self, record: Mapping[str, Any], answer: str | None, correct: bool | None, error: str | None) -> None:
-        """Store one verdict; when this returns, the process may die and it is there."""
+    def add(
+        self,
+        record: Mapping[str, Any],
+        answer: str | None,
+        correct: bool | None,
+        error: str | None,
+        cost: float | None = None,
+    ) -> bool:
+        """Store one verdict; when this returns True, the process may die and it is there.
+
+        Parameters
+        ----------
+        record : mapping
+            The sample.
+        answer, correct, error
+            The verdict.
+        cost : float, optional
+            What a judge was paid for it.
+        """
         with self._guard:
             if self._file < 0:
-                return  # of a request that was dropped
-            self._append(dict(record) | {"answer": answer, "correct": correct, "error": error}, "session", self._grader)
+                return False  # of a request that was dropped
+            verdict = dict(record) | {"answer": answer, "correct": correct, "error": error}
+            self._append(verdict, "session", self._grader, {} if cost is None else {"cost": cost})
             self.verdicts[key_of(record)] = answer, correct, error
+            return True
 
-    def _append(self, record: Mapping[str, Any], by: str, grader: Any) -> None:
+    def _append(self, record: Mapping[str, Any], by: str, grader: Any, more: Mapping[str, Any] = NOTHING) -> None:
         names = ("id", "sample", "params", "answer", "correct", "error")
-        line = seal({name: record.get(name) for name in names} | {"session": self._number, "by": by, "grader": grader})
+        line = seal(
+            {name: record.get(name) for name in names}
+            | {"session": self._number, "by": by, "grader": grader}
+            | dict(more)
+        )
         size = os.fstat(self._file).st_size  # this process holds the lock
         try:
             written = os.write(self._file, line)

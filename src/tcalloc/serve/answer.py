@@ -8,7 +8,6 @@ Samples go to a run folder as those of ``tcalloc sample`` do, so that a run that
 the same on the same samples, and those that are stored are not drawn again.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -251,7 +250,7 @@ def _job(
         spent = spent_before(store, clients_of(client)[0])
         journal = journal_of(store)
         stack.callback(journal.close)
-        lost = math.fsum(one.most for one in journal.lost)
+        lost = journal.lost_cost()
     meter = Meter(max_cost, max_requests, spent, lost)
     trained = LiveCosts.trained(policy, list(named))
     live = _live_costs(trained, named, costs)

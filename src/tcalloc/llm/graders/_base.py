@@ -7,6 +7,7 @@ from numbers import Real
 from typing import Any, Protocol
 
 from tcalloc.errors import InputError
+from tcalloc.llm.failures import LimitReached
 from tcalloc.llm.questions import Question
 from tcalloc.runs.jsonl import snippet
 
@@ -69,12 +70,14 @@ def grade_safely(grader: Grader, question: Question, text: str | None) -> Grade:
     -------
     Grade
         Where the grader raised (also `SystemExit`) or returned what is no grade: no answer, `correct` None, and the
-        `error`. Only ctrl-C in the main thread is passed on.
+        `error`. Only ctrl-C in the main thread is passed on, and `LimitReached`.
     """
     if text is None:
         return Grade(None, False if question.golds else None)
     try:
         return _checked(grader(question, text))
+    except LimitReached:  # of a judge whose requests have a limit: what it stops is more than one grade
+        raise
     except KeyboardInterrupt as error:
         if threading.current_thread() is threading.main_thread():
             raise

@@ -76,6 +76,10 @@ class JudgeGrader:
 
     Attributes
     ----------
+    client : JudgeClient or callable
+        As given.
+    bill : callable or None
+        Returns what one call passes to the client as ``meter``; see `tcalloc.llm.judge_books`.
     calls, input_tokens, output_tokens : int
         What the judge has used so far.
     unmetered : int
@@ -99,6 +103,8 @@ class JudgeGrader:
         if missing:
             raise InputError(f"prompt has no {missing[0]}; expected a text with {', '.join(FIELDS)}.")
         known = getattr(client, "model", None) if model is None else model
+        self.client = client
+        self.bill: Callable[[], Any] | None = None
         self.name = f"judge:{known}" if isinstance(known, str) else "judge"
         self._complete, self._prompt = complete, prompt
         self._parameters = parameters if model is None else {"model": model} | parameters
@@ -120,7 +126,8 @@ class JudgeGrader:
         }
         # In one pass: what a completion holds is not filled in again.
         prompt = re.sub(r"\{(question|reference|answer|mark)\}", lambda m: parts[m[1]], self._prompt)
-        reply = self._complete([{"role": "user", "content": prompt}], **self._parameters)
+        billed = {} if self.bill is None else {"meter": self.bill()}
+        reply = self._complete([{"role": "user", "content": prompt}], **self._parameters, **billed)
         tokens = self._count(reply)
         choice = _choice(reply)
         said = reply if isinstance(reply, str) else getattr(choice, "text", None)
