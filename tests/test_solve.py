@@ -10,7 +10,7 @@ import scipy.sparse
 from exact import best_choice, lp_value, mean_cost, sums
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tables import Table, problems, tables
+from tables import Table, problems, seeded_problem, tables
 
 import tcalloc
 from tcalloc import _reference, _search
@@ -55,11 +55,20 @@ def check_contract(table, budget, plan):
         assert plan.price > 0
 
 
-@settings(max_examples=10_000)
 @given(problems())
 def test_exact_contract_on_random_tables(problem):
     table, budget = problem
     check_contract(table, budget, tcalloc.solve(**table.inputs, budget=budget))
+
+
+def test_exact_contract_on_ten_thousand_tables():
+    for seed in range(10_000):
+        table, budget = seeded_problem(seed)
+        try:
+            check_contract(table, budget, tcalloc.solve(**table.inputs, budget=budget))
+        except Exception as error:
+            error.add_note(f"seeded_problem({seed}): budget={budget!r}, {table!r}")
+            raise
 
 
 @given(problems(max_rows=4, max_actions=4, magnitudes=False))
