@@ -14,9 +14,15 @@ def _choose(name: str) -> tuple[ModuleType, ModuleType, ModuleType]:
 
         return _reference, _reference_votes, _reference_stopping
     if name in ("", "compiled"):
-        import tcalloc._oracle as compiled
-        import tcalloc._stopping as stopping
-        import tcalloc._votes as votes
+        try:
+            import tcalloc._oracle as compiled
+            import tcalloc._stopping as stopping
+            import tcalloc._votes as votes
+        except ImportError as error:
+            raise ImportError(
+                f"The compiled kernels of tcalloc cannot be imported: {error}. Reinstall tcalloc, or set "
+                "TCALLOC_KERNEL=reference to run their slow NumPy twins."
+            ) from error
 
         return compiled, votes, stopping
     raise InputError(f"TCALLOC_KERNEL is {name!r}: allowed are 'compiled' (the default) and 'reference'")

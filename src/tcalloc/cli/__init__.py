@@ -1,4 +1,4 @@
-"""The command line: ``tcalloc`` demo, example, solve, frontier, sample, import, grade, compare, fit, decide, answer.
+"""The command line ``tcalloc``, a module for each of its commands.
 
 Data on standard output, messages on standard error. Exit codes: 0 done; 1 the work failed (a file that cannot be
 read, a budget that cannot be kept, a missing extra); 2 the command line is wrong; 130 interrupted. A reader that
@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from tcalloc._printing import cleaned_streams
 from tcalloc._version import __version__
-from tcalloc.cli import answer, compare, decide, demo, example, fit, frontier, grade, import_, sample, solve
+from tcalloc.cli import answer, compare, decide, demo, doctor, example, fit, frontier, grade, import_, sample, solve
 from tcalloc.cli._shared import EXIT_CODES, Parser, UsageError, say
 from tcalloc.errors import TcallocError
 
@@ -43,6 +43,7 @@ start here:
   tcalloc fit run/ --budget 4 --out policy/    learn to decide from the text
   tcalloc answer new.jsonl --policy policy/ --budget 4 --local
                                                answer new questions by it
+  tcalloc doctor                               what is installed, for a report
   tcalloc solve --help                         the table's layout, examples
 
 {EXIT_CODES}"""
@@ -53,7 +54,7 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"tcalloc {__version__}")
     # The class and the arguments of the commands' parsers are those of Parser.
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", parser_class=Parser)
-    for command in (demo, example, solve, frontier, sample, import_, grade, compare, fit, decide, answer):
+    for command in (demo, example, solve, frontier, sample, import_, grade, compare, fit, decide, answer, doctor):
         command.add_parser(commands)
     return parser
 
