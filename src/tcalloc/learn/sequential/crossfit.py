@@ -28,9 +28,9 @@ def crossfitted(choices: Choices, seed: int) -> StoppingFrontier:
 
     Every candidate was judged on each question while it was trained without it. Picking the hull, the family and the
     mixture on those same figures overstates them. So the whole choice is made again on nine tenths of the questions and
-    scored on the others, at the same real spend (`tcalloc.learn.holdout.folds.held_out`). All folds share one dial: what
-    a mixture spends on all questions. Where questions differ in cost, the folds' own spends would cut off the corners
-    of their hulls.
+    scored on the others, at the same real spend (`tcalloc.learn.holdout.folds.held_out`). All folds share one dial,
+    which is what a mixture spends on all questions. Where questions differ in cost, the folds' own spends would cut off
+    the corners of their hulls.
 
     Parameters
     ----------
