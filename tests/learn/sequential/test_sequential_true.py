@@ -213,12 +213,15 @@ def test_the_frontier_does_not_claim_what_was_picked_from_noise():
     assert np.mean(claimed) == pytest.approx(0.5, abs=0.03)
 
 
-def test_the_frontier_is_that_of_the_choice_where_there_is_no_noise():
-    spend = np.tile(np.array([0.0, 1.0, 2.0, 4.0])[:, None], (1, 30))
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_the_frontier_is_that_of_the_choice_where_there_is_no_noise(spread):
+    """Also where questions cost differently: the folds' corners then lie at different spends, and none is cut off."""
+    each = np.random.default_rng(0).lognormal(0.0, spread, 30)
+    spend = np.array([0.0, 1.0, 2.0, 4.0])[:, None] * each
     accuracy = np.tile(np.array([0.0, 0.5, 0.7, 0.8])[:, None], (1, 30))
     choices = Choices([Candidate("sure", Plain(), Outcomes(spend, accuracy, spend))], 1.0)
     found = crossfitted(choices, 0)
-    np.testing.assert_allclose(found.accuracy, np.interp(found.spend, spend[:, 0], accuracy[:, 0]), atol=1e-9)
+    np.testing.assert_allclose(found.accuracy, np.interp(found.spend, spend.mean(axis=1), accuracy[:, 0]), atol=1e-9)
 
 
 def test_repr_and_frontier_say_the_same():
