@@ -1,6 +1,6 @@
 """What policies are trained on: a table, checked against X, and the best fixed mixture of its actions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc.errors import BudgetError, InputError
+from tcalloc.learn.hull import neighbours, upper_hull
 from tcalloc.measure.actions import Action, action_names
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table
@@ -262,29 +263,18 @@ class Mix:
     def of(cls, acc: ArrayLike, cost: ArrayLike) -> "Mix":
         """Make it of the actions' mean accuracies and costs, both (K,)."""
         means, costs = np.asarray(acc, float), np.asarray(cost, float)
-        kept: list[int] = []
-        for a in np.lexsort((-means, costs)).tolist():
-            if kept and means[a] <= means[kept[-1]]:
-                continue
-            while len(kept) > 1:
-                before, last = kept[-2], kept[-1]
-                rise = (means[last] - means[before]) * (costs[a] - costs[last])
-                if rise > (means[a] - means[last]) * (costs[last] - costs[before]):
-                    break
-                kept.pop()
-            kept.append(a)
-        hull = np.array(kept, np.intp)
+        hull = upper_hull(costs, means)
         return cls(hull, costs[hull], means[hull])
 
     def at(self, spend: float) -> tuple[int, int, float]:
         """Return two columns and the second one's share, for a mean cost; outside the hull its nearest end."""
-        j = int(np.searchsorted(self.cost, spend, side="right")) - 1
-        if j < 0:
-            return int(self.hull[0]), int(self.hull[0]), 0.0
-        if j >= len(self.hull) - 1:
-            return int(self.hull[-1]), int(self.hull[-1]), 0.0
-        share = (spend - self.cost[j]) / (self.cost[j + 1] - self.cost[j])
-        return int(self.hull[j]), int(self.hull[j + 1]), float(share)
+        low, high, share = neighbours(self.cost, spend)
+        return int(self.hull[low]), int(self.hull[high]), share
+
+    def described(self, spend: float, names: Sequence[str]) -> str:
+        """Return the mixture that spends so much in words: the actions' names and their shares."""
+        low, high, share = self.at(spend)
+        return f"{1 - share:.0%} {names[low]}, {share:.0%} {names[high]}" if share else f"always {names[low]}"
 
     def reached(self, spend: float) -> float:
         """Return the mean accuracy of the mixture that spends so much; outside the hull that of its nearest end."""

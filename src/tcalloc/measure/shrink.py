@@ -36,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.measure.estimates import beta_moments, distinct_counts
+from tcalloc.measure.halves import halves
 from tcalloc.measure.votes import Tally, independent_votes
 
 __all__ = [
@@ -114,9 +115,9 @@ def reliability(estimate: Callable[[NDArray[np.intp]], Floats], drawn: NDArray[n
     Parameters
     ----------
     estimate : callable
-        From the columns of a half, (N, S // 2), to the deviations (N, K); NaN where there are too few.
+        From the columns of a half (see `halves`) to the deviations (N, K); NaN where there are too few.
     drawn : ndarray of bool, (N, S)
-        Which samples there are; a question with 2h or 2h + 1 of them gives h to each half.
+        Which samples there are.
     seed : int
         Of the halvings.
 
@@ -127,18 +128,8 @@ def reliability(estimate: Callable[[NDArray[np.intp]], Floats], drawn: NDArray[n
     """
     rng = np.random.default_rng(seed)
     together = apart = 0.0
-    half = drawn.shape[1] // 2
-    sizes = drawn.sum(axis=1) // 2
     for _ in range(HALVINGS):
-        order = np.argsort(np.where(drawn, rng.random(drawn.shape), 2.0), axis=1)
-        # Rows with fewer samples get −1: no column.
-        columns = np.arange(half)
-        some = columns < sizes[:, None]
-        first = np.where(some, order[:, :half], -1)
-        second = np.where(
-            some, np.take_along_axis(order, np.minimum(columns + sizes[:, None], order.shape[1] - 1), 1), -1
-        )
-        a, b = estimate(first), estimate(second)
+        a, b = (estimate(half) for half in halves(drawn, rng))
         both = np.isfinite(a) & np.isfinite(b)
         a, b = (np.where(both, x, 0.0) for x in (a, b))
         count = np.maximum(both.sum(axis=0), 1)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tcalloc.measure.actions import Action
 from tcalloc.measure.claims import Check, Trial
+from tcalloc.measure.halves import halves, mask_of, random_order
 from tcalloc.measure.joint import Together
 from tcalloc.measure.sample_arrays import SampleArrays
 
@@ -41,17 +42,16 @@ def trials(
     paid = cost if cost.ndim == 1 else cost[kept]
     found = []
     for _ in range(splits):
-        first, second = {}, {}
+        first: dict[str, SampleArrays] = {}
+        second: dict[str, SampleArrays] = {}
         for name, arm in samples.by_model.items():
-            size = arm.drawn.sum(axis=1)[:, None]
-            place = _places(arm, rng)
-            first[name] = _only(arm, place < size // 2)
-            second[name] = _only(arm, (place >= size // 2) & (place < 2 * (size // 2)))
-        halves = [_joined(samples, part) for part in (first, second)]
-        scores = [estimate(half, actions, arms, False, threads, errors=False).acc[kept] for half in halves]
+            for part, columns in zip((first, second), halves(arm.drawn, rng), strict=True):
+                part[name] = _only(arm, mask_of(columns, arm.drawn.shape[1]))
+        parts = [_joined(samples, part) for part in (first, second)]
+        scores = [estimate(half, actions, arms, False, threads, errors=False).acc[kept] for half in parts]
         chosen = scores
         if shrink is not False:
-            chosen = [estimate(half, actions, arms, shrink, threads, errors=False).acc[kept] for half in halves]
+            chosen = [estimate(half, actions, arms, shrink, threads, errors=False).acc[kept] for half in parts]
         found += [Trial(chosen[0], scores[1], paid), Trial(chosen[1], scores[0], paid)]
     return tuple(found)
 
@@ -120,7 +120,7 @@ class Checks:
 
 def _places(arm: SampleArrays, rng: np.random.Generator) -> NDArray[np.intp]:
     """Return each sample's place in a random order of its question's samples, (N, S)."""
-    order = np.argsort(np.where(arm.drawn, rng.random(arm.drawn.shape), 2.0), axis=1)
+    order = random_order(arm.drawn, rng)
     place = np.empty_like(order)
     np.put_along_axis(place, order, np.arange(order.shape[1])[None], axis=1)
     return place

@@ -37,6 +37,7 @@ from numpy.typing import ArrayLike, NDArray
 from tcalloc._printing import cleaned
 from tcalloc._student import quantile
 from tcalloc.errors import InputError
+from tcalloc.learn.hull import neighbours, upper_hull
 
 __all__ = [
     "SEEDS",
@@ -103,31 +104,16 @@ class Frontier:
             raise InputError(f"spend has shape {x.shape} and accuracy {y.shape}; expected one number each per setting.")
         if not (np.isfinite(x).all() and np.isfinite(y).all()):
             raise InputError("spend or accuracy is not finite; expected numbers.")
-        hull: list[int] = []
-        for j in np.lexsort((-y, x)).tolist():
-            if hull and y[j] <= y[hull[-1]]:
-                continue  # dearer and no better
-            while len(hull) > 1:
-                a, b = hull[-2:]
-                if (y[b] - y[a]) * (x[j] - x[a]) > (y[j] - y[a]) * (x[b] - x[a]):
-                    break
-                hull.pop()
-            hull.append(j)
-        found = np.array(hull, np.intp)
+        found = upper_hull(x, y)
         return cls(found, x[found], y[found])
 
     def mix(self, spend: float) -> tuple[int, int, float]:
         """Return two neighbouring settings, and the second's share, that spend so much; the ends beyond the hull."""
-        at = int(np.searchsorted(self.spend, spend))
-        if at == 0:
-            return int(self.settings[0]), int(self.settings[0]), 0.0
-        if at == len(self.spend):
-            return int(self.settings[-1]), int(self.settings[-1]), 0.0
-        share = (spend - self.spend[at - 1]) / (self.spend[at] - self.spend[at - 1])
-        return int(self.settings[at - 1]), int(self.settings[at]), float(share)
+        low, high, share = neighbours(self.spend, spend)
+        return int(self.settings[low]), int(self.settings[high]), share
 
     def slope(self, spend: float) -> float:
-        """Return what one more unit of spend brings there; 0 where nothing is left to gain."""
+        """Return what a unit of spend brings on the step that leads to a spend; 0 beyond the last."""
         at = int(np.searchsorted(self.spend, spend))
         if at == len(self.spend) or len(self.spend) < 2:
             return 0.0

@@ -10,6 +10,7 @@ from tcalloc._solve import decide, solve
 from tcalloc.errors import InputError
 from tcalloc.learn.training import Mix, Training, fallback
 from tcalloc.measure.actions import Action
+from tcalloc.measure.halves import random_order
 from tcalloc.measure.samples import Samples
 
 __all__ = ["Halves", "gains_at", "halvings"]
@@ -128,7 +129,7 @@ def halvings(samples: Samples, splits: int, rng: np.random.Generator) -> Iterato
         parts: tuple[dict[str, Samples], dict[str, Samples]] = ({}, {})
         for name, arm in samples.by_model.items():
             # Those that were drawn come first, in random order; every second goes to each half, an odd one to none.
-            order = np.argsort(rng.random(arm.drawn.shape) + ~arm.drawn, axis=1)
+            order = random_order(arm.drawn, rng)
             width = arm.drawn.shape[1] // 2
             if width == 0:
                 return

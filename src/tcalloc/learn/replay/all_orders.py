@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc.errors import InputError
 from tcalloc.learn.replay.vote_states import TOP, States, Walk, distinct_states
+from tcalloc.measure.halves import random_order
 from tcalloc.measure.samples import Samples
 
 __all__ = ["TOP", "CountRule", "Paths", "States", "arm_costs", "random_orders"]
@@ -84,7 +85,7 @@ def random_orders(drawn: NDArray[np.bool_], count: int, seed: int) -> NDArray[np
     for r in range(count):
         if r % s == 0:
             rng = np.random.default_rng([seed, r // s, ORDERS])
-            shuffled = np.argsort(np.where(drawn, rng.random(drawn.shape), 2.0), axis=1)
+            shuffled = random_order(drawn, rng)
             turns = rng.permutation(s)
         turned = np.where(place < size, (place + turns[r % s] * size // s) % size, place)
         found[r] = np.take_along_axis(shuffled, turned, axis=1)

@@ -171,9 +171,7 @@ class Mixture(LearnedPolicy):
     def _said(self) -> list[str]:
         if self.setting_ is None:
             return []
-        low, high, share = self.mix_.at(self.setting_)
-        names = self.action_names_
-        return [f"{1 - share:.0%} {names[low]}, {share:.0%} {names[high]}" if share else f"always {names[low]}"]
+        return [self.mix_.described(self.setting_, self.action_names_)]
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
         meta, arrays, boosters = super()._state()

@@ -352,10 +352,8 @@ class PricedPolicy(ProbingPolicy):
                 f"at budget {self.budget_:g}: {state}, gain {100 * gain:+.2f} ± {196 * error:.2f} points out of fold"
             )
             if state == "closed":
-                low, high, share = self.mix_.at(self.budget_ if self.setting_ is None else self.setting_)
-                names = self.action_names_
-                served = f"{1 - share:.0%} {names[low]}, {share:.0%} {names[high]}" if share else f"always {names[low]}"
-                lines.append(f"mixture: {served}")
+                spend = self.budget_ if self.setting_ is None else self.setting_
+                lines.append(f"mixture: {self.mix_.described(spend, self.action_names_)}")
         return lines
 
     def _way(self, column: int) -> str:

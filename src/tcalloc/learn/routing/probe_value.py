@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tcalloc._solve import decide
 from tcalloc.errors import InputError
+from tcalloc.learn.hull import neighbours
 from tcalloc.learn.protocol import DecidedRun, Draw, Result, checked, combine
 from tcalloc.learn.regression.ridge_and_neighbours import Ridge, ridge_of
 from tcalloc.learn.routing.gate import BUDGETS, Gate, difference
@@ -169,12 +170,7 @@ class Probed:
 
     def between(self, budget: float) -> tuple[int, int, float]:
         """Return two neighbouring prices of the hull (their places) and the second one's share, for a budget."""
-        j = int(np.searchsorted(self.spends, budget, side="right")) - 1
-        if j < 0:
-            return 0, 0, 0.0
-        if j >= len(self.spends) - 1:
-            return len(self.spends) - 1, len(self.spends) - 1, 0.0
-        return j, j + 1, float((budget - self.spends[j]) / (self.spends[j + 1] - self.spends[j]))
+        return neighbours(self.spends, budget)
 
     def _first(self, rows: Floats, worth: Floats, price: float, cost: Floats) -> Actions:
         """Return what to do first: a column, or PROBE where that is better."""

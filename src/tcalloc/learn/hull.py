@@ -1,0 +1,57 @@
+"""The upper concave hull of what is spent and reached, and the mixture of two neighbours on it.
+
+The kernel has its own for the rows of a table, since it goes through millions of them. This is the hull of everything
+else: of actions' means, of settings of a rule, of prices of a policy.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["neighbours", "upper_hull"]
+
+
+def upper_hull(spend: ArrayLike, accuracy: ArrayLike) -> NDArray[np.intp]:
+    """Return which points are on the hull, from the cheapest to the most accurate.
+
+    Parameters
+    ----------
+    spend, accuracy : array_like, (J,)
+        Of each point, finite. Of points that spend the same the most accurate counts, then the first. A point on the
+        straight line between two others is left out.
+
+    Examples
+    --------
+    >>> from tcalloc.learn.hull import upper_hull
+    >>> upper_hull([1, 2, 3, 4], [0.5, 0.6, 0.8, 0.7]).tolist()
+    [0, 2]
+    """
+    x, y = np.asarray(spend, np.float64), np.asarray(accuracy, np.float64)
+    kept: list[int] = []
+    for j in np.lexsort((-y, x)).tolist():
+        if kept and y[j] <= y[kept[-1]]:
+            continue  # more expensive and no better
+        while len(kept) > 1:
+            before, last = kept[-2], kept[-1]
+            if (y[last] - y[before]) * (x[j] - x[last]) > (y[j] - y[last]) * (x[last] - x[before]):
+                break
+            kept.pop()
+        kept.append(j)
+    return np.array(kept, np.intp)
+
+
+def neighbours(spends: NDArray[np.float64], spend: float) -> tuple[int, int, float]:
+    """Return two neighbouring places of rising spends and the second one's share, which together spend so much.
+
+    At a place, below the first and beyond the last it is that one, twice, with a share of 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tcalloc.learn.hull import neighbours
+    >>> neighbours(np.array([1.0, 3.0]), 2.5), neighbours(np.array([1.0, 3.0]), 9.0)
+    ((0, 1, 0.75), (1, 1, 0.0))
+    """
+    low = max(int(np.searchsorted(spends, spend, side="right")) - 1, 0)
+    if low == len(spends) - 1 or spend <= spends[low]:
+        return low, low, 0.0
+    return low, low + 1, float((spend - spends[low]) / (spends[low + 1] - spends[low]))
