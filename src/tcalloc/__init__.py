@@ -11,72 +11,91 @@ from typing import TYPE_CHECKING
 
 from tcalloc import datasets
 from tcalloc._frontier import Frontier, frontier
+from tcalloc._lazy import lazily
 from tcalloc._solve import Allocation, Split, decide, solve
 from tcalloc._version import __version__
 from tcalloc.errors import BudgetError, InputError, MissingExtraError, TcallocError
 from tcalloc.measure import Action, Best, One, Rates, Samples, Table, Vote, read_table, write_table
 
 if TYPE_CHECKING:
-    from tcalloc.evaluate.compare import compare as compare
-    from tcalloc.evaluate.fit import fit as fit
-    from tcalloc.learn.features import Features as Features
-    from tcalloc.learn.protocol import Draw as Draw
-    from tcalloc.learn.protocol import Result as Result
-    from tcalloc.learn.routing.imitator import Imitator as Imitator
-    from tcalloc.learn.routing.priced import PricedPolicy as PricedPolicy
-    from tcalloc.learn.saving.policy_folder import load_policy as load_policy
-    from tcalloc.learn.sequential import Sequential as Sequential
-    from tcalloc.serve.answer import answer as answer
-    from tcalloc.serve.answer import answer_async as answer_async
+    from tcalloc.evaluate.compare import compare
+    from tcalloc.evaluate.fit import fit
+    from tcalloc.importing.import_logs import import_logs
+    from tcalloc.learn.features import Features
+    from tcalloc.learn.protocol import Draw, Policy, Result, Run
+    from tcalloc.learn.routing.imitator import Imitator
+    from tcalloc.learn.routing.priced import PricedPolicy
+    from tcalloc.learn.saving.policy_folder import load_policy
+    from tcalloc.learn.sequential import Sequential
+    from tcalloc.llm.client import ChatClient
+    from tcalloc.llm.parameters import Parameters
+    from tcalloc.llm.regrading import grade
+    from tcalloc.llm.sampler import sample
+    from tcalloc.serve.answer import answer, answer_async
 
 __all__ = [
     "Action",
     "Allocation",
     "Best",
     "BudgetError",
+    "ChatClient",
+    "Draw",
+    "Features",
     "Frontier",
+    "Imitator",
     "InputError",
     "MissingExtraError",
     "One",
+    "Parameters",
+    "Policy",
+    "PricedPolicy",
     "Rates",
+    "Result",
+    "Run",
     "Samples",
+    "Sequential",
     "Split",
     "Table",
     "TcallocError",
     "Vote",
     "__version__",
+    "answer",
+    "answer_async",
+    "compare",
     "datasets",
     "decide",
+    "fit",
     "frontier",
+    "grade",
+    "import_logs",
+    "load_policy",
     "read_table",
+    "sample",
     "solve",
     "write_table",
 ]
 
-# Where the names are that need an extra: they are imported when they are asked for, and then say what is missing.
+# Imported when they are asked for: most need an extra, and then say which one is missing.
 _LAZY = {
+    "ChatClient": "tcalloc.llm.client",
     "Draw": "tcalloc.learn.protocol",
     "Features": "tcalloc.learn.features",
     "Imitator": "tcalloc.learn.routing.imitator",
+    "Parameters": "tcalloc.llm.parameters",
+    "Policy": "tcalloc.learn.protocol",
     "PricedPolicy": "tcalloc.learn.routing.priced",
     "Result": "tcalloc.learn.protocol",
+    "Run": "tcalloc.learn.protocol",
     "Sequential": "tcalloc.learn.sequential",
     "answer": "tcalloc.serve.answer",
     "answer_async": "tcalloc.serve.answer",
-    "grade": "tcalloc.llm.regrading",
     "compare": "tcalloc.evaluate.compare",
     "fit": "tcalloc.evaluate.fit",
+    "grade": "tcalloc.llm.regrading",
+    "import_logs": "tcalloc.importing.import_logs",
     "load_policy": "tcalloc.learn.saving.policy_folder",
+    "sample": "tcalloc.llm.sampler",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'tcalloc' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_LAZY[name]), name)
-
-
-def __dir__() -> list[str]:
-    return [*__all__, *_LAZY]
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazily(__name__, __all__, _LAZY)

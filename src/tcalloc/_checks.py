@@ -10,19 +10,29 @@ What to use when
     The level of an interval or a bound.
 `flag`
     True or False.
+`one_of`
+    One of some names.
+`did_you_mean`
+    The end of any message about a name that is not known: the known one that it resembles.
 
 Truth values are no numbers here, and texts neither. `tcalloc._inputs.scalar` is for budgets and costs, which may come
 from arrays and frames and may be infinite.
 """
 
+import difflib
 import math
+from collections.abc import Iterable
 from typing import Any, TypeGuard
 
 import numpy as np
 
 from tcalloc.errors import InputError
 
-__all__ = ["flag", "is_number", "is_whole", "level_of", "number", "whole"]
+__all__ = ["did_you_mean", "flag", "is_number", "is_whole", "level_of", "number", "one_of", "whole"]
+
+# How alike two names must be, from 0 to 1, for one to be suggested for the other. Longer names are not compared whole.
+ALIKE = 0.7
+LONGEST = 200
 
 
 def is_whole(value: Any) -> TypeGuard[int]:
@@ -135,3 +145,65 @@ def flag(name: str, value: Any) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise InputError(f"{name} is {value!r}; allowed are True and False.")
     return bool(value)
+
+
+def one_of(name: str, value: Any, known: Iterable[str], hint: str = "") -> str:
+    """Return a name that must be one of some.
+
+    Parameters
+    ----------
+    name : str
+        What messages call the argument.
+    value : str
+        What was given.
+    known : iterable of str
+        The names that are allowed.
+    hint : str
+        What else is allowed, for the end of the list.
+
+    Raises
+    ------
+    InputError
+        If it is none of them; lists them, and suggests the one that it resembles.
+
+    Examples
+    --------
+    >>> from tcalloc._checks import one_of
+    >>> one_of("regressor", "rigde", ["ridge", "xgboost"])
+    Traceback (most recent call last):
+    tcalloc.errors.InputError: regressor is 'rigde'; allowed are 'ridge' and 'xgboost'. Did you mean 'ridge'?
+    """
+    names = list(known)
+    if isinstance(value, str) and value in names:
+        return value
+    *most, last = [*map(repr, names), *([hint] if hint else [])]
+    listed = f"{', '.join(most)} and {last}" if most else last
+    raise InputError(f"{name} is {value!r}; allowed are {listed}.{did_you_mean(value, names)}")
+
+
+def did_you_mean(word: Any, known: Iterable[Any]) -> str:
+    """Return the question whether another name was meant, for the end of a message.
+
+    Parameters
+    ----------
+    word : str
+        The name that is not known.
+    known : iterable
+        Those that are; what is no text is passed over.
+
+    Returns
+    -------
+    str
+        " Did you mean 'x'?", or "" where nothing resembles it. Upper and lower case are one.
+
+    Examples
+    --------
+    >>> from tcalloc._checks import did_you_mean
+    >>> did_you_mean("slove", ["frontier", "solve"])
+    " Did you mean 'solve'?"
+    >>> did_you_mean("answer", ["frontier", "solve"])
+    ''
+    """
+    names = {name.casefold(): name for name in known if isinstance(name, str)}
+    found = difflib.get_close_matches(str(word)[:LONGEST].casefold(), names, n=1, cutoff=ALIKE)
+    return f" Did you mean {names[found[0]]!r}?" if found else ""

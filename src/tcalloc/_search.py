@@ -17,7 +17,19 @@ from numpy.typing import NDArray
 from tcalloc._inputs import Problem, changed
 from tcalloc._kernel import kernel
 
-__all__ = ["FILL", "Infeasible", "Outcome", "Split", "Steps", "Sums", "bisect", "exact", "ordered_steps"]
+__all__ = [
+    "FILL",
+    "Infeasible",
+    "Outcome",
+    "Split",
+    "Steps",
+    "Sums",
+    "bisect",
+    "exact",
+    "exactly",
+    "ordered_steps",
+    "slack_limit",
+]
 
 FILL = 4096  # how many steps behind the split are tried (part of the canonical answer)
 SMALL = 2048  # below this many rows, sorting all steps is cheaper than guessing a bracket

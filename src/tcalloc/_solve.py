@@ -30,7 +30,18 @@ from tcalloc.errors import BudgetError, InputError, MissingExtraError
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["Allocation", "Split", "decide", "solve"]
+__all__ = [
+    "Allocation",
+    "Split",
+    "allocation",
+    "beyond_float",
+    "check_limit",
+    "decide",
+    "infeasible",
+    "scaled_limit",
+    "solve",
+    "unscale",
+]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)

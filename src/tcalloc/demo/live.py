@@ -33,7 +33,7 @@ from tcalloc.measure.actions import Vote
 from tcalloc.measure.samples import Samples
 from tcalloc.runs.store import read_run
 
-__all__ = ["Live", "Row", "picked", "run", "show"]
+__all__ = ["Live", "Option", "Row", "picked", "run", "show"]
 
 MODEL = "smollm2_135m"
 VOTES = (1, 3, 5, 9)

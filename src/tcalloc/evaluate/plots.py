@@ -31,7 +31,7 @@ from tcalloc.learn.registry import FIXED_K, ORACLE, RANDOM
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["PALETTE", "Line", "Palette", "contenders", "draw", "plot", "stepwise", "subject"]
+__all__ = ["PALETTE", "TENTHS", "Line", "Palette", "contenders", "draw", "plot", "stepwise", "subject"]
 
 Floats = NDArray[np.float64]
 

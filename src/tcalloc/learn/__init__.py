@@ -24,46 +24,51 @@ What to use when
 
 from typing import TYPE_CHECKING
 
+from tcalloc._lazy import lazily
+
 if TYPE_CHECKING:
-    from tcalloc.learn.features import Features as Features
-    from tcalloc.learn.rivals import TunedRule as TunedRule
-    from tcalloc.learn.routing.baselines import Fixed as Fixed
-    from tcalloc.learn.routing.baselines import LengthHeuristic as LengthHeuristic
-    from tcalloc.learn.routing.baselines import Mixture as Mixture
-    from tcalloc.learn.routing.baselines import Oracle as Oracle
-    from tcalloc.learn.routing.baselines import Random as Random
-    from tcalloc.learn.routing.by_category import ByCategory as ByCategory
-    from tcalloc.learn.routing.fixed_choice import FixedChoice as FixedChoice
-    from tcalloc.learn.routing.imitator import Imitator as Imitator
-    from tcalloc.learn.routing.priced import PricedPolicy as PricedPolicy
-    from tcalloc.learn.saving.policy_folder import load_policy as load_policy
-    from tcalloc.learn.sequential import Sequential as Sequential
+    from tcalloc.learn.features import Features
+    from tcalloc.learn.rivals import TunedRule
+    from tcalloc.learn.routing.baselines import Fixed, LengthHeuristic, Mixture, Oracle, Random
+    from tcalloc.learn.routing.by_category import ByCategory
+    from tcalloc.learn.routing.fixed_choice import FixedChoice
+    from tcalloc.learn.routing.imitator import Imitator
+    from tcalloc.learn.routing.priced import PricedPolicy
+    from tcalloc.learn.saving.policy_folder import load_policy
+    from tcalloc.learn.sequential import Sequential
+
+__all__ = [
+    "ByCategory",
+    "Features",
+    "Fixed",
+    "FixedChoice",
+    "Imitator",
+    "LengthHeuristic",
+    "Mixture",
+    "Oracle",
+    "PricedPolicy",
+    "Random",
+    "Sequential",
+    "TunedRule",
+    "load_policy",
+]
 
 # Imported when they are asked for: the protocol and the stopping rules need no scikit-learn.
 _LAZY = {
-    "ByCategory": "routing.by_category",
-    "Features": "features",
-    "Fixed": "routing.baselines",
-    "FixedChoice": "routing.fixed_choice",
-    "Imitator": "routing.imitator",
-    "LengthHeuristic": "routing.baselines",
-    "Mixture": "routing.baselines",
-    "Oracle": "routing.baselines",
-    "PricedPolicy": "routing.priced",
-    "Random": "routing.baselines",
-    "Sequential": "sequential",
-    "TunedRule": "rivals",
-    "load_policy": "saving.policy_folder",
+    "ByCategory": "tcalloc.learn.routing.by_category",
+    "Features": "tcalloc.learn.features",
+    "Fixed": "tcalloc.learn.routing.baselines",
+    "FixedChoice": "tcalloc.learn.routing.fixed_choice",
+    "Imitator": "tcalloc.learn.routing.imitator",
+    "LengthHeuristic": "tcalloc.learn.routing.baselines",
+    "Mixture": "tcalloc.learn.routing.baselines",
+    "Oracle": "tcalloc.learn.routing.baselines",
+    "PricedPolicy": "tcalloc.learn.routing.priced",
+    "Random": "tcalloc.learn.routing.baselines",
+    "Sequential": "tcalloc.learn.sequential",
+    "TunedRule": "tcalloc.learn.rivals",
+    "load_policy": "tcalloc.learn.saving.policy_folder",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'tcalloc.learn' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"tcalloc.learn.{_LAZY[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *_LAZY]
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazily(__name__, __all__, _LAZY)

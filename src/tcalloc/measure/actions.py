@@ -20,7 +20,7 @@ from tcalloc._checks import flag, number, whole
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 
-__all__ = ["Action", "Best", "One", "Rates", "Vote", "action_names", "check_actions"]
+__all__ = ["SETTINGS", "Action", "Best", "One", "Rates", "Vote", "action_names", "check_actions"]
 
 COMBINE = ("one", "vote", "best")
 BY = ("verifier", "score")

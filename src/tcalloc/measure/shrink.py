@@ -40,7 +40,9 @@ from tcalloc.measure.halves import halves
 from tcalloc.measure.votes import Tally, independent_votes
 
 __all__ = [
+    "CHUNK",
     "ENOUGH",
+    "GRID",
     "LINEAR",
     "Mixture",
     "binomial",

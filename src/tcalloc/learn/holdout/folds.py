@@ -43,6 +43,7 @@ __all__ = [
     "SEEDS",
     "Dial",
     "Difference",
+    "Fit",
     "Frontier",
     "Held",
     "Tuned",
@@ -50,6 +51,7 @@ __all__ = [
     "held_out",
     "on_test",
     "paired",
+    "placed",
     "split",
     "tabled",
 ]

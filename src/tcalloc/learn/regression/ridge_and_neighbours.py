@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tcalloc.errors import InputError
 from tcalloc.learn.regression.boosted import Boosted, Estimator
 
-__all__ = ["KINDS", "RowModel", "folds_of", "make_model", "model_from_state", "ridge_of"]
+__all__ = ["KINDS", "Ridge", "RowModel", "folds_of", "make_model", "model_from_state", "ridge_of"]
 
 Floats = NDArray[np.float64]
 KINDS = ("ridge", "xgboost", "knn")

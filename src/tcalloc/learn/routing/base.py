@@ -38,7 +38,7 @@ try:
 except ImportError:
     raise MissingExtraError("policies need scikit-learn: pip install 'tcalloc[learn]'") from None
 
-__all__ = ["Batch", "LearnedPolicy", "named"]
+__all__ = ["Actions", "Batch", "LearnedPolicy", "named"]
 
 Floats = NDArray[np.float64]
 Actions = NDArray[np.int32]

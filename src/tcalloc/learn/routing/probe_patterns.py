@@ -23,7 +23,7 @@ from tcalloc.learn.training import Training
 from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples
 
-__all__ = ["AfterProbe", "Draws", "ProbePlan", "draws_of", "plan_of"]
+__all__ = ["AfterProbe", "Draws", "ProbePlan", "draws_of", "plan_of", "shown_by"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

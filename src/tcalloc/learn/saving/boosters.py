@@ -21,7 +21,7 @@ from tcalloc._checks import is_whole
 from tcalloc.errors import InputError
 from tcalloc.learn.saving.ubjson import write_ubjson
 
-__all__ = ["Booster", "checked_booster", "read_booster"]
+__all__ = ["MOST_BYTES", "Booster", "checked_booster", "read_booster"]
 
 OBJECTIVES = ("reg:squarederror", "reg:logistic", "binary:logistic", "multi:softprob", "multi:softmax")
 MOST_BYTES = 1 << 28

@@ -27,6 +27,7 @@ from tcalloc.learn.sequential.simulated_runs import Drawn, Trails
 from tcalloc.measure.samples import Samples
 
 __all__ = [
+    "Choice",
     "Family",
     "Move",
     "Outcomes",

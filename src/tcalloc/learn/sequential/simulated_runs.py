@@ -19,7 +19,7 @@ from tcalloc.learn.sequential.sample_features import Reading
 from tcalloc.learn.sequential.state import Evidence
 from tcalloc.measure.samples import Samples
 
-__all__ = ["Node", "Trails"]
+__all__ = ["Drawn", "Node", "Trails"]
 
 Floats = NDArray[np.float64]
 Drawn = tuple[int, ...]

@@ -28,7 +28,7 @@ from tcalloc.measure.samples import Samples
 if TYPE_CHECKING:
     from tcalloc.learn.sequential.question_model import Asking
 
-__all__ = ["Settings", "Trained", "names_of_arms", "train"]
+__all__ = ["LARGEST_WAVE", "MOST", "Settings", "Trained", "names_of_arms", "train"]
 
 Floats = NDArray[np.float64]
 

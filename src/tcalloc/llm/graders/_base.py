@@ -11,7 +11,7 @@ from tcalloc.llm.failures import LimitReached
 from tcalloc.llm.questions import Question
 from tcalloc.runs.jsonl import snippet
 
-__all__ = ["Grade", "Grader", "check_golds", "grade_safely", "mark", "reason_of", "settle", "visible"]
+__all__ = ["Grade", "Grader", "check_golds", "gold_keys", "grade_safely", "mark", "reason_of", "settle", "visible"]
 
 
 LONGEST_REASON = 300

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["Number", "find_numbers", "fraction_key", "number_key", "parse_number", "words_to_number"]
+__all__ = ["DIGITS", "Number", "find_numbers", "fraction_key", "number_key", "parse_number", "words_to_number"]
 
 # Longer numbers and powers are no answers but runaway text, and would cost time and memory to hold exactly.
 DIGITS, POWER = 300, 300
