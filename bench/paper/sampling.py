@@ -242,9 +242,15 @@ class Job:
         """Say what the responses that are there foretell; ask again if that is more than was agreed to."""
         asking, questions = self.asking, self.task.questions
         records = read_run(self.folder).records
-        there = sum(r["arm"] == client.arm and r["sample"] < asking.responses for r in records)
-        per_request = min(self.per_request, client.n_limit or self.per_request)
-        plan = forecast(records, client.arm, len(questions), asking.responses, there, per_request, asking.concurrency)
+        plan = forecast(
+            records,
+            client.arm,
+            len(questions),
+            asking.responses,
+            n_per_request=self.per_request,
+            n_limit=client.n_limit,
+            concurrency=asking.concurrency,
+        )
         if plan is None or not plan.samples:
             return
         _say(words(self.name, plan))

@@ -163,15 +163,21 @@ def _report_plan(args: argparse.Namespace, questions: int, client: "ChatClient",
     from tcalloc.llm.progress import clock
     from tcalloc.runs.store import read_run
 
-    records = read_run(args.out).records
-    there = sum(record.get("arm") == client.arm and record["sample"] < args.samples for record in records)
-    per_request = min(args.n_per_request, client.n_limit or args.n_per_request)
-    plan = forecast(records, client.arm, questions, args.samples, there, per_request, args.concurrency)
+    plan = forecast(
+        read_run(args.out).records,
+        client.arm,
+        questions,
+        args.samples,
+        n_per_request=args.n_per_request,
+        n_limit=client.n_limit,
+        concurrency=args.concurrency,
+    )
     if plan is None:
         return _end(outcome, "The same command tries again.")
     if args.json:
         shared.print_json({"out": args.out, "pilot": asdict(outcome), "plan": asdict(plan)})
         return _end(outcome, "The same command goes on.")
+    there = questions * args.samples - plan.samples
     rows = [
         (
             "samples",

@@ -56,8 +56,9 @@ def forecast(
     arm: str,
     questions: int,
     n: int,
-    there: int,
+    *,
     n_per_request: int,
+    n_limit: int | None = None,
     concurrency: int,
 ) -> Forecast | None:
     """Estimate what is still to come.
@@ -68,10 +69,14 @@ def forecast(
         A run's samples.
     arm : str
         Those of this arm count.
-    questions, n, there : int
-        Questions, samples for each, and samples that are there.
-    n_per_request, concurrency : int
-        Choices per request, and requests at one time.
+    questions, n : int
+        Questions, and samples for each.
+    n_per_request : int
+        Choices per request.
+    n_limit : int or None
+        The most choices that the server gave; None: not known.
+    concurrency : int
+        Requests at one time.
 
     Returns
     -------
@@ -81,8 +86,8 @@ def forecast(
     seen = [record for record in records if record.get("arm") == arm]
     if not seen:
         return None
-    missing = max(0, questions * n - there)
-    requests = math.ceil(missing / n_per_request) if missing else 0
+    missing = max(0, questions * n - sum(record["sample"] < n for record in seen))
+    requests = math.ceil(missing / min(n_per_request, n_limit or n_per_request)) if missing else 0
     inputs, outputs = (_mean([r[key] for r in seen]) for key in ("input_tokens", "output_tokens"))
     costs = [r["cost"] for r in seen if r.get("cost") is not None]
     known = [bool(r["correct"]) for r in seen if r.get("correct") is not None]
