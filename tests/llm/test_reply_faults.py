@@ -13,7 +13,7 @@ from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.graders import make_grader
 from tcalloc.llm.graders.text import any_key, text_key
 from tcalloc.llm.meter import Rates
-from tcalloc.llm.questions import question_from
+from tcalloc.llm.questions import Question, question_from
 from tcalloc.llm.replies import BadReply, ServerError, TokenCounter, error_of, is_quota, message_of, parse_reply
 from tcalloc.llm.retry import Backoff
 from tcalloc.llm.sampler import sample
@@ -211,6 +211,16 @@ def test_no_text_makes_a_grader_slow(unit):
     assert time.perf_counter() - started < 6  # 21 s before, for one of the three
     assert key is None or len(key) <= 200
     assert text_key(text + "y") != key or key is None
+
+
+@pytest.mark.parametrize("grader", ["choice", "numeric", "normalized", "exact"])
+@pytest.mark.parametrize("unit", ["choice ", "letter is\n", "A is the most ", "\\boxed{", "$1 ", "#### 1"])
+def test_no_text_makes_a_whole_grader_slow(grader, unit):
+    """A pattern that repeats is tried from each place: "choice choice choice ..." took the square of its length."""
+    question = Question(id="q", messages=(), text="Which?")
+    started = time.process_time()
+    make_grader(grader)(question, unit * (80_000 // len(unit)))
+    assert time.process_time() - started < 4  # 0.1 s; it was 9 s
 
 
 def test_a_text_of_many_megabytes_has_a_key_at_once():

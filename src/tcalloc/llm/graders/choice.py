@@ -17,8 +17,9 @@ DEFAULT_CHOICES = 10
 _WRAP = r"(?:\\(?:text|mathrm|mathbf|textbf)\s*\{\s*)?"
 # A letter at the beginning: "C", "(C)", "C.", "**C)** Paris", "\text{C}".
 _LEADING = re.compile(rf"^[\s*_`\"'$\[]*{_WRAP}\(?\s*([A-Za-z])\s*[)\]}}.:,;*_`\"'$]*(?=\s|$|[-\u2013\u2014])(?!')")
+# At most six words between, or a text of many thousand "choice" takes seconds.
 _OPTION = re.compile(
-    r"\b(?:answer|option|choice|choose|chose|select|pick|letter)\b(?:\s+(?:is|option|choice|letter|the|would\s+be))*"
+    r"\b(?:answer|option|choice|choose|chose|select|pick|letter)\b(?:\s+(?:is|option|choice|letter|the|would\s+be)){0,6}"
     r"[\s:*_\"'$(\[]{1,6}([A-Z])(?![A-Za-z'])"
 )
 # "C is correct", "(C) is the right answer".
