@@ -23,7 +23,8 @@ OLDEST_PYTHON = (3, 11)
 sanitize = os.environ.get("TCALLOC_SANITIZE", "")
 coverage = os.environ.get("TCALLOC_COVERAGE", "") not in ("", "0")
 
-directives = {"language_level": 3, "linetrace": coverage}
+# NumPy cannot be loaded in a second interpreter of a process, so the kernels need not be; tests/test_interpreters.py.
+directives = {"language_level": 3, "linetrace": coverage, "subinterpreters_compatible": "no"}
 macros = [("CYTHON_TRACE_NOGIL", "1")] if coverage else []
 stable_abi = not coverage and not sysconfig.get_config_var("Py_GIL_DISABLED")
 if stable_abi:
