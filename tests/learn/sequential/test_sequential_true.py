@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import tcalloc
 from tcalloc.datasets import load_recorded
+from tcalloc.learn.holdout.folds import split
 from tcalloc.learn.replay.all_orders import Paths
 from tcalloc.learn.replay.metered import replay
 from tcalloc.learn.rivals import families
@@ -22,6 +23,7 @@ from tcalloc.learn.sequential.rules import Outcomes, Tables, adaptive, fixed, ma
 from tcalloc.learn.sequential.sample_features import Reading
 from tcalloc.learn.sequential.selection import Candidate, Choices
 from tcalloc.learn.sequential.simulated_runs import Trails
+from tcalloc.learn.sequential.training import FOLDS
 from tcalloc.measure import Samples
 
 # Three questions whose states (3, 1, 1) are reached by different courses.
@@ -222,6 +224,36 @@ def test_the_frontier_is_that_of_the_choice_where_there_is_no_noise(spread):
     choices = Choices([Candidate("sure", Plain(), Outcomes(spend, accuracy, spend))], 1.0)
     found = crossfitted(choices, 0)
     np.testing.assert_allclose(found.accuracy, np.interp(found.spend, spend.mean(axis=1), accuracy[:, 0]), atol=1e-9)
+
+
+def test_what_is_claimed_of_a_question_knows_nothing_of_its_answers():
+    """Whether a question is tried at all depends on its text alone, and on what other questions have taught."""
+    codes = diverse(7, size=3)
+    texts = [f"{('hard', 'easy')[int(row.mean() < 1.5)]} question {i % 7}" for i, row in enumerate(codes)]
+    _, held = split(len(codes), FOLDS, 0)[0]
+    turned = codes.copy()
+    turned[held] = np.where(codes[held] == 0, 1, 0)
+    one, two = (
+        Sequential().fit(texts, Samples(answers))._trained.choices.candidates[-1] for answers in (codes, turned)
+    )
+    assert one.name == "questions"
+    assert one.claimed is one.nested
+    tried = one.nested.spend[:, held] > 0
+    assert tried.any()
+    assert not tried.all()
+    np.testing.assert_array_equal(tried, two.nested.spend[:, held] > 0)
+    # The figures that choose do know something: the other questions' predictions were learned from these answers.
+    assert ((one.inner.spend[:, held] > 0) != (two.inner.spend[:, held] > 0)).any()
+
+
+def test_the_frontier_claims_what_is_nested():
+    """Rules that are chosen by figures that flatter them are claimed by those that do not."""
+    spend = np.tile(np.array([0.0, 1.0, 2.0])[:, None], (1, 30))
+    flattered, honest = (np.tile(np.array([0.0, *reached])[:, None], (1, 30)) for reached in ((0.6, 0.8), (0.5, 0.7)))
+    inner, nested = (Outcomes(spend, accuracy, spend) for accuracy in (flattered, honest))
+    choices = Choices([Candidate("texts", Plain(), inner, nested=nested)], 1.0)
+    found = crossfitted(choices, 0)
+    np.testing.assert_allclose(found.accuracy, np.interp(found.spend, spend[:, 0], honest[:, 0]), atol=1e-9)
 
 
 def test_repr_and_frontier_say_the_same():

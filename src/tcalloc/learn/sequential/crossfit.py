@@ -26,11 +26,11 @@ LEAST = 1e-9
 def crossfitted(choices: Choices, seed: int) -> StoppingFrontier:
     """Return what the choices are worth on questions that they were not made on.
 
-    Every candidate was judged on each question while it was trained without it. Picking the hull, the family and the
-    mixture on those same figures overstates them. So the whole choice is made again on nine tenths of the questions and
-    scored on the others, at the same real spend (`tcalloc.learn.holdout.folds.held_out`). All folds share one dial,
-    which is what a mixture spends on all questions. Where questions differ in cost, the folds' own spends would cut off
-    the corners of their hulls.
+    Every candidate was judged on each question while it was trained without it (`Candidate.claimed`). Picking the hull,
+    the family and the mixture on those same figures overstates them. So the whole choice is made again on nine tenths
+    of the questions and scored on the others, at the same real spend (`tcalloc.learn.holdout.folds.held_out`). All
+    folds share one dial, which is what a mixture spends on all questions. Where questions differ in cost, the folds'
+    own spends would cut off the corners of their hulls.
 
     Parameters
     ----------
@@ -50,9 +50,9 @@ def crossfitted(choices: Choices, seed: int) -> StoppingFrontier:
             some = Choices([c.take(train) for c in choices.candidates], choices.sample, choices.round_cost)
             own = np.maximum(some.budgets(), LEAST)
             made = some.mixtures(own)
-            spent = choices.mixed(made, "spend")
+            spent, reached = (choices.mixed(made, what, "claimed") for what in ("spend", "accuracy"))
             # A concave curve over the budgets in place of accuracies: every budget stays on the hull.
-            return Tuned(own, np.log(own), spent[:, held], choices.mixed(made)[:, held], places=spent.mean(axis=1))
+            return Tuned(own, np.log(own), spent[:, held], reached[:, held], places=spent.mean(axis=1))
 
         times = int(np.clip(QUESTIONS // n, 1, TIMES))
         seeds = [seed * TIMES + t for t in range(times)]

@@ -308,7 +308,7 @@ class Sequential(StoppingEstimator):
         belief = self._fitted().belief
         if belief is None or candidate.believed is None:
             return None
-        mean, reached = float(candidate.believed[setting]), float(candidate.inner.accuracy[setting].mean())
+        mean, reached = float(candidate.believed[setting]), float(candidate.claimed.accuracy[setting].mean())
         return lambda drawn, first, second: float(levelled(belief.at(drawn, first, second), mean, reached)[0])
 
     def _actions(self) -> tuple[Action, ...]:

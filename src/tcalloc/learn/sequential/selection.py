@@ -8,7 +8,7 @@ What to use when
     From candidates to the mixture of two neighbouring rules that spends a budget.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -44,10 +44,19 @@ class Candidate:
 
     believed: Floats | None = None
     """(J,) the mean belief in its answers, of the rules on the hull (`belief`); None: not known, or a verifier's."""
+    nested: Outcomes | None = None
+    """(J, N) as `inner`, where predictions from texts were also learned without the question that they are for. It is
+    what may be claimed; None: `inner` needs no such predictions."""
+
+    @property
+    def claimed(self) -> Outcomes:
+        """(J, N) what may be claimed of its rules on each question."""
+        return self.inner if self.nested is None else self.nested
 
     def take(self, rows: NDArray[np.intp]) -> "Candidate":
         """Return it with what it did on some of the questions."""
-        return Candidate(self.name, self.family, self.inner.of(rows))
+        nested = None if self.nested is None else self.nested.of(rows)
+        return replace(self, inner=self.inner.of(rows), believed=None, nested=nested)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +172,23 @@ class Choices:
                     proven[budget > self.sample].add(i)
         return sorted(proven[0]), sorted(proven[1])
 
-    def mixed(self, mixtures: list[Mixture], what: str = "accuracy") -> Floats:
+    def mixed(self, mixtures: list[Mixture], what: str = "accuracy", of: str = "inner") -> Floats:
         """Return "accuracy", "spend" or "rounds" of mixtures on each training question while held out, (B, N)."""
-        return np.stack([self.expected(mixture, what) for mixture in mixtures])
+        return np.stack([self.expected(mixture, what, of) for mixture in mixtures])
 
-    def expected(self, mixture: Mixture, what: str = "accuracy") -> Floats:
-        """Return "accuracy", "spend" or "rounds" of a mixture on each training question while held out, (N,)."""
-        values = getattr(self.candidates[mixture.candidate].inner, what)
+    def expected(self, mixture: Mixture, what: str = "accuracy", of: str = "inner") -> Floats:
+        """Return "accuracy", "spend" or "rounds" of a mixture on each training question while held out, (N,).
+
+        Parameters
+        ----------
+        mixture : Mixture
+            Two rules of a candidate.
+        what : {"accuracy", "spend", "rounds"}
+            Of which figure.
+        of : {"inner", "claimed"}
+            What rules are chosen by, or what may be claimed of them (see `Candidate`).
+        """
+        values = getattr(getattr(self.candidates[mixture.candidate], of), what)
         return np.asarray((1 - mixture.share) * values[mixture.low] + mixture.share * values[mixture.high])
 
     def budgets(self) -> Floats:

@@ -26,6 +26,8 @@ __all__ = ["pack", "unpack"]
 Arrays = dict[str, NDArray[Any]]
 Parts = tuple[dict[str, Any], Arrays]
 
+# What is kept of rules, per question.
+FIGURES = ("spend", "accuracy", "rounds")
 # The level of a rule that draws nothing: files hold finite numbers.
 NOTHING = -1e300
 COLUMNS = ("columns", "centre", "scale", "index", "knots", "told_knots", "cells", "margins", "mean", "spread")
@@ -68,10 +70,9 @@ def pack(trained: Trained) -> Parts:
         arrays |= {f"candidate{c}.{name}": array for name, array in kept.items()}
         if candidate.believed is not None:
             arrays[f"candidate{c}.believed"] = candidate.believed
-        arrays |= {
-            f"candidate{c}.inner.{name}": getattr(candidate.inner, name).astype(np.float32)
-            for name in ("spend", "accuracy", "rounds")
-        }
+        for of, outcomes in (("inner", candidate.inner), ("nested", candidate.nested)):
+            if outcomes is not None:
+                arrays |= {f"candidate{c}.{of}.{name}": getattr(outcomes, name).astype(np.float32) for name in FIGURES}
     return meta, arrays
 
 
@@ -148,9 +149,14 @@ def unpack(meta: dict[str, Any], arrays: Arrays) -> Trained:
         own = _under(f"candidate{c}.", arrays)
         family = _family(words, own, arms, features, asking is not None)
         size = (family.settings, questions)
-        inner = Outcomes(*(_numbers(own, f"inner.{name}", size) for name in ("spend", "accuracy", "rounds")))
+        inner, nested = (
+            Outcomes(*(_numbers(own, f"{of}.{name}", size) for name in FIGURES)) if f"{of}.spend" in own else None
+            for of in ("inner", "nested")
+        )
+        if inner is None:
+            raise InputError("there is a rule of which nothing was measured.")
         believed = _numbers(own, "believed", (family.settings,)) if "believed" in own else None
-        candidates.append(Candidate(str(words["name"]), family, inner, believed))
+        candidates.append(Candidate(str(words["name"]), family, inner, believed, nested))
     if not candidates:
         raise InputError("there are no rules.")
     if tells is None:

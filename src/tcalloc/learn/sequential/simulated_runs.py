@@ -7,7 +7,7 @@ What to use when
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -75,6 +75,15 @@ class Trails:
         """Return means over the orders; values are (M,) or (M, J), the result (N,) or (J, N)."""
         shaped = values.reshape(self.orders, self.questions, *values.shape[1:]).mean(axis=0, dtype=np.float64)
         return np.asarray(shaped.T)
+
+    def retold(self, told: Floats) -> "Trails":
+        """Return the same runs with other predictions of the questions, (N, T): the last columns of what is seen."""
+        telling = np.tile(told, (self.orders, 1)).astype(np.float32)
+
+        def seen(x: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
+            return None if x is None else np.concatenate([x[:, : -telling.shape[1]], telling], axis=1)
+
+        return replace(self, nodes={at: replace(node, x=seen(node.x)) for at, node in self.nodes.items()})
 
     @classmethod
     def walk(

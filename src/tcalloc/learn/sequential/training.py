@@ -1,7 +1,7 @@
 """Fitting `Sequential`: candidates, each judged on the training questions while they are held out."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from tcalloc.learn.holdout.folds import Frontier, split
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.registry import FIXED_K, MARGIN_CAP
 from tcalloc.learn.replay.all_orders import arm_costs
+from tcalloc.learn.rows import as_rows
 from tcalloc.learn.sequential.belief import Belief
 from tcalloc.learn.sequential.crossfit import crossfitted
 from tcalloc.learn.sequential.regression_induction import Induced
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["LARGEST_WAVE", "MOST", "Settings", "Trained", "names_of_arms", "train"]
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]
 
 # Of one model all recorded samples may be drawn; of several, these many of the cheapest and of each other.
 MOST_FIRST, MOST_OTHERS = 8, 4
@@ -173,7 +175,7 @@ class Trained:
         return crossfitted(self.choices, self.settings.seed)
 
 
-Maker = Callable[[NDArray[np.intp]], Family]
+Maker = Callable[[Rows], Family]
 
 
 def train(samples: Samples, X: Any, settings: Settings) -> Trained:
@@ -186,7 +188,8 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
             raise InputError(
                 f"X has {len(X)} rows, but samples has {len(samples)} questions; expected the same questions in order."
             )
-        asking, told = Asking.fit(X, samples, settings.arms, settings.seed)
+        rows = as_rows(X)
+        asking, told = Asking.fit(rows, samples, settings.arms, settings.seed)
     reading = Reading.fit(samples, settings.arms, combine=settings.combine)
     several = len(settings.arms) > 1
     enough = min(ENOUGH_ORDERS, MOST_RUNS // len(samples))
@@ -211,7 +214,7 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
         everything = np.arange(len(samples))
         family = make(everything)
         if learns and len(samples) >= FOLDS:
-            inner = _out_of_fold(make, trails, family.settings, settings)
+            inner = _out_of_fold(lambda train, _: (make(train), trails), len(samples), settings)
         else:
             inner = outcomes(family, trails, None, None, settings.limit, settings.dearest)
         candidates.append(Candidate(name, family, inner, believed(family, inner, trails)))
@@ -259,15 +262,28 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
         weighted = settings.combine == "vote" and bool(reading.tilt.any())
         trails = walk(told, weighted)
         judge("questions", trails, induced(trails, told, weighted, "questions"), True)
+
+        def anew(train: Rows, held: Rows) -> tuple[Family, Trails]:
+            """Predict without the held-out questions too: what they were helps to predict the others."""
+            asked, outside = Asking.fit(rows.take(train), samples.take(train), settings.arms, settings.seed)
+            telling = np.empty(told.shape)
+            telling[train], telling[held] = outside, asked.predict(rows.take(held))
+            retold = trails.retold(telling)
+            return induced(retold, telling, weighted, "questions")(train), retold
+
+        candidates[-1] = replace(candidates[-1], nested=_out_of_fold(anew, len(samples), settings))
     choices = Choices(candidates, settings.unit, settings.round_cost)
     return Trained(settings, reading, asking, choices, len(samples), belief)
 
 
-def _out_of_fold(make: Maker, trails: Trails, count: int, settings: Settings) -> Outcomes:
-    n = trails.questions
-    parts = [np.zeros((count, n)) for _ in range(3)]
+def _out_of_fold(learn: Callable[[Rows, Rows], tuple[Family, Trails]], n: int, settings: Settings) -> Outcomes:
+    """Return what rules do on each question, learned without it: ``learn(training rows, held-out rows)``."""
+    found, order = [], []
     for train_rows, held in split(n, FOLDS, settings.seed):
-        found = outcomes(make(train_rows), trails, held, None, settings.limit, settings.dearest)
-        for part, values in zip(parts, (found.spend, found.accuracy, found.rounds), strict=True):
-            part[:, held] = values
+        family, trails = learn(train_rows, held)
+        found.append(outcomes(family, trails, held, None, settings.limit, settings.dearest))
+        order.append(held)
+    back = np.argsort(np.concatenate(order))
+    parts = (np.concatenate([getattr(part, name) for part in found], axis=1)[:, back]
+             for name in ("spend", "accuracy", "rounds"))  # fmt: skip
     return Outcomes(*parts)
