@@ -18,6 +18,7 @@ from tcalloc._checks import whole
 from tcalloc._inputs import Labels, changed, magnitudes, prepare, scalar, scale_of
 from tcalloc._kernel import kernel
 from tcalloc._printing import cleaned
+from tcalloc._rounding import FEASIBLE
 from tcalloc._search import FILL, Outcome, Steps, Sums, exactly, slack_limit
 from tcalloc._solve import (
     Allocation,
@@ -130,7 +131,7 @@ class Frontier:
         """
         asked = self._feasible(budget)
         # As in solve: a budget that is the rounded mean of a vertex reaches that vertex.
-        after = np.atleast_1d(np.searchsorted(self.budgets, asked * (1 + 2.0**-50), side="right") - 1)
+        after = np.atleast_1d(np.searchsorted(self.budgets, asked * (1 + FEASIBLE), side="right") - 1)
         priced = after < len(self._efficiency)
         prices = np.zeros(after.shape)
         prices[priced] = self._efficiency[after[priced]]
@@ -183,7 +184,7 @@ class Frontier:
 
     def _reachable(self, target: float) -> None:
         best = float(self.accuracies[-1])
-        if target > best + abs(best) * 2.0**-50:
+        if target > best + abs(best) * FEASIBLE:
             raise BudgetError(
                 f"accuracy is {target!r}, but the best action of every instance reaches {best!r}: that is the highest "
                 "accuracy that any budget buys. Ask for less, or offer better actions.",

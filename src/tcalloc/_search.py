@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tcalloc._inputs import Problem, changed
 from tcalloc._kernel import kernel
+from tcalloc._rounding import FEASIBLE
 
 __all__ = [
     "FILL",
@@ -37,7 +38,7 @@ RUN = 8  # neighbouring rows that a sample takes together
 CHUNK = 1 << 19  # cells per kernel call: between two calls ctrl-C is noticed
 
 # The canonical tolerance of "feasible": a budget that is the rounded mean of a feasible choice is feasible.
-TOLERANCE = Fraction(1, 2**50)
+TOLERANCE = Fraction(FEASIBLE)
 
 
 @dataclass(slots=True)

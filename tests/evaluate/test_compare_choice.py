@@ -10,10 +10,11 @@ from comparisons import MIXTURE, curve, made, replaced, with_standings
 from tcalloc import Samples, compare
 from tcalloc.datasets import load_recorded
 from tcalloc.evaluate import statistics
-from tcalloc.evaluate.conclusions.choice import MARGIN, by_construction, chosen, leaders
+from tcalloc.evaluate.conclusions.choice import by_construction, chosen, leaders
 from tcalloc.evaluate.conclusions.headline import headline, saving
 from tcalloc.evaluate.contestants import COUNTING, NAMES
 from tcalloc.evaluate.report import render
+from tcalloc.evaluate.thresholds import MARGIN
 from tcalloc.learn.registry import PREFERENCE, REFERENCE, SUCCESS_STOP
 
 RULES = ["AC Beta", "AC Dirichlet", "ESC", "SPRT", "margin + cap"]

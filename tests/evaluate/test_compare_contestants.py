@@ -18,7 +18,7 @@ from tcalloc.learn.rivals import MarginCap, TunedRule, families
 from tcalloc.learn.routing.baselines import Fixed
 from tcalloc.learn.routing.imitator import told_apart
 from tcalloc.learn.rows import as_rows
-from tcalloc.learn.training import WORTH
+from tcalloc.learn.training import LEAST_STEP
 from tcalloc.measure.votes import vote_accuracy
 
 HARD = "explain in detail why the quantity which we have named above must converge"
@@ -245,8 +245,8 @@ def test_a_dearer_fixed_action_must_be_worth_it():
     def of(*levels):
         return Problem.of(Table(np.array(levels) + spread, [1.0, 2.0, 4.0]))
 
-    hardly, slowly = of(0.5, 0.5 + WORTH / 2, 0.7), of(0.5, 0.5 + 0.6 * WORTH, 0.5 + 1.2 * WORTH)
-    enough = of(0.5, 0.5 + 1.5 * WORTH, 0.7)
+    hardly, slowly = of(0.5, 0.5 + LEAST_STEP / 2, 0.7), of(0.5, 0.5 + 0.6 * LEAST_STEP, 0.5 + 1.2 * LEAST_STEP)
+    enough = of(0.5, 0.5 + 1.5 * LEAST_STEP, 0.7)
     assert reached(hardly, "fixed k", (3.0, 4.0)).spend.mean(axis=1) == pytest.approx([1.0, 4.0])
     assert reached(enough, "fixed k", (3.0, 4.0)).spend.mean(axis=1) == pytest.approx([2.0, 4.0])
     # Small steps that add up are taken at once.
@@ -260,7 +260,7 @@ def test_a_vote_of_two_that_is_one_sample_is_not_paid_for():
     arms = {name: Samples(recorded.answers[name].astype(int)) for name in names}
     problem = Problem.of(Samples(arms=arms))
     found = reached(problem, "fixed k", (2.0,))
-    assert problem.fixed_accuracy[:, 1].mean() == pytest.approx(problem.fixed_accuracy[:, 0].mean(), abs=WORTH)
+    assert problem.fixed_accuracy[:, 1].mean() == pytest.approx(problem.fixed_accuracy[:, 0].mean(), abs=LEAST_STEP)
     assert set(np.unique(found.spend).tolist()) == {1.0}
 
 

@@ -8,12 +8,10 @@ from numpy.typing import NDArray
 from tcalloc._amounts import digits as _number
 from tcalloc.evaluate.problem import Problem
 from tcalloc.evaluate.result import Standing
+from tcalloc.evaluate.thresholds import FEW_QUESTIONS, FEW_SAMPLES
 from tcalloc.learn.training import NOTHING
 
 __all__ = ["remarks"]
-
-# With fewer questions than this, or fewer samples per question, a caveat is printed.
-FEW_QUESTIONS, FEW_SAMPLES = 200, 10
 
 
 def remarks(problem: Problem, standings: Sequence[Standing], budgets: NDArray[np.float64], repeats: int) -> list[str]:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._amounts import check_unit
 from tcalloc._checks import whole
+from tcalloc._rounding import COMPUTED
 from tcalloc._version import __version__
 from tcalloc.errors import InputError
 from tcalloc.evaluate.caveats import remarks
@@ -206,7 +207,7 @@ def default_budgets(problem: Problem) -> Floats:
 def difficulty_of(problem: Problem) -> NDArray[np.intp]:
     """Return each question's group, (N,): 0 a single sample is nearly always right, 2 nothing helps, 1 between."""
     best = problem.fixed_accuracy.max(axis=1)
-    codes = np.where(problem.single >= EASY - 1e-9, 0, np.where(best <= HOPELESS + 1e-9, 2, 1))
+    codes = np.where(problem.single >= EASY - COMPUTED, 0, np.where(best <= HOPELESS + COMPUTED, 2, 1))
     return np.asarray(codes, np.intp)
 
 

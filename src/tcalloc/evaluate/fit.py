@@ -25,7 +25,8 @@ from tcalloc.errors import InputError
 from tcalloc.evaluate.fit_report import FitReport, FixedNumbers, RoutingReport, StoppingReport
 from tcalloc.evaluate.phrases import counted
 from tcalloc.evaluate.problem import checked_rows
-from tcalloc.evaluate.recipe import FEWEST, Recipe, held_out_curve
+from tcalloc.evaluate.recipe import Recipe, held_out_curve
+from tcalloc.evaluate.thresholds import FEWEST
 from tcalloc.learn.holdout.certify import certify
 from tcalloc.learn.holdout.folds import split
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tcalloc import _amounts
 from tcalloc._printing import cleaned, text_table
+from tcalloc._rounding import SUMMED
 from tcalloc._student import quantile
 from tcalloc.evaluate.phrases import counted
 from tcalloc.evaluate.result import plain
@@ -34,8 +35,6 @@ Floats = NDArray[np.float64]
 WIDTH = 98
 # Spends of the printed table, as shares of what all recorded samples would cost on a scale of ratios.
 POINTS = 7
-# Figures that differ by less than this, as a share, are the same.
-ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
@@ -194,7 +193,7 @@ class FixedNumbers(NamedTuple):
 
     def at(self, spend: float) -> float | None:
         """Return the accuracy at a spend, two neighbours mixed; None below one sample."""
-        if spend < self.spend[0] * (1 - ROUNDING):
+        if spend < self.spend[0] * (1 - SUMMED):
             return None
         return float(np.interp(spend, self.spend, self.accuracy))
 
@@ -250,7 +249,7 @@ class StoppingReport(FitReport):
         kept: list[int] = []
         for b in range(len(curve)):
             same = kept and all(
-                math.isclose(values[b], values[kept[-1]], rel_tol=ROUNDING, abs_tol=ROUNDING)
+                math.isclose(values[b], values[kept[-1]], rel_tol=SUMMED, abs_tol=SUMMED)
                 for values in (curve.spend, curve.accuracy, np.nan_to_num(curve.rounds))
             )
             if not same:

@@ -26,10 +26,8 @@ from tcalloc.learn.training import Mix, Training, affordable, as_table
 from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples
 
-__all__ = ["FEWEST", "Recipe", "held_out_curve"]
+__all__ = ["Recipe", "held_out_curve"]
 
-# Fewer questions cannot be split and still say anything.
-FEWEST = 20
 
 Floats = NDArray[np.float64]
 Offered = tuple[Action | None, ...]

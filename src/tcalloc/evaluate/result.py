@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError, MissingExtraError
+from tcalloc.evaluate.thresholds import WORTH
 
 if TYPE_CHECKING:
     import pandas
@@ -39,10 +40,6 @@ PER_BUDGET = (
     "claimed",
     "refit",
 )
-
-
-# A gain below this is printed as 0.
-PRINTED = 0.0005
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -111,7 +108,7 @@ class Standing:
     def does_the_same(self, b: int) -> bool:
         """Return whether it does what the mixture does at a budget, as far as can be printed."""
         ends = (self.gain[b], self.gain_low[b], self.gain_high[b])
-        return bool(self.kind != "bound" and max(abs(end) for end in ends) < PRINTED)
+        return bool(self.kind != "bound" and max(abs(end) for end in ends) < WORTH)
 
     def to_dict(self, *, questions: bool = False) -> dict[str, Any]:
         """Return all of it as what JSON can hold; see `ComparisonFigures.to_dict`."""

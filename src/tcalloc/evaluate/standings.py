@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._rounding import COMPUTED
 from tcalloc.evaluate.conclusions.marks import CHECK
 from tcalloc.evaluate.contestants import Contestant
 from tcalloc.evaluate.contestants.base import rounding
@@ -18,6 +19,7 @@ from tcalloc.evaluate.contestants.bounds import Halved, Hindsight
 from tcalloc.evaluate.result import Standing
 from tcalloc.evaluate.run_folds import Part
 from tcalloc.evaluate.statistics import At, Family, bootstrap, dependence, ends, expansion, holm, saved, two_sided
+from tcalloc.evaluate.thresholds import CLEAR, LUCK, NEARLY, SUSPICIOUS
 from tcalloc.learn.registry import DIFFICULTY_LABEL, HINDSIGHT, ORACLE, REFERENCE
 
 __all__ = ["standings"]
@@ -31,18 +33,8 @@ RULES = "counting"
 TEXT, LOOKING = "text", ("text", "stopping")
 # Whose gains are tested.
 TESTED = ("policy", "own")
-# Standard errors: what an oracle must gain for a share of it to mean anything, and what is too good to be chance even
-# when many policies are looked at.
-CLEAR, SUSPICIOUS = 1.96, 4.0
-# Of what the hindsight bound gains: more cannot be foreseen where answers are by chance.
-NEARLY = 0.9
-# Where less than this of what is right is luck (`Hindsight.luck`), who knows the chances may reach NEARLY: of two
-# models that are right with chances p and 1 − p, each on half of the questions, 2p − 1 of the bound's gain, and luck is
-# 4p(1 − p) there.
-LUCK = 1 - NEARLY**2
 # A curve begins at so much of the smallest budget, if the policy can spend as little.
 BELOW = 0.5
-ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +108,7 @@ def standings(
     wider = [dependence(len(parts[c.name][0]), learns(c)) for c in contestants]
     p = np.array([two_sided(m.gains, w) for m, w in zip(found, wider, strict=True)])
     # It did the very same: no question would tell them apart, and what rounding leaves is not to look like a gain.
-    alike = np.array([np.abs(m.gains).max(axis=1) <= ROUNDING * max(scale, 1.0) for m in found])
+    alike = np.array([np.abs(m.gains).max(axis=1) <= COMPUTED * max(scale, 1.0) for m in found])
     p[alike] = 1.0
     p[~tested] = np.nan
     p = holm(p.ravel()).reshape(p.shape)
@@ -188,7 +180,7 @@ def range_of(parts: Mapping[str, list[list[Part]]]) -> tuple[float, float, float
     """
     seen = [part.accuracy for folds in parts.values() for fold in folds for part in fold]
     low, high = min(float(a.min()) for a in seen), max(float(a.max()) for a in seen)
-    if low >= -ROUNDING and high <= 1 + ROUNDING:
+    if low >= -COMPUTED and high <= 1 + COMPUTED:
         return 0.0, 1.0, 1.0
     return -math.inf, math.inf, high - low
 
@@ -252,7 +244,7 @@ def measure(
 def above(scores: Floats, errors: float) -> Bools:
     """Return which means of scores, (T, N), are above 0 by that many standard errors."""
     error = scores.std(axis=1, ddof=1) / np.sqrt(scores.shape[1])
-    return np.asarray(scores.mean(axis=1) > np.maximum(errors * error, ROUNDING))
+    return np.asarray(scores.mean(axis=1) > np.maximum(errors * error, COMPUTED))
 
 
 def level_scores(at: At, mixture: At) -> Floats:
@@ -281,7 +273,7 @@ def curve_of(own: Sequence[Family], budgets: Floats) -> tuple[Floats, Floats]:
         spend += at.spend.mean(axis=1) / len(own)
         scores += at.scores / len(own)
     # A policy that mixes nothing stands still between its steps.
-    kept = np.concatenate([[True], np.diff(np.maximum.accumulate(spend)) > ROUNDING * max(float(spend.max()), 1e-300)])
+    kept = np.concatenate([[True], np.diff(np.maximum.accumulate(spend)) > COMPUTED * max(float(spend.max()), 1e-300)])
     return spend[kept], scores[kept]
 
 

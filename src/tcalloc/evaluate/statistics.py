@@ -33,6 +33,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._student import LEVEL, beyond, quantile
 from tcalloc.evaluate.run_folds import Part
+from tcalloc.evaluate.thresholds import CLOSE, WINDOW
 from tcalloc.learn.holdout.folds import crossing
 
 __all__ = [
@@ -56,10 +57,6 @@ Bools = NDArray[np.bool_]
 RESAMPLES = 2000
 # How many of their weights are held at a time: 64 MB.
 ROOM = 8_000_000
-# The slope is taken over so much of a spend, to both sides: closer, it is that of two settings on one fold's questions.
-WINDOW = 0.05
-# A spend that is as close as this is the one asked for.
-CLOSE = 0.005
 # Points of a curve.
 POINTS = 32
 # How many of a policy's own corners are drawn too; of a mixture all are.

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._rounding import AFFORDED
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.hull import neighbours, upper_hull
 from tcalloc.measure.actions import Action, action_names
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table
 
-__all__ = ["NOTHING", "TOLD_APART", "WORTH", "Mix", "Training", "affordable", "as_table", "fallback", "parsed"]
+__all__ = ["LEAST_STEP", "NOTHING", "TOLD_APART", "Mix", "Training", "affordable", "as_table", "fallback", "parsed"]
 
 Floats = NDArray[np.float64]
 
@@ -21,7 +22,7 @@ NOTHING = "nothing"
 """The name of the action that spends nothing and leaves the question without an answer; in a list of actions: None."""
 
 
-WORTH = 1e-3
+LEAST_STEP = 1e-3
 """Accuracy that a more expensive action must add to be chosen as the one fixed action: a tenth of a point. Where a vote
 of 2 is what one sample is, up to the last digit, chance would else make people pay twice for it."""
 
@@ -234,13 +235,13 @@ def affordable(acc: ArrayLike, cost: ArrayLike) -> list[int]:
     Returns
     -------
     list of int
-        Columns. Each is more expensive than the one before, and more accurate than it by at least `WORTH`. For a budget
-        the last one that it affords is the one to take.
+        Columns. Each is more expensive than the one before, and more accurate than it by at least `LEAST_STEP`. For a
+        budget the last one that it affords is the one to take.
     """
     means, costs = np.asarray(acc, float), np.asarray(cost, float)
     steps: list[int] = []
     for a in np.lexsort((-means, costs)).tolist():
-        if not steps or means[a] - means[steps[-1]] >= WORTH:
+        if not steps or means[a] - means[steps[-1]] >= LEAST_STEP:
             steps.append(a)
     return steps
 
@@ -291,7 +292,7 @@ class Mix:
     def check(self, budget: float) -> None:
         """Refuse a budget below the cheapest action."""
         least = float(self.cost[0])
-        if budget < least * (1 - 2.0**-40):
+        if budget < least * (1 - AFFORDED):
             raise BudgetError(
                 f"budget is {budget!r}, but the cheapest action costs {least!r} per instance: that is the smallest "
                 "feasible budget. Raise it, or offer cheaper actions (a cost of 0 means: not answered).",

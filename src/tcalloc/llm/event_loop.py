@@ -125,7 +125,7 @@ class Stop:
 
 
 class Call:
-    """Tasks of one call of `sample` or `answer`, side by side, with the call's own stop.
+    """Tasks of one call of `sample`, `answer` or `grade`, side by side, with the call's own stop.
 
     Attributes
     ----------
@@ -173,6 +173,7 @@ def supervise(
     call: Call,
     grace: float,
     say: Callable[[str], object],
+    what: str = "requests",
 ) -> T:
     """Run one call from a thread; the first ctrl-C stops it, a second one or the end of `grace` drops it.
 
@@ -183,9 +184,11 @@ def supervise(
     call : Call
         What ctrl-C stops.
     grace : float
-        Seconds after it in which requests under way may come back.
+        Seconds after it in which what is under way may come back.
     say : callable
         Given one line then.
+    what : str
+        What is under way, for that line.
     """
     future = _start(work)
     deadline, pause = None, 0.001
@@ -203,7 +206,7 @@ def supervise(
             deadline = time.monotonic() + grace
             call.interrupted = True
             call.stop.set()
-            say(f"interrupted: waiting up to {grace:g} s for requests under way; ctrl-C again drops them.")
+            say(f"interrupted: waiting up to {grace:g} s for {what} under way; ctrl-C again drops them.")
     return future.result()
 
 

@@ -11,10 +11,10 @@ with them those that they replace; see `tcalloc.runs.verdicts`.
 import math
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from tcalloc._amounts import amount
@@ -23,6 +23,7 @@ from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.llm._bill import Bill
 from tcalloc.llm.drawing import graded
+from tcalloc.llm.event_loop import Call, crew, supervise
 from tcalloc.llm.failures import LimitReached
 from tcalloc.llm.graders import check_golds, make_grader
 from tcalloc.llm.graders.judge import JudgeGrader
@@ -39,6 +40,8 @@ __all__ = ["Grading", "grade"]
 
 # So many answers in a row that a judge could not grade, and none that it could: it is down.
 _HOPELESS = 16
+# Answers that a thread takes at a time where grading one takes less time than passing it on.
+_CHUNK = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,22 +184,21 @@ class _Job:
         self.books: JudgeBooks | None = None
         self.name = str(getattr(grader, "name", type(grader).__name__))
         # A grader that needs the interpreter alone gains nothing from threads.
-        self.concurrency = 1 if getattr(grader, "quick", False) else concurrency
+        self.concurrency, self.chunk = (1, _CHUNK) if getattr(grader, "quick", False) else (concurrency, 1)
         self.before = graders_of(store.manifest)
         self.blind = any(os.path.exists(os.path.join(store.path, name)) for name in LIVE)
         self.questions = _questions(store.path)
         self.samples, self.wanted = self._survey()
         self.session: Session | None = None
         self.guard = threading.Lock()
-        self.done = self.working = 0
+        self.done = 0
         self.good = False
-        self.stop = False
+        self.call = Call()
         self.failures = Failures()
         self.notes: list[str] = list(store.notes)
         self.applied = True
         self.stopped: str | None = None
-        self.broken: BaseException | None = None
-        self.interrupted = False
+        self.broken: Exception | None = None
 
     def close(self) -> None:
         """Close the files of verdicts and requests."""
@@ -252,10 +254,9 @@ class _Job:
         tasks = (record for record in self._to_grade() if key_of(record) not in there)
         self.done, self.good = len(there), bool(there)
         bar = Progress(self.wanted, self.done, None, False, what="answers") if progress else None
-        self.working = self.concurrency
-        for _ in range(self.concurrency):  # daemons: a judge that is dropped must not keep the process
-            threading.Thread(target=self._work, args=(tasks,), daemon=True).start()
-        self._wait(bar, grace, say)
+        look = None if bar is None else lambda: bar.show(self.done, self.failures.count)
+        work = self.call.side_by_side([self._work(tasks) for _ in range(self.concurrency)], look)
+        supervise(work, self.call, grace, say, "verdicts")
         session.close()  # what comes later is not stored
         if bar is not None:
             bar.show(self.done, self.failures.count, last=True)
@@ -264,7 +265,7 @@ class _Job:
         return self._finish(session)
 
     def _finish(self, session: Session) -> Grading:
-        complete = not self.interrupted and self.stopped is None
+        complete = not self.call.interrupted and self.stopped is None
         self.applied = complete and (self.good or not self.failures.count)
         changed = 0
         if self.applied:
@@ -294,7 +295,7 @@ class _Job:
             self.failures,
             self.applied,
             self.stopped,
-            self.interrupted,
+            self.call.interrupted,
             tuple(self.notes),
             None if self.books is None else self.books.meter.spent,
             0.0 if self.books is None else self.books.meter.lost,
@@ -307,40 +308,22 @@ class _Job:
             return {"grader": self.name}
         return {"arms": [arm | {"grader": self.name} if isinstance(arm, dict) else arm for arm in manifest["arms"]]}
 
-    def _wait(self, bar: Progress | None, grace: float, say: Callable[[str], object]) -> None:
-        deadline = None
-        while True:
-            try:
-                if not self.working or (deadline is not None and time.monotonic() > deadline):
-                    return
-                time.sleep(0.02)  # not a join, which ctrl-C breaks
-                if bar is not None and deadline is None:
-                    bar.show(self.done, self.failures.count)
-            except KeyboardInterrupt:
-                self.stop = True
-                if self.interrupted:
-                    return
-                self.interrupted = True
-                deadline = time.monotonic() + grace
-                say(f"interrupted: waiting up to {grace:g} s for verdicts under way; ctrl-C again drops them.")
-
-    def _work(self, tasks: Iterator[dict[str, Any]]) -> None:
+    async def _work(self, tasks: Iterator[dict[str, Any]]) -> None:
         try:
-            while not self.stop:
-                with self.guard:  # a generator is not to be entered twice
-                    record = next(tasks, None)
-                if record is None:
-                    return
-                self._grade(record)
+            while not self.call.stop.on and (records := list(islice(tasks, self.chunk))):
+                await crew().run(self._grade_all, records)
         except LimitReached as error:
-            self.stopped, self.stop = str(error), True
-        except BaseException as error:  # a full disk, a bug: nothing goes on, and the caller gets it
-            with self.guard:
-                self.broken = self.broken or error
-            self.stop = True
-        finally:
-            with self.guard:
-                self.working -= 1
+            self.stopped = str(error)
+            self.call.stop.set()
+        except Exception as error:  # a full disk, a bug: nothing goes on, and the caller gets it
+            self.broken = self.broken or error
+            self.call.stop.set()
+
+    def _grade_all(self, records: list[dict[str, Any]]) -> None:
+        for record in records:
+            if self.call.stop.on:
+                return
+            self._grade(record)
 
     def _grade(self, record: dict[str, Any]) -> None:
         assert self.session is not None
@@ -357,7 +340,7 @@ class _Job:
                 self.failures.add(verdict.error)
                 if isinstance(self.grader, JudgeGrader) and not self.good and self.failures.count >= _HOPELESS:
                     self.stopped = f"the judge could grade none of the first {self.failures.count:,} answers"
-                    self.stop = True
+                    self.call.stop.set()
 
 
 def graders_of(manifest: dict[str, Any]) -> dict[str, str | None]:

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from tcalloc._checks import level_of
 from tcalloc._printing import cleaned
+from tcalloc._rounding import SUMMED
 from tcalloc._solve import Allocation, solve
 from tcalloc._student import quantile
 from tcalloc.errors import InputError
@@ -192,7 +193,7 @@ def _excess(table: "Table", plan: Allocation) -> float:
         made = solve(
             np.where(there, check.choosing[able], 0.0),
             np.where(there, cost, 0.0) if cost.ndim == 2 else cost,
-            max(plan.budget, float(weights @ cheapest / weights.sum()) * (1 + 1e-12)),
+            max(plan.budget, float(weights @ cheapest / weights.sum()) * (1 + SUMMED)),
             available=there,
             weights=weights,
         )

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._frontier import Frontier, frontier
+from tcalloc._rounding import SUMMED
 from tcalloc._solve import Allocation
 from tcalloc.errors import BudgetError
 from tcalloc.measure.table import Table
@@ -27,9 +28,6 @@ from tcalloc.measure.table import Table
 __all__ = ["ActionUse", "MixtureBeside", "action_uses", "curve_points", "fixed_mixture", "mixture_beside"]
 
 Floats = NDArray[np.float64]
-
-# Spends or accuracies that differ by less than this, as a share, differ by the rounding of their sums.
-ROUNDING = 1e-12
 
 
 class ActionUse(NamedTuple):
@@ -153,7 +151,7 @@ def mixture_beside(table: Table, plan: Allocation) -> MixtureBeside | None:
         parts = {mixed.split.lower: 1.0 - mixed.split.fraction, mixed.split.upper: mixed.split.fraction}
     # Where both are the same choice, their sums may round differently.
     gain = plan.accuracy - mixed.upper_bound
-    gain = 0.0 if abs(gain) < ROUNDING * abs(plan.accuracy) else gain
+    gain = 0.0 if abs(gain) < SUMMED * abs(plan.accuracy) else gain
     needed = None
     if gain > 0:
         with contextlib.suppress(BudgetError):
@@ -210,7 +208,7 @@ def _accuracy(mixture: Frontier, budget: float) -> float:
 def _affordable(spend: float, mixture: Frontier) -> float:
     """Return the spend, or what the cheapest action costs if both are the same but for the rounding of sums."""
     least = float(mixture.budgets.min())
-    return least if least * (1 - ROUNDING) <= spend < least else spend
+    return least if least * (1 - SUMMED) <= spend < least else spend
 
 
 def _weights(table: Table) -> Floats:

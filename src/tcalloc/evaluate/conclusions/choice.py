@@ -28,13 +28,10 @@ from tcalloc.evaluate.contestants import COUNTING
 from tcalloc.evaluate.contestants.base import rounding
 from tcalloc.evaluate.result import ComparisonFigures, Standing
 from tcalloc.evaluate.statistics import dependence
+from tcalloc.evaluate.thresholds import ALPHA, CLOSE, MARGIN, WINDOW, WORTH
 from tcalloc.learn.registry import PREFERENCE, SUCCESS_STOP
 
 __all__ = [
-    "ALPHA",
-    "CLOSE",
-    "WINDOW",
-    "WORTH",
     "affords",
     "apart",
     "by_construction",
@@ -50,15 +47,6 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
-ALPHA = 0.05
-# A gain below this (0.05 points) does not count, however small its p-value is.
-WORTH = 0.0005
-# A policy takes the place of the default only if it is better by more than this (0.1 points), beyond the interval.
-MARGIN = 0.001
-# A spend that exceeds the budget by no more than this share keeps it.
-CLOSE = 0.005
-# Slopes are taken over this share of a spend, to both sides.
-WINDOW = 0.05
 # How marks begin that say that the policy may have seen the answers.
 DOUBTFUL = ("suspicious", "not trained here")
 

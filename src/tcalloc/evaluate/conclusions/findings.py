@@ -8,14 +8,13 @@ import numpy as np
 
 from tcalloc.evaluate.conclusions.headline import Span, fixed, spend_for
 from tcalloc.evaluate.result import ComparisonFigures, Standing
+from tcalloc.evaluate.thresholds import OFF
 
 __all__ = ["Claim", "Group", "Target", "claims", "elsewhere", "groups", "targets"]
 
 # Steps between target accuracies, in points, and how many targets there are at most within reach.
 STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 TARGETS = 6
-# The real spend is printed where it differs from the budget by more than this share.
-OFF = 0.01
 
 
 def elsewhere(spend: float, budget: float) -> bool:

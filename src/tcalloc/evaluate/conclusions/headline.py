@@ -18,9 +18,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._rounding import SUMMED
 from tcalloc.evaluate import phrases
-from tcalloc.evaluate.conclusions.choice import CLOSE, WORTH, by_construction, chosen, leaders, likely
+from tcalloc.evaluate.conclusions.choice import by_construction, chosen, leaders, likely
 from tcalloc.evaluate.result import ComparisonFigures, Standing
+from tcalloc.evaluate.thresholds import CLOSE, SAVED, SENSIBLE, WORTH
 from tcalloc.learn.holdout.folds import Frontier
 from tcalloc.learn.training import NOTHING
 
@@ -28,10 +30,6 @@ __all__ = ["UNTESTED", "Fixed", "Saving", "Span", "fixed", "headline", "saving",
 
 Floats = NDArray[np.float64]
 
-# The most expensive sensible fixed action has so much of all that fixed actions gain. More compute buys little.
-SENSIBLE = 0.9
-# A saving below this share is not worth a sentence.
-SAVED = 0.02
 # Why stopping at the first success is recommended.
 UNTESTED = (
     "It needs no test: it is right as often as the same number of samples drawn at once, and does not pay for samples "
@@ -155,7 +153,7 @@ def sensible(result: ComparisonFigures) -> list[Fixed]:
             kept.append(row)
             best = row.accuracy
     enough = hull.accuracy[0] + SENSIBLE * (hull.accuracy[-1] - hull.accuracy[0])
-    last = next((place for place, row in enumerate(kept) if row.accuracy >= enough - 1e-12), len(kept) - 1)
+    last = next((place for place, row in enumerate(kept) if row.accuracy >= enough - SUMMED), len(kept) - 1)
     return kept[: last + 1]
 
 

@@ -21,7 +21,6 @@ from tcalloc._amounts import digits
 from tcalloc._printing import cleaned
 from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions.choice import (
-    WORTH,
     affords,
     apart,
     by_construction,
@@ -34,8 +33,8 @@ from tcalloc.evaluate.conclusions.choice import (
 from tcalloc.evaluate.conclusions.headline import UNTESTED, headline
 from tcalloc.evaluate.conclusions.marks import share_captured, to_check
 from tcalloc.evaluate.conclusions.settles import needed_for, settles
-from tcalloc.evaluate.recipe import FEWEST
 from tcalloc.evaluate.result import ComparisonFigures, Standing, plain
+from tcalloc.evaluate.thresholds import FEWEST, WORTH
 from tcalloc.learn.registry import DIFFICULTY_LABEL, REFERENCE
 
 __all__ = ["Pick", "Recommendation", "recommend"]

@@ -8,22 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tcalloc.evaluate import phrases
-from tcalloc.evaluate.conclusions.choice import ALPHA, WORTH, trusted
+from tcalloc.evaluate.conclusions.choice import trusted
 from tcalloc.evaluate.result import ComparisonFigures, Standing
+from tcalloc.evaluate.thresholds import ALPHA, FAR, FEW_SAMPLES, POWER, RISING, WORTH
 
 if TYPE_CHECKING:
     from tcalloc.evaluate.conclusions.recommend import Pick
 
 __all__ = ["needed_for", "settles"]
-
-# More than this many times the questions at hand cannot be had in practice.
-FAR = 100
-# The chance that the number of questions named would show a difference that exists.
-POWER = 0.8
-# Fewer samples per question than this leave much to the luck of the samples.
-FEW_SAMPLES = 10
-# A vote that gains this much from the second half of its samples would gain from more.
-RISING = 0.005
 
 
 def needed_for(result: ComparisonFigures, candidate: Standing, b: int) -> tuple[int | None, int | None]:

@@ -24,7 +24,7 @@ from tcalloc.evaluate.contestants.stopping import Stopping
 from tcalloc.evaluate.problem import Problem
 from tcalloc.learn.holdout.folds import Fit
 from tcalloc.learn.registry import CASCADE, POLICIES, REFERENCE, SEQUENTIAL, Entry, names
-from tcalloc.learn.training import TOLD_APART, WORTH
+from tcalloc.learn.training import LEAST_STEP, TOLD_APART
 
 __all__ = ["COUNTING", "NAMES", "Contestant", "contestants_of"]
 
@@ -33,8 +33,8 @@ NAMES = names()
 
 COUNTING = tuple(entry.name for entry in POLICIES if entry.family == "rule")
 FIXED = (
-    f"the most accurate single action within the budget (a more expensive one must gain {100 * WORTH:.1f} points); it "
-    "does not mix actions, so it can spend less than the budget",
+    f"the most accurate single action within the budget (a more expensive one must gain {100 * LEAST_STEP:.1f} "
+    "points); it does not mix actions, so it can spend less than the budget",
 )
 MEAN = ("its exact expectation, without random draws",)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._rounding import COMPUTED
 from tcalloc.evaluate.problem import Problem
 from tcalloc.learn.holdout.folds import Fit, Frontier, Tuned
 from tcalloc.learn.training import affordable
@@ -16,8 +17,6 @@ Rows = NDArray[np.intp]
 
 # Of the range of spends: so far before a step ends the next one may begin to be mixed in.
 EDGE = 1e-6
-# Of the largest spend: less is rounding. Costs may be in dollars or in tokens, so no fixed number would do.
-ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +99,7 @@ def concave(dial: Floats) -> Floats:
 
 def rounding(spends: ArrayLike) -> float:
     """Return what is rounding in these spends; two that differ by less are one."""
-    return ROUNDING * float(np.max(np.abs(np.asarray(spends, np.float64)), initial=0.0))
+    return COMPUTED * float(np.max(np.abs(np.asarray(spends, np.float64)), initial=0.0))
 
 
 def hull(problem: Problem, train: Rows) -> Frontier:

@@ -11,10 +11,11 @@ from tcalloc.evaluate.contestants.beforehand import dial_of
 from tcalloc.evaluate.contestants.cache import once
 from tcalloc.evaluate.menu import paid as costs_of
 from tcalloc.evaluate.problem import Problem
+from tcalloc.evaluate.thresholds import BINDS, LUCKY
 from tcalloc.learn.holdout.folds import Frontier, Tuned
 from tcalloc.learn.holdout.half_samples import halvings
 from tcalloc.learn.replay.all_orders import arm_costs, random_orders
-from tcalloc.learn.training import WORTH
+from tcalloc.learn.training import LEAST_STEP
 from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples
 
@@ -29,13 +30,8 @@ SPLITS = 4
 COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26, 32, 40)
 # Steps of the bounds' dials.
 STEPS = 60
-# Where the oracle gives more of the questions than this the largest action that a half allows, it would give them more.
-# Fewer questions than this with too few samples do not change what holds of the others.
-BINDS = 0.1
 # NumPy takes the seeds 0 and [0, 0] for the same: halves of data that was simulated with seed 0 would not be random.
 OWN = 0x6F7261636C65
-# With fewer samples per question, a question that was always right may have been lucky.
-FEW = 4
 
 
 def halves(problem: Problem) -> int:
@@ -153,7 +149,7 @@ def _largest(problem: Problem, listed: list[tuple[str, int]], sizes: dict[str, R
         count = int(problem.samples.by_model[name].drawn.sum(axis=1).max())
         own, *more = problem.samples.actions_of(name, range(k, count + 1), problem.verifier)
         beyond = max((means.get(action.name, 0.0) for action in more), default=0.0)
-        if beyond - means.get(own.name, 0.0) >= WORTH:
+        if beyond - means.get(own.name, 0.0) >= LEAST_STEP:
             found[:, a] = top
     return found
 
@@ -220,7 +216,7 @@ class Hindsight:
             return 1.0
         samples = self.problem.samples
         if samples is None or all(
-            float((arm.drawn.sum(axis=1) < FEW).mean()) <= BINDS for arm in samples.by_model.values()
+            float((arm.drawn.sum(axis=1) < LUCKY).mean()) <= BINDS for arm in samples.by_model.values()
         ):
             return 0.0
         within = total = 0.0

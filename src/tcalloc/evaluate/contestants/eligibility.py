@@ -2,12 +2,11 @@
 
 from tcalloc.evaluate.contestants.bounds import halves as half_of
 from tcalloc.evaluate.problem import Problem
+from tcalloc.evaluate.thresholds import FEWEST
 from tcalloc.learn.registry import PROBED, Entry, entry_of
 
-__all__ = ["ENOUGH", "Skipped"]
+__all__ = ["Skipped"]
 
-# Questions below which nothing is learned from X.
-ENOUGH = 20
 IF_THERE_IS_ONE = "If a verifier recognises right answers live, say verifier=True (--verifier)"
 PROBE = int(dict(entry_of(PROBED).options)["probe"])
 
@@ -74,16 +73,16 @@ class Skipped:
             return "X holds no texts, so no prompt has a length"
         if x and len(problem.menu.names) < 2:
             return "there is only one action"
-        if x and len(problem) < ENOUGH:
-            return f"{len(problem)} questions are too few to learn from X; it takes at least {ENOUGH}"
+        if x and len(problem) < FEWEST:
+            return f"{len(problem)} questions are too few to learn from X; it takes at least {FEWEST}"
         return ""
 
     def _probe(self, needed: bool) -> str:
         problem = self.problem
         if not needed or problem.samples is None:
             return ""
-        if len(problem) < ENOUGH:
-            return f"{len(problem)} questions are too few to learn from; it takes at least {ENOUGH}"
+        if len(problem) < FEWEST:
+            return f"{len(problem)} questions are too few to learn from; it takes at least {FEWEST}"
         drawing = [action for action in problem.menu.actions or () if action is not None]
         if not any(action.samples > 1 for action in drawing) and len(drawing) < 2:
             return "no action draws more samples after a probe"

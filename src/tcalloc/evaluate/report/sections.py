@@ -8,7 +8,6 @@ import numpy as np
 
 from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions import findings
-from tcalloc.evaluate.conclusions.choice import WORTH
 from tcalloc.evaluate.conclusions.headline import Span
 from tcalloc.evaluate.conclusions.marks import STARS, stars
 from tcalloc.evaluate.conclusions.recommend import Recommendation
@@ -16,6 +15,7 @@ from tcalloc.evaluate.plots import contenders, stepwise
 from tcalloc.evaluate.report import pictures
 from tcalloc.evaluate.report.templating import Markup, fill, macro, name
 from tcalloc.evaluate.result import KINDS, ComparisonFigures, Standing
+from tcalloc.evaluate.thresholds import WORTH
 
 __all__ = ["accuracy", "advised", "caveats", "claimed", "destinations", "everyone", "gained", "method", "wanted"]
 

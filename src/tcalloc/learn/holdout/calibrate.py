@@ -40,6 +40,7 @@ from numpy.typing import ArrayLike, NDArray
 from tcalloc._checks import level_of, whole
 from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
+from tcalloc._rounding import FEASIBLE
 from tcalloc.errors import BudgetError, InputError
 
 __all__ = ["Calibration", "calibrate_price"]
@@ -56,8 +57,6 @@ ASSUMPTIONS = (
 MOST = 0.98
 # One bet per held-out question up to this number of bets; then per block of questions.
 BETS = 500
-# A budget that is the rounded mean of the spends is kept by them (as in `tcalloc.solve`).
-ROUNDING = 2.0**-50
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +188,7 @@ def calibrate_price(
     if confidence is None:
         if high is not None:
             _range(costs, low, high)
-        kept = mean <= limit * (1 + ROUNDING)
+        kept = mean <= limit * (1 + FEASIBLE)
         if not kept[0]:
             raise BudgetError(
                 f"budget is {limit!r}, but even the largest price ({grid[0]:.4g}) spends {mean[0]:.6g} on the held-out "

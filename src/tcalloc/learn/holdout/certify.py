@@ -35,6 +35,7 @@ from tcalloc import _amounts
 from tcalloc._checks import level_of, whole
 from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
+from tcalloc._rounding import SUMMED
 from tcalloc._solve import decide, solve
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.holdout.half_samples import Halves, gains_at
@@ -48,8 +49,6 @@ __all__ = ["Certificate", "Estimate", "certify"]
 Floats = NDArray[np.float64]
 Actions = NDArray[np.int32]
 
-# A gain of one question that is no more than rounding.
-ROUNDING = 1e-12
 OPEN = (
     "Some figures have a limit on one side only, or none: questions of a kind that is rare or absent here may change "
     "them much. More questions help."
@@ -254,7 +253,7 @@ def certify(
         halves.gains(picked, spend) if halves is not None and held_out else gains_at(acc, acc, picked, found, spend)
     )
     # What the policy and the mixture do alike is no gain; rounding would make one of it.
-    gain = np.where(np.abs(gain) <= ROUNDING, 0.0, gain)
+    gain = np.where(np.abs(gain) <= SUMMED, 0.0, gain)
     ends = _Ends.of(found, rate, limit, Mix.of(found.mean_acc, found.mean_cost).price(spend))
     figures = {
         "accuracy": over.mean(own, *ends.accuracy),

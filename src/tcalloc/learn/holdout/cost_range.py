@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._inputs import scalar
+from tcalloc._rounding import COMPUTED
 from tcalloc.errors import InputError
 from tcalloc.learn.replay.all_orders import arm_costs
 from tcalloc.learn.training import Training
@@ -28,9 +29,6 @@ from tcalloc.measure.samples import Samples
 __all__ = ["CostRange", "costs_said", "most_of", "same_costs", "sample_costs"]
 
 Floats = NDArray[np.float64]
-
-# Costs that differ by less than this share are the same.
-ROUNDING = 1e-9
 
 
 def most_of(action: Action | None) -> float | None:
@@ -52,7 +50,7 @@ def same_costs(shared: bool, cost: Floats, held: Training) -> bool:
 
     Costs that were recorded question by question do not count, however equal: a rare expensive question may be missing.
     """
-    return bool(shared and held.shared and np.allclose(held.mean_cost, cost, rtol=ROUNDING, atol=0))
+    return bool(shared and held.shared and np.allclose(held.mean_cost, cost, rtol=COMPUTED, atol=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +111,7 @@ class CostRange:
                 f"low is {self.low!r} and high is {self.high!r}; expected 0 ≤ low ≤ high, both finite: the least and "
                 "the most that one question may cost."
             )
-        slack = ROUNDING * max(self.high, 1e-300)
+        slack = COMPUTED * max(self.high, 1e-300)
         if seen > self.high + slack:
             raise InputError(
                 f"high is {self.high!r}, but a training question cost {seen!r}. Pass the most that any question may "
@@ -165,7 +163,7 @@ def sample_costs(
         if most is None and (model.cost is None or np.ndim(model.cost) == 0):
             each = 1.0 if model.cost is None else float(model.cost)
             # One cost for all samples, which those that were learned from have had too.
-            most = each if math.isclose(float(seen[a]), each, rel_tol=ROUNDING) else None
+            most = each if math.isclose(float(seen[a]), each, rel_tol=COMPUTED) else None
         if most is None and arm in actions:
             most = most_of(actions[arm])
         if most is None:
@@ -177,7 +175,7 @@ def sample_costs(
                 "If all samples cost the same, say so: Samples(..., cost=one number)."
             )
         paid = max(float(recorded[arm].max(initial=0.0)), float(seen[a]))
-        if not 0 <= most < math.inf or paid > most * (1 + ROUNDING):
+        if not 0 <= most < math.inf or paid > most * (1 + COMPUTED):
             raise InputError(
                 f"high{of} is {most!r}, but a recorded sample cost {paid:.6g}; expected a finite number: the most that "
                 "any sample may cost, also of those to come."

@@ -35,6 +35,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._printing import cleaned
+from tcalloc._rounding import SUMMED
 from tcalloc._student import quantile
 from tcalloc.errors import InputError
 from tcalloc.learn.hull import neighbours, upper_hull
@@ -61,8 +62,6 @@ Rows = NDArray[np.intp]
 
 # The seeds of all documented comparisons.
 SEEDS = (0, 1, 2, 3, 4)
-# Of two spends that differ by less than this, as a share, neither is more.
-ROUNDING = 1e-12
 
 
 def split(n: int, folds: int = 5, seed: int = 0) -> list[tuple[Rows, Rows]]:
@@ -335,7 +334,7 @@ def crossing(nominal: Floats, real: Floats, asked: Floats) -> Floats:
     [1.0, 1.75, 2.0]
     """
     least, most = float(real.min()), float(real.max())
-    slack = ROUNDING * max(abs(least), abs(most))
+    slack = SUMMED * max(abs(least), abs(most))
     # Where a spend stays the same for a while, the last place of it: dearer by the training questions, and free here.
     lowest, highest = nominal[int(real.argmin())], nominal[int(np.flatnonzero(real >= most - slack)[-1])]
     found = np.full(len(asked), lowest)

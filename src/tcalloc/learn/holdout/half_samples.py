@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._rounding import SUMMED
 from tcalloc._solve import decide, solve
 from tcalloc.errors import InputError
 from tcalloc.learn.training import Mix, Training, fallback
@@ -49,7 +50,7 @@ def gains_at(
 def _cheapest(found: Training) -> float:
     """Return the least spend, a little up: sums may round differently."""
     cost = found.cost if found.available is None else np.where(found.available, found.cost, math.inf)
-    return float(found.weights @ cost.min(axis=1) / found.weights.sum()) * (1 + 1e-12)
+    return float(found.weights @ cost.min(axis=1) / found.weights.sum()) * (1 + SUMMED)
 
 
 class Halves:

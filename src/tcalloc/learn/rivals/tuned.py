@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
+from tcalloc._rounding import AFFORDED
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.estimator import StoppingEstimator
 from tcalloc.learn.holdout.calibrate import Calibration, calibrate_price
@@ -46,8 +47,6 @@ Floats = NDArray[np.float64]
 FOLDS = 5
 # Budgets that `calibrate` tries.
 GRID = 200
-# A budget that is the rounded spend of the cheapest setting is kept by it.
-ROUNDING = 2.0**-40
 
 
 class TunedRule(StoppingEstimator):
@@ -219,7 +218,7 @@ class TunedRule(StoppingEstimator):
 
     def _check(self, budget: float) -> None:
         least = float(self.spend_[0])
-        if budget < least * (1 - ROUNDING):
+        if budget < least * (1 - AFFORDED):
             raise BudgetError(
                 f"budget is {budget!r}, but the cheapest setting of {self.family!r} spends {least:.6g} per question. "
                 "Raise the budget.",

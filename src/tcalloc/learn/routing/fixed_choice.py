@@ -4,6 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from tcalloc._rounding import AFFORDED
 from tcalloc.learn.outcomes import Part, Served
 from tcalloc.learn.routing.base import Batch
 from tcalloc.learn.routing.baselines import Mixture
@@ -12,9 +13,6 @@ from tcalloc.learn.rows import Rows
 from tcalloc.learn.training import Training, affordable
 
 __all__ = ["FixedChoice"]
-
-# A budget that is the rounded cost of an action affords it.
-ROUNDING = 2.0**-40
 
 
 class FixedChoice(Mixture):
@@ -54,7 +52,7 @@ class FixedChoice(Mixture):
         return made
 
     def _column(self, budget: float) -> int:
-        return [a for a in self.steps_ if a == self.steps_[0] or self.cost_[a] <= budget * (1 + ROUNDING)][-1]
+        return [a for a in self.steps_ if a == self.steps_[0] or self.cost_[a] <= budget * (1 + AFFORDED)][-1]
 
     def _said(self) -> list[str]:
         return [] if self.setting_ is None else [f"always {self.action_names_[self._column(self.setting_)]}"]

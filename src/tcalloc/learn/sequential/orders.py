@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._rounding import SUMMED
 from tcalloc.learn.replay.all_orders import random_orders
 from tcalloc.learn.replay.vote_states import Walk
 
@@ -36,8 +37,6 @@ Waves = NDArray[np.uint8]
 
 # Runs in all, and at least so many of each question. Questions with fewer orders are followed through all of them.
 RUNS, LEAST = 8000, 4
-# Gains below are rounding.
-ROUNDING = 1e-12
 
 
 def sufficient(codes: NDArray[Any]) -> bool:
@@ -170,7 +169,7 @@ class Orders:
                 there, share = place[present], self.share[present]
                 gains = np.stack([np.bincount(there, share * (option - self.stop[n])[present], span)
                                   for option in options])  # fmt: skip
-                best = np.where(gains.max(axis=0) > gains[old, np.arange(span)] + ROUNDING, gains.argmax(axis=0), old)
+                best = np.where(gains.max(axis=0) > gains[old, np.arange(span)] + SUMMED, gains.argmax(axis=0), old)
                 changed |= bool((best != old).any())
                 table[n], old = draws[best], best
             value[n] = np.stack(options)[old[place], every]
