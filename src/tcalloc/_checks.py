@@ -31,7 +31,7 @@ from tcalloc.errors import InputError
 __all__ = ["did_you_mean", "flag", "is_number", "is_whole", "level_of", "number", "one_of", "whole"]
 
 # How alike two names must be, from 0 to 1, for one to be suggested for the other. Longer names are not compared whole.
-ALIKE = 0.7
+ALIKE = 0.6
 LONGEST = 200
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc import _search
-from tcalloc._checks import whole
+from tcalloc._checks import one_of, whole
 from tcalloc._inputs import Labels, Problem, prepare, prepare_rows, scalar
 from tcalloc._kernel import kernel
 from tcalloc._printing import cleaned
@@ -212,8 +212,7 @@ def solve(
     >>> plan.actions.tolist(), round(plan.accuracy, 3), plan.spend
     ([0, 1, 0], 0.733, 2.0)
     """
-    if method not in ("exact", "bisect"):
-        raise InputError(f"method is {method!r}; allowed are 'exact' and 'bisect'.")
+    one_of("method", method, ("exact", "bisect"))
     workers = whole("threads", threads, 1)
     asked = check_limit(budget, total)
     problem = prepare(acc, cost, available, weights, ids, action_names)

@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tcalloc._checks import did_you_mean
 from tcalloc.cli import _shared as shared
 from tcalloc.errors import InputError
 from tcalloc.learn.question_rows import categories_of, questions_of_run, questions_of_table, rows_of
@@ -112,7 +113,8 @@ def _table(args: argparse.Namespace) -> Given:
         if questions is not None:
             return categories_of(questions, column, args.questions)
         there = ", ".join(table.ignored) or "none besides the table's own"
-        raise InputError(f"{args.table}: has no column {column!r}; there are: {there}.")
+        meant = did_you_mean(column, table.ignored)
+        raise InputError(f"{args.table}: has no column {column!r}; there are: {there}.{meant}")
 
     texts = None if args.text is None else named(args.text)
     if questions is not None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tcalloc._amounts import amount, check_unit, digits, in_unit, per_thousand, unit_words
 from tcalloc._amounts import column as columns_of
+from tcalloc._checks import did_you_mean
 from tcalloc._files import naming, target_of
 from tcalloc._outputs import refuse_to_replace
 from tcalloc._printing import text_table
@@ -92,6 +93,31 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(prog=prog, description=description, epilog=epilog, allow_abbrev=False, **options)
         self.color = False  # Python 3.14 would colour the help
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, and refuse what is not known where it stands, so that the right command's options are suggested."""
+        words = sys.argv[1:] if args is None else list(args)
+        if self._subparsers is None:  # before argparse misses what was misspelt
+            self._refuse([word for word in words[: [*words, "--"].index("--")] if self._misspelt(word)])
+        found, unknown = super().parse_known_args(words, namespace)
+        self._refuse(unknown)
+        return found, unknown
+
+    def _misspelt(self, word: str) -> bool:
+        return word[:2] == "--" and " " not in word and word.partition("=")[0] not in self._option_string_actions
+
+    def _refuse(self, unknown: Sequence[str]) -> None:
+        if unknown:
+            meant = did_you_mean(unknown[0].partition("=")[0], self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{meant and f'.{meant}'}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            meant = did_you_mean(value, action.choices or ())
+            error.message += meant and f".{meant}"
+            raise
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in one sentence."""

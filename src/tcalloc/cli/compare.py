@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from tcalloc._checks import did_you_mean
 from tcalloc._outputs import save_picture
 from tcalloc.cli import _compared as compared
 from tcalloc.cli import _shared as shared
@@ -192,7 +193,8 @@ def _named(text: str, known: Iterable[str]) -> list[str]:
                 break
         else:
             there = "; ".join(names.values())
-            raise shared.UsageError(f"--policies: there is no policy {parts[0]!r}; there are: {there}.")
+            meant = did_you_mean(parts[0], names.values())
+            raise shared.UsageError(f"--policies: there is no policy {parts[0]!r}; there are: {there}.{meant}")
     return list(dict.fromkeys(found))
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import did_you_mean
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.evaluate.thresholds import WORTH
@@ -179,8 +180,9 @@ class ComparisonFigures:
                 return standing
         if name in self.skipped:
             raise InputError(f"{name!r} took no part: {self.skipped[name]}")
-        there = ", ".join(repr(standing.name) for standing in self.standings)
-        raise InputError(f"there is no {name!r}; there are: {there}.")
+        there = [standing.name for standing in self.standings]
+        listed = ", ".join(map(repr, there))
+        raise InputError(f"there is no {name!r}; there are: {listed}.{did_you_mean(name, there)}")
 
     def __len__(self) -> int:
         return len(self.standings)

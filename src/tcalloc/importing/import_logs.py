@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from tcalloc._checks import did_you_mean, one_of
 from tcalloc.errors import InputError
 from tcalloc.importing.batch import BatchReader
 from tcalloc.importing.fields import ALIASES
@@ -67,8 +68,7 @@ def import_logs(
     Several logs that answer the same questions are several models, named by a field of the rows or else by their files;
     with ``model`` they are one.
     """
-    if format not in FORMATS:
-        raise InputError(f"format is {format!r}; allowed are {', '.join(FORMATS)}.")
+    one_of("format", format, FORMATS)
     names = [os.fspath(paths)] if isinstance(paths, str | os.PathLike) else [os.fspath(path) for path in paths]
     if not names:
         raise InputError("no log is given. Name at least one file.")
@@ -211,7 +211,8 @@ def _import(
 ) -> ImportReport:
     unknown = [name for name in fields or {} if name not in ALIASES]
     if unknown:
-        raise InputError(f"fields: {unknown[0]!r} is none of ours; allowed are {', '.join(ALIASES)}.")
+        meant = did_you_mean(unknown[0], ALIASES)
+        raise InputError(f"fields: {unknown[0]!r} is none of ours; allowed are {', '.join(ALIASES)}.{meant}")
     if os.path.lexists(out) and not (os.path.isdir(out) and not os.listdir(out)):
         raise InputError(f"{out}: exists already. Import into a new folder; several logs can be given at once.")
     given = golds = None

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+from tcalloc._checks import did_you_mean
 from tcalloc.errors import InputError
 
 __all__ = [
@@ -246,8 +247,8 @@ def entry_of(name: str, *, deployable: bool = False) -> Entry:
     for entry in POLICIES:
         if entry.name.casefold() == wanted and (entry.deployable or not deployable):
             return entry
-    listed = ", ".join(repr(each) for each in names(deployable=deployable))
-    raise InputError(f"policy is {name!r}; allowed are {listed}.")
+    allowed = names(deployable=deployable)
+    raise InputError(f"policy is {name!r}; allowed are {', '.join(map(repr, allowed))}.{did_you_mean(name, allowed)}")
 
 
 def unregistered() -> list[str]:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from tcalloc._checks import flag, number, whole
+from tcalloc._checks import did_you_mean, flag, number, one_of, whole
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 
@@ -135,12 +135,10 @@ class Action:
     def __post_init__(self) -> None:
         put = object.__setattr__
         put(self, "samples", whole("samples", self.samples, 1))
-        if self.combine not in COMBINE:
-            raise InputError(f"combine is {self.combine!r}; allowed are {_listed(COMBINE)}.")
+        one_of("combine", self.combine, COMBINE)
         if self.combine == "best":
             put(self, "by", "verifier" if self.by is None else self.by)
-            if self.by not in BY:
-                raise InputError(f"by is {self.by!r}; allowed are {_listed(BY)}.")
+            one_of("by", self.by, BY)
         elif self.by is not None:
             raise InputError(f"by is {self.by!r}, but combine is {self.combine!r}: only 'best' chooses by something.")
         if self.combine == "one" and self.samples != 1:
@@ -303,9 +301,6 @@ def _known(kind: Any, data: Any, what: str) -> dict[str, Any]:
     names = [field.name for field in fields(kind)]
     for key in data:
         if key not in names:
-            raise InputError(f"{what}: unknown field {key!r}; allowed are {', '.join(names)}.")
+            meant = did_you_mean(key, names)
+            raise InputError(f"{what}: unknown field {key!r}; allowed are {', '.join(names)}.{meant}")
     return dict(data)
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return re.sub(r", ([^,]*)$", r" and \1", ", ".join(map(repr, names)))

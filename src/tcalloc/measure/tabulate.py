@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc._checks import whole
+from tcalloc._checks import did_you_mean, whole
 from tcalloc.errors import InputError
 from tcalloc.measure import shrink as shrinking
 from tcalloc.measure.actions import Action, Best, One, action_names, check_actions
@@ -131,7 +131,8 @@ def _arm_of(samples: SampleArrays, action: Action, where: str) -> str:
             return name
     if samples.arms is None:  # one model, without a name
         return ""
-    raise InputError(f"{where} asks for the model {action.model!r}; there are {', '.join(arms)}.")
+    meant = did_you_mean(action.model, arms)
+    raise InputError(f"{where} asks for the model {action.model!r}; there are {', '.join(arms)}.{meant}")
 
 
 def _check_recorded(samples: SampleArrays, actions: tuple[Action, ...], arms: list[str]) -> None:

@@ -11,6 +11,7 @@ What to use when
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from tcalloc._checks import did_you_mean
 from tcalloc.errors import InputError
 from tcalloc.evaluate.contestants.base import Contestant, FixedAction, FixedMixture
 from tcalloc.evaluate.contestants.beforehand import AtRandom, ByLabel, ByLength
@@ -154,6 +155,7 @@ def _wanted(asked: Any) -> set[str]:
     found = set(ALWAYS)
     for name in asked:
         if name not in NAMES:
-            raise InputError(f"policies: there is no {name!r}; there are {', '.join(NAMES)}.")
+            meant = did_you_mean(name, NAMES)
+            raise InputError(f"policies: there is no {name!r}; there are {', '.join(NAMES)}.{meant}")
         found.add(name)
     return found

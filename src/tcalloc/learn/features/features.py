@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc._checks import flag, whole
+from tcalloc._checks import flag, one_of, whole
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.learn.features._scan import blocks, scan
 from tcalloc.learn.features.lexical import LEXICAL, of_scan
@@ -160,8 +160,8 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError("no feature is left: X has no column that lexical, text, categories or embed use.")
 
     def _check(self) -> None:
-        if self.text not in ("tfidf", "hashing", None):
-            raise InputError(f"text is {self.text!r}; allowed are 'tfidf', 'hashing' and None.")
+        if self.text is not None:
+            one_of("text", self.text, ("tfidf", "hashing"), "None")
         for name in ("lexical", "categories"):
             flag(name, getattr(self, name))
         if self.components is not None:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import did_you_mean
 from tcalloc._inputs import scalar
 from tcalloc._rounding import COMPUTED
 from tcalloc.errors import InputError
@@ -152,7 +153,10 @@ def sample_costs(
         If it is not known, or some recorded sample costs more.
     """
     if isinstance(high, Mapping) and (unknown := [arm for arm in high if arm not in arms]):
-        raise InputError(f"high: no model {unknown[0]!r} among the samples; there are {', '.join(map(repr, arms))}.")
+        raise InputError(
+            f"high: no model {unknown[0]!r} among the samples; there are {', '.join(map(repr, arms))}."
+            f"{did_you_mean(unknown[0], arms)}"
+        )
     recorded = arm_costs(samples)
     found = []
     for a, arm in enumerate(arms):

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import one_of
 from tcalloc.errors import InputError
 from tcalloc.learn.regression.boosted import Boosted, Estimator
 
@@ -56,16 +57,10 @@ def make_model(regressor: Any, seed: int) -> RowModel:
     InputError
         If it is neither one of the names nor a scikit-learn regressor.
     """
-    if isinstance(regressor, str):
-        if regressor == "ridge":
-            return Ridge()
-        if regressor == "knn":
-            return Neighbours()
-        if regressor == "xgboost":
-            return Boosted(seed)
-    elif hasattr(regressor, "fit") and hasattr(regressor, "predict") and not isinstance(regressor, type):
+    if hasattr(regressor, "fit") and hasattr(regressor, "predict") and not isinstance(regressor, type):
         return Estimator(regressor)
-    raise InputError(f"regressor is {regressor!r}; allowed are 'ridge', 'xgboost', 'knn' and scikit-learn regressors.")
+    name = one_of("regressor", regressor, ("ridge", "xgboost", "knn"), "scikit-learn regressors")
+    return Ridge() if name == "ridge" else Neighbours() if name == "knn" else Boosted(seed)
 
 
 def model_from_state(

@@ -21,8 +21,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc._checks import number
-from tcalloc.errors import InputError
+from tcalloc._checks import number, one_of
 from tcalloc.learn.replay.all_orders import States
 from tcalloc.learn.rivals.counting import VOTE, Counting, check_common
 from tcalloc.measure.actions import Action
@@ -109,8 +108,7 @@ class AdaptiveConsistency(Counting):
     def __post_init__(self) -> None:
         check_common(self)
         object.__setattr__(self, "confident", number("confident", self.confident, 0.0, 1.0, ends=True))
-        if self.criterion not in CRITERIA:
-            raise InputError(f"criterion is {self.criterion!r}; allowed are 'beta' and 'dirichlet'.")
+        one_of("criterion", self.criterion, CRITERIA)
 
     @property
     def threshold(self) -> float:

@@ -18,6 +18,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._checks import one_of
 from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
 from tcalloc._rounding import AFFORDED
@@ -192,9 +193,7 @@ class TunedRule(StoppingEstimator):
         return np.array([found.spend.mean(axis=1), found.accuracy.mean(axis=1)])
 
     def _verified(self) -> bool:
-        known = (*families(1), SUCCESS_STOP)
-        if self.family not in known:
-            raise InputError(f"family is {self.family!r}; allowed are {', '.join(map(repr, known))}.")
+        one_of("family", self.family, (*families(1), SUCCESS_STOP))
         checked = self.family == SUCCESS_STOP if self.verifier is None else bool(self.verifier)
         if self.family not in families(1, verifier=checked):
             raise InputError(unknown(self.family, checked))

@@ -21,7 +21,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc._checks import is_whole
+from tcalloc._checks import did_you_mean, is_whole
 from tcalloc._solve import decide, solve
 from tcalloc.errors import InputError
 from tcalloc.learn.outcomes import Part, Served, drawn
@@ -239,8 +239,11 @@ class LengthHeuristic(Mixture):
             return rows.numbers[:, rows.number_names.index(name)]
         if is_whole(name) and 0 <= name < rows.numbers.shape[1]:
             return rows.numbers[:, name]
-        have = ", ".join([*rows.texts, *rows.number_names])
-        raise InputError(f"column is {self.column!r}; expected one of {have}, or the number of a numeric column.")
+        have = [*rows.texts, *rows.number_names]
+        raise InputError(
+            f"column is {self.column!r}; expected one of {', '.join(have)}, or the number of a numeric column."
+            f"{did_you_mean(self.column, have)}"
+        )
 
     def _order(self, rows: Rows) -> Floats:
         # The middle of its place among the training lengths, so that whole ties do not fall on one side.

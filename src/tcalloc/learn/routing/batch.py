@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc._checks import is_whole
+from tcalloc._checks import did_you_mean, is_whole
 from tcalloc.errors import InputError
 from tcalloc.learn.rows import Rows
 from tcalloc.measure.actions import Action
@@ -61,4 +61,5 @@ def named(names: tuple[str, ...], chosen: Any, what: str) -> int:
         return int(chosen)
     raise InputError(
         f"{what} is {chosen!r}; expected one of {', '.join(names)}, or a column from 0 to {len(names) - 1}."
+        f"{did_you_mean(chosen, names)}"
     )

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc._checks import is_whole
+from tcalloc._checks import did_you_mean, is_whole
 from tcalloc._solve import decide
 from tcalloc.errors import InputError
 from tcalloc.learn.outcomes import Part, Served
@@ -135,6 +135,7 @@ class ByCategory(Mixture):
             return numbers[rows.number_names[self.column]]
         raise InputError(
             f"column is {self.column!r}; expected one of {', '.join(known)}, or a numeric column's number."
+            f"{did_you_mean(self.column, known)}"
         )
 
     # ------------------------------------------------------------------------------------------ decide

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import one_of
 from tcalloc._inputs import scalar
 from tcalloc._solve import decide, solve
 from tcalloc.errors import InputError, MissingExtraError
@@ -96,10 +97,8 @@ class Imitator(LearnedPolicy):
         if self.budget is None:
             raise InputError("an Imitator needs a budget, at which the oracle chooses: Imitator(budget=…).")
         scalar(self.budget, "budget")
-        if self.weights not in ("plain", "regret"):
-            raise InputError(f"weights is {self.weights!r}; allowed are 'plain' and 'regret'.")
-        if self.costs not in ("mean", "given"):
-            raise InputError(f"costs is {self.costs!r}; allowed are 'mean' and 'given'.")
+        one_of("weights", self.weights, ("plain", "regret"))
+        one_of("costs", self.costs, ("mean", "given"))
         found = self.classifier
         if found is not None and (
             isinstance(found, type) or not hasattr(found, "fit") or not hasattr(found, "predict")

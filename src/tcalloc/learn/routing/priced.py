@@ -19,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc._checks import flag, whole
+from tcalloc._checks import flag, one_of, whole
 from tcalloc._frontier import frontier
 from tcalloc._inputs import scalar
 from tcalloc._solve import decide, solve
@@ -121,8 +121,7 @@ class PricedPolicy(ProbingPolicy):
         return self.features is False
 
     def _check_parameters(self) -> None:
-        if self.costs not in ("mean", "predicted", "given"):
-            raise InputError(f"costs is {self.costs!r}; allowed are 'mean', 'predicted' and 'given'.")
+        one_of("costs", self.costs, ("mean", "predicted", "given"))
         for name in ("shrink", "gate"):
             flag(name, getattr(self, name))
         whole("probe", self.probe, of="samples", hint=" (none)")

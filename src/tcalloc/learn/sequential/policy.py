@@ -25,7 +25,7 @@ from tcalloc.learn.sequential.rules import Outcomes
 from tcalloc.learn.sequential.run import SequentialRun
 from tcalloc.learn.sequential.selection import Candidate, Mixture
 from tcalloc.learn.sequential.serialize import pack, unpack
-from tcalloc.learn.sequential.training import Settings, Trained, names_of_arms, train
+from tcalloc.learn.sequential.training import Settings, Trained, train, unknown_arm
 from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples
 
@@ -147,9 +147,7 @@ class Sequential(StoppingEstimator):
             raise InputError(f"actions is {type(self.actions).__name__}; expected a mapping of models to actions.")
         for arm, action in (self.actions or {}).items():
             if arm not in settings.arms:
-                raise InputError(
-                    f"actions: no model {arm!r} among the samples; there are {names_of_arms(settings.arms)}."
-                )
+                raise InputError(f"actions: {unknown_arm(arm, settings.arms)}")
             if not isinstance(action, Action):
                 raise InputError(f"actions[{arm!r}] is {action!r}; expected an Action such as tcalloc.Vote(1).")
         return self._begin(train(samples, X, settings), budget)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc._checks import whole
+from tcalloc._checks import did_you_mean, one_of, whole
 from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
 from tcalloc.learn.holdout.folds import Frontier, split
@@ -29,7 +29,7 @@ from tcalloc.measure.samples import Samples
 if TYPE_CHECKING:
     from tcalloc.learn.sequential.question_model import Asking
 
-__all__ = ["LARGEST_WAVE", "MOST", "Settings", "Trained", "names_of_arms", "train"]
+__all__ = ["LARGEST_WAVE", "MOST", "Settings", "Trained", "names_of_arms", "train", "unknown_arm"]
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -93,8 +93,7 @@ class Settings:
                     "such as Mixture or PricedPolicy on One actions."
                 )
             combine = "vote"
-        if combine not in COMBINES:
-            raise InputError(f"combine is {combine!r}; allowed are {', '.join(map(repr, COMBINES))}.")
+        one_of("combine", combine, COMBINES)
         if combine == "vote" and not samples.answered:
             raise InputError(
                 "combine is 'vote', but only right and wrong were recorded. Record the answers; or, if a verifier "
@@ -133,6 +132,11 @@ def names_of_arms(arms: tuple[str, ...]) -> str:
     return "one model without a name, which is ''" if arms == ("",) else ", ".join(arms)
 
 
+def unknown_arm(arm: str, arms: tuple[str, ...]) -> str:
+    """Return the words for a model that there is not."""
+    return f"no model {arm!r} among the samples; there are {names_of_arms(arms)}.{did_you_mean(arm, arms)}"
+
+
 def _waves(waves: Any) -> tuple[int, ...]:
     found = [waves] if isinstance(waves, int) else list(waves)
     for k in found:
@@ -146,7 +150,7 @@ def _caps(most: Any, arms: tuple[str, ...], sizes: Mapping[str, int]) -> tuple[i
     if isinstance(most, Mapping):
         unknown = [arm for arm in most if arm not in arms]
         if unknown:
-            raise InputError(f"most: no model {unknown[0]!r} among the samples; there are {names_of_arms(arms)}.")
+            raise InputError(f"most: {unknown_arm(unknown[0], arms)}")
     found = []
     for a, arm in enumerate(arms):
         usual = sizes[arm] if len(arms) == 1 else MOST_FIRST if a == 0 else MOST_OTHERS

@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, cast
 
+from tcalloc._checks import did_you_mean
 from tcalloc.errors import InputError
 from tcalloc.llm.graders._base import Grade, Grader, check_golds, grade_safely, settle, visible
 from tcalloc.llm.graders.choice import ChoiceGrader
@@ -76,7 +77,7 @@ def make_grader(kind: str | Callable[..., Any], **options: Any) -> Grader:
         else:
             hint = "regex needs its pattern, like regex:(\\d+)" if head == "regex" else "unknown"
             allowed = ", ".join([*_KINDS, "regex:PATTERN", "python:MODULE:FUNCTION"])
-            raise InputError(f"grader {kind!r}: {hint}; allowed are {allowed}.")
+            raise InputError(f"grader {kind!r}: {hint}; allowed are {allowed}.{did_you_mean(kind, _KINDS)}")
     elif callable(kind):
         if isinstance(getattr(kind, "name", None), str) and not options:
             return cast("Grader", kind)  # a grader already
