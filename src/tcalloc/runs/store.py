@@ -18,7 +18,6 @@ import errno
 import gc
 import os
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -44,11 +43,9 @@ from tcalloc.runs.run_files import (
     take,
     write_manifest,
 )
+from tcalloc.runs.syncing import Syncing
 
 __all__ = ["SCHEMA", "Run", "Store", "read_run"]
-
-# How much may be lost if the machine (not the process) dies: lines, seconds.
-_SYNC_LINES, _SYNC_SECONDS = 256, 1.0
 
 
 class Store:
@@ -74,8 +71,7 @@ class Store:
         self._guard = threading.Lock()
         self._file = -1
         self._size = 0
-        self._unsynced = 0
-        self._synced_at = time.monotonic()
+        self._syncing = Syncing(samples_of(path))
         self._held = HeldSamples()
         try:
             refuse_taken(path, manifest)
@@ -176,6 +172,7 @@ class Store:
 
     def close(self) -> None:
         """Bring everything to the disk and let go of the lock; more than once does no harm."""
+        self._syncing.finish()
         with self._guard:
             file, self._file = self._file, -1
             if file >= 0:
@@ -204,23 +201,13 @@ class Store:
         with self._guard:
             if self._file < 0:
                 raise InputError(f"{self.path}: the run is closed. Open it again to go on.")
+            self._syncing.check()
             if self._held.has(key, number):
                 raise InputError(f"{self.path}: sample {number} of question {key[0]!r} is there already.")
             with naming(samples_of(self.path)):
                 self._write(line)
             self._held.add(key, number)
-            self._unsynced += 1
-            now = time.monotonic()
-            due = self._unsynced >= _SYNC_LINES or now - self._synced_at >= _SYNC_SECONDS
-            if due:
-                self._unsynced, self._synced_at = 0, now
-                file = os.dup(self._file)
-        if due:  # other threads go on writing meanwhile
-            try:
-                with naming(samples_of(self.path)):
-                    os.fsync(file)
-            finally:
-                os.close(file)
+            self._syncing.wrote(self._file)
 
     def _write(self, line: bytes) -> None:
         """Write a whole line or nothing: half of one is what a full disk leaves."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -96,7 +97,7 @@ class Job:
         self.settled = asyncio.Event()  # since someone last looked whether there is money
         self.begun: dict[int, tuple[Run, Draw | None]] = {}  # decided, but nothing drawn yet
         self.left_out: list[int] = []  # for want of money; looked at again when all others have a first sample
-        self.parked: dict[int, _Parked] = {}  # have a first sample, and come later
+        self.parked: OrderedDict[int, _Parked] = OrderedDict()  # have a first sample, and come later
         self.first_draws = 0  # questions whose first samples are not settled
         self.done: dict[int, Answered] = {}
         self.silent = 0
@@ -335,7 +336,7 @@ class Job:
                 break
             now, missing = missing[: len(holds)], missing[len(holds) :]
             try:
-                asked = await self._together(client, question, now, holds)
+                asked = await self._together(client, question, key[1], now, holds)
             finally:
                 for hold in holds:
                     hold.release()
@@ -354,7 +355,7 @@ class Job:
 
     async def _granted(self, question: Question, client: ChatClient, model: str, n: int) -> list[Hold]:
         """Return the samples that are granted; where others may give money back, wait without blocking the loop."""
-        most = None if self.payments.budget is None else client.most_cost(question.messages)
+        most = client.most_cost(question.messages) if self.payments.varies(model) else None
         while True:
             self.settled.clear()
             holds = self.payments.grant(question.id, model, n, most)
@@ -393,10 +394,9 @@ class Job:
         return self.client, self.client.model
 
     async def _together(
-        self, client: ChatClient, question: Question, numbers: list[int], holds: list[Hold]
+        self, client: ChatClient, question: Question, params: str, numbers: list[int], holds: list[Hold]
     ) -> list[Any]:
         """Ask for some samples at the same time; return a record or an error for each."""
-        params = client.params(question.messages)
         drawer = self.drawers[client.arm]
 
         async def ask(number: int, hold: Hold) -> dict[str, Any]:

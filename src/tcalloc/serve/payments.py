@@ -227,6 +227,10 @@ class Payments:
         """Return the one of these models that costs least, as far as is known; the first of equals."""
         return min(models, key=lambda model: self.prices.kept(model, 1))
 
+    def varies(self, model: str) -> bool:
+        """Return whether it matters what a sample of a model may cost at most: there is a budget, and no fixed cost."""
+        return self.budget is not None and not self.prices.fixed(model)
+
     def comes_later(self, question: str, model: str, n: int) -> bool:
         """Return whether a question has to wait until others have their first samples."""
         if self.budget is None or self.ledger.first(question) or not self.ledger.without:
@@ -263,7 +267,7 @@ class Payments:
             self.ledger.reserve(question, 0.0)
             return [Hold(self, question, model, 0.0, 0.0, first)]
         mean, highest = unit
-        if most is not None and not self.prices.fixed(model):
+        if most is not None and self.varies(model):
             highest = max(highest, most)
         if self.prices.few(model) or (first and self.ledger.room(question, mean, n, hopeful=True) < n):
             n = min(n, 1)
