@@ -153,6 +153,7 @@ def test_one_policy_under_two_names_is_told():
         ({"folds": 1}, "folds is 1"),
         ({"folds": 2.5}, "folds is 2.5"),
         ({"repeats": 0}, "repeats is 0"),
+        ({"repeats": 10**12}, "repeats is 1000000000000; expected a whole number from 1 to 1000"),
         ({"seed": -1}, "seed is -1"),
         ({"jobs": 0}, "jobs is 0"),
         ({"policies": ["Nobody"]}, "Nobody"),

@@ -1,6 +1,7 @@
 """From what contestants did to their standings, and how they are run: two tiny contestants of known merit."""
 
 import math
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -245,6 +246,7 @@ def test_members_of_a_group_are_trained_together(monkeypatch):
 
 def test_workers():
     assert run_folds.workers(3) == 3
+    assert run_folds.workers(10**9) <= max(4, os.cpu_count())  # each takes 200 MB
     assert run_folds.workers(-1) >= 1
     for wrong in (0, -2, 1.5, True, "2"):
         with pytest.raises(InputError, match="jobs is"):

@@ -34,6 +34,8 @@ Floats = NDArray[np.float64]
 
 # Of the default budgets: how many, and up to which share of all that spending can gain.
 BUDGETS, MOST = 4, 0.9
+# A comparison of 1000 repeats takes days; more is a slip, and would take all memory before it began.
+MOST_REPEATS = 1000
 # That a float has.
 DIGITS = 17
 GROUPS = ("easy", "medium", "hopeless")
@@ -90,7 +92,7 @@ def compare(
         Yours, by name: an estimator with ``fit(X, samples)`` and ``decide(X)``, refitted in every fold; a function
         ``(X, samples, budget) -> policy`` of the training questions; or a policy with ``start``, trained elsewhere.
     folds, repeats : int
-        Folds over questions, and how often all is done, each time with other folds.
+        Folds over questions, and how often all is done, each time with other folds: up to 1000 times.
     seed : int
         The same seed gives the same result, for any number of processes.
     feature_cost : float
@@ -102,7 +104,7 @@ def compare(
     orders : int, optional
         Random orders in which each question's samples are replayed. Default: about 50,000 runs in all.
     jobs : int
-        Processes; -1: one per processor. With more than one, a program's own work must stand under
+        Processes; -1: one per processor, and hardly more are ever started. With more than one, a program's own work must stand under
         ``if __name__ == "__main__":``.
     progress : bool
         Whether to show on standard error how far it is.
@@ -229,8 +231,9 @@ def versions() -> dict[str, str]:
 
 def _check(data: Any, folds: Any, repeats: Any, seed: Any) -> None:
     """Refuse what `Problem` does not look at, before it is read."""
-    for name, value, least in (("folds", folds, 2), ("repeats", repeats, 1), ("seed", seed, 0)):
-        whole(name, value, least)
+    whole("folds", folds, 2)
+    whole("repeats", repeats, 1, MOST_REPEATS)
+    whole("seed", seed, 0)
     if isinstance(data, Samples) and len(data) == 0:
         raise InputError("data has 0 questions; a comparison needs at least 2.")
 

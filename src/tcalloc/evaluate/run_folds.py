@@ -34,6 +34,8 @@ __all__ = ["Part", "Ran", "part_of", "run", "workers"]
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
+# Processes that may be started on any machine, however few its processors.
+FEW = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,15 +105,18 @@ class Plan:
 def workers(jobs: Any) -> int:
     """Return how many processes ``jobs`` means; -1: one per processor that this process may use.
 
+    More than there are processors gain nothing and take memory: beyond `FEW`, no more are started.
+
     Raises
     ------
     InputError
         If it is no whole number, or 0, or below -1.
     """
-    if not is_whole(jobs) or jobs != -1:
-        return whole("jobs", jobs, 1, of="processes", hint=", or -1 for one per processor")
-    usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable is not None else os.cpu_count() or 1
+    allowed = getattr(os, "sched_getaffinity", None)
+    usable = len(allowed(0)) if allowed is not None else os.cpu_count() or 1
+    if is_whole(jobs) and jobs == -1:
+        return usable
+    return min(whole("jobs", jobs, 1, of="processes", hint=", or -1 for one per processor"), max(usable, FEW))
 
 
 def run(

@@ -344,7 +344,8 @@ def crossing(nominal: Floats, real: Floats, asked: Floats) -> Floats:
         met = ((before <= target) & (target < after)) | ((before > target) & (target >= after))
         at = met.argmax(axis=1)
         run = real[at + 1] - real[at]
-        share = np.divide(asked - real[at], run, out=np.zeros(len(asked)), where=run != 0)
+        with np.errstate(over="ignore"):  # a spend that is far beyond all of them
+            share = np.divide(asked - real[at], run, out=np.zeros(len(asked)), where=run != 0)
         found = nominal[at] + np.clip(share, 0.0, 1.0) * (nominal[at + 1] - nominal[at])
     return np.asarray(np.where(asked >= most - slack, highest, np.where(asked <= least, lowest, found)))
 
