@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from tcalloc._checks import whole
 from tcalloc.errors import InputError
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.drawing import Drawer
@@ -145,8 +146,8 @@ def sample(
         What was done. A limit, ctrl-C or a server that fails end it early and raise nothing: `stopped` and
         `interrupted` tell, and the same call goes on.
     """
-    if min(n, concurrency, n_per_request) < 1:
-        raise InputError("n, concurrency and n_per_request must be at least 1.")
+    for name, value in (("n", n), ("concurrency", concurrency), ("n_per_request", n_per_request)):
+        whole(name, value, 1)
     refuse_count(n, "n")
     refuse_half_pairs(questions)
     if max_cost is not None:

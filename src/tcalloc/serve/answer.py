@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
+from tcalloc._checks import whole
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Policy
 from tcalloc.llm.client import ChatClient
@@ -220,10 +221,9 @@ def _job(
     refuse_unverified(policy, verifier)
     clients_of(client)
     named = dict(client) if isinstance(client, Mapping) else {client.model: client}
-    if concurrency < 1:
-        raise InputError("concurrency must be at least 1.")
-    if max_requests is not None and max_requests < 1:
-        raise InputError(f"max_requests is {max_requests!r}; expected at least 1, or leave it out for no limit.")
+    whole("concurrency", concurrency, 1)
+    if max_requests is not None:
+        whole("max_requests", max_requests, 1, hint=". Leave it out for no limit")
     if max_cost is not None and any(c.rates is None or c.parameters.max_tokens is None for c in named.values()):
         raise InputError(
             "max_cost needs rates and max_tokens of every client: without them no request has a highest cost."

@@ -30,7 +30,7 @@ A guarantee rests on four assumptions, which `Calibration.assumptions` repeats:
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -43,7 +43,7 @@ from tcalloc._printing import cleaned
 from tcalloc._rounding import FEASIBLE
 from tcalloc.errors import BudgetError, InputError
 
-__all__ = ["Calibration", "calibrate_price"]
+__all__ = ["Calibration", "calibrate_price", "calibrate_rising"]
 
 Floats = NDArray[np.float64]
 
@@ -224,6 +224,27 @@ def calibrate_price(
     last = _last(kept)
     assumptions = tuple(clause.format(low=least, high=most[last]) for clause in ASSUMPTIONS)
     return Calibration(float(grid[last]), float(mean[last]), limit, limit, float(confidence), n, "betting", assumptions)
+
+
+def calibrate_rising(
+    spends: Floats, budget: float, confidence: float | None, costs: str | None, **limits: Any
+) -> tuple[int, Calibration]:
+    """Return which of some settings of rising spend is the last that keeps the budget, and what is known of it.
+
+    Parameters
+    ----------
+    spends : ndarray, (J, n)
+        What each held-out question costs in each setting.
+    budget, confidence, **limits
+        As of `calibrate_price`.
+    costs : str, optional
+        What is assumed of costs, in words that say more than `calibrate_price` knows.
+    """
+    dial = np.arange(len(spends), 0, -1, dtype=np.float64)  # in place of prices, which fall as spends rise
+    found = calibrate_price(dial, spends.T, budget, confidence, **limits)
+    if costs is not None:
+        found = replace(found, assumptions=(*found.assumptions[:-1], costs))
+    return int(np.flatnonzero(dial == found.price)[0]), found
 
 
 def _grid_of(prices: Any, spends: Any) -> tuple[Floats, Floats]:

@@ -12,7 +12,6 @@ accuracy over spend are kept, and a budget between two of them is kept by a rand
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -24,7 +23,7 @@ from tcalloc._printing import cleaned
 from tcalloc._rounding import AFFORDED
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.estimator import StoppingEstimator
-from tcalloc.learn.holdout.calibrate import Calibration, calibrate_price
+from tcalloc.learn.holdout.calibrate import Calibration, calibrate_rising
 from tcalloc.learn.holdout.cost_range import costs_said, sample_costs
 from tcalloc.learn.holdout.folds import Frontier, Held, held_out, tabled
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
@@ -381,11 +380,9 @@ class TunedRule(StoppingEstimator):
             highs = [(1 - share) * costs[one] + share * costs[other] for one, other, share in mixed]
             limits = {"low": low or 0.0, "high": np.array(highs)}
         spends = self.outcomes(None, samples, budgets, orders=orders).spend
-        dial = np.arange(len(budgets), 0, -1, dtype=np.float64)
-        found = calibrate_price(dial, spends.T, budget, confidence, **limits)
-        if confidence is not None:
-            found = replace(found, assumptions=(*found.assumptions[:-1], costs_said(arms, most)))
-        self._spending = float(budgets[int(np.flatnonzero(dial == found.price)[0])])
+        said = None if confidence is None else costs_said(arms, most)
+        place, found = calibrate_rising(spends, budget, confidence, said, **limits)
+        self._spending = float(budgets[place])
         self.budget_, self.guarantee_ = scalar(budget, "budget"), found
         return self
 

@@ -12,7 +12,7 @@ from tcalloc._checks import level_of
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.learn.estimator import StoppingEstimator
-from tcalloc.learn.holdout.calibrate import Calibration, calibrate_price
+from tcalloc.learn.holdout.calibrate import Calibration, calibrate_rising
 from tcalloc.learn.holdout.cost_range import costs_said, sample_costs
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.protocol import uniform
@@ -239,13 +239,9 @@ class Sequential(StoppingEstimator):
             mixtures = [replace(mixture, limit=limit) for mixture in mixtures]
             limits = {"low": low or 0.0, "high": highest_costs(trained, mixtures, most)}
         spends = self._replayed(mixtures, samples, X, orders, 0).spend
-        # The dial runs from the dearest price to the cheapest: here by its rank among the budgets.
-        dial = np.arange(len(budgets), 0, -1, dtype=np.float64)
-        found = calibrate_price(dial, spends.T, asked, confidence, **limits)
-        if confidence is not None:
-            *first, _ = found.assumptions
-            found = replace(found, assumptions=(*first, costs_said(trained.settings.arms, most)))
-        self._mixture = mixtures[int(np.flatnonzero(dial == found.price)[0])]
+        said = None if confidence is None else costs_said(trained.settings.arms, most)
+        place, found = calibrate_rising(spends, asked, confidence, said, **limits)
+        self._mixture = mixtures[place]
         self.budget_, self.guarantee_ = asked, found
         return self
 

@@ -103,21 +103,10 @@ class Family(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Tables:
-    """Rules of one model that look at counts alone."""
+class _OfCounts:
+    """Rules that look at counts alone: not at the question, and every vote weighs the same."""
 
-    wave: Choice
-    """(J, cap + 1, cap + 1, cap//2 + 1) how many samples next, by samples so far and the two highest counts."""
-    moves: tuple[Move, ...]
-    """One per number of samples that occurs."""
-    name: str
-    """What they are."""
-
-    @property
-    def settings(self) -> int:
-        """How many rules."""
-        return len(self.wave)
+    __slots__ = ()
 
     @property
     def weighted(self) -> bool:
@@ -133,6 +122,23 @@ class Tables:
     def blind(self) -> bool:
         """Whether it looks at counts alone: yes."""
         return True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tables(_OfCounts):
+    """Rules of one model that look at counts alone."""
+
+    wave: Choice
+    """(J, cap + 1, cap + 1, cap//2 + 1) how many samples next, by samples so far and the two highest counts."""
+    moves: tuple[Move, ...]
+    """One per number of samples that occurs."""
+    name: str
+    """What they are."""
+
+    @property
+    def settings(self) -> int:
+        """How many rules."""
+        return len(self.wave)
 
     def choose(self, at: Drawn, x: Any, first: Any, second: Any, settings: Any) -> Choice:
         """Return the moves of some rules in some states; see `Family`."""
@@ -152,7 +158,7 @@ class Tables:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Thresholds:
+class Thresholds(_OfCounts):
     """Rules of one model that go on while a measure of the counts is below a level and n is below a cap."""
 
     measure: Floats
@@ -175,21 +181,6 @@ class Thresholds:
     def settings(self) -> int:
         """How many rules."""
         return len(self.levels)
-
-    @property
-    def weighted(self) -> bool:
-        """Whether votes are weighted: no."""
-        return False
-
-    @property
-    def told(self) -> bool:
-        """Whether it looks at the question: no."""
-        return False
-
-    @property
-    def blind(self) -> bool:
-        """Whether it looks at counts alone: yes."""
-        return True
 
     def measured(self, first: Any, second: Any) -> Floats:
         """Return the measure of some counts, (M,)."""
