@@ -135,3 +135,14 @@ def test_refusals(samples, more, words):
 def test_other_data_are_refused():
     with pytest.raises(tcalloc.InputError, match="samples is list; expected Samples, or the path of a run folder"):
         tcalloc.fit(["What is 1 + 1?"], 2.0)
+
+
+@pytest.mark.parametrize(("policy", "measured_by"), [(REFERENCE, "certify"), ("margin + cap", "_fixed_numbers")])
+def test_a_fit_is_stored_before_it_is_measured(samples, policy, measured_by, tmp_path, monkeypatch):
+    def interrupted(*args, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"tcalloc.evaluate.fit.{measured_by}", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tcalloc.fit(samples, 3.0, policy, folds=2, out=tmp_path / "policy")
+    assert tcalloc.load_policy(tmp_path / "policy").budget == 3.0

@@ -169,8 +169,7 @@ def run(args: argparse.Namespace) -> int:
         place=args.table,
     )
     _say_verifier(args, samples)
-    report = fitting.report()
-    report.save(args.out)
+    report = fitting.report(args.out)
     note = report.note(args.unit)
     if note and report.unanswered:
         note = f"note: {args.out}: {note} --answer-all keeps it from that."

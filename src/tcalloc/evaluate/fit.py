@@ -77,6 +77,7 @@ def fit(
     folds: int = 5,
     random_state: int = 0,
     place: str = "samples",
+    out: str | os.PathLike[str] | None = None,
 ) -> FitReport:
     """Fit a policy on recorded samples, and report what it reaches on held-out questions.
 
@@ -111,6 +112,8 @@ def fit(
         Seed of the folds, the features and the random choices.
     place : str
         What messages call the samples. The path of a run folder is used by itself.
+    out : path, optional
+        The folder for the policy. It is stored before it is measured, so that an interruption does not lose it.
 
     Returns
     -------
@@ -159,7 +162,7 @@ def fit(
         folds=folds,
         random_state=random_state,
         place=place,
-    ).report()
+    ).report(out)
 
 
 def refuse_few(n: int, folds: int, place: str) -> None:
@@ -263,8 +266,13 @@ class Fitting:
         limits = None if confidence is None else {"confidence": confidence, "low": low, "high": high}
         return cls(recipe, samples, X, categories, budget, limits, folds, random_state)
 
-    def report(self) -> FitReport:
+    def report(self, out: str | os.PathLike[str] | None = None) -> FitReport:
         """Fit the policy, and measure it on questions that it has not seen.
+
+        Parameters
+        ----------
+        out : path, optional
+            The folder for the policy. It is stored before it is measured, so that an interruption does not lose it.
 
         Raises
         ------
@@ -274,12 +282,14 @@ class Fitting:
             If the policy needs an extra that is not installed.
         """
         beforehand = self.recipe.actions is not None and self.recipe.entry.family != "probed"
-        return self._routing() if beforehand else self._stopping()
+        policy, learned = self._fitted(np.arange(len(self.samples)))
+        if out is not None:
+            policy.save(out)
+        return self._routing(policy) if beforehand else self._stopping(policy, learned)
 
-    def _routing(self) -> RoutingReport:
+    def _routing(self, policy: Any) -> RoutingReport:
         """Report on a policy that decides beforehand."""
         n = len(self.samples)
-        policy, _ = self._fitted(np.arange(n))
         names = [str(i) for i in range(n)] if self.X is None else self.X
         chosen = np.empty(n, np.int32)
         for train, held in split(n, self.folds, self.seed):
@@ -301,9 +311,8 @@ class Fitting:
             folds=self.folds,
         )
 
-    def _stopping(self) -> StoppingReport:
+    def _stopping(self, policy: Any, learned: Rows) -> StoppingReport:
         """Report on a policy that decides while sampling."""
-        policy, learned = self._fitted(np.arange(len(self.samples)))
         samples, X = self.samples.take(learned), take_rows(self.X, learned)
         return StoppingReport(
             policy=policy,
