@@ -104,8 +104,8 @@ def compare(
     orders : int, optional
         Random orders in which each question's samples are replayed. Default: about 50,000 runs in all.
     jobs : int
-        Processes; -1: one per processor, and hardly more are ever started. With more than one, a program's own work must stand under
-        ``if __name__ == "__main__":``.
+        Processes; -1: one per processor, and hardly more are ever started. With more than one, a program's own work
+        must stand under ``if __name__ == "__main__":``.
     progress : bool
         Whether to show on standard error how far it is.
 
