@@ -15,6 +15,7 @@ from tcalloc.errors import InputError
 __all__ = [
     "MOST_JSON",
     "MOST_LINE",
+    "bounded_lines",
     "lines_of",
     "naming",
     "open_regular",
@@ -97,14 +98,23 @@ def lines_of(path: str, most: int = MOST_LINE) -> Iterator[bytes]:
         If a line has more than `most` bytes, or the file cannot be opened.
     """
     with open_regular(path) as file:
-        number = 0
-        while line := file.readline(most + 1):
-            number += 1
-            if len(line) > most:
-                raise InputError(
-                    f"{path}, line {number}: longer than {most:,} bytes, which is more than tcalloc reads."
-                )
-            yield line
+        yield from bounded_lines(file, path, most)
+
+
+def bounded_lines(file: BinaryIO, path: str, most: int = MOST_LINE) -> Iterator[bytes]:
+    """Yield the lines of an open file, such as one that is compressed; see `lines_of`.
+
+    Raises
+    ------
+    InputError
+        If a line has more than `most` bytes.
+    """
+    number = 0
+    while line := file.readline(most + 1):
+        number += 1
+        if len(line) > most:
+            raise InputError(f"{path}, line {number}: longer than {most:,} bytes, which is more than tcalloc reads.")
+        yield line
 
 
 def _constant(word: str) -> NoReturn:

@@ -1,5 +1,6 @@
 """Logs of other tools as a run folder: what is read, what is said, and that there is all of it or nothing."""
 
+import gzip
 import json
 import os
 
@@ -8,6 +9,7 @@ import polars as pl
 import pytest
 from import_cases import imported, jsonl, refused, told
 
+from tcalloc._files import MOST_LINE
 from tcalloc.cli import import_ as command
 from tcalloc.cli._shared import Parser
 from tcalloc.errors import InputError
@@ -363,3 +365,11 @@ def test_the_commands_errors(tmp_path, capsys):
     with pytest.raises(SystemExit):
         run_command("--help")
     assert "--split-id" in capsys.readouterr().out
+
+
+def test_an_endless_line_is_refused_before_it_fills_the_memory(tmp_path):
+    """A few kilobytes of gzip may hold one line of many gigabytes."""
+    path = tmp_path / "logs.jsonl"
+    path.write_bytes(gzip.compress(b"0" * (MOST_LINE + 2), 1))
+    with pytest.raises(InputError, match=r"logs.jsonl, line 1: longer than 16,777,216 bytes"):
+        import_logs([str(path)], str(tmp_path / "run"))

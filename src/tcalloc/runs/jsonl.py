@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NoReturn, cast
 
+from tcalloc._files import bounded_lines
 from tcalloc.errors import InputError
 
 __all__ = ["read_objects", "snippet"]
@@ -42,7 +43,7 @@ def read_objects(
     number = 0
     try:
         with _opened(path) as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(bounded_lines(file, path), 1):
                 if number == 1:
                     if line[:2] in (b"\xff\xfe", b"\xfe\xff"):
                         raise InputError(f"{path}: not UTF-8 text (it seems to be UTF-16). Save it as UTF-8.")
