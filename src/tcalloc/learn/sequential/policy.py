@@ -322,7 +322,9 @@ class Sequential(StoppingEstimator):
     def frontier(self) -> StoppingFrontier:
         """Return spend and accuracy at many budgets, on training questions that were held out.
 
-        A question is scored by rules, hull and mixture that were learned and chosen without it.
+        A question is scored by rules, hull and mixture that were learned and chosen without it; so are predictions from
+        X. Only what a vote weighs is learned from all questions: from 60 questions on that moves a figure by less than
+        0.1 points.
         """
         return self._fitted().frontier
 
