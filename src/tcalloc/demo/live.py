@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -252,8 +252,8 @@ def _loaded(folder: str, ids: NDArray[np.str_]) -> tuple[Samples, int, list[list
     said: dict[str, list[str | None]] = {str(name): [] for name in ids}
     tokens = 0
     for record in sorted(read_run(folder).records, key=lambda record: int(record["sample"])):
-        said[record["id"]].append(record["answer"])
-        tokens += record["output_tokens"]
+        said[record["id"]].append(cast("str | None", record["answer"]))
+        tokens += int(record["output_tokens"] or 0)
     return Samples.load(folder), tokens, list(said.values())
 
 

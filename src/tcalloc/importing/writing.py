@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 from tcalloc.importing.job import Job
 from tcalloc.importing.report import Answers, ImportReport, ModelCount, mark_warnings, token_warning
@@ -19,6 +19,7 @@ from tcalloc.llm.graders import Grade, Grader, grade_safely, settle
 from tcalloc.llm.graders.text import any_key, exact_key
 from tcalloc.llm.questions import Question
 from tcalloc.runs.recorded_answers import Voices
+from tcalloc.runs.records import SampleRecord
 from tcalloc.runs.run_files import is_left
 from tcalloc.runs.store import Store
 from tcalloc.runs.verdicts import Failures
@@ -168,9 +169,9 @@ class Writer:
 
 def _record(
     name: str, number: int, model: str, arm: str, sample: Sample, grade: Grade, keep_text: bool
-) -> dict[str, Any]:
+) -> SampleRecord:
     finish = sample.facts.get("finish") or ""
-    record: dict[str, Any] = {"id": name, "sample": number, "params": arm, "arm": arm, "model": model}
+    record: SampleRecord = {"id": name, "sample": number, "params": arm, "arm": arm, "model": model}
     if (keep_text or grade.error is not None) and sample.text is not None:  # to be graded again, it is needed
         record["text"] = sample.text
     record |= {
@@ -189,7 +190,7 @@ def _record(
         "cost": None,
         "seconds": None,
     }
-    return record | {key: value for key, value in sample.facts.items() if key != "finish"}
+    return record | cast("SampleRecord", {key: value for key, value in sample.facts.items() if key != "finish"})
 
 
 def _question_record(question: Question) -> dict[str, Any]:

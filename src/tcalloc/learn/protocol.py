@@ -118,6 +118,7 @@ def combine(action: Action, results: Iterable[Result]) -> tuple[Hashable | None,
         return (answered[0].answer, 0.0) if right is None else (right.answer, 1.0)
     if action.combine == "one":
         return answered[0].answer, 1.0 / len(drawn)
+    assert action.combine == "vote", action.combine  # a new kind of action needs an answer of its own
     votes: dict[Hashable, int] = {}
     for result in answered:
         votes[result.answer] = votes.get(result.answer, 0) + 1

@@ -14,6 +14,7 @@ from tcalloc.llm.journal import Journal
 from tcalloc.llm.meter import Meter
 from tcalloc.llm.questions import Question
 from tcalloc.llm.replies import Reply
+from tcalloc.runs.records import SampleRecord
 
 __all__ = ["Drawer", "graded"]
 
@@ -45,7 +46,7 @@ class Drawer:
         client: ChatClient,
         grader: Any,
         meter: Meter,
-        keep: Callable[[dict[str, Any]], object] = lambda record: None,
+        keep: Callable[[SampleRecord], object] = lambda record: None,
         *,
         text: bool = True,
         journal: Journal | None = None,
@@ -62,7 +63,7 @@ class Drawer:
         stop: Stop,
         lost: Callable[[float], object] = lambda most: None,
         another: Callable[[], bool] = lambda: True,
-    ) -> list[dict[str, Any]]:
+    ) -> list[SampleRecord]:
         """Send one request for some samples; return the records of those that came, at least one, stored.
 
         Parameters
@@ -88,20 +89,20 @@ class Drawer:
         bill.stored()
         return records
 
-    def _records(self, question: Question, params: str, samples: Sequence[int], reply: Reply) -> list[dict[str, Any]]:
+    def _records(self, question: Question, params: str, samples: Sequence[int], reply: Reply) -> list[SampleRecord]:
         records = []
         for place, number in enumerate(samples[: len(reply.choices)]):
             records.append(self._record(question, params, number, place, reply))
             self._keep(records[-1])
         return records
 
-    def _record(self, question: Question, params: str, number: int, place: int, reply: Reply) -> dict[str, Any]:
+    def _record(self, question: Question, params: str, number: int, place: int, reply: Reply) -> SampleRecord:
         choice = reply.choices[place]
         grade = graded(self.grader, question, choice.text, blind=self._blind)
         share = reply.input_tokens / len(reply.choices)  # the prompt is paid once for all choices
         rates = self.client.rates
         cost = None if rates is None else rates.cost(share, choice.output_tokens, choice.reasoning_tokens)
-        record = {
+        record: SampleRecord = {
             "id": question.id,
             "sample": number,
             "params": params,

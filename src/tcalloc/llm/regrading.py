@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 from tcalloc._amounts import amount
 from tcalloc._checks import whole
@@ -32,6 +32,7 @@ from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question, question_from
 from tcalloc.llm.run_folder import journal_of
 from tcalloc.runs.jsonl import read_objects
+from tcalloc.runs.records import SampleRecord
 from tcalloc.runs.run_files import LIVE
 from tcalloc.runs.store import Store
 from tcalloc.runs.verdicts import Failures, Session, failed, key_of
@@ -207,15 +208,15 @@ class _Job:
         if self.session is not None:
             self.session.close()
 
-    def _to_grade(self) -> Iterator[dict[str, Any]]:
+    def _to_grade(self) -> Iterator[SampleRecord]:
         for record in self.store.records():
             by = self.before.get(str(record.get("arm")), self.before.get(""))
             if self.everything or failed(record) or by != self.name:
-                yield record | {"grader": by}
+                yield cast("SampleRecord", record | {"grader": by})
 
     def _survey(self) -> tuple[int, int]:
         """Return how many samples there are and how many are to be graded; refuse what cannot be graded."""
-        silent: dict[str, Any] | None = None
+        silent: SampleRecord | None = None
         asked: dict[str, Question] = {}
         count = missing = 0
         for record in self._to_grade():
@@ -308,7 +309,7 @@ class _Job:
             return {"grader": self.name}
         return {"arms": [arm | {"grader": self.name} if isinstance(arm, dict) else arm for arm in manifest["arms"]]}
 
-    async def _work(self, tasks: Iterator[dict[str, Any]]) -> None:
+    async def _work(self, tasks: Iterator[SampleRecord]) -> None:
         try:
             while not self.call.stop.on and (records := list(islice(tasks, self.chunk))):
                 await crew().run(self._grade_all, records)
@@ -319,17 +320,17 @@ class _Job:
             self.broken = self.broken or error
             self.call.stop.set()
 
-    def _grade_all(self, records: list[dict[str, Any]]) -> None:
+    def _grade_all(self, records: list[SampleRecord]) -> None:
         for record in records:
             if self.call.stop.on:
                 return
             self._grade(record)
 
-    def _grade(self, record: dict[str, Any]) -> None:
+    def _grade(self, record: SampleRecord) -> None:
         assert self.session is not None
         nothing: AbstractContextManager[list[Bill]] = nullcontext([])
         with nothing if self.books is None else self.books.verdict() as bills:
-            verdict = graded(self.grader, self.questions[str(record["id"])], record["text"], blind=self.blind)
+            verdict = graded(self.grader, self.questions[str(record["id"])], record["text"] or "", blind=self.blind)
             cost = None if self.books is None else math.fsum(bill.cost for bill in bills)
             if not self.session.add(record, verdict.answer, verdict.correct, verdict.error, cost):
                 bills.clear()  # paid, and not stored

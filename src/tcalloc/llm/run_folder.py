@@ -82,7 +82,7 @@ def spent_before(store: Store, client: ChatClient) -> float:
         single = record.get("choices") == 1 and not record.get("estimated") and record.get("arm") == client.arm
         text, tokens = record.get("text"), record.get("output_tokens")
         if single and text is not None and tokens is not None and not record.get("reasoning_tokens"):
-            client.counter.learn(len(text), tokens)
+            client.counter.learn(len(text), int(tokens))
     return spent
 
 

@@ -4,7 +4,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from tcalloc.errors import InputError
 from tcalloc.measure.actions import SETTINGS
 from tcalloc.runs.jsonl import snippet
 from tcalloc.runs.recorded_answers import Voices, notes_of
+from tcalloc.runs.records import SampleRecord
 from tcalloc.runs.run_files import LIVE
 from tcalloc.runs.store import read_run
 from tcalloc.runs.verdicts import Failures, failed, refuse_half_graded
@@ -105,7 +106,7 @@ def load_run(path: str | os.PathLike[str]) -> Loaded:
     return Loaded(arrays, np.array(list(rows), dtype=object), tuple(notes))
 
 
-def _refuse_padding(path: str, arms: dict[str, list[dict[str, Any]]], rows: int) -> None:
+def _refuse_padding(path: str, arms: dict[str, list[SampleRecord]], rows: int) -> None:
     """Refuse samples whose arrays would be nearly empty, before memory is reserved for them."""
     cells, samples, worst = 0, 0, (0, "", "")
     for arm, records in arms.items():
@@ -122,7 +123,7 @@ def _refuse_padding(path: str, arms: dict[str, list[dict[str, Any]]], rows: int)
         )
 
 
-def _graded(records: list[dict[str, Any]], manifest: dict[str, Any]) -> bool:
+def _graded(records: list[SampleRecord], manifest: dict[str, Any]) -> bool:
     """Say whether a grader looked for the answers of one arm."""
     if manifest.get("grader") is not None:  # of an import
         return True
@@ -130,7 +131,7 @@ def _graded(records: list[dict[str, Any]], manifest: dict[str, Any]) -> bool:
     return str(records[0].get("arm")) in graded
 
 
-def _selected(path: str, arms: Iterable[list[dict[str, Any]]], questions: int) -> list[str]:
+def _selected(path: str, arms: Iterable[list[SampleRecord]], questions: int) -> list[str]:
     """Return a warning if a policy decided, while it sampled, which question has how many samples."""
     if not any(os.path.exists(os.path.join(path, name)) for name in LIVE):
         return []
@@ -148,14 +149,14 @@ def _selected(path: str, arms: Iterable[list[dict[str, Any]]], questions: int) -
     ]
 
 
-def _arms(records: Iterable[dict[str, Any]], told: Any) -> dict[str, list[dict[str, Any]]]:
+def _arms(records: Iterable[SampleRecord], told: Any) -> dict[str, list[SampleRecord]]:
     """Sort the samples by model; by model and settings where a model was asked in several ways."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    found: dict[tuple[str, str], list[SampleRecord]] = defaultdict(list)
     for record in records:
         # "params" also hashes the prompt; "arm" is what the samples of different questions share.
         found[str(record.get("model", "")), str(record.get("arm", record.get("params", "")))].append(record)
     asked = {str(arm.get("arm")): arm.get("parameters") for arm in told if isinstance(arm, dict)}
-    named: dict[str, list[dict[str, Any]]] = {}
+    named: dict[str, list[SampleRecord]] = {}
     for (model, arm), some in found.items():
         name = " ".join([model, *_differing(arm, [other for of, other in found if of == model], asked)]).strip()
         named[f"{name} {arm}" if name in named else name] = some
@@ -181,13 +182,13 @@ def _differing(arm: str, others: list[str], asked: dict[str, Any]) -> list[str]:
 
 
 def _layout(
-    records: list[dict[str, Any]], rows: dict[str, int], codes: dict[str, dict[Any, int]], votes: bool
+    records: list[SampleRecord], rows: dict[str, int], codes: dict[str, dict[Any, int]], votes: bool
 ) -> dict[str, Any]:
     """Return one arm's arrays, with answers or, without `votes`, with marks alone.
 
     Columns are a question's samples in the order of their numbers, without gaps.
     """
-    by_question: list[list[dict[str, Any]]] = [[] for _ in rows]
+    by_question: list[list[SampleRecord]] = [[] for _ in rows]
     for record in records:
         by_question[rows[str(record["id"])]].append(record)
     width = max(map(len, by_question))
@@ -202,8 +203,8 @@ def _layout(
         for j, record in enumerate(some):
             answers[i, j] = _code(record, codes[str(record["id"])]) if votes else 0 if record.get("correct") else 1
             for source, key in NUMBERS.items():
-                if record.get(source) is not None:
-                    numbers[key][i, j] = record[source]
+                if (value := cast("float | None", record.get(source))) is not None:
+                    numbers[key][i, j] = value
             if record.get("score") is not None:
                 scores[i, j] = record["score"]
     drawn = answers != -2
@@ -224,7 +225,7 @@ def _layout(
     return arrays
 
 
-def _code(record: dict[str, Any], codes: dict[Any, int]) -> int:
+def _code(record: SampleRecord, codes: dict[Any, int]) -> int:
     if record.get("correct"):
         return 0
     if record.get("answer") is None:

@@ -274,6 +274,7 @@ def _exact(samples: SampleArrays, how: str, ks: list[int], threads: int, counts:
         return expected_votes(tally(samples.answers) if counts is None else counts, ks, threads)
     if how == "score":
         return best_by_score(samples.correct, samples.scores, samples.drawn, ks)
+    assert how in ("one", "verifier"), how  # a new kind of action needs an estimate of its own
     return pass_at_k(samples.correct.sum(axis=1), samples.drawn.sum(axis=1), ks)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tcalloc._files import lines_of, parse_json, strict_json
 from tcalloc.errors import InputError
-from tcalloc.runs.records import record_problem
+from tcalloc.runs.records import SampleRecord, record_problem
 
 __all__ = [
     "Damage",
@@ -99,7 +99,7 @@ def read_keys(path: str, damaged: list[Damage]) -> Iterator[tuple[str, int, str]
         yield key["id"], key["sample"], key["params"]
 
 
-def read_samples(path: str, damaged: list[Damage]) -> Iterator[dict[str, Any]]:
+def read_samples(path: str, damaged: list[Damage]) -> Iterator[SampleRecord]:
     """Yield the records of a file's whole lines; collect what is damaged.
 
     Raises
@@ -111,7 +111,7 @@ def read_samples(path: str, damaged: list[Damage]) -> Iterator[dict[str, Any]]:
         yield record
 
 
-def read_complete(path: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+def read_complete(path: str, names: Sequence[str]) -> Iterator[SampleRecord]:
     """Yield the records of a file's whole lines, each with the fields that are needed.
 
     Parameters
@@ -128,7 +128,7 @@ def read_complete(path: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """
     for number, record in _numbered(path, []):
         for name in names:
-            if name not in record or (name == "text" and record[name] is None):
+            if name not in record or (name == "text" and record.get("text") is None):
                 raise InputError(
                     f"{path}, line {number}: the sample has no {name}, which is needed here. Restore the file, or "
                     "name another folder."
@@ -136,7 +136,7 @@ def read_complete(path: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         yield record
 
 
-def _numbered(path: str, damaged: list[Damage]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _numbered(path: str, damaged: list[Damage]) -> Iterator[tuple[int, SampleRecord]]:
     """Yield number and record of a file's whole lines; collect what is damaged."""
     size = 0
     batch: list[tuple[int, bytes]] = []
@@ -149,7 +149,7 @@ def _numbered(path: str, damaged: list[Damage]) -> Iterator[tuple[int, dict[str,
     yield from _records(path, batch)
 
 
-def _records(path: str, batch: list[tuple[int, bytes]]) -> list[tuple[int, dict[str, Any]]]:
+def _records(path: str, batch: list[tuple[int, bytes]]) -> list[tuple[int, SampleRecord]]:
     """Parse some lines together, which shares their field names; one by one to find what is wrong."""
     try:
         records: list[Any] = _decode((b"[" + b",".join(body for _, body in batch) + b"]").decode())

@@ -9,6 +9,8 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tcalloc.runs.records import SampleRecord
+
 __all__ = ["Voices", "notes_for", "notes_of"]
 
 # Ends a note that does not concern those who have a verifier.
@@ -35,7 +37,7 @@ class Voices:
     """Whether a grader looked for answers in the texts: where it says nothing, there is none."""
 
     @classmethod
-    def of(cls, records: Iterable[Mapping[str, Any]], graded: bool) -> "Voices":
+    def of(cls, records: Iterable[SampleRecord], graded: bool) -> "Voices":
         """Count the samples of a run folder."""
         found = cls(graded=graded)
         for record in records:

@@ -4,19 +4,79 @@ A run folder may come from a stranger. The checksum of a line finds damage; it d
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Required, TypedDict, get_args, get_type_hints
 
 from tcalloc._checks import is_number
 from tcalloc.runs.held_samples import MOST_SAMPLES
 
-__all__ = ["manifest_problem", "question_problem", "record_problem"]
+__all__ = ["SampleRecord", "manifest_problem", "question_problem", "record_problem"]
 
 # So that no sum or product of them leaves float64.
 _LARGEST = 1e100
-_TEXTS = ("arm", "model", "text", "finish", "error")
-_SWITCHES = ("correct", "truncated", "estimated")
-_AMOUNTS = ("cost", "seconds", "input_tokens", "output_tokens", "reasoning_tokens", "choice", "choices")
-_NUMBERS = ("logprob", "score", "seed")
+# A number with its least value; null is "not known", never 0.
+_Amount = Annotated[float | None, 0.0]
+_Number = Annotated[float | None, -_LARGEST]
+
+
+class SampleRecord(TypedDict, total=False):
+    """One sample, a line of samples.jsonl: what the sampler and the importer write, and all readers read.
+
+    To change a field, change it here: mypy then names every place that writes or reads it. A field that is renamed
+    makes stored folders unreadable, so raise `tcalloc.runs.run_files.SCHEMA` with it.
+    """
+
+    id: Required[str]
+    """The question's."""
+    sample: Required[int]
+    """Its number among the samples of this question and `params`, from 0."""
+    params: Required[str]
+    """A hash of what was asked: model, parameters and prompt."""
+    arm: str | None
+    """The model as users call it."""
+    model: str | None
+    """The model as the server calls it."""
+    text: str | None
+    """The completion. It is left out once it is graded, unless texts are kept."""
+    answer: str | float | bool | None
+    """What the grader took for the answer, normalized; null: none."""
+    correct: bool | None
+    """Null: it could not be graded."""
+    error: str | None
+    """Why it could not be graded."""
+    finish: str | None
+    """Why the model ended: "stop", "length", ..."""
+    truncated: bool | None
+    """Whether it ended at the most tokens allowed."""
+    input_tokens: _Amount
+    """Of the whole request, which may have several choices."""
+    output_tokens: _Amount
+    reasoning_tokens: _Amount
+    """Of the output tokens, those that are not shown."""
+    estimated: bool | None
+    """Whether tokens were counted here because the server did not."""
+    logprob: _Number
+    """Sum over its tokens."""
+    score: _Number
+    """Of a reward model, higher is better."""
+    seed: _Number
+    choice: _Amount
+    """Its place among the choices of its request."""
+    choices: _Amount
+    """How many choices its request had."""
+    cost: _Amount
+    """In the unit of the rates."""
+    seconds: _Amount
+    """How long its request took."""
+
+
+def _fields(kind: Any) -> tuple[str, ...]:
+    """Return the optional fields of a type."""
+    hints = get_type_hints(SampleRecord, include_extras=True)
+    return tuple(name for name, hint in hints.items() if hint == kind)
+
+
+_TEXTS, _SWITCHES = _fields(str | None), _fields(bool | None)
+_LEAST = {name: get_args(kind)[1] for kind in (_Amount, _Number) for name in _fields(kind)}
 
 
 def _shown(value: Any) -> str:
@@ -45,12 +105,10 @@ def record_problem(record: Any) -> str | None:
     for name in _SWITCHES:
         if (value := get(name)) is not None and type(value) is not bool:
             return f"{name} is {_shown(value)}; expected true, false or null"
-    for name in _AMOUNTS:
-        if (value := get(name)) is not None and not _is_number(value, 0):
-            return f"{name} is {_shown(value)}; expected a number from 0 to {_LARGEST:g}, or null"
-    for name in _NUMBERS:
-        if (value := get(name)) is not None and not _is_number(value, -_LARGEST):
-            return f"{name} is {_shown(value)}; expected a finite number or null"
+    for name, least in _LEAST.items():
+        if (value := get(name)) is not None and not _is_number(value, least):
+            allowed = "a finite number or null" if least < 0 else f"a number from 0 to {_LARGEST:g}, or null"
+            return f"{name} is {_shown(value)}; expected {allowed}"
     answer = get("answer")
     if answer is not None and type(answer) not in (str, bool) and not _is_number(answer, -_LARGEST):
         return f"answer is {_shown(answer)}; expected a text, a number or null"

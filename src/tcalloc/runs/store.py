@@ -28,7 +28,7 @@ from tcalloc._version import __version__
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.runs.held_samples import HeldSamples
 from tcalloc.runs.lines import Damage, damage_words, dumps, read_keys, read_samples, refuse_foreign_lines, seal
-from tcalloc.runs.records import question_problem
+from tcalloc.runs.records import SampleRecord, question_problem
 from tcalloc.runs.run_files import (
     SCHEMA,
     claim,
@@ -184,12 +184,12 @@ class Store:
 
     # ------------------------------------------------------------------------------------------ writing
 
-    def append(self, record: Mapping[str, Any]) -> None:
+    def append(self, record: SampleRecord) -> None:
         """Add one finished sample; when this returns, the process may die and the sample is there.
 
         Parameters
         ----------
-        record : mapping
+        record : SampleRecord
             The sample, with at least ``id``, ``sample`` (from 0) and ``params``. One that is there already is refused.
         """
         line = seal(record)
@@ -251,7 +251,7 @@ class Store:
 
     # ------------------------------------------------------------------------------------------ reading
 
-    def records(self) -> Iterator[dict[str, Any]]:
+    def records(self) -> Iterator[SampleRecord]:
         """Read the samples one by one, in the order they were finished."""
         yield from read_samples(samples_of(self.path), [])
 
@@ -310,7 +310,7 @@ class Run:
         What run.json says.
     questions : list of dict
         The questions, in their order.
-    records : list of dict
+    records : list of SampleRecord
         The samples, in the order they were finished; no key (id, sample, params) twice.
     notes : list of str
         What was damaged and is left out.
@@ -318,7 +318,7 @@ class Run:
 
     manifest: dict[str, Any]
     questions: list[dict[str, Any]] = field(repr=False)
-    records: list[dict[str, Any]] = field(repr=False)
+    records: list[SampleRecord] = field(repr=False)
     notes: list[str] = field(default_factory=list)
 
     def to_frame(self) -> Any:

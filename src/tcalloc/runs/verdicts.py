@@ -20,12 +20,13 @@ import threading
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from tcalloc._files import replacing
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.runs.lines import read_lines, read_samples, seal
+from tcalloc.runs.records import SampleRecord
 from tcalloc.runs.store import Store
 
 __all__ = ["Failures", "Key", "Session", "failed", "failures_of", "key_of", "refuse_half_graded"]
@@ -36,7 +37,7 @@ REASONS = 20
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-def failed(record: Mapping[str, Any]) -> bool:
+def failed(record: SampleRecord) -> bool:
     """Say whether grading a sample failed."""
     return record.get("error") is not None
 
@@ -109,9 +110,18 @@ def refuse_half_graded(path: str, manifest: Mapping[str, Any]) -> None:
         )
 
 
-def key_of(record: Mapping[str, Any]) -> Key:
+def key_of(record: SampleRecord) -> Key:
     """Return what a sample is known by."""
     return str(record["id"]), int(record["sample"]), str(record["params"])
+
+
+class _Verdict(SampleRecord, total=False):
+    """One line of verdicts.jsonl: a verdict on a sample."""
+
+    session: int
+    """In which call it was given."""
+    by: str
+    """"session", or the judge that was paid for it."""
 
 
 class Session:
@@ -157,14 +167,14 @@ class Session:
                 if failed(line):
                     self.verdicts.pop(key_of(line), None)
                 else:
-                    self.verdicts[key_of(line)] = line["answer"], line["correct"], None
+                    self.verdicts[key_of(line)] = cast("str | None", line["answer"]), line["correct"], None
         self.spent = math.fsum(costs)
         self._number = under_way["session"] if self.resumed else last + 1
         self._known = known | {"session": self._number}
         self._file = self._opened()
 
-    def _lines(self) -> Iterator[dict[str, Any]]:
-        for line in read_samples(self._path, []):
+    def _lines(self) -> Iterator[_Verdict]:
+        for line in cast("Iterator[_Verdict]", read_samples(self._path, [])):
             right = isinstance(line.get("session"), int) and {"by", "answer", "correct", "error"} <= line.keys()
             if right and isinstance(line["correct"], bool | None) and isinstance(line["answer"], str | None):
                 yield line
@@ -181,7 +191,7 @@ class Session:
             os.write(file, b"\n")
         return file
 
-    def begin(self, replaced: Iterator[Mapping[str, Any]]) -> None:
+    def begin(self, replaced: Iterator[SampleRecord]) -> None:
         """Store the verdicts that are to be replaced, unless an earlier call did; from then on the session goes on.
 
         Parameters
@@ -199,7 +209,7 @@ class Session:
 
     def add(
         self,
-        record: Mapping[str, Any],
+        record: SampleRecord,
         answer: str | None,
         correct: bool | None,
         error: str | None,
@@ -219,12 +229,13 @@ class Session:
         with self._guard:
             if self._file < 0:
                 return False  # of a request that was dropped
-            verdict = dict(record) | {"answer": answer, "correct": correct, "error": error}
+            verdict = record.copy()
+            verdict["answer"], verdict["correct"], verdict["error"] = answer, correct, error
             self._append(verdict, "session", self._grader, {} if cost is None else {"cost": cost})
             self.verdicts[key_of(record)] = answer, correct, error
             return True
 
-    def _append(self, record: Mapping[str, Any], by: str, grader: Any, more: Mapping[str, Any] = NOTHING) -> None:
+    def _append(self, record: SampleRecord, by: str, grader: Any, more: Mapping[str, Any] = NOTHING) -> None:
         names = ("id", "sample", "params", "answer", "correct", "error")
         line = seal(
             {name: record.get(name) for name in names}
@@ -271,9 +282,8 @@ class Session:
             for record in self._store.records():
                 verdict = self.verdicts.get(key_of(record))
                 if verdict is not None:
-                    new = dict(zip(("answer", "correct", "error"), verdict, strict=True))
-                    changed += any(record.get(name) != value for name, value in new.items())
-                    record |= new
+                    changed += (record.get("answer"), record.get("correct"), record.get("error")) != verdict
+                    record["answer"], record["correct"], record["error"] = verdict
                 file.write(seal(record))
             file.flush()
             os.fsync(file.fileno())

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from tcalloc.learn.protocol import Result, Run
 from tcalloc.llm.questions import Question
+from tcalloc.runs.records import SampleRecord
 from tcalloc.runs.verdicts import failed
 from tcalloc.serve.answers import Answered
 
@@ -16,7 +16,7 @@ __all__ = ["Drawn", "answered_of", "result_of"]
 class Drawn:
     """What one question has so far."""
 
-    records: list[dict[str, Any]] = field(default_factory=list)
+    records: list[SampleRecord] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
     """Per client's arm: samples taken."""
     draws: list[tuple[str, int, int]] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Drawn:
 
 
 def result_of(
-    question: Question, record: dict[str, Any], cost: float, verifier: Callable[[str, str], bool] | None
+    question: Question, record: SampleRecord, cost: float, verifier: Callable[[str, str], bool] | None
 ) -> Result:
     """Return what a policy is told of one sample.
 
@@ -47,19 +47,20 @@ def result_of(
     ----------
     question : Question
         The question.
-    record : dict
+    record : SampleRecord
         The sample, as a run folder holds it.
     cost : float
         What it cost, in the policy's unit.
     verifier : callable or None
         Says whether a completion is right.
     """
+    tokens = record.get("output_tokens")
     return Result(
         record["answer"],
         cost,
-        None if verifier is None else bool(verifier(question.text, record["text"])),
+        None if verifier is None else bool(verifier(question.text, record["text"] or "")),
         logprob=record.get("logprob"),
-        tokens=record.get("output_tokens"),
+        tokens=None if tokens is None else int(tokens),
         truncated=bool(record.get("truncated")),
     )
 

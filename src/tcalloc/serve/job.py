@@ -21,6 +21,7 @@ from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question
 from tcalloc.measure.actions import Action
 from tcalloc.runs.lines import read_complete
+from tcalloc.runs.records import SampleRecord
 from tcalloc.runs.run_files import samples_of
 from tcalloc.runs.store import Store
 from tcalloc.serve.answers import Answered, Answers
@@ -31,7 +32,7 @@ from tcalloc.serve.payments import Hold, Payments
 
 __all__ = ["Job", "clients_of"]
 
-Records = dict[tuple[str, str], dict[int, dict[str, Any]]]
+Records = dict[tuple[str, str], dict[int, SampleRecord]]
 # So many questions in a row without any reply: the server will give none to the others either.
 _HOPELESS = 8
 # A sample that costs so many times what it did in training is priced in another unit, or by another list.
@@ -200,7 +201,7 @@ class Job:
         models = {client.arm: name for name, client in named}
         needed = ["answer", "correct"] if self.verifier is None else ["answer", "correct", "text"]
         for record in read_complete(samples_of(store.path), needed):
-            if (model := models.get(record.get("arm", ""))) is not None:
+            if (model := models.get(record.get("arm") or "")) is not None:
                 self.stored.setdefault((record["id"], record["params"]), {})[record["sample"]] = record
                 self.payments.count(model, record)
                 self.begun_before.add(record["id"])
@@ -212,7 +213,7 @@ class Job:
         run = self.policy.start(self.rows[i])
         return run, run.next()
 
-    def _go_on(self, question: Question, run: Run, model: str, records: list[dict[str, Any]]) -> Draw | None:
+    def _go_on(self, question: Question, run: Run, model: str, records: list[SampleRecord]) -> Draw | None:
         prices = self.payments.prices
         run.add([result_of(question, record, prices.cost(model, record), self.verifier) for record in records])
         return run.next()
@@ -313,7 +314,7 @@ class Job:
 
     async def _paid(
         self, question: Question, client: ChatClient, model: str, draw: Draw, drawn: Drawn, had: int | None
-    ) -> list[dict[str, Any]] | None:
+    ) -> list[SampleRecord] | None:
         """Return what there is and may be had of a draw; of one that was decided before, so much; None: comes later.
 
         `model` is the name under which `Prices` knows what a sample costs: the model's, or the action's.
@@ -325,7 +326,7 @@ class Job:
         missing = [j for j in numbers if j not in there]
         if had is not None and draw.n - len(missing) >= had:
             missing = []
-        fresh: dict[int, dict[str, Any]] = {}
+        fresh: dict[int, SampleRecord] = {}
         while missing and not drawn.failed and not drawn.halted:
             if not self.stop.on and self.payments.comes_later(question.id, model, len(missing)):
                 self.stored[key] = there | fresh
@@ -399,7 +400,7 @@ class Job:
         """Ask for some samples at the same time; return a record or an error for each."""
         drawer = self.drawers[client.arm]
 
-        async def ask(number: int, hold: Hold) -> dict[str, Any]:
+        async def ask(number: int, hold: Hold) -> SampleRecord:
             async with self.slots:
                 (record,) = await drawer.ask(question, params, [number], self.stop, hold.lost, hold.another)
             hold.paid(record)
