@@ -66,8 +66,8 @@ def contest(entry: Entry, settings: Settings, jobs: int = 1, progress: bool = Fa
         costs_known=entry.costs_known,
         folds=settings.folds,
         repeats=settings.repeats,
-        seed=settings.seed,
-        jobs=jobs,
+        random_state=settings.seed,
+        n_jobs=jobs,
         progress=progress,
     )
     return {

@@ -45,7 +45,7 @@ def price_family(samples: Samples, X: Any = None, *, verifier: bool = False, ord
                 return None
             return [X[i] for i in rows] if isinstance(X, (list, tuple)) else X[rows]
 
-        policy = Sequential(combine="verifier" if verifier else None, random_state=seed, **parameters).fit(
+        policy = Sequential(answer_by="verifier" if verifier else None, random_state=seed, **parameters).fit(
             some(train), samples.take(train)
         )
         # Where nothing was ever right, drawing nothing is all there is to replay: a budget is above 0.

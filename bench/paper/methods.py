@@ -258,7 +258,12 @@ def _priced_call(work: Work, train: Rows, held: Rows, seed: int) -> Callable[[fl
     policy = PricedPolicy(probe=1, features=Features(text=None), random_state=seed)
     policy.fit(work.texts(train), work.data.samples.take(train), actions=work.actions)
     texts, samples = work.texts(held), work.data.samples.take(held)
-    return lambda budget: (None, *policy.simulate(texts, samples, budget=budget, orders=work.orders, seed=1))
+
+    def ask(budget: float) -> Choice:
+        done = policy.replay(texts, samples, [budget], orders=work.orders, random_state=1)
+        return None, done.accuracy[0], done.spend[0]
+
+    return ask
 
 
 # ---------------------------------------------------------------------------------------------- the others

@@ -71,15 +71,13 @@ def fitted(entry: Entry) -> dict[str, Any]:
             )  # fmt: skip
             some = [None if entry.x is None else [entry.x[i] for i in part] for part in (train, held)]
             made = recipe.fit(some[0], entry.data.take(train), budget=entry.budgets[0])
-            if policy.family == "sequential":
-                done = made.replay(some[1], entry.data.take(held), budgets=entry.budgets)
-                found[policy.name] = [digest(done.spend), digest(done.accuracy)]
-                continue
-            done = made.outcomes(some[1], entry.data.take(held), np.asarray(entry.budgets))
+            done = made.replay(some[1], entry.data.take(held), entry.budgets)
         except TcallocError as error:
             found[policy.name] = str(error)
             continue
-        found[policy.name] = [digest(done.spend), digest(done.accuracy), digest(done.claimed)]
+        found[policy.name] = [digest(done.spend), digest(done.accuracy)]
+        if policy.family != "sequential":
+            found[policy.name].append(digest(done.claimed))
     return found
 
 

@@ -248,7 +248,7 @@ def stopping(draws: int) -> None:
         spent: dict[str, list[float]] = {"own": [], "40": []}
         for fit in range(FITS):
             rng = np.random.default_rng([17, fit])
-            policy = Sequential(combine=combine).fit(None, make(rng, 300))
+            policy = Sequential(answer_by=combine).fit(None, make(rng, 300))
             population = make(rng, 1500)
             trained = policy._trained
             assert trained is not None

@@ -227,7 +227,7 @@ Scores = dict[float, tuple[Floats, Floats]]
 def priced(kind: str, **options: Any) -> Callable[[Fold], Scores]:
     def run(fold: Fold) -> Scores:
         train, test = fold.part(kind)
-        chosen = {"costs": "given" if fold.case.given else "mean"} | options
+        chosen = {"known_costs": "given" if fold.case.given else "mean"} | options
         policy = PricedPolicy(random_state=fold.seed, **chosen)
         policy.fit(train, fold.table)
         found: Scores = {}
@@ -248,12 +248,13 @@ def probed(m: int, *, text: bool) -> Callable[[Fold], Scores]:
         drawn, held = fold.case.samples.take(fold.train), fold.case.samples.take(fold.test)
         policy = PricedPolicy(probe=m, features=None if text else False, random_state=fold.seed)
         policy.fit(train, drawn, actions=fold.case.actions)
-        return {b: policy.simulate(test, held, budget=b, seed=fold.seed + 1) for b in fold.case.budgets}
+        done = policy.replay(test, held, fold.case.budgets, random_state=fold.seed + 1)
+        return {b: (done.accuracy[i], done.spend[i]) for i, b in enumerate(fold.case.budgets)}
 
     return run
 
 
-def imitator(weights: str) -> Callable[[Fold], Scores]:
+def imitator(loss: str) -> Callable[[Fold], Scores]:
     def run(fold: Fold) -> Scores:
         train, test = fold.part("text")
         features = Ready(Features(random_state=fold.seed), train, test)
@@ -261,9 +262,9 @@ def imitator(weights: str) -> Callable[[Fold], Scores]:
         for budget in fold.case.budgets:
             policy = Imitator(
                 budget,
-                weights=weights,
+                loss=loss,
                 features=features,
-                costs="given" if fold.case.given else "mean",
+                known_costs="given" if fold.case.given else "mean",
                 random_state=fold.seed,
             ).fit(train, fold.table)
             found[budget] = fold.scored(policy.decide(test, cost=fold.known))
@@ -339,7 +340,7 @@ def policies_of(case: Case) -> dict[str, Callable[[Fold], Scores]]:
         found |= {"priced: category": priced("category"), "priced: both": priced("both")}
     if case.samples is None and not case.given:
         found |= {
-            f"priced: {kind}, costs too": priced(kind, costs="predicted") for kind in ("text", "category", "both")
+            f"priced: {kind}, costs too": priced(kind, known_costs="predicted") for kind in ("text", "category", "both")
         }
     if case.samples is not None:
         found |= {f"priced: probe {m}": probed(m, text=False) for m in (1, 2, 4)}

@@ -103,7 +103,7 @@ def test_json_says_what_python_says(run):
     assert code == 0, err
     found = json.loads(out)
     samples = tcalloc.Samples.load("run")
-    same = tcalloc.compare(samples, SOME.split(","), [2.0, 4.0], folds=3, seed=1)
+    same = tcalloc.compare(samples, SOME.split(","), [2.0, 4.0], folds=3, random_state=1)
     assert (found["table"], found["questions"], found["folds"], found["seed"]) == ("run", 60, 3, 1)
     assert found["budgets"] == [2.0, 4.0]
     assert set(standings(found)) == {one.name for one in same.standings} >= set(SOME.split(","))

@@ -97,7 +97,7 @@ def test_seeds_and_units_do_not_change_the_recommendation():
     for seed in range(3):
         for unit in (1.0, 1e-3):
             budgets = np.array([2.0, 4.0]) * cost.mean() * unit
-            result = compare(Samples(answers, cost=cost * unit), RULES, budgets, seed=seed, orders=5)
+            result = compare(Samples(answers, cost=cost * unit), RULES, budgets, random_state=seed, orders=5)
             found.add(result.recommend().policy)
             leads.add(leading(result))
     assert len(leads) > 1  # the highest mean would change with the seed
@@ -107,7 +107,7 @@ def test_seeds_and_units_do_not_change_the_recommendation():
 def test_seeds_do_not_change_the_recommendation_on_recorded_answers():
     recorded = load_recorded()
     samples = Samples(recorded.answers["qwen25_0p5b"][:, :12])
-    found = [compare(samples, RULES, [1.5, 3.0], seed=seed, orders=6).recommend() for seed in range(3)]
+    found = [compare(samples, RULES, [1.5, 3.0], random_state=seed, orders=6).recommend() for seed in range(3)]
     assert len({(advice.policy, advice.picks[0].policy) for advice in found}) == 1
 
 

@@ -214,7 +214,7 @@ def test_the_same_for_any_number_of_workers():
     asked = ["ESC", "prompt length", "kNN"]
     # One's own need not be picklable: it runs in this process.
     settings = {"X": texts, "own": {"mine": lambda x, train, budget: ESC(2, 4)}, "folds": 2, "repeats": 2, "orders": 4}
-    one, two = (compare(data, asked, [1.5, 3.0], jobs=jobs, **settings) for jobs in (1, 2))
+    one, two = (compare(data, asked, [1.5, 3.0], n_jobs=jobs, **settings) for jobs in (1, 2))
     first, second = one.to_dict(questions=True), two.to_dict(questions=True)
     assert first.pop("seconds") > 0
     assert second.pop("seconds") > 0
@@ -249,7 +249,7 @@ def test_workers():
     assert run_folds.workers(10**9) <= max(4, os.cpu_count())  # each takes 200 MB
     assert run_folds.workers(-1) >= 1
     for wrong in (0, -2, 1.5, True, "2"):
-        with pytest.raises(InputError, match="jobs is"):
+        with pytest.raises(InputError, match="n_jobs is"):
             run_folds.workers(wrong)
 
 
@@ -259,7 +259,7 @@ def test_workers_that_cannot_start_are_no_reason_to_fail(tmp_path):
     program.write_text(
         "import numpy as np, tcalloc\n"
         "answers = np.random.default_rng(0).integers(0, 3, (20, 4))\n"
-        "result = tcalloc.compare(tcalloc.Samples(answers), ['ESC', 'SPRT'], [2.0], jobs=2)\n"
+        "result = tcalloc.compare(tcalloc.Samples(answers), ['ESC', 'SPRT'], [2.0], n_jobs=2)\n"
         "print(result.remarks[0])\n"
     )
     done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=120)

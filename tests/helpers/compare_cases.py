@@ -66,6 +66,6 @@ def tiny(n=60, seed=0):
 
 
 def stand(contestants, n, budgets, repeats=1, jobs=1, folds=5, seed=0):
-    ran = run_folds.run(contestants, n, folds=folds, repeats=repeats, seed=seed, jobs=jobs)
+    ran = run_folds.run(contestants, n, folds=folds, repeats=repeats, seed=seed, n_jobs=jobs)
     taking = [contestant for contestant in contestants if contestant.name in ran.parts]
     return standings(taking, ran.parts, np.array(budgets, float), n, seed), ran

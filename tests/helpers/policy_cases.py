@@ -20,7 +20,7 @@ EVERY = [
     Random(2.0),
     Oracle(2.0),
     Imitator(2.0),
-    Imitator(2.0, weights="regret"),
+    Imitator(2.0, loss="regret"),
     PricedPolicy(budget=2.0),
     PricedPolicy("knn", budget=2.0),
     PricedPolicy("xgboost", budget=2.0),

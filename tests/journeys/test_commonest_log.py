@@ -93,4 +93,4 @@ def test_a_verifier_counts_only_where_the_user_says_that_there_is_one(tmp_path):
     assert result.verifier
     assert {"cascade", "fixed k, success stop"} <= {standing.name for standing in result.standings}
     with pytest.raises(ValueError, match=r"own\['mine'\] stops at what a verifier accepts"):
-        compare(str(run), ["random"], [2e-4], own={"mine": Sequential(combine="verifier")})
+        compare(str(run), ["random"], [2e-4], own={"mine": Sequential(answer_by="verifier")})

@@ -65,7 +65,7 @@ def test_what_is_known_of_a_question_stays_with_it(kind):
     X = kind([[float(i)] for i in range(60)])
     labels = ["asked" if there else "not" for there in asked]
     with pytest.raises(InputError):  # None is no policy; what it was handed is what counts
-        compare(Samples(arms=arms), [], [2.0], own={"mine": own}, X=X, difficulty=labels, folds=2, jobs=1)
+        compare(Samples(arms=arms), [], [2.0], own={"mine": own}, X=X, difficulty=labels, folds=2, n_jobs=1)
     assert seen
     assert set(seen) <= set(np.flatnonzero(asked).tolist())
 
@@ -112,7 +112,7 @@ def test_the_mixture_gains_nothing_over_itself():
 
 
 def test_who_serves_the_mixture_has_no_interval_of_no_width(tmp_path):
-    result = compare(Samples.load(imported(tmp_path, marks(40, half))), ["fixed k"], [9e-5], folds=2, jobs=1)
+    result = compare(Samples.load(imported(tmp_path, marks(40, half))), ["fixed k"], [9e-5], folds=2, n_jobs=1)
     assert result["fixed k"].does_the_same(0)
     words, page = str(result), render(result)
     assert "±0.0" not in words

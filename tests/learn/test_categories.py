@@ -29,12 +29,12 @@ def test_each_category_gets_its_own_action():
     assert policy.categories_ == ("proof", "sum")
     chosen = policy.decide(x)
     assert chosen.tolist() == [0, 2] * 100
-    found = policy.outcomes(x, table, policy.settings())
+    found = policy.replay(x, table, policy.settings())
     assert found.spend.mean(axis=1) == pytest.approx(policy.settings())
     assert found.accuracy.mean(axis=1) == pytest.approx(found.claimed)
     for budget in policy.settings():  # never below the mixture that does not look
         best = Mix.of(table.acc.mean(axis=0), COST).reached(budget)
-        assert policy.outcomes(x, table, [budget]).accuracy.mean() >= best - 1e-9
+        assert policy.replay(x, table, [budget]).accuracy.mean() >= best - 1e-9
     assert "proof: vote4" in repr(policy)
 
 
@@ -44,7 +44,7 @@ def test_a_budget_between_two_prices_is_kept_at_random():
     cost = np.array(COST)[policy.decide(x)]
     assert cost.mean() == pytest.approx(2.0, abs=0.1)
     assert np.array_equal(policy.decide(x), policy.decide(x))
-    assert policy.outcomes(x, table).spend.mean() == pytest.approx(2.0)
+    assert policy.replay(x, table).spend.mean() == pytest.approx(2.0)
     assert policy.at(2.5).decide(x[:2]).tolist() == [0, 2]
     with pytest.raises(BudgetError):
         policy.at(0.5)
@@ -99,7 +99,7 @@ def test_the_one_action_that_a_budget_affords(tmp_path):
     assert affordable(acc.mean(axis=0), COST) == [0, 2]
     assert policy.decide(["a", "b"]).tolist() == [0, 0]  # a vote of 2 that adds nothing is not paid for
     assert policy.decide(["a"], budget=4.0).tolist() == [2]
-    assert policy.outcomes(None, Table(acc, COST), [1.5, 4.0]).spend.mean(axis=1).tolist() == [1.0, 4.0]
+    assert policy.replay(None, Table(acc, COST), [1.5, 4.0]).spend.mean(axis=1).tolist() == [1.0, 4.0]
     with pytest.raises(BudgetError):
         policy.decide(["a"], budget=0.5)
     policy.at(4.0).save(tmp_path / "p")

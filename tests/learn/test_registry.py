@@ -121,7 +121,7 @@ def test_a_request_is_routed_to_the_action_that_the_batch_gets(name, asked):
 
 def test_a_request_with_costs_of_its_own(asked):
     rows, samples = asked
-    policy = PricedPolicy(costs="given", gate=False, shrink=False).fit(rows, samples)
+    policy = PricedPolicy(known_costs="given", gate=False, shrink=False).fit(rows, samples)
     policy.price_ = 0.01
     k = len(policy.cost_)
     assert policy.route(rows[0], cost=[1e9] * (k - 1) + [0.0]) == policy.action_names_[-1]
@@ -134,7 +134,7 @@ def test_all_policies_take_the_questions_first_and_the_samples_second():
     for entry in POLICIES:
         if entry.deployable:
             policy = entry.policy(budget=2.5)
-            for method in ("fit", "calibrate", "certify", "outcomes", "replay"):
+            for method in ("fit", "calibrate", "certify", "replay"):
                 if hasattr(policy, method):
                     first = list(inspect.signature(getattr(policy, method)).parameters.values())[:2]
                     assert [each.name for each in first] == ["X", "samples"], (entry.name, method)
@@ -159,8 +159,8 @@ def test_every_name_that_compare_prints_is_fitted_saved_and_run(name, asked, tmp
     assert np.array_equal(both[0].spend, both[1].spend)
     assert np.array_equal(both[0].accuracy, both[1].accuracy)
     assert 0 < both[0].spend.mean() < 7
-    if hasattr(policy, "outcomes"):
-        found, loaded = (p.outcomes(told, samples.take(some), [2.0, 3.0]) for p in (policy, again))
+    if hasattr(policy, "replay"):
+        found, loaded = (p.replay(told, samples.take(some), [2.0, 3.0]) for p in (policy, again))
         assert found.spend == pytest.approx(loaded.spend)
         assert found.accuracy == pytest.approx(loaded.accuracy)
         assert found.spend.shape == found.accuracy.shape == (2, 20)
@@ -203,7 +203,7 @@ def test_a_policy_that_decides_by_the_questions_says_that_it_needs_them(name, as
     with pytest.raises(InputError, match=r"X is None, but a .* decides by the questions"):
         recipe.fit(None, samples, budget=2.5)
     policy = recipe.fit(rows, samples, budget=2.5)
-    for use in (policy.certify, lambda X, s: policy.calibrate(X, s, budget=3.0), policy.outcomes):
+    for use in (policy.certify, lambda X, s: policy.calibrate(X, s, budget=3.0), policy.replay):
         with pytest.raises(InputError, match=r"X is None, but a .* decides by the questions"):
             use(None, samples)
 
@@ -263,7 +263,7 @@ def test_what_is_judged_is_what_is_deployed(name, asked):
     policy = recipe.fit([texts[i] for i in train], samples.take(train), budget=2.0, seed=seed)
     kept = Frontier.of(tuned.spend, tuned.accuracy).settings
     rows_of = kept[(tuned.spend[kept] >= 1) & (tuned.spend[kept] <= 5)]
-    found = policy.outcomes([texts[i] for i in held], samples.take(held), tuned.spend[rows_of])
+    found = policy.replay([texts[i] for i in held], samples.take(held), tuned.spend[rows_of])
     if name in ("margin + cap", "AC Beta"):  # orders of their own
         assert found.accuracy.mean() == pytest.approx(tuned.held_accuracy[rows_of].mean(), abs=0.03)
         assert found.claimed == pytest.approx(tuned.claimed[rows_of], abs=0.03)

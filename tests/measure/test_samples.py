@@ -137,13 +137,13 @@ def test_costs_shared_and_per_question():
     shared = samples.table([Vote(1), Vote(3)], shrink=False)
     np.testing.assert_allclose(shared.cost, [cost.mean(), 3 * cost.mean()])
     assert "costs are means over questions" in shared.notes[0]
-    own = samples.table([Vote(1), Vote(3)], shrink=False, costs="question")
+    own = samples.table([Vote(1), Vote(3)], shrink=False, cost_per="question")
     assert own.cost.shape == (60, 2)
     np.testing.assert_allclose(own.cost[:, 0], cost.mean(axis=1), atol=2)  # reliable, so hardly shrunk
     noise = Samples(codes(60), cost=rng.normal(100, 30, (60, 8)))
-    spread = noise.table([Vote(1)], shrink=False, costs="question").cost.std()
+    spread = noise.table([Vote(1)], shrink=False, cost_per="question").cost.std()
     assert spread < 0.6 * noise.cost.mean(axis=1).std()
-    assert Samples(codes(3), cost=[1, 2, 3]).table([Vote(1)], costs="question").cost.shape == (3, 1)
+    assert Samples(codes(3), cost=[1, 2, 3]).table([Vote(1)], cost_per="question").cost.shape == (3, 1)
 
 
 def test_costs_by_rates():
@@ -206,7 +206,7 @@ def test_usual_actions():
         (lambda: Samples([[0, 1]]).table([]), "actions is empty"),
         (lambda: Samples([[0, 1]]).table([Vote(1), Vote(1)]), "actions[1] is 'vote1' like actions[0]"),
         (lambda: Samples([[0, 1]]).table([Vote(1)], shrink="no"), "shrink is 'no'; allowed are True"),
-        (lambda: Samples([[0, 1]]).table([Vote(1)], costs="no"), "costs is 'no'; allowed are 'shared'"),
+        (lambda: Samples([[0, 1]]).table([Vote(1)], cost_per="no"), "cost_per is 'no'; allowed are 'action' and"),
         (lambda: Samples([[0, 1]]).table([Vote(1)], cross_fit=0), "cross_fit is 0; expected a whole number of splits"),
         (lambda: Samples([[0, 1]]).table([Vote(2)], cross_fit=2), "cross_fit: actions[0] is vote2, but half of"),
     ],

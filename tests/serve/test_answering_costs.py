@@ -156,7 +156,7 @@ def test_a_verifier_is_asked_for_before_anything_is_paid():
     many = Samples(correct=np.random.default_rng(0).random((60, 4)) < 0.5)
     policies = [
         Fixed("best2").fit(TEXTS, many, actions=many.usual_actions(verifier=True)),
-        Sequential(budget=1.0, combine="verifier").fit(None, many),
+        Sequential(budget=1.0, answer_by="verifier").fit(None, many),
         Always(Best(2)),
     ]
     with Chaos() as server, client_of(server) as client:

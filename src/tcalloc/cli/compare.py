@@ -139,11 +139,11 @@ def run(args: argparse.Namespace) -> int:
         verifier=args.verifier,
         folds=args.folds,
         repeats=args.repeats,
-        seed=args.seed,
+        random_state=args.seed,
         feature_cost=args.feature_cost,
         costs_known=args.costs_known,
         unit=args.unit,
-        jobs=-1 if args.jobs is None else args.jobs,
+        n_jobs=-1 if args.jobs is None else args.jobs,
         progress=sys.stderr is not None,
     )
     try:

@@ -84,7 +84,7 @@ def stopping(
         fold = random.permutation(n) % FOLDS
         for f in range(FOLDS):
             policy = Sequential(random_state=seed).fit(None, Samples(answers[fold != f]))
-            done = policy.replay(None, Samples(answers[fold == f]), budgets=budgets.tolist(), seed=seed)
+            done = policy.replay(None, Samples(answers[fold == f]), budgets=budgets.tolist(), random_state=seed)
             spend[:, fold == f] += done.spend / DIVISIONS
             reached[:, fold == f] += done.accuracy / DIVISIONS
             shown_to.step()

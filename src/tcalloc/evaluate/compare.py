@@ -55,12 +55,12 @@ def compare(
     own: Mapping[str, Any] | None = None,
     folds: int = 5,
     repeats: int = 1,
-    seed: int = 0,
+    random_state: int = 0,
     feature_cost: float = 0.0,
     costs_known: bool = False,
     unit: str | None = None,
     orders: int | None = None,
-    jobs: int = 1,
+    n_jobs: int = 1,
     progress: bool = False,
 ) -> Comparison:
     """Compare policies on your own questions: held out, paired, at the same spend, with intervals.
@@ -93,8 +93,8 @@ def compare(
         ``(X, samples, budget) -> policy`` of the training questions; or a policy with ``start``, trained elsewhere.
     folds, repeats : int
         Folds over questions, and how often all is done, each time with other folds: up to 1000 times.
-    seed : int
-        The same seed gives the same result, for any number of processes.
+    random_state : int
+        Seed of the folds and of all random choices. The same seed gives the same result, for any number of processes.
     feature_cost : float
         What looking at X costs per question, in the unit of the costs.
     costs_known : bool
@@ -103,7 +103,7 @@ def compare(
         What costs are counted in, for what is printed: a currency ("usd", "eur", ...), or a word such as "tokens".
     orders : int, optional
         Random orders in which each question's samples are replayed. Default: about 50,000 runs in all.
-    jobs : int
+    n_jobs : int
         Processes; -1: one per processor. There are never many more than processors. With more than one, a program's own
         work must stand under ``if __name__ == "__main__":``.
     progress : bool
@@ -130,11 +130,11 @@ def compare(
     True
     """
     began = time.perf_counter()
-    _check(data, folds, repeats, seed)
-    workers(jobs)
+    _check(data, folds, repeats, random_state)
+    workers(n_jobs)
     problem = Problem.of(
         data, X=X, difficulty=difficulty, actions=actions, verifier=verifier, feature_cost=feature_cost,
-        costs_known=costs_known, orders=orders, seed=seed,
+        costs_known=costs_known, orders=orders, seed=random_state,
     )  # fmt: skip
     counted_in = problem.unit if unit is None else _unit(unit, problem)
     n = len(problem)
@@ -148,11 +148,11 @@ def compare(
     contestants, skipped = contestants_of(problem, spends, policies, own)
     fixed = problem.fixed_cost, problem.fixed_accuracy
     ran = run(
-        contestants, n, folds=folds, repeats=repeats, seed=seed, jobs=jobs, progress=progress, fixed=fixed
+        contestants, n, folds=folds, repeats=repeats, seed=random_state, n_jobs=n_jobs, progress=progress, fixed=fixed
     )  # fmt: skip
     skipped |= ran.skipped
     taking = [contestant for contestant in contestants if contestant.name in ran.parts]
-    found = standings(taking, ran.parts, spends, n, seed, fixed)
+    found = standings(taking, ran.parts, spends, n, random_state, fixed)
     paid = problem.fixed_cost.mean(axis=0)
     return Comparison(
         budgets=spends,
@@ -162,7 +162,7 @@ def compare(
         questions=n,
         folds=folds,
         repeats=repeats,
-        seed=seed,
+        seed=random_state,
         unit=counted_in,
         data=problem.data,
         verifier=problem.verifier,
@@ -233,7 +233,7 @@ def _check(data: Any, folds: Any, repeats: Any, seed: Any) -> None:
     """Refuse what `Problem` does not look at, before it is read."""
     whole("folds", folds, 2)
     whole("repeats", repeats, 1, MOST_REPEATS)
-    whole("seed", seed, 0)
+    whole("random_state", seed, 0)
     if isinstance(data, Samples) and len(data) == 0:
         raise InputError("data has 0 questions; a comparison needs at least 2.")
 

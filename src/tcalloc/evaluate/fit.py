@@ -335,7 +335,9 @@ class Fitting:
             order = np.random.default_rng([self.seed, 1]).permutation(rows)
             size = max(int(CALIBRATE * len(rows)), 1)
             rows, held = np.sort(order[size:]), np.sort(order[:size])
-        policy = self.recipe.fit(take_rows(self.X, rows), self.samples.take(rows), budget=self.budget, seed=self.seed)
+        policy = self.recipe.fit(
+            take_rows(self.X, rows), self.samples.take(rows), budget=self.budget, random_state=self.seed
+        )
         if self.limits is not None:
             self.recipe.calibrate(
                 policy, take_rows(self.X, held), self.samples.take(held), budget=self.budget, **self.limits
@@ -346,7 +348,7 @@ class Fitting:
         """Return what a policy without a frontier of its own spends and reaches, held out."""
         low, high = float(policy.mix_.cost[0]), max(float(policy.probed_.spends[-1]), self.budget)
         budgets = np.unique(np.append(np.geomspace(max(low, high / 50), high, POINTS), self.budget))
-        spend, accuracy = held_out_curve(self.recipe, samples, X, budgets, folds=self.folds, seed=self.seed)
+        spend, accuracy = held_out_curve(self.recipe, samples, X, budgets, folds=self.folds, random_state=self.seed)
         rules = ["probe" if policy.gate_.open_at(float(budget)) else REFERENCE for budget in budgets]
         order = np.argsort(spend, kind="stable")
         nothing = np.full(len(budgets), np.nan)

@@ -102,7 +102,7 @@ class Recipe:
                 why = MISSING["x" if need == "text" else need]
                 raise InputError(f"the policy {entry.name!r} cannot be fitted: {why}, or use {REFERENCE!r}.")
         if entry.family == "sequential":
-            options: tuple[tuple[str, Any], ...] = (("combine", "verifier"),) if verifier else ()
+            options: tuple[tuple[str, Any], ...] = (("answer_by", "verifier"),) if verifier else ()
             return cls(entry, verifier, None, None, options)
         if entry.family == "rule":
             return cls(entry, verifier, None, None, (("verifier", verifier),))
@@ -121,11 +121,11 @@ class Recipe:
                 more = [a for a in more if a is None or a.samples <= sizes.get(a.model or "", least)]
                 options = () if text else (("features", False),)
             elif bool(np.ptp(_costs(known), axis=0).any()):
-                options = (("costs", "predicted"),)
+                options = (("known_costs", "predicted"),)
             return cls(entry, verifier, (*menu, *more), len(menu), options)
         return cls(entry, verifier, _offered(entry, menu, fixed, known, samples, budget), None, ())
 
-    def fit(self, X: Sequence[Any] | None, samples: Samples, *, budget: float, seed: int = 0) -> Any:
+    def fit(self, X: Sequence[Any] | None, samples: Samples, *, budget: float, random_state: int = 0) -> Any:
         """Return the policy, fitted.
 
         Parameters
@@ -137,10 +137,10 @@ class Recipe:
             The training questions.
         budget : float
             Mean cost per question.
-        seed : int
+        random_state : int
             Seed of folds, features and random choices.
         """
-        policy = self.entry.policy(budget=budget, random_state=seed, **dict(self.options))
+        policy = self.entry.policy(budget=budget, random_state=random_state, **dict(self.options))
         if self.entry.family == "sequential":
             return policy.fit(X, samples)
         if self.actions is None:
@@ -169,14 +169,20 @@ class Recipe:
 
 
 def held_out_curve(
-    recipe: Recipe, samples: Samples, X: Sequence[Any] | None, budgets: ArrayLike, *, folds: int = 5, seed: int = 0
+    recipe: Recipe,
+    samples: Samples,
+    X: Sequence[Any] | None,
+    budgets: ArrayLike,
+    *,
+    folds: int = 5,
+    random_state: int = 0,
 ) -> tuple[Floats, Floats]:
     """Return mean spend and accuracy at several budgets, every question by a policy that has not seen it, (B,) each."""
     asked = np.asarray(budgets, np.float64)
     spend, accuracy = (np.zeros((len(asked), len(samples))) for _ in range(2))
-    for train, held in split(len(samples), folds, seed):
-        policy = recipe.fit(take_rows(X, train), samples.take(train), budget=float(asked[0]), seed=seed)
-        done = policy.outcomes(take_rows(X, held), samples.take(held), asked)
+    for train, held in split(len(samples), folds, random_state):
+        policy = recipe.fit(take_rows(X, train), samples.take(train), budget=float(asked[0]), random_state=random_state)
+        done = policy.replay(take_rows(X, held), samples.take(held), asked)
         spend[:, held], accuracy[:, held] = done.spend, done.accuracy
     return spend.mean(axis=1), accuracy.mean(axis=1)
 

@@ -102,8 +102,8 @@ class Plan:
         return train, held, seed
 
 
-def workers(jobs: Any) -> int:
-    """Return how many processes ``jobs`` means; -1: one per processor that this process may use.
+def workers(n_jobs: Any) -> int:
+    """Return how many processes ``n_jobs`` means; -1: one per processor that this process may use.
 
     More than there are processors gain nothing and take memory: beyond `FEW`, no more are started.
 
@@ -114,9 +114,9 @@ def workers(jobs: Any) -> int:
     """
     allowed = getattr(os, "sched_getaffinity", None)
     usable = len(allowed(0)) if allowed is not None else os.cpu_count() or 1
-    if is_whole(jobs) and jobs == -1:
+    if is_whole(n_jobs) and n_jobs == -1:
         return usable
-    return min(whole("jobs", jobs, 1, of="processes", hint=", or -1 for one per processor"), max(usable, FEW))
+    return min(whole("n_jobs", n_jobs, 1, of="processes", hint=", or -1 for one per processor"), max(usable, FEW))
 
 
 def run(
@@ -126,7 +126,7 @@ def run(
     folds: int,
     repeats: int = 1,
     seed: int = 0,
-    jobs: int = 1,
+    n_jobs: int = 1,
     progress: bool = False,
     fixed: tuple[Floats, Floats] | None = None,
 ) -> Ran:
@@ -140,7 +140,7 @@ def run(
         Questions.
     folds, repeats, seed : int
         Repeat r splits by `seed` + r, and trains with it.
-    jobs : int
+    n_jobs : int
         Processes; -1: one per processor.
     progress : bool
         Whether to show on standard error how far it is.
@@ -153,7 +153,7 @@ def run(
         A contestant whose training refuses (a `TcallocError`) is skipped, with the words it refused with; what is
         raised in the user's own policies comes through as it is.
     """
-    count = workers(jobs)
+    count = workers(n_jobs)
     plan = Plan(n, folds, repeats, seed, fixed)
     own = [c for c, contestant in enumerate(contestants) if contestant.kind == "own"]
     grouped: dict[str, list[int]] = {}

@@ -3,7 +3,7 @@
 What to use when
 ----------------
 `PolicyOutcomes`
-    What ``policy.outcomes(X, samples, budgets)`` returns.
+    What ``policy.replay(X, samples, budgets)`` returns.
 """
 
 import math

@@ -144,7 +144,7 @@ POLICIES: tuple[Entry, ...] = (
     Entry(IMITATOR, "imitating the oracle (imitator)", "imitator", "policy", ("x",), _IMITATOR),
     Entry(
         IMITATOR_COSTS, "imitating the oracle with costs (imitator, cost-sensitive)", "imitator", "policy",
-        ("x",), _IMITATOR, (("weights", "regret"),),
+        ("x",), _IMITATOR, (("loss", "regret"),),
     ),
     Entry(
         PRICED, "predicting each question and pricing it (priced)", "priced", "policy", ("x",), _PRICED, (), (GATED,)

@@ -111,7 +111,7 @@ def as_table(table: Any, n: int, actions: Any, cost: Any, *, argument: str = "sa
     if isinstance(table, Samples):
         known = tuple(table.usual_actions()) if known is None else known
         # What is paid is each question's own mean; what is known before is the mean over questions.
-        made = table.table([action for action in known if action is not None], shrink=False, costs="question")
+        made = table.table([action for action in known if action is not None], shrink=False, cost_per="question")
         found = _with_nothing(made, known)
         shared = all(_one_cost(table, action) for action in known if action is not None)
     elif isinstance(table, Table):

@@ -3,8 +3,8 @@
 A sample that is not yet drawn has no token count, so a question's own counts are not known when a policy decides. The
 default is therefore one cost per action, the mean over questions (each question counts alike, however many samples it
 has). Where hard questions have long answers, a choice that gives them more samples then spends more than planned: the
-note says how far a question's costs are from the mean. ``costs="question"`` plans with each question's own mean, shrunk
-towards the common mean by its reliability, since a cheap question may just have been lucky.
+note says how far a question's costs are from the mean. ``cost_per="question"`` plans with each question's own mean,
+shrunk towards the common mean by its reliability, since a cheap question may just have been lucky.
 """
 
 import numpy as np
@@ -20,9 +20,9 @@ Floats = NDArray[np.float64]
 
 
 def cost_columns(
-    samples: SampleArrays, actions: tuple[Action, ...], arms: list[str], costs: str
+    samples: SampleArrays, actions: tuple[Action, ...], arms: list[str], cost_per: str
 ) -> tuple[Floats, list[str]]:
-    """Return the actions' costs, (K,) if `costs` is "shared" and (N, K) if it is "question", and what to say."""
+    """Return the actions' costs, (K,) if `cost_per` is "action" and (N, K) if it is "question", and what to say."""
     columns, spread = [], 0.0
     for a, (action, name) in enumerate(zip(actions, arms, strict=True)):
         arm = samples.by_model[name]
@@ -35,7 +35,7 @@ def cost_columns(
         mean = float(own[known].mean())
         if known.any() and mean > 0:
             spread = max(spread, float(own[known].std()) / mean)
-        columns.append(np.full(len(arm), mean) if costs == "shared" else np.where(known, own, mean))
+        columns.append(np.full(len(arm), mean) if cost_per == "action" else np.where(known, own, mean))
     table = np.column_stack(columns)
     notes = []
     units = {_unit(samples.by_model[arm], action) for arm, action in zip(arms, actions, strict=True)}
@@ -43,12 +43,12 @@ def cost_columns(
         raise InputError(
             f"costs are in different units: {', '.join(sorted(units))}. Give every model a cost, or every action rates."
         )
-    if costs == "shared":
+    if cost_per == "action":
         table = table[0]
         if spread > 0.05:
             notes.append(
                 f"costs are means over questions, what is known beforehand; questions differ by {spread:.0%} (standard "
-                "deviation). costs='question' plans with each question's own."
+                "deviation). cost_per='question' plans with each question's own."
             )
     return np.ascontiguousarray(table), notes
 

@@ -58,7 +58,7 @@ class Samples(SampleArrays):
         shrink: bool | str = True,
         cross_fit: int | None = None,
         *,
-        costs: str = "shared",
+        cost_per: str = "action",
         threads: int = 1,
     ) -> Table:
         """Return what each action reaches and costs on each question.
@@ -75,8 +75,8 @@ class Samples(SampleArrays):
         cross_fit : int, optional
             Claim by choosing on one half of the samples and scoring on the other, over this many random splits; the
             table's ``claim(plan)`` then says that. Needs k ≤ S/2.
-        costs : {"shared", "question"}
-            "shared" (the default): an action costs the same everywhere, its mean over questions: what is known before
+        cost_per : {"action", "question"}
+            "action" (the default): an action costs the same everywhere, its mean over questions: what is known before
             anything is drawn. "question": each question's own mean, shrunk as its samples deserve; what the budget
             really pays if dear questions are chosen more often.
         threads : int
@@ -94,7 +94,7 @@ class Samples(SampleArrays):
             If an action needs more samples than any question has, a model that is not there, answers or scores that
             were not recorded.
         """
-        return tabulate(self, actions, shrink, cross_fit, costs=costs, threads=threads)
+        return tabulate(self, actions, shrink, cross_fit, cost_per=cost_per, threads=threads)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Samples":

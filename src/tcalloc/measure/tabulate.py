@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc._checks import did_you_mean, whole
+from tcalloc._checks import did_you_mean, one_of, whole
 from tcalloc.errors import InputError
 from tcalloc.measure import shrink as shrinking
 from tcalloc.measure.actions import Action, Best, One, action_names, check_actions
@@ -51,15 +51,14 @@ def tabulate(
     shrink: bool | str = True,
     cross_fit: int | None = None,
     *,
-    costs: str = "shared",
+    cost_per: str = "action",
     threads: int = 1,
 ) -> Table:
     """Return the table of `Samples.table`, which documents the arguments."""
     asked = check_actions(actions)
     if not (isinstance(shrink, (bool, np.bool_)) or shrink == "window"):
         raise InputError(f"shrink is {shrink!r}; allowed are True (the default), False and 'window'.")
-    if costs not in ("shared", "question"):
-        raise InputError(f"costs is {costs!r}; allowed are 'shared' (the default) and 'question'.")
+    one_of("cost_per", cost_per, ("action", "question"))
     names = action_names(asked)
     arms = [_arm_of(samples, action, f"actions[{a}]") for a, action in enumerate(asked)]
     _check_recorded(samples, asked, arms)
@@ -74,7 +73,7 @@ def tabulate(
     kept = np.flatnonzero(np.isfinite(acc).any(axis=1))
     if len(kept) < len(samples):
         notes.append(f"{len(samples) - len(kept)} of {len(samples)} questions have too few samples for any action.")
-    cost, words = cost_columns(samples, asked, arms, costs)
+    cost, words = cost_columns(samples, asked, arms, cost_per)
     notes += words
     trials: tuple[Trial, ...] = ()
     if cross_fit is not None:

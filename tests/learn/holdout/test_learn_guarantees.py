@@ -168,7 +168,7 @@ def test_only_budgets_that_were_asked_for_are_refused(gate):
 
     rng = np.random.default_rng(0)
     x, table = draw(rng, 600)
-    policy = PricedPolicy(costs="given", gate=gate).fit(x, table)
+    policy = PricedPolicy(known_costs="given", gate=gate).fit(x, table)
     assert not gate or not policy.gate_.open_budgets()
     for _ in range(12):
         more, held = draw(rng, 150)
@@ -188,7 +188,7 @@ def test_only_budgets_that_were_asked_for_are_refused(gate):
 
 def test_costs_of_its_own_are_for_policies_that_look_at_them():
     x, acc, cost = rare(0)
-    with pytest.raises(InputError, match="cost given, but costs is 'mean'"):
+    with pytest.raises(InputError, match="cost given, but known_costs is 'mean'"):
         Fixed(0).fit(x, Table(acc, cost)).calibrate(x, Table(acc, cost), budget=5, cost=cost)
 
 

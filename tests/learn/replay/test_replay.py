@@ -203,8 +203,8 @@ def test_orders_are_seeded_and_depend_neither_on_rows_nor_on_their_number():
     assert not np.array_equal(order, random_orders(samples.drawn, 3, 6))
     assert np.array_equal(np.sort(order, axis=2), np.broadcast_to(np.arange(12), order.shape))
     all_rows, some = (
-        replay(FixedK(3), samples, orders=3, seed=5),
-        replay(FixedK(3), samples, orders=3, seed=5, rows=[4, 9]),
+        replay(FixedK(3), samples, orders=3, random_state=5),
+        replay(FixedK(3), samples, orders=3, random_state=5, rows=[4, 9]),
     )
     assert np.array_equal(all_rows.accuracy[[4, 9]], some.accuracy)
     mask = np.arange(30) % 2 == 0
@@ -273,7 +273,7 @@ def test_fast_replay_equals_the_metered_one(rule):
     answers = np.where(rng.random((30, 12)) < 0.1, -2, samples.answers)
     answers[:, 0] = 1
     samples = Samples(answers, cost=samples.cost)
-    slow = replay(rule, samples, orders=4, seed=3)
+    slow = replay(rule, samples, orders=4, random_state=3)
     paths = Paths(samples, 4, 3)
     spend, accuracy = paths.outcome(rule, ties="first")
     assert spend == pytest.approx(slow.spend, abs=1e-12)
@@ -288,7 +288,7 @@ def test_fast_replay_equals_the_metered_one_with_a_verifier(rule, marks_alone):
     samples = some_samples(2)
     if marks_alone:
         samples = Samples(correct=samples.correct)
-    slow = replay(rule, samples, orders=4, seed=3, verifier=True)
+    slow = replay(rule, samples, orders=4, random_state=3, verifier=True)
     paths = Paths(samples, 4, 3, verifier=True)
     spend, accuracy = paths.outcome(rule, ties="first")
     assert (spend.tolist(), accuracy.tolist()) == (slow.spend.tolist(), slow.accuracy.tolist())
@@ -374,7 +374,7 @@ def test_a_plan_of_waves_looks_only_where_it_stands():
         def answer(self):
             return max(self.votes, key=self.votes.get, default=None)
 
-    slow = replay(Waves(), some_samples(8), orders=6, seed=2)
+    slow = replay(Waves(), some_samples(8), orders=6, random_state=2)
     drawn, rounds = paths.walk(draws, 2)
     spend, accuracy = paths.at(drawn, paths.first)
     assert spend.tolist() == slow.spend.tolist()

@@ -33,7 +33,7 @@ def test_settings_are_the_hull_of_the_family(family, samples):
     best = Frontier.of(spend.mean(axis=1), accuracy.mean(axis=1))
     assert policy.rules_ == tuple(rules[j] for j in best.settings)
     assert np.array_equal(policy.spend_, best.spend)
-    found = policy.outcomes(None, samples, [*best.spend[1:3], 3.0])
+    found = policy.replay(None, samples, [*best.spend[1:3], 3.0])
     assert found.spend[0] == pytest.approx(spend[best.settings[1]])
     assert found.accuracy[1] == pytest.approx(accuracy[best.settings[2]])
     assert found.spend[2].mean() == pytest.approx(3.0)
@@ -50,7 +50,7 @@ def test_a_run_does_what_is_claimed_and_the_same_question_gets_the_same(samples)
         assert chosen == policy.rules_[high if uniform(7, question) < share else low]
     texts = [f"question {i}" for i in range(120)]
     live = replay(policy, samples, texts, orders=10)
-    claimed = policy.outcomes(None, samples)
+    claimed = policy.replay(None, samples)
     assert live.spend.mean() == pytest.approx(claimed.spend.mean(), abs=0.35)
     assert live.accuracy.mean() == pytest.approx(claimed.accuracy.mean(), abs=0.03)
     assert len({policy.start()._policy for _ in range(40)}) == 2  # without a question it is drawn anew
@@ -62,9 +62,9 @@ def test_of_several_models_each_setting_has_one():
     assert set(policy.rule_arms_) == {"small", "large"}
     assert {rule.action.model for rule in policy.rules_} == {"small", "large"}
     assert policy.sample_costs_ == {"small": 1.0, "large": 3.0}
-    assert policy.outcomes(None, Samples(arms=arms), [4.0]).spend.mean() == pytest.approx(4.0)
+    assert policy.replay(None, Samples(arms=arms), [4.0]).spend.mean() == pytest.approx(4.0)
     with pytest.raises(InputError, match="samples has no model 'large'"):
-        policy.outcomes(None, Samples(arms={"small": arms["small"]}))
+        policy.replay(None, Samples(arms={"small": arms["small"]}))
 
 
 def test_the_frontier_is_held_out():
@@ -81,7 +81,7 @@ def test_calibrate_keeps_the_budget(samples):
     held = Samples(coded(seed=9))
     policy = TunedRule("AC Beta").fit(None, samples)
     policy.calibrate(None, held, budget=3.0)
-    assert 2.8 < policy.outcomes(None, held).spend.mean() <= 3.0 + 1e-9
+    assert 2.8 < policy.replay(None, held).spend.mean() <= 3.0 + 1e-9
     loose = policy._spending
     policy.calibrate(None, held, budget=3.0, confidence=0.9)
     assert policy._spending < loose
@@ -110,7 +110,7 @@ def test_files(family, samples, tmp_path):
     assert repr(again) == repr(policy)
     assert again.rules_ == policy.rules_
     assert np.array_equal(again.frontier().accuracy, policy.frontier().accuracy)
-    assert again.at(2.0).outcomes(None, samples).spend == pytest.approx(policy.at(2.0).outcomes(None, samples).spend)
+    assert again.at(2.0).replay(None, samples).spend == pytest.approx(policy.at(2.0).replay(None, samples).spend)
 
 
 def test_edited_states_are_refused(samples):
@@ -143,7 +143,7 @@ def test_edited_states_are_refused(samples):
         (lambda s: TunedRule("ESC").fit(s, None), "expected Samples"),
         (lambda s: TunedRule("ESC").fit(None, Samples(correct=[[1, 0]])), "has nothing to vote on. Record the"),
         (lambda s: TunedRule("ESC").fit(None, s).start("a"), "has no budget"),
-        (lambda s: TunedRule("ESC").fit(None, s).outcomes(None, s), "has no budget"),
+        (lambda s: TunedRule("ESC").fit(None, s).replay(None, s), "has no budget"),
         (lambda s: TunedRule("ESC").start("a"), "not fitted yet"),
     ],
 )

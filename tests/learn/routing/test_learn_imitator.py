@@ -19,7 +19,7 @@ def test_imitator_learns_the_oracle():
     labels = solve(table.acc, COST, 2.0).actions
     more, held = clear(800, seed=1)
     for weights in ("plain", "regret"):
-        policy = Imitator(2.0, weights=weights).fit(x, table)
+        policy = Imitator(2.0, loss=weights).fit(x, table)
         assert (policy.decide(x) == labels).mean() > 0.97
         assert (policy.decide(more) == held.solve(2.0).actions).mean() > 0.93
     assert policy.chances(more).sum(axis=1) == pytest.approx(np.ones(800))
@@ -45,12 +45,12 @@ def test_imitator_with_actions_that_never_occur_and_a_single_one():
 
 def test_imitator_with_other_classifiers():
     x, table = clear(300)
-    policy = Imitator(2.0, LogisticRegression(), weights="regret").fit(x, table)
+    policy = Imitator(2.0, LogisticRegression(), loss="regret").fit(x, table)
     assert (policy.decide(x) == table.solve(2.0).actions).mean() > 0.9
     nearest = Imitator(2.0, KNeighborsClassifier(5)).fit(x, table)
     assert (nearest.decide(x) == table.solve(2.0).actions).mean() > 0.9
     with pytest.raises(InputError, match="KNeighborsClassifier takes no sample_weight"):
-        Imitator(2.0, KNeighborsClassifier(5), weights="regret").fit(x, table)
+        Imitator(2.0, KNeighborsClassifier(5), loss="regret").fit(x, table)
     with pytest.raises(InputError, match="without pickle"):
         policy._state()
 
@@ -62,7 +62,7 @@ def test_regret_weights_care_for_what_is_at_stake():
     much = rng.random(3000) < 0.3 + 0.2 * x[:, 0]
     acc = np.column_stack([np.full(3000, 0.5), np.where(much, 1.0, 0.505)])
     plain = Imitator(1.9, LogisticRegression()).fit(x, acc, cost=[1, 2])
-    careful = Imitator(1.9, LogisticRegression(), weights="regret").fit(x, acc, cost=[1, 2])
+    careful = Imitator(1.9, LogisticRegression(), loss="regret").fit(x, acc, cost=[1, 2])
     every = np.arange(3000)
     utility = acc - plain.oracle_price_ * np.array([1, 2])
     assert utility[every, careful.decide(x)].mean() >= utility[every, plain.decide(x)].mean()

@@ -79,7 +79,7 @@ def test_costs_that_are_given():
     rng = np.random.default_rng(0)
     x, table = clear(500)
     cost = np.column_stack([np.ones(500), 2 + 4 * rng.random(500)])
-    policy = PricedPolicy(costs="given").fit(x, table.acc, cost=cost)
+    policy = PricedPolicy(known_costs="given").fit(x, table.acc, cost=cost)
     chosen = policy.decide(x, budget=2.0, cost=cost)
     every = np.arange(500)
     spend = cost[every, chosen].mean()
@@ -99,7 +99,7 @@ def test_costs_that_are_predicted():
     every = np.arange(400)
     scores = {}
     for known in ("mean", "predicted"):
-        policy = PricedPolicy(costs=known).fit(x[first], acc[first], cost=cost[first])
+        policy = PricedPolicy(known_costs=known).fit(x[first], acc[first], cost=cost[first])
         chosen = policy.decide(x[second], budget=2.5)
         scores[known] = acc[second][every, chosen].mean(), cost[second][every, chosen].mean()
     assert scores["predicted"][0] > scores["mean"][0] + 0.02
@@ -109,7 +109,7 @@ def test_costs_that_are_predicted():
     meta, arrays, boosters = policy._state()
     again = PricedPolicy._from_state(json.loads(json.dumps(meta)), arrays, boosters)
     assert np.array_equal(again.decide(x), policy.decide(x))
-    same = [PricedPolicy(costs=c, budget=2.0).fit(x, acc, cost=COST).decide(x) for c in ("mean", "predicted")]
+    same = [PricedPolicy(known_costs=c, budget=2.0).fit(x, acc, cost=COST).decide(x) for c in ("mean", "predicted")]
     assert np.array_equal(*same)
 
 

@@ -28,7 +28,8 @@ def test_a_probe_pays_where_text_says_nothing():
     actions = [Vote(k) for k in (1, 3, 5, 9)]
     policy = PricedPolicy(probe=2, features=False, budget=3.0).fit(texts, samples, actions=actions)
     blind = PricedPolicy(features=Features(text=None)).fit(texts, samples, actions=actions)
-    acc, spend = policy.simulate(more, held)
+    done = policy.replay(more, held)
+    acc, spend = done.accuracy[0], done.spend[0]
     assert spend.mean() == pytest.approx(3.0, abs=0.15)
     table = held.table(actions, False)
     low, high, share = Mix.of(table.acc.mean(axis=0), table.cost).at(spend.mean())
@@ -46,13 +47,15 @@ def test_simulation_is_replay():
         texts, samples, actions=[Vote(k) for k in (1, 3, 5, 9)]
     )
     assert policy.gate_.open_at(2.5)
-    acc, spend = policy.simulate(texts, samples, orders=20)
+    done = policy.replay(texts, samples, orders=20)
+    acc, spend = done.accuracy[0], done.spend[0]
     found = replay(policy, samples, texts, orders=20)
     # Mixing two prices: one by lot, the other in expectation; so on average only.
     assert found.spend.mean() == pytest.approx(spend.mean(), abs=0.3)
     assert found.accuracy.mean() == pytest.approx(acc.mean(), abs=0.02)
     policy.setting_, policy.price_ = None, float(policy.probed_.prices[len(policy.probed_.prices) // 2])
-    acc, spend = policy.simulate(texts, samples, orders=20)
+    done = policy.replay(texts, samples, orders=20)
+    acc, spend = done.accuracy[0], done.spend[0]
     found = replay(policy, samples, texts, orders=20)
     probed = np.abs(spend - np.round(spend)) > 1e-9
     assert probed.any()
@@ -97,7 +100,8 @@ def test_a_verifier_stops_at_the_first_right_one():
     texts = [f"question {i}" for i in range(500)]
     policy = PricedPolicy(probe=1, features=False, budget=3.0)
     policy.fit(texts, samples, actions=[Best(k) for k in (1, 2, 4, 8)])
-    acc, spend = policy.simulate(texts, samples)
+    done = policy.replay(texts, samples)
+    acc, spend = done.accuracy[0], done.spend[0]
     table = samples.table([Best(k) for k in (1, 2, 4, 8)], False)
     low, high, share = Mix.of(table.acc.mean(axis=0), table.cost).at(spend.mean())
     assert acc.mean() > (1 - share) * table.acc[:, low].mean() + share * table.acc[:, high].mean() + 0.02
@@ -128,7 +132,8 @@ def test_a_probe_of_one_model_may_go_on_with_another():
     assert plan.arm == "smollm2_135m"
     assert [plan.draws[c] for c in range(len(plan.columns))] == [1, 4, 0, 0]
     assert plan.cost == pytest.approx((1.0, 4.0, 3.6, 11.4))
-    acc, spend = policy.simulate(texts, samples)
+    done = policy.replay(texts, samples)
+    acc, spend = done.accuracy[0], done.spend[0]
     assert spend.mean() == pytest.approx(2.0, abs=0.1)
     assert acc.mean() > 0.66
     spent = {float(s) for s in np.round(replay(policy, samples, texts).spend, 6)}

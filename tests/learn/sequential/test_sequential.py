@@ -64,7 +64,7 @@ def compare(policy, samples, X, settings, accuracy_exact):
     for c, candidate in enumerate(policy._trained.choices.candidates):
         for setting in np.linspace(0, candidate.family.settings - 1, settings).astype(int).tolist():
             rule = one_rule(policy, c, setting)
-            slow = replay(rule, samples, X, orders=2, seed=7, verifier=combine == "verifier")
+            slow = replay(rule, samples, X, orders=2, random_state=7, verifier=combine == "verifier")
             fast = rule._replayed([rule._mixture], samples, X, 2, 7)
             np.testing.assert_allclose(slow.spend, fast.spend[0], atol=1e-9)
             np.testing.assert_allclose(slow.rounds, fast.rounds[0], atol=1e-9)
@@ -93,7 +93,7 @@ def test_the_metered_replay_does_what_the_fast_one_does_of_two_models(models):
 
 def test_the_metered_replay_does_what_the_fast_one_does_with_a_verifier():
     right = drawn(seed=12) == 0
-    policy = Sequential(budget=2.0, combine="verifier").fit(None, Samples(correct=right))
+    policy = Sequential(budget=2.0, answer_by="verifier").fit(None, Samples(correct=right))
     compare(policy, Samples(correct=drawn(12, seed=13) == 0), None, 4, True)
 
 
@@ -262,7 +262,7 @@ def test_stopping_beats_fixed_k_out_of_sample():
 
 def test_a_verifier_gives_at_least_fixed_k_with_a_stop():
     right, held = (drawn(200, 12, seed=seed, low=0.0, high=0.6) == 0 for seed in (1, 2))
-    policy = Sequential(combine="verifier").fit(None, Samples(correct=right))
+    policy = Sequential(answer_by="verifier").fit(None, Samples(correct=right))
     found = policy.replay(None, Samples(correct=held), budgets=[1.5, 2.5, 4.0], orders=48)
     c, s = held.sum(axis=1), 12
     from scipy.special import comb
@@ -276,7 +276,7 @@ def test_a_verifier_gives_at_least_fixed_k_with_a_stop():
 def test_scores_choose():
     codes = drawn(150, 8)
     scores = (codes == 0) * 1.0 + np.random.default_rng(0).normal(0, 0.5, codes.shape)
-    policy = Sequential(budget=2.0, combine="score").fit(None, Samples(codes, scores=scores))
+    policy = Sequential(budget=2.0, answer_by="score").fit(None, Samples(codes, scores=scores))
     run = policy.start("q")
     assert run.next().action.by == "score"
     run.add([Result("a", 1.0, score=0.1)])
@@ -360,8 +360,8 @@ def test_a_state_that_does_not_fit_is_refused(votes):
         ({"deadline": -1.0}, "deadline is -1"),
         ({"deadline": 0.0}, "deadline is 0"),
         ({"cap": 0.9}, "cap is 0.9"),
-        ({"combine": "mean"}, "combine is 'mean'"),
-        ({"combine": "score"}, "no scores were recorded"),
+        ({"answer_by": "mean"}, "answer_by is 'mean'"),
+        ({"answer_by": "score"}, "no scores were recorded"),
         ({"waves": ()}, "waves is empty"),
         ({"waves": (0,)}, "one of waves is 0"),
         ({"round_cost": -1.0}, "round_cost is -1"),
@@ -379,7 +379,7 @@ def test_bad_data_is_refused(votes):
     with pytest.raises(InputError, match="expected Samples"):
         Sequential().fit(None, drawn(20))
     with pytest.raises(InputError, match="only right and wrong"):
-        Sequential(combine="vote").fit(None, Samples(correct=drawn(20) == 0))
+        Sequential(answer_by="vote").fit(None, Samples(correct=drawn(20) == 0))
     with pytest.raises(InputError, match="at least two"):
         Sequential().fit(None, Samples(drawn(1)))
     with pytest.raises(InputError, match="X has 3 rows"):

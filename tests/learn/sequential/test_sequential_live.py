@@ -72,33 +72,34 @@ KINDS = {
     "votes, cap": (lambda n, s: Samples(a := codes(n, 7, s), cost=priced(a, s)), {"cap": 4.2, "waves": (1, 2)}),
     "votes, free": (lambda n, s: Samples(codes(n, 5, s), cost=0.0), {"cap": 1.0}),
     "weighted votes": (lambda n, s: Samples(a := codes(n, 7, s, 0.3, 0.8, 0.1), **extras(a, s)), {}),
-    "verifier, answers": (lambda n, s: Samples(a := codes(n, 7, s, high=0.5), **extras(a, s)), {"combine": "verifier"}),
+    "verifier, answers": (
+        lambda n, s: Samples(a := codes(n, 7, s, high=0.5), **extras(a, s)), {"answer_by": "verifier"}),
     "verifier, answers, silent": (
-        lambda n, s: Samples(a := codes(n, 7, s, high=0.4, silent=0.4), **extras(a, s)), {"combine": "verifier"}),
+        lambda n, s: Samples(a := codes(n, 7, s, high=0.4, silent=0.4), **extras(a, s)), {"answer_by": "verifier"}),
     "verifier, one wrong answer, silent": (
         lambda n, s: Samples(a := np.minimum(codes(n, 7, s, high=0.4, silent=0.4), 1), **extras(a, s)),
-        {"combine": "verifier"}),
+        {"answer_by": "verifier"}),
     "verifier, only right answers": (
         lambda n, s: Samples(np.where((a := codes(n, 7, s, high=0.4)) > 0, -1, 0), **extras(a, s)),
-        {"combine": "verifier"}),
+        {"answer_by": "verifier"}),
     "verifier, right and wrong": (
         lambda n, s: Samples(correct=(a := codes(n, 7, s, high=0.4)) == 0, **extras(a, s)),
-        {"combine": "verifier", "waves": (1, 2)}),
-    "scores": (lambda n, s: Samples(a := codes(n, 7, s), scores=scores(a, s)), {"combine": "score"}),
+        {"answer_by": "verifier", "waves": (1, 2)}),
+    "scores": (lambda n, s: Samples(a := codes(n, 7, s), scores=scores(a, s)), {"answer_by": "score"}),
     "scores, some unknown": (
-        lambda n, s: Samples(a := codes(n, 7, s, silent=0.2), scores=scores(a, s, 0.3)), {"combine": "score"}),
+        lambda n, s: Samples(a := codes(n, 7, s, silent=0.2), scores=scores(a, s, 0.3)), {"answer_by": "score"}),
     "scores, right and wrong": (
-        lambda n, s: Samples(correct=(a := codes(n, 7, s)) == 0, scores=scores(a, s)), {"combine": "score"}),
+        lambda n, s: Samples(correct=(a := codes(n, 7, s)) == 0, scores=scores(a, s)), {"answer_by": "score"}),
     "two models": (lambda n, s: two(n, s, answers_of), {}),
     "two models, weighted": (lambda n, s: two(n, s, lambda a, t: {"answers": a, **extras(a, t)}), {}),
     "two models, cap": (lambda n, s: two(n, s, answers_of), {"cap": 9.0, "waves": (1, 2)}),
-    "two models, verifier, answers": (lambda n, s: two(n, s, answers_of), {"combine": "verifier"}),
-    "two models, verifier, right and wrong": (lambda n, s: two(n, s, marks_of), {"combine": "verifier"}),
+    "two models, verifier, answers": (lambda n, s: two(n, s, answers_of), {"answer_by": "verifier"}),
+    "two models, verifier, right and wrong": (lambda n, s: two(n, s, marks_of), {"answer_by": "verifier"}),
     "two models, verifier, answers of one": (
         lambda n, s: two(n, s, lambda a, t: answers_of(a, t) if t < 100 else marks_of(a, t)),
-        {"combine": "verifier"}),
+        {"answer_by": "verifier"}),
     "two models, scores": (
-        lambda n, s: two(n, s, lambda a, t: {"answers": a, "scores": scores(a, t)}), {"combine": "score"}),
+        lambda n, s: two(n, s, lambda a, t: {"answers": a, "scores": scores(a, t)}), {"answer_by": "score"}),
 }  # fmt: skip
 MARKS = [kind for kind in KINDS if "right and wrong" in kind or "answers of one" in kind]
 
@@ -196,7 +197,7 @@ def test_live_runs_both_replays_and_each_mixed_rule_agree(kind, seed):
         rule._mixture = mixture
         fast = policy._replayed([mixture], samples, None, ORDERS, 9)
         given = policy._replayed([mixture], samples, None, 1, 0, orders)
-        metered = replay(rule, samples, orders=ORDERS, seed=9, verifier=combine == "verifier")
+        metered = replay(rule, samples, orders=ORDERS, random_state=9, verifier=combine == "verifier")
         np.testing.assert_allclose(given.spend, fast.spend)
         np.testing.assert_allclose(metered.spend, fast.spend[0], atol=1e-9)
         np.testing.assert_allclose(metered.rounds, fast.rounds[0], atol=1e-9)
@@ -467,7 +468,7 @@ VOTES, TWO = POLICIES["votes"], trained("two models")
         (lambda: VOTES.replay(None, STOCK, budgets=[-2]), "budget is -2"),
         (lambda: VOTES.replay(None, STOCK, budgets=[2.0], orders=0), "orders is 0"),
         (lambda: VOTES.replay(None, STOCK, budgets=[2.0], orders="8"), "orders is '8'"),
-        (lambda: VOTES.replay(None, STOCK, budgets=[2.0], seed=-1), "seed is -1"),
+        (lambda: VOTES.replay(None, STOCK, budgets=[2.0], random_state=-1), "random_state is -1"),
         (lambda: VOTES.replay(None, STOCK, budgets=[2.0], columns=[1]), "columns is list; expected a mapping"),
         (lambda: VOTES.replay(None, STOCK, budgets=[2.0], columns={"a": 1}), r"columns\[''\]: nothing; expected whole"),
         (
@@ -489,7 +490,7 @@ VOTES, TWO = POLICIES["votes"], trained("two models")
         (lambda: Sequential(actions={"": 1}).fit(None, STOCK), r"actions\[''\] is 1; expected an Action"),
         (lambda: replay(7, STOCK), r"policy is int; expected a policy, which has start\(x\)"),
         (lambda: replay(VOTES, STOCK.answers), "samples is ndarray; expected Samples"),
-        (lambda: replay(VOTES, STOCK, seed="a"), "seed is 'a'"),
+        (lambda: replay(VOTES, STOCK, random_state="a"), "random_state is 'a'"),
         (lambda: replay(VOTES, STOCK, 5), "X is 5; expected a sequence"),
         (lambda: replay(VOTES, STOCK, rows=[99]), r"rows is \[99\]; expected numbers of questions, up to 59"),
         (lambda: replay(VOTES, STOCK, rows="all"), "rows is 'all'"),

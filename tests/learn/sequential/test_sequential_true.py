@@ -177,7 +177,7 @@ def test_a_threshold_rule_can_draw_its_cap_and_no_more():
 def test_with_a_verifier_all_recorded_samples_may_be_used():
     rng = np.random.default_rng(0)
     correct = rng.random((40, 120)) < rng.beta(0.3, 3.0, (40, 1))
-    policy = Sequential(budget=1000.0, combine="verifier").fit(None, Samples(correct=correct))
+    policy = Sequential(budget=1000.0, answer_by="verifier").fit(None, Samples(correct=correct))
     (candidate,) = policy._trained.choices.candidates
     assert set(candidate.family.caps.tolist()) == set(range(121))
     done = policy.replay(None, Samples(correct=correct), budgets=[1000.0], orders=2)
@@ -307,7 +307,7 @@ def test_probability_is_no_share_of_votes(tmp_path):
 
 
 def test_a_verifier_is_sure():
-    policy = Sequential(budget=2.0, combine="verifier").fit(None, Samples(correct=diverse(1) == 0))
+    policy = Sequential(budget=2.0, answer_by="verifier").fit(None, Samples(correct=diverse(1) == 0))
     run = policy.start("q")
     run.next()
     run.add([tcalloc.Result("a", 1.0, correct=True)])

@@ -50,7 +50,7 @@ class AtRandom:
         train_table, held_table = (Table(acc[rows][:, real], cost[rows][:, real]) for rows in (train, held))
         policy = self.entry.policy(random_state=seed).fit(None, train_table)
         dial = np.unique(np.linspace(policy.cost_.min(), policy.cost_.max(), STEPS))
-        done = policy.outcomes(None, held_table, dial)
+        done = policy.replay(None, held_table, dial)
         return Tuned(dial, concave(dial), done.spend, done.accuracy, done.claimed)
 
 
@@ -71,7 +71,7 @@ class ByLength:
         policy.fit([texts[i] for i in train], fixed_table(problem, train))
         dial = dial_of(hull(problem, train))
         seen, done = (
-            policy.outcomes([texts[i] for i in rows], fixed_table(problem, rows), dial) for rows in (train, held)
+            policy.replay([texts[i] for i in rows], fixed_table(problem, rows), dial) for rows in (train, held)
         )
         nominal, looks = dial + problem.feature_cost, problem.feature_cost
         return Tuned(nominal, concave(nominal), done.spend + looks, done.accuracy, seen.accuracy.mean(axis=1))
@@ -92,5 +92,5 @@ class ByLabel:
         assert labels is not None
         x = labels[:, None].astype(np.float64)
         policy = self.entry.policy(column=0, random_state=seed).fit(x[train], fixed_table(problem, train))
-        done = policy.outcomes(x[held], fixed_table(problem, held), policy.settings())
+        done = policy.replay(x[held], fixed_table(problem, held), policy.settings())
         return Tuned(done.budgets, done.claimed, done.spend, done.accuracy, done.claimed)

@@ -37,7 +37,7 @@ class CountingFamily:
         assert samples is not None
         found = once((problem.token, "counting"), lambda: replayed(problem))[self.entry.name]
         policy = self.entry.policy(verifier=problem.verifier, random_state=seed).tune(found, train)
-        done = policy.outcomes(None, samples, policy.spend_, replayed=found.take(held))
+        done = policy.replay(None, samples, policy.spend_, replayed=found.take(held))
         # A setting is the same rule in every fold, and stands at one place: its mean spend on all questions.
         places = found.spend[policy.settings_].mean(axis=1)
         return Tuned(done.budgets, policy.accuracy_, done.spend, done.accuracy, done.claimed, places=places)

@@ -46,7 +46,7 @@ class Pricing:
         dial = dial_of(base, self.budgets)
         # The dial is of training questions. Where costs are known, the cheapest action may cost more on these.
         feasible = dial if known is None else np.maximum(dial, known.mean(axis=0).min())
-        done = policy.outcomes(x[held], table, feasible, cost=known)
+        done = policy.replay(x[held], table, feasible, cost=known)
         nominal = done.budgets + (dial - feasible)
         return Tuned(nominal, concave(nominal), done.spend, done.accuracy, done.claimed)
 
@@ -89,11 +89,11 @@ class Imitating:
             policy = self.entry.policy(
                 budget=budget,
                 features=Given(),
-                costs="given" if problem.costs_known else "mean",
+                known_costs="given" if problem.costs_known else "mean",
                 random_state=seed,
             ).fit(x[train], table)
             known = cost[held] if problem.costs_known else None
-            done = policy.outcomes(x[held], done_by, cost=known)
+            done = policy.replay(x[held], done_by, cost=known)
             looks = problem.feature_cost
             settings.append((budget + looks, done.spend[0] + looks, done.accuracy[0]))
         settings.sort(key=lambda setting: setting[0])

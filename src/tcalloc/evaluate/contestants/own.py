@@ -83,9 +83,9 @@ def _contestant(problem: Problem, budgets: tuple[float, ...], name: str, policy:
 
     if isinstance(policy, Sequential):
         needs_samples()
-        if policy.combine == "verifier" and not problem.verifier:
+        if policy.answer_by == "verifier" and not problem.verifier:
             raise InputError(
-                f"own[{name!r}] stops at what a verifier accepts (combine='verifier'), and none was given. If a "
+                f"own[{name!r}] stops at what a verifier accepts (answer_by='verifier'), and none was given. If a "
                 "verifier recognises right answers live, say compare(…, verifier=True)."
             )
         return Contestant(name, "own", Stopping(problem, policy), _before(policy))
@@ -279,7 +279,7 @@ def replayed(problem: Problem, settings: list[tuple[float, Any]], held: Rows) ->
             known,
             rows=held,
             orders=min(problem.orders, ORDERS),
-            seed=problem.seed,
+            random_state=problem.seed,
             rated=False,  # costs are those recorded: a policy does not set the prices of its draws
             verifier=problem.verifier,
         )

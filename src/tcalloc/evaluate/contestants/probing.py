@@ -52,11 +52,11 @@ class Probing:
         spends = policy.probed_.spends
         top = max(float(base.spend[-1]), float(spends[-1]))
         dial = np.unique(np.concatenate([dial_of(base, self.budgets), spends[spends < top]]))
-        done = policy.outcomes(
+        done = policy.replay(
             None if x is None else x[held],
             samples.take(held),
             dial,
             orders=min(problem.orders, ORDERS),
-            seed=problem.seed,
+            random_state=problem.seed,
         )
         return Tuned(done.budgets, concave(done.budgets), done.spend, done.accuracy, done.claimed)

@@ -47,7 +47,7 @@ class Stopping:
         # The rows as they are: made of features, whose columns would be scaled again, it predicts worse.
         rows = problem.rows if known else None
         if self.policy is None:
-            policy = Sequential(combine="verifier" if problem.verifier else None, random_state=seed)
+            policy = Sequential(answer_by="verifier" if problem.verifier else None, random_state=seed)
         else:
             policy = copy(self.policy)
         policy.fit(None if rows is None else rows.take(train), samples.take(train))

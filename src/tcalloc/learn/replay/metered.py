@@ -244,7 +244,7 @@ def replay(
     *,
     rows: Any = None,
     orders: int = 1,
-    seed: int = 0,
+    random_state: int = 0,
     verifier: bool = False,
     rated: bool = True,
 ) -> Outcome:
@@ -262,8 +262,8 @@ def replay(
         Only these questions (indices or a mask).
     orders : int
         Random orders of each question's samples; the outcome is the mean over them.
-    seed : int
-        Of the orders. A question's orders depend neither on `rows` nor on the policy: comparisons are paired.
+    random_state : int
+        Seed of the orders. A question's orders depend neither on `rows` nor on the policy: comparisons are paired.
     verifier : bool
         Whether results say if they are right, as where a verifier recognises right answers live. Where only right and
         wrong were recorded, each sample is an answer of its own: it is not known which of them agree.
@@ -293,13 +293,13 @@ def replay(
         raise InputError(f"policy is {type(policy).__name__}; expected a policy, which has start(x).")
     if not isinstance(samples, Samples):
         raise InputError(f"samples is {type(samples).__name__}; expected Samples (see tcalloc.measure).")
-    for name, value, least in (("orders", orders, 1), ("seed", seed, 0)):
+    for name, value, least in (("orders", orders, 1), ("random_state", random_state, 0)):
         whole(name, value, least)
     flag("verifier", verifier)
     told = _told(samples, X)
     arms = samples.by_model
     picked = _picked(rows, len(samples))
-    ordered = {name: random_orders(arm.drawn, int(orders), seed) for name, arm in arms.items()}
+    ordered = {name: random_orders(arm.drawn, int(orders), random_state) for name, arm in arms.items()}
     costs = arm_costs(samples)
     found = np.zeros((5, len(picked)))
     for p, row in enumerate(picked.tolist()):

@@ -253,7 +253,7 @@ class TunedRule(StoppingEstimator):
         words = tuple(said(rule) for rule in self.rules_)
         return StoppingFrontier(self.held_[0], self.held_[1], rounds, words)
 
-    def outcomes(
+    def replay(
         self,
         X: Any,
         samples: Samples,
@@ -379,7 +379,7 @@ class TunedRule(StoppingEstimator):
             mixed = [self._hull.mix(spend) for spend in budgets.tolist()]
             highs = [(1 - share) * costs[one] + share * costs[other] for one, other, share in mixed]
             limits = {"low": low or 0.0, "high": np.array(highs)}
-        spends = self.outcomes(None, samples, budgets, orders=orders).spend
+        spends = self.replay(None, samples, budgets, orders=orders).spend
         said = None if confidence is None else costs_said(arms, most)
         place, found = calibrate_rising(spends, budget, confidence, said, **limits)
         self._spending = float(budgets[place])

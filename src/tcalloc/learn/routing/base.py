@@ -72,7 +72,7 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
         As in scikit-learn; names only where X had some.
     """
 
-    costs = "mean"  # policies that can be told costs have it as a parameter
+    known_costs = "mean"  # policies that can be told costs have it as a parameter
     random_state: int
 
     # ------------------------------------------------------------------------------------------ what a policy fills in
@@ -185,7 +185,7 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
         price : float, optional
             λ: what one more unit of cost must gain. Default: the calibrated price, or that of the budget in fit.
         cost : array_like, (K,) or (n, K), optional
-            Costs that are known beforehand; needed if ``costs="given"``.
+            Costs that are known beforehand; needed if ``known_costs="given"``.
         available : array_like of bool, (n, K), optional
             False where a question does not have an action.
 
@@ -242,8 +242,8 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
 
     def _known_costs(self, cost: Any, n: int) -> Floats:
         if cost is None:
-            if self.costs == "given":
-                raise InputError("costs is 'given', but no cost given; expected cost=, (n, K), known beforehand.")
+            if self.known_costs == "given":
+                raise InputError("known_costs is 'given', but no cost given; expected cost=, (n, K), known beforehand.")
             return self.cost_
         known = np.asarray(cost, np.float64)
         if known.shape not in ((len(self.cost_),), (n, len(self.cost_))):
@@ -312,7 +312,7 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
         question : str, vector or mapping
             One row of X. The same question always gets the same action.
         cost : array_like, (K,), optional
-            Costs that are known beforehand; needed if ``costs="given"``.
+            Costs that are known beforehand; needed if ``known_costs="given"``.
 
         Returns
         -------
@@ -357,7 +357,7 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
             With it, P(expected spend > budget) ≤ 1 − confidence over the draw of the held-out questions, under the
             assumptions that `guarantee_` lists. Without it, the held-out mean keeps the budget.
         cost : array_like, (n, K), optional
-            Costs known beforehand, if ``costs="given"`` and they are not those of `samples`.
+            Costs known beforehand, if ``known_costs="given"`` and they are not those of `samples`.
         low, high : float, optional
             The least and the most that one question may cost, also those to come: a guarantee rests on them. Known
             without them where one cost per action was given for all questions, and where all actions have rates without
@@ -380,13 +380,13 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
         rows = self._rows(X, samples)
         held = self._held(samples, rows.n)
         limits = self._limits(held, confidence, low, high)
-        if cost is not None and self.costs != "given":
+        if cost is not None and self.known_costs != "given":
             raise InputError(
-                f"cost given, but costs is {self.costs!r}: this policy does not look at a question's own costs. Leave "
-                "cost out; what is paid is in the samples or the table."
+                f"cost given, but known_costs is {self.known_costs!r}: this policy does not look at a question's own "
+                "costs. Leave cost out; what is paid is in the samples or the table."
             )
         prices, settings = self._dial()
-        known = self._known_costs(held.cost if cost is None and self.costs == "given" else cost, rows.n)
+        known = self._known_costs(held.cost if cost is None and self.known_costs == "given" else cost, rows.n)
         batch = Batch(rows, known, held.available)
         every = np.arange(rows.n)
         spends = np.column_stack([held.cost[every, chosen] for chosen in self._choices(batch, settings)])
@@ -437,13 +437,13 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
         price : float, optional
             Default: the policy's.
         cost : array_like, (n, K), optional
-            Costs known beforehand, if ``costs="given"`` and they are not those of `samples`.
+            Costs known beforehand, if ``known_costs="given"`` and they are not those of `samples`.
         **options
             Passed on.
         """
         self._check_fitted()
         asked = self._worth() if price is None else price
-        known = samples.cost if cost is None and self.costs == "given" else cost
+        known = samples.cost if cost is None and self.known_costs == "given" else cost
         chosen = self._decide(self._rows(X, samples), None, price, known, None)
         return certify(chosen, samples, asked, **({"actions": self.actions_, "budget": self.budget_} | options))
 

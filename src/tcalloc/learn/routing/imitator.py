@@ -40,12 +40,12 @@ class Imitator(LearnedPolicy):
     classifier : estimator, optional
         Any scikit-learn classifier; it is cloned. Default: XGBoost, 100 trees of depth 5, as in the paper; from 2,000
         questions on with 32 bins.
-    weights : {"plain", "regret"}
+    loss : {"plain", "regret"}
         "regret": each question weighs what the oracle's action there is better than the mean of the others, at the
         oracle's price.
     features : transformer, optional
         Such as ``Features(text=None)``; default: ``Features()``.
-    costs : {"mean", "given"}
+    known_costs : {"mean", "given"}
         What the oracle and `decide` go by: each action's mean cost, or each question's own (then `decide` needs
         ``cost=`` where it is given a price).
     random_state : int
@@ -81,24 +81,24 @@ class Imitator(LearnedPolicy):
         self,
         budget: float | None = None,
         classifier: Any = None,
-        weights: str = "plain",
+        loss: str = "plain",
         features: Any = None,
-        costs: str = "mean",
+        known_costs: str = "mean",
         random_state: int = 0,
     ):
         self.budget = budget
         self.classifier = classifier
-        self.weights = weights
+        self.loss = loss
         self.features = features
-        self.costs = costs
+        self.known_costs = known_costs
         self.random_state = random_state
 
     def _check_parameters(self) -> None:
         if self.budget is None:
             raise InputError("an Imitator needs a budget, at which the oracle chooses: Imitator(budget=…).")
         scalar(self.budget, "budget")
-        one_of("weights", self.weights, ("plain", "regret"))
-        one_of("costs", self.costs, ("mean", "given"))
+        one_of("loss", self.loss, ("plain", "regret"))
+        one_of("known_costs", self.known_costs, ("mean", "given"))
         found = self.classifier
         if found is not None and (
             isinstance(found, type) or not hasattr(found, "fit") or not hasattr(found, "predict")
@@ -108,7 +108,7 @@ class Imitator(LearnedPolicy):
     def _learn(self, rows: Rows, training: Training) -> None:
         assert self.budget is not None
         acc = np.nan_to_num(training.acc)
-        planned = training.cost if self.costs == "given" else np.broadcast_to(self.cost_, training.cost.shape)
+        planned = training.cost if self.known_costs == "given" else np.broadcast_to(self.cost_, training.cost.shape)
         there = training.available
         plan = solve(acc, planned, self.budget, available=there, weights=training.weights)
         self.oracle_price_ = plan.price
@@ -123,7 +123,7 @@ class Imitator(LearnedPolicy):
         if len(self.labels_) == 1:
             return
         weights = training.weights
-        if self.weights == "regret":
+        if self.loss == "regret":
             weights = weights * _regret(acc - plan.price * planned, plan.actions, there)
         self.classifier_ = self._fitted(x, labels, weights)
 
@@ -146,8 +146,8 @@ class Imitator(LearnedPolicy):
             return made.fit(x, labels)
         if not has_fit_parameter(made, "sample_weight"):
             raise InputError(
-                f"{type(made).__name__} takes no sample_weight, which weights='regret' and weighted tables need. Use "
-                "weights='plain', or another classifier."
+                f"{type(made).__name__} takes no sample_weight, which loss='regret' and weighted tables need. Use "
+                "loss='plain', or another classifier."
             )
         # Weights of zero for a whole class would leave it out of the classifier's classes.
         return made.fit(x, labels, sample_weight=np.maximum(weights, 1e-6 * weights.max()))

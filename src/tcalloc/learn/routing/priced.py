@@ -61,12 +61,12 @@ class PricedPolicy(ProbingPolicy):
         Such as ``Features(text=None)``; default: ``Features()``. False: none, only the probe counts.
     probe : int
         m: how many samples may be drawn, and paid for, before deciding (of the cheapest action's model). Needs Samples
-        in fit; such a policy decides in runs (`start`), and `simulate` replays them.
+        in fit; such a policy decides in runs (`start`), and `replay` replays them.
     shrink : bool
         Whether predictions are drawn towards the mean curve as far as they do not come true out of fold.
     gate : bool
         Whether the best fixed mixture is served where the gain over it is not significant out of fold.
-    costs : {"mean", "predicted", "given"}
+    known_costs : {"mean", "predicted", "given"}
         What is known of costs before deciding: each action's mean; what a ridge predicts of each question (where costs
         differ between questions, this gains, and keeps budgets better); or each question's own (then `decide` needs
         ``cost=``).
@@ -101,7 +101,7 @@ class PricedPolicy(ProbingPolicy):
         probe: int = 0,
         shrink: bool = True,
         gate: bool = True,
-        costs: str = "mean",
+        known_costs: str = "mean",
         feature_cost: float = 0.0,
         random_state: int = 0,
     ):
@@ -111,7 +111,7 @@ class PricedPolicy(ProbingPolicy):
         self.probe = probe
         self.shrink = shrink
         self.gate = gate
-        self.costs = costs
+        self.known_costs = known_costs
         self.feature_cost = feature_cost
         self.random_state = random_state
 
@@ -121,12 +121,14 @@ class PricedPolicy(ProbingPolicy):
         return self.features is False
 
     def _check_parameters(self) -> None:
-        one_of("costs", self.costs, ("mean", "predicted", "given"))
+        one_of("known_costs", self.known_costs, ("mean", "predicted", "given"))
         for name in ("shrink", "gate"):
             flag(name, getattr(self, name))
         whole("probe", self.probe, of="samples", hint=" (none)")
-        if self.probe and self.costs != "mean":
-            raise InputError(f"probe and costs={self.costs!r} do not go together; expected costs='mean'.")
+        if self.probe and self.known_costs != "mean":
+            raise InputError(
+                f"probe and known_costs={self.known_costs!r} do not go together; expected known_costs='mean'."
+            )
         if not 0 <= scalar(self.feature_cost, "feature_cost") < math.inf:
             raise InputError(f"feature_cost is {self.feature_cost!r}; expected a finite number, at least 0.")
         make_model(self.regressor, 0)
@@ -202,8 +204,8 @@ class PricedPolicy(ProbingPolicy):
         self.probed_: Probed | None = None
         self.costing_: Ridge | None = None
         if self._samples is None:
-            planned = menu.cost if self.costs == "given" else np.broadcast_to(self._priced_costs, menu.cost.shape)
-            if self.costs == "predicted" and np.ptp(menu.cost, axis=0).any():
+            planned = menu.cost if self.known_costs == "given" else np.broadcast_to(self._priced_costs, menu.cost.shape)
+            if self.known_costs == "predicted" and np.ptp(menu.cost, axis=0).any():
                 paid = np.where(np.isfinite(menu.acc), menu.cost, np.nan)
                 self.costing_ = Ridge()
                 planned = self._floored(self.costing_.out_of_fold(x, paid, menu.weights, folds))
@@ -275,7 +277,7 @@ class PricedPolicy(ProbingPolicy):
         if self.probed_ is not None:
             raise InputError(
                 f"this policy decides after {self.probe} samples, so the question alone is not enough. Use start(x), "
-                "or simulate(X, samples) on recorded ones."
+                "or replay(X, samples) on recorded ones."
             )
         if budget is not None:
             if not self.gate_.open_at(budget):
@@ -312,13 +314,13 @@ class PricedPolicy(ProbingPolicy):
         ]
 
     def _choose_by_itself(self, batch: Batch) -> Actions:
-        if self.setting_ is not None and self.probed_ is None and self.costs == "given":
+        if self.setting_ is not None and self.probed_ is None and self.known_costs == "given":
             # The setting is a budget on the training questions, and says nothing about a batch with its own costs.
             return self._mixed(batch, self.setting_, self.mix_)
         return super()._choose_by_itself(batch)
 
     def _served_by_itself(self, batch: Batch) -> Served:
-        if self.setting_ is not None and self.costs == "given":
+        if self.setting_ is not None and self.known_costs == "given":
             return mixed(self.mix_, batch, self.setting_)
         return super()._served_by_itself(batch)
 

@@ -70,7 +70,7 @@ class ProbingPolicy(LearnedPolicy):
             return ProbedRun(probed, features, price, self.actions_)
         return DecidedRun(self.actions_[first])
 
-    def simulate(
+    def _replayed_at(
         self,
         X: Any,
         samples: Samples,
@@ -78,7 +78,7 @@ class ProbingPolicy(LearnedPolicy):
         budget: float | None = None,
         price: float | None = None,
         orders: int = 32,
-        seed: int = 0,
+        random_state: int = 0,
     ) -> tuple[Floats, Floats]:
         """Return what runs would reach and spend on recorded samples, drawn in random orders.
 
@@ -89,7 +89,7 @@ class ProbingPolicy(LearnedPolicy):
             Of the same questions; they are shown to the policy only as far as it pays for them.
         budget, price : float, optional
             As in `decide`.
-        orders, seed : int
+        orders, random_state : int
             Orders of each question's samples, and their seed.
 
         Returns
@@ -108,14 +108,14 @@ class ProbingPolicy(LearnedPolicy):
         if price is not None:
             budget = self.gate_.budget_of(price)
             if self.gate_.open_at(budget):
-                rows, held, draws = self._drawn_from(X, samples, orders, seed)
+                rows, held, draws = self._drawn_from(X, samples, orders, random_state)
                 found = self._replayed(draws, held, self._predicted(rows), self._x(rows), price)
                 return found[0], found[1]
         assert budget is not None
-        done = self.outcomes(X, samples, [budget], orders=orders, seed=seed)
+        done = self.replay(X, samples, [budget], orders=orders, random_state=random_state)
         return done.accuracy[0], done.spend[0]
 
-    def outcomes(
+    def replay(
         self,
         X: Any,
         samples: Any,
@@ -123,19 +123,19 @@ class ProbingPolicy(LearnedPolicy):
         *,
         cost: ArrayLike | None = None,
         orders: int = 32,
-        seed: int = 0,
+        random_state: int = 0,
     ) -> PolicyOutcomes:
         """Return what the policy does at several budgets on recorded questions.
 
-        Arguments as in `LearnedPolicy.outcomes`; `samples` must be Samples if there is a probe.
+        Arguments as in `LearnedPolicy.replay`; `samples` must be Samples if there is a probe.
         """
         self._check_fitted()
         probed = self.probed_
         if probed is None:
-            return super().outcomes(X, samples, budgets, cost=cost)
+            return super().replay(X, samples, budgets, cost=cost)
         if not isinstance(samples, Samples):
             raise InputError(f"samples is {type(samples).__name__}; a policy with a probe is replayed on Samples.")
-        rows, held, draws = self._drawn_from(X, samples, orders, seed)
+        rows, held, draws = self._drawn_from(X, samples, orders, random_state)
         batch = Batch(rows, self.cost_, None)
         predicted, x = self._predicted(rows), self._x(rows)
         known: dict[int, Floats] = {}
@@ -224,7 +224,7 @@ class ProbingPolicy(LearnedPolicy):
         steps, settings = self._dial()
         # A question's mean over orders is expected to cost what the next question will, and varies less than one draw.
         spends = np.column_stack(
-            [self.simulate(X, samples, **setting, orders=ORDERS, seed=1)[1] for setting in settings]
+            [self._replayed_at(X, samples, **setting, orders=ORDERS, random_state=1)[1] for setting in settings]
         )
         found = calibrate_price(steps, spends, budget, confidence, **limits)
         self._set_dial(found, settings[int(np.flatnonzero(steps == found.price)[0])])

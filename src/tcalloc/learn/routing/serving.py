@@ -44,7 +44,7 @@ class Serving:
 
         def _choose(self, batch: Batch, price: float | None, budget: float | None) -> Actions: ...
 
-    def outcomes(
+    def replay(
         self,
         X: Any,
         samples: Any,
@@ -52,7 +52,7 @@ class Serving:
         *,
         cost: ArrayLike | None = None,
         orders: int = 32,
-        seed: int = 0,
+        random_state: int = 0,
     ) -> PolicyOutcomes:
         """Return what the policy does at several budgets on recorded questions.
 
@@ -68,8 +68,8 @@ class Serving:
             Mean costs per question, solved on what is known of these questions beforehand, as in `decide`. Default:
             the policy's own setting.
         cost : array_like, (K,) or (n, K), optional
-            Costs that are known beforehand; needed if ``costs="given"``.
-        orders, seed : int
+            Costs that are known beforehand; needed if ``known_costs="given"``.
+        orders, random_state : int
             Random orders of each question's samples, and their seed: for policies with a probe.
 
         Returns

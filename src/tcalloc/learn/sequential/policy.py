@@ -48,7 +48,7 @@ class Sequential(StoppingEstimator):
     budget : float, optional
         Mean cost of a question, in the unit of the samples' costs (samples, if none were recorded). Can be given later:
         ``policy.at(budget)``.
-    combine : {"vote", "verifier", "score"}, optional
+    answer_by : {"vote", "verifier", "score"}, optional
         What makes the answer: the most votes, the first sample that a verifier accepts, the highest score. Default:
         votes. A verifier is never assumed.
     waves : tuple of int
@@ -100,7 +100,7 @@ class Sequential(StoppingEstimator):
         self,
         budget: float | None = None,
         *,
-        combine: str | None = None,
+        answer_by: str | None = None,
         waves: Sequence[int] = (1,),
         round_cost: float = 0.0,
         most: int | Mapping[str, int] | None = None,
@@ -110,7 +110,7 @@ class Sequential(StoppingEstimator):
         random_state: int = 0,
     ):
         self.budget = budget
-        self.combine = combine
+        self.answer_by = answer_by
         self.waves = waves
         self.round_cost = round_cost
         self.most = most
@@ -139,10 +139,10 @@ class Sequential(StoppingEstimator):
         Raises
         ------
         InputError
-            If the samples do not hold what `combine` needs, X does not fit them, or a parameter is not allowed.
+            If the samples do not hold what `answer_by` needs, X does not fit them, or a parameter is not allowed.
         """
         budget, cap, _ = self._limits()
-        settings = Settings.of(samples, self.combine, self.waves, self.round_cost, self.most, cap, self.random_state)
+        settings = Settings.of(samples, self.answer_by, self.waves, self.round_cost, self.most, cap, self.random_state)
         if not isinstance(self.actions, Mapping | None):
             raise InputError(f"actions is {type(self.actions).__name__}; expected a mapping of models to actions.")
         for arm, action in (self.actions or {}).items():
@@ -271,9 +271,7 @@ class Sequential(StoppingEstimator):
             If the policy is not fitted, has no budget, or was fitted with X and gets none.
         """
         trained = self._fitted()
-        if self._mixture is None:
-            raise InputError("this policy has no budget. Give it one: policy.at(budget), or Sequential(budget=…).")
-        mixture = self._mixture
+        mixture = self._own()
         candidate = trained.choices.candidates[mixture.candidate]
         told = None
         if trained.asking is not None:
@@ -296,6 +294,12 @@ class Sequential(StoppingEstimator):
             self._limits()[2],
             self._believing(candidate, setting),
         )
+
+    def _own(self) -> Mixture:
+        """Return the setting that a budget has chosen."""
+        if self._mixture is None:
+            raise InputError("this policy has no budget. Give it one: policy.at(budget), or Sequential(budget=…).")
+        return self._mixture
 
     def _believing(self, candidate: Candidate, setting: int) -> Callable[[Any, Any, Any], float] | None:
         """Return a function from a run's state to how probable it is that its answer is right."""
@@ -326,10 +330,10 @@ class Sequential(StoppingEstimator):
         self,
         X: Any,
         samples: Samples,
+        budgets: Sequence[float] | None = None,
         *,
-        budgets: Sequence[float],
         orders: int = 8,
-        seed: int = 0,
+        random_state: int = 0,
         columns: dict[str, NDArray[np.intp]] | None = None,
     ) -> Outcomes:
         """Return what the policy does at several budgets on recorded samples of other questions.
@@ -341,10 +345,10 @@ class Sequential(StoppingEstimator):
         ----------
         X, samples : as in `fit`
             Recorded.
-        budgets : sequence of float
-            Budgets.
-        orders, seed : int
-            Random orders of each question's samples.
+        budgets : sequence of float, optional
+            Mean costs of a question. Default: the policy's own setting.
+        orders, random_state : int
+            Random orders of each question's samples, and their seed.
         columns : mapping of str to ndarray, (orders, N, S), optional
             The orders themselves, per model (see `tcalloc.learn.replay.all_orders.random_orders`).
 
@@ -357,11 +361,11 @@ class Sequential(StoppingEstimator):
         ------
         InputError
             If the samples are not of the policy's models or lack what it goes by, X does not fit them, or budgets,
-            orders, seed or columns are not allowed.
+            orders, random_state or columns are not allowed.
         """
         choices = self._fitted().choices
-        mixtures = [choices.at(budget) for budget in budgets_of(budgets)]
-        return self._replayed(mixtures, samples, X, orders, seed, columns)
+        mixtures = [self._own()] if budgets is None else [choices.at(budget) for budget in budgets_of(budgets)]
+        return self._replayed(mixtures, samples, X, orders, random_state, columns)
 
     def _replayed(
         self, mixtures: list[Mixture], samples: Samples, X: Any, orders: int, seed: int, columns: Any = None
@@ -383,7 +387,7 @@ class Sequential(StoppingEstimator):
         meta = {
             "parameters": {
                 "budget": budget,
-                "combine": self.combine,
+                "answer_by": self.answer_by,
                 "waves": list(trained["waves"]),
                 "round_cost": float(self.round_cost),
                 "most": most,

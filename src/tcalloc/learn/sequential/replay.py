@@ -57,7 +57,7 @@ def replayed(
     settings = trained.settings
     samples, columns = samples_of(samples, columns, settings.arms)
     whole("orders", orders, 1)
-    whole("seed", seed)
+    whole("random_state", seed)
     if columns is not None:
         _check_columns(columns, samples, settings.arms)
     _check_scores(samples, trained)

@@ -88,19 +88,19 @@ class Settings:
         if combine is None:
             if not samples.answered:
                 raise InputError(
-                    "combine is None and only right and wrong were recorded: nothing tells when to stop. If a verifier "
-                    "recognises right answers live, say combine='verifier'. Else use a policy that draws one sample, "
-                    "such as Mixture or PricedPolicy on One actions."
+                    "answer_by is None and only right and wrong were recorded: nothing tells when to stop. If a "
+                    "verifier recognises right answers live, say answer_by='verifier'. Else use a policy that draws "
+                    "one sample, such as Mixture or PricedPolicy on One actions."
                 )
             combine = "vote"
-        one_of("combine", combine, COMBINES)
+        one_of("answer_by", combine, COMBINES)
         if combine == "vote" and not samples.answered:
             raise InputError(
-                "combine is 'vote', but only right and wrong were recorded. Record the answers; or, if a verifier "
-                "recognises right answers live, say combine='verifier'."
+                "answer_by is 'vote', but only right and wrong were recorded. Record the answers; or, if a verifier "
+                "recognises right answers live, say answer_by='verifier'."
             )
         if combine == "score" and any(model.scores is None for model in models.values()):
-            raise InputError("combine is 'score', but no scores were recorded. Give Samples(scores=…).")
+            raise InputError("answer_by is 'score', but no scores were recorded. Give Samples(scores=…).")
         if len(samples) < 2:
             raise InputError(f"{len(samples)} question: learning when to stop needs at least two, better hundreds.")
         sizes = _waves(waves)
