@@ -6,7 +6,7 @@ from pathlib import Path
 from bench.paper import small
 from bench.paper.data import LEAST
 from tcalloc.errors import InputError
-from tcalloc.llm.questions import Question, read_questions
+from tcalloc.llm.questions import Question, load_questions
 
 __all__ = ["Task", "local_tasks", "read_task"]
 
@@ -83,7 +83,7 @@ def read_task(kind: str, path: str, limit: int | None, grader: str | None = None
         If a question has no gold answer, or there are too few.
     """
     name, system, usual_grader, most, usual = KINDS[kind]
-    questions = read_questions(path)
+    questions = load_questions(path)
     for question in questions:
         if not question.golds:
             raise InputError(

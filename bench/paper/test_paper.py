@@ -28,7 +28,7 @@ from bench.paper.presets import PRESETS, find
 from bench.paper.recorded import replay
 from bench.paper.words import OTHERS, claims, document, show
 from tcalloc.errors import InputError
-from tcalloc.llm.questions import read_questions
+from tcalloc.llm.questions import load_questions
 from tcalloc.measure import Samples, vote_accuracy
 from tcalloc.runs.store import read_run
 
@@ -357,7 +357,7 @@ def test_presets_1e3():
 
 def test_small_files_are_read_like_the_real_ones_1e3(tmp_path):
     for rows in (small.gsm8k_like(40), small.math_like(40)):
-        questions = read_questions(small.write(tmp_path / "q.jsonl", rows))
+        questions = load_questions(small.write(tmp_path / "q.jsonl", rows))
         assert len({question.text for question in questions}) == 40
         for question in questions:
             assert question.gold.isdigit()

@@ -15,7 +15,7 @@ from tcalloc._lazy import lazily
 from tcalloc._solve import Allocation, Split, decide, solve
 from tcalloc._version import __version__
 from tcalloc.errors import BudgetError, InputError, MissingExtraError, TcallocError
-from tcalloc.measure import Action, Best, One, Rates, Samples, Table, Vote, read_table, write_table
+from tcalloc.measure import Action, Best, One, Rates, Samples, Table, Vote, load_table, save_table
 
 if TYPE_CHECKING:
     from tcalloc.evaluate.compare import compare
@@ -69,10 +69,10 @@ __all__ = [
     "grade",
     "import_logs",
     "load_policy",
-    "read_table",
+    "load_table",
     "sample",
+    "save_table",
     "solve",
-    "write_table",
 ]
 
 # Imported when they are asked for: most need an extra, and then say which one is missing.

@@ -12,7 +12,7 @@ import pytest
 
 import tcalloc
 from tcalloc.cli import _shared, main
-from tcalloc.measure import Table, read_table, write_table
+from tcalloc.measure import Table, load_table, save_table
 
 CSV = "id,acc:vote1,acc:vote4,cost:vote1,cost:vote4\nq1,0.90,0.90,1,4\nq2,0.30,0.80,1,4\nq3,0.50,0.60,1,4\n"
 
@@ -111,7 +111,7 @@ def test_costs_have_digits_and_a_unit(table, run, tmp_path):
 def test_sums_beyond_float_are_no_gaps_in_the_summary(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     acc = np.array([[0.0, 1.0], [0.0, 0.5], [0.5, 0.5]]) * 1.6e308
-    write_table(Table(acc, np.array([1.6e308, 1.7e308])), "t.npz")
+    save_table(Table(acc, np.array([1.6e308, 1.7e308])), "t.npz")
     code, out, _ = run("solve", "t.npz", "--budget", 1.67e308, "--unit", "usd")
     assert code == 0
     flat = " ".join(out.split())
@@ -121,7 +121,7 @@ def test_sums_beyond_float_are_no_gaps_in_the_summary(run, tmp_path, monkeypatch
 
 
 def test_solve_where_actions_or_names_are_missing(table, run, tmp_path):
-    write_table(
+    save_table(
         Table([[0.5, 0.9], [0.5, 9]], [1, 2], available=np.array([[True, True], [True, False]]), weights=[1, 3]),
         "u.npz",
     )
@@ -129,10 +129,10 @@ def test_solve_where_actions_or_names_are_missing(table, run, tmp_path):
     assert out.startswith("u.npz: 2 instances, weighted, 2 actions\n")
     assert "0               1  75.0 %          1         0.5000\n" in out
     assert "Best fixed mixture at the same spend: not computed, since some instances do not have every action." in out
-    write_table(Table([[0.5, 0.9], [0.5, 0.9]], [[1, 2], [2, 1]]), "v.npz")
+    save_table(Table([[0.5, 0.9], [0.5, 0.9]], [[1, 2], [2, 1]]), "v.npz")
     _, out, _ = run("solve", "v.npz", "--budget", 1)
     assert "none is this cheap; the cheapest action for everyone costs 1.5." in " ".join(out.split())
-    write_table(Table(np.ones((2, 30)), np.arange(30.0)), "w.npz")
+    save_table(Table(np.ones((2, 30)), np.arange(30.0)), "w.npz")
     _, out, _ = run("solve", "w.npz", "--budget", 1)
     assert "\n(29 more actions are not used)\n" in out
 
@@ -141,7 +141,7 @@ def test_best_fixed_mixture_is_that_of_the_weighted_means(run, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(1)
     acc, cost, weights = rng.random((50, 4)).astype(np.float32), rng.random((50, 4)), rng.random(50)
-    write_table(Table(acc, cost, weights=weights), "t.npz")
+    save_table(Table(acc, cost, weights=weights), "t.npz")
     _, out, _ = run("solve", "t.npz", "--budget", 0.6, "--json")
     found = json.loads(out)
     means = [np.average(values, axis=0, weights=weights)[None, :] for values in (acc, cost)]
@@ -205,7 +205,7 @@ def test_solve_writes_the_choice(table, run):
 
 def test_solve_without_ids_and_names_and_with_costs_per_row(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_table(Table([[0.5, 0.9], [0.5, 0.9]], [[1, 2], [1, 9]]), "t.npz")
+    save_table(Table([[0.5, 0.9], [0.5, 0.9]], [[1, 2], [1, 9]]), "t.npz")
     assert (
         run("solve", "t.npz", "--budget", 1.5, "--out", "-")[1] == "id,action,accuracy,cost\n0,1,0.9,2.0\n1,0,0.5,1.0\n"
     )
@@ -249,7 +249,7 @@ def test_frontier_points(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     table = Table(np.sort(rng.random((200, 5)), axis=1), [0, 1, 10, 100, 1000])
-    write_table(table, "t.npz")
+    save_table(table, "t.npz")
     found = json.loads(run("frontier", "t.npz", "--points", 20, "--json")[1])
     curve = table.frontier()
     budgets = [point["budget"] for point in found["points"]]
@@ -267,7 +267,7 @@ def test_frontier_points(run, tmp_path, monkeypatch):
 @pytest.mark.parametrize("cost", [[1.0], [0.0], [1.0, 1.0]])
 def test_frontier_of_a_single_point(cost, run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_table(Table(np.full((3, len(cost)), 0.5), cost), "t.npz")
+    save_table(Table(np.full((3, len(cost)), 0.5), cost), "t.npz")
     code, out, _ = run("frontier", "t.npz", "--plot", "p.png")
     assert code == 0
     assert "a curve of 0 steps" in out
@@ -276,7 +276,7 @@ def test_frontier_of_a_single_point(cost, run, tmp_path, monkeypatch):
 
 def test_frontier_where_the_mixture_has_no_value(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_table(Table([[0.5, 0.9], [0.5, 0.9]], [[1, 2], [2, 1]]), "v.npz")
+    save_table(Table([[0.5, 0.9], [0.5, 0.9]], [[1, 2], [2, 1]]), "v.npz")
     _, out, _ = run("frontier", "v.npz", "--points", 2)
     assert "-: no fixed mixture is this cheap; instances differ in which action is the cheapest." in out
     (tmp_path / "u.csv").write_text("acc:a,cost:a,acc:b,cost:b\n1,1,2,2\n1,1,,\n")
@@ -289,7 +289,7 @@ def test_frontier_writes_curve_and_plot(table, run):
     code, out, err = run("frontier", table, "--out", "c.csv", "--plot", "p.svg")
     assert code == 0
     assert err == "tcalloc: wrote c.csv: 3 rows of budget, accuracy, price.\ntcalloc: wrote p.svg.\n"
-    curve = read_table(table).frontier()
+    curve = load_table(table).frontier()
     rows = np.loadtxt("c.csv", delimiter=",", skiprows=1)
     assert rows[:, 0].tolist() == curve.budgets.tolist()
     assert rows[:, 1].tolist() == curve.accuracies.tolist()
@@ -352,7 +352,7 @@ def test_the_examples_of_the_help_run(command, run, tmp_path, monkeypatch):
     out = run(command, "--help")[1]
     sample = re.search(r"(?:^  (?:id|q\d),.*\n)+", out, re.MULTILINE).group(0)
     (tmp_path / "table.csv").write_text("".join(line[2:] + "\n" for line in sample.splitlines()))
-    write_table(read_table("table.csv"), "table.npz")
+    save_table(load_table("table.csv"), "table.npz")
     lines = re.findall(rf"^  tcalloc ({command} .*?)(?:  .*| \| head)?$", out, re.MULTILINE)
     assert len(lines) >= 5
     for line in lines:

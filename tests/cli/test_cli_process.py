@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from places import ENVIRONMENT
 
-from tcalloc.measure import Table, write_table
+from tcalloc.measure import Table, save_table
 
 CSV = "id,acc:vote1,acc:vote4,cost:vote1,cost:vote4\nq1,0.90,0.90,1,4\nq2,0.30,0.80,1,4\nq3,0.50,0.60,1,4\n"
 # The package that these tests import, installed or not.
@@ -39,7 +39,7 @@ def test_ctrl_c(tmp_path):
 @pytest.mark.parametrize("argv", [["--json"], ["--out", "-"]])
 def test_a_reader_that_stops_early(argv, tmp_path):
     n = 50_000  # more than a pipe holds
-    write_table(Table(np.ones((n, 1)), [1.0]), tmp_path / "t.npz")
+    save_table(Table(np.ones((n, 1)), [1.0]), tmp_path / "t.npz")
     process = start("solve", tmp_path / "t.npz", "--budget", 2, *argv)
     assert process.stdout.read(10)
     process.stdout.close()

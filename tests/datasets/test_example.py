@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tcalloc
-from tcalloc import InputError, Samples, cli, read_table
+from tcalloc import InputError, Samples, cli, load_table
 from tcalloc.datasets import load_recorded, write_example
 
 NAMES = ["outcomes.csv", "answers.jsonl", "questions.jsonl"]
@@ -60,7 +60,7 @@ def test_the_commands_that_it_names_run(tmp_path, monkeypatch, capsys):
 
 def test_outcomes_are_first_answers_with_dollars(folder):
     recorded = load_recorded()
-    table = read_table(folder / "outcomes.csv")
+    table = load_table(folder / "outcomes.csv")
     rows = [recorded.ids.tolist().index(name) for name in table.ids]
     assert len(rows) == 244
     assert list(table.action_names) == ["smollm2", "gemma3", "qwen"]

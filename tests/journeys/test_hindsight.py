@@ -99,7 +99,7 @@ def test_the_command_that_is_named_gives_an_attainable_figure(tmp_path, capsys):
     """The plan claims far more than any policy reaches; `compare` on the same file does not."""
     acc = outcomes(n=120)
     path = write(tmp_path / "t.csv", acc)
-    plan = tcalloc.measure.read_table(path).solve(3)
+    plan = tcalloc.measure.load_table(path).solve(3)
     assert plan.accuracy > acc.mean(axis=0).max()
     assert main(["compare", path, "--budgets", "3", "--policies", "random", "--jobs", "1", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)

@@ -260,7 +260,7 @@ def test_cells_that_a_spreadsheet_would_run(tmp_path):
     rows = list(csv.reader(io.StringIO(file.getvalue().decode())))
     assert rows == [["id", "cost"], ["'=HYPERLINK(1)", "-1.0"], ["b", "2.0"]]
     (tmp_path / "t.csv").write_text(TABLE.format("'=1+1"))
-    assert tcalloc.measure.read_table(tmp_path / "t.csv").ids.tolist() == ["=1+1"]
+    assert tcalloc.measure.load_table(tmp_path / "t.csv").ids.tolist() == ["=1+1"]
 
 
 def test_layout_is_linear():

@@ -20,7 +20,7 @@ from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Always
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.graders import Grade, check_golds, grade_safely, make_grader
-from tcalloc.llm.questions import Question, read_questions
+from tcalloc.llm.questions import Question, load_questions
 from tcalloc.llm.regrading import grade
 from tcalloc.llm.sampler import sample
 from tcalloc.measure import Samples
@@ -272,7 +272,7 @@ def test_import_says_it(folder, capsys, monkeypatch):
 def sampled(folder):
     """A run of five questions, three samples each, graded as numbers."""
     with Chaos() as server, ChatClient(server.url, "m", key=None) as client:
-        sample(read_questions("q.jsonl"), client, make_grader("numeric"), 3, out="run")
+        sample(load_questions("q.jsonl"), client, make_grader("numeric"), 3, out="run")
     return folder / "run"
 
 
@@ -367,7 +367,7 @@ def test_choices_are_kept_for_graders_that_need_them(tmp_path):
 
     run = tmp_path / "run"
     with Chaos(default=third) as server, ChatClient(server.url, "m", key=None) as client:
-        sample(read_questions(tmp_path / "q.jsonl"), client, make_grader("numeric"), 1, out=str(run))
+        sample(load_questions(tmp_path / "q.jsonl"), client, make_grader("numeric"), 1, out=str(run))
     assert grade(run, "choice").right == 1
 
 

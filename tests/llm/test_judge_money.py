@@ -16,7 +16,7 @@ from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.graders import make_grader
 from tcalloc.llm.journal import Journal
 from tcalloc.llm.meter import Rates
-from tcalloc.llm.questions import read_questions
+from tcalloc.llm.questions import load_questions
 from tcalloc.llm.regrading import grade
 from tcalloc.llm.retry import Backoff
 from tcalloc.llm.sampler import sample
@@ -48,7 +48,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_questions(tmp_path / "q.jsonl", 5)
     with Chaos() as server, ChatClient(server.url, "m", key=None) as client:
-        sample(read_questions("q.jsonl"), client, make_grader("numeric"), 3, out="run")
+        sample(load_questions("q.jsonl"), client, make_grader("numeric"), 3, out="run")
     return tmp_path / "run"
 
 

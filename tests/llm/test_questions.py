@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcalloc.errors import InputError
-from tcalloc.llm.questions import Question, gold_words, last_boxed, question_from, read_questions
+from tcalloc.llm.questions import Question, gold_words, last_boxed, load_questions, question_from
 
 ROW = '{"id": "q%d", "question": "What is %d?", "answer": "%d"}\n'
 GOOD = '{"question": "1 + 1 = ?", "answer": "2"}\n'
@@ -23,7 +23,7 @@ def write(tmp_path, text, name="q.jsonl"):
 
 
 def read_one(tmp_path, **row):
-    (question,) = read_questions(write(tmp_path, json.dumps(row)))
+    (question,) = load_questions(write(tmp_path, json.dumps(row)))
     return question
 
 
@@ -35,7 +35,7 @@ def test_the_layout_of_its_own(tmp_path):
         {"messages": [{"role": "system", "content": "Brief."}, {"role": "user", "content": "Why?"}]},
     ]
     path = write(tmp_path, "\ufeff" + "\n\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
-    first, second, third, fourth = read_questions(path)
+    first, second, third, fourth = load_questions(path)
     assert (first.id, first.gold, first.golds) == ("0", "42", ("42",))
     assert first.messages == ({"role": "user", "content": "6 times 7?"},)
     assert (second.id, second.golds, dict(second.extra)) == ("q2", ("Amsterdam", "A'dam", "5"), {"family": "capitals"})
@@ -58,14 +58,14 @@ def test_published_files_are_read_as_they_are(tmp_path):
 
 
 def test_the_shipped_questions(shared_data):
-    questions = read_questions(shared_data / "recorded_local_llms.questions.jsonl.gz")
+    questions = load_questions(shared_data / "recorded_local_llms.questions.jsonl.gz")
     assert len(questions) == 293
     assert all(question.golds and len(question.messages) == 1 + 2 * len(question.few_shot) for question in questions)
 
 
 def test_gzip_is_seen_whatever_the_name(tmp_path):
     for name in ("q.jsonl.gz", "q.jsonl"):
-        assert read_questions(write(tmp_path, gzip.compress(GOOD.encode() * 3), name))[2].id == "2"
+        assert load_questions(write(tmp_path, gzip.compress(GOOD.encode() * 3), name))[2].id == "2"
 
 
 BAD = {
@@ -154,7 +154,7 @@ def test_one_sentence_for_a_bad_file(case, tmp_path):
     text, message = BAD[case]
     path = write(tmp_path, text)
     with pytest.raises(InputError) as caught:
-        read_questions(path)
+        load_questions(path)
     said = str(caught.value)
     assert said.startswith(f"{path}{message}")
     assert said.endswith(".")
@@ -164,23 +164,23 @@ def test_one_sentence_for_a_bad_file(case, tmp_path):
 
 def test_no_file_at_all(tmp_path):
     with pytest.raises(InputError, match=r"nothing.jsonl: no such file. Check the path\.$"):
-        read_questions(tmp_path / "nothing.jsonl")
+        load_questions(tmp_path / "nothing.jsonl")
     with pytest.raises(InputError, match=r": a folder; expected a .jsonl or .jsonl.gz file\.$"):
-        read_questions(tmp_path)
+        load_questions(tmp_path)
 
 
 def test_many_rows_take_little_time(tmp_path):
     n = 50_000  # a million take 20 times as long
     path = write(tmp_path, "".join(ROW % (i, i, i) for i in range(n)))
     started = time.process_time()
-    questions = read_questions(path)
+    questions = load_questions(path)
     assert time.process_time() - started < 3
     assert len(questions) == n
     assert questions[-1].gold == str(n - 1)
     with open(path, "a") as file:
         file.write('{"id": "q7", "question": "again"}\n')
     with pytest.raises(InputError, match=r"line 50001: the id 'q7' was already given to line 8"):
-        read_questions(path)
+        load_questions(path)
 
 
 def test_many_rows_take_little_memory(tmp_path):
@@ -188,7 +188,7 @@ def test_many_rows_take_little_memory(tmp_path):
     path = write(tmp_path, "".join(ROW % (i, i, i) for i in range(n)))
     tracemalloc.start(1)
     try:
-        questions = read_questions(path)
+        questions = load_questions(path)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tcalloc import InputError
-from tcalloc.measure import Table, read_table, write_table
+from tcalloc.measure import Table, load_table, save_table
 
 HEADER = "id,acc:a,acc:b,cost:a,cost:b\n"
 EXPECTED = "expected acc:NAME and cost:NAME for each action, and optionally id and weight."
@@ -96,7 +96,7 @@ BAD_CSV = {
 
 def refused(path) -> str:
     with pytest.raises(InputError) as caught:
-        read_table(path)
+        load_table(path)
     message = str(caught.value)
     assert message.startswith(str(path))
     assert message.endswith(".")
@@ -254,17 +254,17 @@ BAD_PARQUET = {
 @pytest.mark.parametrize("case", BAD_PARQUET)
 def test_malformed_parquet(case, tmp_path):
     columns, message = BAD_PARQUET[case]
-    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    pq.save_table(pa.table(columns), tmp_path / "t.parquet")
     assert refused(tmp_path / "t.parquet").startswith(message)
 
 
 def test_damaged_parquet(tmp_path):
     path = tmp_path / "t.parquet"
-    write_table(Table([[0.5, 1.0], [0.25, 0.75]], [1, 4]), path)
+    save_table(Table([[0.5, 1.0], [0.25, 0.75]], [1, 4]), path)
     whole = path.read_bytes()
     path.write_bytes(whole[:-20])
     assert refused(path).startswith(": not a readable Parquet file (")
     path.write_bytes(bytes([*whole[:4], *(b ^ 255 for b in whole[4:40]), *whole[40:]]))
     assert refused(path).startswith(": not a readable Parquet file (")
-    pq.write_table(pa.Table.from_arrays([floats(1)] * 3, names=["acc:a", "acc:a", "cost:a"]), path)
+    pq.save_table(pa.Table.from_arrays([floats(1)] * 3, names=["acc:a", "acc:a", "cost:a"]), path)
     assert refused(path) == ": columns 1 and 2 are both 'acc:a'. Rename or drop one."

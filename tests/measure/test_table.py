@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import tcalloc
 from tcalloc import InputError, MissingExtraError
 from tcalloc._files import replacing
-from tcalloc.measure import Table, read_table, write_table
+from tcalloc.measure import Table, load_table, save_table
 from tcalloc.measure import table as table_module
 
 SUFFIXES = ("csv", "parquet", "npz")
@@ -133,8 +133,8 @@ def tables(draw):
 @given(table=tables())
 def test_round_trip(table, suffix, tmp_path):
     path = tmp_path / f"table.{suffix}"
-    write_table(table, path)
-    back = read_table(str(path))
+    save_table(table, path)
+    back = load_table(str(path))
     same(table, back)
     counted = tuple(str(k) for k in range(table.acc.shape[1]))
     assert back.action_names == (table.action_names if suffix == "npz" else table.action_names or counted)
@@ -149,8 +149,8 @@ def test_round_trip(table, suffix, tmp_path):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_ids_of_any_kind_are_written_as_text(suffix, tmp_path):
     path = tmp_path / f"t.{suffix}"
-    write_table(small(ids=np.array([10, 2, -3])), path)
-    assert read_table(path).ids.tolist() == ["10", "2", "-3"]
+    save_table(small(ids=np.array([10, 2, -3])), path)
+    assert load_table(path).ids.tolist() == ["10", "2", "-3"]
 
 
 def test_csv_as_people_and_programs_write_it(tmp_path):
@@ -160,7 +160,7 @@ def test_csv_as_people_and_programs_write_it(tmp_path):
         "q2,1.5e0,,,, 0.25 ,1\r\n"
     )
     path.write_bytes(text.encode())
-    table = read_table(path)
+    table = load_table(path)
     assert table.action_names == ("b", "a")  # the order of the acc: columns
     assert table.ids.tolist() == ["q, 1", "q2"]
     assert table.ignored == ("note",)
@@ -171,7 +171,7 @@ def test_csv_as_people_and_programs_write_it(tmp_path):
     assert table.solve(100.0).counts.tolist() == [1, 1]
     # The blank that is no number, in another row with a number beside it.
     path.write_text("acc:a,cost:a,acc:b,cost:b\n 1 ,1,  , \n")
-    assert read_table(path).available.tolist() == [[True, False]]
+    assert load_table(path).available.tolist() == [[True, False]]
 
 
 def test_parquet_of_pandas(tmp_path):
@@ -188,7 +188,7 @@ def test_parquet_of_pandas(tmp_path):
         index=[5, 6],
     )
     frame.to_parquet(tmp_path / "t.parquet")
-    table = read_table(tmp_path / "t.parquet")
+    table = load_table(tmp_path / "t.parquet")
     assert table.ids.tolist() == ["x", "y"]
     assert table.available.tolist() == [[True, True], [True, False]]
     assert table.cost[:, 0].tolist() == [1, 2]
@@ -198,21 +198,21 @@ def test_parquet_of_pandas(tmp_path):
 def test_npz_ids_of_bytes_and_numbers_and_other_arrays(tmp_path):
     path = tmp_path / "t.npz"
     np.savez(path, acc=np.ones((2, 1)), cost=np.ones(1), ids=np.array([b"\xc3\xbc", b"x"]), meta="{}")
-    table = read_table(path)
+    table = load_table(path)
     assert table.ids.tolist() == ["ü", "x"]
     assert table.ignored == ("meta",)
     assert table.action_names is None
     np.savez(path, acc=np.ones((2, 1)), cost=np.ones(1), ids=[3, 4])
-    assert read_table(path).ids.tolist() == ["3", "4"]
+    assert load_table(path).ids.tolist() == ["3", "4"]
 
 
 # ---------------------------------------------------------------------------------------------- writing
 
 
-@pytest.mark.parametrize("work", [lambda path: write_table(small(), path), read_table])
+@pytest.mark.parametrize("work", [lambda path: save_table(small(), path), load_table])
 def test_parquet_without_pyarrow(work, tmp_path, monkeypatch):
     path = tmp_path / "t.parquet"
-    write_table(small(), path)
+    save_table(small(), path)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r"pyarrow: pip install 'tcalloc\[parquet\]'"):
         work(path)
@@ -230,7 +230,7 @@ def test_parquet_without_pyarrow(work, tmp_path, monkeypatch):
 )
 def test_what_could_not_be_read_back_is_not_written(suffix, changes, message, tmp_path):
     with pytest.raises(InputError) as caught:
-        write_table(small(**changes), tmp_path / f"t.{suffix}")
+        save_table(small(**changes), tmp_path / f"t.{suffix}")
     assert str(caught.value).startswith(message)
     assert os.listdir(tmp_path) == []
 
@@ -238,7 +238,7 @@ def test_what_could_not_be_read_back_is_not_written(suffix, changes, message, tm
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_text_that_is_no_utf8_is_not_written(suffix, tmp_path):
     with pytest.raises(InputError, match="is not text that UTF-8 can hold"):
-        write_table(small(ids=np.array(["a", "b", "\ud800"], dtype=object)), tmp_path / f"t.{suffix}")
+        save_table(small(ids=np.array(["a", "b", "\ud800"], dtype=object)), tmp_path / f"t.{suffix}")
     assert os.listdir(tmp_path) == []
 
 
@@ -250,7 +250,7 @@ def test_where_nothing_can_be_written(tmp_path):
     ):
         (tmp_path / "d.csv").mkdir(exist_ok=True)
         with pytest.raises(InputError, match=re.escape(message)):
-            write_table(small(), tmp_path / name)
+            save_table(small(), tmp_path / name)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
@@ -269,7 +269,7 @@ def test_a_file_is_replaced_at_once_or_not_at_all(error, tmp_path):
     assert path.read_text() == "old"
     link = tmp_path / "link.csv"
     link.symlink_to("t.csv")
-    write_table(small(), link)
+    save_table(small(), link)
     assert link.is_symlink()
     assert path.read_text().startswith("id,acc:vote1,acc:vote4,cost:vote1,cost:vote4\nq1,0.9,0.9,1.0,4.0\n")
     assert path.stat().st_mode & 0o777 == 0o640
@@ -281,7 +281,7 @@ def test_the_documented_layout_is_read(tmp_path):
     lines = [line.strip() for line in doc.splitlines()]
     start = lines.index("id,acc:vote1,acc:vote4,cost:vote1,cost:vote4")
     Path(tmp_path / "t.csv").write_text("\n".join(lines[start : start + 3]))
-    assert read_table(tmp_path / "t.csv").solve(2.5).actions.tolist() == [0, 1]
+    assert load_table(tmp_path / "t.csv").solve(2.5).actions.tolist() == [0, 1]
 
 
 @pytest.mark.slow
@@ -289,14 +289,14 @@ def test_a_large_csv_is_read_quickly_and_an_npz_without_a_second_copy(tmp_path):
     rng = np.random.default_rng(0)
     n = 100_000
     table = Table(rng.random((n, 8)).round(4), rng.random((n, 8)).round(3), ids=np.arange(n))
-    write_table(table, tmp_path / "t.csv")
+    save_table(table, tmp_path / "t.csv")
     start = time.process_time()
-    read_table(tmp_path / "t.csv")
+    load_table(tmp_path / "t.csv")
     assert time.process_time() - start < 6  # 1 to 1.5 s on a quiet machine
-    write_table(Table(rng.random((1_000_000, 8)), rng.random((1_000_000, 8))), tmp_path / "t.npz")
+    save_table(Table(rng.random((1_000_000, 8)), rng.random((1_000_000, 8))), tmp_path / "t.npz")
     code = (
         "import resource, sys, tcalloc.measure as m; peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
-        "a = peak(); t = m.read_table(sys.argv[1]); print((peak() - a) * 1024 / (t.acc.nbytes + t.cost.nbytes))"
+        "a = peak(); t = m.load_table(sys.argv[1]); print((peak() - a) * 1024 / (t.acc.nbytes + t.cost.nbytes))"
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "t.npz"], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 1.2

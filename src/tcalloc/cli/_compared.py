@@ -94,7 +94,7 @@ def _run(args: argparse.Namespace) -> Given:
 
 
 def _table(args: argparse.Namespace) -> Given:
-    from tcalloc.measure import read_table
+    from tcalloc.measure import load_table
     from tcalloc.measure.table_files.further_columns import read_column
 
     if args.actions is not None:
@@ -103,7 +103,7 @@ def _table(args: argparse.Namespace) -> Given:
         shared.refuse_verifier(args.table)
     if args.text is not None and args.questions is not None:
         raise shared.UsageError("--text and --questions both say what was asked; choose one.")
-    table = read_table(args.table)
+    table = load_table(args.table)
     n = len(table.acc)
     questions = None if args.questions is None else questions_of_table(args.questions, table.ids, n)
 

@@ -21,7 +21,7 @@ from tcalloc._files import naming, target_of
 from tcalloc._outputs import refuse_to_replace
 from tcalloc._printing import text_table
 from tcalloc.errors import InputError
-from tcalloc.measure import Action, Samples, Table, read_table
+from tcalloc.measure import Action, Samples, Table, load_table
 from tcalloc.measure.table_files.write import formulas, suffix_of, write_columns, write_csv
 from tcalloc.runs.recorded_answers import notes_for
 
@@ -304,7 +304,7 @@ def load(path: str, actions: str | None = None, verifier: bool = False) -> Table
         raise UsageError(f"--actions is for run folders; the actions of {path} are its columns.")
     if verifier:
         refuse_verifier(path)
-    table = read_table(path)
+    table = load_table(path)
     if table.ignored:
         names = [repr(name if len(name) <= 30 else name[:27] + "...") for name in table.ignored[:8]]
         more = f" and {len(table.ignored) - 8} more" if len(table.ignored) > 8 else ""

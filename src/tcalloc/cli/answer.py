@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         raise shared.UsageError("--local has one model; --also-model needs --base-url.")
     from tcalloc.learn.question_rows import rows_for
     from tcalloc.llm.graders import make_grader
-    from tcalloc.llm.questions import read_questions
+    from tcalloc.llm.questions import load_questions
     from tcalloc.serve.answer import answer
     from tcalloc.serve.answers import Answered
 
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
     if args.answers not in (None, "-"):
         names = [one.name for one in fields(Answered)]
         shared.check_output(args.answers, args.questions, names, force=args.force, what="questions file")
-    questions = read_questions(args.questions)
+    questions = load_questions(args.questions)
     policy = _policy(args.policy)
     x = rows_for(policy, questions, args.questions)
     grader = make_grader(args.grader)

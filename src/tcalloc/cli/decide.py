@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     shared.check_outputs(args, ("id", "action", "cost"))
     from tcalloc.learn.question_rows import rows_for
     from tcalloc.learn.saving.policy_folder import load_policy
-    from tcalloc.llm.questions import read_questions
+    from tcalloc.llm.questions import load_questions
 
     policy = load_policy(args.policy)
     if not hasattr(policy, "decide") or getattr(policy, "probed_", None) is not None:
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
             f"{args.policy}: a {type(policy).__name__} decides while its samples come in, not beforehand. Use it with "
             "tcalloc answer."
         )
-    questions = read_questions(args.table)
+    questions = load_questions(args.table)
     x = rows_for(policy, questions, args.table)
     chosen = policy.decide(x, budget=args.budget, price=args.price)
     found = {

@@ -87,14 +87,14 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     models.check(args)
     from tcalloc.llm.graders import check_golds, make_grader
-    from tcalloc.llm.questions import gold_words, read_questions
+    from tcalloc.llm.questions import gold_words, load_questions
     from tcalloc.llm.sampler import sample
     from tcalloc.runs.held_samples import refuse_count
     from tcalloc.runs.run_files import refuse_out
 
     refuse_out(args.out)
     refuse_count(args.samples, "--samples")
-    questions = read_questions(args.questions)
+    questions = load_questions(args.questions)
     grader = make_grader(args.grader)
     check_golds(grader, questions)
     words = gold_words(questions)

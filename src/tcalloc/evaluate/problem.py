@@ -27,7 +27,7 @@ from tcalloc.evaluate.menu import filled, of_samples, of_table
 from tcalloc.learn.rows import Rows, as_rows, take_rows
 from tcalloc.learn.training import Training
 from tcalloc.measure.samples import Samples
-from tcalloc.measure.table import Table, read_table
+from tcalloc.measure.table import Table, load_table
 
 __all__ = ["Problem", "checked_rows"]
 
@@ -141,7 +141,7 @@ class Problem:
             If an argument is not allowed, or they do not fit each other.
         """
         if isinstance(data, (str, os.PathLike)):
-            data = Samples.load(data) if os.path.isdir(data) else read_table(data)
+            data = Samples.load(data) if os.path.isdir(data) else load_table(data)
         if not isinstance(data, (Samples, Table)):
             raise InputError(
                 f"data is {type(data).__name__}; expected Samples, a Table, or the path of a run folder or a table."

@@ -21,7 +21,7 @@ from tcalloc.importing.report import ImportReport
 from tcalloc.importing.rows import EXAMPLES, Options, Reader, guess_format
 from tcalloc.importing.writing import Writer
 from tcalloc.llm.graders import check_golds, make_grader
-from tcalloc.llm.questions import Question, gold_words, read_questions
+from tcalloc.llm.questions import Question, gold_words, load_questions
 from tcalloc.runs.jsonl import read_objects
 from tcalloc.runs.recorded_answers import notes_of
 
@@ -217,7 +217,7 @@ def _import(
         raise InputError(f"{out}: exists already. Import into a new folder; several logs can be given at once.")
     given = golds = None
     if questions is not None:
-        listed = questions if isinstance(questions, list) else read_questions(questions)
+        listed = questions if isinstance(questions, list) else load_questions(questions)
         given = {question.id: question for question in listed}
         golds = {question.id: question.gold for question in listed if question.gold is not None}
     judge = None if grader is None else make_grader(grader)

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tcalloc.errors import InputError
-from tcalloc.llm.questions import Question, question_from, read_questions
+from tcalloc.llm.questions import Question, load_questions, question_from
 from tcalloc.runs.jsonl import read_objects
 
 __all__ = ["TEXT", "categories_of", "questions_of_run", "questions_of_table", "rows_for", "rows_of", "texts_of_run"]
@@ -53,7 +53,7 @@ def categories_of(questions: Iterable[Question], name: str, place: str) -> list[
     Parameters
     ----------
     questions : iterable of Question
-        As `tcalloc.llm.questions.read_questions` returns them.
+        As `tcalloc.llm.questions.load_questions` returns them.
     name : str
         The field that holds the category.
     place : str
@@ -84,7 +84,7 @@ def rows_for(policy: Any, questions: Sequence[Question], place: str) -> list[Any
     policy : policy
         Fitted.
     questions : sequence of Question
-        As `tcalloc.llm.questions.read_questions` returns them.
+        As `tcalloc.llm.questions.load_questions` returns them.
     place : str
         Where they come from, for messages.
 
@@ -118,7 +118,7 @@ def questions_of_run(run: str, ids: Iterable[Any] | None, given: str | None = No
     remedy = "Give the file that was sampled: --questions FILE."
     known: dict[str, Question] = {}
     if given is not None:
-        known = {question.id: question for question in read_questions(given)}
+        known = {question.id: question for question in load_questions(given)}
         remedy = "Give the file that was sampled."
     else:
         path = os.path.join(run, "questions.jsonl")
@@ -164,7 +164,7 @@ def questions_of_table(path: str, ids: Iterable[Any] | None, n: int) -> list[Que
     """
     if ids is not None:
         return questions_of_run(path, ids, path)
-    found = read_questions(path)
+    found = load_questions(path)
     if len(found) != n:
         raise InputError(
             f"{path}: {len(found):,} question{'s' * (len(found) != 1)}, but the table has {n:,} rows and no ids. "

@@ -28,8 +28,8 @@ __all__ = [
     "final_answer",
     "gold_words",
     "last_boxed",
+    "load_questions",
     "question_from",
-    "read_questions",
     "refuse_half_pairs",
 ]
 
@@ -88,7 +88,7 @@ class Question:
         return self.accept if self.gold is None else (self.gold, *self.accept)
 
 
-def read_questions(path: str | os.PathLike[str]) -> list[Question]:
+def load_questions(path: str | os.PathLike[str]) -> list[Question]:
     """Read a questions file.
 
     Parameters

@@ -3,7 +3,7 @@
 from tcalloc.measure.actions import Action, Best, One, Rates, Vote
 from tcalloc.measure.claims import Claim
 from tcalloc.measure.samples import Samples
-from tcalloc.measure.table import Table, read_table, write_table
+from tcalloc.measure.table import Table, load_table, save_table
 from tcalloc.measure.votes import vote_accuracy
 
 __all__ = [
@@ -15,7 +15,7 @@ __all__ = [
     "Samples",
     "Table",
     "Vote",
-    "read_table",
+    "load_table",
+    "save_table",
     "vote_accuracy",
-    "write_table",
 ]

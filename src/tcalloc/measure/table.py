@@ -45,7 +45,7 @@ from tcalloc.measure.table_files.columns import shown
 from tcalloc.measure.table_files.read import read_csv, read_npz, read_parquet
 from tcalloc.measure.table_files.write import suffix_of, write_columns
 
-__all__ = ["Table", "only_outcomes", "read_table", "write_table"]
+__all__ = ["Table", "load_table", "only_outcomes", "save_table"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -261,7 +261,7 @@ def _unscaled(values: NDArray[Any], exponent: int) -> NDArray[Any]:
     return values if exponent == 0 else np.ldexp(values, exponent)
 
 
-def read_table(path: str | os.PathLike[str]) -> Table:
+def load_table(path: str | os.PathLike[str]) -> Table:
     """Read a table from a CSV, Parquet or NPZ file.
 
     Parameters
@@ -312,8 +312,8 @@ def _with_labels(message: str, found: dict[str, Any]) -> str:
     return f"{place[0]} ({', '.join(labels)}){message[place.end() :]}" if labels else message
 
 
-def write_table(table: Table, path: str | os.PathLike[str]) -> None:
-    """Write a table to a CSV, Parquet or NPZ file, which `read_table` reads back.
+def save_table(table: Table, path: str | os.PathLike[str]) -> None:
+    """Write a table to a CSV, Parquet or NPZ file, which `load_table` reads back.
 
     Parameters
     ----------

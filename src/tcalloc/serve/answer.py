@@ -20,7 +20,7 @@ from tcalloc.llm.client import ChatClient
 from tcalloc.llm.event_loop import Call, crew, supervise, supervise_async
 from tcalloc.llm.graders import check_golds, make_grader
 from tcalloc.llm.meter import Meter
-from tcalloc.llm.questions import Question, question_from, read_questions, refuse_half_pairs
+from tcalloc.llm.questions import Question, load_questions, question_from, refuse_half_pairs
 from tcalloc.llm.run_folder import arm_of, journal_of, open_run, spent_before
 from tcalloc.serve.answers import Answers
 from tcalloc.serve.decisions import Decisions
@@ -267,7 +267,7 @@ def _job(
 
 def _questions(given: Any) -> list[Question]:
     if isinstance(given, str) or hasattr(given, "__fspath__"):
-        return read_questions(given)
+        return load_questions(given)
     if not isinstance(given, Iterable):
         raise InputError(f"questions is {given!r}; expected a questions file, or texts in a list.")
     found = []

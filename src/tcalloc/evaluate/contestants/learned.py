@@ -38,7 +38,7 @@ class Pricing:
         base = hull(problem, train)
         columns = beyond(problem, base)
         policy = self.entry.policy(
-            features=Given(), costs=_costs(problem), feature_cost=problem.feature_cost, random_state=seed
+            features=Given(), known_costs=_costs(problem), feature_cost=problem.feature_cost, random_state=seed
         )
         policy.fit(x[train], wide_table(problem, columns, train), predicted=len(menu.names))
         table = wide_table(problem, columns, held)

@@ -404,7 +404,7 @@ class Oracle(LearnedPolicy):
         return np.asarray(decide(acc, known.cost, price, available=there), np.int32)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
-        raise InputError("an Oracle is its table; write the table instead (write_table), and fit a new one.")
+        raise InputError("an Oracle is its table; write the table instead (save_table), and fit a new one.")
 
 
 def _hashable(rows: Rows) -> list[Any]:

@@ -3,7 +3,7 @@
 What to use when
 ----------------
 `read_column`
-    One of the columns that ``read_table(path).ignored`` names.
+    One of the columns that ``load_table(path).ignored`` names.
 """
 
 import csv
@@ -22,7 +22,7 @@ def read_column(path: str, name: str, n: int) -> list[str]:
     Parameters
     ----------
     path : str
-        The file, which `tcalloc.read_table` has read, so that it is known to be sound.
+        The file, which `tcalloc.load_table` has read, so that it is known to be sound.
     name : str
         The column, or the array of a .npz file.
     n : int
@@ -46,7 +46,7 @@ def read_column(path: str, name: str, n: int) -> list[str]:
             import pyarrow.parquet as pq
         except ImportError:
             raise MissingExtraError(f"{path}: reading Parquet needs pyarrow: pip install 'tcalloc[parquet]'") from None
-        values = pq.read_table(path, columns=[name]).column(0).to_pylist()
+        values = pq.load_table(path, columns=[name]).column(0).to_pylist()
     else:
         with open(path, encoding="utf-8-sig", newline="") as file:
             rows = [row for row in csv.reader(file, strict=True) if row]

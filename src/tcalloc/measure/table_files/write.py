@@ -64,7 +64,7 @@ def write_columns(path: str, columns: Mapping[str, NDArray[Any]]) -> None:
                 else pa.array(values, from_pandas=True)
                 for values in columns.values()
             ]
-            pq.write_table(pa.Table.from_arrays(arrays, names=list(columns)), file)
+            pq.save_table(pa.Table.from_arrays(arrays, names=list(columns)), file)
     else:
         with replacing(path) as file, _encodable(path):
             write_csv(file, columns)
@@ -73,7 +73,7 @@ def write_columns(path: str, columns: Mapping[str, NDArray[Any]]) -> None:
 def write_csv(file: IO[bytes], columns: Mapping[str, NDArray[Any]]) -> None:
     """Write named columns as CSV: UTF-8, lines end in a line feed, floats read back the same.
 
-    Texts that a spreadsheet would run as a formula get an apostrophe in front, which `read_table` takes away again.
+    Texts that a spreadsheet would run as a formula get an apostrophe in front, which `load_table` takes away again.
     """
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     try:
