@@ -22,16 +22,21 @@ MODULES = {
     ".".join(["tcalloc", *path.relative_to(SOURCE).with_suffix("").parts]).removesuffix(".__init__"): path
     for path in SOURCE.rglob("*.py")
 }
-# What needs no `__all__`: a version, and entry points.
-WITHOUT = {"tcalloc._version", "tcalloc.__main__"}
 
 
 def listed(path):
-    """Return the names of a module's `__all__`, without importing it."""
-    for node in ast.parse(path.read_text("utf-8")).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-            return ast.literal_eval(node.value)
-    return []
+    """Return the names of a module's `__all__`, without importing it; all names where it holds constants alone."""
+    nodes = ast.parse(path.read_text("utf-8")).body
+    constants = {
+        name: node.value
+        for node in nodes
+        if isinstance(node, ast.Assign)
+        for name in ast.unparse(node.targets[0]).strip("()").split(", ")
+    }
+    if "__all__" in constants:
+        return ast.literal_eval(constants["__all__"])
+    defined = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    return [] if defined else list(constants)
 
 
 def test_what_a_module_imports_from_another_is_in_its_all():
@@ -39,7 +44,7 @@ def test_what_a_module_imports_from_another_is_in_its_all():
     lacking = set()
     for path in MODULES.values():
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module in names and node.module not in WITHOUT:
+            if isinstance(node, ast.ImportFrom) and node.module in names:
                 for each in node.names:
                     if f"{node.module}.{each.name}" not in MODULES and each.name not in names[node.module]:
                         lacking.add(f"{node.module}: {each.name}")

@@ -10,7 +10,7 @@ from tcalloc.learn.routing.baselines import Mixture
 from tcalloc.learn.routing.by_category import PSEUDO, ByCategory
 from tcalloc.learn.routing.fixed_choice import FixedChoice
 from tcalloc.learn.saving.policy_folder import load_policy
-from tcalloc.learn.training import WORTH, Mix, affordable
+from tcalloc.learn.training import LEAST_STEP, Mix, affordable
 
 COST = [1.0, 2.0, 4.0]
 
@@ -94,7 +94,7 @@ def test_files(tmp_path):
 
 
 def test_the_one_action_that_a_budget_affords(tmp_path):
-    acc = np.tile([0.5, 0.5 + WORTH / 2, 0.7], (20, 1))
+    acc = np.tile([0.5, 0.5 + LEAST_STEP / 2, 0.7], (20, 1))
     policy = FixedChoice(3.0).fit(None, acc, cost=COST)
     assert affordable(acc.mean(axis=0), COST) == [0, 2]
     assert policy.decide(["a", "b"]).tolist() == [0, 0]  # a vote of 2 that adds nothing is not paid for

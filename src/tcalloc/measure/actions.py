@@ -14,13 +14,13 @@ What to use when
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from tcalloc._checks import did_you_mean, flag, number, one_of, whole
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 
-__all__ = ["SETTINGS", "Action", "Best", "One", "Rates", "Vote", "action_names", "check_actions"]
+__all__ = ["SETTINGS", "Action", "Best", "One", "Rates", "Settings", "Vote", "action_names", "check_actions"]
 
 COMBINE = ("one", "vote", "best")
 BY = ("verifier", "score")
@@ -107,8 +107,8 @@ class Action:
     --------
     >>> from tcalloc.measure import Action, Vote
     >>> action = Vote(5, model="qwen", temperature=0.8)
-    >>> print(action)
-    vote5 qwen temperature=0.8: majority vote over 5 samples of qwen (temperature 0.8)
+    >>> action
+    Vote(5, model='qwen', temperature=0.8)
     >>> Action.from_dict(action.to_dict()) == action
     True
     """
@@ -179,15 +179,15 @@ class Action:
         ]
 
     @cleaned
-    def __str__(self) -> str:
-        many = f"{self.samples} samples" if self.samples > 1 else "1 sample"
-        how = {
-            "one": "one sample",
-            "vote": f"majority vote over {many}",
-            "best": f"the best of {many} by {'a verifier' if self.by == 'verifier' else 'their score'}",
-        }[self.combine]
-        settings = ", ".join(self._settings("{} {}"))
-        return f"{self.name}: {how}{f' of {self.model}' if self.model else ''}{f' ({settings})' if settings else ''}"
+    def __repr__(self) -> str:
+        given = {
+            "by": self.by if self.by == "score" else None,
+            "model": self.model,
+            **{field: getattr(self, field) for field in (*SETTINGS.values(), "rates")},
+        }
+        head = [] if self.combine == "one" else [str(self.samples)]
+        words = [f"{name}={value!r}" for name, value in given.items() if value is not None]
+        return f"{self.combine.capitalize()}({', '.join([*head, *words])})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as a dictionary for JSON; settings that are None are left out."""
@@ -244,25 +244,91 @@ class Action:
         return cls(**given)
 
 
-def Vote(k: int, model: str | None = None, **settings: Any) -> Action:
-    """Return the action: a majority vote over k samples. Settings are those of `Action`."""
-    return Action(whole("k", k, 1), "vote", None, model, **settings)
+class Settings(TypedDict, total=False):
+    """What `Vote`, `Best` and `One` take beside the number of samples and the model: fields of `Action`."""
+
+    max_tokens: int | None
+    temperature: float | None
+    reasoning_effort: str | None
+    thinking_tokens: int | None
+    rates: Rates | None
 
 
-def Best(k: int, model: str | None = None, *, by: str = "verifier", **settings: Any) -> Action:
-    """Return the action: the best of k samples by a verifier (pass@k) or by their score."""
-    return Action(whole("k", k, 1), "best", by, model, **settings)
+def Vote(k: int, model: str | None = None, **settings: Unpack[Settings]) -> Action:
+    """Return the action: a majority vote over k samples.
 
+    Parameters
+    ----------
+    k : int
+        Samples, at least 1.
+    model : str, optional
+        Of which model; None where there is only one.
+    **settings
+        ``max_tokens``, ``temperature``, ``reasoning_effort``, ``thinking_tokens`` and ``rates``, as in `Action`.
 
-def One(model: str | None = None, **settings: Any) -> Action:
-    """Return the action: one plain call, whose answer counts as it is. Settings are those of `Action`.
-
-    A log of right and wrong measures no more than that if no verifier recognises right answers live.
+    Returns
+    -------
+    Action
 
     Examples
     --------
-    >>> print(One("mid"))
-    one mid: one sample of mid
+    >>> from tcalloc import Vote
+    >>> Vote(3)
+    Vote(3)
+    >>> Vote(5, "qwen", temperature=0.8).name
+    'vote5 qwen temperature=0.8'
+    """
+    return Action(whole("k", k, 1), "vote", None, model, **settings)
+
+
+def Best(k: int, model: str | None = None, *, by: str = "verifier", **settings: Unpack[Settings]) -> Action:
+    """Return the action: the best of k samples by a verifier (pass@k) or by their score.
+
+    Parameters
+    ----------
+    k : int
+        Samples, at least 1.
+    model : str, optional
+        Of which model; None where there is only one.
+    by : {"verifier", "score"}
+        What chooses the best.
+    **settings
+        ``max_tokens``, ``temperature``, ``reasoning_effort``, ``thinking_tokens`` and ``rates``, as in `Action`.
+
+    Returns
+    -------
+    Action
+
+    Examples
+    --------
+    >>> from tcalloc import Best
+    >>> Best(4, by="score")
+    Best(4, by='score')
+    """
+    return Action(whole("k", k, 1), "best", by, model, **settings)
+
+
+def One(model: str | None = None, **settings: Unpack[Settings]) -> Action:
+    """Return the action: one plain call, whose answer counts as it is.
+
+    A log of right and wrong measures no more than that if no verifier recognises right answers live.
+
+    Parameters
+    ----------
+    model : str, optional
+        Of which model; None where there is only one.
+    **settings
+        ``max_tokens``, ``temperature``, ``reasoning_effort``, ``thinking_tokens`` and ``rates``, as in `Action`.
+
+    Returns
+    -------
+    Action
+
+    Examples
+    --------
+    >>> from tcalloc import One
+    >>> One("mid")
+    One(model='mid')
     """
     return Action(1, "one", None, model, **settings)
 
