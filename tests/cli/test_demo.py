@@ -7,6 +7,7 @@ import math
 import re
 import shlex
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,8 +25,21 @@ from tcalloc.measure import vote_accuracy
 
 
 @pytest.fixture(scope="module")
-def result():
-    return demo.figures(splits=6)
+def shown(tmp_path_factory):
+    """What `demo.run` computed, printed, drew and returned. All tests share it, since learning takes long."""
+    out, err, kept = io.StringIO(), io.StringIO(), []
+    path = tmp_path_factory.mktemp("demo") / "demo.png"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            demo, "figures", lambda *args, **options: kept.append(experiment.figures(*args, **options)) or kept[0]
+        )
+        fields = demo.run(path, splits=6, out=out, err=err)
+    return SimpleNamespace(figures=kept[0], out=out.getvalue(), err=err.getvalue(), path=path, fields=fields)
+
+
+@pytest.fixture(scope="module")
+def result(shown):
+    return shown.figures
 
 
 def table(recorded):
@@ -276,14 +290,12 @@ def test_progress_while_it_works():
     assert not shown[-1]
 
 
-def test_run_prints_data_on_out_and_notes_on_err(tmp_path):
-    out, err = io.StringIO(), io.StringIO()
-    path = tmp_path / "demo.png"
-    fields = demo.run(path, splits=2, out=out, err=err)
-    assert out.getvalue().startswith("Which questions deserve more compute?")
-    assert err.getvalue() == f"plot written to {path}\n"
-    assert path.read_bytes().startswith(b"\x89PNG")
-    assert set(fields) == {field.name for field in dataclasses.fields(demo.Figures)}
+def test_run_prints_data_on_out_and_notes_on_err(shown):
+    assert shown.out.startswith("Which questions deserve more compute?")
+    assert shown.out.endswith(f"{demo.show(shown.figures)}\n")
+    assert shown.err == f"plot written to {shown.path}\n"
+    assert shown.path.read_bytes().startswith(b"\x89PNG")
+    assert set(shown.fields) == {field.name for field in dataclasses.fields(demo.Figures)}
 
 
 def test_run_prints_to_the_standard_streams(capsys):
