@@ -1,9 +1,13 @@
+#!/usr/bin/env -S uv run --script
+# /// script
+# dependencies = ["nox>=2025.2.9"]
+# ///
 """Sessions for those who like nox. Each calls what CI calls; CONTRIBUTING.md has the commands without nox."""
 
 import nox
 
-nox.needs_version = ">=2024.4.15"
-nox.options.sessions = ["lint", "tests"]
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
 PINNED = {"PIP_CONSTRAINT": ".ci/constraints.txt", "PIP_BUILD_CONSTRAINT": ".ci/constraints.txt"}
 
 
@@ -17,7 +21,6 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Run the linters and check types and stubs."""
-    session.install("--upgrade", "pip>=25.1")
     session.install("--group", "lint", "--group", "bench", ".[all]", "pandas", env=PINNED)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -26,23 +29,27 @@ def lint(session: nox.Session) -> None:
     stubtest = ["--mypy-config-file", "pyproject.toml", "--allowlist", ".ci/stubtest-allow"]
     session.run("python", "-m", "mypy.stubtest", "tcalloc", *stubtest)
     session.run("lint-imports")
+    session.run("zizmor", "--offline", ".github/workflows")
 
 
-@nox.session
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure speed; arguments go to pytest."""
-    session.install("--upgrade", "pip>=25.1")
     session.install("--group", "bench", ".", env=PINNED)
     session.run("pytest", *(session.posargs or ["bench/speed"]))
 
 
-@nox.session
+@nox.session(default=False)
 def wheels(session: nox.Session) -> None:
     """Build and check the sdist and this machine's wheel; an argument is the folder for them."""
     session.run(".ci/wheels", *session.posargs, external=True)
 
 
-@nox.session
+@nox.session(default=False)
 def minimums(session: nox.Session) -> None:
     """Run the tests with the oldest versions that pyproject.toml allows; arguments go to pytest."""
     session.run(".ci/minimums", *session.posargs, external=True)
+
+
+if __name__ == "__main__":
+    nox.main()
