@@ -14,12 +14,12 @@ from bench.paper.consent import Unasked, agree, before, words
 from bench.paper.data import Data
 from bench.paper.presets import Preset
 from bench.paper.tasks import Task
+from tcalloc import Rates
 from tcalloc.errors import InputError, TcallocError
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.forecast import forecast
 from tcalloc.llm.graders import check_golds, make_grader
 from tcalloc.llm.keys import find_key, is_loopback
-from tcalloc.llm.meter import Rates
 from tcalloc.llm.parameters import Parameters
 from tcalloc.llm.sampler import Outcome, sample
 from tcalloc.measure import Samples
@@ -122,7 +122,7 @@ class Job:
         """What tokens cost."""
         if self.preset.price_in is None or self.preset.price_out is None:
             return None
-        return Rates(self.preset.price_in, self.preset.price_out)
+        return Rates.per_million(self.preset.price_in, self.preset.price_out)
 
     @property
     def free(self) -> bool:

@@ -58,9 +58,9 @@ async def serve(latency):
 
 
 def measure(args):
+    from tcalloc import Rates
     from tcalloc.llm.client import ChatClient, Parameters
     from tcalloc.llm.graders import make_grader
-    from tcalloc.llm.meter import Rates
     from tcalloc.llm.questions import Question
     from tcalloc.llm.sampler import sample
 
@@ -74,7 +74,9 @@ def measure(args):
                 )
                 for i in range(args.questions)
             ]
-            client = ChatClient(f"http://127.0.0.1:{port}/v1", "fake", Parameters(max_tokens=64), rates=Rates(1, 2))
+            client = ChatClient(
+                f"http://127.0.0.1:{port}/v1", "fake", Parameters(max_tokens=64), rates=Rates.per_million(1, 2)
+            )
             with tempfile.TemporaryDirectory() as folder, client:
                 before = resource.getrusage(resource.RUSAGE_SELF)
                 started = time.perf_counter()

@@ -13,11 +13,13 @@ from typing import Any
 from tcalloc._files import MOST_LINE, open_regular, replacing, target_of
 from tcalloc.errors import InputError
 
-__all__ = ["MARK", "refuse_to_replace", "save_picture"]
+__all__ = ["MARK", "PAGES", "PICTURES", "refuse_to_replace", "save_picture"]
 
 # Stands in every picture and report that tcalloc writes.
 MARK = "Made by tcalloc"
 _FIELDS = {".png": "Description", ".svg": "Description", ".pdf": "Subject"}
+# How the names of pictures and of pages end.
+PICTURES, PAGES = tuple(_FIELDS), (".html", ".htm")
 _MOST = 1 << 28
 
 

@@ -12,29 +12,7 @@ import pytest
 
 import tcalloc
 from tcalloc.cli import _shared, main
-from tcalloc.measure import Table, load_table, save_table
-
-CSV = "id,acc:vote1,acc:vote4,cost:vote1,cost:vote4\nq1,0.90,0.90,1,4\nq2,0.30,0.80,1,4\nq3,0.50,0.60,1,4\n"
-
-
-@pytest.fixture
-def table(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "t.csv").write_text(CSV)
-    return "t.csv"
-
-
-@pytest.fixture
-def run(capfdbinary):
-    """Run main and return (exit code, standard output, standard error)."""
-
-    def run(*argv):
-        code = main([str(a) for a in argv])
-        out, err = capfdbinary.readouterr()
-        return code, out.decode(), err.decode()
-
-    return run
-
+from tcalloc.measure import Table, load_table, save_table, summaries
 
 # ---------------------------------------------------------------------------------------------- solve
 
@@ -79,7 +57,7 @@ def test_solve_summary_of_other_requests(table, run):
 
 
 def test_costs_have_digits_and_a_unit(table, run, tmp_path):
-    text = CSV.replace(",1,4", ",0.00004,0.0016")
+    text = Path(table).read_text().replace(",1,4", ",0.00004,0.0016")
     (tmp_path / "usd.csv").write_text(text)
     _, out, _ = run("solve", "usd.csv", "--budget", 0.0006, "--unit", "usd")
     flat = " ".join(out.split())
@@ -155,10 +133,10 @@ def test_best_fixed_mixture_is_that_of_the_weighted_means(run, tmp_path, monkeyp
 
 
 def test_rounding_of_sums_does_not_make_a_mixture_too_dear():
-    cost = np.array([[0.1, 0.3]])
-    assert _shared.affordable(0.1 * (1 - 1e-15), cost) == 0.1
-    assert _shared.affordable(0.09, cost) == 0.09
-    assert _shared.affordable(0.2, cost) == 0.2
+    mixture = tcalloc.frontier([[0.5, 0.6]], [0.1, 0.3])
+    assert summaries._affordable(0.1 * (1 - 1e-15), mixture) == 0.1
+    assert summaries._affordable(0.09, mixture) == 0.09
+    assert summaries._affordable(0.2, mixture) == 0.2
 
 
 def test_solve_json(table, run):

@@ -27,6 +27,9 @@ from tcalloc.cli._shared import UsageError
 SOME = "fixed k,best fixed mixture,AC Beta,random"
 
 
+pytestmark = pytest.mark.usefixtures("home")
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A run folder of 60 questions, the same without texts, and a table of 60 rows with texts and levels."""
@@ -67,19 +70,6 @@ def _write_tables(folder):
     lines = [json.dumps({"id": f"q{i}", "question": texts[i], "level": int(hard[i])}) + "\n" for i in range(60)]
     (folder / "asked.jsonl").write_text("".join(lines), encoding="utf-8")
     (folder / "few.jsonl").write_text("".join(lines[:50]), encoding="utf-8")
-
-
-@pytest.fixture
-def run(home, capfdbinary):
-    """Run the command line there; return (exit code, standard output, standard error)."""
-    capfdbinary.readouterr()
-
-    def run(*argv):
-        code = main(argv)
-        out, err = capfdbinary.readouterr()
-        return code, out.decode(), err.decode()
-
-    return run
 
 
 def standings(document):

@@ -21,6 +21,8 @@ from tcalloc.learn.holdout.certify import certify
 from tcalloc.learn.saving.policy_folder import load_policy
 from tcalloc.learn.sequential import Sequential
 
+pytestmark = pytest.mark.usefixtures("home")
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
@@ -35,19 +37,6 @@ def home(tmp_path_factory):
         yield folder
     finally:
         os.chdir(before)
-
-
-@pytest.fixture
-def run(home, capfdbinary):
-    """Run the command line there; return (exit code, standard output, standard error)."""
-    capfdbinary.readouterr()
-
-    def run(*argv):
-        code = main(argv)
-        out, err = capfdbinary.readouterr()
-        return code, out.decode(), err.decode()
-
-    return run
 
 
 def texts_of(path):

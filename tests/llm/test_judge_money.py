@@ -11,11 +11,11 @@ from chaos import Chaos
 from sample_cli import ENVIRONMENT, main, write_questions
 from test_judge import Judge, honest
 
+from tcalloc import Rates
 from tcalloc.errors import InputError
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.graders import make_grader
 from tcalloc.llm.journal import Journal
-from tcalloc.llm.meter import Rates
 from tcalloc.llm.questions import load_questions
 from tcalloc.llm.regrading import grade
 from tcalloc.llm.retry import Backoff
@@ -25,7 +25,7 @@ from tcalloc.runs.store import read_run
 
 pytest.importorskip("aiohttp")
 
-RATES = Rates(0.0, 1e6)  # the replies have 5 tokens: 5 each, and 8 at most
+RATES = Rates.per_million(0.0, 1e6)  # the replies have 5 tokens: 5 each, and 8 at most
 PRICE, MOST = 5.0, 8.0
 BILLED = ("cut", "close", "truncated_json")
 

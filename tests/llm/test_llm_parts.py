@@ -12,11 +12,12 @@ from chaos import Chaos, completion
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tcalloc import Rates
 from tcalloc.errors import InputError
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.failures import AccessError, LimitReached
 from tcalloc.llm.keys import Key, find_key
-from tcalloc.llm.meter import Meter, Rates
+from tcalloc.llm.meter import Meter
 from tcalloc.llm.progress import Progress, clock
 from tcalloc.llm.replies import BadReply, ServerError, TokenCounter, parse_reply
 from tcalloc.llm.retry import Backoff, retry_after
@@ -129,12 +130,14 @@ def test_the_meter_holds_under_threads():
 @pytest.mark.parametrize("price", [-1.0, float("nan"), float("inf")])
 def test_bad_prices(price):
     with pytest.raises(InputError, match="price of output"):
-        Rates(1.0, price)
+        Rates.per_million(1.0, price)
 
 
 def test_rates():
-    assert Rates(1.0, 2.0, 10.0).cost(100, 50, 20) == pytest.approx((100 + 60 + 200) / 1e6)
-    assert Rates(1.0, 2.0).cost(100, 50, 20) == pytest.approx(200 / 1e6)
+    assert Rates.per_million(1.0, 2.0, 10.0).of(100, 50, 20) == pytest.approx((100 + 60 + 200) / 1e6)
+    assert Rates.per_million(1.0, 2.0).of(100, 50, 20) == pytest.approx(200 / 1e6)
+    assert Rates.per_million(1.0, 2.0).most(100, 3, 10) == pytest.approx((100 + 3 * 20) / 1e6)
+    assert Rates(1.0, 2.0, prompt_once=False).most(100, 3, 10) == pytest.approx(3 * 100 + 3 * 20)
 
 
 # ---------------------------------------------------------------------------------------------- replies

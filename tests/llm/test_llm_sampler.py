@@ -8,10 +8,10 @@ from collections import Counter
 import pytest
 from chaos import Chaos, answer_text, completion, tokens_of
 
+from tcalloc import Rates
 from tcalloc.errors import InputError
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.graders import Grade
-from tcalloc.llm.meter import Rates
 from tcalloc.llm.questions import Question
 from tcalloc.llm.retry import Backoff
 from tcalloc.llm.sampler import sample
@@ -19,7 +19,7 @@ from tcalloc.llm.transport import Timeouts
 from tcalloc.runs.store import read_run
 
 FAST = Backoff(retries=8, base=0.01, cap=0.05, longest=0.3)
-RATES = Rates(1.0, 2.0)
+RATES = Rates.per_million(1.0, 2.0)
 HANG = 300.0  # seconds; nothing here takes more than a few, but a machine may stand still for two minutes
 
 

@@ -9,10 +9,10 @@ from chaos import Chaos, completion
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tcalloc import Rates
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.graders import make_grader
 from tcalloc.llm.graders.text import any_key, text_key
-from tcalloc.llm.meter import Rates
 from tcalloc.llm.questions import Question, question_from
 from tcalloc.llm.replies import BadReply, ServerError, TokenCounter, error_of, is_quota, message_of, parse_reply
 from tcalloc.llm.retry import Backoff
@@ -171,7 +171,7 @@ def test_one_bad_reply_costs_one_sample_and_never_the_run(tmp_path):
             "m",
             Parameters(max_tokens=50),
             key=None,
-            rates=Rates(1, 1),
+            rates=Rates.per_million(1, 1),
             backoff=Backoff(bad_replies=0, base=0.01),
         )
         with client:

@@ -254,7 +254,7 @@ BAD_PARQUET = {
 @pytest.mark.parametrize("case", BAD_PARQUET)
 def test_malformed_parquet(case, tmp_path):
     columns, message = BAD_PARQUET[case]
-    pq.save_table(pa.table(columns), tmp_path / "t.parquet")
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
     assert refused(tmp_path / "t.parquet").startswith(message)
 
 
@@ -266,5 +266,5 @@ def test_damaged_parquet(tmp_path):
     assert refused(path).startswith(": not a readable Parquet file (")
     path.write_bytes(bytes([*whole[:4], *(b ^ 255 for b in whole[4:40]), *whole[40:]]))
     assert refused(path).startswith(": not a readable Parquet file (")
-    pq.save_table(pa.Table.from_arrays([floats(1)] * 3, names=["acc:a", "acc:a", "cost:a"]), path)
+    pq.write_table(pa.Table.from_arrays([floats(1)] * 3, names=["acc:a", "acc:a", "cost:a"]), path)
     assert refused(path) == ": columns 1 and 2 are both 'acc:a'. Rename or drop one."

@@ -13,11 +13,11 @@ from answering_cases import QUESTIONS, Agree, Agreeing, client_of
 from chaos import Chaos, completion
 from places import ENVIRONMENT
 
+from tcalloc import Rates
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Always, DecidedRun, Draw
 from tcalloc.learn.saving.policy_folder import load_policy
 from tcalloc.learn.sequential import Sequential
-from tcalloc.llm.meter import Rates
 from tcalloc.measure import Best, Samples, Vote
 from tcalloc.runs.store import read_run
 from tcalloc.serve.answer import answer, answer_async
@@ -26,7 +26,7 @@ pytest.importorskip("aiohttp")
 
 
 def test_votes_and_money():
-    with Chaos() as server, client_of(server, rates=Rates(1.0, 2.0)) as client:
+    with Chaos() as server, client_of(server, rates=Rates.per_million(1.0, 2.0)) as client:
         answers = answer(QUESTIONS, Always(Vote(4)), client)
     assert answers.complete
     assert len(server.requests) == answers.requests == 80
@@ -209,7 +209,7 @@ def test_bad_arguments(change, words):
 @pytest.mark.parametrize("concurrency", [1, 2, 8])
 @pytest.mark.parametrize("costs", [{"tiny": 2.0}, None])
 def test_the_budget_holds_whatever_a_sample_costs(concurrency, costs):
-    rates = None if costs else Rates(1e5, 2e5)  # 2 for the prompt, 1 for the five tokens of an answer
+    rates = None if costs else Rates.per_million(1e5, 2e5)  # 2 for the prompt, 1 for the five tokens of an answer
     budget = 2.0 if costs else 4.5
     with Chaos(default="ok:0.02") as server, client_of(server, rates=rates) as client:
         answers = answer(QUESTIONS, Always(Vote(3)), client, budget=budget, costs=costs, concurrency=concurrency)
@@ -347,7 +347,10 @@ def test_prices_that_vary_leave_nobody_out(concurrency):
         document["usage"] = {"prompt_tokens": 20, "completion_tokens": 180, "total_tokens": 200}
         handler.reply(200, document)
 
-    with Chaos([dear] * 3, default="ok:0.001") as server, client_of(server, rates=Rates(1e5, 1e5)) as client:
+    with (
+        Chaos([dear] * 3, default="ok:0.001") as server,
+        client_of(server, rates=Rates.per_million(1e5, 1e5)) as client,
+    ):
         answers = answer(questions, Lots(3, 1.0), client, budget=6.0, concurrency=concurrency)
     assert all(one.samples for one in answers)
     assert 5.5 < answers.spend < 6 + 17.5 / 100  # at most by what one sample costs more than the others
@@ -389,7 +392,7 @@ def test_the_unit_of_training():
             found = answer(QUESTIONS, Trained(Vote(2)), client)
             assert found.spend == 0.5
             assert found.notes == ()
-        with client_of(server, rates=Rates(1.0, 2.0)) as client:
+        with client_of(server, rates=Rates.per_million(1.0, 2.0)) as client:
             (note,) = answer(QUESTIONS, Trained(Vote(2)), client).notes
             assert "0.25 where the policy was trained" in note
 

@@ -5,13 +5,13 @@ import pytest
 from answering_cases import QUESTIONS, client_of
 from chaos import Chaos
 
+from tcalloc import Rates
 from tcalloc.errors import InputError
 from tcalloc.learn import Fixed, Mixture, PricedPolicy
 from tcalloc.learn.protocol import Always
 from tcalloc.learn.saving.policy_folder import load_policy
 from tcalloc.learn.sequential import Sequential
 from tcalloc.learn.training import NOTHING
-from tcalloc.llm.meter import Rates
 from tcalloc.measure import Best, One, Samples, Table, Vote
 from tcalloc.serve.answer import answer
 from tcalloc.serve.live_costs import LiveCosts, ladder_of
@@ -77,7 +77,7 @@ def test_what_a_sample_cost_in_training():
     with Chaos() as server, client_of(server) as client:
         assert answer(QUESTIONS, policy, client).spend == pytest.approx(3.0)
         assert answer(QUESTIONS, policy, client, costs={"tiny": 2.0}).spend == 10.0
-    with Chaos() as server, client_of(server, rates=Rates(1e5, 2e5)) as client:
+    with Chaos() as server, client_of(server, rates=Rates.per_million(1e5, 2e5)) as client:
         assert answer(QUESTIONS[:2], policy, client).spend == pytest.approx(15.0)  # 2 for the prompt, 1 for the tokens
 
 
@@ -205,7 +205,7 @@ def test_a_fixed_action_takes_a_budget():
 def test_a_model_of_unknown_cost_is_not_tried_when_the_money_is_spent():
     policy = Fixed("one large").fit(TEXTS, log())
     policy.at = lambda budget: policy
-    rates = Rates(1e5, 2e5)  # 3 for each sample, which nobody knows beforehand
+    rates = Rates.per_million(1e5, 2e5)  # 3 for each sample, which nobody knows beforehand
     with Chaos() as server, client_of(server, "a", rates=rates) as small, client_of(server, "b", rates=rates) as large:
         answers = answer(QUESTIONS, policy, {"small": small, "large": large}, budget=0.15, concurrency=1)
     assert answers.spend == pytest.approx(0.15)

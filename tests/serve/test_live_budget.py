@@ -11,12 +11,12 @@ import pytest
 from chaos import Chaos, completion
 from places import ENVIRONMENT
 
+from tcalloc import Rates
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Always, DecidedRun, Draw
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.graders import make_grader
 from tcalloc.llm.journal import Journal, Lost
-from tcalloc.llm.meter import Rates
 from tcalloc.llm.questions import question_from
 from tcalloc.llm.retry import Backoff
 from tcalloc.llm.sampler import sample
@@ -31,7 +31,7 @@ pytest.importorskip("aiohttp")
 # What a server bills although the client gets nothing of it, and what it does not bill.
 BILLED = ("cut", "close", "truncated_json", "reset")
 FREE = ("status:503", "429")
-RATES = Rates(1e5, 2e5)  # 20 tokens of the prompt and 5 of the answer: 3 for each sample
+RATES = Rates.per_million(1e5, 2e5)  # 20 tokens of the prompt and 5 of the answer: 3 for each sample
 PRICE = 3.0
 
 

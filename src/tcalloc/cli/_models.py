@@ -101,10 +101,10 @@ def add_judged(parser: Any) -> None:
 @contextlib.contextmanager
 def client_of(args: argparse.Namespace, model: str | None = None) -> "Iterator[ChatClient]":
     """Yield the client of the arguments; of another model there, if one is named."""
+    from tcalloc._rates import Rates
     from tcalloc.llm.attempts import endpoint
     from tcalloc.llm.client import ChatClient, Parameters
     from tcalloc.llm.keys import find_key
-    from tcalloc.llm.meter import Rates
     from tcalloc.llm.transport import Timeouts
 
     given = {
@@ -118,7 +118,7 @@ def client_of(args: argparse.Namespace, model: str | None = None) -> "Iterator[C
         "seed": args.seed,
     }
     given = {key: value for key, value in given.items() if value is not None}
-    rates = None if args.price_in is None else Rates(args.price_in, args.price_out, args.price_reasoning)
+    rates = None if args.price_in is None else Rates.per_million(args.price_in, args.price_out, args.price_reasoning)
     timeouts = Timeouts(min(10.0, args.timeout), args.timeout, 3 * args.timeout)
     with contextlib.ExitStack() as stack:
         label, extra = None, {}

@@ -18,7 +18,7 @@ from tcalloc._amounts import amount, check_unit, digits, in_unit, per_thousand, 
 from tcalloc._amounts import column as columns_of
 from tcalloc._checks import did_you_mean
 from tcalloc._files import naming, target_of
-from tcalloc._outputs import refuse_to_replace
+from tcalloc._outputs import PAGES, PICTURES, refuse_to_replace
 from tcalloc._printing import text_table
 from tcalloc.errors import InputError
 from tcalloc.measure import Action, Samples, Table, load_table
@@ -49,7 +49,9 @@ __all__ = [
     "load",
     "number",
     "output",
+    "page",
     "per_thousand",
+    "picture",
     "print_json",
     "refuse_verifier",
     "say",
@@ -173,6 +175,22 @@ def output(text: str) -> str:
             suffix_of(text)
         except InputError as error:
             raise argparse.ArgumentTypeError(f"{str(error).rstrip('.')}; or - for CSV on standard output") from None
+    return text
+
+
+def picture(text: str) -> str:
+    """Parse the name of a picture."""
+    return _ending(text, PICTURES, ".png, .svg or .pdf")
+
+
+def page(text: str) -> str:
+    """Parse the name of a page."""
+    return _ending(text, PAGES, ".html")
+
+
+def _ending(text: str, allowed: tuple[str, ...], said: str) -> str:
+    if os.path.splitext(text)[1].lower() not in allowed:
+        raise argparse.ArgumentTypeError(f"{text}: allowed are names that end in {said}")
     return text
 
 

@@ -53,9 +53,6 @@ policy can know. The same seed gives the same figures for any number of --jobs.
 
 {shared.EXIT_CODES}"""
 
-PICTURES = (".png", ".svg", ".pdf")
-PAGES = (".html", ".htm")
-
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
@@ -114,8 +111,8 @@ def add_parser(commands: Any) -> None:
     how.add_argument("--seed", metavar="N", type=lambda text: shared.count(text, 0), default=0, help="(default: 0)")
     how.add_argument("--jobs", metavar="N", type=shared.count, help="processes (default: one per core)")
     out = parser.add_argument_group("what is written")
-    out.add_argument("--report", metavar="PATH", type=_page, help="write a page that needs no network: .html")
-    out.add_argument("--plot", metavar="PATH", type=_picture, help="draw accuracy over spend: .png, .svg or .pdf")
+    out.add_argument("--report", metavar="PATH", type=shared.page, help="write a page that needs no network: .html")
+    out.add_argument("--plot", metavar="PATH", type=shared.picture, help="draw accuracy over spend: .png, .svg or .pdf")
     out.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
     parser.set_defaults(run=run)
 
@@ -250,17 +247,3 @@ def _charge(text: str) -> float:
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a cost of at least 0")
     return value
-
-
-def _picture(text: str) -> str:
-    return _suffixed(text, PICTURES, ".png, .svg or .pdf")
-
-
-def _page(text: str) -> str:
-    return _suffixed(text, PAGES, ".html")
-
-
-def _suffixed(text: str, allowed: tuple[str, ...], said: str) -> str:
-    if os.path.splitext(text)[1].lower() not in allowed:
-        raise argparse.ArgumentTypeError(f"{text}: allowed are names that end in {said}")
-    return text

@@ -79,9 +79,6 @@ sampling show a table instead: what they spend and reach on held-out questions.
 
 {shared.EXIT_CODES}"""
 
-# Of the questions, with --confidence: those that set the price.
-CALIBRATE = 0.25
-
 
 def add_parser(commands: Any) -> None:
     """Add the command."""

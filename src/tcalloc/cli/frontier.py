@@ -40,7 +40,6 @@ curve is straight.
 {shared.LAYOUT}
 {shared.EXIT_CODES}"""
 
-PICTURES = (".png", ".svg", ".pdf")
 CAUTION = "Accuracies estimated on few samples flatter the curve: it chooses on the estimates that it reports."
 
 
@@ -64,7 +63,7 @@ def add_parser(commands: Any) -> None:
         help="write the whole curve: .csv, .parquet, .npz, or - for CSV on standard output (the table of points then "
         "goes to standard error)",
     )
-    parser.add_argument("--plot", metavar="PATH", type=_picture, help="draw the curve: .png, .svg or .pdf")
+    parser.add_argument("--plot", metavar="PATH", type=shared.picture, help="draw the curve: .png, .svg or .pdf")
     shared.add_actions(parser)
     shared.add_verifier(parser)
     shared.add_unit(parser)
@@ -74,12 +73,6 @@ def add_parser(commands: Any) -> None:
         "--threads", metavar="N", type=shared.count, default=1, help="worth it above 100,000 instances (default: 1)"
     )
     parser.set_defaults(run=run)
-
-
-def _picture(text: str) -> str:
-    if os.path.splitext(text)[1].lower() not in PICTURES:
-        raise argparse.ArgumentTypeError(f"{text}: allowed are names that end in .png, .svg or .pdf")
-    return text
 
 
 def run(args: argparse.Namespace) -> int:

@@ -23,6 +23,7 @@ from tcalloc._frontier import frontier
 from tcalloc.datasets import Recorded, load_recorded
 from tcalloc.demo.words import percent
 from tcalloc.errors import TcallocError
+from tcalloc.learn.protocol import leading
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.graders import make_grader
 from tcalloc.llm.local import PARAMETERS, serve
@@ -156,8 +157,7 @@ def measured(
 
 def vote(answers: list[str | None]) -> str | None:
     """Return the most frequent answer; of several the one that came first."""
-    found = Counter(answer for answer in answers if answer is not None).most_common(1)
-    return found[0][0] if found else None
+    return leading(Counter(answer for answer in answers if answer is not None))
 
 
 def run(

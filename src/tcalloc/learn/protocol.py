@@ -10,17 +10,19 @@ cost. Whoever drives the run (the replay of recorded samples, a live client, a g
 a policy sees nothing but what was paid for.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action
 
-__all__ = ["Always", "DecidedRun", "Draw", "Policy", "Result", "Run", "checked", "combine", "uniform"]
+__all__ = ["Always", "DecidedRun", "Draw", "Policy", "Result", "Run", "checked", "combine", "leading", "uniform"]
+
+Answer = TypeVar("Answer", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +103,19 @@ def checked(results: Any) -> list[Result]:
     return found
 
 
+def leading(votes: Mapping[Answer, int]) -> Answer | None:
+    """Return the answer with the most votes, of equals the one that came first; None if nothing voted.
+
+    `votes` holds the answers in the order in which they came. As long as samples are exchangeable, ties are split
+    evenly by that.
+    """
+    return max(votes, key=lambda answer: votes[answer], default=None)
+
+
 def combine(action: Action, results: Iterable[Result]) -> tuple[Hashable | None, float]:
     """Return the answer that an action makes of its samples, and its share of the votes (or its verifier's word).
 
-    Ties go to the answer that came first, which splits them evenly as long as samples are exchangeable.
+    Ties go to the answer that came first; see `leading`.
     """
     drawn = list(results)
     answered = [result for result in drawn if result.answer is not None]
@@ -122,7 +133,7 @@ def combine(action: Action, results: Iterable[Result]) -> tuple[Hashable | None,
     votes: dict[Hashable, int] = {}
     for result in answered:
         votes[result.answer] = votes.get(result.answer, 0) + 1
-    most = max(votes, key=lambda answer: votes[answer])  # the first of equals, in order of appearance
+    most = leading(votes)
     return most, votes[most] / len(drawn)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tcalloc._printing import cleaned
+from tcalloc._rates import Rates
 from tcalloc.errors import InputError
 from tcalloc.llm import event_loop
 from tcalloc.llm._bill import Bill
@@ -25,7 +26,7 @@ from tcalloc.llm.attempts import Adapted, Failed, endpoint
 from tcalloc.llm.event_loop import Stop
 from tcalloc.llm.failures import RefusedError, Stopped
 from tcalloc.llm.keys import Key, find_key, is_loopback
-from tcalloc.llm.meter import Meter, Rates
+from tcalloc.llm.meter import Meter
 from tcalloc.llm.parameters import Parameters
 from tcalloc.llm.replies import Reply, TokenCounter
 from tcalloc.llm.retry import Backoff
@@ -51,7 +52,7 @@ class ChatClient:
     key : Key, "find" or None
         The API key; "find" looks where `tcalloc.llm.keys` says. None sends none.
     rates : Rates, optional
-        Prices; without them costs are not known.
+        Prices, such as ``Rates.per_million(0.15, 0.6)``; without them costs are not known.
     timeouts : Timeouts, optional
         How long to wait.
     backoff : Backoff, optional
@@ -308,7 +309,8 @@ class ChatClient:
         if self.rates is None:
             return None
         out = sum(choice.output_tokens for choice in reply.choices)
-        return self.rates.cost(reply.input_tokens, out, sum(choice.reasoning_tokens for choice in reply.choices))
+        prompts = reply.input_tokens * self.rates.prompts(len(reply.choices))
+        return float(self.rates.of(prompts, out, sum(choice.reasoning_tokens for choice in reply.choices)))
 
     def _body(self, messages: list[dict[str, Any]], n: int, seed: int | None) -> bytes:
         p = self.parameters

@@ -99,9 +99,10 @@ class Drawer:
     def _record(self, question: Question, params: str, number: int, place: int, reply: Reply) -> SampleRecord:
         choice = reply.choices[place]
         grade = graded(self.grader, question, choice.text, blind=self._blind)
-        share = reply.input_tokens / len(reply.choices)  # the prompt is paid once for all choices
-        rates = self.client.rates
-        cost = None if rates is None else rates.cost(share, choice.output_tokens, choice.reasoning_tokens)
+        rates, cost = self.client.rates, None
+        if rates is not None:
+            share = rates.prompts(len(reply.choices)) / len(reply.choices)  # the prompt is paid once for all choices
+            cost = rates.of(share * reply.input_tokens, choice.output_tokens, choice.reasoning_tokens)
         record: SampleRecord = {
             "id": question.id,
             "sample": number,

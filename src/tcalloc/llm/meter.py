@@ -7,46 +7,10 @@ reserved. One that the server refused (4xx, 5xx) is not billed and gives all of 
 
 import math
 import threading
-from dataclasses import dataclass
 
-from tcalloc.errors import InputError
 from tcalloc.llm.failures import LimitReached
 
-__all__ = ["Meter", "Rates"]
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """Prices per million tokens.
-
-    Attributes
-    ----------
-    input, output : float
-        Of the prompt's and of the completion's tokens.
-    reasoning : float, optional
-        Of those tokens of the completion that are reasoning; as `output` if not given.
-    """
-
-    input: float
-    output: float
-    reasoning: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("input", "output", "reasoning"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value >= 0):
-                raise InputError(f"the price of {name} tokens is {value}; expected a number of at least 0.")
-
-    def cost(self, input_tokens: float, output_tokens: int, reasoning_tokens: int) -> float:
-        """Return the price of a sample; its reasoning tokens are among its output tokens."""
-        reasoning = self.output if self.reasoning is None else self.reasoning
-        visible = output_tokens - reasoning_tokens
-        return (input_tokens * self.input + visible * self.output + reasoning_tokens * reasoning) / 1e6
-
-    def most(self, prompt_bytes: int, n: int, max_tokens: int) -> float:
-        """Return the most that a request of n choices can cost."""
-        # No tokenizer makes more tokens than there are bytes; chat templates add a few to each message.
-        return self.cost(prompt_bytes, 0, 0) + n * max_tokens * max(self.output, self.reasoning or 0.0) / 1e6
+__all__ = ["Meter"]
 
 
 class Meter:

@@ -1,6 +1,7 @@
 """From samples to tables: unbiased estimates of what an action would have reached, and the tables' files."""
 
-from tcalloc.measure.actions import Action, Best, One, Rates, Vote
+from tcalloc._rates import Rates
+from tcalloc.measure.actions import Action, Best, One, Vote
 from tcalloc.measure.claims import Claim
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table, load_table, save_table

@@ -16,11 +16,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypedDict, Unpack
 
-from tcalloc._checks import did_you_mean, flag, number, one_of, whole
+from tcalloc._checks import did_you_mean, number, one_of, whole
 from tcalloc._printing import cleaned
+from tcalloc._rates import Rates
 from tcalloc.errors import InputError
 
-__all__ = ["SETTINGS", "Action", "Best", "One", "Rates", "Settings", "Vote", "action_names", "check_actions"]
+__all__ = ["SETTINGS", "Action", "Best", "One", "Settings", "Vote", "action_names", "check_actions"]
 
 COMBINE = ("one", "vote", "best")
 BY = ("verifier", "score")
@@ -33,65 +34,6 @@ SETTINGS = {
 }
 _NAME = re.compile(r"(?:one|(?P<combine>vote|best)(?P<k>[0-9]{1,9})(?P<score> by score)?)(?: (?P<rest>\S.*))?")
 _SETTING = re.compile("(" + "|".join(SETTINGS) + r")=(\S+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """What tokens cost, in one unit of your choice (dollars, seconds).
-
-    Raises
-    ------
-    InputError
-        If a rate is negative or not finite.
-
-    Examples
-    --------
-    A dollar per million input tokens, four per million output tokens, the prompt charged once per request:
-
-    >>> from tcalloc.measure import Rates
-    >>> rates = Rates(input=1e-6, output=4e-6)
-    >>> round(rates.of(input_tokens=500, output_tokens=100, samples=4) * 1e6)
-    2100
-    """
-
-    input: float = 0.0
-    """Per token of the prompt."""
-    output: float = 0.0
-    """Per token of an answer, reasoning aside."""
-    reasoning: float | None = None
-    """Per reasoning token; None: like output."""
-    prompt_once: bool = True
-    """The prompt is charged once for all choices of a request (``n``); False: once per sample, as where a server
-    ignores ``n`` or each sample is a call."""
-
-    def __post_init__(self) -> None:
-        for name in ("input", "output", "reasoning"):
-            value = getattr(self, name)
-            if value is None and name == "reasoning":
-                continue
-            object.__setattr__(self, name, number(f"Rates.{name}", value, ends=True, of="a rate per token"))
-        flag("Rates.prompt_once", self.prompt_once)
-
-    def of(self, input_tokens: Any, output_tokens: Any, reasoning_tokens: Any = 0, samples: int = 1) -> Any:
-        """Return the cost of some samples of one question.
-
-        Parameters
-        ----------
-        input_tokens : float or array
-            Of the prompt.
-        output_tokens, reasoning_tokens : float or array
-            Of one answer. As OpenAI's ``usage`` counts, output tokens include the reasoning tokens.
-        samples : int
-            How many are drawn.
-
-        Returns
-        -------
-        float or array
-            Like the tokens.
-        """
-        reasoning = self.output if self.reasoning is None else self.reasoning
-        answer = (output_tokens - reasoning_tokens) * self.output + reasoning_tokens * reasoning
-        return input_tokens * self.input * (1 if self.prompt_once else samples) + answer * samples
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,13 @@ from places import CHECKOUT
 
 pytest.importorskip("sklearn", reason="policies need scikit-learn")
 
-from tcalloc import Samples, Table, Vote
+from tcalloc import Rates, Samples, Table, Vote
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.holdout import calibrate
 from tcalloc.learn.holdout.cost_range import most_of
 from tcalloc.learn.routing.baselines import Fixed, Mixture, Random
 from tcalloc.learn.routing.imitator import Imitator
 from tcalloc.learn.routing.priced import PricedPolicy
-from tcalloc.measure.actions import Rates
 
 
 def rare(seed, n=300):

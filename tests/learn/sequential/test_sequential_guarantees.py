@@ -6,12 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from tcalloc import Samples, Sequential, Vote
+from tcalloc import Rates, Samples, Sequential, Vote
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.protocol import Result
 from tcalloc.learn.sequential.reach import most_drawn, room
 from tcalloc.learn.sequential.rules import Tables, adaptive, fixed, margins
-from tcalloc.measure.actions import Rates
 
 
 def votes(seed, n, size=12, **more):

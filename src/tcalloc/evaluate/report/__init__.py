@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 
 from tcalloc._files import replacing
+from tcalloc._outputs import PAGES
 from tcalloc.errors import InputError, MissingExtraError
 
 try:
@@ -29,8 +30,6 @@ from tcalloc.evaluate.report.templating import page
 from tcalloc.evaluate.result import ComparisonFigures
 
 __all__ = ["render", "write_report"]
-
-PAGES = (".html", ".htm")
 
 
 def render(result: ComparisonFigures, run: str = "run/") -> str:

@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 
 from tcalloc._checks import flag, whole
 from tcalloc._printing import cleaned
+from tcalloc._rates import Rates
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Draw, Policy, Result, Run
 from tcalloc.learn.replay.all_orders import arm_costs, random_orders
-from tcalloc.measure.actions import Rates
 from tcalloc.measure.samples import Samples
 
 __all__ = ["Meter", "Outcome", "drive", "replay"]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tcalloc._checks import whole
 from tcalloc.errors import InputError
-from tcalloc.learn.protocol import Draw, Result, checked
+from tcalloc.learn.protocol import Draw, Result, checked, leading
 from tcalloc.learn.replay.all_orders import TOP, States
 from tcalloc.measure.actions import Action, Best
 
@@ -121,7 +121,7 @@ class CountingRun:
             return self._verified
         if self._policy.action.combine == "best":
             return self._first
-        return max(self._votes, key=lambda answer: self._votes[answer], default=None)
+        return leading(self._votes)
 
     @property
     def vote_share(self) -> float:

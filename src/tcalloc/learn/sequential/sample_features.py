@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tcalloc.learn.protocol import Result
 from tcalloc.learn.replay.all_orders import random_orders
+from tcalloc.learn.sequential.state import heaviest
 from tcalloc.measure.samples import Samples
 
 __all__ = ["FEATURES", "TELLS", "Reading", "without_score"]
@@ -217,9 +218,8 @@ def _temper(features: list[Floats], models: list[Samples], tilt: Floats) -> floa
             for n in range(2, most + 1):
                 # The weight of each sample's answer; the vote is right if the heaviest is, ties split evenly.
                 total = (same[:, :n, :n] * weight[:, None, :n]).sum(axis=2)
-                heaviest = total >= total.max(axis=1, keepdims=True) * (1.0 - 1e-12)
-                heaviest &= seq[:, :n] >= 0
-                share = heaviest / np.maximum((same[:, :n, :n]).sum(axis=2), 1)  # one answer, counted once
+                # One answer, counted once.
+                share = (heaviest(total) & (seq[:, :n] >= 0)) / np.maximum(same[:, :n, :n].sum(axis=2), 1)
                 scores[t] += (share * (seq[:, :n] == 0)).sum(axis=1) / np.maximum(share.sum(axis=1), 1e-9)
     gain = (scores[1:] - scores[0]) / (ORDERS * max(most - 1, 1))
     best = int(gain.mean(axis=1).argmax())

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COMBINES", "Evidence", "names_of"]
+from tcalloc._rounding import SUMMED
+
+__all__ = ["COMBINES", "Evidence", "heaviest", "names_of"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -34,6 +36,11 @@ def names_of(arms: tuple[str, ...], features: tuple[str, ...], told: tuple[str, 
     found += [f"mean {feature} {arm}".strip() for arm in arms for feature in features]
     found += [f"leader's {feature}" for feature in features] + [f"last {feature}" for feature in features]
     return (*found, *told)
+
+
+def heaviest(weight: Floats) -> NDArray[np.bool_]:
+    """Return which answers of each row tie at the top; weights that differ by the rounding of their sums are equal."""
+    return np.asarray(weight >= weight.max(axis=1, keepdims=True) * (1.0 - SUMMED))
 
 
 class Evidence:
@@ -144,8 +151,7 @@ class Evidence:
 
     def tied(self) -> NDArray[np.bool_]:
         """Return which answers have the highest weight, (M, A); none where nothing voted."""
-        top = self.weight.max(axis=1, keepdims=True)
-        return np.asarray((self.weight >= top * (1.0 - 1e-12)) & (self.votes > 0))
+        return heaviest(self.weight) & (self.votes > 0)
 
     def leader(self) -> Ints:
         """Return the answer in the lead, of equals the one that came first; -1: none."""

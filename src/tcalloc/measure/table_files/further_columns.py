@@ -46,7 +46,7 @@ def read_column(path: str, name: str, n: int) -> list[str]:
             import pyarrow.parquet as pq
         except ImportError:
             raise MissingExtraError(f"{path}: reading Parquet needs pyarrow: pip install 'tcalloc[parquet]'") from None
-        values = pq.load_table(path, columns=[name]).column(0).to_pylist()
+        values = pq.read_table(path, columns=[name]).column(0).to_pylist()
     else:
         with open(path, encoding="utf-8-sig", newline="") as file:
             rows = [row for row in csv.reader(file, strict=True) if row]

@@ -64,7 +64,7 @@ def write_columns(path: str, columns: Mapping[str, NDArray[Any]]) -> None:
                 else pa.array(values, from_pandas=True)
                 for values in columns.values()
             ]
-            pq.save_table(pa.Table.from_arrays(arrays, names=list(columns)), file)
+            pq.write_table(pa.Table.from_arrays(arrays, names=list(columns)), file)
     else:
         with replacing(path) as file, _encodable(path):
             write_csv(file, columns)

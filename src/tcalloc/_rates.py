@@ -1,0 +1,106 @@
+"""What tokens cost: `Rates`, for clients that pay and for actions that are priced."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tcalloc._checks import flag, number
+
+__all__ = ["Rates"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What a token costs, in one unit of your choice (dollars, seconds).
+
+    Prices per million tokens, as providers list them, are given by `Rates.per_million`.
+
+    Raises
+    ------
+    InputError
+        If a rate is negative or not finite.
+
+    Examples
+    --------
+    A dollar per million input tokens, four per million output tokens, the prompt charged once per request:
+
+    >>> from tcalloc import Rates
+    >>> rates = Rates.per_million(1, 4)
+    >>> round(rates.of(input_tokens=500, output_tokens=100, samples=4) * 1e6)
+    2100
+    """
+
+    input: float = 0.0
+    """Per token of the prompt."""
+    output: float = 0.0
+    """Per token of an answer, reasoning aside."""
+    reasoning: float | None = None
+    """Per reasoning token; None: like output."""
+    prompt_once: bool = True
+    """The prompt is charged once for all choices of a request (``n``); False: once per sample, as where a server
+    ignores ``n`` or each sample is a call."""
+
+    def __post_init__(self) -> None:
+        for name in ("input", "output", "reasoning"):
+            value = getattr(self, name)
+            if value is None and name == "reasoning":
+                continue
+            object.__setattr__(self, name, number(f"Rates.{name}", value, ends=True, of="a rate per token"))
+        flag("Rates.prompt_once", self.prompt_once)
+
+    @classmethod
+    def per_million(cls, input: float, output: float, reasoning: float | None = None) -> "Rates":
+        """Return the rates of prices per million tokens.
+
+        Parameters
+        ----------
+        input, output : float
+            Of the prompt's and of the completion's tokens.
+        reasoning : float, optional
+            Of the completion's reasoning tokens; like `output` if not given.
+        """
+
+        def rate(name: str, price: float) -> float:
+            return number(f"the price of {name} tokens", price, ends=True, of="a price per million tokens") / 1e6
+
+        return cls(
+            rate("input", input),
+            rate("output", output),
+            None if reasoning is None else rate("reasoning", reasoning),
+        )
+
+    def of(self, input_tokens: Any, output_tokens: Any, reasoning_tokens: Any = 0, samples: int = 1) -> Any:
+        """Return the cost of some samples of one question.
+
+        Parameters
+        ----------
+        input_tokens : float or array
+            Of the prompt.
+        output_tokens, reasoning_tokens : float or array
+            Of one answer. As OpenAI's ``usage`` counts, output tokens include the reasoning tokens.
+        samples : int
+            How many are drawn.
+
+        Returns
+        -------
+        float or array
+            Like the tokens.
+        """
+        reasoning = self.output if self.reasoning is None else self.reasoning
+        answer = (output_tokens - reasoning_tokens) * self.output + reasoning_tokens * reasoning
+        return input_tokens * self.input * self.prompts(samples) + answer * samples
+
+    def prompts(self, n: int) -> int:
+        """Return how often the prompt is charged for n choices of a request."""
+        return 1 if self.prompt_once else n
+
+    def most(self, prompt_bytes: int, n: int, max_tokens: int) -> float:
+        """Return the most that a request of n choices can cost.
+
+        Parameters
+        ----------
+        prompt_bytes : int
+            Of the request: no tokenizer makes more tokens than there are bytes, chat templates aside.
+        n, max_tokens : int
+            Choices, and the most tokens of each.
+        """
+        return prompt_bytes * self.input * self.prompts(n) + n * max_tokens * max(self.output, self.reasoning or 0.0)
