@@ -6,10 +6,10 @@ import sys
 
 import numpy as np
 import pytest
-from bench.studies.compare_coverage import coverage
 from compare_cases import samples_of
 
 import tcalloc
+from bench.studies.compare_coverage import coverage
 from tcalloc import InputError, MissingExtraError, Samples, Table, compare
 from tcalloc.evaluate import run_folds
 from tcalloc.evaluate.compare import default_budgets, difficulty_of

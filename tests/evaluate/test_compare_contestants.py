@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bench.sequential_fit import price_family
 
+from bench.sequential_fit import price_family
 from tcalloc import Best, BudgetError, InputError, Samples, Table, Vote, datasets
 from tcalloc.evaluate.contestants import NAMES, cache, contestants_of
 from tcalloc.evaluate.contestants.base import hull, rounding
