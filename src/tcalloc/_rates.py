@@ -97,7 +97,13 @@ class Rates:
         return input_tokens * self.input * self.prompts(samples) + answer * samples
 
     def prompts(self, n: int) -> int:
-        """Return how often the prompt is charged for n choices of a request."""
+        """Return how often the prompt is charged for n choices of a request.
+
+        Parameters
+        ----------
+        n : int
+            Choices, each a sample of the same question.
+        """
         return 1 if self.prompt_once else n
 
     def most(self, prompt_bytes: int, n: int, max_tokens: int) -> float:
