@@ -45,6 +45,15 @@ class Frontier:
     """The best accuracy at every budget; made by `frontier`, merged with ``+`` or `merge`. Picklable.
 
     Its arrays hold one entry per hull step, at most N·(K − 1), about 100 bytes each.
+
+    Attributes
+    ----------
+    budgets : ndarray, (M + 1,)
+        The vertices' mean costs, rising: from the smallest feasible budget to the last useful one.
+    accuracies : ndarray, (M + 1,)
+        The vertices' mean accuracies, rising.
+    hindsight : bool
+        Whether it was computed from single outcomes (`Table.single_outcomes`): then no policy attains its accuracies.
     """
 
     _labels: Labels
@@ -57,12 +66,9 @@ class Frontier:
     _path: NDArray[np.float64]  # (M + 1, 4) Σ w·cost and Σ w·acc after each step: high, low, high, low
     _magnitudes: dict[str, tuple[float, float]]  # of acc, cost, weights: the smallest nonzero and the largest
     hindsight: bool = False
-    """Whether it was computed from single outcomes (`Table.single_outcomes`): then no policy attains its accuracies."""
 
     budgets: NDArray[np.float64] = field(init=False)
-    """(M + 1,) the vertices' mean costs, rising: from the smallest feasible budget to the last useful one."""
     accuracies: NDArray[np.float64] = field(init=False)
-    """(M + 1,) the vertices' mean accuracies, rising."""
 
     def __post_init__(self) -> None:
         for name, column, exponent in (
@@ -127,7 +133,10 @@ class Frontier:
     def price_at(self, budget: ArrayLike) -> Any:
         """Return the price at a mean budget: what one more unit of cost buys there, 0 where nothing more is to be had.
 
-        Parameters, returns and errors as in `accuracy_at`.
+        Parameters
+        ----------
+        budget : float or array_like
+            Mean cost per instance.
         """
         asked = self._feasible(budget)
         # As in solve: a budget that is the rounded mean of a vertex reaches that vertex.

@@ -14,6 +14,18 @@ class Rates:
 
     Prices per million tokens, as providers list them, are given by `Rates.per_million`.
 
+    Parameters
+    ----------
+    input : float
+        Per token of the prompt.
+    output : float
+        Per token of an answer, reasoning aside.
+    reasoning : float, optional
+        Per reasoning token; None: like output.
+    prompt_once : bool
+        The prompt is charged once for all choices of a request (``n``); False: once per sample, as where a server
+        ignores ``n`` or each sample is a call.
+
     Raises
     ------
     InputError
@@ -30,14 +42,9 @@ class Rates:
     """
 
     input: float = 0.0
-    """Per token of the prompt."""
     output: float = 0.0
-    """Per token of an answer, reasoning aside."""
     reasoning: float | None = None
-    """Per reasoning token; None: like output."""
     prompt_once: bool = True
-    """The prompt is charged once for all choices of a request (``n``); False: once per sample, as where a server
-    ignores ``n`` or each sample is a call."""
 
     def __post_init__(self) -> None:
         for name in ("input", "output", "reasoning"):
@@ -90,7 +97,13 @@ class Rates:
         return input_tokens * self.input * self.prompts(samples) + answer * samples
 
     def prompts(self, n: int) -> int:
-        """Return how often the prompt is charged for n choices of a request."""
+        """Return how often the prompt is charged for n choices of a request.
+
+        Parameters
+        ----------
+        n : int
+            Choices, each a sample of the same question.
+        """
         return 1 if self.prompt_once else n
 
     def most(self, prompt_bytes: int, n: int, max_tokens: int) -> float:

@@ -76,16 +76,22 @@ class Steps:
 
 
 class Split(NamedTuple):
-    """The one instance that the linear program divides between two actions."""
+    """The one instance that the linear program divides between two actions.
+
+    Parameters
+    ----------
+    row : int
+        Its row.
+    lower, upper : int
+        The cheaper and the more expensive action (columns).
+    fraction : float
+        How much of the step from lower to upper the budget pays, in (0, 1).
+    """
 
     row: int
-    """Its row."""
     lower: int
-    """The cheaper action (a column)."""
     upper: int
-    """The more expensive action."""
     fraction: float
-    """How much of the step from lower to upper the budget pays, in (0, 1)."""
 
 
 @dataclass(slots=True)

@@ -49,32 +49,46 @@ class Allocation:
     """One action per instance, what it reaches, and how far from the best it can be at most.
 
     All means are weighted by the instances' weights, and in the units of the input.
+
+    Attributes
+    ----------
+    actions : ndarray of int32
+        (N,) the chosen column of each instance.
+    price : float
+        λ, accuracy that one more unit of cost must buy; 0 if the budget does not bind.
+    accuracy : float
+        Mean expected accuracy of the chosen actions.
+    spend : float
+        Mean expected cost of the chosen actions, at most the budget.
+    budget : float
+        The mean budget that was asked for (``total`` divided by the sum of the weights).
+    upper_bound : float
+        No choice within the budget has a higher mean accuracy: the optimum of the linear program (for
+        ``method="bisect"`` the dual value at the price found).
+    split : Split or None
+        What the linear program divides; None if nothing.
+    n_actions : int
+        K.
+    ids : ndarray, optional
+        (N,) the instances' ids, if given.
+    action_names : tuple of str, optional
+        (K,) the actions' names, if given.
+    hindsight : bool
+        Whether it was chosen by the outcomes themselves (`Table.single_outcomes`): its accuracy is then a bound that no
+        policy attains.
     """
 
     actions: NDArray[np.int32]
-    """(N,) the chosen column of each instance."""
     price: float
-    """λ, accuracy that one more unit of cost must buy; 0 if the budget does not bind."""
     accuracy: float
-    """Mean expected accuracy of the chosen actions."""
     spend: float
-    """Mean expected cost of the chosen actions, at most the budget."""
     budget: float
-    """The mean budget that was asked for (``total`` divided by the sum of the weights)."""
     upper_bound: float
-    """No choice within the budget has a higher mean accuracy: the optimum of the linear program (for
-    ``method="bisect"`` the dual value at the price found)."""
     split: Split | None
-    """What the linear program divides; None if nothing."""
     n_actions: int
-    """K."""
     ids: NDArray[Any] | None = None
-    """(N,) the instances' ids, if given."""
     action_names: tuple[str, ...] | None = None
-    """(K,) the actions' names, if given."""
     hindsight: bool = False
-    """Whether it was chosen by the outcomes themselves (`Table.single_outcomes`): its accuracy is then a bound that
-    no policy attains."""
 
     @property
     def gap(self) -> float:

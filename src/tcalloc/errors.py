@@ -23,6 +23,13 @@ class InputError(TcallocError, ValueError):
 class BudgetError(InputError):
     """No choice of actions meets the budget (or the target accuracy).
 
+    Parameters
+    ----------
+    message : str
+        The sentence that is shown.
+    limit : float
+        The nearest value that can be met.
+
     Attributes
     ----------
     limit : float

@@ -21,31 +21,46 @@ RELATIVE_COST = {"smollm2_135m": 1.0, "gemma3_270m": 1.2, "qwen25_0p5b": 2.6}
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Recorded:
-    """Samples of several models on the same N questions; S, the samples per question, may differ between models."""
+    """Samples of several models on the same N questions; S, the samples per question, may differ between models.
+
+    Attributes
+    ----------
+    models : tuple of str
+        The models, in order of cost; the keys of the mappings below.
+    relative_cost : Mapping[str, float]
+        CPU cost of one sample; the cheapest model's is 1.
+    answers : Mapping[str, NDArray[np.int16]]
+        (N, S) answer codes: -1 none, 0 the gold answer, 1, 2, … the others, the same answer in every model.
+    correct : Mapping[str, NDArray[np.bool_]]
+        (N, S) whether the answer is the gold one (code 0).
+    tokens : Mapping[str, NDArray[np.int16]]
+        (N, S) completion tokens, the stop token counted.
+    logprobs : Mapping[str, NDArray[np.float32]]
+        (N, S) log-probability of the completion, natural logarithm.
+    ids : NDArray[np.str_]
+        (N,) the questions' ids.
+    families : NDArray[np.str_]
+        (N,) the kind of question: add, sub, larger, numword, capital, opposite, past, plural, color, calendar.
+    difficulty : NDArray[np.int8]
+        (N,) graded within the family, 0 (easy) to 4 (hard).
+    questions : list[dict[str, Any]]
+        (N,) per question: ``question``, ``gold``, ``accept`` (accepted answers, lower case) and ``few_shot`` (the pairs
+        of question and answer that the models were shown before it).
+    meta : dict[str, Any]
+        Provenance: ``models``, ``cost_unit``, ``sampling``, ``answer``.
+    """
 
     models: tuple[str, ...]
-    """The models, in order of cost; the keys of the mappings below."""
     relative_cost: Mapping[str, float]
-    """CPU cost of one sample; the cheapest model's is 1."""
     answers: Mapping[str, NDArray[np.int16]]
-    """(N, S) answer codes: -1 none, 0 the gold answer, 1, 2, … the others, the same answer in every model."""
     correct: Mapping[str, NDArray[np.bool_]]
-    """(N, S) whether the answer is the gold one (code 0)."""
     tokens: Mapping[str, NDArray[np.int16]]
-    """(N, S) completion tokens, the stop token counted."""
     logprobs: Mapping[str, NDArray[np.float32]]
-    """(N, S) log-probability of the completion, natural logarithm."""
     ids: NDArray[np.str_]
-    """(N,) the questions' ids."""
     families: NDArray[np.str_]
-    """(N,) the kind of question: add, sub, larger, numword, capital, opposite, past, plural, color, calendar."""
     difficulty: NDArray[np.int8]
-    """(N,) graded within the family, 0 (easy) to 4 (hard)."""
     questions: list[dict[str, Any]]
-    """(N,) per question: ``question``, ``gold``, ``accept`` (accepted answers, lower case) and ``few_shot`` (the pairs
-    of question and answer that the models were shown before it)."""
     meta: dict[str, Any]
-    """Provenance: ``models``, ``cost_unit``, ``sampling``, ``answer``."""
 
     @cleaned
     def __repr__(self) -> str:

@@ -25,16 +25,24 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PolicyOutcomes:
-    """What a policy does at B budgets on n recorded questions."""
+    """What a policy does at B budgets on n recorded questions.
+
+    Attributes
+    ----------
+    budgets : ndarray
+        (B,) what each setting means to spend per question, looking at X included; NaN: it does not say.
+    spend : ndarray
+        (B, n) what is paid for each question.
+    accuracy : ndarray
+        (B, n) what is reached there.
+    claimed : ndarray
+        (B,) the mean accuracy that the policy promises from its training questions; NaN: it promises none.
+    """
 
     budgets: Floats
-    """(B,) what each setting means to spend per question, looking at X included; NaN: it does not say."""
     spend: Floats
-    """(B, n) what is paid for each question."""
     accuracy: Floats
-    """(B, n) what is reached there."""
     claimed: Floats
-    """(B,) the mean accuracy that the policy promises from its training questions; NaN: it promises none."""
 
 
 class Part(NamedTuple):

@@ -27,32 +27,49 @@ Answer = TypeVar("Answer", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What to pay for next."""
+    """What to pay for next.
+
+    Parameters
+    ----------
+    action : Action
+        Of which model and settings; its `samples` and `combine` are the policy's business.
+    n : int
+        How many samples.
+    """
 
     action: Action
-    """Of which model and settings; its `samples` and `combine` are the policy's business."""
     n: int
-    """How many samples."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One sample that was paid for."""
+    """One sample that was paid for.
+
+    Parameters
+    ----------
+    answer : Hashable or None
+        Equal answers are one vote; None: no answer.
+    cost : float
+        What it cost.
+    correct : bool, optional
+        What the verifier says; None where there is none. Never the gold answer: a policy must not know that.
+    score : float, optional
+        Of a reward model or the like.
+    logprob : float, optional
+        Sum of its tokens' log-probabilities.
+    tokens : int, optional
+        Output tokens (or characters, where that is what was recorded).
+    truncated : bool
+        Whether it was cut off.
+    """
 
     answer: Hashable | None
-    """Equal answers are one vote; None: no answer."""
     cost: float
-    """What it cost."""
     correct: bool | None = None
-    """What the verifier says; None where there is none. Never the gold answer: a policy must not know that."""
     score: float | None = None
-    """Of a reward model or the like."""
     logprob: float | None = None
-    """Sum of its tokens' log-probabilities."""
     tokens: int | None = None
-    """Output tokens (or characters, where that is what was recorded)."""
     truncated: bool = False
-    """Whether it was cut off."""
 
 
 @runtime_checkable
@@ -63,7 +80,13 @@ class Run(Protocol):
         """Return what to draw next; None: it has ended."""
 
     def add(self, results: Sequence[Result]) -> None:
-        """Take what came back of the last draw; fewer than asked for is allowed, none at all ends the run."""
+        """Take what came back of the last draw; fewer than asked for is allowed, none at all ends the run.
+
+        Parameters
+        ----------
+        results : sequence of Result
+            At most as many as `next` asked for.
+        """
 
     @property
     def answer(self) -> Hashable | None:
@@ -83,7 +106,13 @@ class Policy(Protocol):
     """Anything that starts runs."""
 
     def start(self, x: Any) -> Run:
-        """Begin with one question."""
+        """Begin with one question.
+
+        Parameters
+        ----------
+        x : str, vector or mapping
+            One row of X.
+        """
 
 
 def checked(results: Any) -> list[Result]:

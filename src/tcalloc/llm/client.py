@@ -128,17 +128,37 @@ class ChatClient:
     # ------------------------------------------------------------------------------------------ identity
 
     def messages(self, messages: Messages) -> list[dict[str, Any]]:
-        """Return what is sent: the system message, if there is one, and the messages."""
+        """Return what is sent: the system message, if there is one, and the messages.
+
+        Parameters
+        ----------
+        messages : sequence of mapping
+            The conversation: dictionaries with "role" and "content".
+        """
         system = self.parameters.system
         first = [{"role": "system", "content": system}] if system is not None else []
         return [*first, *(dict(message) for message in messages)]
 
     def params(self, messages: Messages) -> str:
-        """Return a short hash of model, host, parameters and prompt: what a sample is keyed by."""
+        """Return a short hash of model, host, parameters and prompt: what a sample is keyed by.
+
+        Parameters
+        ----------
+        messages : sequence of mapping
+            The conversation: dictionaries with "role" and "content".
+        """
         return _hash(self.arm, self.messages(messages))[:16]
 
     def seed(self, question: str, sample: int) -> int | None:
-        """Return the seed of one sample: the same in every run, unrelated between questions and samples."""
+        """Return the seed of one sample: the same in every run, unrelated between questions and samples.
+
+        Parameters
+        ----------
+        question : str
+            The question's id.
+        sample : int
+            The sample's number.
+        """
         if self.parameters.seed is None:
             return None
         # Servers give choice i of a request seed + i, so neighbours must not be one apart.
@@ -305,7 +325,13 @@ class ChatClient:
         return 1 + self._backoff.retries + self._backoff.bad_replies
 
     def cost(self, reply: Reply) -> float | None:
-        """Return what a reply cost; None without rates."""
+        """Return what a reply cost; None without rates.
+
+        Parameters
+        ----------
+        reply : Reply
+            What the server sent.
+        """
         if self.rates is None:
             return None
         out = sum(choice.output_tokens for choice in reply.choices)

@@ -13,7 +13,7 @@ __all__ = ["Parameters"]
 class Parameters:
     """What is asked for besides the question; None is left to the server.
 
-    Attributes
+    Parameters
     ----------
     temperature, top_p : float or None
         How samples are drawn.

@@ -40,6 +40,27 @@ _SETTING = re.compile("(" + "|".join(SETTINGS) + r")=(\S+)")
 class Action:
     """One way to answer a question. Fields that are None are left to the server, or do not matter.
 
+    Parameters
+    ----------
+    samples : int
+        How many are drawn.
+    combine : str
+        "one" (one sample, as it is), "vote" (the most frequent answer, ties split evenly) or "best" (of `by`).
+    by : str, optional
+        How "best" chooses: "verifier" (a check that knows a right answer: pass@k) or "score" (the highest score).
+    model : str, optional
+        Which model (or recorded arm); None where there is one.
+    max_tokens : int, optional
+        The longest answer.
+    temperature : float, optional
+        Of sampling, at least 0.
+    reasoning_effort : str, optional
+        What the server calls it: "low", "medium", "high".
+    thinking_tokens : int, optional
+        Budget of reasoning tokens.
+    rates : Rates, optional
+        What tokens cost; None: what was recorded.
+
     Raises
     ------
     InputError
@@ -56,23 +77,14 @@ class Action:
     """
 
     samples: int = 1
-    """How many are drawn."""
     combine: str = "vote"
-    """"one" (one sample, as it is), "vote" (the most frequent answer, ties split evenly) or "best" (of `by`)."""
     by: str | None = None
-    """How "best" chooses: "verifier" (a check that knows a right answer: pass@k) or "score" (the highest score)."""
     model: str | None = None
-    """Which model (or recorded arm); None where there is one."""
     max_tokens: int | None = None
-    """The longest answer."""
     temperature: float | None = None
-    """Of sampling, at least 0."""
     reasoning_effort: str | None = None
-    """What the server calls it: "low", "medium", "high"."""
     thinking_tokens: int | None = None
-    """Budget of reasoning tokens."""
     rates: Rates | None = None
-    """What tokens cost; None: what was recorded."""
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -142,6 +154,11 @@ class Action:
     def parse(cls, name: str) -> "Action":
         """Return the action that has this `name` (rates are no part of it).
 
+        Parameters
+        ----------
+        name : str
+            Such as "vote5 qwen temperature=0.8".
+
         Raises
         ------
         InputError
@@ -174,6 +191,11 @@ class Action:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Action":
         """Return the action that `to_dict` wrote down.
+
+        Parameters
+        ----------
+        data : mapping
+            What `to_dict` returned.
 
         Raises
         ------

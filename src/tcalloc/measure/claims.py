@@ -86,26 +86,35 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A plan's accuracy with its intervals. ``str()`` says it in one line."""
+    """A plan's accuracy with its intervals. ``str()`` says it in one line.
+
+    Attributes
+    ----------
+    accuracy : float
+        Mean expected accuracy of the chosen actions: cross-fitted if the table is, else with the `correction`.
+    low, high : float
+        The interval for these questions, with fresh samples; NaN if the table has no standard errors, or see `why`.
+    population_low, population_high : float
+        The interval for questions like these; NaN: see `why`.
+    level : float
+        How often intervals made like these hold, 0.95 if not asked otherwise.
+    cross_fitted : bool
+        Whether the accuracy was chosen on one half of the samples and scored on the other.
+    correction : float
+        What was added to the plan's own accuracy since left-out samples disagreed with it; 0 with a single model.
+    why : str
+        Why there is no interval; empty if there is one.
+    """
 
     accuracy: float
-    """Mean expected accuracy of the chosen actions: cross-fitted if the table is, else with the `correction`."""
     low: float
     high: float
-    """The interval for these questions, with fresh samples; NaN if the table has no standard errors, or see `why`."""
     population_low: float
     population_high: float
-    """The interval for questions like these; NaN: see `why`."""
     level: float
-    """How often intervals made like these hold, .95 if not asked otherwise."""
     cross_fitted: bool
-    """Whether the accuracy was chosen on one half of the samples and scored on the other."""
-
     correction: float = 0.0
-    """What was added to the plan's own accuracy since left-out samples disagreed with it; 0 with a single model."""
-
     why: str = ""
-    """Why there is no interval; empty if there is one."""
 
     @cleaned
     def __str__(self) -> str:

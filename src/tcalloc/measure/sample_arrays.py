@@ -32,27 +32,15 @@ class SampleArrays:
     """
 
     answers: Any = None
-    """(N, S) integer codes: 0 the gold answer, 1, 2, … the question's other answers, -1 no answer, -2 not drawn."""
     correct: Any = None
-    """(N, S) whether a sample is right: bool, or 1, 0 and -1 (not drawn). Follows from `answers` if they are given.
-    Alone it is enough for one plain sample (`One`), and for the best of k where a verifier recognises right answers
-    live; it is not enough for votes."""
     cost: Any = None
-    """Cost of a sample: one number, (N,) or (N, S) (NaN: unknown); None: 1, so that costs count samples."""
     scores: Any = None
-    """(N, S) of a reward model or the like, for the best of k by score; NaN ranks last."""
     tokens: Any = None
-    """(N, S) output tokens, or a mapping of "input", "output", "reasoning" to such arrays; for `Rates`."""
     logprobs: Any = None
-    """(N, S) log-probability of each sample."""
     ids: Any = None
-    """(N,) the questions' names; None: counted from 0."""
     arms: Mapping[str, "SampleArrays"] | None = None
-    """Instead of all of the above but `ids`: the samples of several models (or settings) by name."""
     notes: tuple[str, ...] = field(default=(), kw_only=True)
-    """What was noticed while they were read; each is a sentence."""
     drawn: NDArray[np.bool_] = field(init=False)
-    """(N, S) which samples there are."""
 
     def __post_init__(self) -> None:
         put = object.__setattr__  # frozen for users, not for this
@@ -185,7 +173,13 @@ class SampleArrays:
         return found
 
     def take(self, rows: ArrayLike) -> Self:
-        """Return the samples of some questions (indices or a mask), in that order."""
+        """Return the samples of some questions (indices or a mask), in that order.
+
+        Parameters
+        ----------
+        rows : array_like
+            Row numbers, or a mask.
+        """
         if self.arms is not None:
             arms = {name: arm.take(rows) for name, arm in self.arms.items()}
             return type(self)(arms=arms, ids=None if self.ids is None else self.ids[rows], notes=self.notes)
@@ -219,7 +213,13 @@ class SampleArrays:
         return type(self)(arms=arms, ids=None if self.ids is None else self.ids[rows], notes=(*self.notes, note)), rows
 
     def columns(self, order: NDArray[np.intp]) -> Self:
-        """Return some of each question's samples of one model: column numbers, (N, fewer)."""
+        """Return some of each question's samples of one model: column numbers, (N, fewer).
+
+        Parameters
+        ----------
+        order : ndarray of int, (N, fewer)
+            Column numbers of each question.
+        """
         n = len(self)
         return self._with(lambda values: values if values.ndim == 1 else np.take_along_axis(values, order[:n], axis=1))
 

@@ -28,6 +28,33 @@ __all__ = ["Samples"]
 class Samples(SampleArrays):
     """What was drawn: one row per question, one column per sample, of one model or of several.
 
+    Parameters
+    ----------
+    answers : array_like of int, (N, S), optional
+        Codes: 0 the gold answer, 1, 2, … the question's other answers, −1 no answer, −2 not drawn.
+    correct : array_like, (N, S), optional
+        Whether a sample is right: bool, or 1, 0 and −1 (not drawn). Follows from `answers` if they are given. Alone it
+        is enough for one plain sample (`One`), and for the best of k where a verifier recognises right answers live.
+    cost : float or array_like, (N,) or (N, S), optional
+        Cost of a sample; NaN: unknown. Default: 1, so that costs count samples.
+    scores : array_like, (N, S), optional
+        Of a reward model or the like, for the best of k by score; NaN ranks last.
+    tokens : array_like, (N, S), or mapping, optional
+        Output tokens, or a mapping of "input", "output", "reasoning" to such arrays; for `Rates`.
+    logprobs : array_like, (N, S), optional
+        Log-probability of each sample.
+    ids : array_like, (N,), optional
+        The questions' names. Default: counted from 0.
+    arms : mapping of str to Samples, optional
+        Instead of all of the above but `ids`: the samples of several models (or settings) by name.
+    notes : tuple of str
+        What was noticed while they were read; each is a sentence.
+
+    Attributes
+    ----------
+    drawn : ndarray of bool, (N, S)
+        Which samples there are.
+
     Raises
     ------
     InputError

@@ -54,6 +54,46 @@ class Table:
 
     Arrays are kept as they are (float32 and float64 are not copied); what else `tcalloc.solve` takes is converted.
 
+    Parameters
+    ----------
+    acc : ndarray
+        (N, K) expected accuracy.
+    cost : ndarray
+        (N, K) expected cost, or (K,) shared by all instances.
+    ids : ndarray, optional
+        (N,) the instances' names; None: counted from 0.
+    action_names : tuple of str, optional
+        (K,) the actions' names.
+    available : ndarray of bool, optional
+        (N, K) False where an instance does not have the action; None: every instance has every action.
+    weights : ndarray, optional
+        (N,) how often each instance occurs; None: equally often.
+    ignored : tuple of str
+        Columns (or arrays) of the file that are no part of a table and were not read.
+    se : ndarray or None
+        (N, K) standard errors of `acc`, as far as fresh samples of the same questions would change it; None: not known
+        (files do not hold them).
+    exact : ndarray or None
+        (N, K) the estimates before they were shrunk, each unbiased for its action; None: `acc` itself. How far they
+        scatter between questions says how far a mean over questions may be off.
+    single : ndarray of bool or None
+        (K,) actions of one of several models with one sample per question: choosing by such outcomes, a plan would know
+        them, and what it claims has no interval. None: no action.
+    notes : tuple of str
+        What was noticed while the table was made; each is a sentence.
+    actions : tuple[Action, ...] or None
+        (K,) what the columns stand for, where it is known: what a policy needs to act (files do not hold them).
+    trials : tuple[Trial, ...]
+        Halves of the samples for cross-fitted claims; made by ``Samples.table(cross_fit=...)``.
+    checks : Callable[[], tuple[Check, ...]] or None
+        Returns the parts of the samples that correct the claims of plans over several models; computed when the first
+        claim is made. Set by ``Samples.table``.
+    single_outcomes : bool
+        Whether every cell is what a single answer was, right or wrong, and so no expectation. A plan of such a table
+        knows the outcomes beforehand, and its accuracy is a bound that no policy attains; `tcalloc.compare` gives
+        attainable figures. Found by itself where all cells are 0 or 1; `Samples.table` sets it where every question has
+        one sample per model. It is False where choosing per instance pays nothing, as with a single action.
+
     Raises
     ------
     InputError
@@ -70,42 +110,20 @@ class Table:
     """
 
     acc: NDArray[Any]
-    """(N, K) expected accuracy."""
     cost: NDArray[Any]
-    """(N, K) expected cost, or (K,) shared by all instances."""
     ids: NDArray[Any] | None = None
-    """(N,) the instances' names; None: counted from 0."""
     action_names: tuple[str, ...] | None = None
-    """(K,) the actions' names."""
     available: NDArray[np.bool_] | None = None
-    """(N, K) False where an instance does not have the action; None: every instance has every action."""
     weights: NDArray[Any] | None = None
-    """(N,) how often each instance occurs; None: equally often."""
     ignored: tuple[str, ...] = field(default=(), kw_only=True)
-    """Columns (or arrays) of the file that are no part of a table and were not read."""
     se: NDArray[np.float64] | None = field(default=None, kw_only=True)
-    """(N, K) standard errors of `acc`, as far as fresh samples of the same questions would change it; None: not known
-    (files do not hold them)."""
     exact: NDArray[np.float64] | None = field(default=None, kw_only=True)
-    """(N, K) the estimates before they were shrunk, each unbiased for its action; None: `acc` itself. How far they
-    scatter between questions says how far a mean over questions may be off."""
     single: NDArray[np.bool_] | None = field(default=None, kw_only=True)
-    """(K,) actions of one of several models with one sample per question: choosing by such outcomes, a plan would know
-    them, and what it claims has no interval. None: no action."""
     notes: tuple[str, ...] = field(default=(), kw_only=True)
-    """What was noticed while the table was made; each is a sentence."""
     actions: tuple[Action, ...] | None = field(default=None, kw_only=True)
-    """(K,) what the columns stand for, where it is known: what a policy needs to act (files do not hold them)."""
     trials: tuple[Trial, ...] = field(default=(), kw_only=True)
-    """Halves of the samples for cross-fitted claims; made by ``Samples.table(cross_fit=...)``."""
     checks: Callable[[], tuple[Check, ...]] | None = field(default=None, kw_only=True)
-    """Returns the parts of the samples that correct the claims of plans over several models; computed when the first
-    claim is made. Set by ``Samples.table``."""
     single_outcomes: bool = field(default=False, kw_only=True)
-    """Whether every cell is what a single answer was, right or wrong, and so no expectation. A plan of such a table
-    knows the outcomes beforehand, and its accuracy is a bound that no policy attains; `tcalloc.compare` gives
-    attainable figures. Found by itself where all cells are 0 or 1; `Samples.table` sets it where every question has one
-    sample per model. It is False where choosing per instance pays nothing, as with a single action."""
 
     def __post_init__(self) -> None:
         problem = prepare(self.acc, self.cost, self.available, self.weights, self.ids, self.action_names)
@@ -136,12 +154,25 @@ class Table:
         """Choose one action per instance: `tcalloc.solve` on this table, with its `total`, `method` and `threads`.
 
         Of a table of single outcomes (`single_outcomes`) the plan's `hindsight` is True.
+
+        Parameters
+        ----------
+        budget : float, optional
+            Mean cost per instance; or give ``total``.
+        **options
+            ``total``, ``method`` and ``threads``, as in `tcalloc.solve`.
         """
         plan = solve(self.acc, self.cost, budget, **self._labelled(), **options)
         return replace(plan, hindsight=True) if self.single_outcomes else plan
 
     def frontier(self, **options: Any) -> Frontier:
-        """Answer for every budget at once: `tcalloc.frontier` on this table, with its `threads`."""
+        """Answer for every budget at once: `tcalloc.frontier` on this table, with its `threads`.
+
+        Parameters
+        ----------
+        **options
+            ``threads``, as in `tcalloc.frontier`.
+        """
         curve = frontier(self.acc, self.cost, **self._labelled(), **options)
         return replace(curve, hindsight=True) if self.single_outcomes else curve
 

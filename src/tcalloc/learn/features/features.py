@@ -194,14 +194,26 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self._standardized(as_rows(X, expected=self.schema_))
 
     def transform_one(self, x: Any) -> NDArray[np.float64]:
-        """Return the features of one question, (d,): the same numbers as those of `transform`, sooner."""
+        """Return the features of one question, (d,): the same numbers as those of `transform`, sooner.
+
+        Parameters
+        ----------
+        x : str, vector or mapping
+            One row of X.
+        """
         if not hasattr(self, "scale_"):
             raise NotFittedError("these features are not fitted yet. Call fit(X) first.")
         row: NDArray[np.float64] = self._standardized(as_row(x, expected=self.schema_))[0]
         return row
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
-        """Return the columns' names: ``lexical:words``, ``tfidf:svd03``, ``task=gsm8k``, ``embedding:12``."""
+        """Return the columns' names: ``lexical:words``, ``tfidf:svd03``, ``task=gsm8k``, ``embedding:12``.
+
+        Parameters
+        ----------
+        input_features : ignored
+            There for scikit-learn.
+        """
         check_is_fitted(self, "scale_")
         return np.array(self.names_, object)
 

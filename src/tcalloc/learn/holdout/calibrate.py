@@ -61,24 +61,36 @@ BETS = 500
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A price, and what is known of what it will spend."""
+    """A price, and what is known of what it will spend.
+
+    Attributes
+    ----------
+    price : float
+        λ; ``inf`` if only the cheapest actions can be paid.
+    spend : float
+        Mean cost of the held-out questions at that price.
+    budget : float
+        What was asked for.
+    bound : float or None
+        With that confidence the expected spend is at most this, the budget; None if nothing is guaranteed.
+    confidence : float or None
+        1 - δ; None: plain calibration.
+    n : int
+        Held-out questions.
+    method : str
+        "plain" or "betting".
+    assumptions : tuple of str
+        What the guarantee rests on, one clause each; empty if nothing is guaranteed.
+    """
 
     price: float
-    """λ; ``inf`` if only the cheapest actions can be paid."""
     spend: float
-    """Mean cost of the held-out questions at that price."""
     budget: float
-    """What was asked for."""
     bound: float | None
-    """With that confidence the expected spend is at most this, the budget; None if nothing is guaranteed."""
     confidence: float | None
-    """1 - δ; None: plain calibration."""
     n: int
-    """Held-out questions."""
     method: str
-    """"plain" or "betting"."""
     assumptions: tuple[str, ...]
-    """What the guarantee rests on, one clause each; empty if nothing is guaranteed."""
 
     @cleaned
     def __str__(self) -> str:

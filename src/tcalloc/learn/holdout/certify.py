@@ -57,43 +57,64 @@ OPEN = (
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What a policy is known to lose; all figures in the units of the table."""
+    """What a policy is known to lose; all figures in the units of the table.
+
+    Attributes
+    ----------
+    n : int
+        Questions.
+    price : float
+        λ at which regret and the oracle's actions are taken.
+    budget : float
+        What might have been spent per question.
+    level : float
+        How often intervals made like these hold.
+    accuracy : Estimate
+        Mean accuracy of the policy's actions.
+    spend : Estimate
+        Their mean cost.
+    fidelity : Estimate
+        Share of questions where the policy picks the oracle's action.
+    majority : Estimate
+        What fidelity would be of always picking the oracle's most frequent action.
+    majority_action : str
+        Which that is.
+    agreement : Estimate or None
+        Share of questions where two oracles, each from one half of the samples, agree; None: not known.
+    regret : Estimate
+        R at the price.
+    bound : Estimate
+        R + λ·(budget - spend): the policy is at most this below the optimum at the budget.
+    shortfall : float or None
+        The optimum at the budget less the policy's accuracy, on this table; never above `bound`. An optimum of
+        estimates flatters itself; `captured` says what can be had.
+    gain : Estimate
+        The policy's accuracy less that of the best fixed mixture at the same spend.
+    captured : Estimate or None
+        Share of the oracle's gain over the mixture, at the same spend; None where there is nothing to gain.
+    held_out : bool
+        Whether the oracle of `captured` chose on other samples than those that score it.
+    notes : tuple of str
+        What to know of the above; each is a sentence.
+    """
 
     n: int
-    """Questions."""
     price: float
-    """λ at which regret and the oracle's actions are taken."""
     budget: float
-    """What might have been spent per question."""
     level: float
-    """How often intervals made like these hold."""
     accuracy: Estimate
-    """Mean accuracy of the policy's actions."""
     spend: Estimate
-    """Their mean cost."""
     fidelity: Estimate
-    """Share of questions where the policy picks the oracle's action."""
     majority: Estimate
-    """What fidelity would be of always picking the oracle's most frequent action."""
     majority_action: str
-    """Which that is."""
     agreement: Estimate | None
-    """Share of questions where two oracles, each from one half of the samples, agree; None: not known."""
     regret: Estimate
-    """R at the price."""
     bound: Estimate
-    """R + λ·(budget - spend): the policy is at most this below the optimum at the budget."""
     shortfall: float | None
-    """The optimum at the budget less the policy's accuracy, on this table; never above `bound`. An optimum of
-    estimates flatters itself; `captured` says what can be had."""
     gain: Estimate
-    """The policy's accuracy less that of the best fixed mixture at the same spend."""
     captured: Estimate | None
-    """Share of the oracle's gain over the mixture, at the same spend; None where there is nothing to gain."""
     held_out: bool
-    """Whether the oracle of `captured` chose on other samples than those that score it."""
     notes: tuple[str, ...] = ()
-    """What to know of the above; each is a sentence."""
 
     @cleaned
     def __str__(self) -> str:

@@ -86,6 +86,17 @@ def _gammas(most: int) -> tuple[Floats, Floats, Floats]:
 class AdaptiveConsistency(Counting):
     """Sample until the majority is stable with some confidence.
 
+    Parameters
+    ----------
+    confident : float
+        The confidence from which it stops; 1 never does.
+    cap : int
+        The most samples.
+    criterion : str
+        "beta" or "dirichlet".
+    action : Action
+        Of which model.
+
     Examples
     --------
     Three of one answer are .94 sure, four .97:
@@ -97,13 +108,9 @@ class AdaptiveConsistency(Counting):
     """
 
     confident: float = 0.95
-    """The confidence from which it stops; 1 never does."""
     cap: int = 40
-    """The most samples."""
     criterion: str = "beta"
-    """"beta" or "dirichlet"."""
     action: Action = VOTE
-    """Of which model."""
 
     def __post_init__(self) -> None:
         check_common(self)
@@ -121,7 +128,13 @@ class AdaptiveConsistency(Counting):
         return self.criterion
 
     def measure(self, states: States) -> Floats:
-        """Return the probability that the leader is the most probable answer; 0 before any answer."""
+        """Return the probability that the leader is the most probable answer; 0 before any answer.
+
+        Parameters
+        ----------
+        states : States
+            Counts of the votes of M runs.
+        """
         counts = states.counts
         sure = beta_criterion(counts[:, 0], counts[:, 1]) if self.criterion == "beta" else dirichlet_criterion(counts)
         return np.where(states.voted > 0, sure, 0.0)

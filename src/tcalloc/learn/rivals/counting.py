@@ -44,15 +44,33 @@ class Counting:
         return type(self).__name__
 
     def measure(self, states: States) -> Floats:
-        """Return the number that is compared with the threshold, (M,)."""
+        """Return the number that is compared with the threshold, (M,).
+
+        Parameters
+        ----------
+        states : States
+            Counts of the votes of M runs.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not say what it measures.")
 
     def batch(self, states: States) -> Ints:
-        """Return how many samples to draw at once, (M,): one, unless it cannot stop any earlier."""
+        """Return how many samples to draw at once, (M,): one, unless it cannot stop any earlier.
+
+        Parameters
+        ----------
+        states : States
+            Counts of the votes of M runs.
+        """
         return np.ones(len(states), np.int64)
 
     def vote_share(self, states: States) -> float:
-        """Return the leader's share of the samples in one state; by a verifier 1 or 0."""
+        """Return the leader's share of the samples in one state; by a verifier 1 or 0.
+
+        Parameters
+        ----------
+        states : States
+            Counts of the votes of M runs.
+        """
         if states.success[0]:
             return 1.0
         return float(states.counts[0, 0] / states.n[0]) if states.n[0] and not self._verified else 0.0
@@ -62,12 +80,24 @@ class Counting:
         return self.action.combine == "best"
 
     def start(self, x: Any) -> "CountingRun":
-        """Begin with one question, whatever it is: a rule of counts knows nothing beforehand."""
+        """Begin with one question, whatever it is: a rule of counts knows nothing beforehand.
+
+        Parameters
+        ----------
+        x : any
+            The question, which is not looked at.
+        """
         return CountingRun(self)
 
 
 class CountingRun:
-    """One question under way by a rule of counts."""
+    """One question under way by a rule of counts.
+
+    Parameters
+    ----------
+    policy : Counting
+        The rule.
+    """
 
     __slots__ = ("_asked", "_ended", "_first", "_last", "_n", "_policy", "_streak", "_verified", "_votes", "spend")
 
@@ -94,7 +124,13 @@ class CountingRun:
         return Draw(self._policy.action, min(max(int(self._policy.batch(state)[0]), 1), left))
 
     def add(self, results: Sequence[Result]) -> None:
-        """Take what came back; nothing at all ends the run."""
+        """Take what came back; nothing at all ends the run.
+
+        Parameters
+        ----------
+        results : sequence of Result
+            At most as many as `next` asked for.
+        """
         if not self._asked:
             raise InputError("add: nothing was asked for. Call next() first.")
         results = checked(results)

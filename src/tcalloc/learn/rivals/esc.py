@@ -22,14 +22,21 @@ __all__ = ["ESC"]
 
 @dataclass(frozen=True, slots=True)
 class ESC(Counting):
-    """Sample windows until one is unanimous."""
+    """Sample windows until one is unanimous.
+
+    Parameters
+    ----------
+    window : int
+        Samples per window; the paper takes 5 (8 on MATH). 1 stops after the first answer.
+    cap : int
+        The most samples; the last window is cut off there.
+    action : Action
+        Of which model.
+    """
 
     window: int = 5
-    """Samples per window; the paper takes 5 (8 on MATH). 1 stops after the first answer."""
     cap: int = 40
-    """The most samples; the last window is cut off there."""
     action: Action = VOTE
-    """Of which model."""
 
     def __post_init__(self) -> None:
         check_common(self)
@@ -41,10 +48,22 @@ class ESC(Counting):
         return ("esc", self.window)
 
     def measure(self, states: States) -> NDArray[np.float64]:
-        """Return 1 at the end of a window whose answers were all the same."""
+        """Return 1 at the end of a window whose answers were all the same.
+
+        Parameters
+        ----------
+        states : States
+            Counts of the votes of M runs.
+        """
         unanimous = (states.n % self.window == 0) & (states.streak >= self.window)
         return np.asarray(unanimous, np.float64)
 
     def batch(self, states: States) -> NDArray[np.int64]:
-        """Return what is left of the window."""
+        """Return what is left of the window.
+
+        Parameters
+        ----------
+        states : States
+            Counts of the votes of M runs.
+        """
         return self.window - states.n % self.window

@@ -17,6 +17,13 @@ __all__ = ["FixedK", "SuccessStop"]
 class FixedK(Counting):
     """Draw k samples, all at once (Wang et al. 2023, self-consistency, if they vote).
 
+    Parameters
+    ----------
+    cap : int
+        k; 0 leaves every question without an answer.
+    action : Action
+        Of which model.
+
     Examples
     --------
     >>> from tcalloc.learn.rivals import FixedK
@@ -25,19 +32,29 @@ class FixedK(Counting):
     """
 
     cap: int = 1
-    """k; 0 leaves every question without an answer."""
     action: Action = VOTE
-    """Of which model."""
 
     def __post_init__(self) -> None:
         check_common(self, least=0)
 
     def measure(self, states: States) -> NDArray[np.float64]:
-        """Return 0 everywhere: only the cap stops it."""
+        """Return 0 everywhere: only the cap stops it.
+
+        Parameters
+        ----------
+        states : States
+            Counts of the votes of M runs.
+        """
         return np.zeros(len(states))
 
     def batch(self, states: States) -> NDArray[np.int64]:
-        """Return what is left of k."""
+        """Return what is left of k.
+
+        Parameters
+        ----------
+        states : States
+            Counts of the votes of M runs.
+        """
         return self.cap - states.n
 
 
@@ -47,12 +64,17 @@ class SuccessStop(Counting):
 
     With one model whose samples are exchangeable, and nothing known of the question, no rule spends less for the same
     success rate: a failure says the same of every question that has had as many.
+
+    Parameters
+    ----------
+    cap : int
+        k; 0 leaves every question without an answer.
+    action : Action
+        Of which model.
     """
 
     cap: int = 1
-    """k; 0 leaves every question without an answer."""
     action: Action = BEST
-    """Of which model."""
 
     def __post_init__(self) -> None:
         check_common(self, least=0)
@@ -63,5 +85,11 @@ class SuccessStop(Counting):
         return "success"
 
     def measure(self, states: States) -> NDArray[np.float64]:
-        """Return 1 where a right one was found."""
+        """Return 1 where a right one was found.
+
+        Parameters
+        ----------
+        states : States
+            Counts of the votes of M runs.
+        """
         return states.success.astype(np.float64)

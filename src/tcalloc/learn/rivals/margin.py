@@ -20,14 +20,21 @@ __all__ = ["MarginCap"]
 
 @dataclass(frozen=True, slots=True)
 class MarginCap(Counting):
-    """Sample until c₁ − c₂ ≥ m or n = cap."""
+    """Sample until c₁ − c₂ ≥ m or n = cap.
+
+    Parameters
+    ----------
+    margin : int
+        m.
+    cap : int
+        The most samples.
+    action : Action
+        Of which model.
+    """
 
     margin: int = 3
-    """m."""
     cap: int = 40
-    """The most samples."""
     action: Action = VOTE
-    """Of which model."""
 
     def __post_init__(self) -> None:
         check_common(self)
@@ -44,9 +51,21 @@ class MarginCap(Counting):
         return "margin"
 
     def measure(self, states: States) -> NDArray[np.float64]:
-        """Return c₁ − c₂."""
+        """Return c₁ − c₂.
+
+        Parameters
+        ----------
+        states : States
+            Counts of the votes of M runs.
+        """
         return (states.counts[:, 0] - states.counts[:, 1]).astype(np.float64)
 
     def batch(self, states: States) -> NDArray[np.int64]:
-        """Return how many votes the leader lacks: it cannot stop earlier."""
+        """Return how many votes the leader lacks: it cannot stop earlier.
+
+        Parameters
+        ----------
+        states : States
+            Counts of the votes of M runs.
+        """
         return np.asarray(np.maximum(self.margin - (states.counts[:, 0] - states.counts[:, 1]), 1))

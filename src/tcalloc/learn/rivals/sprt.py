@@ -34,18 +34,27 @@ SLACK = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class SPRT(Counting):
-    """Sample until the leader is accepted, or until it is accepted that the two leading answers do not differ."""
+    """Sample until the leader is accepted, or until it is accepted that the two leading answers do not differ.
+
+    Parameters
+    ----------
+    p1 : float
+        The leader's share under H₁, above ½.
+    alpha : float
+        Chance to accept H₁ though H₀ holds.
+    beta : float
+        Chance to accept H₀ though H₁ holds. Together below 1.
+    cap : int
+        The most samples (256 in the authors' package).
+    action : Action
+        Of which model.
+    """
 
     p1: float = 0.5001
-    """The leader's share under H₁, above ½."""
     alpha: float = 0.05
-    """Chance to accept H₁ though H₀ holds."""
     beta: float = 0.949976
-    """Chance to accept H₀ though H₁ holds. Together below 1."""
     cap: int = 40
-    """The most samples (256 in the authors' package)."""
     action: Action = VOTE
-    """Of which model."""
 
     def __post_init__(self) -> None:
         check_common(self)
@@ -68,18 +77,36 @@ class SPRT(Counting):
         return math.log(self.beta / (1 - self.alpha)), math.log((1 - self.beta) / self.alpha)
 
     def ratio(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the log-likelihood ratio L."""
+        """Return the log-likelihood ratio L.
+
+        Parameters
+        ----------
+        first, second : ndarray of int
+            Votes for the two leading answers.
+        """
         up, down = math.log(2 * self.p1), math.log(2 * (1 - self.p1))
         return first * up + second * down
 
     def measure(self, states: States) -> NDArray[np.float64]:
-        """Return 1 where one of the two is accepted; never before any answer."""
+        """Return 1 where one of the two is accepted; never before any answer.
+
+        Parameters
+        ----------
+        states : States
+            Counts of the votes of M runs.
+        """
         low, high = self.bounds
         found = self.ratio(states.counts[:, 0], states.counts[:, 1])
         return (((found >= high - SLACK) | (found <= low + SLACK)) & (states.voted > 0)).astype(np.float64)
 
     def batch(self, states: States) -> NDArray[np.int64]:
-        """Return the smallest number of votes after which it could stop."""
+        """Return the smallest number of votes after which it could stop.
+
+        Parameters
+        ----------
+        states : States
+            Counts of the votes of M runs.
+        """
         low, high = self.bounds
         found = self.ratio(states.counts[:, 0], states.counts[:, 1])
         up = np.ceil((high - SLACK - found) / math.log(2 * self.p1))

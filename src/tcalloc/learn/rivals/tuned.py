@@ -203,6 +203,11 @@ class TunedRule(StoppingEstimator):
     def at(self, budget: float) -> Self:
         """Return the same policy at another budget; nothing is tuned anew.
 
+        Parameters
+        ----------
+        budget : float
+            Mean cost per question.
+
         Raises
         ------
         BudgetError
@@ -389,7 +394,13 @@ class TunedRule(StoppingEstimator):
     # ------------------------------------------------------------------------------------------ files and words
 
     def save(self, path: Any) -> None:
-        """Write the policy to a folder, without pickle; `tcalloc.load_policy` reads it."""
+        """Write the policy to a folder, without pickle; `tcalloc.load_policy` reads it.
+
+        Parameters
+        ----------
+        path : path
+            A folder: new, empty, or one that holds a policy, which is replaced.
+        """
         self._check_fitted()
         save_policy(self, path)
 

@@ -205,7 +205,13 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
         return self._decide(as_rows(X, expected=self.schema_), budget, price, cost, available)
 
     def predict(self, X: Any) -> Actions:
-        """Choose an action for each question at the price of the policy; scikit-learn's name for `decide`."""
+        """Choose an action for each question at the price of the policy; scikit-learn's name for `decide`.
+
+        Parameters
+        ----------
+        X : like that of `fit`
+            The questions.
+        """
         return self.decide(X)
 
     def _decide(self, rows: Rows, budget: Any, price: Any, cost: Any, available: Any) -> Actions:
@@ -450,7 +456,13 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
     # ------------------------------------------------------------------------------------------ files and words
 
     def save(self, path: Any) -> None:
-        """Write the policy to a folder, without pickle; `tcalloc.load_policy` reads it."""
+        """Write the policy to a folder, without pickle; `tcalloc.load_policy` reads it.
+
+        Parameters
+        ----------
+        path : path
+            A folder: new, empty, or one that holds a policy, which is replaced.
+        """
         self._check_fitted()
         save_policy(self, path)
 

@@ -137,13 +137,31 @@ class Mixture(LearnedPolicy):
         return super()._own() if self.setting_ is None else (None, self.setting_)
 
     def fit(self, X: Any, samples: Any, *, actions: Any = None, cost: Any = None) -> Self:
-        """Learn the actions' means; arguments as in `LearnedPolicy.fit`."""
+        """Learn the actions' means.
+
+        Parameters
+        ----------
+        X : sequence of str, matrix, frame or None
+            The questions, which are not looked at; None is allowed.
+        samples : Samples, Table or array_like (n, K)
+            What each action reaches and costs on each question. An array of accuracies needs `cost`.
+        actions : list of Action, optional
+            Of samples: the actions (default: `Samples.usual_actions`). Of a table: what its columns mean.
+        cost : array_like, (K,) or (n, K), optional
+            Instead of the table's.
+        """
         super().fit(X, samples, actions=actions, cost=cost)
         self.setting_ = self.budget_
         return self
 
     def at(self, budget: float) -> Self:
-        """Return the same policy, set to another budget; arguments as in `LearnedPolicy.at`."""
+        """Return the same policy, set to another budget.
+
+        Parameters
+        ----------
+        budget : float
+            Mean cost per question.
+        """
         made = super().at(budget)
         if made is not self:  # else what was calibrated stays
             made.setting_ = made.budget_
@@ -301,7 +319,15 @@ class Random(LearnedPolicy):
         return None
 
     def chances(self, budget: float, cost: Any = None) -> Floats:
-        """Return each action's chance at a budget, (K,)."""
+        """Return each action's chance at a budget, (K,).
+
+        Parameters
+        ----------
+        budget : float
+            Mean cost per question.
+        cost : array_like, (K,), optional
+            Instead of the training questions' mean costs.
+        """
         costs = self.cost_ if cost is None else np.asarray(cost, float)
         if math.isinf(budget):
             return np.full(len(costs), 1 / len(costs))

@@ -164,7 +164,13 @@ class Imitator(LearnedPolicy):
         return prices, [{"price": float(price)} for price in prices]
 
     def chances(self, X: Any) -> Floats:
-        """Return the classifier's probability of each action, (n, K); 0 for those that the oracle never chose."""
+        """Return the classifier's probability of each action, (n, K); 0 for those that the oracle never chose.
+
+        Parameters
+        ----------
+        X : like that of `fit`
+            The questions.
+        """
         self._check_fitted()
         return self._chances(as_rows(X, expected=self.schema_))
 

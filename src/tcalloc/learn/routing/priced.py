@@ -177,7 +177,13 @@ class PricedPolicy(ProbingPolicy):
         return budget if self.probed_ is not None or not self.gate_.open_at(budget) else None
 
     def at(self, budget: float) -> Self:
-        """Return the same policy, set to another budget; arguments as in `LearnedPolicy.at`."""
+        """Return the same policy, set to another budget; arguments as in `LearnedPolicy.at`.
+
+        Parameters
+        ----------
+        budget : float
+            Mean cost per question.
+        """
         made = super().at(budget)
         if made is not self and made.budget_ is not None:
             made.setting_ = made._setting_at(made.budget_)

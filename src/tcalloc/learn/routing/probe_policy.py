@@ -48,6 +48,11 @@ class ProbingPolicy(LearnedPolicy):
         """Begin with one question; with a probe, decide first whether to draw it.
 
         Errors as in `LearnedPolicy.start`.
+
+        Parameters
+        ----------
+        x : str, vector or mapping
+            One row of X.
         """
         self._check_fitted()
         probed = self.probed_
@@ -127,7 +132,18 @@ class ProbingPolicy(LearnedPolicy):
     ) -> PolicyOutcomes:
         """Return what the policy does at several budgets on recorded questions.
 
-        Arguments as in `LearnedPolicy.replay`; `samples` must be Samples if there is a probe.
+        Parameters
+        ----------
+        X : like that of `fit`
+            The questions; None is allowed for policies that do not look at them.
+        samples : Samples or Table
+            What was recorded of the same questions: Samples if there is a probe.
+        budgets : array_like, (B,), optional
+            Mean costs per question. Default: the policy's own setting.
+        cost : array_like, (K,) or (n, K), optional
+            Costs that are known beforehand; needed if ``known_costs="given"``.
+        orders, random_state : int
+            Random orders of each question's samples, and their seed.
         """
         self._check_fitted()
         probed = self.probed_

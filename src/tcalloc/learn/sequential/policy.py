@@ -377,7 +377,13 @@ class Sequential(StoppingEstimator):
     # ------------------------------------------------------------------------------------------ files
 
     def save(self, path: Any) -> None:
-        """Write the policy to a folder, without pickle; `tcalloc.learn.saving.policy_folder.load_policy` reads it."""
+        """Write the policy to a folder, without pickle; `tcalloc.learn.saving.policy_folder.load_policy` reads it.
+
+        Parameters
+        ----------
+        path : path
+            A folder: new, empty, or one that holds a policy, which is replaced.
+        """
         self._fitted()
         save_policy(self, path)
 
