@@ -11,12 +11,22 @@
 
 #if defined(__GNUC__) && defined(__x86_64__) && !defined(TCALLOC_NO_SIMD)
 
+#include <cpuid.h>
 #include <immintrin.h>
 
+/* Whether the processor has AVX2 and the system keeps its registers. Asked of the processor itself: what compilers offer
+ * for it (__builtin_cpu_supports) is answered by their libraries, and zig's always says no.
+ */
 static int tcalloc_has_avx2(void)
 {
-    __builtin_cpu_init(); /* gcc's library does so when it is loaded; not every other compiler's does */
-    return __builtin_cpu_supports("avx2") != 0;
+    const unsigned wanted = bit_OSXSAVE | bit_AVX;
+    unsigned a, b, c, d, low, high;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & wanted) != wanted)
+        return 0;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    if ((low & 6) != 6) /* bits of XCR0: the halves of the registers */
+        return 0;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2) != 0;
 }
 
 /* Four rows at a time, one in each lane: for each row the action of the largest utility at the price hi, and whether
