@@ -307,7 +307,8 @@ def test_demo(run, tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr("tcalloc.demo.run", lambda **options: calls.append(options))
     assert run("demo")[0] == run("demo", "--plot", "x.svg")[0] == 0
-    assert calls == [{"plot_path": "tcalloc-demo.png", "as_json": False}, {"plot_path": "x.svg", "as_json": False}]
+    usual = {"as_json": False, "in_detail": False}
+    assert calls == [{"plot_path": "tcalloc-demo.png", **usual}, {"plot_path": "x.svg", **usual}]
 
 
 def test_version_and_help(run):

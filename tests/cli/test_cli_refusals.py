@@ -19,7 +19,11 @@ from tcalloc.measure import Table
         ("solve t.csv --budget 2 --threads 0", 2, "argument --threads: '0' is not a whole number of at least 1 (see: "),
         ("solve t.csv --budget 2 --threads 1.5", 2, "argument --threads: '1.5' is not a whole number of at least 1"),
         ("solve t.csv --budget 2 --method best", 2, "argument --method: invalid choice: 'best'"),
-        ("solve t.csv --bud 2", 2, "one of the arguments"),
+        (
+            "solve t.csv --bud 2",
+            2,
+            "unrecognized arguments: --bud. Did you mean '--budget'? (see: tcalloc solve --help)",
+        ),
         ("solve t.csv --accuracy 0.7 --method bisect", 2, "--method bisect works with --budget and --total only"),
         ("solve t.csv --budget 2 --out x.txt", 2, "argument --out: x.txt: unknown suffix '.txt'; allowed are .csv, "),
         ("solve t.csv --budget 2 --out - --json", 2, "--out - and --json both write to standard output; choose one."),
