@@ -242,7 +242,7 @@ def test_what_skipping_does_not_help(tmp_path):
 def test_bad_options(tmp_path):
     rows = [{"id": 1, "answer": "a", "gold": "a"}]
     assert refused(tmp_path, rows, fields={"anwser": "x"}).startswith(
-        "fields: 'anwser' is none of ours; allowed are id"
+        "fields: 'anwser' is not a field here; allowed are id"
     )
     assert "no field 'x', which --field answer= names" in refused(tmp_path, rows, fields={"answer": "x"})
     assert "has no group 'id'" in refused(tmp_path, rows, split_id="(.*)")

@@ -212,7 +212,7 @@ def _import(
     unknown = [name for name in fields or {} if name not in ALIASES]
     if unknown:
         meant = did_you_mean(unknown[0], ALIASES)
-        raise InputError(f"fields: {unknown[0]!r} is none of ours; allowed are {', '.join(ALIASES)}.{meant}")
+        raise InputError(f"fields: {unknown[0]!r} is not a field here; allowed are {', '.join(ALIASES)}.{meant}")
     if os.path.lexists(out) and not (os.path.isdir(out) and not os.listdir(out)):
         raise InputError(f"{out}: exists already. Import into a new folder; several logs can be given at once.")
     given = golds = None
