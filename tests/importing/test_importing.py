@@ -248,7 +248,7 @@ def test_bad_options(tmp_path):
     assert "has no group 'id'" in refused(tmp_path, rows, split_id="(.*)")
     assert "does not match --split-id" in refused(tmp_path, rows, split_id=r"(?P<id>x)")
     assert refused(tmp_path, rows, format="csv").startswith(
-        "format is 'csv'; allowed are auto, jsonl, lm-eval, openai-ba"
+        "format is 'csv'; allowed are 'auto', 'jsonl', 'lm-eval' and 'openai-ba"
     )
     assert refused(tmp_path, rows, grader="numeric").startswith("question '1': the gold answer 'a' is not a number.")
     questions = jsonl(tmp_path, [{"id": "2", "question": "?"}], "q.jsonl")
