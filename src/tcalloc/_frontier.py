@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -93,6 +93,12 @@ class Frontier:
             raise beyond_float()
         return found
 
+    @overload
+    def accuracy_at(self, budget: float) -> float: ...
+
+    @overload
+    def accuracy_at(self, budget: list[float] | tuple[float, ...] | NDArray[Any]) -> NDArray[np.float64]: ...
+
     def accuracy_at(self, budget: ArrayLike) -> Any:
         """Return the highest mean accuracy at a mean budget: the linear program's, an upper bound of any choice's.
 
@@ -130,6 +136,12 @@ class Frontier:
         gains = np.where(share < 1.0, y0 + np.maximum(share, 0.0) * (y1 - y0), y1)
         return _unscaled(gains, self._labels.acc_exponent)
 
+    @overload
+    def price_at(self, budget: float) -> float: ...
+
+    @overload
+    def price_at(self, budget: list[float] | tuple[float, ...] | NDArray[Any]) -> NDArray[np.float64]: ...
+
     def price_at(self, budget: ArrayLike) -> Any:
         """Return the price at a mean budget: what one more unit of cost buys there, 0 where nothing more is to be had.
 
@@ -145,6 +157,12 @@ class Frontier:
         prices = np.zeros(after.shape)
         prices[priced] = self._efficiency[after[priced]]
         return _like(self._unscaled_prices(prices).reshape(asked.shape), budget)
+
+    @overload
+    def budget_for(self, accuracy: float) -> float: ...
+
+    @overload
+    def budget_for(self, accuracy: list[float] | tuple[float, ...] | NDArray[Any]) -> NDArray[np.float64]: ...
 
     def budget_for(self, accuracy: ArrayLike) -> Any:
         """Return the smallest mean budget whose curve reaches a mean accuracy (the inverse of `accuracy_at`).

@@ -1,7 +1,10 @@
 """What tokens cost: `Rates`, for clients that pay and for actions that are priced."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tcalloc._checks import flag, number
 
@@ -74,6 +77,19 @@ class Rates:
             rate("output", output),
             None if reasoning is None else rate("reasoning", reasoning),
         )
+
+    @overload
+    def of(self, input_tokens: float, output_tokens: float, reasoning_tokens: float = 0, samples: int = 1) -> float: ...
+
+    @overload
+    def of(
+        self, input_tokens: float, output_tokens: NDArray[Any], reasoning_tokens: Any = 0, samples: int = 1
+    ) -> NDArray[np.float64]: ...
+
+    @overload
+    def of(
+        self, input_tokens: NDArray[Any], output_tokens: Any, reasoning_tokens: Any = 0, samples: int = 1
+    ) -> NDArray[np.float64]: ...
 
     def of(self, input_tokens: Any, output_tokens: Any, reasoning_tokens: Any = 0, samples: int = 1) -> Any:
         """Return the cost of some samples of one question.

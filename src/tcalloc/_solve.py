@@ -12,9 +12,10 @@ What to use when
 
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -345,6 +346,22 @@ def beyond_float() -> InputError:
     )
 
 
+@overload
+def decide(acc: Sequence[float], cost: ArrayLike, price: float, *, available: ArrayLike | None = None) -> int: ...
+
+
+@overload
+def decide(
+    acc: Sequence[Sequence[float]], cost: ArrayLike, price: float, *, available: ArrayLike | None = None
+) -> NDArray[np.int32]: ...
+
+
+@overload
+def decide(
+    acc: ArrayLike, cost: ArrayLike, price: float, *, available: ArrayLike | None = None
+) -> int | NDArray[np.int32]: ...
+
+
 def decide(
     acc: ArrayLike, cost: ArrayLike, price: float, *, available: ArrayLike | None = None
 ) -> int | NDArray[np.int32]:
@@ -364,8 +381,9 @@ def decide(
     Returns
     -------
     int or ndarray of int32, (N,)
-        The column(s). Equal utilities go to the cheaper, then to the lower column. Where price·cost is so large that
-        accuracies vanish in its rounding, equal costs go to the more accurate.
+        The column of one row, (K,), or the columns of many, (N, K). Equal utilities go to the cheaper, then to the
+        lower column. Where price·cost is so large that accuracies vanish in its rounding, equal costs go to the more
+        accurate.
 
     Raises
     ------

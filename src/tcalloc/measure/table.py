@@ -150,7 +150,9 @@ class Table:
 
         put(self, "single_outcomes", (self.single_outcomes or only_outcomes(self)) and _chooses(self.acc))
 
-    def solve(self, budget: float | None = None, **options: Any) -> Allocation:
+    def solve(
+        self, budget: float | None = None, *, total: float | None = None, method: str = "exact", threads: int = 1
+    ) -> Allocation:
         """Choose one action per instance: `tcalloc.solve` on this table, with its `total`, `method` and `threads`.
 
         Of a table of single outcomes (`single_outcomes`) the plan's `hindsight` is True.
@@ -158,22 +160,26 @@ class Table:
         Parameters
         ----------
         budget : float, optional
-            Mean cost per instance; or give ``total``.
-        **options
-            ``total``, ``method`` and ``threads``, as in `tcalloc.solve`.
+            Mean cost per instance; or give `total`.
+        total : float, optional
+            Sum of costs, each times its weight.
+        method : {"exact", "bisect"}
+            How it is solved: exactly, or as the paper does.
+        threads : int
+            Threads of the kernel.
         """
-        plan = solve(self.acc, self.cost, budget, **self._labelled(), **options)
+        plan = solve(self.acc, self.cost, budget, total=total, method=method, threads=threads, **self._labelled())
         return replace(plan, hindsight=True) if self.single_outcomes else plan
 
-    def frontier(self, **options: Any) -> Frontier:
+    def frontier(self, *, threads: int = 1) -> Frontier:
         """Answer for every budget at once: `tcalloc.frontier` on this table, with its `threads`.
 
         Parameters
         ----------
-        **options
-            ``threads``, as in `tcalloc.frontier`.
+        threads : int
+            Threads of the kernel.
         """
-        curve = frontier(self.acc, self.cost, **self._labelled(), **options)
+        curve = frontier(self.acc, self.cost, threads=threads, **self._labelled())
         return replace(curve, hindsight=True) if self.single_outcomes else curve
 
     def claim(self, plan: Allocation, level: float = 0.95) -> Claim:

@@ -10,6 +10,7 @@ of all models are replayed on the same random orders of the training samples. Th
 accuracy over spend are kept, and a budget between two of them is kept by a random choice.
 """
 
+import os
 from collections.abc import Mapping
 from copy import copy
 from typing import Any, Self
@@ -393,7 +394,7 @@ class TunedRule(StoppingEstimator):
 
     # ------------------------------------------------------------------------------------------ files and words
 
-    def save(self, path: Any) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the policy to a folder, without pickle; `tcalloc.load_policy` reads it.
 
         Parameters

@@ -12,6 +12,7 @@ questions that are to be decided (``decide(X, budget=...)``).
 
 import copy
 import math
+import os
 from typing import Any, Self
 
 import numpy as np
@@ -21,14 +22,14 @@ from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.learn.holdout.calibrate import calibrate_price
-from tcalloc.learn.holdout.certify import certify  # type: ignore[import-not-found,unused-ignore]
+from tcalloc.learn.holdout.certify import Certificate, certify
 from tcalloc.learn.holdout.cost_range import CostRange, same_costs
-from tcalloc.learn.protocol import DecidedRun
+from tcalloc.learn.protocol import DecidedRun, Run
 from tcalloc.learn.routing.batch import Batch, checked_available, named
 from tcalloc.learn.routing.serving import Serving
 from tcalloc.learn.rows import Rows, Schema, as_row, as_rows
 from tcalloc.learn.saving.common_state import Stored
-from tcalloc.learn.saving.policy_folder import save_policy  # type: ignore[import-not-found,unused-ignore]
+from tcalloc.learn.saving.policy_folder import save_policy
 from tcalloc.learn.training import Training, as_table
 from tcalloc.measure.actions import Action
 
@@ -284,7 +285,7 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
         made.guarantee_, made.budget_, made.price_ = None, asked, self._price_of(asked)
         return made
 
-    def start(self, x: Any) -> Any:
+    def start(self, x: Any) -> Run:
         """Begin with one question: decide at the policy's price, draw once.
 
         Parameters
@@ -432,8 +433,17 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
         self.price_, self.budget_ = setting["price"], found.budget
 
     def certify(
-        self, X: Any, samples: Any, *, price: float | None = None, cost: ArrayLike | None = None, **options: Any
-    ) -> Any:
+        self,
+        X: Any,
+        samples: Any,
+        *,
+        price: float | None = None,
+        cost: ArrayLike | None = None,
+        budget: float | None = None,
+        splits: int = 4,
+        level: float = 0.95,
+        random_state: int = 0,
+    ) -> Certificate:
         """Return what the policy is known to lose on held-out questions: see `tcalloc.learn.holdout.certify.certify`.
 
         Parameters
@@ -444,18 +454,42 @@ class LearnedPolicy(Serving, Stored, BaseEstimator):  # type: ignore[misc]
             Default: the policy's.
         cost : array_like, (n, K), optional
             Costs known beforehand, if ``known_costs="given"`` and they are not those of `samples`.
-        **options
-            Passed on.
+        budget : float, optional
+            Mean cost per question that might have been spent. Default: the policy's; if it has none, what was spent.
+        splits : int
+            Random halvings of the samples.
+        level : float
+            How often the intervals shall hold.
+        random_state : int
+            Seed of the halvings.
+
+        Returns
+        -------
+        Certificate
+
+        Raises
+        ------
+        InputError
+            If an argument is not allowed, or X and samples do not fit the policy.
         """
         self._check_fitted()
         asked = self._worth() if price is None else price
         known = samples.cost if cost is None and self.known_costs == "given" else cost
         chosen = self._decide(self._rows(X, samples), None, price, known, None)
-        return certify(chosen, samples, asked, **({"actions": self.actions_, "budget": self.budget_} | options))
+        return certify(
+            chosen,
+            samples,
+            asked,
+            budget=self.budget_ if budget is None else budget,
+            actions=self.actions_,
+            splits=splits,
+            level=level,
+            random_state=random_state,
+        )
 
     # ------------------------------------------------------------------------------------------ files and words
 
-    def save(self, path: Any) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the policy to a folder, without pickle; `tcalloc.load_policy` reads it.
 
         Parameters

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from tcalloc.errors import InputError
 from tcalloc.learn.holdout.calibrate import calibrate_price
 from tcalloc.learn.outcomes import PolicyOutcomes, budgets_of, outcomes_of
-from tcalloc.learn.protocol import DecidedRun
+from tcalloc.learn.protocol import DecidedRun, Run
 from tcalloc.learn.routing.base import Actions, Batch, LearnedPolicy
 from tcalloc.learn.routing.gate import Gate
 from tcalloc.learn.routing.mixing import mixed
@@ -44,7 +44,7 @@ class ProbingPolicy(LearnedPolicy):
 
         def _mixed(self, batch: Batch, budget: float) -> Actions: ...
 
-    def start(self, x: Any) -> Any:
+    def start(self, x: Any) -> Run:
         """Begin with one question; with a probe, decide first whether to draw it.
 
         Errors as in `LearnedPolicy.start`.

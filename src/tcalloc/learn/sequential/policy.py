@@ -1,5 +1,6 @@
 """`Sequential`: stop sampling where the next sample is no longer worth its price."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import astuple, replace
@@ -376,7 +377,7 @@ class Sequential(StoppingEstimator):
 
     # ------------------------------------------------------------------------------------------ files
 
-    def save(self, path: Any) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the policy to a folder, without pickle; `tcalloc.learn.saving.policy_folder.load_policy` reads it.
 
         Parameters
