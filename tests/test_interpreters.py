@@ -34,6 +34,7 @@ except ImportError as error:
 exec(code)
 for kind in kinds:
     interpreters.run_string(kind, code)
+    interpreters.destroy(kind)
 exec(code)
 """
 
