@@ -44,12 +44,12 @@ def lighten() -> None:
 
 
 def policy_of(case: Case, seed: int) -> Sequential:
-    return Sequential(combine="verifier" if case.verifier else None, most=MOST, random_state=seed)
+    return Sequential(answer_by="verifier" if case.verifier else None, most=MOST, random_state=seed)
 
 
 def reached(policy: Sequential, case: Case, texts: Any, rows: Any, orders: int, seed: int) -> tuple[Floats, Floats]:
     """Return accuracy and spend of some questions, (spends, questions) each."""
-    found = policy.replay(take_rows(texts, rows), case.told.take(rows), budgets=SPENDS, orders=orders, seed=seed)
+    found = policy.replay(take_rows(texts, rows), case.told.take(rows), budgets=SPENDS, orders=orders, random_state=seed)
     return found.accuracy, found.spend
 
 

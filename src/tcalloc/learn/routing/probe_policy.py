@@ -80,45 +80,21 @@ class ProbingPolicy(LearnedPolicy):
         X: Any,
         samples: Samples,
         *,
-        budget: float | None = None,
         price: float | None = None,
-        orders: int = 32,
-        random_state: int = 0,
-    ) -> tuple[Floats, Floats]:
-        """Return what runs would reach and spend on recorded samples, drawn in random orders.
-
-        Parameters
-        ----------
-        X : like that of `fit`
-        samples : Samples
-            Of the same questions; they are shown to the policy only as far as it pays for them.
-        budget, price : float, optional
-            As in `decide`.
-        orders, random_state : int
-            Orders of each question's samples, and their seed.
-
-        Returns
-        -------
-        tuple of ndarray
-            Accuracy and spend per question, (n,): means over the orders, and over the lots of mixtures.
-        """
-        self._check_fitted()
-        if budget is None and price is None:
-            price, budget = self._own()
-        if price is not None and self.probed_ is None:
-            rows = self._rows(X, samples)
-            held = as_table(samples, rows.n, self.actions_, None)
-            chosen, every = self._decide(rows, None, price, None, None), np.arange(rows.n)
-            return held.acc[every, chosen], held.cost[every, chosen]
+        budget: float | None = None,
+        orders: int,
+        random_state: int,
+    ) -> PolicyOutcomes:
+        """Return what runs reach and spend at one setting of the dial, as `replay` does."""
         if price is not None:
             budget = self.gate_.budget_of(price)
             if self.gate_.open_at(budget):
                 rows, held, draws = self._drawn_from(X, samples, orders, random_state)
-                found = self._replayed(draws, held, self._predicted(rows), self._x(rows), price)
-                return found[0], found[1]
+                accuracy, spend = self._replayed(draws, held, self._predicted(rows), self._x(rows), price)
+                unknown = np.array([np.nan])
+                return PolicyOutcomes(unknown, spend[None], accuracy[None], unknown)
         assert budget is not None
-        done = self.replay(X, samples, [budget], orders=orders, random_state=random_state)
-        return done.accuracy[0], done.spend[0]
+        return self.replay(X, samples, [budget], orders=orders, random_state=random_state)
 
     def replay(
         self,
@@ -151,6 +127,9 @@ class ProbingPolicy(LearnedPolicy):
             return super().replay(X, samples, budgets, cost=cost)
         if not isinstance(samples, Samples):
             raise InputError(f"samples is {type(samples).__name__}; a policy with a probe is replayed on Samples.")
+        if budgets is None:
+            price, budget = self._own()
+            return self._replayed_at(X, samples, price=price, budget=budget, orders=orders, random_state=random_state)
         rows, held, draws = self._drawn_from(X, samples, orders, random_state)
         batch = Batch(rows, self.cost_, None)
         predicted, x = self._predicted(rows), self._x(rows)
@@ -161,7 +140,7 @@ class ProbingPolicy(LearnedPolicy):
                 known[place] = self._replayed(draws, held, predicted, x, float(probed.prices[place]))
             return known[place]
 
-        asked = [float(self._own()[1] or 0.0)] if budgets is None else budgets_of(budgets)
+        asked = budgets_of(budgets)
         looks = self.feature_cost if self.width_ else 0.0
         parts = []
         for budget in asked:
@@ -240,7 +219,7 @@ class ProbingPolicy(LearnedPolicy):
         steps, settings = self._dial()
         # A question's mean over orders is expected to cost what the next question will, and varies less than one draw.
         spends = np.column_stack(
-            [self._replayed_at(X, samples, **setting, orders=ORDERS, random_state=1)[1] for setting in settings]
+            [self._replayed_at(X, samples, **setting, orders=ORDERS, random_state=1).spend[0] for setting in settings]
         )
         found = calibrate_price(steps, spends, budget, confidence, **limits)
         self._set_dial(found, settings[int(np.flatnonzero(steps == found.price)[0])])
