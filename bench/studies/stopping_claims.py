@@ -49,7 +49,9 @@ def policy_of(case: Case, seed: int) -> Sequential:
 
 def reached(policy: Sequential, case: Case, texts: Any, rows: Any, orders: int, seed: int) -> tuple[Floats, Floats]:
     """Return accuracy and spend of some questions, (spends, questions) each."""
-    found = policy.replay(take_rows(texts, rows), case.told.take(rows), budgets=SPENDS, orders=orders, random_state=seed)
+    found = policy.replay(
+        take_rows(texts, rows), case.told.take(rows), budgets=SPENDS, orders=orders, random_state=seed
+    )
     return found.accuracy, found.spend
 
 
