@@ -1,0 +1,202 @@
+"""How a policy that decides beforehand is calibrated and judged on held-out questions."""
+
+import math
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tcalloc.errors import InputError
+from tcalloc.learn.holdout.calibrate import calibrate_price
+from tcalloc.learn.holdout.certify import Certificate, certify
+from tcalloc.learn.holdout.cost_range import CostRange, same_costs
+from tcalloc.learn.routing.batch import Batch
+from tcalloc.learn.routing.serving import Serving
+from tcalloc.learn.rows import Rows
+from tcalloc.learn.training import Training, as_table
+from tcalloc.measure.actions import Action
+
+__all__ = ["Judging"]
+
+Floats = NDArray[np.float64]
+Actions = NDArray[np.int32]
+
+# Prices that `calibrate` tries.
+GRID = 200
+
+
+class Judging(Serving):
+    """The part of `tcalloc.learn.routing.base.LearnedPolicy` that keeps budgets, and says what a policy loses."""
+
+    known_costs = "mean"  # policies that can be told costs have it as a parameter
+
+    if TYPE_CHECKING:
+        price_: float | None
+        cost_range_: tuple[float, float]
+        shared_costs_: bool
+        guarantee_: Any
+
+        def _price_of(self, budget: float) -> float: ...
+
+        def _decide(self, rows: Rows, budget: Any, price: Any, cost: Any, available: Any) -> Actions: ...
+
+    def _dial(self) -> tuple[Floats, list[dict[str, float]]]:
+        """Return prices, descending, and what to pass to `_choose` for each: what `calibrate` tries."""
+        prices = np.array([self._price_of(budget) for budget in self._budgets()])
+        prices = np.unique(np.concatenate([[math.inf, 0.0], prices]))[::-1]
+        return prices, [{"price": float(price)} for price in prices]
+
+    def _budgets(self) -> Floats:
+        low, high = float(self.cost_.min()), float(self.cost_.max())
+        return np.linspace(low, high, GRID)
+
+    def _worth(self) -> float | None:
+        """Return the policy's price in accuracy per unit of cost, for the certificate."""
+        return self.price_
+
+    def calibrate(
+        self,
+        X: Any,
+        samples: Any,
+        *,
+        budget: float,
+        confidence: float | None = None,
+        cost: ArrayLike | None = None,
+        low: float | None = None,
+        high: float | None = None,
+    ) -> Self:
+        """Set the price on held-out questions, so that the budget is kept there.
+
+        Parameters
+        ----------
+        X, samples : as in `fit`
+            Questions that were not trained on, with what each action costs there. Means are weighted by a Table's
+            weights.
+        budget : float
+            Mean cost per question.
+        confidence : float, optional
+            With it, P(expected spend > budget) ≤ 1 − confidence over the draw of the held-out questions, under the
+            assumptions that `guarantee_` lists. Without it, the held-out mean keeps the budget.
+        cost : array_like, (n, K), optional
+            Costs known beforehand, if ``known_costs="given"`` and they are not those of `samples`.
+        low, high : float, optional
+            The least and the most that one question may cost, also those to come: a guarantee rests on them. Known
+            without them where one cost per action was given for all questions, and where all actions have rates without
+            a charge for the prompt and max_tokens. Otherwise pass `high`: the highest cost seen is not the highest
+            possible. `low` is 0 if it is not given.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        BudgetError
+            If no price keeps the budget (with that confidence).
+        InputError
+            If an argument is not allowed, a cost lies outside [low, high], or the most that a question may cost is
+            needed and not known.
+        """
+        self._check_fitted()
+        rows = self._rows(X, samples)
+        held = self._held(samples, rows.n)
+        limits = self._limits(held, confidence, low, high)
+        if cost is not None and self.known_costs != "given":
+            raise InputError(
+                f"cost given, but known_costs is {self.known_costs!r}: this policy does not look at a question's own "
+                "costs. Leave cost out; what is paid is in the samples or the table."
+            )
+        prices, settings = self._dial()
+        known = self._known_costs(held.cost if cost is None and self.known_costs == "given" else cost, rows.n)
+        batch = Batch(rows, known, held.available)
+        every = np.arange(rows.n)
+        spends = np.column_stack([held.cost[every, chosen] for chosen in self._choices(batch, settings)])
+        found = calibrate_price(prices, spends, budget, confidence, weights=held.weights, **limits)
+        self._set_dial(found, settings[int(np.flatnonzero(prices == found.price)[0])])
+        return self
+
+    def _held(self, samples: Any, n: int) -> Training:
+        """Return held-out outcomes of the policy's actions."""
+        held = as_table(samples, n, self.actions_, None)
+        if held.acc.shape[1] != len(self.cost_):
+            raise InputError(f"samples has {held.acc.shape[1]} actions; expected the policy's {len(self.cost_)}.")
+        return held
+
+    def _limits(self, held: Training, confidence: Any, low: Any, high: Any) -> dict[str, Any]:
+        """Return the least and the most that one question may cost; nothing where neither is needed nor given."""
+        if confidence is None and high is None:
+            return {}
+        known = self._same_range() if same_costs(self.shared_costs_, self.cost_, held) else None
+        before = self._drawn_first()
+        found = CostRange.of(known, self.actions_, held, low, high, self.cost_range_[1], before)
+        return {"low": found.low, "high": found.high}
+
+    def _same_range(self) -> tuple[float, float]:
+        """Return the least and the most that a question costs where every question pays the same."""
+        return float(self.cost_.min()), float(self.cost_.max())
+
+    def _drawn_first(self) -> Action | None:
+        """Return what is drawn before any action."""
+        return None
+
+    def _choices(self, batch: Batch, settings: list[dict[str, float]]) -> list[Actions]:
+        return [self._choose(batch, setting.get("price"), setting.get("budget")) for setting in settings]
+
+    def _set_dial(self, found: Any, setting: dict[str, float]) -> None:
+        self.guarantee_ = found
+        self.price_, self.budget_ = setting["price"], found.budget
+
+    def certify(
+        self,
+        X: Any,
+        samples: Any,
+        *,
+        price: float | None = None,
+        cost: ArrayLike | None = None,
+        budget: float | None = None,
+        splits: int = 4,
+        level: float = 0.95,
+        random_state: int = 0,
+    ) -> Certificate:
+        """Return what the policy is known to lose on held-out questions: see `tcalloc.learn.holdout.certify.certify`.
+
+        Parameters
+        ----------
+        X, samples : as in `fit`
+            Questions that were neither trained nor calibrated on.
+        price : float, optional
+            Default: the policy's.
+        cost : array_like, (n, K), optional
+            Costs known beforehand, if ``known_costs="given"`` and they are not those of `samples`.
+        budget : float, optional
+            Mean cost per question that might have been spent. Default: the policy's; if it has none, what was spent.
+        splits : int
+            Random halvings of the samples.
+        level : float
+            How often the intervals shall hold.
+        random_state : int
+            Seed of the halvings.
+
+        Returns
+        -------
+        Certificate
+
+        Raises
+        ------
+        InputError
+            If an argument is not allowed, or X and samples do not fit the policy.
+        """
+        self._check_fitted()
+        asked = self._worth() if price is None else price
+        known = samples.cost if cost is None and self.known_costs == "given" else cost
+        chosen = self._decide(self._rows(X, samples), None, price, known, None)
+        return certify(
+            chosen,
+            samples,
+            asked,
+            budget=self.budget_ if budget is None else budget,
+            actions=self.actions_,
+            splits=splits,
+            level=level,
+            random_state=random_state,
+        )
