@@ -260,7 +260,7 @@ def test_what_is_judged_is_what_is_deployed(name, asked):
     problem = Problem.of(samples, X=texts, orders=32)
     tuned = next(c for c in contestants_of(problem, (2.0, 3.0))[0] if c.name == name).fit(train, held, seed)
     recipe = Recipe.of(entry_of(name), samples.take(train), text=True, label=False, budget=2.0)
-    policy = recipe.fit([texts[i] for i in train], samples.take(train), budget=2.0, seed=seed)
+    policy = recipe.fit([texts[i] for i in train], samples.take(train), budget=2.0, random_state=seed)
     kept = Frontier.of(tuned.spend, tuned.accuracy).settings
     rows_of = kept[(tuned.spend[kept] >= 1) & (tuned.spend[kept] <= 5)]
     found = policy.replay([texts[i] for i in held], samples.take(held), tuned.spend[rows_of])
