@@ -117,7 +117,7 @@ def test_who_serves_the_mixture_has_no_interval_of_no_width(tmp_path):
     words, page = str(result), render(result)
     assert "±0.0" not in words
     assert "[0.0, 0.0]" not in page
-    assert "same: it does" in words
+    assert "same: at that spend it does" in words
     assert "as the mixture" in page
 
 
