@@ -96,7 +96,7 @@ except tcalloc.InputError as error:
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
     assert found[0] == repr(Sequential(budget=3.0).get_params())
-    assert found[1].startswith("Sequential has no parameter 'bugdet'; allowed are actions, budget, cap, combine")
+    assert found[1].startswith("Sequential has no parameter 'bugdet'; allowed are actions, answer_by, budget, cap")
 
 
 def test_samples_alone_are_no_questions():
