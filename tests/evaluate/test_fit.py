@@ -146,3 +146,12 @@ def test_a_fit_is_stored_before_it_is_measured(samples, policy, measured_by, tmp
     with pytest.raises(KeyboardInterrupt):
         tcalloc.fit(samples, 3.0, policy, folds=2, out=tmp_path / "policy")
     assert tcalloc.load_policy(tmp_path / "policy").budget == 3.0
+
+
+def test_a_folder_of_the_users_is_refused_before_the_work(samples, tmp_path, monkeypatch):
+    monkeypatch.setattr("tcalloc.evaluate.recipe.Recipe.fit", None)  # no work may begin
+    (tmp_path / "mine.txt").write_text("mine")
+    for out, words in ((tmp_path, "holds other files"), (tmp_path / "mine.txt", "not a folder")):
+        with pytest.raises(tcalloc.InputError, match=words):
+            tcalloc.fit(samples, 3.0, REFERENCE, folds=2, out=out)
+    assert (tmp_path / "mine.txt").read_text() == "mine"

@@ -213,6 +213,7 @@ def test_bad_requests_and_options(maths):
     for limit in (0, -1, True, 1e9, "1"):
         with pytest.raises(InputError, match="expected a number of seconds between 0 and 3600"):
             make_grader("math", limit=limit)
+    make_grader("math", limit=3600).close()
     with pytest.raises(InputError, match="workers is 0; expected a whole number, at least 1"):
         make_grader("math", workers=0)
 

@@ -142,8 +142,9 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from tcalloc.evaluate.fit import Fitting, refuse_few
+    from tcalloc.learn.saving.policy_folder import refuse_out
 
-    _refuse_out(args.out)
+    refuse_out(args.out)
     if args.confidence is None and (args.low is not None or args.high is not None):
         raise InputError(
             "--low and --high belong to --confidence, which is missing. Add it, such as --confidence 0.95."
@@ -231,18 +232,6 @@ def _say_verifier(args: argparse.Namespace, samples: "Samples") -> None:
         shared.say(
             f"note: {args.table}: only right and wrong is known, so the policy draws one plain sample of a model."
         )
-
-
-def _refuse_out(path: str) -> None:
-    """Refuse before the work what could not be written after it."""
-    from tcalloc.learn.saving.policy_folder import refuse_folder
-
-    if os.path.exists(path) and not os.path.isdir(path):
-        raise InputError(f"{path}: not a folder; a policy is a folder. Choose another name.")
-    refuse_folder(path)
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        raise InputError(f"{path}: the folder {folder} does not exist. Create it first.")
 
 
 # ---------------------------------------------------------------------------------------------- arguments

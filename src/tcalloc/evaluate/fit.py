@@ -33,6 +33,7 @@ from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.question_rows import TEXT, texts_of_run
 from tcalloc.learn.registry import PRICED, REFERENCE, entry_of
 from tcalloc.learn.rows import take_rows
+from tcalloc.learn.saving.policy_folder import refuse_out
 from tcalloc.measure.samples import Samples
 
 __all__ = ["CALIBRATE", "Fitting", "default_policy", "fit", "refuse_few"]
@@ -282,6 +283,8 @@ class Fitting:
             If the policy needs an extra that is not installed.
         """
         beforehand = self.recipe.actions is not None and self.recipe.entry.family != "probed"
+        if out is not None:
+            refuse_out(os.fspath(out))
         policy, learned = self._fitted(np.arange(len(self.samples)))
         if out is not None:
             policy.save(out)

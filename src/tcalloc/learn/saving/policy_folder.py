@@ -37,7 +37,7 @@ from tcalloc.learn.registry import POLICIES
 from tcalloc.learn.saving.arrays import read_arrays, write_arrays
 from tcalloc.learn.saving.boosters import MOST_BYTES, checked_booster
 
-__all__ = ["CLASSES", "SCHEMA", "load_policy", "refuse_folder", "save_policy", "seal"]
+__all__ = ["CLASSES", "SCHEMA", "load_policy", "refuse_folder", "refuse_out", "save_policy", "seal"]
 
 SCHEMA = 1
 FORMAT = "tcalloc policy"
@@ -138,6 +138,27 @@ def _plain(value: Any, place: str) -> Any:
         f"{place} is a {type(value).__name__}, which cannot be saved without pickle, and pickle runs whatever a file "
         "says. Numbers, texts, lists and mappings can; of estimators ridge, kNN and XGBoost."
     )
+
+
+def refuse_out(path: str) -> None:
+    """Refuse before the work a folder in which a policy could not be stored after it.
+
+    Parameters
+    ----------
+    path : str
+        Where the policy shall go.
+
+    Raises
+    ------
+    InputError
+        If it is no folder, holds something of the user's, or would lie in a folder that does not exist.
+    """
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise InputError(f"{path}: not a folder; a policy is a folder. Choose another name.")
+    refuse_folder(path)
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise InputError(f"{path}: the folder {folder} does not exist. Create it first.")
 
 
 def refuse_folder(folder: str) -> None:

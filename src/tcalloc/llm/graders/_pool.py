@@ -44,7 +44,9 @@ class WorkerPool:
     """
 
     def __init__(self, job: str, *, limit: float, workers: int | None = None):
-        self._job, self.limit = job, number("limit", limit, 0, LONGEST, of="a number of seconds")
+        if limit != LONGEST:  # which is allowed itself
+            number("limit", limit, 0, LONGEST, of="a number of seconds", hint=" (or 3600)")
+        self._job, self.limit = job, float(limit)
         if workers is not None:
             whole("workers", workers, 1, hint=", or None")
         self._most = workers or max(1, min(4, os.cpu_count() or 1))
