@@ -19,7 +19,7 @@ from tcalloc.errors import InputError, TcallocError
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.forecast import forecast
 from tcalloc.llm.graders import check_golds, make_grader
-from tcalloc.llm.keys import find_key, is_loopback
+from tcalloc.llm.http.keys import find_key, is_loopback
 from tcalloc.llm.parameters import Parameters
 from tcalloc.llm.sampler import Outcome, sample
 from tcalloc.measure import Samples
@@ -65,7 +65,7 @@ class Asking:
     yes : bool
         Whether every question is answered yes.
     key : str or None
-        The environment variable that holds the API key; None: where `tcalloc.llm.keys` says.
+        The environment variable that holds the API key; None: where `tcalloc.llm.http.keys` says.
     """
 
     responses: int

@@ -2,7 +2,7 @@
 
 from tcalloc.learn.protocol import Draw, combine
 from tcalloc.llm.client import ChatClient, Parameters
-from tcalloc.llm.retry import Backoff
+from tcalloc.llm.http.retry import Backoff
 from tcalloc.measure import Vote
 
 QUESTIONS = [{"id": f"q{i}", "question": f"{i} + {i}", "answer": str(2 * i)} for i in range(20)]

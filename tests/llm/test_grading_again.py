@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import pytest
 from chaos import Chaos
+from judges import Judge, honest
 from sample_cli import ENVIRONMENT, main, write_questions
-from test_judge import Judge, honest
 
 import tcalloc
 from tcalloc.errors import InputError

@@ -8,17 +8,17 @@ import time
 
 import pytest
 from chaos import Chaos
+from judges import Judge, honest
 from sample_cli import ENVIRONMENT, main, write_questions
-from test_judge import Judge, honest
 
 from tcalloc import Rates
 from tcalloc.errors import InputError
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.graders import make_grader
-from tcalloc.llm.journal import Journal
+from tcalloc.llm.http.retry import Backoff
+from tcalloc.llm.money.journal import Journal
 from tcalloc.llm.questions import load_questions
 from tcalloc.llm.regrading import grade
-from tcalloc.llm.retry import Backoff
 from tcalloc.llm.sampler import sample
 from tcalloc.runs.lines import read_samples
 from tcalloc.runs.store import read_run

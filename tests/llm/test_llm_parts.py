@@ -16,11 +16,11 @@ from tcalloc import Rates
 from tcalloc.errors import InputError
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.failures import AccessError, LimitReached
-from tcalloc.llm.keys import Key, find_key
-from tcalloc.llm.meter import Meter
+from tcalloc.llm.http.keys import Key, find_key
+from tcalloc.llm.http.replies import BadReply, ServerError, TokenCounter, parse_reply
+from tcalloc.llm.http.retry import Backoff, retry_after
+from tcalloc.llm.money.meter import Meter
 from tcalloc.llm.progress import Progress, clock
-from tcalloc.llm.replies import BadReply, ServerError, TokenCounter, parse_reply
-from tcalloc.llm.retry import Backoff, retry_after
 
 OPENAI = "https://api.openai.com/v1/chat/completions"
 

@@ -12,10 +12,10 @@ from tcalloc import Rates
 from tcalloc.errors import InputError
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.graders import Grade
+from tcalloc.llm.http.retry import Backoff
+from tcalloc.llm.http.transport import Timeouts
 from tcalloc.llm.questions import Question
-from tcalloc.llm.retry import Backoff
 from tcalloc.llm.sampler import sample
-from tcalloc.llm.transport import Timeouts
 from tcalloc.runs.store import read_run
 
 FAST = Backoff(retries=8, base=0.01, cap=0.05, longest=0.3)
@@ -316,7 +316,7 @@ def test_without_texts(tmp_path):
 def test_nothing_of_the_key_is_written_anywhere(tmp_path, monkeypatch, capsys, caplog):
     secret = "sk-" + "a1b2c3d4" * 5
     monkeypatch.setenv("MY_KEY", secret)
-    from tcalloc.llm.keys import find_key
+    from tcalloc.llm.http.keys import find_key
 
     caplog.set_level(0)
     seen = []

@@ -19,10 +19,11 @@ from places import ENVIRONMENT
 
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Always
-from tcalloc.llm import _crew, event_loop, limits
 from tcalloc.llm.client import ChatClient, Parameters
+from tcalloc.llm.concurrency import event_loop, limits
+from tcalloc.llm.concurrency.crew import Crew
 from tcalloc.llm.failures import Stopped
-from tcalloc.llm.retry import Backoff
+from tcalloc.llm.http.retry import Backoff
 from tcalloc.measure import Vote
 from tcalloc.runs.store import Store, read_run
 from tcalloc.serve.answer import answer, answer_async
@@ -265,7 +266,7 @@ def test_a_policy_that_exits_is_an_error():
 
 def test_the_crew():
     async def main():
-        crew = _crew.Crew(3)
+        crew = Crew(3)
         names = await asyncio.gather(*(crew.run(work, i) for i in range(20)))
         with pytest.raises(InputError, match="no"):
             await crew.run(fail, InputError("no"))
@@ -288,7 +289,7 @@ def test_a_crew_without_threads(monkeypatch):
         raise RuntimeError("can't start new thread")
 
     async def main():
-        return await _crew.Crew(3).run(threading.get_ident)
+        return await Crew(3).run(threading.get_ident)
 
     monkeypatch.setattr(threading.Thread, "start", none)
     assert asyncio.run(main()) == threading.get_ident()

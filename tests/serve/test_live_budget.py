@@ -16,11 +16,11 @@ from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Always, DecidedRun, Draw
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.graders import make_grader
-from tcalloc.llm.journal import Journal, Lost
+from tcalloc.llm.http.retry import Backoff
+from tcalloc.llm.http.transport import Timeouts
+from tcalloc.llm.money.journal import Journal, Lost
 from tcalloc.llm.questions import question_from
-from tcalloc.llm.retry import Backoff
 from tcalloc.llm.sampler import sample
-from tcalloc.llm.transport import Timeouts
 from tcalloc.measure import Vote
 from tcalloc.measure.actions import One
 from tcalloc.runs.store import read_run

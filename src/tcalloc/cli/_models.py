@@ -102,10 +102,10 @@ def add_judged(parser: Any) -> None:
 def client_of(args: argparse.Namespace, model: str | None = None) -> "Iterator[ChatClient]":
     """Yield the client of the arguments; of another model there, if one is named."""
     from tcalloc._rates import Rates
-    from tcalloc.llm.attempts import endpoint
     from tcalloc.llm.client import ChatClient, Parameters
-    from tcalloc.llm.keys import find_key
-    from tcalloc.llm.transport import Timeouts
+    from tcalloc.llm.http.attempts import endpoint
+    from tcalloc.llm.http.keys import find_key
+    from tcalloc.llm.http.transport import Timeouts
 
     given = {
         "temperature": args.temperature,

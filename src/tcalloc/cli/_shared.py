@@ -123,7 +123,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in one sentence."""
-        from tcalloc.llm.keys import hide_keys
+        from tcalloc.llm.http.keys import hide_keys
 
         self.exit(2, f"tcalloc: error: {hide_keys(message)} (see: {self.prog} --help)\n")
 

@@ -8,7 +8,7 @@ from tcalloc.errors import InputError
 from tcalloc.importing import values as values
 from tcalloc.importing.rows import Reader, Row, Sample
 from tcalloc.importing.values import Failed
-from tcalloc.llm.replies import BadReply, ServerError, TokenCounter, parse_reply
+from tcalloc.llm.http.replies import BadReply, ServerError, TokenCounter, parse_reply
 
 __all__ = ["BatchReader", "reply_samples"]
 

@@ -19,18 +19,18 @@ from urllib.parse import urlsplit
 from tcalloc._printing import cleaned
 from tcalloc._rates import Rates
 from tcalloc.errors import InputError
-from tcalloc.llm import event_loop
-from tcalloc.llm._bill import Bill
-from tcalloc.llm._server import KnownServer
-from tcalloc.llm.attempts import Adapted, Failed, endpoint
-from tcalloc.llm.event_loop import Stop
+from tcalloc.llm.concurrency import event_loop
+from tcalloc.llm.concurrency.event_loop import Stop
 from tcalloc.llm.failures import RefusedError, Stopped
-from tcalloc.llm.keys import Key, find_key, is_loopback
-from tcalloc.llm.meter import Meter
+from tcalloc.llm.http.attempts import Adapted, Failed, endpoint
+from tcalloc.llm.http.keys import Key, find_key, is_loopback
+from tcalloc.llm.http.known_server import KnownServer
+from tcalloc.llm.http.replies import Reply, TokenCounter
+from tcalloc.llm.http.retry import Backoff
+from tcalloc.llm.http.transport import Timeouts, Transport
+from tcalloc.llm.money.bill import Bill
+from tcalloc.llm.money.meter import Meter
 from tcalloc.llm.parameters import Parameters
-from tcalloc.llm.replies import Reply, TokenCounter
-from tcalloc.llm.retry import Backoff
-from tcalloc.llm.transport import Timeouts, Transport
 
 __all__ = ["ChatClient", "Parameters"]
 
@@ -50,7 +50,7 @@ class ChatClient:
     parameters : Parameters, optional
         What is asked for besides the question.
     key : Key, "find" or None
-        The API key; "find" looks where `tcalloc.llm.keys` says. None sends none.
+        The API key; "find" looks where `tcalloc.llm.http.keys` says. None sends none.
     rates : Rates, optional
         Prices, such as ``Rates.per_million(0.15, 0.6)``; without them costs are not known.
     timeouts : Timeouts, optional

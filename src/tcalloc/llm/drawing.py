@@ -4,23 +4,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tcalloc.llm import event_loop
-from tcalloc.llm._bill import Bill
-from tcalloc.llm._crew import call_guarded
 from tcalloc.llm.client import ChatClient
-from tcalloc.llm.event_loop import Stop
+from tcalloc.llm.concurrency import event_loop
+from tcalloc.llm.concurrency.crew import call_guarded
+from tcalloc.llm.concurrency.event_loop import Stop
 from tcalloc.llm.graders import Grade, grade_safely
-from tcalloc.llm.journal import Journal
-from tcalloc.llm.meter import Meter
+from tcalloc.llm.http.replies import Reply
+from tcalloc.llm.money.bill import Bill
+from tcalloc.llm.money.journal import Journal
+from tcalloc.llm.money.meter import Meter
 from tcalloc.llm.questions import Question
-from tcalloc.llm.replies import Reply
 from tcalloc.runs.records import SampleRecord
 
 __all__ = ["Drawer", "graded"]
 
 
 class Drawer:
-    """Asks one model, on the loop of `tcalloc.llm.event_loop`.
+    """Asks one model, on the loop of `tcalloc.llm.concurrency.event_loop`.
 
     Parameters
     ----------

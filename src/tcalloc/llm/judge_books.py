@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tcalloc.errors import InputError
-from tcalloc.llm._bill import Bill
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.graders.judge import JudgeGrader
-from tcalloc.llm.journal import JUDGE, Journal
-from tcalloc.llm.meter import Meter
+from tcalloc.llm.money.bill import Bill
+from tcalloc.llm.money.journal import JUDGE, Journal
+from tcalloc.llm.money.meter import Meter
 
 __all__ = ["JudgeBooks", "priced_judge"]
 

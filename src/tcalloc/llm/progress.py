@@ -5,7 +5,7 @@ import time
 from typing import TextIO
 
 from tcalloc._printing import uncleaned
-from tcalloc.llm.meter import Meter
+from tcalloc.llm.money.meter import Meter
 
 __all__ = ["Progress", "clock"]
 

@@ -21,13 +21,13 @@ from tcalloc._amounts import amount
 from tcalloc._checks import whole
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
-from tcalloc.llm._bill import Bill
+from tcalloc.llm.concurrency.event_loop import Call, crew, supervise
 from tcalloc.llm.drawing import graded
-from tcalloc.llm.event_loop import Call, crew, supervise
 from tcalloc.llm.failures import LimitReached
 from tcalloc.llm.graders import check_golds, make_grader
 from tcalloc.llm.graders.judge import JudgeGrader
 from tcalloc.llm.judge_books import JudgeBooks, priced_judge
+from tcalloc.llm.money.bill import Bill
 from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question, question_from
 from tcalloc.llm.run_folder import journal_of

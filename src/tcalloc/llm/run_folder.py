@@ -8,7 +8,7 @@ from typing import Any
 
 from tcalloc.errors import InputError
 from tcalloc.llm.client import ChatClient
-from tcalloc.llm.journal import NAME, Journal
+from tcalloc.llm.money.journal import NAME, Journal
 from tcalloc.llm.questions import Question
 from tcalloc.runs.store import Store
 from tcalloc.runs.verdicts import refuse_half_graded

@@ -10,12 +10,12 @@ from typing import Any, TypeAlias
 from tcalloc._checks import whole
 from tcalloc.errors import InputError
 from tcalloc.llm.client import ChatClient
+from tcalloc.llm.concurrency.event_loop import Call, supervise
+from tcalloc.llm.concurrency.limits import affordable
 from tcalloc.llm.drawing import Drawer
-from tcalloc.llm.event_loop import Call, supervise
 from tcalloc.llm.failures import LimitReached, LlmError, RefusedError, Stopped
-from tcalloc.llm.journal import Journal
-from tcalloc.llm.limits import affordable
-from tcalloc.llm.meter import Meter
+from tcalloc.llm.money.journal import Journal
+from tcalloc.llm.money.meter import Meter
 from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question, refuse_half_pairs
 from tcalloc.llm.run_folder import journal_of, open_run, spent_before, spread

@@ -17,9 +17,9 @@ from tcalloc._checks import whole
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Policy
 from tcalloc.llm.client import ChatClient
-from tcalloc.llm.event_loop import Call, crew, supervise, supervise_async
+from tcalloc.llm.concurrency.event_loop import Call, crew, supervise, supervise_async
 from tcalloc.llm.graders import check_golds, make_grader
-from tcalloc.llm.meter import Meter
+from tcalloc.llm.money.meter import Meter
 from tcalloc.llm.questions import Question, load_questions, question_from, refuse_half_pairs
 from tcalloc.llm.run_folder import arm_of, journal_of, open_run, spent_before
 from tcalloc.serve.answers import Answers
@@ -191,7 +191,7 @@ async def answer_async(
 
 
 async def _answer(make: Callable[..., Job], call: Call, progress: bool) -> Answers:
-    """Make the job and run it, on the loop of `tcalloc.llm.event_loop`; files are read and closed in threads."""
+    """Make the job and run it on the loop of `llm.concurrency.event_loop`; files are read and closed in threads."""
     stack = ExitStack()
     try:
         job = await crew().run(make, stack, call)

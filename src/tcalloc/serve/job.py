@@ -9,14 +9,14 @@ from typing import Any, TypeAlias
 
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import DecidedRun, Draw, Policy, Run
-from tcalloc.llm import event_loop
 from tcalloc.llm.client import ChatClient
+from tcalloc.llm.concurrency import event_loop
+from tcalloc.llm.concurrency.event_loop import Call
+from tcalloc.llm.concurrency.limits import affordable
 from tcalloc.llm.drawing import Drawer
-from tcalloc.llm.event_loop import Call
 from tcalloc.llm.failures import BudgetSpent, LimitReached, LlmError, Stopped
-from tcalloc.llm.journal import Journal
-from tcalloc.llm.limits import affordable
-from tcalloc.llm.meter import Meter
+from tcalloc.llm.money.journal import Journal
+from tcalloc.llm.money.meter import Meter
 from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question
 from tcalloc.measure.actions import Action
@@ -107,7 +107,7 @@ class Job:
         self.reasons: dict[str, None] = {}
 
     async def run(self, progress: bool) -> Answers:
-        """Answer all questions, on the loop of `tcalloc.llm.event_loop`."""
+        """Answer all questions, on the loop of `tcalloc.llm.concurrency.event_loop`."""
         started = time.monotonic()
         bar = Progress(len(self.questions), 0, self.meter, self.priced, what="questions") if progress else None
         look = None if bar is None else lambda: bar.show(len(self.done))

@@ -11,8 +11,8 @@ import pytest
 
 from tcalloc import InputError
 from tcalloc.llm.failures import AccessError, RefusedError, UnreachableError
-from tcalloc.llm.keys import Key
-from tcalloc.llm.retry import Backoff
+from tcalloc.llm.http.keys import Key
+from tcalloc.llm.http.retry import Backoff
 
 pytest.importorskip("sklearn")
 pytest.importorskip("aiohttp")

@@ -7,8 +7,8 @@ from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.protocol import Draw, Policy, Result, Run
 from tcalloc.learn.replay.metered import replay
 from tcalloc.learn.sequential import Sequential
-from tcalloc.learn.sequential.sample_features import Reading
 from tcalloc.learn.sequential.selection import Mixture
+from tcalloc.learn.sequential.states.sample_features import Reading
 from tcalloc.measure import Samples, Vote
 
 
@@ -391,7 +391,7 @@ def test_bad_data_is_refused(votes):
 
 
 def test_fixed_k_of_votes_needs_no_more_rounds_than_waves_allow():
-    from tcalloc.learn.sequential.rules import fixed
+    from tcalloc.learn.sequential.rules.families import fixed
 
     family = fixed(7, (1, 4), together=True)
     assert family.wave[7, 0, 0, 0] == 4

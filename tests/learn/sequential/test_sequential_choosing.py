@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from tcalloc.learn.sequential.rules import Outcomes
+from tcalloc.learn.sequential.rules.families import Outcomes
 from tcalloc.learn.sequential.selection import HERE, PROOF, Candidate, Choices
 
 SPENDS = np.array([0.0, 0.5, 1.0, 2.0, 4.0, 8.0])

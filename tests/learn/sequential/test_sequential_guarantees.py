@@ -10,7 +10,7 @@ from tcalloc import Rates, Samples, Sequential, Vote
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.protocol import Result
 from tcalloc.learn.sequential.reach import most_drawn, room
-from tcalloc.learn.sequential.rules import Tables, adaptive, fixed, margins
+from tcalloc.learn.sequential.rules.families import Tables, adaptive, fixed, margins
 
 
 def votes(seed, n, size=12, **more):

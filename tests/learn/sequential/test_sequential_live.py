@@ -13,8 +13,8 @@ from tcalloc.learn.protocol import Result
 from tcalloc.learn.replay.all_orders import random_orders
 from tcalloc.learn.replay.metered import replay
 from tcalloc.learn.sequential import Sequential
-from tcalloc.learn.sequential.sample_features import Reading
 from tcalloc.learn.sequential.selection import Mixture
+from tcalloc.learn.sequential.states.sample_features import Reading
 from tcalloc.measure import Samples, Vote
 
 ORDERS = 3

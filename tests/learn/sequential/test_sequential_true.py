@@ -15,14 +15,14 @@ from tcalloc.learn.replay.all_orders import Paths
 from tcalloc.learn.replay.metered import replay
 from tcalloc.learn.rivals import families
 from tcalloc.learn.sequential import Chances, Sequential
-from tcalloc.learn.sequential.belief import levelled
 from tcalloc.learn.sequential.crossfit import crossfitted
-from tcalloc.learn.sequential.orders import Orders, sufficient
 from tcalloc.learn.sequential.reach import most_drawn
-from tcalloc.learn.sequential.rules import Outcomes, Tables, adaptive, fixed, margins, outcomes
-from tcalloc.learn.sequential.sample_features import Reading
+from tcalloc.learn.sequential.rules.families import Outcomes, Tables, adaptive, fixed, margins, outcomes
+from tcalloc.learn.sequential.rules.orders import Orders, sufficient
 from tcalloc.learn.sequential.selection import Candidate, Choices
-from tcalloc.learn.sequential.simulated_runs import Trails
+from tcalloc.learn.sequential.states.belief import levelled
+from tcalloc.learn.sequential.states.sample_features import Reading
+from tcalloc.learn.sequential.states.simulated_runs import Trails
 from tcalloc.learn.sequential.training import FOLDS
 from tcalloc.measure import Samples
 

@@ -1,6 +1,7 @@
 """Embeddings of texts from any OpenAI-compatible server (``POST /v1/embeddings``).
 
-The key is found as that of the sampler is (`tcalloc.llm.keys`): bound to its host, in no repr, no message and no file.
+The key is found as that of the sampler is (`tcalloc.llm.http.keys`). It is bound to its host, and it is in no repr, no
+message and no file.
 """
 
 import json
@@ -16,12 +17,12 @@ from numpy.typing import NDArray
 from tcalloc._checks import whole
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
-from tcalloc.llm.attempts import endpoint
 from tcalloc.llm.failures import AccessError, RefusedError, UnreachableError
-from tcalloc.llm.keys import Key, find_key
-from tcalloc.llm.replies import error_of, message_of
-from tcalloc.llm.retry import Backoff, is_busy, retry_after
-from tcalloc.llm.transport import Exchange, Lost, Timeouts, Transport
+from tcalloc.llm.http.attempts import endpoint
+from tcalloc.llm.http.keys import Key, find_key
+from tcalloc.llm.http.replies import error_of, message_of
+from tcalloc.llm.http.retry import Backoff, is_busy, retry_after
+from tcalloc.llm.http.transport import Exchange, Lost, Timeouts, Transport
 
 __all__ = ["EmbeddingsEndpoint"]
 
@@ -38,7 +39,7 @@ class EmbeddingsEndpoint:
     model : str
         Its name on the server.
     key : Key, optional
-        Default: the one that `tcalloc.llm.keys.find_key` finds for the host.
+        Default: the one that `tcalloc.llm.http.keys.find_key` finds for the host.
     dimensions : int, optional
         Asked of the server, where it can shorten its embeddings.
     batch : int
@@ -76,7 +77,7 @@ class EmbeddingsEndpoint:
         if dimensions is not None:
             whole("dimensions", dimensions, 1)
         if key is not None and not isinstance(key, Key):
-            raise InputError("key is not a tcalloc.llm.keys.Key. Leave it out, and it is found for the host.")
+            raise InputError("key is not a tcalloc.llm.http.keys.Key. Leave it out, and it is found for the host.")
         self.model = model
         self.dimensions = dimensions
         self.batch = batch

@@ -8,7 +8,7 @@ What to use when
     The course of a vote, and the rules that backward induction makes of it: for study, or where the truth is known.
 """
 
-from tcalloc.learn.sequential.exact_votes import Chances, Rules
 from tcalloc.learn.sequential.policy import Sequential, StoppingFrontier
+from tcalloc.learn.sequential.rules.exact_votes import Chances, Rules
 
 __all__ = ["Chances", "Rules", "Sequential", "StoppingFrontier"]

@@ -18,14 +18,14 @@ from tcalloc.learn.holdout.cost_range import costs_said, sample_costs
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.protocol import uniform
 from tcalloc.learn.saving.policy_folder import save_policy
-from tcalloc.learn.sequential.belief import levelled
 from tcalloc.learn.sequential.bounds import budget_of, budgets_of, limit_of
 from tcalloc.learn.sequential.reach import highest_costs, room
 from tcalloc.learn.sequential.replay import replayed, samples_of
-from tcalloc.learn.sequential.rules import Outcomes
+from tcalloc.learn.sequential.rules.families import Outcomes
 from tcalloc.learn.sequential.run import SequentialRun
 from tcalloc.learn.sequential.selection import Candidate, Mixture
 from tcalloc.learn.sequential.serialize import pack, unpack
+from tcalloc.learn.sequential.states.belief import levelled
 from tcalloc.learn.sequential.training import Settings, Trained, train, unknown_arm
 from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples

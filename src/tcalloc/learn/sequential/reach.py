@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.learn.sequential.rules import Family, Tables, Thresholds
+from tcalloc.learn.sequential.rules.families import Family, Tables, Thresholds
 from tcalloc.learn.sequential.selection import Mixture
 from tcalloc.learn.sequential.training import Settings, Trained
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from tcalloc._checks import whole
 from tcalloc.errors import InputError
-from tcalloc.learn.sequential.rules import Family, Outcomes, outcomes
-from tcalloc.learn.sequential.sample_features import without_score
+from tcalloc.learn.sequential.rules.families import Family, Outcomes, outcomes
 from tcalloc.learn.sequential.selection import Mixture
-from tcalloc.learn.sequential.simulated_runs import Trails
+from tcalloc.learn.sequential.states.sample_features import without_score
+from tcalloc.learn.sequential.states.simulated_runs import Trails
 from tcalloc.learn.sequential.training import Trained, names_of_arms
 from tcalloc.measure.samples import Samples
 

@@ -11,9 +11,9 @@ from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Draw, Result, checked
 from tcalloc.learn.sequential.live_results import accepted
-from tcalloc.learn.sequential.rules import Family, affordable
-from tcalloc.learn.sequential.sample_features import Reading
-from tcalloc.learn.sequential.state import Evidence
+from tcalloc.learn.sequential.rules.families import Family, affordable
+from tcalloc.learn.sequential.states.sample_features import Reading
+from tcalloc.learn.sequential.states.state import Evidence
 from tcalloc.measure.actions import Action
 
 __all__ = ["SequentialRun"]

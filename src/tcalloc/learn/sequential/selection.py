@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.learn.holdout.folds import Frontier
-from tcalloc.learn.sequential.rules import Family, Outcomes
+from tcalloc.learn.sequential.rules.families import Family, Outcomes
 
 __all__ = ["Candidate", "Choices", "Mixture"]
 

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from tcalloc._checks import whole
 from tcalloc.errors import InputError
 from tcalloc.learn.regression.ridge_and_neighbours import Ridge
-from tcalloc.learn.sequential.belief import Belief
-from tcalloc.learn.sequential.regression_induction import Basis, Induced
-from tcalloc.learn.sequential.rules import Family, Move, Outcomes, Tables, Thresholds
-from tcalloc.learn.sequential.sample_features import FEATURES, TELLS, Reading
+from tcalloc.learn.sequential.rules.families import Family, Move, Outcomes, Tables, Thresholds
+from tcalloc.learn.sequential.rules.regression_induction import Basis, Induced
 from tcalloc.learn.sequential.selection import Candidate, Choices
-from tcalloc.learn.sequential.state import COMBINES, names_of
+from tcalloc.learn.sequential.states.belief import Belief
+from tcalloc.learn.sequential.states.sample_features import FEATURES, TELLS, Reading
+from tcalloc.learn.sequential.states.state import COMBINES, names_of
 from tcalloc.learn.sequential.training import LARGEST_WAVE, MOST, Settings, Trained
 
 __all__ = ["pack", "unpack"]

@@ -16,14 +16,23 @@ from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.registry import FIXED_K, MARGIN_CAP
 from tcalloc.learn.replay.all_orders import arm_costs
 from tcalloc.learn.rows import as_rows
-from tcalloc.learn.sequential.belief import Belief
 from tcalloc.learn.sequential.crossfit import crossfitted
-from tcalloc.learn.sequential.regression_induction import Induced
-from tcalloc.learn.sequential.rules import Family, Outcomes, adaptive, affordable, fixed, margins, optimal, outcomes
-from tcalloc.learn.sequential.sample_features import Reading
+from tcalloc.learn.sequential.rules.families import (
+    Family,
+    Outcomes,
+    adaptive,
+    affordable,
+    fixed,
+    margins,
+    optimal,
+    outcomes,
+)
+from tcalloc.learn.sequential.rules.regression_induction import Induced
 from tcalloc.learn.sequential.selection import Candidate, Choices
-from tcalloc.learn.sequential.simulated_runs import Trails
-from tcalloc.learn.sequential.state import COMBINES
+from tcalloc.learn.sequential.states.belief import Belief
+from tcalloc.learn.sequential.states.sample_features import Reading
+from tcalloc.learn.sequential.states.simulated_runs import Trails
+from tcalloc.learn.sequential.states.state import COMBINES
 from tcalloc.measure.samples import Samples
 
 if TYPE_CHECKING:

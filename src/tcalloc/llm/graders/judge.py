@@ -2,7 +2,7 @@
 
 The judge is asked through any object with a method ``complete(messages, **parameters)`` that returns the reply: text,
 or an object with ``text`` and optionally ``input_tokens`` and ``output_tokens``, or one like
-`tcalloc.llm.replies.Reply`, whose first choice has the text and its tokens.
+`tcalloc.llm.http.replies.Reply`, whose first choice has the text and its tokens.
 
 An answer may try to speak for the judge. Two things tell them apart. What the judge sees of question, reference and
 answer are JSON strings on one line each, so that nothing in them can end them. And the verdict is a JSON object with a

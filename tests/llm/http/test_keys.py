@@ -14,8 +14,8 @@ from sample_cli import main, write_questions
 from tcalloc.errors import InputError
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.failures import LlmError
-from tcalloc.llm.keys import Key, find_key, hide_keys, is_loopback
-from tcalloc.llm.retry import Backoff
+from tcalloc.llm.http.keys import Key, find_key, hide_keys, is_loopback
+from tcalloc.llm.http.retry import Backoff
 
 SECRET = "sk-a1/B2+c3=D4_e5-F6"
 HELLO = [{"role": "user", "content": "1 + 1"}]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from tcalloc.learn.protocol import Result
 from tcalloc.learn.replay.all_orders import random_orders
-from tcalloc.learn.sequential.state import heaviest
+from tcalloc.learn.sequential.states.state import heaviest
 from tcalloc.measure.samples import Samples
 
 __all__ = ["FEATURES", "TELLS", "Reading", "without_score"]

@@ -15,8 +15,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from tcalloc.errors import TcallocError
-from tcalloc.llm._crew import Crew
-from tcalloc.llm.limits import most_requests, most_threads
+from tcalloc.llm.concurrency.crew import Crew
+from tcalloc.llm.concurrency.limits import most_requests, most_threads
 
 __all__ = ["Call", "Stop", "bridge", "crew", "is_serving", "request_slot", "run", "supervise", "supervise_async"]
 

@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError, MissingExtraError
-from tcalloc.llm import event_loop
-from tcalloc.llm._proxies import proxy_for
-from tcalloc.llm.keys import Key
+from tcalloc.llm.concurrency import event_loop
+from tcalloc.llm.http._proxies import proxy_for
+from tcalloc.llm.http.keys import Key
 
 __all__ = ["Exchange", "Lost", "Timeouts", "Transport"]
 
@@ -140,7 +140,7 @@ class Transport:
         return event_loop.run(self.exchange(body))
 
     async def exchange(self, body: bytes) -> Exchange | Lost:
-        """Send one body and await the reply, on the loop of `tcalloc.llm.event_loop`."""
+        """Send one body and await the reply, on the loop of `tcalloc.llm.concurrency.event_loop`."""
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "tcalloc"}
         headers["Content-Type"] = "application/json"
         if self._key is not None:
@@ -172,7 +172,7 @@ class Transport:
 
     def _exchange(self, response: Any, content: bytes) -> Exchange:
         def header(name: str) -> str | None:
-            """Return a header without the key; the body is decoded first (see `tcalloc.llm.replies`)."""
+            """Return a header without the key; the body is decoded first (see `tcalloc.llm.http.replies`)."""
             value: str | None = response.headers.get(name)
             return value if value is None or self._key is None else self._key.redact(value)
 
@@ -280,7 +280,7 @@ class _Session:
         self.loop = loop
         self._lent = 0
         self._retired = False
-        # Slots bound the connections; see `tcalloc.llm.event_loop.request_slot`.
+        # Slots bound the connections; see `tcalloc.llm.concurrency.event_loop.request_slot`.
         self._session = aiohttp.ClientSession(
             connector=_connector(aiohttp)(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),

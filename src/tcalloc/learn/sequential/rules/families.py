@@ -8,7 +8,7 @@ What to use when
     Rules of one model with a threshold on counts and a cap: margin + cap, Adaptive-Consistency, fixed k, and with a
     verifier "first success, at most k".
 `Family`
-    What all families can do; the third one is `tcalloc.learn.sequential.regression_induction.Induced`.
+    What all families can do; the third one is `tcalloc.learn.sequential.rules.regression_induction.Induced`.
 `outcomes`
     What each rule of a family spends and reaches on recorded samples: all of them at once.
 """
@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from tcalloc.learn.registry import FIXED_K, MARGIN_CAP
 from tcalloc.learn.rivals.adaptive_consistency import beta_criterion
-from tcalloc.learn.sequential.exact_votes import Chances
-from tcalloc.learn.sequential.simulated_runs import Drawn, Trails
+from tcalloc.learn.sequential.rules.exact_votes import Chances
+from tcalloc.learn.sequential.states.simulated_runs import Drawn, Trails
 from tcalloc.measure.samples import Samples
 
 __all__ = [

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from tcalloc.llm.failures import BudgetSpent
-from tcalloc.llm.journal import Journal, Lost
-from tcalloc.llm.meter import Meter
+from tcalloc.llm.money.journal import Journal, Lost
+from tcalloc.llm.money.meter import Meter
 
 __all__ = ["Bill"]
 

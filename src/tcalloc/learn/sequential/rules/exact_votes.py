@@ -11,7 +11,7 @@ What to use when
 
 Backward induction on pooled chances is exact if the state (n, c1, c2) says all that matters: if no question has more
 than three answers, or more than two where some samples have none. Otherwise it is an approximation, and what a rule is
-worth is measured along the orders of the recorded samples (`tcalloc.learn.sequential.orders`).
+worth is measured along the orders of the recorded samples (`tcalloc.learn.sequential.rules.orders`).
 """
 
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from tcalloc._kernel import stopping_kernel
 from tcalloc.errors import InputError
-from tcalloc.learn.sequential.orders import Orders, sufficient
+from tcalloc.learn.sequential.rules.orders import Orders, sufficient
 from tcalloc.measure.votes import binomials, tally
 
 __all__ = ["Chances", "Rules"]

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.learn.sequential.rules import Choice, Move
-from tcalloc.learn.sequential.simulated_runs import Drawn, Trails
+from tcalloc.learn.sequential.rules.families import Choice, Move
+from tcalloc.learn.sequential.states.simulated_runs import Drawn, Trails
 
 __all__ = ["Basis", "Induced"]
 

@@ -26,9 +26,9 @@ from tcalloc.cli import main
 from tcalloc.datasets import load_recorded
 from tcalloc.demo import live
 from tcalloc.errors import InputError, MissingExtraError, TcallocError
-from tcalloc.llm import _llama, _weights, local
-from tcalloc.llm._weights import SMOLLM2, Weights
-from tcalloc.llm.local import PARAMETERS, LocalModelError, serve
+from tcalloc.llm.local import PARAMETERS, LocalModelError, _llama, _weights, serve
+from tcalloc.llm.local import server as serving
+from tcalloc.llm.local._weights import SMOLLM2, Weights
 from tcalloc.measure.actions import Vote
 from tcalloc.measure.samples import Samples
 from tcalloc.runs.store import read_run
@@ -177,7 +177,7 @@ def test_installed_wheel_is_used_unimported(index, monkeypatch, tmp_path):
 FETCH = """
 import json, sys, time
 from pathlib import Path
-from tcalloc.llm import _weights
+from tcalloc.llm.local import _weights
 weights = _weights.Weights(**json.loads(sys.argv[1]))
 copy = _weights.shutil.copyfileobj
 def slowly(source, sink, size):
@@ -508,8 +508,8 @@ def test_not_ready(smollm2, tmp_path, monkeypatch):
         serve(tmp_path / "bad.gguf"),
     ):
         pass
-    started, start = [], local._start
-    monkeypatch.setattr(local, "_start", lambda settings: started.append(start(settings)) or started[-1])
+    started, start = [], serving._start
+    monkeypatch.setattr(serving, "_start", lambda settings: started.append(start(settings)) or started[-1])
     with pytest.raises(LocalModelError, match=r"not ready within 0\.01 s\. Give it longer"), serve(timeout=0.01):
         pass
     assert started[0].returncode is not None
@@ -517,18 +517,18 @@ def test_not_ready(smollm2, tmp_path, monkeypatch):
 
 PARENT = """
 import os, signal, sys, threading, time
-from tcalloc.llm import local
+from tcalloc.llm.local import server as serving
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so do its children
 mode = sys.argv[1]
 if mode == "loading":
-    start = local._start
+    start = serving._start
     def told(settings):
         process = start(settings)
         print(process.pid, flush=True)
         time.sleep(60)
-    local._start = told
+    serving._start = told
 def run():
-    manager = local.serve(slots=1)
+    manager = serving.serve(slots=1)
     server = manager.__enter__()
     managers.append(manager)
     print(server.pid, flush=True)
@@ -585,7 +585,7 @@ def test_the_log_is_bounded_and_read():
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    server = local.LocalServer(process, "m", 1)
+    server = serving.LocalServer(process, "m", 1)
     server._reader.join(30)
     assert server.log.splitlines()[-1] == "line 19999"
     assert len(server.log.splitlines()) == 100

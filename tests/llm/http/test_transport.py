@@ -11,11 +11,11 @@ import pytest
 from chaos import Chaos, completion
 
 from tcalloc.errors import InputError
-from tcalloc.llm._proxies import proxy_for
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.failures import LlmError
-from tcalloc.llm.retry import Backoff
-from tcalloc.llm.transport import Timeouts
+from tcalloc.llm.http._proxies import proxy_for
+from tcalloc.llm.http.retry import Backoff
+from tcalloc.llm.http.transport import Timeouts
 
 pytest.importorskip("aiohttp")
 

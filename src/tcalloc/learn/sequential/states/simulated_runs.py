@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.learn.replay.all_orders import arm_costs, random_orders
-from tcalloc.learn.sequential.sample_features import Reading
-from tcalloc.learn.sequential.state import Evidence
+from tcalloc.learn.sequential.states.sample_features import Reading
+from tcalloc.learn.sequential.states.state import Evidence
 from tcalloc.measure.samples import Samples
 
 __all__ = ["Drawn", "Node", "Trails"]

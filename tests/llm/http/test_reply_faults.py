@@ -13,9 +13,9 @@ from tcalloc import Rates
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.graders import make_grader
 from tcalloc.llm.graders.text import any_key, text_key
+from tcalloc.llm.http.replies import BadReply, ServerError, TokenCounter, error_of, is_quota, message_of, parse_reply
+from tcalloc.llm.http.retry import Backoff
 from tcalloc.llm.questions import Question, question_from
-from tcalloc.llm.replies import BadReply, ServerError, TokenCounter, error_of, is_quota, message_of, parse_reply
-from tcalloc.llm.retry import Backoff
 from tcalloc.llm.sampler import sample
 from tcalloc.runs.store import read_run
 

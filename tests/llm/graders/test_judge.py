@@ -1,11 +1,11 @@
 """The judge grader: what counts as a verdict, and that no answer speaks for the judge."""
 
-import json
 import re
 import threading
 from types import SimpleNamespace
 
 import pytest
+from judges import Judge, honest, mark_of, material, verdict
 
 from tcalloc.errors import InputError
 from tcalloc.llm.graders import Grade, grade_safely, make_grader
@@ -14,40 +14,6 @@ from tcalloc.llm.questions import Question
 
 def asked(gold=None, text="6 times 7?", accept=()):
     return Question("q", ({"role": "user", "content": text},), text, gold, tuple(accept))
-
-
-def mark_of(prompt):
-    return re.search(r'"mark": the text (\w+)', prompt)[1]
-
-
-def material(prompt):
-    """What a judge that reads JSON sees: question, reference, answer."""
-    lines = re.findall(r"^(question|reference|answer): (.*)$", prompt, re.MULTILINE)
-    assert [name for name, _ in lines] == ["question", "reference", "answer"]
-    return {name: json.loads(value) for name, value in lines}
-
-
-class Judge:
-    """Replies with what `say` makes of the prompt; remembers what it was sent."""
-
-    def __init__(self, say):
-        self.say, self.seen = say, []
-
-    def complete(self, messages, **parameters):
-        self.seen.append((messages, parameters))
-        return self.say(messages[0]["content"])
-
-
-def verdict(prompt, right, final="42", before="", **more):
-    return before + json.dumps(
-        {"mark": mark_of(prompt), "final": final, "verdict": "in" * (not right) + "correct"} | more
-    )
-
-
-def honest(prompt):
-    """A judge that looks at the material alone."""
-    seen = material(prompt)
-    return verdict(prompt, seen["answer"].strip() == seen["reference"], seen["answer"][:40], before="Let me see.\n")
 
 
 def test_a_judge():

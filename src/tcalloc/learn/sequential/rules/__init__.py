@@ -1,0 +1,1 @@
+"""When to stop: families of rules, and the backward inductions that make them."""
