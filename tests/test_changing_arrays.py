@@ -70,14 +70,14 @@ def test_written_after_the_check(name, how, rows, actions, monkeypatch):
 def test_written_between_two_passes(name, how, monkeypatch):
     acc, cost = table(6000, 4)
     budget = float(cost.mean())
-    right, count = _search._each, iter(range(100))
+    right, count = _search.each, iter(range(100))
 
     def each(*args):
         if next(count) == 1:
             change(acc, cost, how)
         return right(*args)
 
-    monkeypatch.setattr(_search, "_each", each)
+    monkeypatch.setattr(_search, "each", each)
     with pytest.raises(TcallocError, match="changed during the call"):
         calls(acc, cost, budget)[name]()
 

@@ -1,30 +1,122 @@
-"""Names that need an extra: there when asked for, and a clear word where the extra is missing."""
+"""Public names are imported when they are first used: what is not used is not loaded, and nothing else changes."""
 
+import json
+import pickle
 import subprocess
 import sys
 
 import pytest
+from places import ENVIRONMENT
 
 import tcalloc
-from tcalloc import learn
+from tcalloc import learn, measure
+
+LAZY = (tcalloc, learn, measure)
+# What neither a table nor a plan needs: a server's answers, a file's, a policy's, and other packages.
+HEAVY = {
+    *("aiohttp", "jinja2", "matplotlib", "numpy.ma", "numpy.random", "pandas", "polars", "pyarrow", "scipy"),
+    *("sklearn", "xgboost"),
+    *("asyncio", "concurrent.futures", "csv", "email", "gzip", "hashlib", "http", "importlib.resources", "logging"),
+    *(
+        "secrets",
+        "shutil",
+        "socket",
+        "ssl",
+        "subprocess",
+        "tempfile",
+        "urllib.request",
+        "xgboost",
+        "zipfile",
+        "zoneinfo",
+    ),
+    *(f"tcalloc.{room}" for room in ("datasets", "evaluate", "importing", "learn", "llm", "measure", "runs", "serve")),
+}
+
+
+def run(code, *argv):
+    command = [sys.executable, "-c", code, *argv]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT).stdout
+
+
+def loaded(code):
+    """Return the modules that a new process has after this code, but for those that NumPy alone brings."""
+    modules = "import json, sys; {} ; print(json.dumps(sorted(sys.modules)))"
+    return set(json.loads(run(modules.format(code)))) - set(json.loads(run(modules.format("import numpy"))))
 
 
 def test_names_are_found():
-    for module in (tcalloc, learn):
+    for module in LAZY:
         for name in module._LAZY:
             assert name in dir(module)
-            assert callable(getattr(module, name))
+            found = getattr(module, name)
+            assert found is vars(module)[name]  # stored, so that the next use asks nobody
+            assert callable(found) or found is sys.modules[f"{module.__name__}.{name}"]
         with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
             _ = module.Nothing
+        with pytest.raises(AttributeError, match=r"has no attribute '_nothing'$"):
+            _ = module._nothing
 
 
-def run(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+def test_importing_the_package_imports_nothing_of_it():
+    assert {name for name in loaded("import tcalloc") if name.startswith(("tcalloc", "numpy"))} == {
+        "tcalloc",
+        "tcalloc._lazy",
+        "tcalloc._version",
+    }
+    assert "numpy" not in json.loads(run("import json, sys, tcalloc; print(json.dumps(sorted(sys.modules)))"))
 
 
-def test_the_core_imports_none_of_the_extras():
-    extras = ("sklearn", "scipy", "xgboost", "aiohttp", "pandas")
-    assert run(f"import sys, tcalloc; print([m for m in {extras} if m in sys.modules])") == "[]\n"
+def test_a_plan_loads_nothing_heavy():
+    found = loaded("import tcalloc; tcalloc.solve([[0.5, 0.9]], [[1.0, 4.0]], 4.0); repr(tcalloc.frontier([[1]], [1]))")
+    assert "tcalloc._frontier" in found  # the test sees what is loaded
+    assert sorted(found & HEAVY) == []
+
+
+def test_live_answers_load_neither_scikit_learn_nor_scipy():
+    pytest.importorskip("aiohttp")
+    found = loaded("from tcalloc.serve.answer import answer_async; import aiohttp")
+    assert "tcalloc.llm.transport" in found
+    heavy = {"matplotlib", "pandas", "scipy", "sklearn", "xgboost", "tcalloc.evaluate", "tcalloc.measure.tabulate"}
+    assert sorted(found & heavy) == []
+
+
+def test_threads_find_the_same_objects():
+    """Each thread is the first to ask for one name; all of them ask for all names at once."""
+    code = """
+import sys, threading
+import tcalloc
+names = [name for name in tcalloc.__all__ if tcalloc._LAZY.get(name, "").startswith(("tcalloc.measure", "tcalloc._"))]
+start, found = threading.Barrier(len(names)), {}
+def work(i):
+    start.wait()
+    found[i] = [getattr(tcalloc, name) for name in names[i:] + names[:i]]
+threads = [threading.Thread(target=work, args=(i,)) for i in range(len(names))]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+want = [getattr(tcalloc, name) for name in names]
+print(len(names) > 10, all(found[i] == want[i:] + want[:i] for i in range(len(names))))
+"""
+    assert [run(code) for _ in range(3)] == ["True True\n"] * 3
+
+
+def test_objects_survive_pickling_before_their_modules_are_loaded():
+    plan = tcalloc.solve([[0.5, 0.9]], [[1.0, 4.0]], 4.0)
+    code = "import pickle, sys; print(pickle.loads(bytes.fromhex(sys.argv[1])))"
+    assert run(code, pickle.dumps(plan).hex()) == f"{plan}\n"
+    assert pickle.loads(pickle.dumps(tcalloc.solve)) is tcalloc.solve
+
+
+def test_a_star_import_brings_all_names():
+    names = {}
+    exec("from tcalloc import *", names)
+    assert set(tcalloc.__all__) <= set(names)
+
+
+def test_modules_can_be_reached_after_importing_the_package():
+    assert run("import tcalloc; print(len(tcalloc.datasets.load_recorded().models))") == "3\n"
+    assert (
+        run("import tcalloc; print(tcalloc.measure.Vote(3).name, tcalloc.learn.Mixture.__name__)") == "vote3 Mixture\n"
+    )
 
 
 def test_without_the_extra():

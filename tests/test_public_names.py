@@ -15,7 +15,7 @@ pytest.importorskip("matplotlib")
 from public_names import classes_in, functions_of, hints_of, late_names, public_modules
 
 import tcalloc
-from tcalloc import learn
+from tcalloc import learn, measure
 
 SOURCE = Path(tcalloc.__file__).parent
 MODULES = {
@@ -51,7 +51,7 @@ def test_what_a_module_imports_from_another_is_in_its_all():
     assert sorted(lacking) == []
 
 
-@pytest.mark.parametrize("package", [tcalloc, learn])
+@pytest.mark.parametrize("package", [tcalloc, learn, measure])
 def test_dir_shows_what_all_lists(package):
     assert dir(package) == sorted(package.__all__)
     assert len(set(package.__all__)) == len(package.__all__)

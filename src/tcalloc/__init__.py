@@ -9,15 +9,15 @@ exactly, with its upper bound. ``frontier`` answers for every budget at once, ``
 
 from typing import TYPE_CHECKING
 
-from tcalloc import datasets
-from tcalloc._frontier import Frontier, frontier
 from tcalloc._lazy import lazily
-from tcalloc._solve import Allocation, Split, decide, solve
 from tcalloc._version import __version__
-from tcalloc.errors import BudgetError, InputError, MissingExtraError, TcallocError
-from tcalloc.measure import Action, Best, One, Rates, Samples, Table, Vote, load_table, save_table
 
 if TYPE_CHECKING:
+    from tcalloc import datasets, errors, learn, measure
+    from tcalloc._frontier import Frontier, frontier
+    from tcalloc._rates import Rates
+    from tcalloc._solve import Allocation, Split, decide, solve
+    from tcalloc.errors import BudgetError, InputError, MissingExtraError, TcallocError
     from tcalloc.evaluate.compare import compare
     from tcalloc.evaluate.fit import fit
     from tcalloc.importing.import_logs import import_logs
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from tcalloc.llm.parameters import Parameters
     from tcalloc.llm.regrading import grade
     from tcalloc.llm.sampler import sample
+    from tcalloc.measure.actions import Action, Best, One, Vote
+    from tcalloc.measure.samples import Samples
+    from tcalloc.measure.table import Table, load_table, save_table
     from tcalloc.serve.answer import answer, answer_async
 
 __all__ = [
@@ -64,38 +67,64 @@ __all__ = [
     "compare",
     "datasets",
     "decide",
+    "errors",
     "fit",
     "frontier",
     "grade",
     "import_logs",
+    "learn",
     "load_policy",
     "load_table",
+    "measure",
     "sample",
     "save_table",
     "solve",
 ]
 
-# Imported when they are asked for: most need an extra, and then say which one is missing.
+# Imported when they are first used: `import tcalloc` is quick, and a name whose extra is missing says so.
 _LAZY = {
+    "Action": "tcalloc.measure.actions",
+    "Allocation": "tcalloc._solve",
+    "Best": "tcalloc.measure.actions",
+    "BudgetError": "tcalloc.errors",
     "ChatClient": "tcalloc.llm.client",
     "Draw": "tcalloc.learn.protocol",
     "Features": "tcalloc.learn.features",
+    "Frontier": "tcalloc._frontier",
     "Imitator": "tcalloc.learn.routing.imitator",
+    "InputError": "tcalloc.errors",
+    "MissingExtraError": "tcalloc.errors",
+    "One": "tcalloc.measure.actions",
     "Parameters": "tcalloc.llm.parameters",
     "Policy": "tcalloc.learn.protocol",
     "PricedPolicy": "tcalloc.learn.routing.priced",
+    "Rates": "tcalloc._rates",
     "Result": "tcalloc.learn.protocol",
     "Run": "tcalloc.learn.protocol",
+    "Samples": "tcalloc.measure.samples",
     "Sequential": "tcalloc.learn.sequential",
+    "Split": "tcalloc._solve",
+    "Table": "tcalloc.measure.table",
+    "TcallocError": "tcalloc.errors",
+    "Vote": "tcalloc.measure.actions",
     "answer": "tcalloc.serve.answer",
     "answer_async": "tcalloc.serve.answer",
     "compare": "tcalloc.evaluate.compare",
+    "datasets": "tcalloc.datasets",
+    "decide": "tcalloc._solve",
+    "errors": "tcalloc.errors",
     "fit": "tcalloc.evaluate.fit",
+    "frontier": "tcalloc._frontier",
     "grade": "tcalloc.llm.regrading",
     "import_logs": "tcalloc.importing.import_logs",
+    "learn": "tcalloc.learn",
     "load_policy": "tcalloc.learn.saving.policy_folder",
+    "load_table": "tcalloc.measure.table",
+    "measure": "tcalloc.measure",
     "sample": "tcalloc.llm.sampler",
+    "save_table": "tcalloc.measure.table",
+    "solve": "tcalloc._solve",
 }
 
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazily(__name__, __all__, _LAZY)
+    __getattr__, __dir__ = lazily(__name__, _LAZY)

@@ -5,6 +5,7 @@ too); other numbers are converted; nothing is ever modified.
 """
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,8 +118,10 @@ def _columns(value: Any) -> tuple[Any, Any, tuple[str, ...] | None]:
 
 def _numbers(value: Any, name: str, rank: tuple[int, ...], shape_words: str) -> NDArray[Any]:
     """Convert to a float32 or float64 array of an allowed rank, without a copy where that is possible."""
-    if isinstance(value, np.ma.MaskedArray):
-        if value.mask is not np.ma.nomask and value.mask.any():
+    # Whoever holds a masked array has loaded its module, which takes as long as all that a plan needs of tcalloc.
+    masked = sys.modules.get("numpy.ma")
+    if isinstance(value, getattr(masked, "MaskedArray", ())):
+        if np.any(value.mask):
             raise InputError(
                 f"{name} is a masked array with masked values, which NumPy would fill in. Pass {name}.filled(0), "
                 f"and say which actions exist with available=~{name}.mask."

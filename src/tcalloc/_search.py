@@ -5,11 +5,10 @@ wrong. What is done per row is the kernel's; what users see is in `_solve.py` an
 """
 
 import math
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from tcalloc._inputs import Problem, changed
 from tcalloc._kernel import kernel
 from tcalloc._rounding import FEASIBLE
+from tcalloc._threads import each
 
 __all__ = [
     "FILL",
@@ -150,17 +150,6 @@ def _chunks(problem: Problem) -> list[tuple[int, int]]:
     return [(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def _each(work: Callable[[int, int], Any], chunks: list[tuple[int, int]], threads: int) -> list[Any]:
-    """Call work(start, stop) for each chunk and return the results in order; an interrupt stops between chunks."""
-    if threads == 1 or len(chunks) == 1:
-        return [work(*chunk) for chunk in chunks]
-    pool = ThreadPoolExecutor(min(threads, len(chunks)))
-    try:
-        return list(pool.map(lambda chunk: work(*chunk), chunks))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
 def _blocks(n: int) -> NDArray[np.float64]:
     return np.zeros((-(-n // kernel.BLOCK), 6))
 
@@ -195,7 +184,7 @@ def sweep(problem: Problem, lo: float, hi: float, actions: NDArray[np.int32], th
             out.efficiency[:count].copy(), out.row[:count].copy(), out.hop[:count].copy(), out.delta[:count].copy()
         )
 
-    parts = _each(work, _chunks(problem), threads)
+    parts = each(work, _chunks(problem), threads)
     names = ("efficiency", "row", "hop", "delta")
     if len(parts) == 1:
         steps = parts[0]
@@ -353,7 +342,7 @@ def bisect(problem: Problem, limit: Fraction | float, threads: int) -> Outcome:
                 )
             )  # fmt: skip
 
-        _each(work, _chunks(problem), threads)
+        each(work, _chunks(problem), threads)
         return actions, Sums.of(blocks)
 
     price = 0.0

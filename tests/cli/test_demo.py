@@ -171,7 +171,8 @@ def test_it_ends_with_what_matters_and_three_commands_that_exist(result):
     named = re.findall(r"^(?:Next:|     ) (tcalloc .*?)  ", commands, re.M)
     assert len(named) == len(commands.splitlines()) == 3
     for command in named:
-        cli._parser().parse_args(shlex.split(command)[1:])
+        words = shlex.split(command)[1:]
+        cli._parser(words).parse_args(words)
     nothing = [dataclasses.replace(one, lead_low=-1.0) for one in result.learned]
     assert "saves nothing" in demo.show(dataclasses.replace(result, learned=nothing))
 

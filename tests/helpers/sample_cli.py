@@ -8,22 +8,7 @@ from pathlib import Path
 
 from places import ENVIRONMENT
 
-from tcalloc import cli
-from tcalloc.cli import sample
-
-
-def main(argv=None):
-    """`cli.main`, with the command where it is not registered."""
-    plain = cli._parser
-    if "sample" not in plain()._subparsers._group_actions[0].choices:
-
-        def parser():
-            whole = plain()
-            sample.add_parser(whole._subparsers._group_actions[0])
-            return whole
-
-        cli._parser = parser
-    return cli.main(argv)
+from tcalloc.cli import main
 
 
 def start(url, questions, out, *argv, **options):

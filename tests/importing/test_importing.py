@@ -11,7 +11,7 @@ from import_cases import imported, jsonl, refused, told
 
 from tcalloc._files import MOST_LINE
 from tcalloc.cli import import_ as command
-from tcalloc.cli._shared import Parser
+from tcalloc.cli._parser import Parser
 from tcalloc.errors import InputError
 from tcalloc.importing.import_logs import import_frame, import_logs
 from tcalloc.llm.graders import make_grader
@@ -306,11 +306,9 @@ def test_questions_as_objects(tmp_path):
 
 
 def run_command(*argv):
-    parser = Parser("tcalloc", "", "")
-    commands = parser.add_subparsers(parser_class=Parser)
-    command.add_parser(commands)
-    args = parser.parse_args(["import", *map(str, argv)])
-    return args.run(args)
+    parser = Parser("tcalloc import", command.DESCRIPTION, command.EPILOG)
+    command.add_arguments(parser)
+    return command.run(parser.parse_args([*map(str, argv)]))
 
 
 def test_the_command(tmp_path, capsys):

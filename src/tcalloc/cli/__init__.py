@@ -4,22 +4,38 @@ Data on standard output, messages on standard error. Exit codes: 0 done; 1 the w
 read, a budget that cannot be kept, a missing extra); 2 the command line is wrong; 130 interrupted. A reader that
 closes the pipe early (``| head``) has what it wanted: that is 0.
 
-Each command is a module with ``add_parser(subparsers)`` and ``run(args) -> exit code``; what is slow to import is
-imported by `run`.
+Each command is a module of this package with ``DESCRIPTION``, ``EPILOG``, ``add_arguments(parser)`` and
+``run(args) -> exit code``. It is imported when the command line names it, and what its work needs is imported by `run`.
 """
 
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 
 from tcalloc._printing import cleaned_streams
 from tcalloc._version import __version__
-from tcalloc.cli import answer, compare, decide, demo, doctor, example, fit, frontier, grade, import_, sample, solve
-from tcalloc.cli._shared import EXIT_CODES, Parser, UsageError, say
+from tcalloc.cli._parser import EXIT_CODES, Parser, UsageError, say
 from tcalloc.errors import TcallocError
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main"]
+
+# Every command, in the order of the help, with its line there.
+COMMANDS = {
+    "demo": "the main job on a recorded real table",
+    "example": "small files to try every command on",
+    "solve": "one budget: one action for every instance",
+    "frontier": "every budget at once",
+    "sample": "draw, grade and store samples from a model",
+    "import": "a run folder of answers that exist already",
+    "grade": "grade again what a run folder holds",
+    "compare": "every policy side by side on your data, held out",
+    "fit": "a policy that decides on new questions",
+    "decide": "an action for every new question, by a policy",
+    "answer": "answer questions by a policy, within a budget",
+    "doctor": "versions, kernels, extras and processor, for a report of a fault",
+}
 
 DESCRIPTION = """\
 Which questions deserve more LLM compute? Given a table of the accuracy and the
@@ -49,13 +65,22 @@ start here:
 {EXIT_CODES}"""
 
 
-def _parser() -> Parser:
+def _parser(words: Sequence[str]) -> Parser:
+    """Return the parser of a command line; only the commands that it names have their arguments."""
     parser = Parser("tcalloc", DESCRIPTION, EPILOG)
     parser.add_argument("--version", action="version", version=f"tcalloc {__version__}")
     # The class and the arguments of the commands' parsers are those of Parser.
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", parser_class=Parser)
-    for command in (demo, example, solve, frontier, sample, import_, grade, compare, fit, decide, answer, doctor):
-        command.add_parser(commands)
+    for name, line in COMMANDS.items():
+        if name not in words:
+            commands.add_parser(name, help=line, description="", epilog="")
+            continue
+        module = import_module(f"tcalloc.cli.{'import_' if name == 'import' else name}")
+        command = commands.add_parser(
+            name, prog=f"tcalloc {name}", help=line, description=module.DESCRIPTION, epilog=module.EPILOG
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
     return parser
 
 
@@ -104,9 +129,10 @@ def _run(argv: Sequence[str] | None) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         # Names from a table may hold what the terminal's encoding does not.
         sys.stdout.reconfigure(errors="backslashreplace")
-    parser = _parser()
+    words = sys.argv[1:] if argv is None else argv
+    parser = _parser(words)
     try:
-        args = parser.parse_args(argv)
+        args = parser.parse_args(words)
     except SystemExit as stop:  # --help, --version, or a wrong command line, which argparse has told
         return int(stop.code or 0)
     if args.command is None:

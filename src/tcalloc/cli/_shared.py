@@ -1,4 +1,4 @@
-"""What the commands share: the parser, types of arguments, numbers and tables as text, notes."""
+"""What the commands share: types of arguments, numbers and tables as text, notes."""
 
 import argparse
 import errno
@@ -10,25 +10,25 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NoReturn
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from tcalloc._amounts import amount, check_unit, digits, in_unit, per_thousand, unit_words
 from tcalloc._amounts import column as columns_of
-from tcalloc._checks import did_you_mean
 from tcalloc._files import naming, target_of
 from tcalloc._outputs import PAGES, PICTURES, refuse_to_replace
 from tcalloc._printing import text_table
+from tcalloc.cli._parser import EXIT_CODES, UsageError, say
 from tcalloc.errors import InputError
-from tcalloc.measure import Action, Samples, Table, load_table
 from tcalloc.measure.table_files.write import formulas, suffix_of, write_columns, write_csv
-from tcalloc.runs.recorded_answers import notes_for
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tcalloc.measure.table import Table
 
 __all__ = [
     "EXIT_CODES",
     "LAYOUT",
-    "Parser",
     "UsageError",
     "add_actions",
     "add_force",
@@ -63,12 +63,6 @@ __all__ = [
     "write_output",
 ]
 
-EXIT_CODES = """\
-exit codes: 0 done; 1 the work failed (unreadable file, budget below the
-smallest feasible one, missing extra); 2 wrong command line; 130 interrupted.
-Data go to standard output, messages to standard error.
-"""
-
 LAYOUT = """\
 the table: one instance (question) per row. CSV or Parquet: columns acc:NAME and
 cost:NAME for every action NAME, and optionally id (text) and weight (how often
@@ -82,58 +76,6 @@ Both cells empty: the instance does not have that action. Costs are in any unit:
 samples, tokens, dollars, seconds. NPZ: arrays acc (N, K), cost (N, K) or (K,),
 and optionally ids, actions (their names), available (N, K) booleans, weights.
 """
-
-
-class UsageError(Exception):
-    """The command line is wrong in a way that argparse cannot see."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Help as it is written, no guessing of abbreviations, errors in one sentence."""
-
-    def __init__(self, prog: str, description: str, epilog: str, **options: Any):
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(prog=prog, description=description, epilog=epilog, allow_abbrev=False, **options)
-        self.color = False  # Python 3.14 would colour the help
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse, and refuse what is not known where it stands, so that the right command's options are suggested."""
-        words = sys.argv[1:] if args is None else list(args)
-        if self._subparsers is None:  # before argparse misses what was misspelt
-            self._refuse([word for word in words[: [*words, "--"].index("--")] if self._misspelt(word)])
-        found, unknown = super().parse_known_args(words, namespace)
-        self._refuse(unknown)
-        return found, unknown
-
-    def _misspelt(self, word: str) -> bool:
-        return word[:2] == "--" and " " not in word and word.partition("=")[0] not in self._option_string_actions
-
-    def _refuse(self, unknown: Sequence[str]) -> None:
-        if unknown:
-            meant = did_you_mean(unknown[0].partition("=")[0], self._option_string_actions)
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{meant and f'.{meant}'}")
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        try:
-            super()._check_value(action, value)
-        except argparse.ArgumentError as error:
-            meant = did_you_mean(value, action.choices or ())
-            error.message += meant and f".{meant}"
-            raise
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one sentence."""
-        from tcalloc.llm.http.keys import hide_keys
-
-        self.exit(2, f"tcalloc: error: {hide_keys(message)} (see: {self.prog} --help)\n")
-
-
-def say(message: str, code: int = 0) -> int:
-    """Write one line to standard error, if there is one; return the exit code."""
-    if sys.stderr is not None:
-        with suppress(OSError, ValueError):
-            print("tcalloc:", " ".join(message.split("\n")), file=sys.stderr)
-    return code
 
 
 def say_block(text: str) -> None:
@@ -289,7 +231,7 @@ def refuse_verifier(path: str) -> None:
     raise UsageError(f"--verifier is for run folders: a verifier looks at samples, and {path} holds none.")
 
 
-def load(path: str, actions: str | None = None, verifier: bool = False) -> Table:
+def load(path: str, actions: str | None = None, verifier: bool = False) -> "Table":
     """Read a table, or make one from a run folder; say what of it was ignored.
 
     Parameters
@@ -301,6 +243,11 @@ def load(path: str, actions: str | None = None, verifier: bool = False) -> Table
     verifier : bool
         Of a run folder: whether a verifier recognises right answers live.
     """
+    from tcalloc.measure.actions import Action
+    from tcalloc.measure.samples import Samples
+    from tcalloc.measure.table import load_table
+    from tcalloc.runs.recorded_answers import notes_for
+
     if os.path.isdir(path):
         samples = Samples.load(path)
         if actions is None:
@@ -331,7 +278,7 @@ def load(path: str, actions: str | None = None, verifier: bool = False) -> Table
     return table
 
 
-def write_output(path: str, columns: Mapping[str, NDArray[Any]]) -> None:
+def write_output(path: str, columns: Mapping[str, "NDArray[Any]"]) -> None:
     """Write named columns to a file, or as CSV to standard output."""
     if (path == "-" or suffix_of(path) == ".csv") and (found := formulas(columns)):
         say(
@@ -365,7 +312,7 @@ def print_json(document: dict[str, Any]) -> None:
     print(json.dumps(document, allow_nan=False))
 
 
-def hindsight(table: Table, path: str, what: str, verifier: bool) -> str | None:
+def hindsight(table: "Table", path: str, what: str, verifier: bool) -> str | None:
     """Say that a plan or a curve knows the outcomes, and what gives an attainable figure; None if it does not."""
     if not table.single_outcomes:
         return None

@@ -17,7 +17,7 @@ from tcalloc.runs.run_files import refuse_out, write_into
 if TYPE_CHECKING:
     from tcalloc.serve.answers import Answers
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_arguments", "run"]
 
 ANSWERS = "answers.jsonl"
 
@@ -60,15 +60,8 @@ A question without an answer makes the exit code 1, unless --allow-unanswered.
 """
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the command to a parser."""
-    parser = subparsers.add_parser(
-        "answer",
-        prog="tcalloc answer",
-        help="answer questions by a policy, within a budget",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to its parser."""
     parser.add_argument("questions", metavar="QUESTIONS", help="the questions: .jsonl or .jsonl.gz")
     parser.add_argument("--policy", required=True, metavar="POLICY", help="a policy's folder, or an action's name")
     parser.add_argument("--budget", type=shared.budget, metavar="B", help="average cost per question")
@@ -89,7 +82,6 @@ def add_parser(subparsers: Any) -> None:
     shared.add_unit(how)
     shared.add_force(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document instead of the summary")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tcalloc._checks import did_you_mean
 from tcalloc._outputs import save_picture
@@ -17,7 +17,7 @@ from tcalloc.errors import MissingExtraError
 if TYPE_CHECKING:
     from tcalloc.evaluate.comparison import Comparison
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
 Compare every policy on your own samples or table: each is trained without the
@@ -54,15 +54,8 @@ policy can know. The same seed gives the same figures for any number of --jobs.
 {shared.EXIT_CODES}"""
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "compare",
-        prog="tcalloc compare",
-        help="every policy side by side on your data, held out",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to its parser."""
     parser.add_argument("table", metavar="TABLE", nargs="?", help="a run folder, or a .csv, .parquet or .npz file")
     parser.add_argument("--demo", action="store_true", help="the recorded table that ships with the package")
     what = parser.add_argument_group("what is compared")
@@ -114,7 +107,6 @@ def add_parser(commands: Any) -> None:
     out.add_argument("--report", metavar="PATH", type=shared.page, help="write a page that needs no network: .html")
     out.add_argument("--plot", metavar="PATH", type=shared.picture, help="draw accuracy over spend: .png, .svg or .pdf")
     out.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

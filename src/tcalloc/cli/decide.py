@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tcalloc.cli import _shared as shared
 from tcalloc.errors import InputError
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
 Choose an action for every question of a file, by a policy that tcalloc fit
@@ -40,15 +40,8 @@ the policy was fitted.
 {shared.EXIT_CODES}"""
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "decide",
-        prog="tcalloc decide",
-        help="an action for every new question, by a policy",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to its parser."""
     parser.add_argument("policy", metavar="POLICY", help="the folder that tcalloc fit wrote")
     parser.add_argument("table", metavar="QUESTIONS", help="the questions: .jsonl or .jsonl.gz")
     limit = parser.add_mutually_exclusive_group()
@@ -64,7 +57,6 @@ def add_parser(commands: Any) -> None:
     shared.add_unit(parser)
     shared.add_force(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the summary")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,11 +1,10 @@
 """``tcalloc demo``: the main job on a recorded real table, or from its beginning on a small real model."""
 
 import argparse
-from typing import Any
 
 from tcalloc.cli._shared import EXIT_CODES, UsageError, add_force
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
 Show the main job on a table that comes with the package: real answers of three
@@ -34,15 +33,8 @@ examples:
 {EXIT_CODES}"""
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "demo",
-        prog="tcalloc demo",
-        help="the main job on a recorded real table",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to its parser."""
     plot = parser.add_mutually_exclusive_group()
     plot.add_argument("--plot", metavar="PATH", default=PLOT, help=f"where the plot goes (default: {PLOT})")
     plot.add_argument("--no-plot", dest="plot", action="store_const", const=None, help="no plot")
@@ -50,7 +42,6 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--live", action="store_true", help="sample a small real model now; draws no plot")
     parser.add_argument("--details", action="store_true", help="print all figures, the bound too")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

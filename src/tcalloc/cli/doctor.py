@@ -5,7 +5,7 @@ from typing import Any
 
 from tcalloc.cli._shared import EXIT_CODES, print_json
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
 Print the versions of tcalloc, Python and all dependencies, which kernels run,
@@ -24,17 +24,9 @@ broken. If tcalloc itself cannot be imported: TCALLOC_KERNEL=reference tcalloc d
 {EXIT_CODES}"""
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "doctor",
-        prog="tcalloc doctor",
-        help="versions, kernels, extras and processor, for a report of a fault",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to its parser."""
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,11 +1,10 @@
 """``tcalloc example``: small files to try every command on."""
 
 import argparse
-from typing import Any
 
 from tcalloc.cli._shared import EXIT_CODES, add_force
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
 Write three small files to try every command on, and say the next command for
@@ -27,18 +26,10 @@ anything. In Python: tcalloc.datasets.write_example("try/").
 {EXIT_CODES}"""
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "example",
-        prog="tcalloc example",
-        help="small files to try every command on",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to its parser."""
     parser.add_argument("folder", metavar="DIR", nargs="?", default=".", help="where they go (default: this folder)")
     add_force(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from tcalloc.learn.registry import POLICIES, REFERENCE, entry_of
 if TYPE_CHECKING:
     from tcalloc.measure import Samples
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
 Learn from a run folder which question deserves how much, and store it as a
@@ -80,15 +80,8 @@ sampling show a table instead: what they spend and reach on held-out questions.
 {shared.EXIT_CODES}"""
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "fit",
-        prog="tcalloc fit",
-        help="a policy that decides on new questions",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to its parser."""
     parser.add_argument("table", metavar="RUN", help="a run folder")
     parser.add_argument(
         "--budget", metavar="B", type=shared.budget, required=True, help="mean cost per question that may be spent"
@@ -136,7 +129,6 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="random seed (default: 0)")
     shared.add_unit(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the summary")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from tcalloc.learn.registry import REFERENCE
 from tcalloc.measure import Table
 from tcalloc.measure.summaries import curve_points, fixed_mixture
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
 The highest mean accuracy at every mean budget, and the price at each: the
@@ -43,11 +43,8 @@ curve is straight.
 CAUTION = "Accuracies estimated on few samples flatter the curve: it chooses on the estimates that it reports."
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "frontier", prog="tcalloc frontier", help="every budget at once", description=DESCRIPTION, epilog=EPILOG
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to its parser."""
     parser.add_argument("table", metavar="TABLE", help="a .csv, .parquet or .npz file (layout: below)")
     parser.add_argument(
         "--points",
@@ -72,7 +69,6 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--threads", metavar="N", type=shared.count, default=1, help="worth it above 100,000 instances (default: 1)"
     )
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from tcalloc.cli import _models as models
 from tcalloc.cli import _shared as shared
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
 Grade again the samples that a run folder holds: those whose grading failed, or
@@ -42,15 +42,8 @@ or a crash. If not one answer can be graded, the folder keeps what it has.
 {shared.EXIT_CODES}"""
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the command to a parser."""
-    parser = subparsers.add_parser(
-        "grade",
-        prog="tcalloc grade",
-        help="grade again what a run folder holds",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to its parser."""
     parser.add_argument("run_folder", metavar="RUN", help="the run folder")
     parser.add_argument(
         "--grader",
@@ -63,7 +56,6 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document instead of the summary")
     models.add_model(parser)
     models.add_judged(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

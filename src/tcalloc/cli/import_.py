@@ -11,7 +11,7 @@ from tcalloc.cli import _shared as shared
 if TYPE_CHECKING:
     from tcalloc.importing.import_logs import ImportReport
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_arguments", "run"]
 
 # So many fields and models are named; the rest is counted, and complete in --json.
 UNREAD, MODELS = 20, 20
@@ -86,15 +86,8 @@ class _Fields(argparse.Action):
         setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), ours: theirs})
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command's parser."""
-    parser = commands.add_parser(
-        "import",
-        prog="tcalloc import",
-        help="a run folder of answers that exist already",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to its parser."""
     parser.add_argument("logs", metavar="LOG", nargs="+", help="a .jsonl or .jsonl.gz file; several become one run")
     parser.add_argument("--out", metavar="RUN", required=True, help="the run folder to make")
     parser.add_argument("--format", choices=FORMATS, default="auto", help="default: auto, by the first line")
@@ -126,7 +119,6 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--skip-bad", action="store_true", help="leave out lines that cannot be read, and name them")
     parser.add_argument("--no-text", action="store_true", help="do not store the completions")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the summary")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 import argparse
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tcalloc.cli import _models as models
 from tcalloc.cli import _shared as shared
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tcalloc.llm.client import ChatClient
     from tcalloc.llm.sampler import Outcome
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
 Ask a model every question so many times, grade each answer and store it at
@@ -50,15 +50,8 @@ request is sent only if the most it can cost still fits.
 {shared.EXIT_CODES}"""
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the command to a parser."""
-    parser = subparsers.add_parser(
-        "sample",
-        prog="tcalloc sample",
-        help="draw, grade and store samples from a model",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to its parser."""
     parser.add_argument("questions", metavar="QUESTIONS", help="the questions: .jsonl or .jsonl.gz")
     parser.add_argument("--out", required=True, metavar="RUN", help="the run folder: made, or gone on with")
     models.add_model(parser)
@@ -80,7 +73,6 @@ def add_parser(subparsers: Any) -> None:
     )
     how.add_argument("--pilot", type=shared.count, default=5, metavar="N", help="calls of --dry-run (5)")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of the summary")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from tcalloc.errors import BudgetError
 from tcalloc.measure import Table
 from tcalloc.measure.summaries import action_uses, mixture_beside
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
 Choose one action for every instance of a table: the highest mean accuracy whose
@@ -64,15 +64,8 @@ LISTED = 20
 HEADS = ("id", "action", "accuracy", "cost")
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "solve",
-        prog="tcalloc solve",
-        help="one budget: one action for every instance",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to its parser."""
     parser.add_argument("table", metavar="TABLE", help="a .csv, .parquet or .npz file (layout: below), or a run folder")
     limit = parser.add_mutually_exclusive_group(required=True)
     limit.add_argument("--budget", metavar="B", type=shared.budget, help="mean cost per instance that may be spent")
@@ -104,7 +97,6 @@ def add_parser(commands: Any) -> None:
     shared.add_unit(parser)
     shared.add_force(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the summary")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

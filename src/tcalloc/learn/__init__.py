@@ -53,7 +53,7 @@ __all__ = [
     "load_policy",
 ]
 
-# Imported when they are asked for: the protocol and the stopping rules need no scikit-learn.
+# Imported when they are first used: the protocol and the stopping rules need no scikit-learn.
 _LAZY = {
     "ByCategory": "tcalloc.learn.routing.by_category",
     "Features": "tcalloc.learn.features",
@@ -71,4 +71,4 @@ _LAZY = {
 }
 
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazily(__name__, __all__, _LAZY)
+    __getattr__, __dir__ = lazily(__name__, _LAZY)

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import tcalloc.measure.shrink as shrinking
 from tcalloc._checks import did_you_mean, one_of, whole
 from tcalloc.errors import InputError
-from tcalloc.measure import shrink as shrinking
 from tcalloc.measure.actions import Action, Best, One, action_names, check_actions
 from tcalloc.measure.claims import Trial
 from tcalloc.measure.costs import cost_columns

@@ -8,7 +8,6 @@ chances come out as equal floats, so that ties between actions stay ties.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._checks import whole
 from tcalloc._kernel import votes_kernel
+from tcalloc._threads import each
 from tcalloc.errors import InputError
 
 __all__ = [
@@ -223,11 +223,5 @@ def independent_votes(gold: Floats, silent: Floats, rivals: Floats, ks: Sequence
 
 def _in_chunks(work: Any, rows: int, threads: int) -> None:
     """Run `work` on all rows, shared among threads (the kernel lets go of the interpreter)."""
-    starts = range(0, rows, CHUNK)
-    if threads == 1 or len(starts) == 1:
-        codes = [work(start, min(start + CHUNK, rows)) for start in starts]
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            codes = list(pool.map(lambda start: work(start, min(start + CHUNK, rows)), starts))
-    if any(codes):
+    if any(each(work, [(start, min(start + CHUNK, rows)) for start in range(0, rows, CHUNK)], threads)):
         raise MemoryError("no memory for counting votes")
