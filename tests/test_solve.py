@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.sparse
-from exact import best_choice, lp_value, mean_cost, sums
+from exact import best_choice, lp_values, mean_cost, sums
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables import Table, problems, seeded_problem, tables
@@ -39,8 +39,8 @@ def check_contract(table, budget, plan):
     assert plan.accuracy == pytest.approx(float(gain / weight), rel=2e-16, abs=1e-17 * scale(table))
     # The tolerance of feasibility matters only where costs are a few ulps apart; there the bound may be either's.
     high = weight * 10 * Fraction(float(table.full_cost[table.mask].max())) + 1
-    bound, largest_step = lp_value(table, high if limit == math.inf else max(limit, Fraction(0)))
-    relaxed, _ = lp_value(table, high if limit == math.inf else limit * TOLERANCE)
+    limits = [high, high] if limit == math.inf else [max(limit, Fraction(0)), limit * TOLERANCE]
+    (bound, relaxed), largest_step = lp_values(table, limits)
     slop = Fraction(scale(table)) * weight / 10**12
     assert float((bound - slop) / weight) <= plan.upper_bound <= float((relaxed + slop) / weight)
     # Within one step of the upper bound.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from exact import mean_cost
 from hypothesis import strategies as st
 
 
@@ -149,24 +150,25 @@ def _problem(choose, **options):
     """Make a table and a budget: at the ends, on vertices (rounded means of choices), between, and beyond."""
     table = _table(choose, **options)
     rng = np.random.default_rng(choose.integer(0, 2**32 - 1))
-    from exact import mean_cost  # the tests' own exact arithmetic
-
     cost = np.where(table.mask, table.full_cost.astype(np.float64), np.nan)
-    low = mean_cost(table, np.nanargmin(cost, axis=1))
-    high = mean_cost(table, np.nanargmax(cost, axis=1))
+
+    def end(pick):
+        return mean_cost(table, pick(cost, axis=1))
+
     kind = choose.among(["low", "high", "between", "between", "choice", "choice", "above", "inf"])
     if kind == "low":
-        return table, low
+        return table, end(np.nanargmin)
     if kind == "high":
-        return table, high
+        return table, end(np.nanargmax)
     if kind == "choice":
         pick = np.array([rng.choice(np.flatnonzero(m)) for m in table.mask])
         return table, mean_cost(table, pick)
     if kind == "above":
-        return table, high * 2 + 1
+        return table, end(np.nanargmax) * 2 + 1
     if kind == "inf":
         return table, float("inf")
-    return table, max(low, low + (high - low) * rng.random())
+    low = end(np.nanargmin)
+    return table, max(low, low + (end(np.nanargmax) - low) * rng.random())
 
 
 @st.composite
