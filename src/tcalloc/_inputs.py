@@ -119,8 +119,8 @@ def _columns(value: Any) -> tuple[Any, Any, tuple[str, ...] | None]:
 def _numbers(value: Any, name: str, rank: tuple[int, ...], shape_words: str) -> NDArray[Any]:
     """Convert to a float32 or float64 array of an allowed rank, without a copy where that is possible."""
     # Whoever holds a masked array has loaded its module, which takes as long as all that a plan needs of tcalloc.
-    masked = sys.modules.get("numpy.ma")
-    if isinstance(value, getattr(masked, "MaskedArray", ())):
+    masked: Any = getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())
+    if isinstance(value, masked):
         if np.any(value.mask):
             raise InputError(
                 f"{name} is a masked array with masked values, which NumPy would fill in. Pass {name}.filled(0), "
