@@ -96,7 +96,7 @@ for thread in threads: thread.join()
 want = [getattr(tcalloc, name) for name in names]
 print(len(names) > 10, all(found[i] == want[i:] + want[:i] for i in range(len(names))))
 """
-    assert [run(code) for _ in range(3)] == ["True True\n"] * 3
+    assert run(code) == "True True\n"
 
 
 def test_objects_survive_pickling_before_their_modules_are_loaded():
@@ -113,10 +113,8 @@ def test_a_star_import_brings_all_names():
 
 
 def test_modules_can_be_reached_after_importing_the_package():
-    assert run("import tcalloc; print(len(tcalloc.datasets.load_recorded().models))") == "3\n"
-    assert (
-        run("import tcalloc; print(tcalloc.measure.Vote(3).name, tcalloc.learn.Mixture.__name__)") == "vote3 Mixture\n"
-    )
+    code = "print(len(tcalloc.datasets.load_recorded().models), tcalloc.measure.Vote(3).name, dir(tcalloc.learn)[0])"
+    assert run(f"import tcalloc; {code}") == "3 vote3 ByCategory\n"
 
 
 def test_without_the_extra():
