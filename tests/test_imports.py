@@ -38,7 +38,7 @@ BY_NAME = {
     "_lazy.py": "the public names of a package, when they are first used",
     "learn/registry.py": "the policy that is asked for, by its name in the registry",
     "learn/saving/policy_folder.py": "the class of a saved policy",
-    "llm/_llama.py": "an extra, in a process of its own",
+    "llm/local/_llama.py": "an extra, in a process of its own",
     "llm/graders/_worker.py": "an extra, in a process of its own",
     "llm/graders/custom.py": "the user's own module",
 }

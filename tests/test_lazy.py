@@ -75,7 +75,7 @@ def test_a_plan_loads_nothing_heavy():
 def test_live_answers_load_neither_scikit_learn_nor_scipy():
     pytest.importorskip("aiohttp")
     found = loaded("from tcalloc.serve.answer import answer_async; import aiohttp")
-    assert "tcalloc.llm.transport" in found
+    assert "tcalloc.llm.http.transport" in found
     heavy = {"matplotlib", "pandas", "scipy", "sklearn", "xgboost", "tcalloc.evaluate", "tcalloc.measure.tabulate"}
     assert sorted(found & heavy) == []
 
