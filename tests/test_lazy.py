@@ -74,9 +74,9 @@ def test_a_plan_loads_nothing_heavy():
 
 def test_live_answers_load_neither_scikit_learn_nor_scipy():
     pytest.importorskip("aiohttp")
-    found = loaded("from tcalloc.serve.answer import answer_async; import aiohttp")
-    assert "tcalloc.llm.http.transport" in found
-    heavy = {"matplotlib", "pandas", "scipy", "sklearn", "xgboost", "tcalloc.evaluate", "tcalloc.measure.tabulate"}
+    found = loaded("from tcalloc import Sequential, answer_async, load_policy; import aiohttp")
+    assert "tcalloc.llm.client" in found
+    heavy = {"matplotlib", "pandas", "scipy", "sklearn", "xgboost", "tcalloc.datasets", "tcalloc.evaluate"}
     assert sorted(found & heavy) == []
 
 

@@ -11,6 +11,7 @@ pytest.importorskip("sklearn")
 from policy_cases import voted
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from tcalloc import InputError, Samples, Vote
@@ -28,7 +29,8 @@ def runs(policy):
 @pytest.mark.parametrize("name", names(deployable=True))
 def test_a_policy_is_cloned_and_set_by_name(name):
     policy = entry_of(name).policy(budget=2.0, random_state=5)
-    assert isinstance(policy, BaseEstimator)
+    assert isinstance(policy, BaseEstimator) or type(policy) in STOPPING
+    assert get_tags(policy) == get_tags(BaseEstimator())
     assert policy.get_params()["budget"] == 2.0
     again = clone(policy.set_params(budget=3.5))
     assert again is not policy
@@ -82,10 +84,9 @@ def test_parameters_are_kept_as_they_are_given():
     assert clone(policy).get_params() == policy.get_params()
 
 
-def test_without_scikit_learn_parameters_work_alike():
+def test_stopping_policies_work_without_scikit_learn():
     code = """
 import sys
-sys.modules["sklearn"] = sys.modules["sklearn.base"] = None
 import tcalloc
 policy = tcalloc.Sequential(budget=2.0).set_params(budget=3.0)
 print(policy.get_params())
@@ -93,10 +94,15 @@ try:
     policy.set_params(bugdet=1)
 except tcalloc.InputError as error:
     print(error)
+answers = [[0, 0, 1, 0], [1, 0, 1, 1], [0, 0, 0, 0]] * 8
+print(tcalloc.learn.TunedRule("ESC", budget=2.0).fit(None, tcalloc.Samples(answers)).start("x").next().n > 0)
+print(tcalloc.Sequential(budget=2.0).fit(None, tcalloc.Samples(answers)).start("x").next().n > 0)
+print([name for name in ("sklearn", "scipy", "pandas") if name in sys.modules])
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
     assert found[0] == repr(Sequential(budget=3.0).get_params())
     assert found[1].startswith("Sequential has no parameter 'bugdet'; allowed are actions, answer_by, budget, cap")
+    assert found[2:] == ["True", "True", "[]"]
 
 
 def test_samples_alone_are_no_questions():
