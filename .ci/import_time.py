@@ -26,7 +26,10 @@ CASES = {
     "tcalloc --help": ("", "from tcalloc.cli import main; main(['--help'])"),
     "tcalloc solve --help": ("", "from tcalloc.cli import main; main(['solve', '--help'])"),
     "answer_async and aiohttp": ("", "from tcalloc import answer_async; import aiohttp"),
-    "the same, with a policy that stops": ("", "from tcalloc import Sequential, answer_async, load_policy; import aiohttp"),
+    "the same, with a policy that stops": (
+        "",
+        "from tcalloc import Sequential, answer_async, load_policy; import aiohttp",
+    ),
 }
 MEASURE = """
 import gc, sys, time
