@@ -10,14 +10,10 @@ import json
 import subprocess
 import sys
 from collections import defaultdict
-from functools import cache
 from pathlib import Path
 
 from places import ENVIRONMENT
-
-import tcalloc
-
-PACKAGE = Path(tcalloc.__file__).parent
+from syntax import PACKAGE, modules
 
 # What the extras bring: such a package is imported where it is used, and its absence names the extra.
 EXTRAS = {
@@ -42,13 +38,6 @@ BY_NAME = {
     "llm/graders/_worker.py": "an extra, in a process of its own",
     "llm/graders/custom.py": "the user's own module",
 }
-
-
-@cache
-def modules():
-    """Return each module's path within the package, and its syntax tree."""
-    paths = sorted(PACKAGE.rglob("*.py"))
-    return [(path.relative_to(PACKAGE), ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
 
 
 def imported(node):

@@ -4,10 +4,10 @@ import ast
 import copy
 import pickle
 import traceback
-from pathlib import Path
 
 import numpy as np
 import pytest
+from syntax import modules
 
 import tcalloc
 from tcalloc import BudgetError, InputError, MissingExtraError
@@ -17,7 +17,6 @@ from tcalloc.measure import Samples, Vote
 from tcalloc.measure.table import Table
 from tcalloc.runs.verdicts import Failures
 
-SOURCE = Path(tcalloc.__file__).parent
 EVIL = "m\x1b]0;title\x07\x9b2J\u202e"
 
 
@@ -99,8 +98,8 @@ def returns_text(node):
 
 def test_every_class_that_words_itself_is_cleaned():
     missing = []
-    for path in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+    for path, tree in modules():
+        for node in ast.walk(tree):
             if (
                 isinstance(node, ast.FunctionDef)
                 and node.name in WORDS

@@ -3,7 +3,6 @@
 import ast
 import inspect
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,20 +12,22 @@ pytest.importorskip("aiohttp")
 pytest.importorskip("matplotlib")
 
 from public_names import classes_in, functions_of, hints_of, late_names, public_modules
+from syntax import modules
 
 import tcalloc
 from tcalloc import learn, measure
 
-SOURCE = Path(tcalloc.__file__).parent
-MODULES = {
-    ".".join(["tcalloc", *path.relative_to(SOURCE).with_suffix("").parts]).removesuffix(".__init__"): path
-    for path in SOURCE.rglob("*.py")
-}
+
+def trees():
+    """Return the syntax trees of the package, by the names of its modules."""
+    return {
+        ".".join(["tcalloc", *path.with_suffix("").parts]).removesuffix(".__init__"): tree for path, tree in modules()
+    }
 
 
-def listed(path):
+def listed(tree):
     """Return the names of a module's `__all__`, without importing it; all names where it holds constants alone."""
-    nodes = ast.parse(path.read_text("utf-8")).body
+    nodes = tree.body
     constants = {
         name: node.value
         for node in nodes
@@ -40,13 +41,14 @@ def listed(path):
 
 
 def test_what_a_module_imports_from_another_is_in_its_all():
-    names = {module: listed(path) for module, path in MODULES.items()}
+    found = trees()
+    names = {module: listed(tree) for module, tree in found.items()}
     lacking = set()
-    for path in MODULES.values():
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for tree in found.values():
+        for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module in names:
                 for each in node.names:
-                    if f"{node.module}.{each.name}" not in MODULES and each.name not in names[node.module]:
+                    if f"{node.module}.{each.name}" not in found and each.name not in names[node.module]:
                         lacking.add(f"{node.module}: {each.name}")
     assert sorted(lacking) == []
 

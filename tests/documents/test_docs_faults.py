@@ -4,6 +4,7 @@ import ast
 import re
 
 from places import CHECKOUT
+from syntax import tree_of
 
 
 def test_every_fault_has_a_test():
@@ -20,7 +21,7 @@ def test_every_fault_has_a_test():
         file = ""
         for said, name in named:
             file = said or file  # "::test_more" is of the same file
-            tree = ast.parse((CHECKOUT / file).read_text(encoding="utf-8"))
+            tree = tree_of(CHECKOUT / file)
             assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}, (
                 f"{file}::{name}"
             )

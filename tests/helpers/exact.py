@@ -1,7 +1,7 @@
 """The tests' own solver, exact and without any idea of the package: short, and right.
 
-Every float is a whole multiple of a power of two. So all sums run on whole numbers of such units, many times faster than
-on Fractions; results are Fractions.
+Every float is a whole multiple of a power of two. So all sums run on whole numbers of such units, which is many times
+faster than Fractions; results are Fractions.
 """
 
 import itertools

@@ -7,8 +7,11 @@ import sys
 import types
 import typing
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from typing import Any
+
+from syntax import tree_of
 
 import tcalloc
 
@@ -40,10 +43,11 @@ def hints_of(function: Any) -> dict[str, Any]:
     return typing.get_type_hints(function, vars(module), late_names(module))
 
 
+@cache
 def late_names(module: types.ModuleType) -> dict[str, Any]:
     """Return what a module imports below ``if TYPE_CHECKING``."""
     found: dict[str, Any] = {}
-    for node in ast.parse(inspect.getsource(module)).body:
+    for node in tree_of(inspect.getsourcefile(module)).body:
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             for each in node.body:
                 if isinstance(each, ast.Import):

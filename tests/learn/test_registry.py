@@ -11,8 +11,8 @@ pytest.importorskip("sklearn")
 pytest.importorskip("xgboost")
 
 from policy_cases import voted
+from syntax import modules
 
-import tcalloc
 from tcalloc import BudgetError, InputError, Samples, Table, compare
 from tcalloc.evaluate import contestants as judged
 from tcalloc.evaluate.contestants import NAMES, contestants_of
@@ -91,14 +91,12 @@ def spelt_out(tree):
 
 
 def test_no_other_module_spells_a_name_or_a_phrase_out():
-    package = Path(tcalloc.__file__).parent
     # Names of families too; and a class of this name is exported, as its own module says.
     allowed = {entry.family for entry in POLICIES} | {"Sequential", "ESC", "SPRT"}
     words = ({entry.name for entry in POLICIES} | {entry.phrase for entry in POLICIES}) - allowed - {REFERENCE}
     found = []
-    for path in sorted(package.rglob("*.py")):
-        if path != package / "learn" / "registry.py":
-            tree = ast.parse(path.read_text(encoding="utf-8"))
+    for path, tree in modules():
+        if path != Path("learn", "registry.py"):
             found += [f"{path}:{line}: {word!r}" for line, word in spelt_out(tree) if word in words]
     assert found == []
 
