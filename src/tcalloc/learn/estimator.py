@@ -1,4 +1,4 @@
-"""What makes a policy an estimator of scikit-learn's kind, where scikit-learn may be missing.
+"""The base classes that make a policy a scikit-learn estimator, even where scikit-learn is not installed.
 
 What to use when
 ----------------
@@ -6,7 +6,7 @@ What to use when
     `sklearn.base.BaseEstimator`. Where scikit-learn is not installed it is a class with the same ``get_params`` and
     ``set_params``.
 `StoppingEstimator`
-    The base of policies that decide while samples come in. They need nothing else of scikit-learn.
+    The base of policies that decide while samples come in. They need nothing else from scikit-learn.
 """
 
 import inspect
@@ -18,7 +18,7 @@ __all__ = ["Estimator", "StoppingEstimator"]
 
 
 class _Parameters:
-    """Parameters by the names that ``__init__`` gives them."""
+    """Parameters with the names that ``__init__`` gives them."""
 
     @classmethod
     def _get_param_names(cls) -> list[str]:
@@ -30,12 +30,12 @@ class _Parameters:
         Parameters
         ----------
         deep : bool
-            As in scikit-learn; these policies hold no estimators, so that it changes nothing.
+            As in scikit-learn. It has no effect, because these policies hold no estimators.
         """
         return {name: getattr(self, name) for name in self._get_param_names()}
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters by name; they are checked in `fit`.
+        """Set parameters by name; `fit` checks their values.
 
         Parameters
         ----------
@@ -65,10 +65,10 @@ else:
 
 
 class StoppingEstimator(Estimator):
-    """What policies share that decide while samples come in; not a policy itself."""
+    """What all policies that decide while samples come in share; not a policy itself."""
 
     def route(self, question: Any) -> str:
-        """Refuse: no action is fixed before samples were seen.
+        """Raise an error: such a policy fixes no action before it has seen samples.
 
         Parameters
         ----------
@@ -78,7 +78,7 @@ class StoppingEstimator(Estimator):
         Raises
         ------
         InputError
-            Always; it names what to use instead.
+            Always; the message names what to use instead.
         """
         raise InputError(
             f"a {type(self).__name__} decides while samples come in, so a question has no action beforehand. Use "

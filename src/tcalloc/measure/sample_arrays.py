@@ -281,7 +281,7 @@ def _two_dimensional(name: str, values: Any) -> NDArray[Any]:
     try:
         array = np.asarray(values)
     except (ValueError, TypeError) as error:
-        raise InputError(f"{name} cannot be made an array of shape (N, S): {error}") from error
+        raise InputError(f"{name} cannot be converted to an array of shape (N, S): {error}") from error
     if array.ndim != 2 or 0 in array.shape:
         raise InputError(
             f"{name} has shape {array.shape}; expected (N, S), none of them 0: one row per question, one column "
@@ -303,7 +303,7 @@ def _numbers(name: str, values: Any) -> Floats:
             array = array.astype(np.float64)  # None is NaN
         return np.asarray(array, np.float64)
     except (ValueError, TypeError) as error:
-        raise InputError(f"{name} cannot be made an array of numbers: {error}") from error
+        raise InputError(f"{name} cannot be converted to an array of numbers: {error}") from error
 
 
 def _like_samples(name: str, values: Any, drawn: NDArray[np.bool_]) -> Floats:

@@ -284,7 +284,7 @@ def _checked_errors(se: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
     try:
         errors = np.asarray(se, np.float64)
     except (ValueError, TypeError) as error:
-        raise InputError(f"se cannot be made an array of shape {shape}: {error}") from error
+        raise InputError(f"se cannot be converted to an array of shape {shape}: {error}") from error
     if errors.shape != shape:
         raise InputError(f"se has shape {errors.shape}, but acc has {shape}.")
     bad = ~(np.isfinite(errors) & (errors >= 0))

@@ -84,7 +84,7 @@ def _check(answers: Any, k: Any) -> tuple[NDArray[Any], int]:
     try:
         codes = np.asarray(answers)
     except (ValueError, TypeError) as error:
-        raise InputError(f"answers cannot be made an array of shape (N, S): {error}") from error
+        raise InputError(f"answers cannot be converted to an array of shape (N, S): {error}") from error
     if codes.ndim != 2:
         raise InputError(
             f"answers has shape {codes.shape}; expected (N, S): one row per question, one column per sample."

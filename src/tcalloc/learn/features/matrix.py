@@ -1,4 +1,4 @@
-"""From checked rows to the matrix that a policy learns from: our features, or any transformer."""
+"""The matrix that a policy learns from: made of checked rows, by `Features` or any other transformer."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ Floats = NDArray[np.float64]
 
 
 def fitted_features(features: Any, rows: Rows, seed: int) -> Any:
-    """Return fitted features: a clone of what was given, or the default ones.
+    """Return fitted features: a clone of the given transformer, or the default one.
 
     Raises
     ------
     InputError
-        If it is no transformer.
+        If `features` is no transformer.
     """
     from sklearn.base import clone
 
@@ -36,7 +36,7 @@ def fitted_features(features: Any, rows: Rows, seed: int) -> Any:
 
 
 def plain(rows: Rows) -> Any:
-    """Return rows as other transformers than ours take them: a list of texts or a matrix."""
+    """Return rows in the form that other transformers take: a list of texts or a matrix."""
     if rows.kind == "texts":
         return rows.texts["text"]
     if rows.kind == "matrix":
@@ -45,7 +45,7 @@ def plain(rows: Rows) -> Any:
 
 
 def transformed(features: Any, rows: Rows) -> Floats:
-    """Return the features of rows, checked: finite, one row each."""
+    """Return the features of rows, checked: all finite, one row per question."""
     from tcalloc.learn.features import Features
 
     if isinstance(features, Features):

@@ -1,9 +1,9 @@
-"""What a `Sequential` policy can have for which spend.
+"""The spends and accuracies that a `Sequential` policy offers.
 
 What to use when
 ----------------
 `StoppingFrontier`
-    The figures of a fitted policy; `tcalloc.learn.sequential.crossfit` works them out.
+    The figures of a fitted policy; `tcalloc.learn.sequential.crossfit` computes them.
 """
 
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StoppingFrontier:
-    """What can be had for which spend; every figure is from questions that chose neither rule nor mixture."""
+    """Accuracy at each spend; every figure is from questions that chose neither rule nor mixture."""
 
     spend: Floats
     """(B,) mean cost of a question."""
     accuracy: Floats
-    """(B,) held out. It need not rise: it is measured on questions that did not choose."""
+    """(B,) held-out accuracy. It need not rise, because it is measured on questions that did not choose."""
     rounds: Floats
-    """(B,) draws of one or more samples at once."""
+    """(B,) mean number of rounds; a round draws one or more samples at once."""
     family: tuple[str, ...]
-    """(B,) which rules the policy uses."""
+    """(B,) the rules that the policy uses."""
 
     def __len__(self) -> int:
         return len(self.spend)
