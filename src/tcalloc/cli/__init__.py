@@ -5,7 +5,7 @@ read, a budget that cannot be kept, a missing extra); 2 wrong command line; 130 
 closes it early (``| head``), the exit code is 0.
 
 Each command is a module of this package with ``DESCRIPTION``, ``EPILOG``, ``add_arguments(parser)`` and
-``run(args) -> exit code``. It is imported when the command line names it, and what its work needs is imported by `run`.
+``run(args) -> exit code``. It is imported when the command line names it; `run` imports what the work needs.
 """
 
 import os
@@ -21,20 +21,20 @@ from tcalloc.errors import TcallocError
 
 __all__ = ["COMMANDS", "main"]
 
-# Every command, in the order of the help, with its line there.
+# Every command with its line of help, in the order of the help.
 COMMANDS = {
     "demo": "the main job on a recorded real table",
     "example": "small files to try every command on",
     "solve": "one budget: one action for every instance",
     "frontier": "every budget at once",
     "sample": "draw, grade and store samples from a model",
-    "import": "a run folder of answers that exist already",
-    "grade": "grade again what a run folder holds",
+    "import": "a run folder from answers that you have already",
+    "grade": "grade a run folder again",
     "compare": "every policy side by side on your data, held out",
     "fit": "a policy that decides on new questions",
-    "decide": "an action for every new question, by a policy",
-    "answer": "answer questions by a policy, within a budget",
-    "doctor": "versions, kernels, extras and processor, for a report of a fault",
+    "decide": "an action for every new question, with a policy",
+    "answer": "answer questions with a policy, within a budget",
+    "doctor": "versions, kernels, extras and processor, for a bug report",
 }
 
 DESCRIPTION = """\
@@ -66,7 +66,7 @@ start here:
 
 
 def _parser(words: Sequence[str]) -> Parser:
-    """Return the parser of a command line; only the commands that it names have their arguments."""
+    """Return the parser of a command line; only the commands that are named in it get their arguments."""
     parser = Parser("tcalloc", DESCRIPTION, EPILOG)
     parser.add_argument("--version", action="version", version=f"tcalloc {__version__}")
     # The parsers of the commands have the class and the arguments of Parser.
@@ -133,7 +133,7 @@ def _run(argv: Sequence[str] | None) -> int:
     parser = _parser(words)
     try:
         args = parser.parse_args(words)
-    except SystemExit as stop:  # --help, --version, or a wrong command line, which argparse has told
+    except SystemExit as stop:  # --help, --version, or a wrong command line, which argparse has reported
         return int(stop.code or 0)
     if args.command is None:
         parser.print_help(sys.stderr)

@@ -1,4 +1,4 @@
-"""What the commands share: types of arguments, numbers and tables as text, notes."""
+"""What the commands share: types of arguments, numbers and tables as text, and notes."""
 
 import argparse
 import errno
@@ -232,7 +232,7 @@ def refuse_verifier(path: str) -> None:
 
 
 def load(path: str, actions: str | None = None, verifier: bool = False) -> "Table":
-    """Read a table, or make one from a run folder; say what of it was ignored.
+    """Read a table, or make one from a run folder; print a note about what was ignored.
 
     Parameters
     ----------
@@ -313,7 +313,7 @@ def print_json(document: dict[str, Any]) -> None:
 
 
 def hindsight(table: "Table", path: str, what: str, verifier: bool) -> str | None:
-    """Say that a plan or a curve knows the outcomes, and what gives an attainable figure; None if it does not."""
+    """Return a warning if a plan or curve knows the outcomes, with the command for an attainable figure."""
     if not table.single_outcomes:
         return None
     return (

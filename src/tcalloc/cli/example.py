@@ -28,7 +28,7 @@ anything. In Python: tcalloc.datasets.write_example("try/").
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to its parser."""
-    parser.add_argument("folder", metavar="DIR", nargs="?", default=".", help="where they go (default: this folder)")
+    parser.add_argument("folder", metavar="DIR", nargs="?", default=".", help="where to write (default: this folder)")
     add_force(parser)
 
 
