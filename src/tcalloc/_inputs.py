@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._counts import counted
 from tcalloc._kernel import kernel
 from tcalloc.errors import InputError
 
@@ -378,7 +379,10 @@ def _names(names: Any, k: int) -> tuple[str, ...] | None:
         return None
     known = tuple(str(name) for name in names)
     if len(known) != k:
-        raise InputError(f"action_names has {len(known)} names for {k} actions; expected one for each column of acc.")
+        raise InputError(
+            f"action_names has {counted(len(known), 'name')} for {counted(k, 'action')}; expected one for each "
+            "column of acc."
+        )
     if len(set(known)) != k:
         raise InputError(f"action_names repeats a name ({', '.join(known)}); each action needs its own.")
     return known
@@ -391,7 +395,9 @@ def prepare_rows(acc: ArrayLike, cost: ArrayLike, available: Any = None) -> tupl
         return prepare(acc, cost, available), False
     c = _numbers(_columns(cost)[0], "cost", (0, 1, 2), f"({a.size},) like acc")
     if c.ndim == 2:
-        raise InputError(f"cost has shape {c.shape} but acc is one row of {a.size} actions; expected ({a.size},).")
+        raise InputError(
+            f"cost has shape {c.shape} but acc is one row of {counted(a.size, 'action')}; expected ({a.size},)."
+        )
     if available is not None:
         available = np.atleast_2d(np.asarray(available))
     return prepare(a[None, :], c, available), True

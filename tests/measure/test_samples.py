@@ -49,8 +49,8 @@ def test_ragged_samples():
         table = samples.table([Vote(1), Vote(3), Best(4)], shrink=shrink)
         assert table.ids.tolist() == ["a", "b", "c"]
         assert table.available.tolist() == [[True, True, True], [True, False, False], [True, True, False]]
-        assert "1 of 4 questions have too few samples for any action." in table.notes
-        assert "vote3 is not available for 1 of 3 questions: they have fewer than 3 samples." in table.notes
+        assert "1 of 4 questions has too few samples for any action." in table.notes
+        assert "vote3 is not available for 1 of 3 questions, which has fewer than 3 samples." in table.notes
         table.solve(3.0)
     exact = samples.table([Vote(1), Vote(3)], shrink=False)
     assert exact.acc[2].tolist() == pytest.approx([1 / 3, 0.0])

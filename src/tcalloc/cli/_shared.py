@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tcalloc._amounts import amount, check_unit, digits, in_unit, per_thousand, unit_words
 from tcalloc._amounts import column as columns_of
+from tcalloc._counts import agreeing, counted
 from tcalloc._files import naming, target_of
 from tcalloc._outputs import PAGES, PICTURES, refuse_to_replace
 from tcalloc._printing import text_table
@@ -34,6 +35,7 @@ __all__ = [
     "add_force",
     "add_unit",
     "add_verifier",
+    "agreeing",
     "amount",
     "attainable",
     "budget",
@@ -339,11 +341,6 @@ def cost(value: float, unit: str | None) -> str:
 def number(value: float) -> str:
     """Return one number as text, with four digits."""
     return digits(value, 4)
-
-
-def counted(n: int, word: str) -> str:
-    """Return a number of things as text."""
-    return f"{n:,} {word}{'s' * (n != 1)}"
 
 
 def share(value: float) -> str:

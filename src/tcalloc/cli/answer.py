@@ -202,8 +202,9 @@ def _report(args: argparse.Namespace, answers: "Answers") -> int:
         shared.say(f"note: some requests failed: {answers.reasons[0]}")
     if answers.unanswered and not args.allow_unanswered:
         return shared.say(
-            f"error: {answers.unanswered:,} of {shared.counted(answers.wanted, 'question')} have no answer. "
-            f"To accept that, add --allow-unanswered.{remedy if answers.reasons else ''}",
+            f"error: {answers.unanswered:,} of {shared.counted(answers.wanted, 'question')} "
+            f"{shared.agreeing(answers.unanswered, 'has', 'have')} no answer. To accept that, add "
+            f"--allow-unanswered.{remedy if answers.reasons else ''}",
             1,
         )
     return 1 if answers.failures.count else 0

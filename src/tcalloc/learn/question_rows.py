@@ -16,6 +16,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.llm.questions import Question, load_questions, question_from
 from tcalloc.runs.jsonl import read_objects
@@ -132,7 +133,7 @@ def questions_of_run(run: str, ids: Iterable[Any] | None, given: str | None = No
     if missing:
         where = run if given is None else given
         what = "no text of its questions" if not known else f"no text of the question {missing[0]!r}"
-        more = f" and {len(missing) - 1:,} others" if known and len(missing) > 1 else ""
+        more = f" and {counted(len(missing) - 1, 'other')}" if known and len(missing) > 1 else ""
         raise InputError(f"{where}: holds {what}{more}, but a policy learns from texts. {remedy}")
     return [known[name] for name in wanted]
 
@@ -167,7 +168,7 @@ def questions_of_table(path: str, ids: Iterable[Any] | None, n: int) -> list[Que
     found = load_questions(path)
     if len(found) != n:
         raise InputError(
-            f"{path}: {len(found):,} question{'s' * (len(found) != 1)}, but the table has {n:,} rows and no ids. "
+            f"{path}: {counted(len(found), 'question')}, but the table has {counted(n, 'row')} and no ids. "
             "Give the same questions in the same order, or a column id."
         )
     return found

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.learn.columns import column_of, columns_of, kind_of, role_of
 
@@ -248,7 +249,9 @@ def as_row(x: Any, *, expected: Schema | None = None) -> Rows:
             raise InputError(f"x is {x!r}; expected one question: a text, a vector of numbers or a dictionary.")
         rows = as_rows(array if array.ndim == 2 or array.dtype.kind in "OUT" else array[None, :], expected=expected)
     if rows.n != 1:
-        raise InputError(f"x holds {rows.n} rows; expected one question. For several questions use decide(X).")
+        raise InputError(
+            f"x holds {counted(rows.n, 'row')}; expected one question. For several questions use decide(X)."
+        )
     return rows
 
 
@@ -318,7 +321,7 @@ def _from_frame(n: int, columns: dict[str, Any], expected: Schema | None) -> Row
     if expected is not None and expected.kind == "frame" and expected.names != tuple(columns):
         _refuse_names(tuple(columns), expected.names or ())
     if expected is not None and expected.kind == "matrix" and len(columns) != expected.width:
-        raise InputError(f"X has {len(columns)} features, but it had {expected.width} features in fit.")
+        raise InputError(f"X has {counted(len(columns), 'feature')}, but it had {expected.width} in fit.")
     texts: dict[str, list[str]] = {}
     categories: dict[str, list[str]] = {}
     numbers: dict[str, NDArray[np.float64]] = {}

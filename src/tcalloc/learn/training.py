@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._counts import counted
 from tcalloc._rounding import AFFORDED
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.hull import neighbours, upper_hull
@@ -128,13 +129,16 @@ def as_table(table: Any, n: int, actions: Any, cost: Any, *, argument: str = "sa
     k = found.acc.shape[1]
     if len(found.acc) != n:
         raise InputError(
-            f"X has {n} rows, but {argument} has {len(found.acc)}; found input variables with inconsistent numbers of "
-            "samples. Give the same questions in the same order."
+            f"X has {counted(n, 'row')}, but {argument} has {len(found.acc)}; found input variables with "
+            "inconsistent numbers of samples. Give the same questions in the same order."
         )
     if known is None:
         known = getattr(found, "actions", None)
     if known is not None and len(known) != k:
-        raise InputError(f"actions has {len(known)} entries, but {argument} has {k} columns; expected one for each.")
+        raise InputError(
+            f"actions has {counted(len(known), 'entry')}, but {argument} has {counted(k, 'column')}; expected one "
+            "for each."
+        )
     names = found.action_names
     if names is None:
         names = tuple(str(a) for a in range(k)) if known is None else _names(known)

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from tcalloc._checks import whole
+from tcalloc._counts import agreeing, counted
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Policy
 from tcalloc.llm.client import ChatClient
@@ -234,7 +235,10 @@ def _job(
     refuse_half_pairs(asked)
     rows = [question.text for question in asked] if X is None else list(X)
     if len(rows) != len(asked):
-        raise InputError(f"X has {len(rows)} rows, but there are {len(asked)} questions.")
+        raise InputError(
+            f"X has {counted(len(rows), 'row')}, but there {agreeing(len(asked), 'is', 'are')} "
+            f"{counted(len(asked), 'question')}."
+        )
     if budget is not None:
         at = getattr(policy, "at", None)
         policy = policy if at is None else at(budget)

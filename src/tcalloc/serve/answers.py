@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tcalloc._amounts import amount
+from tcalloc._counts import agreeing, counted
 from tcalloc._printing import cleaned
 from tcalloc.errors import MissingExtraError
 from tcalloc.runs.verdicts import Failures
@@ -124,8 +125,8 @@ class Answers(Sequence[Answered]):
         cheaper = sum(one.status == "cheaper than decided" for one in self.answered)
         if cheaper:
             found.append(
-                f"{_questions(cheaper)} got fewer samples or a cheaper action than the policy decided, because the "
-                "budget did not allow more."
+                f"{counted(cheaper, 'question')} got fewer samples or a cheaper action than the policy decided, "
+                "because the budget did not allow more."
             )
         without = [one for one in self.answered if one.answer is None]
         reasons = [
@@ -141,8 +142,8 @@ class Answers(Sequence[Answered]):
         ]  # fmt: skip
         said = [f"{count:,} {why}" for count, why in reasons if count]
         if said:
-            verb = "has" if self.unanswered == 1 else "have"
-            found.append(f"{_questions(self.unanswered)} {verb} no answer: {'; '.join(said)}.")
+            verb = agreeing(self.unanswered, "has", "have")
+            found.append(f"{counted(self.unanswered, 'question')} {verb} no answer: {'; '.join(said)}.")
         return tuple(found)
 
     def to_frame(self) -> Any:
@@ -162,7 +163,7 @@ class Answers(Sequence[Answered]):
         unit : str, optional
             The unit of costs, such as "usd".
         """
-        done = f"{self.wanted - self.unanswered:,} of {self.wanted:,} questions answered"
+        done = f"{self.wanted - self.unanswered:,} of {counted(self.wanted, 'question')} answered"
         if self.answered:
             right = "" if self.accuracy is None else f", {100 * self.accuracy:.1f} % right"
             allowed = "" if self.budget is None else f" of {amount(self.budget, unit, 4)}"
@@ -178,7 +179,3 @@ class Answers(Sequence[Answered]):
         return self.summary()
 
     __repr__ = __str__
-
-
-def _questions(count: int) -> str:
-    return f"{count:,} question{'s' * (count != 1)}"

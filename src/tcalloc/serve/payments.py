@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.serve.budget_ledger import BudgetLedger
 
@@ -178,11 +179,13 @@ class Payments:
             )
         total = None if budget is None else float(budget) * questions
         if total is not None and not math.isfinite(total):
-            raise InputError(f"budget is {budget!r}; for {questions} questions that is too large. Leave it out.")
+            raise InputError(
+                f"budget is {budget!r}; for {counted(questions, 'question')} that is too large. Leave it out."
+            )
         if total is not None and 0 < total < prices.least * (1 - 2**-40):
             raise InputError(
-                f"budget is {budget:g}: for {questions} questions that is {total:g} in all, less than one sample costs "
-                f"({prices.least:g}). Raise the budget, or give costs in the budget's unit."
+                f"budget is {budget:g}: for {counted(questions, 'question')} that is {total:g} in all, less than one "
+                f"sample costs ({prices.least:g}). Raise the budget, or give costs in the budget's unit."
             )
         self.budget, self.prices, self.ledger = budget, prices, BudgetLedger(total, tries)
         self.lost = 0.0

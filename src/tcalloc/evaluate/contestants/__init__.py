@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tcalloc._checks import did_you_mean
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.evaluate.contestants.base import Contestant, FixedAction, FixedMixture
 from tcalloc.evaluate.contestants.beforehand import AtRandom, ByLabel, ByLength
@@ -141,7 +142,7 @@ def _said(problem: Problem, entry: Entry) -> tuple[str, ...]:
         many = len(problem.menu.names)
         return () if many <= MOST_IMITATED else (f"distinguishes {MOST_IMITATED} of the {many} actions",)
     if entry.family == "rule" and len(problem.models) > 1:
-        return (f"uses only one of the {len(problem.models)} models, the one that does best in training",)
+        return (f"uses only one of the {counted(len(problem.models), 'model')}, the one that does best in training",)
     return ()
 
 

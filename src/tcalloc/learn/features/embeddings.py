@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import whole
+from tcalloc._counts import counted
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.llm.failures import AccessError, RefusedError, UnreachableError
@@ -161,7 +162,7 @@ class EmbeddingsEndpoint:
                 problem = f"status {reply.status}{self._quoted(reply)}"
             else:
                 self._refused(reply)
-        raise UnreachableError(f"{self.url}: no embeddings after {attempt + 1} tries: {problem}.")
+        raise UnreachableError(f"{self.url}: no embeddings after {counted(attempt + 1, 'try')}: {problem}.")
 
     def _refused(self, reply: Exchange) -> None:
         """Raise the error for a status that another try would not change."""
@@ -188,7 +189,10 @@ def _vectors(body: bytes, n: int) -> tuple[NDArray[np.float64] | None, str]:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         return None, "its reply is not an OpenAI-compatible list of embeddings"
     if vectors.ndim != 2 or vectors.shape[1] == 0 or sorted(map(str, places)) != sorted(map(str, range(n))):
-        return None, f"its reply holds {len(places)} embeddings for {n} texts, or of different lengths"
+        return (
+            None,
+            f"its reply holds {counted(len(places), 'embedding')} for {counted(n, 'text')}, or of different lengths",
+        )
     if not np.isfinite(vectors).all():
         return None, "its reply holds numbers that are not finite"
     return vectors[np.argsort(np.array(places, np.int64))], ""

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import flag, one_of, whole
+from tcalloc._counts import counted
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.learn.features._scan import blocks, scan
 from tcalloc.learn.features.lexical import LEXICAL, of_scan
@@ -293,7 +294,9 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError(f"embed did not return an array of numbers (n, d): {error}") from error
         if found.ndim != 2 or len(found) != rows.n or found.shape[1] == 0 or width not in (None, found.shape[1]):
             wanted = "d" if width is None else str(width)
-            raise InputError(f"embed returned shape {found.shape} for {rows.n} texts; expected ({rows.n}, {wanted}).")
+            raise InputError(
+                f"embed returned shape {found.shape} for {counted(rows.n, 'text')}; expected ({rows.n}, {wanted})."
+            )
         if not np.isfinite(found).all():
             row = int(np.argwhere(~np.isfinite(found))[0, 0])
             raise InputError(f"embed returned a value that is not finite for text {row}.")

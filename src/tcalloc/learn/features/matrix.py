@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.learn.rows import Rows
 
@@ -53,7 +54,9 @@ def transformed(features: Any, rows: Rows) -> Floats:
     found = features.transform(plain(rows))
     found = np.asarray(found.toarray() if hasattr(found, "toarray") else found, np.float64)
     if found.ndim != 2 or len(found) != rows.n:
-        raise InputError(f"features returned shape {found.shape} for {rows.n} questions; expected ({rows.n}, d).")
+        raise InputError(
+            f"features returned shape {found.shape} for {counted(rows.n, 'question')}; expected ({rows.n}, d)."
+        )
     if not np.isfinite(found).all():
         row, column = np.argwhere(~np.isfinite(found))[0].tolist()
         raise InputError(

@@ -36,6 +36,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc import _amounts
 from tcalloc._checks import level_of, whole
+from tcalloc._counts import counted
 from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
 from tcalloc._rounding import SUMMED
@@ -149,7 +150,7 @@ class Certificate:
         ]
         left, middle = (max(len(row[i]) for row in rows) for i in (0, 1))
         lines = [f"{a:<{left}}  {b:>{middle}}  {c}".rstrip() for a, b, c in rows]
-        head = f"{self.n:,} question{'s' * (self.n != 1)}"
+        head = counted(self.n, "question")
         return "\n".join([f"{head}{lines[0][len(head) :]}", *lines[1:], *self.notes])
 
     def to_dict(self) -> dict[str, Any]:

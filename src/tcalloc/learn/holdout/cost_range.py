@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import did_you_mean
+from tcalloc._counts import counted
 from tcalloc._inputs import scalar
 from tcalloc._rounding import COMPUTED
 from tcalloc.errors import InputError
@@ -198,13 +199,13 @@ def cost_phrase(arms: Sequence[str], most: Floats) -> str:
 def _unknown(actions: Sequence[Action | None] | None) -> str:
     """Return the message that says what to pass if the highest possible cost is not known."""
     drawn = [action for action in actions or () if action is not None]
-    most = str(max(action.samples for action in drawn)) if drawn else "the most"
+    most = counted(max(action.samples for action in drawn), "sample") if drawn else "the largest number of samples"
     limits = {action.max_tokens for action in drawn}
     tokens = f"{max(n for n in limits if n is not None):,} tokens" if limits and None not in limits else "max_tokens"
     return (
         "confidence needs the most that one question may cost, which is not known: costs differ between questions (or "
         "were recorded one by one), and the highest cost seen is not the highest possible. Pass high= (--high), which "
-        f"is {most} sample{'' if most == '1' else 's'} * ({tokens} * the rate of an output token + the longest prompt "
+        f"is {most} * ({tokens} * the rate of an output token + the longest prompt "
         "* the rate of an input token). "
         "If every question costs the same, say so instead: one cost per action, cost=[...] of shape (K,), or one cost "
         "per sample, Samples(..., cost=...)."

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._counts import counted
 from tcalloc._rounding import SUMMED
 from tcalloc._solve import decide, solve
 from tcalloc.errors import InputError
@@ -66,7 +67,7 @@ class Halves:
     def of(cls, samples: Samples, found: Training, splits: int, random_state: int) -> "Halves":
         """Halve the samples `splits` times."""
         if len(samples) != len(found.acc):
-            raise InputError(f"samples has {len(samples)} questions, but the table has {len(found.acc)}.")
+            raise InputError(f"samples has {counted(len(samples), 'question')}, but the table has {len(found.acc)}.")
         if found.actions is None:
             raise InputError("it is not known what the table's actions are; pass them: actions=[Vote(1), …].")
         pairs = []

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._counts import counted
 from tcalloc._printing import cleaned
 
 __all__ = ["StoppingFrontier"]
@@ -38,7 +39,7 @@ class StoppingFrontier:
     def __repr__(self) -> str:
         picked = np.unique(np.linspace(0, len(self) - 1, 9).round().astype(int))
         lines = [
-            f"StoppingFrontier({len(self)} budgets, held out)",
+            f"StoppingFrontier({counted(len(self), 'budget')}, held out)",
             f"{'spend':>10} {'accuracy':>9} {'rounds':>7}  rules",
         ]
         lines += [

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._counts import counted
 from tcalloc.errors import InputError, MissingExtraError
 
 __all__ = ["Boosted", "Estimator", "booster_of"]
@@ -59,7 +60,7 @@ class Boosted:
 
     def description(self) -> str:
         """Return a few words for `repr`."""
-        return f"XGBoost, {len(self.models)} models"
+        return f"XGBoost, {counted(len(self.models), 'model')}"
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
         """Return what a file needs."""
@@ -71,7 +72,7 @@ class Boosted:
         """Return the model that `state` described; its files were checked before."""
         made = cls()
         if meta["models"] != k or sorted(boosters, key=int) != [str(a) for a in range(k)]:
-            raise InputError(f"expected {k} boosters, one per action.")
+            raise InputError(f"expected {counted(k, 'booster')}, one per action.")
         made.models = [booster_of(boosters[str(a)], width) for a in range(k)]
         return made
 
@@ -90,7 +91,7 @@ def booster_of(raw: bytes, width: int) -> Any:
         booster.load_model(bytearray(raw))
     booster.set_param({"nthread": 1})
     if booster.num_features() != width:
-        raise InputError(f"a booster has {booster.num_features()} features; expected {width}.")
+        raise InputError(f"a booster has {counted(booster.num_features(), 'feature')}; expected {width}.")
     return booster
 
 
@@ -146,7 +147,7 @@ class Estimator:
 
     def description(self) -> str:
         """Return a few words for `repr`."""
-        return f"{type(self.prototype).__name__}, {len(self.models)} models"
+        return f"{type(self.prototype).__name__}, {counted(len(self.models), 'model')}"
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
         """Raise an error: only pickle could store the estimator."""

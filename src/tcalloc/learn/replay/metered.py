@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import flag, whole
+from tcalloc._counts import counted
 from tcalloc._printing import cleaned
 from tcalloc._rates import Rates
 from tcalloc.errors import InputError
@@ -58,8 +59,8 @@ class Outcome:
     @cleaned
     def __repr__(self) -> str:
         return (
-            f"Outcome({len(self.spend)} questions, accuracy {self.accuracy.mean():.4f}, spend {self.spend.mean():.4g}, "
-            f"rounds {self.rounds.mean():.3g})"
+            f"Outcome({counted(len(self.spend), 'question')}, accuracy {self.accuracy.mean():.4f}, spend "
+            f"{self.spend.mean():.4g}, rounds {self.rounds.mean():.3g})"
         )
 
 
@@ -339,7 +340,8 @@ def _row_getter(samples: Samples, X: Any) -> Any:
         raise InputError(f"X is {repr(X)[:60]}; expected a sequence, an array or a frame with one row per question.")
     if len(X) != n:
         raise InputError(
-            f"X has {len(X)} rows, but samples has {n} questions; expected the same questions in one order."
+            f"X has {counted(len(X), 'row')}, but samples has {counted(n, 'question')}; expected the same questions "
+            "in one order."
         )
     if hasattr(X, "iloc"):
         return lambda row: X.iloc[row]

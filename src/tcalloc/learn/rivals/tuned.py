@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._checks import one_of
+from tcalloc._counts import counted
 from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
 from tcalloc._rounding import AFFORDED
@@ -434,7 +435,7 @@ class TunedRule(StoppingEstimator):
         if not self.__sklearn_is_fitted__():
             return f"TunedRule({self.family!r}{'' if self.budget is None else f', budget={self.budget}'}), not fitted"
         head = f"TunedRule({self.family!r}{'' if self.budget_ is None else f', budget={self.budget_:g}'})"
-        lines = [f"{head}, tuned on {self.n_:,} questions; {len(self.rules_)} settings on the hull"]
+        lines = [f"{head}, tuned on {counted(self.n_, 'question')}; {counted(len(self.rules_), 'setting')} on the hull"]
         if self._spending is not None:
             low, high, share = self._hull.mix(self._spending)
             one, other = described(self.rules_[low]), described(self.rules_[high])

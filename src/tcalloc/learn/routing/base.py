@@ -17,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._counts import counted
 from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError, MissingExtraError
@@ -342,7 +343,7 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "action_names_"):
             return head
         names = ", ".join(self.action_names_[:8]) + (", …" if len(self.action_names_) > 8 else "")
-        lines = [f"fitted on {self.n_:,} questions; actions: {names}", *self._repr_lines()]
+        lines = [f"fitted on {counted(self.n_, 'question')}; actions: {names}", *self._repr_lines()]
         if self.guarantee_ is not None:
             lines.append(str(self.guarantee_))
         elif self.price_ is not None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import did_you_mean, is_whole
+from tcalloc._counts import counted
 from tcalloc._solve import decide
 from tcalloc.errors import InputError
 from tcalloc.learn.outcomes import Part, Served
@@ -170,7 +171,7 @@ class ByCategory(Mixture):
 
     def _repr_lines(self) -> list[str]:
         if self.setting_ is None:
-            return [f"{len(self.categories_)} categories"]
+            return [counted(len(self.categories_), "category")]
         low, high, share = self.mix_.at(self.setting_)
         names = self.action_names_
         lines = []

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import one_of
+from tcalloc._counts import counted
 from tcalloc._inputs import scalar
 from tcalloc._solve import decide, solve
 from tcalloc.errors import InputError, MissingExtraError
@@ -225,7 +226,7 @@ class Imitator(LearnedPolicy):
         shares = ", ".join(
             f"{self.action_names_[a]} {share:.0%}" for a, share in zip(self.labels_.tolist(), self.shares_, strict=True)
         )
-        return [f"the oracle's actions at budget {self.budget:g}: {shares}; {self.width_} features"]
+        return [f"the oracle's actions at budget {self.budget:g}: {shares}; {counted(self.width_, 'feature')}"]
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
         booster = self.classifier_
@@ -279,7 +280,7 @@ class Imitator(LearnedPolicy):
             made.classifier_ = booster_of(boosters["classifier"], made.width_)
             given = np.asarray(made.classifier_.inplace_predict(np.zeros((1, made.width_), np.float32)))
             if (given.shape[1] if given.ndim == 2 else 2) != len(labels):
-                raise InputError(f"the classifier has other classes than the {len(labels)} labels.")
+                raise InputError(f"the classifier has other classes than the {counted(len(labels), 'label')}.")
         return made
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.learn.holdout.calibrate import calibrate_price
 from tcalloc.learn.holdout.certify import Certificate, certify
@@ -119,7 +120,9 @@ class Judging(Serving):
         """Return the held-out outcomes of the policy's actions."""
         held = as_table(samples, n, self.actions_, None)
         if held.acc.shape[1] != len(self.cost_):
-            raise InputError(f"samples has {held.acc.shape[1]} actions; expected the policy's {len(self.cost_)}.")
+            raise InputError(
+                f"samples has {counted(held.acc.shape[1], 'action')}; expected the policy's {len(self.cost_)}."
+            )
         return held
 
     def _limits(self, held: Training, confidence: Any, low: Any, high: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import flag, one_of, whole
+from tcalloc._counts import counted
 from tcalloc._frontier import frontier
 from tcalloc._inputs import scalar
 from tcalloc._solve import decide, solve
@@ -282,8 +283,8 @@ class PricedPolicy(ProbingPolicy):
     def _choose(self, batch: Batch, price: float | None, budget: float | None) -> Actions:
         if self.probed_ is not None:
             raise InputError(
-                f"this policy decides after {self.probe} samples, so the question alone is not enough. Use start(x), "
-                "or replay(X, samples) on recorded samples."
+                f"this policy decides after {counted(self.probe, 'sample')}, so the question alone is not enough. "
+                "Use start(x), or replay(X, samples) on recorded samples."
             )
         if budget is not None:
             if not self.gate_.open_at(budget):
@@ -338,7 +339,10 @@ class PricedPolicy(ProbingPolicy):
 
     def _repr_lines(self) -> list[str]:
         slopes = ", ".join(f"{slope:.2f}" for slope in self.shrinkage_.slopes[1:])
-        lines = [f"{self.model_.description()}, {self.width_} features; slopes of the increments: {slopes or 'none'}"]
+        lines = [
+            f"{self.model_.description()}, {counted(self.width_, 'feature')}; slopes of the increments: "
+            f"{slopes or 'none'}"
+        ]
         if self.costing_ is not None:
             lines.append(f"costs predicted by ridge, alpha {self.costing_.alpha:.3g}")
         if self.probed_ is not None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._counts import counted
 from tcalloc._solve import decide
 from tcalloc.errors import InputError
 from tcalloc.learn.hull import neighbours
@@ -239,7 +240,7 @@ class Probed:
         of = {name.removeprefix("after/"): value for name, value in arrays.items() if name.startswith("after/")}
         made = cls(plan, AfterProbe.from_state(meta["after"], of, plan))
         if made.after.width != width:
-            raise InputError(f"after: made for {made.after.width} features; expected {width}.")
+            raise InputError(f"after: made for {counted(made.after.width, 'feature')}; expected {width}.")
         h, p = len(arrays["prices"]), len(arrays["grid"])
         for name, size in (
             ("prices", h),

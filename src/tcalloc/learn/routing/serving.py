@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.learn.outcomes import Part, PolicyOutcomes, Served, budgets_of, drawn, outcomes_of
 from tcalloc.learn.protocol import uniform
@@ -88,7 +89,9 @@ class Serving:
         rows = self._rows(X, samples)
         held = as_table(samples, rows.n, self.actions_, None)
         if held.acc.shape[1] != len(self.cost_):
-            raise InputError(f"samples has {held.acc.shape[1]} actions; expected the policy's {len(self.cost_)}.")
+            raise InputError(
+                f"samples has {counted(held.acc.shape[1], 'action')}; expected the policy's {len(self.cost_)}."
+            )
         batch = Batch(rows, self._known_costs(cost, rows.n), held.available)
         if budgets is None:
             served = [self._served_by_itself(batch)]

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import is_whole
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.learn.saving.ubjson import write_ubjson
 
@@ -251,11 +252,11 @@ def _rounds(model: dict[str, Any], trees: int, outputs: int, parallel: int) -> i
     owners = _numbers(_field(model, "tree_info", "model"), np.int32, "tree_info")
     expected = np.tile(np.repeat(np.arange(outputs), parallel), rounds)
     if trees % a_round or not np.array_equal(owners, expected):
-        raise InputError(f"tree_info does not share {trees} trees among {outputs} output(s) in turn.")
+        raise InputError(f"tree_info does not share {counted(trees, 'tree')} among {outputs} output(s) in turn.")
     if "iteration_indptr" in model:
         starts = _numbers(model["iteration_indptr"], np.int64, "iteration_indptr")
         if not np.array_equal(starts, np.arange(0, trees + 1, a_round)):
-            raise InputError(f"iteration_indptr does not cut {trees} trees into rounds of {a_round}.")
+            raise InputError(f"iteration_indptr does not cut {counted(trees, 'tree')} into rounds of {a_round}.")
     cats = model.get("cats")
     if cats is not None and (not isinstance(cats, dict) or any(len(value) for value in cats.values())):
         raise InputError("it has categorical features; only numeric ones are used here.")
@@ -316,7 +317,7 @@ def _tree(tree: Any, features: int, parts: dict[str, list[NDArray[Any]]]) -> int
     for name in NODES:
         array = np.asarray(_field(tree, name, "it"))
         if array.shape != (size,):
-            raise InputError(f"{name} has the shape {array.shape}, but there are {size} nodes.")
+            raise InputError(f"{name} has the shape {array.shape}, but there are {counted(size, 'node')}.")
         parts[name].append(array)
     for name in EMPTY:
         if name in tree and len(tree[name]):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import level_of
+from tcalloc._counts import counted
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.learn.estimator import StoppingEstimator
@@ -459,7 +460,7 @@ class Sequential(StoppingEstimator):
         _, cap, deadline = self._limits()
         settings = self._trained.settings
         names = ", ".join(c.name for c in self._trained.choices.candidates)
-        lines = [f"Sequential({budget}), fitted on {self._trained.questions:,} questions; rules: {names}"]
+        lines = [f"Sequential({budget}), fitted on {counted(self._trained.questions, 'question')}; rules: {names}"]
         if self._mixture is not None:
             choices, m = self._trained.choices, self._mixture
             spend, rounds = (float(choices.expected(m, what).mean()) for what in ("spend", "rounds"))
