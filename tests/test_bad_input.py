@@ -34,7 +34,7 @@ BAD = {
     "rank": ({"acc": [0.1, 0.2]}, r"acc has shape \(2,\); expected \(N, K\)"),
     "rank 3": ({"acc": np.ones((2, 2, 2))}, r"acc has shape \(2, 2, 2\); expected \(N, K\)"),
     "scalar cost": ({"cost": 1.0}, r"cost has shape \(\); expected"),
-    "ragged": ({"acc": [[0.1, 0.2], [0.3]]}, r"acc cannot be made an array of shape \(N, K\)"),
+    "ragged": ({"acc": [[0.1, 0.2], [0.3]]}, r"acc cannot be converted to an array of shape \(N, K\)"),
     "no rows": ({"acc": np.empty((0, 2)), "cost": [1.0, 2.0]}, r"acc has shape \(0, 2\): an empty table"),
     "no columns": ({"acc": np.empty((2, 0)), "cost": np.empty((2, 0))}, r"acc has shape \(2, 0\): an empty table"),
     "object": ({"acc": np.array([[0.1, None], [0.2, 0.3]])}, r"acc has dtype object; allowed are float32, float64"),
@@ -104,7 +104,7 @@ def test_frontier_and_decide_refuse_the_same(name):
         ([0.1, 0.2], [1.0, 2.0], -0.5, "price is -0.5; expected at least 0"),
         ([0.1, 0.2], [1.0, 2.0], "dear", "price is 'dear'; expected a number"),
         (0.5, 1.0, 0.1, r"acc has shape \(\); expected \(K,\) for one row or \(N, K\) for many"),
-        ([[0.1], [0.1, 0.2]], [1.0], 0.1, r"acc cannot be made an array of shape \(K,\) for one row or \(N, K\)"),
+        ([[0.1], [0.1, 0.2]], [1.0], 0.1, r"acc cannot be converted to an array of shape \(K,\) for one row"),
     ],
 )
 def test_decide_refuses_in_words(acc, cost, price, message):

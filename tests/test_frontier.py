@@ -188,7 +188,7 @@ def test_merging_says_what_does_not_fit():
     with pytest.raises(tcalloc.InputError, match="empty"):
         Frontier.merge([])
     for wrong in (one, None):
-        with pytest.raises(tcalloc.InputError, match="is no list of them"):
+        with pytest.raises(tcalloc.InputError, match="is not a list of frontiers"):
             Frontier.merge(wrong)
     with pytest.raises(tcalloc.InputError, match="not a Frontier"):
         Frontier.merge([one, 3])

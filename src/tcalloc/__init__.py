@@ -3,8 +3,8 @@
 ``solve(acc, cost, budget)`` chooses one action per instance: the highest expected accuracy at an average budget,
 exactly, with its upper bound. ``frontier`` answers for every budget at once, ``decide`` for one row at a price.
 
-`Samples` makes tables from recorded answers. `PricedPolicy` and `Imitator` learn to decide from a question's text,
-`Sequential` while its samples come in (extra ``learn``); `answer` does what a policy says, live (extra ``llm``).
+`Samples` makes tables from recorded answers. `PricedPolicy` and `Imitator` learn to decide from a question's text, and
+`Sequential` while samples come in (extra ``learn``). `answer` carries out a policy's decisions live (extra ``llm``).
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Amounts of cost as people write them: with enough digits, and with their unit where it is known.
+"""Amounts of cost as people write them: with enough digits, and with their unit if it is known.
 
 Every printed cost, price and saving comes from here, so that dollars of 0.00004 are never 0.0000.
 """
@@ -11,24 +11,24 @@ from tcalloc.errors import InputError
 
 __all__ = ["CURRENCIES", "amount", "check_unit", "column", "digits", "in_unit", "per_thousand", "unit_words"]
 
-# What a currency's code stands for before an amount.
+# The sign before an amount, by the code of the currency.
 CURRENCIES = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥", "cny": "CN¥", "inr": "₹", "chf": "CHF "}
 LONGEST = 24
-# Below this, and from this on, powers of ten are easier to read than zeros.
+# Below the first and from the second on, powers of ten are easier to read than zeros.
 TINY, HUGE = 1e-10, 1e12
-# Digits after the point that a column may have before its numbers are written one by one.
+# If a column would need more decimals than this, each of its numbers is written on its own.
 DEEPEST = 9
 
 
 def check_unit(unit: Any, name: str = "unit") -> str:
-    """Return a unit of cost as it is printed; refuse what is no word.
+    """Return a unit of cost in the form in which it is printed.
 
     Parameters
     ----------
     unit : str
-        A currency's code or sign ("usd", "$"), or what costs are counted in ("samples", "tokens", "seconds").
+        A currency's code or sign ("usd", "$"), or what the costs count ("samples", "tokens", "seconds").
     name : str
-        What the message calls it.
+        The name of the argument in the message.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def digits(value: float, significant: int = 3) -> str:
 
 
 def in_unit(text: str, unit: str | None) -> str:
-    """Return a printed number with its unit: $2.43, 2.43 samples, 1 token; 2.43 where no unit is known."""
+    """Return a printed number with its unit: $2.43, 2.43 samples, 1 token; 2.43 if no unit is known."""
     if unit is None or text == "-":
         return text
     if unit in CURRENCIES:
@@ -82,41 +82,41 @@ def amount(value: float, unit: str | None = None, significant: int = 3) -> str:
     value : float
         The amount.
     unit : str, optional
-        What `check_unit` returned, or "cost" for units of cost whose name is not known.
+        The result of `check_unit`, or "cost" for units of cost without a known name.
     significant : int
-        Digits.
+        Number of significant digits.
     """
     return in_unit(digits(value, significant), unit)
 
 
 def per_thousand(value: float, unit: str | None = None) -> str:
-    """Return what an amount per question comes to: $1.30 per 1,000 questions."""
+    """Return an amount per question as an amount per thousand: $1.30 per 1,000 questions."""
     if math.isinf(1000 * value):
         return f"{amount(value, unit)} per question"
     return f"{amount(1000 * value, unit)} per 1,000 questions"
 
 
 def unit_words(unit: str | None) -> str:
-    """Return what an axis or a head of a table calls the unit: samples, units of cost, tokens, $."""
+    """Return the unit's name for an axis or a table's head: samples, units of cost, tokens, $."""
     if unit is None or unit == "cost":
         return "units of cost"
     return CURRENCIES.get(unit, unit).strip()
 
 
 def column(values: Sequence[float], *, trim: bool = True) -> list[str]:
-    """Return numbers with equally many decimals: four digits of the largest, and at least two of the smallest.
+    """Return numbers with the same number of decimals: four digits of the largest, at least two of the smallest.
 
     Parameters
     ----------
     values : sequence of float
-        What is not finite becomes "-".
+        The numbers; one that is not finite becomes "-".
     trim : bool
-        Whether to drop zeros that all of them end in.
+        Whether to drop zeros that all numbers end in.
 
     Returns
     -------
     list of str
-        Where that would take too many decimals, each number has its own.
+        The numbers as texts. If this takes too many decimals, each number has its own number of decimals.
     """
     sizes = [abs(value) for value in values if math.isfinite(value) and value != 0]
     if not sizes:

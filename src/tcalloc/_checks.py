@@ -1,4 +1,4 @@
-"""Checks of single arguments: a call says what is allowed, and the check makes the message.
+"""Checks of single arguments: the call declares what is allowed, and the check makes the message.
 
 What to use when
 ----------------
@@ -11,12 +11,12 @@ What to use when
 `flag`
     True or False.
 `one_of`
-    One of some names.
+    One of several names.
 `did_you_mean`
-    The end of any message about a name that is not known: the known one that it resembles.
+    The end of a message about an unknown name: the known name that it resembles.
 
-Truth values are no numbers here, and texts neither. `tcalloc._inputs.scalar` is for budgets and costs, which may come
-from arrays and frames and may be infinite.
+Truth values and texts are no numbers here. `tcalloc._inputs.scalar` is for budgets and costs, which may come from
+arrays and frames and may be infinite.
 """
 
 import difflib
@@ -30,7 +30,7 @@ from tcalloc.errors import InputError
 
 __all__ = ["did_you_mean", "flag", "is_number", "is_whole", "level_of", "number", "one_of", "whole"]
 
-# How alike two names must be, from 0 to 1, for one to be suggested for the other. Longer names are not compared whole.
+# How similar two names must be, from 0 to 1, to suggest one for the other. Only this many characters are compared.
 ALIKE = 0.6
 LONGEST = 200
 
@@ -51,15 +51,15 @@ def whole(name: str, value: Any, least: int = 0, most: int | None = None, *, of:
     Parameters
     ----------
     name : str
-        What messages call it.
+        The name of the argument in messages.
     value : int
-        Python's or NumPy's.
+        A whole number of Python or NumPy.
     least, most : int
-        The smallest and the largest that are allowed; None: there is no largest.
+        The smallest and the largest allowed number; None: there is no largest.
     of : str
-        What it counts, for the message.
+        What the number counts, for the message.
     hint : str
-        What else is allowed, or how to mend it, for the end of the message.
+        What else is allowed, or what to do, for the end of the message.
 
     Raises
     ------
@@ -89,17 +89,17 @@ def number(
     Parameters
     ----------
     name : str
-        What messages call it.
+        The name of the argument in messages.
     value : float
-        Python's or NumPy's.
+        A number of Python or NumPy.
     low, high : float
-        The interval.
+        The ends of the interval.
     ends : bool
         Whether the ends of the interval are allowed too.
     of : str
-        What it is, for the message; "" is a number.
+        What the number is, for the message; "" means: a number.
     hint : str
-        What else is allowed, or how to mend it, for the end of the message.
+        What else is allowed, or what to do, for the end of the message.
 
     Raises
     ------
@@ -148,23 +148,23 @@ def flag(name: str, value: Any) -> bool:
 
 
 def one_of(name: str, value: Any, known: Iterable[str], hint: str = "") -> str:
-    """Return a name that must be one of some.
+    """Return a name that must be one of several.
 
     Parameters
     ----------
     name : str
-        What messages call the argument.
+        The name of the argument in messages.
     value : str
-        What was given.
+        The given name.
     known : iterable of str
-        The names that are allowed.
+        The allowed names.
     hint : str
         What else is allowed, for the end of the list.
 
     Raises
     ------
     InputError
-        If it is none of them; lists them, and suggests the one that it resembles.
+        If it is none of them; the message lists them, and suggests the one that it resembles.
 
     Examples
     --------
@@ -182,19 +182,19 @@ def one_of(name: str, value: Any, known: Iterable[str], hint: str = "") -> str:
 
 
 def did_you_mean(word: Any, known: Iterable[Any]) -> str:
-    """Return the question whether another name was meant, for the end of a message.
+    """Return a question that suggests a similar name, for the end of a message.
 
     Parameters
     ----------
     word : str
-        The name that is not known.
+        The unknown name.
     known : iterable
-        Those that are; what is no text is passed over.
+        The known names; entries that are not texts are ignored.
 
     Returns
     -------
     str
-        " Did you mean 'x'?", or "" where nothing resembles it. Upper and lower case are one.
+        " Did you mean 'x'?", or "" if nothing resembles it. Upper and lower case count as equal.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What `tcalloc doctor` reports: versions, the kernels, the extras and the processor. No secret, no path of a user."""
+"""The report of `tcalloc doctor`: versions, kernels, extras and processor; no secret, and no path of a user."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ from tcalloc._version import __version__
 __all__ = ["diagnose", "problems"]
 
 COMPILED = ("_oracle", "_stopping", "_votes")
-# Extras for those who develop: a user who lacks them lacks nothing.
+# Extras for developers of tcalloc; users do not need them.
 DEVELOPERS = {"test", "all"}
 _REQUIREMENT = re.compile(r"([\w.-]+)\s*(?:\[([\w,.\s-]+)\])?\s*\(?([^;()]*)\)?\s*(?:;(.*))?")
 _EXTRA = re.compile(r"extra\s*==\s*[\"']([\w-]+)[\"']")
@@ -24,7 +24,7 @@ _PLATFORM = re.compile(r"sys_platform\s*(==|!=)\s*[\"'](\w+)[\"']")
 
 
 def diagnose() -> dict[str, Any]:
-    """Describe this installation, as a dictionary that JSON can hold.
+    """Return a description of this installation, as a dictionary that can be written as JSON.
 
     Returns
     -------
@@ -46,17 +46,17 @@ def diagnose() -> dict[str, Any]:
 
 
 def problems(diagnosis: dict[str, Any]) -> list[str]:
-    """Return a sentence for each thing that is broken. An extra that is not installed is not broken.
+    """Return one sentence for each thing that is broken. An extra that is not installed is not broken.
 
     Parameters
     ----------
     diagnosis : dict
-        What `diagnose` returned.
+        The result of `diagnose`.
 
     Returns
     -------
     list of str
-        Sentences with a remedy; empty if all is well.
+        Sentences with a remedy; empty if nothing is broken.
     """
     kernels = diagnosis["kernel"]
     found = [
@@ -65,7 +65,7 @@ def problems(diagnosis: dict[str, Any]) -> list[str]:
     ]
     if kernels["exact"] is False:
         found.append(
-            "The compiled kernel rounds otherwise than its NumPy twin, so its choices and sums can be wrong. "
+            "The compiled kernel rounds differently from its NumPy twin, so its choices and sums can be wrong. "
             "Remedy: build it without -ffast-math and with -ffp-contract=off, or install the wheel."
         )
     wrong = {(name, bounds) for extra in diagnosis["extras"].values() for name, bounds in extra["wrong"].items()}
@@ -91,10 +91,10 @@ def _kernels() -> dict[str, Any]:
 
 
 def _agrees(module: Any) -> bool:
-    """Whether the compiled kernel chooses and sums like its twin, to the last bit.
+    """Return whether the compiled kernel chooses and sums like its NumPy twin, to the last bit.
 
-    In every other row all utilities tie: acc is the rounded product of price and cost. Where the multiplication and the
-    subtraction are fused, the product's rounding error decides instead. Sums differ where a compiler reorders them.
+    In every other row all utilities tie: acc is the rounded product of price and cost. If the compiler fuses the
+    multiplication and the subtraction, the product's rounding error decides instead. Sums differ if it reorders them.
     """
     rng = np.random.default_rng(0)
     n, k, price = 256, 5, 0.3
@@ -127,7 +127,7 @@ def _usable() -> int:
 
 
 def _extras() -> tuple[dict[str, dict[str, Any]], dict[str, str | None]]:
-    """Return what each extra lacks, and the versions of all dependencies, by this distribution's own metadata."""
+    """Return what each extra lacks, and the versions of all dependencies, from the metadata of this distribution."""
     try:
         declared = metadata.requires("tcalloc") or []
     except metadata.PackageNotFoundError:  # a checkout on sys.path
@@ -160,12 +160,12 @@ def _extras() -> tuple[dict[str, dict[str, Any]], dict[str, str | None]]:
 
 
 def _applies(marker: str) -> bool:
-    """Whether a requirement is of this platform, by the one kind of marker that pyproject.toml uses."""
+    """Return whether a requirement holds on this platform; pyproject.toml uses only one kind of marker."""
     return all((sys.platform == name) == (sign == "==") for sign, name in _PLATFORM.findall(marker))
 
 
 def _version(name: str) -> str | None:
-    """Return the installed version; XGBoost's two distributions are one module."""
+    """Return the installed version; two distributions contain the module of XGBoost."""
     for each in (name, "xgboost") if name == "xgboost-cpu" else (name,):
         try:
             return metadata.version(each)
@@ -175,7 +175,7 @@ def _version(name: str) -> str | None:
 
 
 def _within(version: str | None, bounds: str) -> bool:
-    """Whether a version satisfies bounds of the two kinds that pyproject.toml uses: at least, and below."""
+    """Return whether a version satisfies bounds of the two kinds in pyproject.toml: at least, and below."""
 
     def numbers(text: str) -> list[int]:
         return [int(part) for part in re.match(r"[\d.]*", text)[0].split(".") if part]  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""Files: reading what anybody may have made (regular, bounded, strict JSON), and writing all of a file or nothing."""
+"""Files: reading files that anyone may have made (regular, bounded, strict JSON), and writing a file as a whole."""
 
 import json
 import os
@@ -27,7 +27,7 @@ __all__ = [
     "target_of",
 ]
 
-# Bytes of one line and of a whole document. JSON becomes up to 25 times as large in memory.
+# The most bytes of one line, and of a whole document. In memory, JSON becomes up to 25 times as large.
 MOST_LINE = 1 << 24
 MOST_JSON = 1 << 24
 _TEMPORARY = re.compile(r"(.+)\.[0-9a-f]{8}\.tmp", re.DOTALL)
@@ -35,24 +35,24 @@ _ASIDE = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def open_regular(path: str, flags: int = os.O_RDONLY, *, follow: bool = True) -> BinaryIO:
-    """Open a regular file. Pipes and devices are refused at once, where a plain open would wait for them.
+    """Open a regular file. Pipes and devices raise an error at once; a plain open would wait for them.
 
     Parameters
     ----------
     path : str
         The file.
     flags : int
-        Those of `os.open`.
+        The flags of `os.open`.
     follow : bool
         Whether `path` may be a symbolic link.
 
     Raises
     ------
     InputError
-        If it is missing, cannot be opened, or is something else than a regular file.
+        If it is missing, cannot be opened, or is not a regular file.
     """
     if not follow and os.path.islink(path):
-        raise InputError(f"{path}: a symbolic link, and tcalloc writes through none. Put a regular file in its place.")
+        raise InputError(f"{path}: a symbolic link, which tcalloc does not follow. Put a regular file in its place.")
     never_wait = getattr(os, "O_NONBLOCK", 0) | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
     try:
         handle = os.open(path, flags | never_wait | _ASIDE, 0o666)
@@ -85,7 +85,7 @@ def read_bounded(path: str, most: int) -> bytes:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from None
     if data is None or len(data) > most:
-        raise InputError(f"{path}: larger than {most:,} bytes, which is more than tcalloc reads.")
+        raise InputError(f"{path}: larger than {most:,} bytes, the most that tcalloc reads.")
     return data
 
 
@@ -102,7 +102,7 @@ def lines_of(path: str, most: int = MOST_LINE) -> Iterator[bytes]:
 
 
 def bounded_lines(file: BinaryIO, path: str, most: int = MOST_LINE) -> Iterator[bytes]:
-    """Yield the lines of an open file, such as one that is compressed; see `lines_of`.
+    """Yield the lines of an open file, such as a compressed one; see `lines_of`.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def bounded_lines(file: BinaryIO, path: str, most: int = MOST_LINE) -> Iterator[
     while line := file.readline(most + 1):
         number += 1
         if len(line) > most:
-            raise InputError(f"{path}, line {number}: longer than {most:,} bytes, which is more than tcalloc reads.")
+            raise InputError(f"{path}, line {number}: longer than {most:,} bytes, the most that tcalloc reads.")
         yield line
 
 
@@ -137,7 +137,7 @@ def strict_json(text: str | bytes) -> Any:
     Raises
     ------
     ValueError
-        With a short reason, if it is no JSON, holds a number that is not finite, or is nested too deeply.
+        With a short reason, if it is not JSON, holds a number that is not finite, or is nested too deeply.
     """
     try:
         return _decode(text.decode() if isinstance(text, bytes) else text)
@@ -152,22 +152,22 @@ def strict_json(text: str | bytes) -> Any:
 
 
 def parse_json(data: str | bytes, place: str) -> Any:
-    """Return the value of a JSON text that stands at `place`.
+    """Return the value of the JSON text at `place`.
 
     Raises
     ------
     InputError
-        If it is no JSON that can be used.
+        If it is not valid JSON.
     """
     try:
         return strict_json(data)
     except ValueError as error:
-        raise InputError(f"{place}: not JSON that can be read ({error}). The file was changed; restore it.") from None
+        raise InputError(f"{place}: not readable as JSON ({error}). The file was changed; restore it.") from None
 
 
 @contextmanager
 def naming(path: str) -> Iterator[None]:
-    """Give errors of the operating system (no space, no permission) the name of the file that they are about."""
+    """Add the name of the file to errors of the operating system (no space, no permission)."""
     try:
         yield
     except OSError as error:
@@ -177,7 +177,7 @@ def naming(path: str) -> Iterator[None]:
 
 
 def target_of(path: str) -> str:
-    """Return the file that writing to `path` writes; refuse what cannot be one."""
+    """Return the file that writing to `path` writes; raise an error if it cannot be written."""
     target = os.path.realpath(path)
     folder = os.path.dirname(target)
     if not os.path.isdir(folder):
@@ -189,7 +189,7 @@ def target_of(path: str) -> str:
 
 @contextmanager
 def replacing(path: str) -> Iterator[BinaryIO]:
-    """Open a temporary file beside `path` that takes its place when all went well.
+    """Open a temporary file beside `path` that replaces it at the end if there was no error.
 
     Whatever happens, Ctrl-C included, `path` holds the old contents or the new, never half.
     """
@@ -209,9 +209,9 @@ def replacing(path: str) -> Iterator[BinaryIO]:
 
 
 def replaced_by(name: str) -> str | None:
-    """Return the name of the file that a temporary file of `replacing` was to replace; None if it is no such file.
+    """Return the name of the file that a temporary file of `replacing` belongs to; None if it is no such file.
 
-    A process that is killed leaves one.
+    A process that is killed leaves such a file behind.
     """
     found = _TEMPORARY.fullmatch(name)
     return None if found is None else found[1]

@@ -1,7 +1,7 @@
-"""Every budget at once: all hull steps of all rows, sorted once, asked often.
+"""Every budget at once: all hull steps of all rows, sorted once for any number of queries.
 
-The curve is that of the linear program (concave, piecewise linear); `Frontier.allocate` turns a point of it into
-actions, the same that `tcalloc.solve` gives.
+The curve is that of the linear program (concave, piecewise linear). `Frontier.allocate` turns a point of the curve into
+actions, the same that `tcalloc.solve` returns.
 """
 
 import math
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Frontier", "frontier"]
 
-# More points than a plot has pixels say nothing.
+# More points than a plot has pixels are useless.
 PLOT_POINTS = 2000
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Frontier:
-    """The best accuracy at every budget; made by `frontier`, merged with ``+`` or `merge`. Picklable.
+    """The best accuracy at every budget; made by `frontier`, merged with ``+`` or `merge`. It can be pickled.
 
-    Its arrays hold one entry per hull step, at most N·(K − 1), about 100 bytes each.
+    Its arrays hold one entry per hull step: at most N·(K − 1), about 100 bytes each.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Frontier:
     accuracies : ndarray, (M + 1,)
         The vertices' mean accuracies, rising.
     hindsight : bool
-        Whether it was computed from single outcomes (`Table.single_outcomes`): then no policy attains its accuracies.
+        Whether it was computed from single outcomes (`Table.single_outcomes`). If so, no policy attains its accuracies.
     """
 
     _labels: Labels
@@ -87,7 +87,7 @@ class Frontier:
         return self._unscaled_prices(self._efficiency)
 
     def _unscaled_prices(self, prices: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return prices in the user's units; refuse those that would be 0 or keep only a few digits."""
+        """Return prices in the user's units; raise an error if they would be 0 or keep only a few digits."""
         found = _unscaled(prices, self._labels.acc_exponent - self._labels.cost_exponent)
         if ((prices > 0) & (found < np.finfo(np.float64).tiny)).any():
             raise beyond_float()
@@ -100,7 +100,7 @@ class Frontier:
     def accuracy_at(self, budget: list[float] | tuple[float, ...] | NDArray[Any]) -> NDArray[np.float64]: ...
 
     def accuracy_at(self, budget: ArrayLike) -> Any:
-        """Return the highest mean accuracy at a mean budget: the linear program's, an upper bound of any choice's.
+        """Return the highest mean accuracy at a mean budget: the linear program's, an upper bound for any choice.
 
         Parameters
         ----------
@@ -143,7 +143,7 @@ class Frontier:
     def price_at(self, budget: list[float] | tuple[float, ...] | NDArray[Any]) -> NDArray[np.float64]: ...
 
     def price_at(self, budget: ArrayLike) -> Any:
-        """Return the price at a mean budget: what one more unit of cost buys there, 0 where nothing more is to be had.
+        """Return the price at a mean budget: what one more unit of cost buys there; 0 if it buys nothing more.
 
         Parameters
         ----------
@@ -151,7 +151,7 @@ class Frontier:
             Mean cost per instance.
         """
         asked = self._feasible(budget)
-        # As in solve: a budget that is the rounded mean of a vertex reaches that vertex.
+        # As in solve, a budget that is the rounded mean of a vertex reaches that vertex.
         after = np.atleast_1d(np.searchsorted(self.budgets, asked * (1 + FEASIBLE), side="right") - 1)
         priced = after < len(self._efficiency)
         prices = np.zeros(after.shape)
@@ -167,7 +167,7 @@ class Frontier:
     def budget_for(self, accuracy: ArrayLike) -> Any:
         """Return the smallest mean budget whose curve reaches a mean accuracy (the inverse of `accuracy_at`).
 
-        No choice reaches the accuracy for less. ``allocate(accuracy=…)`` gives actions that reach it, for at most one
+        No choice reaches the accuracy for less. ``allocate(accuracy=…)`` returns actions that reach it, for at most one
         step more.
 
         Parameters
@@ -182,7 +182,7 @@ class Frontier:
         Raises
         ------
         BudgetError
-            If an accuracy is above the highest that can be reached; its ``limit`` is that.
+            If an accuracy cannot be reached; its ``limit`` is the highest that can be reached.
         """
         target = _values(accuracy, "accuracy")
         self._reachable(float(target.max(initial=-math.inf)))
@@ -238,9 +238,9 @@ class Frontier:
         Returns
         -------
         Allocation
-            For a target accuracy: it is reached, and ``budget`` is what it spends. That is at most one step (w·Δcost of
-            one question, divided by Σ w) above `budget_for`, below which no choice reaches the target. Another choice
-            may cost a little less: the cheapest one is a knapsack problem, which this does not solve.
+            For a target accuracy: it is reached, and ``budget`` is the spend. That is at most one step (w·Δcost of one
+            question, divided by Σ w) above `budget_for`, below which no choice reaches the target. Another choice may
+            cost a little less; to find the cheapest is a knapsack problem, which is not solved here.
 
         Raises
         ------
@@ -277,7 +277,7 @@ class Frontier:
         return min(self._first(2, _search.as_pair(gain)[0], lambda found: found >= gain), len(self._efficiency))
 
     def _first(self, column: int, near: float, enough: Callable[[Fraction], bool]) -> int:
-        """Return the first vertex whose exact sum is enough, which is decided near a value."""
+        """Return the first vertex whose exact sum is enough; the search starts near a value."""
         high = self._path[:, column]
         margin = abs(near) * 2.0**-40
         first, last = int(np.searchsorted(high, near - margin)), int(np.searchsorted(high, near + margin, side="right"))
@@ -301,20 +301,20 @@ class Frontier:
         return Fraction(accuracy) / Fraction(2) ** self._labels.acc_exponent * exactly(self._weight)
 
     def _stand_at(self, vertex: int) -> tuple[NDArray[np.int32], Steps, NDArray[np.float64]]:
-        """Return the actions at a vertex, the steps that the fill may try from there, and walk's state."""
+        """Return the actions at a vertex, the steps that the fill may try from there, and the state of the walk."""
         actions = self._cheapest.copy()
-        # Of several steps of one row the last one counts: NumPy assigns in order.
+        # Of several steps of one row the last one counts, because NumPy assigns in order.
         actions[self._row[:vertex]] = self._hop[:vertex, 1]
         ahead = slice(vertex, vertex + 1 + FILL)
         steps = Steps(self._efficiency[ahead], self._row[ahead], self._hop[ahead], self._delta[ahead])
         return actions, steps, np.concatenate([self._path[vertex], np.zeros(4)])
 
     def _reach(self, target: float) -> Allocation:
-        """Take steps until the target is reached; the last one is the cheapest of those that suffice."""
+        """Take steps until the target is reached; the last step is the cheapest that suffices."""
         self._reachable(target)
         wanted = self._gain_of(target)
         wanted -= abs(wanted) * _search.TOLERANCE
-        # The last vertex that falls short; from there one step is enough.
+        # The last vertex below the target; from there one step is enough.
         short = max(0, self._first_reaching(wanted) - 1)
         actions, steps, state = self._stand_at(short)
         c, cl, a, al = state[:4].tolist()
@@ -356,7 +356,7 @@ class Frontier:
             the whole table.
         """
         if isinstance(frontiers, Frontier) or not isinstance(frontiers, Iterable):
-            raise InputError("frontiers is no list of them; expected e.g. Frontier.merge([first, second]).")
+            raise InputError("frontiers is not a list of frontiers; expected e.g. Frontier.merge([first, second]).")
         parts = list(frontiers)
         if not parts:
             raise InputError("frontiers is empty; expected at least one Frontier.")
@@ -366,7 +366,7 @@ class Frontier:
         for part in parts[1:]:
             if (part._labels.actions, part._labels.names) != (first.actions, first.names):
                 raise InputError(
-                    f"frontiers have different actions ({_said(first)} against {_said(part._labels)}); "
+                    f"frontiers have different actions ({_columns_of(first)} against {_columns_of(part._labels)}); "
                     "only tables with the same actions in the same order can be merged."
                 )
         ranges = {
@@ -435,7 +435,7 @@ class Frontier:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; a new figure if not given.
+            The axes to draw on. Default: those of a new figure.
         **style
             Passed to ``ax.plot``.
 
@@ -494,7 +494,7 @@ def frontier(
     Returns
     -------
     Frontier
-        Its curve is that of the linear program (concave); ``allocate`` gives the feasible actions.
+        Its curve is that of the linear program (concave); ``allocate`` returns the feasible actions.
 
     Raises
     ------
@@ -548,7 +548,7 @@ def _unscaled(values: NDArray[np.float64], exponent: int) -> NDArray[np.float64]
 
 
 def _values(value: ArrayLike, name: str) -> NDArray[np.float64]:
-    """Convert numbers that are asked for; NaN and −∞ are refused."""
+    """Return the given numbers as an array; NaN and −∞ are errors."""
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
@@ -573,5 +573,5 @@ def _joined_ids(parts: list[Frontier]) -> NDArray[Any] | None:
     return np.concatenate(known)
 
 
-def _said(labels: Labels) -> str:
+def _columns_of(labels: Labels) -> str:
     return ", ".join(labels.names) if labels.names else f"{labels.actions} unnamed"

@@ -1,7 +1,7 @@
-"""From what users hold to what the kernel trusts: conversion, checks, and errors that say what to do.
+"""Conversion and checks of what users pass, for the kernel, which trusts its input.
 
-Everything is refused here, before any work. float32 and float64 arrays pass through as they are (read-only and strided
-too); other numbers are converted; nothing is ever modified.
+All checks are made here, before any work. float32 and float64 arrays are used as they are, read-only and strided ones
+too. Other numbers are converted; nothing is ever modified.
 """
 
 import math
@@ -12,25 +12,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._counts import counted
 from tcalloc._kernel import kernel
 from tcalloc.errors import InputError
 
 __all__ = ["Labels", "Problem", "changed", "magnitudes", "prepare", "prepare_rows", "scalar", "scale_of"]
 
 # Magnitudes within 2^±COMFORT (and 0) are used as they are: no product or quotient of two can leave float64, and their
-# rounding errors stay normal numbers. Others are scaled by a power of two, which is exact, if they span at most
+# rounding errors are normal numbers. Others are scaled by a power of two, which is exact, if they span at most
 # 2^SPAN.
 COMFORT = 200
 SPAN = 400
 
-# Another thread may write into an array while it is used. Tables of up to this many cells are compared as a whole at
-# the end of a call, larger ones in this many of their rows.
+# Another thread may write into an array during the call. Tables of up to this many cells are compared as a whole at
+# the end of the call; of larger ones, this many rows are compared.
 WATCHED_CELLS = 1 << 14
 WATCHED_ROWS = 512
 
 
 def changed(name: str = "acc or cost") -> InputError:
-    """Word the error for an array that another thread wrote into during the call."""
+    """Return the error for an array that another thread wrote into during the call."""
     return InputError(
         f"{name} changed during the call: another thread wrote into the array. Pass a copy, or hold a lock while the "
         "array is written and while it is used."
@@ -39,7 +40,7 @@ def changed(name: str = "acc or cost") -> InputError:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What it takes to say a result in the user's words and units."""
+    """What is needed to report a result with the user's names and units."""
 
     actions: int  # K
     ids: NDArray[Any] | None = None
@@ -51,7 +52,7 @@ class Labels:
 
 @dataclass(slots=True)
 class Problem:
-    """Checked and scaled input: what `_search.py` and the kernel work on."""
+    """Checked and scaled input, for `_search.py` and the kernel."""
 
     acc: NDArray[Any]  # (N, K) float32 or float64
     cost: NDArray[Any]  # (N, K); a shared row has a row stride of 0
@@ -60,7 +61,7 @@ class Problem:
     acc_bound: float  # no |acc| is larger
     cost_bound: float
     labels: Labels
-    watched: tuple[tuple[str, NDArray[Any], NDArray[Any]], ...] = ()  # name, some rows, what stood there at first
+    watched: tuple[tuple[str, NDArray[Any], NDArray[Any]], ...] = ()  # name, some rows, their values at the start
 
     def refuse_changed(self) -> None:
         """Raise an InputError if acc or cost no longer hold what was checked."""
@@ -88,7 +89,7 @@ class Problem:
 
 
 def _rows(array: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
-    """Return these rows; take is ten times faster than indexing, but would copy a strided array whole."""
+    """Return these rows; take is ten times faster than indexing, but would copy the whole of a strided array."""
     return np.take(array, rows, axis=0) if array.flags.c_contiguous else array[rows]
 
 
@@ -96,7 +97,7 @@ def _rows(array: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
 
 
 def _columns(value: Any) -> tuple[Any, Any, tuple[str, ...] | None]:
-    """Take a data frame apart: the values, the ids (None if they only count the rows), the column names."""
+    """Return the values of a data frame, its ids (None if they only count the rows), and its column names."""
     kind = type(value).__module__.partition(".")[0]
     if kind == "pandas":
         index = getattr(value, "index", None)
@@ -130,7 +131,7 @@ def _numbers(value: Any, name: str, rank: tuple[int, ...], shape_words: str) -> 
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(f"{name} cannot be made an array of shape {shape_words}: {error}") from error
+        raise InputError(f"{name} cannot be converted to an array of shape {shape_words}: {error}") from error
     if array.ndim not in rank:
         raise InputError(f"{name} has shape {array.shape}; expected {shape_words}.")
     if array.dtype.kind not in "fiub":
@@ -144,7 +145,7 @@ def _numbers(value: Any, name: str, rank: tuple[int, ...], shape_words: str) -> 
 
 
 def scalar(value: Any, name: str) -> float:
-    """Convert to a float; NaN and −∞ are refused."""
+    """Convert to a float; NaN and −∞ are errors."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
@@ -157,18 +158,18 @@ def scalar(value: Any, name: str) -> float:
 # ---------------------------------------------------------------------------------------------- values
 
 _REMEDY = {
-    "acc": "Accuracies must be finite. If the row does not have this action, say so: available=numpy.isfinite(acc).",
-    "cost": "Costs must be finite and at least 0. If the row does not have this action, say so with available=.",
+    "acc": "Accuracies must be finite. If the row does not have this action, pass available=numpy.isfinite(acc).",
+    "cost": "Costs must be finite and at least 0. If the row does not have this action, pass available=.",
     "weights": "Weights say how often an instance occurs: finite and at least 0.",
 }
 
 
 def _check_values(array: NDArray[Any], name: str, available: NDArray[np.uint8] | None) -> tuple[float, float]:
-    """Refuse the first value that is not allowed; return bounds of the magnitudes (smallest nonzero, largest)."""
+    """Raise an error for the first value that is not allowed; return the smallest nonzero magnitude and the largest."""
     signed = name == "acc"
     flat = _flat(array)
     if flat is not None and flat.size:
-        # A guess from a sample, confirmed (or not) at the speed of memory, is enough for nearly every table.
+        # A guess from a sample, then confirmed at the speed of memory, is enough for nearly every table.
         integer = np.int32 if array.dtype == np.float32 else np.int64
         peek = np.abs(flat[:: max(1, flat.size // 1024)])
         guess = min(float(peek.max()) * 4096.0, float(np.finfo(array.dtype).max))
@@ -187,7 +188,7 @@ def _check_values(array: NDArray[Any], name: str, available: NDArray[np.uint8] |
 
 
 def _flat(array: NDArray[Any]) -> NDArray[Any] | None:
-    """Return the array's memory as one row, if it can be had without a copy (in any order)."""
+    """Return the array's memory as one row, in any order, if this needs no copy."""
     if array.ndim == 2 and array.strides[0] == 0:
         array = array[0]
     if array.flags.c_contiguous:
@@ -196,19 +197,19 @@ def _flat(array: NDArray[Any]) -> NDArray[Any] | None:
 
 
 def scale_of(name: str, least: float, largest: float) -> int:
-    """Return the power of two that brings magnitudes into the comfortable range; refuse those that span too much.
+    """Return the power of two that brings magnitudes into the comfortable range; raise an error if they span too much.
 
     Parameters
     ----------
     name : str
-        What messages call the numbers.
+        The name of the numbers in messages.
     least, largest : float
         Their smallest nonzero and their largest magnitude.
 
     Raises
     ------
     InputError
-        If no power of two brings all of them there.
+        If no power of two brings all of them into that range.
     """
     if largest == 0 or (largest <= 2.0**COMFORT and least >= 2.0**-COMFORT):
         return 0
@@ -222,7 +223,7 @@ def scale_of(name: str, least: float, largest: float) -> int:
 
 
 def _watch(name: str, array: NDArray[Any]) -> tuple[str, NDArray[Any], NDArray[Any]]:
-    """Remember the array, or some of its rows, to see at the end of the call whether another thread wrote into it."""
+    """Keep a copy of the array or of some rows, to see at the end whether another thread wrote into the array."""
     rows = array if array.size <= WATCHED_CELLS else array[:: -(-len(array) // WATCHED_ROWS)]
     return name, rows, rows.copy()
 
@@ -270,7 +271,7 @@ def prepare(
     Raises
     ------
     InputError
-        Naming the argument, the place, what is allowed and the remedy.
+        The message names the argument, the place, what is allowed and the remedy.
     """
     acc, acc_ids, acc_names = _columns(acc)
     cost, cost_ids, cost_names = _columns(cost)
@@ -283,7 +284,7 @@ def prepare(
         raise InputError(
             f"cost has shape {c.shape}, acc has {a.shape}; expected ({n}, {k}), or ({k},) shared by all instances."
         )
-    if c.ndim == 1 and cost_ids is not None:  # a pandas Series: its index names the actions
+    if c.ndim == 1 and cost_ids is not None:  # the index of a pandas Series names the actions
         cost_names = tuple(str(name) for name in np.asarray(cost_ids))
         cost_ids = None
     if c.ndim == 1:
@@ -340,7 +341,7 @@ def _available(available: Any, n: int, k: int) -> NDArray[np.uint8] | None:
         )
     if mask.shape != (n, k):
         raise InputError(f"available has shape {mask.shape}; expected ({n}, {k}) like acc.")
-    mask = mask.copy()  # the table must not lose an action while it is solved
+    mask = mask.copy()  # an action must not vanish during the call
     some = mask.any(axis=1)
     if not some.all():
         row = int(some.argmin())
@@ -356,7 +357,7 @@ def _weights(weights: Any, n: int) -> tuple[NDArray[np.float64] | None, int]:
     w = _numbers(_columns(weights)[0], "weights", (1,), f"({n},)")
     if w.shape != (n,):
         raise InputError(f"weights has shape {w.shape}; expected ({n},), one per instance.")
-    w = w.copy()  # the sum of the weights, which the limit is made of, must stay what it is
+    w = w.copy()  # the limit is computed from the sum of the weights, which must not change
     least, largest = _check_values(w, "weights", None)
     if largest == 0 or not w.any():
         raise InputError("weights are all 0: no instance occurs. At least one weight must be positive.")
@@ -378,20 +379,25 @@ def _names(names: Any, k: int) -> tuple[str, ...] | None:
         return None
     known = tuple(str(name) for name in names)
     if len(known) != k:
-        raise InputError(f"action_names has {len(known)} names for {k} actions; expected one for each column of acc.")
+        raise InputError(
+            f"action_names has {counted(len(known), 'name')} for {counted(k, 'action')}; expected one for each "
+            "column of acc."
+        )
     if len(set(known)) != k:
         raise InputError(f"action_names repeats a name ({', '.join(known)}); each action needs its own.")
     return known
 
 
 def prepare_rows(acc: ArrayLike, cost: ArrayLike, available: Any = None) -> tuple[Problem, bool]:
-    """Like `prepare`, for one row (K,) or many (N, K); say whether it was one."""
+    """Like `prepare`, for one row (K,) or many (N, K); also return whether it was one."""
     a = _numbers(_columns(acc)[0], "acc", (1, 2), "(K,) for one row or (N, K) for many")
     if a.ndim == 2:
         return prepare(acc, cost, available), False
     c = _numbers(_columns(cost)[0], "cost", (0, 1, 2), f"({a.size},) like acc")
     if c.ndim == 2:
-        raise InputError(f"cost has shape {c.shape} but acc is one row of {a.size} actions; expected ({a.size},).")
+        raise InputError(
+            f"cost has shape {c.shape} but acc is one row of {counted(a.size, 'action')}; expected ({a.size},)."
+        )
     if available is not None:
         available = np.atleast_2d(np.asarray(available))
     return prepare(a[None, :], c, available), True

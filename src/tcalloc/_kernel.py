@@ -1,4 +1,4 @@
-"""Which kernels run: the compiled ones, or their readable NumPy twins if TCALLOC_KERNEL=reference."""
+"""The kernels in use: the compiled ones, or their readable NumPy twins if TCALLOC_KERNEL=reference."""
 
 import os
 from types import ModuleType

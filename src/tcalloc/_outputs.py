@@ -1,4 +1,4 @@
-"""Files by names that the user gave: what tcalloc wrote before is replaced, anything else is refused."""
+"""Output files with names from the user: earlier outputs of tcalloc are replaced, other files are not."""
 
 import csv
 import io
@@ -15,16 +15,16 @@ from tcalloc.errors import InputError
 
 __all__ = ["MARK", "PAGES", "PICTURES", "refuse_to_replace", "save_picture"]
 
-# Stands in every picture and report that tcalloc writes.
+# This text is in every picture and report that tcalloc writes.
 MARK = "Made by tcalloc"
 _FIELDS = {".png": "Description", ".svg": "Description", ".pdf": "Subject"}
-# How the names of pictures and of pages end.
+# The suffixes of pictures and of pages.
 PICTURES, PAGES = tuple(_FIELDS), (".html", ".htm")
 _MOST = 1 << 28
 
 
 def save_picture(figure: Any, path: str) -> None:
-    """Save a Matplotlib figure with tcalloc's mark in it; the suffix says the format.
+    """Save a Matplotlib figure with tcalloc's mark in it, in the format that the suffix names.
 
     Raises
     ------
@@ -35,33 +35,33 @@ def save_picture(figure: Any, path: str) -> None:
     if suffix not in _FIELDS:
         raise InputError(f"{path}: allowed are names that end in .png, .svg or .pdf.")
     with replacing(path) as file, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # the font lacks a sign of a name
+        warnings.filterwarnings("ignore", "Glyph")  # the font lacks a character of a name
         figure.savefig(file, format=suffix[1:], dpi=150, metadata={_FIELDS[suffix]: MARK})
 
 
 def refuse_to_replace(path: str, heads: Sequence[str] = (), *, force: bool = False) -> None:
-    """Refuse a file that exists and that tcalloc did not write.
+    """Raise an error for a file that exists and that tcalloc did not write.
 
     Parameters
     ----------
     path : str
-        Where something is to be written.
+        The file to be written.
     heads : sequence of str
-        Of a table or of JSON lines: the names of the columns or fields, by which an earlier output is known.
+        The names of the columns of a table, or of the fields of JSON lines; they identify an earlier output.
     force : bool
         Whether any file may be replaced.
 
     Raises
     ------
     InputError
-        If the file is not known as an earlier output.
+        If the file is not recognised as an earlier output.
     """
     target = target_of(path)
     if force or not os.path.exists(target) or not os.path.getsize(target) or _written_before(target, list(heads)):
         return
     raise InputError(
-        f"{path}: exists already, and tcalloc did not write it as what it would write now. Name another file, or say "
-        "--force to replace it."
+        f"{path}: exists already, and tcalloc did not write it with the same kind of content. Name another file, or "
+        "use --force to replace it."
     )
 
 
@@ -92,5 +92,5 @@ def _parquet_heads(path: str) -> list[str]:
         return []
     try:
         return list(pq.read_schema(path).names)
-    except Exception:  # whatever pyarrow says of a file that is none
+    except Exception:  # whatever pyarrow raises for a file of another kind
         return []

@@ -1,6 +1,6 @@
-"""What is printed: names, answers and errors come from servers and strangers, and must not steer a terminal.
+"""Printed text: names, answers and errors come from servers and strangers, and must not control a terminal.
 
-`clean` is the one function for it. The command line sends all of standard output and standard error through it, and
+`clean` does this everywhere. The command line sends all of standard output and standard error through it, and the
 results and errors that users print in their own scripts are `cleaned`.
 """
 
@@ -15,8 +15,8 @@ __all__ = ["clean", "clean_line", "cleaned", "cleaned_streams", "text_table", "u
 
 _P = ParamSpec("_P")
 
-# Controls (ESC and the C1 codes that terminals obey, carriage return, backspace), line and paragraph separators, what
-# turns the direction of text, and halves of surrogate pairs. Line feed and tab are text.
+# Control characters (ESC and the C1 codes that terminals obey, carriage return, backspace), line and paragraph
+# separators, characters that change the direction of text, and halves of surrogate pairs. Line feed and tab are text.
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
@@ -24,19 +24,19 @@ _UNSAFE = re.compile(
 
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
-    if code > 0xFFFF:  # as JSON writes it: two halves
+    if code > 0xFFFF:  # two halves, as in JSON
         code -= 0x10000
         return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
     return f"\\u{code:04x}"
 
 
 def clean(text: str) -> str:
-    r"""Return text with every character that a terminal would obey written as an escape.
+    r"""Return text in which every character that a terminal would obey is written as an escape.
 
     Parameters
     ----------
     text : str
-        Any text, of several lines too. Valid JSON stays valid, and means the same.
+        Any text, also of several lines. Valid JSON stays valid, with the same meaning.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def clean(text: str) -> str:
 
 
 def clean_line(text: str) -> str:
-    """Return text that stands on one line, such as a name in a table: line feeds and tabs are escaped too."""
+    """Return text for one line, such as a name in a table: line feeds and tabs are escaped too."""
     return clean(text.replace("\n", "\\n").replace("\t", "\\t"))
 
 
@@ -68,7 +68,7 @@ def text_table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 
 
 
 def cleaned(method: Callable[_P, str]) -> Callable[_P, str]:
-    """Clean what a method such as ``__str__`` returns, since users print it (decorator)."""
+    """Clean the result of a method such as ``__str__``, because users print it (decorator)."""
 
     @wraps(method)
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> str:
@@ -78,7 +78,7 @@ def cleaned(method: Callable[_P, str]) -> Callable[_P, str]:
 
 
 class _CleanStream:
-    """A text stream that cleans what is written; its errors carry the stream's name."""
+    """A text stream that cleans what is written; its errors contain the name of the stream."""
 
     def __init__(self, stream: TextIO, name: str):
         self.uncleaned, self._name = stream, name
@@ -116,7 +116,7 @@ def uncleaned(stream: TextIO | None) -> TextIO | None:
 
 @contextmanager
 def cleaned_streams() -> Iterator[None]:
-    """Clean all that is written to standard output and standard error meanwhile."""
+    """Clean everything that is written to standard output and standard error inside the block."""
     out, err = sys.stdout, sys.stderr
     if out is not None:
         sys.stdout = cast("TextIO", _CleanStream(out, "standard output"))

@@ -1,4 +1,4 @@
-"""What tokens cost: `Rates`, for clients that pay and for actions that are priced."""
+"""The cost of tokens: `Rates`, for clients that pay and for actions that are priced."""
 
 from dataclasses import dataclass
 from typing import Any, overload
@@ -13,21 +13,21 @@ __all__ = ["Rates"]
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What a token costs, in one unit of your choice (dollars, seconds).
+    """The cost of a token, in a unit of your choice (dollars, seconds).
 
-    Prices per million tokens, as providers list them, are given by `Rates.per_million`.
+    `Rates.per_million` takes prices per million tokens, as providers list them.
 
     Parameters
     ----------
     input : float
-        Per token of the prompt.
+        Cost per token of the prompt.
     output : float
-        Per token of an answer, reasoning aside.
+        Cost per token of an answer, without reasoning tokens.
     reasoning : float, optional
-        Per reasoning token; None: like output.
+        Cost per reasoning token; None: like output.
     prompt_once : bool
-        The prompt is charged once for all choices of a request (``n``); False: once per sample, as where a server
-        ignores ``n`` or each sample is a call.
+        The prompt is charged once for all choices of a request (``n``). False: once per sample, for servers that
+        ignore ``n`` or if each sample is a call.
 
     Raises
     ------
@@ -36,7 +36,7 @@ class Rates:
 
     Examples
     --------
-    A dollar per million input tokens, four per million output tokens, the prompt charged once per request:
+    One dollar per million input tokens, four per million output tokens, with the prompt charged once per request:
 
     >>> from tcalloc import Rates
     >>> rates = Rates.per_million(1, 4)
@@ -64,9 +64,9 @@ class Rates:
         Parameters
         ----------
         input, output : float
-            Of the prompt's and of the completion's tokens.
+            Prices of the prompt's tokens and of the completion's tokens.
         reasoning : float, optional
-            Of the completion's reasoning tokens; like `output` if not given.
+            Price of the completion's reasoning tokens; like `output` if not given.
         """
 
         def rate(name: str, price: float) -> float:
@@ -97,11 +97,11 @@ class Rates:
         Parameters
         ----------
         input_tokens : float or array
-            Of the prompt.
+            Tokens of the prompt.
         output_tokens, reasoning_tokens : float or array
-            Of one answer. As OpenAI's ``usage`` counts, output tokens include the reasoning tokens.
+            Tokens of one answer. As in OpenAI's ``usage``, output tokens include the reasoning tokens.
         samples : int
-            How many are drawn.
+            Number of samples drawn.
 
         Returns
         -------
@@ -118,7 +118,7 @@ class Rates:
         Parameters
         ----------
         n : int
-            Choices, each a sample of the same question.
+            Number of choices; each is a sample of the same question.
         """
         return 1 if self.prompt_once else n
 
@@ -128,8 +128,8 @@ class Rates:
         Parameters
         ----------
         prompt_bytes : int
-            Of the request: no tokenizer makes more tokens than there are bytes, chat templates aside.
+            Bytes of the request. No tokenizer makes more tokens than there are bytes, apart from chat templates.
         n, max_tokens : int
-            Choices, and the most tokens of each.
+            Number of choices, and the most tokens of each.
         """
         return prompt_bytes * self.input * self.prompts(n) + n * max_tokens * max(self.output, self.reasoning or 0.0)

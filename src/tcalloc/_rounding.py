@@ -1,4 +1,4 @@
-"""What is rounding: how much two numbers may differ that would be one without it, as a share."""
+"""Tolerances for rounding: the relative difference of two numbers that would be equal without rounding."""
 
 # A budget that is the rounded mean of a feasible choice is kept by that choice (the contract of `solve`).
 FEASIBLE = 2.0**-50

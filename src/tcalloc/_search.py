@@ -1,7 +1,7 @@
-"""The driver: from a checked problem and a limit to actions, by passes of the kernel.
+"""The driver: it gets from a checked problem and a limit to actions, by passes of the kernel.
 
-Here stand the loops over chunks and threads, the sampled bracket, and the choice of what to do when a guess was
-wrong. What is done per row is the kernel's; what users see is in `_solve.py` and `_frontier.py`.
+Here are the loops over chunks and threads, the sampled bracket, and the decision what to do when a guess was wrong. The
+kernel does the work per row; `_solve.py` and `_frontier.py` hold what users see.
 """
 
 import math
@@ -32,10 +32,10 @@ __all__ = [
     "slack_limit",
 ]
 
-FILL = 4096  # how many steps behind the split are tried (part of the canonical answer)
+FILL = 4096  # number of steps behind the split that are tried (part of the canonical answer)
 SMALL = 2048  # below this many rows, sorting all steps is cheaper than guessing a bracket
-RUN = 8  # neighbouring rows that a sample takes together
-CHUNK = 1 << 19  # cells per kernel call: between two calls ctrl-C is noticed
+RUN = 8  # number of neighbouring rows that a sample takes together
+CHUNK = 1 << 19  # cells per kernel call; ctrl-C is noticed between two calls
 
 # The canonical tolerance of "feasible": a budget that is the rounded mean of a feasible choice is feasible.
 TOLERANCE = Fraction(FEASIBLE)
@@ -51,7 +51,7 @@ class Sums:
 
     @classmethod
     def of(cls, blocks: NDArray[np.float64]) -> "Sums":
-        """Add up the blocks' sums; the order does not matter, because fsum rounds once."""
+        """Add up the sums of the blocks; the order does not matter, because fsum rounds once."""
         if not np.isfinite(blocks).all():
             raise changed()
         pairs = []
@@ -96,7 +96,7 @@ class Split(NamedTuple):
 
 @dataclass(slots=True)
 class Outcome:
-    """What a method reached, in the problem's (scaled) units; the sums are over all rows."""
+    """The result of a method, in the problem's (scaled) units; the sums are over all rows."""
 
     actions: NDArray[np.int32]
     price: float
@@ -108,7 +108,7 @@ class Outcome:
 
 
 class Infeasible(Exception):
-    """The limit is below the cheapest choice of all rows: a message between two layers, users see a BudgetError."""
+    """The limit is below the cheapest choice of all rows. An internal signal; users see a BudgetError."""
 
     def __init__(self, cheapest: Sums):
         super().__init__(cheapest)
@@ -135,7 +135,7 @@ def slack_limit(limit: Fraction | float) -> tuple[float, float]:
 
 
 def exceeds(totals: Sums, allowed: tuple[float, float]) -> bool:
-    """Say whether the spend is above the allowed one, exactly."""
+    """Return whether the spend is above the allowed one, exactly."""
     if allowed[0] == math.inf or abs(totals.spend[0] - allowed[0]) > 2.0**-40 * allowed[0]:
         return totals.spend[0] > allowed[0]  # nearly always plain
     return exactly(totals.spend) > exactly(allowed)
@@ -166,11 +166,11 @@ def sweep(problem: Problem, lo: float, hi: float, actions: NDArray[np.int32], th
     """Set `actions` to each row's after all steps above hi; return the totals there and the steps in [lo, hi]."""
     n, k = problem.shape
     blocks = _blocks(n)
-    # Note (C) of the kernel: what a utility's rounding error can never reach.
+    # Note (C) of the kernel: a bound that the rounding error of a utility never reaches.
     slack_lo, slack_hi = (2.0**-48 * (problem.acc_bound + p * problem.cost_bound) for p in (lo, hi))
 
     def work(start: int, stop: int) -> Steps:
-        room = (stop - start) * (k - 1)  # reserved, not touched: only what is written costs memory
+        room = (stop - start) * (k - 1)  # reserved, not touched: only what is written takes memory
         out = Steps(np.empty(room), np.empty(room, np.int64), np.empty((room, 2), np.int32), np.empty((room, 4)))
         count = kernel.scan(
             problem.acc, problem.cost, problem.available, problem.weights,
@@ -227,11 +227,11 @@ def _brackets(problem: Problem, budget: float, threads: int) -> Iterator[tuple[f
 
 
 def _guess(problem: Problem, budget: float, caution: float, threads: int) -> tuple[float, float]:
-    """Bracket the price by the one that a sample of rows would pay, `caution` standard errors to either side."""
+    """Bracket the price by the price that a sample of rows would pay, ± `caution` standard errors."""
     n = problem.shape[0]
     runs = max(1, min(n // 4, 2 * math.ceil(n ** (2 / 3))) // RUN)
-    # From each of equal strata a few neighbouring rows at a random place: a sorted table is as good as a shuffled one,
-    # and memory likes neighbours. The seed cannot change the answer, only (hardly) the time.
+    # A few neighbouring rows at a random place in each of equal strata. So a sorted table is as good as a shuffled one,
+    # and neighbours are fast to read. The seed cannot change the answer, only (slightly) the time.
     starts = (np.arange(runs) + np.random.default_rng(runs).random(runs)) * ((n - RUN) / runs)
     rows = (starts.astype(np.intp)[:, None] + np.arange(RUN)).ravel()
     size = len(rows)
@@ -244,18 +244,18 @@ def _guess(problem: Problem, budget: float, caution: float, threads: int) -> tup
     spent = totals.spend[0] + np.cumsum(steps.delta[:, 0])
     limit = budget * totals.weight[0]
     taken = int(np.searchsorted(spent, limit))
-    actions[steps.row[:taken]] = steps.hop[:taken, 1]  # where the sample stands at its own price
+    actions[steps.row[:taken]] = steps.hop[:taken, 1]  # the sample's actions at its own price
     weights = 1.0 if sample.weights is None else sample.weights
     chosen = sample.cost[np.arange(size), actions].astype(np.float64)
     if chosen.max() > problem.cost_bound:
         raise changed("cost")
     off = weights * (chosen - budget)
-    # Neighbours may be alike, so the independent observations are the runs.
+    # Neighbours may be similar, so the runs are the independent observations.
     error = caution * math.sqrt(float((off.reshape(runs, RUN).sum(axis=1) ** 2).sum()))
     first = int(np.searchsorted(spent, limit - error))
-    # Behind the split the fill still wants FILL steps of the whole table.
+    # The fill needs FILL steps of the whole table behind the split.
     last = int(np.searchsorted(spent, limit + error)) + math.ceil(1.5 * FILL * size / n) + 16
-    # Off the breakpoints by an odd little factor: a row whose step ties with an end of the bracket takes the long way.
+    # A small odd factor moves the ends off the breakpoints: a row whose step ties with an end takes the slow way.
     top = hi if first == 0 else float(steps.efficiency[min(first, len(steps)) - 1]) * (1 + 3.1e-6)
     bottom = lo if last >= len(steps) else float(steps.efficiency[last]) * (1 - 3.7e-6)
     return bottom, top
@@ -281,7 +281,7 @@ def exact(problem: Problem, limit: Fraction | float, threads: int) -> Outcome:
 
 
 def _mean(problem: Problem, limit: Fraction | float) -> float:
-    """Return the budget per unit of weight, as a guess needs it."""
+    """Return the budget per unit of weight, for a guess."""
     weight = problem.shape[0] if problem.weights is None else float(problem.weights.sum())
     return (limit if isinstance(limit, float) else as_pair(limit)[0]) / weight
 
@@ -294,7 +294,7 @@ def outcome(
     weight: tuple[float, float],
     limit: Fraction | float,
 ) -> Outcome:
-    """Read off the linear program's optimum at the split, and what the fill made of it."""
+    """Return the linear program's optimum at the split, and the result of the fill."""
     if not np.isfinite(state).all():
         raise changed()
     numbers = state.tolist()
@@ -325,7 +325,7 @@ def outcome(
 def bisect(problem: Problem, limit: Fraction | float, threads: int) -> Outcome:
     """Find the largest spend within the limit that one price induces, by halving the price's interval.
 
-    arXiv 2604.14853, section 3. The halving is on the bit pattern of the float, so it ends exactly, after at most 63
+    arXiv 2604.14853, section 3. The halving is on the bit pattern of the float. So it ends exactly, after at most 63
     passes over the table, at two neighbouring prices.
     """
     n = problem.shape[0]
@@ -361,7 +361,7 @@ def bisect(problem: Problem, limit: Fraction | float, threads: int) -> Outcome:
                 low = middle
             else:
                 high, price, (actions, totals) = middle, tried, found
-    # The dual value at the price reached: an upper bound of the linear program by weak duality.
+    # The dual value at the final price is an upper bound of the linear program by weak duality.
     bound: Fraction | float = math.inf
     if price == 0:
         bound = exactly(totals.gain)

@@ -1,13 +1,13 @@
-"""The friendly layer: solve one budget, decide at a price.
+"""The functions for users: solve one budget, decide at a price.
 
 What to use when
 ----------------
 `solve`
     One table, one budget: the exact answer with its bound.
 `tcalloc.frontier`
-    One table, many budgets, or a target accuracy: sort once, ask often.
+    One table, and many budgets or a target accuracy: sort once, query often.
 `decide`
-    One row or many, at a price found before: what a server does per question.
+    One row or many, at a known price: what a server does per question.
 """
 
 import math
@@ -47,7 +47,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Allocation:
-    """One action per instance, what it reaches, and how far from the best it can be at most.
+    """One action per instance, the accuracy reached, and the largest possible distance from the optimum.
 
     All means are weighted by the instances' weights, and in the units of the input.
 
@@ -62,12 +62,12 @@ class Allocation:
     spend : float
         Mean expected cost of the chosen actions, at most the budget.
     budget : float
-        The mean budget that was asked for (``total`` divided by the sum of the weights).
+        The mean budget that was given (``total`` divided by the sum of the weights).
     upper_bound : float
-        No choice within the budget has a higher mean accuracy: the optimum of the linear program (for
+        No choice within the budget has a higher mean accuracy. It is the optimum of the linear program (for
         ``method="bisect"`` the dual value at the price found).
     split : Split or None
-        What the linear program divides; None if nothing.
+        The instance that the linear program divides; None if there is none.
     n_actions : int
         K.
     ids : ndarray, optional
@@ -75,8 +75,8 @@ class Allocation:
     action_names : tuple of str, optional
         (K,) the actions' names, if given.
     hindsight : bool
-        Whether it was chosen by the outcomes themselves (`Table.single_outcomes`): its accuracy is then a bound that no
-        policy attains.
+        Whether it was chosen by the outcomes themselves (`Table.single_outcomes`). If so, its accuracy is a bound that
+        no policy attains.
     """
 
     actions: NDArray[np.int32]
@@ -93,7 +93,7 @@ class Allocation:
 
     @property
     def gap(self) -> float:
-        """Upper bound minus accuracy: what a better choice could gain at most."""
+        """Upper bound minus accuracy: the most that a better choice could gain."""
         return max(0.0, self.upper_bound - self.accuracy)
 
     @property
@@ -107,13 +107,13 @@ class Allocation:
         Parameters
         ----------
         acc, cost : optional
-            The table that was solved; adds the chosen action's ``accuracy`` and ``cost``.
+            The table that was solved; it adds the ``accuracy`` and ``cost`` of the chosen action.
 
         Returns
         -------
         pandas.DataFrame
-            Columns ``id`` (the row number if no ids were given), ``action`` (the column), ``name`` (if
-            the actions have names), and ``accuracy``, ``cost`` where asked for.
+            Columns ``id`` (the row number if no ids were given), ``action`` (the column), ``name`` (if the actions have
+            names), and ``accuracy`` and ``cost`` if `acc` and `cost` are given.
 
         Raises
         ------
@@ -184,16 +184,16 @@ def solve(
     total : float
         Instead of `budget`: the sum Σ w·cost that may be spent.
     available : array_like of bool, (N, K), optional
-        False where an instance does not have the action; what acc and cost hold there is not looked at.
+        False if an instance does not have the action; the values of acc and cost there are ignored.
     weights : array_like, (N,), optional
         How often each instance occurs, ≥ 0.
     method : {"exact", "bisect"}
-        "exact" takes the hull steps of all rows in order of efficiency and is within one step of the upper
-        bound. "bisect" is the procedure of the paper, the largest spend within the budget that a single price
-        induces; it is there to be compared with, and loses where many rows tie.
+        "exact" takes the hull steps of all rows in order of efficiency, and is within one step of the upper bound.
+        "bisect" is the procedure of the paper, the largest spend within the budget that a single price induces. It is
+        meant for comparison, and loses if many rows tie.
     threads : int
-        Threads for the passes over the table; the answer has the same bits for any number. Below 1e5
-        rows they cost more than they give.
+        Threads for the passes over the table; the answer has the same bits for any number. Below 1e5 rows they cost
+        more than they give.
     ids : array_like, (N,), optional
         Names of the instances; taken from a pandas index if there is one.
     action_names : sequence of str, (K,), optional
@@ -207,8 +207,8 @@ def solve(
     Raises
     ------
     InputError
-        If an argument is not allowed; names the argument, the place and the remedy. Also if another thread was seen to
-        write into `acc` or `cost` during the call.
+        If an argument is not allowed; the message names the argument, the place and the remedy. Also if another thread
+        was seen to write into `acc` or `cost` during the call.
     BudgetError
         If even the cheapest choice exceeds the budget; its ``limit`` is the smallest feasible budget.
 
@@ -243,7 +243,7 @@ def solve(
 
 
 def check_limit(budget: Any, total: Any) -> float:
-    """Return the one of the two that was given."""
+    """Return whichever of the two was given."""
     if (budget is None) == (total is None):
         given = "neither" if budget is None else "both"
         raise InputError(f"{given} of budget and total given; expected one: a mean per instance, or a sum.")
@@ -269,7 +269,7 @@ def weight_sum(problem: Problem) -> Fraction:
 
 
 def allocation(labels: Labels, outcome: Outcome, asked: float, *, is_total: bool) -> Allocation:
-    """Put an outcome into the user's units and words."""
+    """Return an outcome in the user's units and names."""
     weight = exactly(outcome.weight)
     spend = unscale(exactly(outcome.spend) / weight, labels.cost_exponent)
     mean = asked
@@ -295,7 +295,7 @@ def allocation(labels: Labels, outcome: Outcome, asked: float, *, is_total: bool
 
 
 def infeasible(labels: Labels, cheapest: Sums, asked: float, *, is_total: bool) -> BudgetError:
-    """Word the error for a limit below the cheapest choice."""
+    """Return the error for a limit below the cheapest choice."""
     if is_total:
         word, unit = "total", "in all"
         least = unscale(exactly(cheapest.spend), labels.cost_exponent + labels.weight_exponent)
@@ -310,10 +310,10 @@ def infeasible(labels: Labels, cheapest: Sums, asked: float, *, is_total: bool) 
 
 
 def scaled_price(labels: Labels, price: float) -> float:
-    """Return a price in scaled units; inf where it is so large that every difference of costs outweighs all accuracies.
+    """Return a price in scaled units; inf if it is so large that any difference of costs outweighs all accuracies.
 
-    Scaled costs that differ do so by 2⁻⁴⁵² or more and scaled accuracies by at most 2²⁰¹ (`_inputs`), and 2⁸⁰⁰ times
-    the former is far beyond the latter. A price that underflows is far below what could outweigh any accuracy.
+    Scaled costs that differ do so by 2⁻⁴⁵² or more, and scaled accuracies by at most 2²⁰¹ (`_inputs`). 2⁸⁰⁰ times the
+    former is far beyond the latter. A price that underflows is far too small to outweigh any accuracy.
     """
     if price == 0 or price == math.inf:
         return price
@@ -331,7 +331,7 @@ def unscale(value: Fraction, exponent: int) -> float:
 
 
 def unscale_price(value: float, labels: Labels) -> float:
-    """Return a price in the user's units; refuse what only 0 or a few digits would be left of."""
+    """Return a price in the user's units; raise an error if it would be 0 or keep only a few digits."""
     price = unscale(Fraction(value), labels.acc_exponent - labels.cost_exponent)
     if value > 0 and price < sys.float_info.min:
         raise beyond_float()
@@ -339,7 +339,7 @@ def unscale_price(value: float, labels: Labels) -> float:
 
 
 def beyond_float() -> InputError:
-    """Word the error for a result that no float64 can hold."""
+    """Return the error for a result that no float64 can hold."""
     return InputError(
         "a result (a price, say) is beyond 1e308 or below 1e-308: the magnitudes of acc, cost and weights differ too "
         "much. Rescale them, for example to shares and dollars."
@@ -376,13 +376,13 @@ def decide(
     price : float
         λ ≥ 0, accuracy per unit of cost; ``inf`` picks the cheapest (ties: the most accurate).
     available : array_like of bool, like `acc`, optional
-        False where an action does not exist.
+        False if an action does not exist.
 
     Returns
     -------
     int or ndarray of int32, (N,)
         The column of one row, (K,), or the columns of many, (N, K). Equal utilities go to the cheaper, then to the
-        lower column. Where price·cost is so large that accuracies vanish in its rounding, equal costs go to the more
+        lower column. If price·cost is so large that accuracies vanish in its rounding, equal costs go to the more
         accurate.
 
     Raises
@@ -406,7 +406,7 @@ def decide(
         and acc.dtype == np.float64
         and cost.dtype == np.float64
     ):
-        # The short way for a server; whatever is wrong with the input is worded by the long one.
+        # The fast path for a server; if anything is wrong with the input, the slow path makes the message.
         found = kernel.decide_row(acc, cost, price)
         if found >= 0:
             return int(found)

@@ -1,4 +1,4 @@
-"""Student's t in 20 lines, so that intervals need NumPy alone (SciPy is no dependency of the core)."""
+"""Student's t in 20 lines, so that intervals need only NumPy (SciPy is no dependency of the core)."""
 
 import math
 from functools import cache
@@ -10,15 +10,15 @@ __all__ = ["LEVEL", "beyond", "quantile"]
 
 Floats = NDArray[np.float64]
 
-# Of all intervals.
+# The confidence level of all intervals.
 LEVEL = 0.95
 
 
 def beyond(t: float, df: float) -> float:
-    """Return the chance that Student's |t| exceeds t ≥ 0.
+    """Return the probability that Student's |t| exceeds t ≥ 0.
 
-    With T = √df·tan θ the density is proportional to cos^(df−1) θ, whose integral from θ to π/2 is taken by
-    Gauss–Legendre; of df ≥ 1,000 the normal distribution's.
+    With T = √df·tan θ the density is proportional to cos^(df−1) θ. Its integral from θ to π/2 is computed by
+    Gauss–Legendre quadrature. From df = 1,000 on, the normal distribution is used.
     """
     if not df < 1000:
         return math.erfc(t / math.sqrt(2))
@@ -38,7 +38,7 @@ def _gauss() -> tuple[Floats, Floats]:
 
 @cache
 def quantile(df: float, level: float = LEVEL) -> float:
-    """Return the t that Student's |t| exceeds with chance 1 - level."""
+    """Return the t that Student's |t| exceeds with probability 1 − level."""
     low, high = 0.0, 1.0
     while beyond(high, df) > 1 - level:
         low, high = high, 2 * high

@@ -1,6 +1,6 @@
-"""What tcalloc raises: one root, and one class for each thing a caller may want to catch.
+"""The errors of tcalloc: one root, and one class for each kind that a caller may want to catch.
 
-Every message names the argument, the place, what is allowed and what to do about it.
+Every message names the argument, the place, what is allowed and the remedy.
 """
 
 from tcalloc._printing import cleaned
@@ -26,24 +26,24 @@ class BudgetError(InputError):
     Parameters
     ----------
     message : str
-        The sentence that is shown.
+        The sentence that is printed.
     limit : float
         The nearest value that can be met.
 
     Attributes
     ----------
     limit : float
-        The nearest value that can be met: the smallest feasible budget (in the unit that was asked
-        for: a mean for ``budget=``, a sum for ``total=``), or the highest accuracy that can be reached.
+        The nearest value that can be met: the smallest feasible budget (a mean for ``budget=``, a sum for
+        ``total=``), or the highest accuracy that can be reached.
     """
 
     def __init__(self, message: str, limit: float):
         super().__init__(message)
         self.limit = limit
 
-    def __reduce__(self):  # type: ignore[no-untyped-def]  # two arguments do not survive pickling by default
-        return type(self), (self.args[0], self.limit), self.__dict__  # with the notes that were added
+    def __reduce__(self):  # type: ignore[no-untyped-def]  # default pickling fails for two arguments
+        return type(self), (self.args[0], self.limit), self.__dict__  # with notes that were added
 
 
 class MissingExtraError(TcallocError, ImportError):
-    """An optional dependency is not installed; the message names the extra that brings it."""
+    """An optional dependency is not installed; the message names the extra that contains it."""

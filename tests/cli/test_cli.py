@@ -444,7 +444,7 @@ def test_a_run_folder_of_right_and_wrong_alone_has_one_sample_or_a_verifier(run,
     code, out, err = run("solve", "run/", "--budget", 3, "--json")
     assert code == 0
     assert json.loads(out)["action_names"] == ["one"]
-    assert "note: run/: 240 samples are marked right or wrong but have no answer: what one sample reaches" in err
+    assert "note: run/: 240 samples are marked right or wrong but have no answer: the accuracy of one sample" in err
     assert "need a verifier" not in err
     for command in (["solve", "run/", "--budget", 3, "--json"], ["frontier", "run/", "--json"]):
         code, out, err = run(*command, "--verifier")

@@ -60,7 +60,7 @@ def test_limits_and_failures(questions, tmp_path, capsys):
         code, _, err = call(capsys, *argv, "--max-requests", 10)
         assert code == 1
         assert "max_requests" in err
-        assert err.endswith("The same command goes on.\n")
+        assert err.endswith("The same command continues.\n")
         assert call(capsys, *argv)[0] == 0
         assert len(server.requests) == 36
 

@@ -349,7 +349,7 @@ def test_right_and_wrong_alone_train_one_sample(policy, tmp_path, capsys):
     argv = ["fit", tmp_path / "run", "--budget", 2, "--policy", policy, "--out", tmp_path / "policy", "--folds", 2]
     code = main(argv)
     found = capsys.readouterr()
-    assert "480 samples are marked right or wrong but have no answer: what one sample reaches" in found.err
+    assert "480 samples are marked right or wrong but have no answer: the accuracy of one sample" in found.err
     if policy == "sequential":
         assert code == 1
         assert "it compares answers, and only right and wrong were recorded" in found.err

@@ -169,7 +169,7 @@ def test_limits_end_with_1_and_go_on(tmp_path, capsys):
         assert code == 1
         assert "5 of 18 samples, 5 new; 5 requests." in out
         assert "max_requests" in err
-        assert err.endswith("The same command goes on.\n")
+        assert err.endswith("The same command continues.\n")
         assert call(capsys, server, tmp_path)[0] == 0
         assert len(server.requests) == 18
 

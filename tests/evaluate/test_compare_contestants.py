@@ -16,7 +16,7 @@ from tcalloc.learn.replay.all_orders import Paths
 from tcalloc.learn.replay.metered import replay
 from tcalloc.learn.rivals import MarginCap, TunedRule, families
 from tcalloc.learn.routing.baselines import Fixed
-from tcalloc.learn.routing.imitator import told_apart
+from tcalloc.learn.routing.imitator import imitated_columns
 from tcalloc.learn.rows import as_rows
 from tcalloc.learn.training import LEAST_STEP
 from tcalloc.measure.votes import vote_accuracy
@@ -386,12 +386,12 @@ def test_imitators_tell_eight_actions_apart_and_always_answer():
     problem = Problem.of(Table((rng.random(p.shape) < p).astype(float), np.arange(1.0, 15)), X=rng.random((80, 3)))
     contestant = named(problem, "imitator", (3.0, 6.0))
     assert contestant.marks == ("distinguishes 8 of the 14 actions",)
-    assert len(told_apart(problem.menu, (3.0, 6.0))) == 8
+    assert len(imitated_columns(problem.menu, (3.0, 6.0))) == 8
     best = int(problem.menu.mean_acc.argmax())
-    assert best in told_apart(problem.menu, (3.0, 6.0))
+    assert best in imitated_columns(problem.menu, (3.0, 6.0))
     usual = Problem.of(Samples(coded(np.full(30, 0.1), 4, rng)), X=rng.random((30, 2)))
     assert usual.menu.names[0] == "nothing"
-    assert 0 not in told_apart(usual.menu, (1.5,), nothing=False)
+    assert 0 not in imitated_columns(usual.menu, (1.5,), nothing=False)
     tuned = named(usual, "imitator").fit(*first_fold(usual))
     assert tuned.held_spend.min() >= 1
 

@@ -33,7 +33,7 @@ def test_answers_with_gold(tmp_path):
     report, run = imported(tmp_path, rows)
     assert (report.questions, report.samples, report.marked, report.right) == (2, 5, 5, 4)
     assert (report.formats, report.models, report.per_question) == (["jsonl"], ["imported"], (2, 3))
-    assert report.notes == ["3 lines of id 2 are taken as 3 samples, and likewise those of 1 more id."]
+    assert report.notes == ["3 lines of id 2 are taken as 3 samples, and likewise those of 1 other id."]
     assert told(run, "id", "sample", "answer", "correct") == [
         ("q1", 0, "42", True),
         ("q1", 1, "42", True),
@@ -142,7 +142,7 @@ def test_without_gold_the_words_say_so(tmp_path):
     assert told(run, "correct") == [(None,), (True,)]
     assert report.marked == 1
     assert report.notes == [
-        "1 of 2 questions have no gold answer: of them only agreement between samples can be told, not accuracy."
+        "1 of 2 questions has no gold answer. There, only the agreement between samples is known, not their accuracy."
     ]
 
 
@@ -150,8 +150,8 @@ def test_marks_without_answers(tmp_path):
     report, _ = imported(tmp_path, [{"id": "q", "correct": True}, {"id": "q", "correct": False}])
     assert report.notes == [
         "2 lines of id q are taken as 2 samples.",
-        "2 samples are marked right or wrong but have no answer: what one sample reaches can be estimated, what a vote "
-        "reaches cannot. For votes, record the answers too. If a verifier recognises right answers live, say "
+        "2 samples are marked right or wrong but have no answer: the accuracy of one sample can be estimated, that of "
+        "a vote cannot. For votes, record the answers too. If a verifier recognises right answers live, say "
         "verifier=True (--verifier).",
     ]
     # What the import says is what the run's samples are.
@@ -164,8 +164,7 @@ def test_answers_that_only_some_samples_have(tmp_path):
     report, _ = imported(tmp_path, [right, wrong])
     assert report.notes == [
         "2 lines of id q are taken as 2 samples.",
-        "1 wrong samples have no answer, while the right ones have: they are taken for samples that gave none, which "
-        "abstain from a vote.",
+        "1 wrong sample has no answer, while right samples have answers. A sample without an answer does not vote.",
     ]
     assert Samples.load(report.out).answers.tolist() == [[0, -1]]
     marks = [{"id": "q", "correct": True, "model": "m"}, {"id": "q", "correct": False, "model": "m"}]
@@ -343,8 +342,8 @@ def test_the_command(tmp_path, capsys):
         "imported          2        3  50.0 %",
         "",
         "tcalloc: note: 2 lines of id q are taken as 2 samples.",
-        "tcalloc: note: 1 of 2 questions have no gold answer: of them only agreement between samples can be told, not "
-        "accuracy.",
+        "tcalloc: note: 1 of 2 questions has no gold answer. There, only the agreement between samples is known, "
+        "not their accuracy.",
     ]
     assert run_command(path, "--out", tmp_path / "two", "--field", "id=uid", "--skip-bad", "--json") == 0
     document = json.loads(capsys.readouterr().out)

@@ -205,7 +205,7 @@ def test_batches_of_other_endpoints(tmp_path):
 
 def test_batches_that_cannot_be_read(tmp_path):
     failed = batch("q", response=None, error={"code": "batch_expired", "message": "x"})
-    assert "no samples; all 1 requests failed (batch_expired 1)" in refused(tmp_path, [failed], grader="numeric")
+    assert "no samples, because all requests failed (batch_expired 1)" in refused(tmp_path, [failed], grader="numeric")
     broken = batch("q", "x")
     broken["response"]["body"]["choices"] = []
     assert "line 1: response.body: it has no choices; expected a chat completion" in refused(

@@ -128,7 +128,7 @@ def test_non_finite_features_are_refused():
         ),
         (lambda x, t: PricedPolicy(known_costs="mine").fit(x, t), "known_costs is 'mine'"),
         (lambda x, t: PricedPolicy(probe=-1).fit(x, t), "probe is -1"),
-        (lambda x, t: PricedPolicy(probe=2).fit(x, t), "can only be learned from Samples"),
+        (lambda x, t: PricedPolicy(probe=2).fit(x, t), "only Samples show"),
         (lambda x, t: PricedPolicy(gate="yes").fit(x, t), "gate is 'yes'"),
         (lambda x, t: PricedPolicy(features="tfidf").fit(x, t), "features is 'tfidf'; expected Features"),
         (lambda x, t: PricedPolicy(budget=0.5).fit(x, t), "smallest feasible budget"),

@@ -158,7 +158,7 @@ def test_the_command_line(run, capsys):
         out, err = capsys.readouterr()
         assert "6 of 15 samples graded by judge:big" in out
         assert err.splitlines()[-1].startswith("tcalloc: error: 30 is spent; the next request may cost 8, more than")
-        assert err.endswith("max_cost = 34. The verdicts so far are stored. The same command goes on.\n")
+        assert err.endswith("max_cost = 34. The verdicts so far are stored. The same command continues.\n")
         assert main([*command, "75"]) == 1  # the last request might cost more than it does
         assert main([*command, "78", "--json"]) == 0
         assert '"spent": 75.0' in capsys.readouterr().out

@@ -49,8 +49,8 @@ def test_ragged_samples():
         table = samples.table([Vote(1), Vote(3), Best(4)], shrink=shrink)
         assert table.ids.tolist() == ["a", "b", "c"]
         assert table.available.tolist() == [[True, True, True], [True, False, False], [True, True, False]]
-        assert "1 of 4 questions have too few samples for any action." in table.notes
-        assert "vote3 is not available for 1 of 3 questions: they have fewer than 3 samples." in table.notes
+        assert "1 of 4 questions has too few samples for any action." in table.notes
+        assert "vote3 is not available for 1 of 3 questions, which has fewer than 3 samples." in table.notes
         table.solve(3.0)
     exact = samples.table([Vote(1), Vote(3)], shrink=False)
     assert exact.acc[2].tolist() == pytest.approx([1 / 3, 0.0])
@@ -183,7 +183,7 @@ def test_usual_actions():
     [
         (lambda: Samples(), "neither answers nor correct given"),
         (lambda: Samples([0, 1]), "answers has shape (2,); expected (N, S)"),
-        (lambda: Samples([[0], [0, 1]]), "answers cannot be made an array"),
+        (lambda: Samples([[0], [0, 1]]), "answers cannot be converted to an array"),
         (lambda: Samples([[0.5]]), "answers has dtype float64; expected integer codes"),
         (lambda: Samples([[0, -3]]), "answers[0, 1] is -3; allowed are -2 (not drawn)"),
         (lambda: Samples([[-2, -2]]), "not one sample was drawn"),
@@ -193,7 +193,7 @@ def test_usual_actions():
         (lambda: Samples([[0, 1]], correct=[[True, True]]), "correct[0, 1] is True; allowed are True where, and only"),
         (lambda: Samples([[0, 1]], cost=[[1, -1]]), "cost[0, 1] is -1.0; allowed are finite numbers, at least 0"),
         (lambda: Samples([[0, 1]], cost=[1, 2, 3]), "cost has shape (3,); expected one number, (1,) per question"),
-        (lambda: Samples([[0, 1]], cost="dear"), "cost cannot be made an array of numbers"),
+        (lambda: Samples([[0, 1]], cost="much"), "cost cannot be converted to an array of numbers"),
         (lambda: Samples([[0, 1]], cost=float("nan")), "cost is NaN everywhere"),
         (lambda: Samples([[0, 1]], scores=[[1]]), "scores has shape (1, 1); expected (1, 2), one per sample."),
         (lambda: Samples([[0, 1]], tokens={"out": [[1, 2]]}), "tokens: unknown kind 'out'"),

@@ -87,10 +87,9 @@ def test_a_run_of_two_models_with_costs_and_gaps(tmp_path):
     assert samples.arms["big p2"].answers.tolist() == [[2], [0]]
     assert samples.arms["big p3"].answers.tolist() == [[-2], [1]]
     assert samples.notes == (
-        "1 of 4 questions have no gold answer and were left out: how often their answers agree says nothing about how "
-        "often they are right.",
-        "1 of 4 questions have no samples yet and were left out.",
-        "the token counts of 1 samples are estimates, since the server gave none.",
+        "1 of 4 questions has no gold answer, cannot be scored, and is left out.",
+        "1 of 4 questions has no samples yet and is left out.",
+        "the token counts of 1 sample are estimates, because the server gave none.",
     )
     table = samples.table([Vote(1, "m"), Vote(2, "m"), Vote(1, "big p2")], shrink=False)
     np.testing.assert_allclose(table.cost, [0.2, 0.4, 1.0])
@@ -114,8 +113,8 @@ def test_marks_without_answers_are_no_votes(tmp_path):
     assert samples.drawn.tolist() == [[True] * 3, [True, True, False]]
     assert samples.cost[0].tolist() == [0.5, 1.5, 2.5]
     assert samples.notes == (
-        "5 samples are marked right or wrong but have no answer: what one sample reaches can be estimated, what a vote "
-        "reaches cannot. For votes, record the answers too. If a verifier recognises right answers live, say "
+        "5 samples are marked right or wrong but have no answer: the accuracy of one sample can be estimated, that of "
+        "a vote cannot. For votes, record the answers too. If a verifier recognises right answers live, say "
         "verifier=True (--verifier).",
     )
     assert [action.name for action in samples.usual_actions()] == ["one"]
@@ -128,7 +127,7 @@ def test_marks_without_answers_are_no_votes(tmp_path):
 MIXED = {
     # What the samples say (answer, right), whether a grader looked, the codes, and what is noted.
     "abstentions of a log": (
-        [("42", 1), (None, 0), ("7", 0)], False, [0, -1, 1], "1 wrong samples have no answer, while the right ones have"
+        [("42", 1), (None, 0), ("7", 0)], False, [0, -1, 1], "1 wrong sample has no answer, while right samples have"
     ),
     "abstentions seen by a grader": ([("42", 1), (None, 0), ("7", 0)], True, [0, -1, 1], None),
     "nothing but abstentions": ([(None, 0), (None, 0)], True, [-1, -1], None),
@@ -136,12 +135,12 @@ MIXED = {
     "nothing wrong in a log": ([(None, 1), (None, 1)], False, None, "2 samples are marked right or wrong but have no"),
     "answers of some samples": (
         [("42", 1), (None, 1), (None, 0), ("7", 0)], False, None,
-        "2 samples are marked right or wrong but have no answer, and those of the 2 others are not used: what one",
+        "2 samples are marked right or wrong but have no answer, and the answers of 2 other samples are not used",
     ),
     "the same of a grader that only marks": ([(None, 1), (None, 0)], True, None, "2 samples are marked right or wrong"),
     "every wrong answer is known": ([(None, 1), ("7", 0), ("42", 1), ("8", 0)], False, [0, 1, 0, 2], None),
     "hardly any without": (
-        [("42", 1)] * 199 + [(None, 1), (None, 0), ("7", 0)], False, [0] * 200 + [-1, 1], "1 wrong samples have no"
+        [("42", 1)] * 199 + [(None, 1), (None, 0), ("7", 0)], False, [0] * 200 + [-1, 1], "1 wrong sample has no"
     ),
     "too many without": (
         [("42", 1)] * 97 + [(None, 1)] * 3 + [(None, 0)], False, None, "4 samples are marked right or wrong but have"
@@ -172,7 +171,9 @@ def test_models_with_and_without_answers(tmp_path):
     assert samples.arms["m"].answers.tolist() == [[0, 1], [1, -2]]
     assert samples.arms["big"].answers is None
     assert samples.arms["big"].correct.tolist() == [[False, True], [True, False]]
-    assert samples.notes[0].startswith("big: 3 samples are marked right or wrong but have no answer: what one sample")
+    assert samples.notes[0].startswith(
+        "big: 3 samples are marked right or wrong but have no answer: the accuracy of one"
+    )
     assert [action.name for action in samples.usual_actions()] == ["vote1 m", "one big"]
     assert samples.table([Vote(1, "m"), Best(1, "big")], shrink=False).acc.tolist() == [[0.5, 0.5], [0.0, 1.0]]
     with pytest.raises(InputError, match=r"vote1 big, but only right and wrong were recorded of big.*'one big'"):
@@ -210,7 +211,7 @@ def test_runs_that_make_no_table(tmp_path):
     with pytest.raises(InputError, match="holds no samples yet"):
         Samples.load(tmp_path / "empty")
     write_run(tmp_path / "ungraded", [record("q1", 0, correct=None)])
-    with pytest.raises(InputError, match="no question has a gold answer: how often answers agree is known"):
+    with pytest.raises(InputError, match="no question has a gold answer. How often answers agree is known"):
         Samples.load(tmp_path / "ungraded")
     with pytest.raises(InputError):
         Samples.load(tmp_path / "nowhere")

@@ -461,7 +461,7 @@ def test_cross_fit():
         (lambda table: Table(table.acc, [1.0], se=[[0.1], [-1]]), "se[1, 0] is -1.0; expected a finite number"),
         (lambda table: Table(table.acc, [1.0], exact=[[0.1]]), "exact has shape (1, 1); expected (2, 1)"),
         (lambda table: Table(table.acc, [1.0], single=[True, False]), "single has shape (2,); expected (1,)"),
-        (lambda table: Table(table.acc, [1.0], se=[["x"], [1]]), "se cannot be made an array"),
+        (lambda table: Table(table.acc, [1.0], se=[["x"], [1]]), "se cannot be converted to an array"),
     ],
 )
 def test_bad_claims(call, message):

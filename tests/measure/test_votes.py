@@ -131,7 +131,7 @@ def test_input_is_left_alone_and_any_layout_will_do():
         ([[0.0, 1.0]], 1, r"answers has dtype float64; expected integer codes"),
         ([[True, False]], 1, r"answers has dtype bool; expected integer codes"),
         ([[0, 1], [0, -2]], 1, r"answers\[1, 1\] is -2; allowed are -1"),
-        ([[0, 1], [0]], 1, r"answers cannot be made an array"),
+        ([[0, 1], [0]], 1, r"answers cannot be converted to an array"),
     ],
 )
 def test_bad_input(answers, k, message):

@@ -184,13 +184,13 @@ def test_arms_are_added_once(tmp_path):
     ("name", "content", "words"),
     [
         ("run.json", None, "not a run folder"),
-        ("run.json", "{", "not JSON"),
+        ("run.json", "{", "not readable as JSON"),
         ("run.json", "[]", "not written by tcalloc"),
         ("run.json", '{"schema": 2, "tcalloc": "9.9"}', r"schema 2, written by tcalloc 9\.9; this tcalloc .* reads 1"),
         ("run.json", '{"schema": true, "tcalloc": "0"}', "not written by tcalloc"),
         ("run.json", '{"schema": 1}', "not written by tcalloc"),
         ("run.json", '{"schema": 1, "tcalloc": "0", "arms": 3}', "arms is 3; expected a list"),
-        ("questions.jsonl", "{\n", "line 1: not JSON"),
+        ("questions.jsonl", "{\n", "line 1: not readable as JSON"),
     ],
 )
 def test_changed_files_are_refused(name, content, words, tmp_path):

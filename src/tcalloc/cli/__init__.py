@@ -1,11 +1,11 @@
-"""The command line ``tcalloc``, a module for each of its commands.
+"""The command line ``tcalloc``, with one module for each command.
 
-Data on standard output, messages on standard error. Exit codes: 0 done; 1 the work failed (a file that cannot be
-read, a budget that cannot be kept, a missing extra); 2 the command line is wrong; 130 interrupted. A reader that
-closes the pipe early (``| head``) has what it wanted: that is 0.
+Data go to standard output, messages to standard error. Exit codes: 0 done; 1 the work failed (a file that cannot be
+read, a budget that cannot be kept, a missing extra); 2 wrong command line; 130 interrupted. If the reader of a pipe
+closes it early (``| head``), the exit code is 0.
 
 Each command is a module of this package with ``DESCRIPTION``, ``EPILOG``, ``add_arguments(parser)`` and
-``run(args) -> exit code``. It is imported when the command line names it, and what its work needs is imported by `run`.
+``run(args) -> exit code``. It is imported when the command line names it; `run` imports what the work needs.
 """
 
 import os
@@ -21,20 +21,20 @@ from tcalloc.errors import TcallocError
 
 __all__ = ["COMMANDS", "main"]
 
-# Every command, in the order of the help, with its line there.
+# Every command with its line of help, in the order of the help.
 COMMANDS = {
     "demo": "the main job on a recorded real table",
     "example": "small files to try every command on",
     "solve": "one budget: one action for every instance",
     "frontier": "every budget at once",
     "sample": "draw, grade and store samples from a model",
-    "import": "a run folder of answers that exist already",
-    "grade": "grade again what a run folder holds",
+    "import": "a run folder from answers that you have already",
+    "grade": "grade a run folder again",
     "compare": "every policy side by side on your data, held out",
     "fit": "a policy that decides on new questions",
-    "decide": "an action for every new question, by a policy",
-    "answer": "answer questions by a policy, within a budget",
-    "doctor": "versions, kernels, extras and processor, for a report of a fault",
+    "decide": "an action for every new question, with a policy",
+    "answer": "answer questions with a policy, within a budget",
+    "doctor": "versions, kernels, extras and processor, for a bug report",
 }
 
 DESCRIPTION = """\
@@ -52,24 +52,24 @@ start here:
   tcalloc frontier table.csv --plot curve.png  every budget at once
   tcalloc sample questions.jsonl --local --out run/
                                                real answers, graded, stored
-  tcalloc import logs.jsonl --out run/         answers that exist already
-  tcalloc grade run/ --grader math             grade again what is stored
+  tcalloc import logs.jsonl --out run/         answers that you have already
+  tcalloc grade run/ --grader math             grade stored answers again
   tcalloc solve run/ --budget 4                a plan with its interval
   tcalloc compare run/ --report report.html    every policy, side by side
   tcalloc fit run/ --budget 4 --out policy/    learn to decide from the text
   tcalloc answer new.jsonl --policy policy/ --budget 4 --local
-                                               answer new questions by it
-  tcalloc doctor                               what is installed, for a report
+                                               answer new questions with it
+  tcalloc doctor                               what is installed, for bug reports
   tcalloc solve --help                         the table's layout, examples
 
 {EXIT_CODES}"""
 
 
 def _parser(words: Sequence[str]) -> Parser:
-    """Return the parser of a command line; only the commands that it names have their arguments."""
+    """Return the parser of a command line; only the commands that are named in it get their arguments."""
     parser = Parser("tcalloc", DESCRIPTION, EPILOG)
     parser.add_argument("--version", action="version", version=f"tcalloc {__version__}")
-    # The class and the arguments of the commands' parsers are those of Parser.
+    # The parsers of the commands have the class and the arguments of Parser.
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", parser_class=Parser)
     for name, line in COMMANDS.items():
         if name not in words:
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        The arguments without the program's name; those of the process if not given.
+        The arguments without the program's name. Default: those of the process.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def _code(argv: Sequence[str] | None) -> int:
     try:
         code = _run(argv)
         if sys.stdout is not None:
-            sys.stdout.flush()  # here, where its failure still has a message, not at exit
+            sys.stdout.flush()  # if this fails here, there is still a message; at exit there is none
         return code
     except UsageError as error:
         return say(f"error: {error}", 2)
@@ -127,13 +127,13 @@ def _code(argv: Sequence[str] | None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     if hasattr(sys.stdout, "reconfigure"):
-        # Names from a table may hold what the terminal's encoding does not.
+        # Names from a table may contain characters that the terminal's encoding lacks.
         sys.stdout.reconfigure(errors="backslashreplace")
     words = sys.argv[1:] if argv is None else argv
     parser = _parser(words)
     try:
         args = parser.parse_args(words)
-    except SystemExit as stop:  # --help, --version, or a wrong command line, which argparse has told
+    except SystemExit as stop:  # --help, --version, or a wrong command line, which argparse has reported
         return int(stop.code or 0)
     if args.command is None:
         parser.print_help(sys.stderr)
@@ -143,7 +143,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _abandon_stdout() -> None:
-    """Let what is still buffered go nowhere, or Python would complain about it at exit."""
+    """Discard what is still buffered; otherwise Python would complain about it at exit."""
     with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

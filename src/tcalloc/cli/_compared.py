@@ -1,4 +1,4 @@
-"""What ``tcalloc compare`` compares on: samples or a table, and what is known of each question beforehand."""
+"""The data that ``tcalloc compare`` uses: samples or a table, and what is known about each question before sampling."""
 
 import argparse
 import os
@@ -18,20 +18,20 @@ __all__ = ["Given", "read"]
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What is handed to the comparison."""
+    """The data for the comparison."""
 
     name: str
-    """What messages call it."""
+    """The name of the data in messages."""
     data: "Samples | Table"
     x: list[Any] | None
-    """Per question: its text, or a mapping with its categories; None: nothing is known beforehand."""
+    """One entry per question: its text, or a mapping with its categories; None: nothing is known before sampling."""
     difficulty: list[str] | None
     actions: list["Action | None"] | None
-    """What policies choose from that decide beforehand (None among them: no answer, for nothing); None: the usual."""
+    """The actions of policies that decide before sampling (None among them: no answer, free); None: the usual ones."""
 
 
 def read(args: argparse.Namespace) -> Given:
-    """Return what the command line names.
+    """Return the data that the command line names.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def _run(args: argparse.Namespace) -> Given:
     try:
         questions = questions_of_run(args.table, samples.ids, args.questions)
     except InputError:
-        # What was asked for by name must be there; the texts alone are welcome, but not needed.
+        # What was asked for by name must be there. The texts alone are used if they are there, but not needed.
         if args.questions is not None or args.category or args.difficulty is not None:
             raise
         shared.say(
@@ -102,13 +102,13 @@ def _table(args: argparse.Namespace) -> Given:
     if args.verifier:
         shared.refuse_verifier(args.table)
     if args.text is not None and args.questions is not None:
-        raise shared.UsageError("--text and --questions both say what was asked; choose one.")
+        raise shared.UsageError("--text and --questions both give the texts of the questions; choose one.")
     table = load_table(args.table)
     n = len(table.acc)
     questions = None if args.questions is None else questions_of_table(args.questions, table.ids, n)
 
     def named(column: str) -> list[str]:
-        if column in table.ignored:  # what a table's file holds besides the table itself
+        if column in table.ignored:  # columns of the file that are no part of the table
             return read_column(args.table, column, n)
         if questions is not None:
             return categories_of(questions, column, args.questions)

@@ -1,4 +1,4 @@
-"""Arguments that say which model is asked, what and how; and the client that they make."""
+"""Arguments that say which model to ask and how, and the client that is made from them."""
 
 import argparse
 import contextlib
@@ -15,7 +15,7 @@ __all__ = ["add_asked", "add_judged", "add_model", "add_sending", "check", "clie
 
 
 def add_model(parser: Any) -> None:
-    """Add which model is asked."""
+    """Add the arguments that choose the model."""
     where = parser.add_argument_group("the model")
     where.add_argument("--base-url", metavar="URL", help="the server, up to /v1")
     where.add_argument("--model", metavar="NAME", help="the model's name there")
@@ -25,10 +25,10 @@ def add_model(parser: Any) -> None:
 
 
 def add_asked(asked: Any) -> None:
-    """Add what is asked of it, and how its answers are graded."""
+    """Add the arguments about the request, and how answers are graded."""
     asked.add_argument("--temperature", type=_number, metavar="T")
     asked.add_argument("--top-p", type=_number, metavar="P")
-    asked.add_argument("--max-tokens", type=shared.count, metavar="N", help="where an answer is cut off")
+    asked.add_argument("--max-tokens", type=shared.count, metavar="N", help="cut answers off after N tokens")
     asked.add_argument(
         "--stop",
         action="append",
@@ -38,7 +38,7 @@ def add_asked(asked: Any) -> None:
     )
     asked.add_argument("--reasoning-effort", metavar="EFFORT", help="low, medium, high, ...")
     asked.add_argument("--system", metavar="TEXT", help="a system message")
-    asked.add_argument("--seed", type=int, default=0, help="what all seeds derive from (0)")
+    asked.add_argument("--seed", type=int, default=0, help="random seed; those of all requests derive from it (0)")
     asked.add_argument("--logprobs", action="store_true", help="ask for log-probabilities and store their sum")
     asked.add_argument(
         "--grader",
@@ -49,7 +49,7 @@ def add_asked(asked: Any) -> None:
 
 
 def add_sending(how: Any) -> None:
-    """Add how requests are sent, and what limits them."""
+    """Add the arguments about sending requests, and their limits."""
     how.add_argument("--concurrency", type=shared.count, default=8, metavar="C", help="requests at one time (8)")
     how.add_argument(
         "--timeout",
@@ -58,18 +58,18 @@ def add_sending(how: Any) -> None:
         metavar="S",
         help="seconds without a byte; covers a server's queue (600)",
     )
-    how.add_argument("--max-requests", type=shared.count, metavar="N", help="send no more")
+    how.add_argument("--max-requests", type=shared.count, metavar="N", help="send at most N requests")
     _add_money(how)
 
 
 def _add_money(how: Any) -> None:
-    how.add_argument("--max-cost", type=_amount, metavar="X", help="spend no more; needs prices and --max-tokens")
+    how.add_argument("--max-cost", type=_amount, metavar="X", help="spend at most X; needs prices and --max-tokens")
     for name, what in (("in", "input"), ("out", "output"), ("reasoning", "reasoning")):
         how.add_argument(f"--price-{name}", type=_amount, metavar="X", help=f"per million {what} tokens")
 
 
 def check(args: argparse.Namespace) -> None:
-    """Refuse what argparse cannot see."""
+    """Raise an error for combinations that argparse cannot check."""
     if args.local:
         for name in ("base_url", "api_key_env", "api_key_file"):
             if getattr(args, name) is not None:
@@ -89,7 +89,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def add_judged(parser: Any) -> None:
-    """Add what a judge is asked with; what else `client_of` looks at has the values that suit a judge."""
+    """Add the arguments of a judge; the others that `client_of` reads have fixed values that suit a judge."""
     parser.add_argument("--max-tokens", type=shared.count, default=1024, metavar="N", help="of a judge's reply (1024)")
     parser.add_argument("--timeout", type=_seconds, default=600.0, metavar="S", help="seconds without a byte (600)")
     _add_money(parser)
@@ -100,7 +100,7 @@ def add_judged(parser: Any) -> None:
 
 @contextlib.contextmanager
 def client_of(args: argparse.Namespace, model: str | None = None) -> "Iterator[ChatClient]":
-    """Yield the client of the arguments; of another model there, if one is named."""
+    """Yield the client for the arguments; for another model on the same server if one is named."""
     from tcalloc._rates import Rates
     from tcalloc.llm.client import ChatClient, Parameters
     from tcalloc.llm.http.attempts import endpoint
@@ -129,7 +129,7 @@ def client_of(args: argparse.Namespace, model: str | None = None) -> "Iterator[C
             url, model, key, label = server.base_url, model or args.model or server.model, None, "local"
             known = {name: value for name, value in local.REQUEST.items() if name in Parameters.__dataclass_fields__}
             extra = {name: value for name, value in local.REQUEST.items() if name not in known}
-            # How this model is best asked (its template needs the stop); what the command line says comes first.
+            # The best settings for this model (its template needs the stop); the command line takes precedence.
             given = known | {"stop": tuple(known.get("stop", ()))} | given
         else:
             url, model = args.base_url, model or args.model

@@ -1,4 +1,4 @@
-"""The command line's parser and its errors. What costs time to import is imported when it is needed."""
+"""The command line's parser and its errors. Modules that are slow to import are imported only when they are needed."""
 
 import argparse
 import sys
@@ -20,7 +20,7 @@ class UsageError(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """Help as it is written, no guessing of abbreviations, errors in one sentence."""
+    """A parser that prints help as it is written, completes no abbreviations, and reports errors in one sentence."""
 
     def __init__(self, prog: str, description: str, epilog: str, **options: Any):
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
@@ -28,9 +28,9 @@ class Parser(argparse.ArgumentParser):
         self.color = False  # Python 3.14 would colour the help
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse, and refuse what is not known where it stands, so that the right command's options are suggested."""
+        """Parse, and report an unknown option in the command where it stands, so that its options are suggested."""
         words = sys.argv[1:] if args is None else list(args)
-        if self._subparsers is None:  # before argparse misses what was misspelt
+        if self._subparsers is None:  # before argparse reports the missing option that was misspelt
             self._refuse([word for word in words[: [*words, "--"].index("--")] if self._misspelt(word)])
         found, unknown = super().parse_known_args(words, namespace)
         self._refuse(unknown)
@@ -53,7 +53,7 @@ class Parser(argparse.ArgumentParser):
             raise
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one sentence."""
+        """Report in one sentence what is wrong, and exit."""
         from tcalloc.llm.http.keys import hide_keys
 
         self.exit(2, f"tcalloc: error: {hide_keys(message)} (see: {self.prog} --help)\n")

@@ -1,4 +1,4 @@
-"""What the commands share: types of arguments, numbers and tables as text, notes."""
+"""What the commands share: types of arguments, numbers and tables as text, and notes."""
 
 import argparse
 import errno
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tcalloc._amounts import amount, check_unit, digits, in_unit, per_thousand, unit_words
 from tcalloc._amounts import column as columns_of
+from tcalloc._counts import agreeing, counted
 from tcalloc._files import naming, target_of
 from tcalloc._outputs import PAGES, PICTURES, refuse_to_replace
 from tcalloc._printing import text_table
@@ -34,6 +35,7 @@ __all__ = [
     "add_force",
     "add_unit",
     "add_verifier",
+    "agreeing",
     "amount",
     "attainable",
     "budget",
@@ -79,7 +81,7 @@ and optionally ids, actions (their names), available (N, K) booleans, weights.
 
 
 def say_block(text: str) -> None:
-    """Write text for people to standard error, where standard output holds data."""
+    """Write text for people to standard error if standard output holds data."""
     if sys.stderr is not None:
         with suppress(OSError, ValueError):
             print(text, file=sys.stderr)
@@ -89,7 +91,7 @@ def say_block(text: str) -> None:
 
 
 def budget(text: str) -> float:
-    """Convert an amount; NaN is refused."""
+    """Convert an amount; NaN is an error."""
     try:
         value = float(text)
     except ValueError:
@@ -111,7 +113,7 @@ def count(text: str, least: int = 1) -> int:
 
 
 def output(text: str) -> str:
-    """Take a file that can be written by its suffix, or - for standard output."""
+    """Accept a file whose suffix names a known format, or - for standard output."""
     if text != "-":
         try:
             suffix_of(text)
@@ -121,12 +123,12 @@ def output(text: str) -> str:
 
 
 def picture(text: str) -> str:
-    """Parse the name of a picture."""
+    """Accept the file name of a picture."""
     return _ending(text, PICTURES, ".png, .svg or .pdf")
 
 
 def page(text: str) -> str:
-    """Parse the name of a page."""
+    """Accept the file name of a page."""
     return _ending(text, PAGES, ".html")
 
 
@@ -137,17 +139,17 @@ def _ending(text: str, allowed: tuple[str, ...], said: str) -> str:
 
 
 def add_unit(parser: Any) -> None:
-    """Add the option that says what costs are counted in."""
+    """Add the option that names the unit of the costs."""
     parser.add_argument(
         "--unit",
         metavar="NAME",
         type=unit,
-        help="what costs are counted in, for the text that is printed: usd (or eur, gbp, ...), tokens, seconds, ...",
+        help="unit of the costs, for the text that is printed: usd (or eur, gbp, ...), tokens, seconds, ...",
     )
 
 
 def unit(text: str) -> str:
-    """Take a unit of cost."""
+    """Accept a unit of cost."""
     try:
         return check_unit(text, "--unit")
     except InputError as error:
@@ -155,14 +157,14 @@ def unit(text: str) -> str:
 
 
 def add_force(parser: Any) -> None:
-    """Add the option that lets a file be replaced that tcalloc did not write."""
+    """Add the option that allows replacing a file that tcalloc did not write."""
     parser.add_argument(
         "--force", action="store_true", help="replace files that exist, even if tcalloc did not write them"
     )
 
 
 def check_outputs(args: argparse.Namespace, heads: Sequence[str], *pictures: str | None) -> None:
-    """Refuse before the work what could not be written after it, or would replace a file of the user's.
+    """Before the work, raise an error for an output that cannot be written or would replace a file of the user's.
 
     Parameters
     ----------
@@ -171,12 +173,12 @@ def check_outputs(args: argparse.Namespace, heads: Sequence[str], *pictures: str
     heads : sequence of str
         The columns of the table.
     *pictures : str or None
-        Further files, which hold tcalloc's mark.
+        Further files, which carry tcalloc's mark.
 
     Raises
     ------
     UsageError, InputError
-        Naming the file.
+        The message names the file.
     """
     if args.out == "-" and args.json:
         raise UsageError("--out - and --json both write to standard output; choose one.")
@@ -188,7 +190,7 @@ def check_outputs(args: argparse.Namespace, heads: Sequence[str], *pictures: str
 def check_output(
     path: str | None, read: str | None, heads: Sequence[str] = (), *, force: bool, what: str = "table"
 ) -> None:
-    """Refuse before the work one file that is what is read, or the user's, or cannot be written."""
+    """Before the work, raise an error for a file that is the input or the user's, or that cannot be written."""
     if path is None:
         return
     target = target_of(path)
@@ -201,27 +203,27 @@ def check_output(
 
 
 def add_actions(parser: Any) -> None:
-    """Add the option that says which actions a run folder is asked about."""
+    """Add the option that names the actions of a run folder."""
     parser.add_argument(
         "--actions",
         metavar="NAMES",
-        help="of a run folder: the actions to choose from, by name (vote1,vote4,best8; with several "
-        "models 'vote4 qwen,...'; default: votes over 1, 3, 5, 9, ... samples of each model; one sample of each model "
-        "where only right and wrong was recorded; with --verifier the best of 1, 2, 4, 8, ...)",
+        help="for a run folder: the actions to choose from, by name (vote1,vote4,best8; with several models "
+        "'vote4 qwen,...'). Default: votes over 1, 3, 5, 9, ... samples of each model; one sample of each model if "
+        "only right and wrong was recorded; with --verifier the best of 1, 2, 4, 8, ...",
     )
 
 
 def add_verifier(parser: Any) -> None:
-    """Add the option that says that right answers are recognised live."""
+    """Add the option that declares a verifier."""
     parser.add_argument(
         "--verifier",
         action="store_true",
-        help="of a run folder: right answers are recognised live, as by unit tests; it is never assumed",
+        help="for a run folder: a verifier recognises right answers live, as unit tests do; it is never assumed",
     )
 
 
 def refuse_verifier(path: str) -> None:
-    """Refuse --verifier where there are no samples.
+    """Raise an error about --verifier if there are no samples.
 
     Raises
     ------
@@ -232,16 +234,16 @@ def refuse_verifier(path: str) -> None:
 
 
 def load(path: str, actions: str | None = None, verifier: bool = False) -> "Table":
-    """Read a table, or make one from a run folder; say what of it was ignored.
+    """Read a table, or make one from a run folder; print a note about what was ignored.
 
     Parameters
     ----------
     path : str
         A table's file, or a run folder.
     actions : str or None
-        Of a run folder: names of actions, separated by commas; None: the usual ones.
+        For a run folder: names of actions, separated by commas; None: the usual actions.
     verifier : bool
-        Of a run folder: whether a verifier recognises right answers live.
+        For a run folder: whether a verifier recognises right answers live.
     """
     from tcalloc.measure.actions import Action
     from tcalloc.measure.samples import Samples
@@ -291,7 +293,7 @@ def write_output(path: str, columns: Mapping[str, "NDArray[Any]"]) -> None:
     elif sys.stdout is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
     elif hasattr(sys.stdout, "buffer") and not sys.stdout.isatty():
-        # Bytes, so that the data are the same whatever the terminal's encoding is.
+        # Bytes, so that the data do not depend on the terminal's encoding.
         sys.stdout.flush()
         with naming("standard output"):
             write_csv(sys.stdout.buffer, columns)
@@ -302,7 +304,7 @@ def write_output(path: str, columns: Mapping[str, "NDArray[Any]"]) -> None:
 
 
 def finite(value: float) -> float | None:
-    """Return what JSON can hold: null for what is not finite."""
+    """Return a value for JSON: null if it is not finite."""
     value = float(value)
     return value if math.isfinite(value) else None
 
@@ -313,7 +315,7 @@ def print_json(document: dict[str, Any]) -> None:
 
 
 def hindsight(table: "Table", path: str, what: str, verifier: bool) -> str | None:
-    """Say that a plan or a curve knows the outcomes, and what gives an attainable figure; None if it does not."""
+    """Return a warning if a plan or curve knows the outcomes, with the command for an attainable figure."""
     if not table.single_outcomes:
         return None
     return (
@@ -324,7 +326,7 @@ def hindsight(table: "Table", path: str, what: str, verifier: bool) -> str | Non
 
 
 def attainable(path: str, verifier: bool) -> str:
-    """Return the command that gives attainable figures of a table."""
+    """Return the command that gives attainable figures for a table."""
     return f"tcalloc compare {shlex.quote(path)}{' --verifier' if verifier else ''}"
 
 
@@ -339,11 +341,6 @@ def cost(value: float, unit: str | None) -> str:
 def number(value: float) -> str:
     """Return one number as text, with four digits."""
     return digits(value, 4)
-
-
-def counted(n: int, word: str) -> str:
-    """Return a number of things as text."""
-    return f"{n:,} {word}{'s' * (n != 1)}"
 
 
 def share(value: float) -> str:

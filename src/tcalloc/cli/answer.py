@@ -1,4 +1,4 @@
-"""``tcalloc answer``: answer questions by a policy, live, within a budget."""
+"""``tcalloc answer``: answer questions live with a policy, within a budget."""
 
 import argparse
 import contextlib
@@ -22,9 +22,9 @@ __all__ = ["add_arguments", "run"]
 ANSWERS = "answers.jsonl"
 
 DESCRIPTION = """\
-Answer questions by a policy: it decides, question by question, what is worth
-its cost, within an average budget. The same command goes on after ctrl-C, a
-crash or a limit if there is a run folder (--out).
+Answer questions with a policy. For each question it decides what is worth its
+cost, within an average budget. With a run folder (--out), the same command
+continues after ctrl-C, a crash or a limit.
 """
 
 EPILOG = f"""\
@@ -34,26 +34,26 @@ examples:
   tcalloc answer questions.jsonl --policy policy/ --budget 3 --local
                                                a small model here, no key
   tcalloc answer questions.jsonl --policy vote3 --local --answers -
-                                               the same action for everyone; the
+                                               the same action for all questions;
                                                answers on standard output
   tcalloc answer questions.jsonl --policy policy/ --base-url ... \\
       --model small --also-model large --costs small=1,large=2.6
 
-the policy: what `tcalloc fit` wrote, or the name of an action (vote3, one).
+the policy: a folder from `tcalloc fit`, or the name of an action (vote3, one).
 
-costs: what one sample costs is what prices or --costs say. Without both it is
-what it cost where the policy was trained, in the unit of that log (dollars,
-tokens, samples). An action's name alone counts samples.
+costs: prices or --costs say what one sample costs. Without both it is the cost
+in the log that the policy was trained on, in its unit (dollars, tokens,
+samples). With an action's name alone, costs are numbers of samples.
 
-the budget is the average cost per question in that unit, and it is held. Every
+the budget is the average cost per question in that unit, and it is kept. Every
 question gets a first sample before any gets a second one. If the budget does
 not allow what the policy decided, a question gets fewer samples or the policy's
-cheapest action. It gets none only when the budget is spent. What is left out,
-and why, is said at the end.
+cheapest action. It gets none only when the budget is spent. The end of the
+output says what was left out, and why.
 
-gold answers in the questions file only score; policy and vote do not see them.
-Nobody recognises right answers here, so a policy that needs a verifier is
-refused. Use it in Python: tcalloc.answer(..., verifier=function).
+gold answers in the questions file are only for scoring; neither the policy nor
+the vote sees them. The command has no verifier, so it refuses a policy that
+needs one. Use that in Python: tcalloc.answer(..., verifier=function).
 
 {shared.EXIT_CODES}
 A question without an answer makes the exit code 1, unless --allow-unanswered.
@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("questions", metavar="QUESTIONS", help="the questions: .jsonl or .jsonl.gz")
     parser.add_argument("--policy", required=True, metavar="POLICY", help="a policy's folder, or an action's name")
     parser.add_argument("--budget", type=shared.budget, metavar="B", help="average cost per question")
-    parser.add_argument("--out", metavar="RUN", help="the run folder of the samples: made, or gone on with")
+    parser.add_argument("--out", metavar="RUN", help="the run folder of the samples: new, or one to continue")
     parser.add_argument("--answers", metavar="FILE", help="write the answers as JSON lines; - for standard output")
     models.add_model(parser)
     asked = parser.add_argument_group("what is asked")
@@ -135,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _policy(text: str) -> Any:
-    """Return the policy of a folder, or of an action's name."""
+    """Return the policy in a folder, or of an action's name."""
     if os.path.isdir(text):
         from tcalloc.learn.saving.policy_folder import load_policy
 
@@ -191,7 +191,7 @@ def _report(args: argparse.Namespace, answers: "Answers") -> int:
             shared.say(summary)
         else:
             print(summary)
-    remedy = "" if args.out is None else " The same command goes on."
+    remedy = "" if args.out is None else " The same command continues."
     if answers.failures.count:
         shared.say(f"error: {answers.failures.words(args.out)}")
     if answers.interrupted:
@@ -202,8 +202,9 @@ def _report(args: argparse.Namespace, answers: "Answers") -> int:
         shared.say(f"note: some requests failed: {answers.reasons[0]}")
     if answers.unanswered and not args.allow_unanswered:
         return shared.say(
-            f"error: {answers.unanswered:,} of {shared.counted(answers.wanted, 'question')} have no answer. "
-            f"To accept that, say --allow-unanswered.{remedy if answers.reasons else ''}",
+            f"error: {answers.unanswered:,} of {shared.counted(answers.wanted, 'question')} "
+            f"{shared.agreeing(answers.unanswered, 'has', 'have')} no answer. To accept that, add "
+            f"--allow-unanswered.{remedy if answers.reasons else ''}",
             1,
         )
     return 1 if answers.failures.count else 0

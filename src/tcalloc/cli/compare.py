@@ -1,4 +1,4 @@
-"""``tcalloc compare``: every policy side by side, held out, at the same spend, on one's own data."""
+"""``tcalloc compare``: every policy side by side on your own data, held out, at the same spend."""
 
 import argparse
 import importlib
@@ -20,21 +20,22 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
-Compare every policy on your own samples or table: each is trained without the
-questions it is scored on, all spend the same, and each gain over the best fixed
-mixture stands with its interval. Says what to use, and how sure that is.
+Compare every policy on your own samples or table. Each is trained without the
+questions that score it, and all spend the same. The gain of each over the best
+fixed mixture has an interval. The end of the output says which policy to use,
+and how sure that is.
 """
 
 EPILOG = f"""\
 examples:
   tcalloc compare --demo                       the recorded table
   tcalloc compare run/ --budgets 1.5,2,3,4 --report report.html
-                                               the same as a page with pictures
+                                               write a page with pictures too
   tcalloc compare run/ --policies "Sequential,AC Beta,fixed k"
                                                some of the policies
-  tcalloc compare run/ --verifier              right answers are recognised
-                                               live, as by unit tests; without
-                                               it no policy sees what is right
+  tcalloc compare run/ --verifier              a verifier recognises right
+                                               answers live, as unit tests do;
+                                               without it no policy sees them
   tcalloc compare table.csv --text question --difficulty level
                                                columns of the table's file
   tcalloc compare table.csv --questions questions.jsonl --category task
@@ -42,13 +43,13 @@ examples:
   tcalloc compare run/ --json > result.json    everything, for programs
 
 run folders, from tcalloc sample or tcalloc import, let all policies take part.
-A table of expectations (layout: tcalloc solve --help) lets those take part that
-decide before anything is drawn. Policies that look at the question need its
+With a table of expectations (layout: tcalloc solve --help), only policies that
+decide before sampling take part. Policies that look at the question need its
 text, and scikit-learn and XGBoost: pip install 'tcalloc[learn]'.
 
-what the table says: accuracy is that of questions while they were held out;
-gain is accuracy minus that of the best fixed mixture of actions at the same
-spend, on the same questions, with a 95 % interval. Bounds, last, know what no
+columns of the result: accuracy is measured on held-out questions. gain is
+accuracy minus that of the best fixed mixture of actions at the same spend, on
+the same questions, with a 95 % interval. Bounds come last; they know what no
 policy can know. The same seed gives the same figures for any number of --jobs.
 
 {shared.EXIT_CODES}"""
@@ -63,19 +64,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--budgets", metavar="B,...", type=_budgets, help="mean spends per question (default: some that the data allow)"
     )
     what.add_argument(
-        "--policies", metavar="NAMES", help="those to compare, separated by commas, as the table calls them"
+        "--policies", metavar="NAMES", help="the policies to compare, separated by commas, by the names in the result"
     )
     shared.add_verifier(what)
     shared.add_actions(what)
-    known = parser.add_argument_group("what is known of a question beforehand")
+    known = parser.add_argument_group("what is known about a question before sampling")
     known.add_argument("--questions", metavar="FILE", help="a questions file with the texts")
-    known.add_argument("--text", metavar="COLUMN", help="of a table's file: the column that holds the texts")
+    known.add_argument("--text", metavar="COLUMN", help="for a table: the column of its file that holds the texts")
     known.add_argument(
         "--category",
         metavar="COLUMN",
         action="append",
         default=[],
-        help="a column of the table's file, or field of the questions, that names their kind; may be given often",
+        help="a column of the table's file, or a field of the questions, with their kind; may be repeated",
     )
     known.add_argument("--difficulty", metavar="COLUMN", help="the column or field that holds a difficulty label")
     known.add_argument(
@@ -83,10 +84,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="C",
         type=_charge,
         default=0.0,
-        help="what looking at a question costs whoever does it (default: 0)",
+        help="cost of looking at a question, for policies that do so (default: 0)",
     )
     known.add_argument(
-        "--costs-known", action="store_true", help="a question's own costs are known beforehand, not means alone"
+        "--costs-known", action="store_true", help="each question's own costs are known before sampling, not only means"
     )
     shared.add_unit(known)
     shared.add_force(parser)
@@ -99,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=shared.count,
         default=1,
-        help="times with other folds; from 2 on the noise of training is told (default: 1)",
+        help="repetitions with other folds; from 2 on the noise of training is shown (default: 1)",
     )
     how.add_argument("--seed", metavar="N", type=lambda text: shared.count(text, 0), default=0, help="(default: 0)")
     how.add_argument("--jobs", metavar="N", type=shared.count, help="processes (default: one per core)")
@@ -112,7 +113,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     _refuse(args)
-    # Nobody who only asks for --help waits for these imports.
+    # These imports would slow --help down.
     from tcalloc.evaluate.compare import compare
     from tcalloc.evaluate.contestants import NAMES
 
@@ -137,14 +138,14 @@ def run(args: argparse.Namespace) -> int:
     )
     try:
         _write(result, args, given.name)
-    finally:  # a full disk shall not cost what took minutes
+    finally:  # a full disk must not lose the result of minutes
         if args.json:
             written = {"table": given.name, "report": args.report, "plot": args.plot}
             shared.print_json(written | result.to_dict() | {"recommendation": result.recommend().to_dict()})
         else:
             print(_summary(result, given.name))
         if sys.stdout is not None:
-            sys.stdout.flush()  # what is not out yet is dropped where a file could not be written
+            sys.stdout.flush()  # if a file could not be written, unwritten output would be dropped
     return 0
 
 
@@ -152,7 +153,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _refuse(args: argparse.Namespace) -> None:
-    """Refuse before the work what could not be written after it."""
+    """Before the work, raise an error for outputs that could not be written after it."""
     for path in (args.report, args.plot):
         shared.check_output(path, args.table, force=args.force)
     for option, path, name, module in (
@@ -162,18 +163,18 @@ def _refuse(args: argparse.Namespace) -> None:
     ):
         if path is not None:
             try:
-                importlib.import_module(module)  # whether it is there, before the work
+                importlib.import_module(module)  # fails before the work if it is not installed
             except ImportError:
                 raise MissingExtraError(f"{option} needs {name}: pip install 'tcalloc[plot]'") from None
 
 
 def _named(text: str, known: Iterable[str]) -> list[str]:
-    """Return the policies that a text names; some of their names hold a comma themselves."""
+    """Return the policies that a text names; some of the names contain a comma."""
     names = {name.casefold(): name for name in known}
     parts = [" ".join(part.split()) for part in text.split(",")]
     found: list[str] = []
     while parts:
-        # The longest name that stands here: "imitator, cost-sensitive" before "imitator".
+        # The longest name that fits here: "imitator, cost-sensitive" before "imitator".
         for size in range(len(parts), 0, -1):
             name = names.get(", ".join(parts[:size]).casefold())
             if name is not None:
@@ -196,7 +197,7 @@ def _summary(result: "Comparison", name: str) -> str:
 
 
 def _run_of(name: str) -> str:
-    """Return the run folder that commands name."""
+    """Return the name of the run folder for commands."""
     return name if os.path.isdir(name) else "run/"
 
 

@@ -1,4 +1,4 @@
-"""``tcalloc decide``: which action for which new question, by a policy that was fitted before."""
+"""``tcalloc decide``: choose the action for each new question, with a fitted policy."""
 
 import argparse
 from typing import Any
@@ -12,8 +12,8 @@ from tcalloc.errors import InputError
 __all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
-Choose an action for every question of a file, by a policy that tcalloc fit
-wrote. Nothing is sampled. Prints a summary; --out writes the choice.
+Choose an action for every question of a file, with a policy from tcalloc fit.
+Nothing is sampled. Prints a summary; --out writes the actions.
 """
 
 EPILOG = f"""\
@@ -25,7 +25,7 @@ examples:
                                                one more unit of cost must gain
                                                one point of accuracy
   tcalloc decide policy/ new_questions.jsonl --out actions.csv
-                                               id, action, cost of all
+                                               id, action, cost of every question
   tcalloc decide policy/ new_questions.jsonl --out - | head
                                                the same on standard output
   tcalloc decide policy/ new_questions.jsonl --json
@@ -34,7 +34,7 @@ examples:
 the questions: one JSON object per line, such as
   {{"id": "q1", "question": "6 times 7?"}}
 answers are not looked at; .jsonl or .jsonl.gz. The categories that the policy
-was fitted with must be there. Costs are what the actions cost on average when
+was fitted with must be there. The cost of an action is its average cost when
 the policy was fitted.
 
 {shared.EXIT_CODES}"""
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     policy = load_policy(args.policy)
     if not hasattr(policy, "decide") or getattr(policy, "probed_", None) is not None:
         raise InputError(
-            f"{args.policy}: a {type(policy).__name__} decides while its samples come in, not beforehand. Use it with "
+            f"{args.policy}: a {type(policy).__name__} decides while its samples come in, not before. Use it with "
             "tcalloc answer."
         )
     questions = load_questions(args.table)
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _asked(args: argparse.Namespace, policy: Any) -> str:
-    """Say by what was decided."""
+    """Return the setting that the decision used, in words."""
     if args.budget is not None:
         return f"budget {shared.cost(args.budget, args.unit)}"
     if args.price is not None:

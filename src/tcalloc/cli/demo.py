@@ -1,4 +1,4 @@
-"""``tcalloc demo``: the main job on a recorded real table, or from its beginning on a small real model."""
+"""``tcalloc demo``: the main job, on a recorded real table or live on a small real model."""
 
 import argparse
 
@@ -10,7 +10,7 @@ DESCRIPTION = """\
 Show the main job on a table that comes with the package: real answers of three
 small language models, recorded. It shows what can be deployed: deciding by the
 text of a question, and stopping while samples come in. The plot and --details
-show the bound as well: an oracle that has seen other answers.
+also show the bound: an oracle that has seen other answers.
 Nothing is downloaded and no model runs; it takes about a quarter of a minute.
 
 With --live a small real model answers 20 questions on this machine: sampled,
@@ -28,7 +28,7 @@ examples:
   tcalloc demo --force                replace a plot that tcalloc did not write
   tcalloc demo --no-plot              figures only; needs no Matplotlib
   tcalloc demo --no-plot --json       the same figures for programs
-  tcalloc demo --live                 the whole way, on a model that runs here
+  tcalloc demo --live                 all steps, on a model that runs here
 
 {EXIT_CODES}"""
 

@@ -1,4 +1,4 @@
-"""``tcalloc doctor``: what this installation is, for a report of a fault."""
+"""``tcalloc doctor``: a description of this installation, for a bug report."""
 
 import argparse
 from typing import Any
@@ -10,7 +10,7 @@ __all__ = ["add_arguments", "run"]
 DESCRIPTION = """\
 Print the versions of tcalloc, Python and all dependencies, which kernels run,
 whether their arithmetic is exact, which extras are complete, and the processor.
-The output has no key and no path of a user: paste it into a report of a fault.
+The output has no key and no path of a user: paste it into a bug report.
 """
 
 EPILOG = f"""\

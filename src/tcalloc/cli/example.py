@@ -7,20 +7,20 @@ from tcalloc.cli._shared import EXIT_CODES, add_force
 __all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
-Write three small files to try every command on, and say the next command for
+Write three small files to try every command on, and print the next command for
 each: a table of outcomes with prices in dollars, a log of graded answers, and
 new questions. They are made from the recorded table that ships with the
-package. The dollars are not real prices: one answer of the smallest model costs
-$0.0001, and the others cost more by the processor time that was measured.
+package. The prices are not real: one answer of the smallest model costs
+$0.0001, and the others cost more in proportion to the measured processor time.
 """
 
 EPILOG = f"""\
 examples:
   tcalloc example            into this folder
-  tcalloc example try/       into another one, which is made
-  tcalloc example --force    replace files of these names
+  tcalloc example try/       into another folder, which is created
+  tcalloc example --force    replace files with these names
 
-Files that exist already are left alone: the command then stops before it writes
+Existing files are not changed: the command then stops before it writes
 anything. In Python: tcalloc.datasets.write_example("try/").
 
 {EXIT_CODES}"""
@@ -28,7 +28,7 @@ anything. In Python: tcalloc.datasets.write_example("try/").
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to its parser."""
-    parser.add_argument("folder", metavar="DIR", nargs="?", default=".", help="where they go (default: this folder)")
+    parser.add_argument("folder", metavar="DIR", nargs="?", default=".", help="where to write (default: this folder)")
     add_force(parser)
 
 

@@ -1,4 +1,4 @@
-"""``tcalloc fit``: a policy that decides on new questions, from a run folder."""
+"""``tcalloc fit``: learn from a run folder a policy that decides on new questions."""
 
 import argparse
 import os
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
-Learn from a run folder which question deserves how much, and store it as a
-policy that decides on new questions. Says what the policy is known to lose, on
-questions that it has not seen (cross-validation). Makes every policy that
-tcalloc compare can recommend.
+Learn from a run folder which question deserves how much, and store a policy
+that decides on new questions. The output says how much the policy loses, on
+questions that it has not seen (cross-validation). Every policy that tcalloc
+compare recommends can be made.
 """
 
 
 def _listed() -> str:
-    """Return the names that --policy takes, with what each does."""
+    """Return the names that --policy takes, each with what the policy does."""
     width = max(len(entry.name) for entry in POLICIES if entry.deployable) + 2
     lines = []
     for entry in POLICIES:
@@ -47,7 +47,7 @@ examples:
                                                by text and by the field "task"
                                                of the questions
   tcalloc fit run/ --budget 4 --policy imitator --out policy/
-                                               as arXiv 2604.14853, to compare
+                                               as in arXiv 2604.14853, to compare
   tcalloc fit run/ --budget 3 --policy sequential --out policy/
                                                draw until another sample is not
                                                worth its cost
@@ -56,26 +56,27 @@ examples:
                                                the name that it prints
   tcalloc decide policy/ new_questions.jsonl   which action for which question
   tcalloc answer new_questions.jsonl --policy policy/ --local
-                                               do it, live
+                                               answer them live
 
-the run folder: from tcalloc sample or tcalloc import, with marked samples, and
+the run folder: from tcalloc sample or tcalloc import, with graded samples, and
 the same number for every question. The actions are those of tcalloc compare:
-nothing, votes over 1, 3, 5, 9, 17, 33 samples of each model (as many as were
-drawn), and what the best fixed mixture needs besides. Where only right and
-wrong is known, they are one plain sample of each model. With --verifier they
+nothing, votes over 1, 3, 5, 9, 17, 33 samples of each model (up to the number
+drawn), and what the best fixed mixture needs besides. If only right and wrong
+is known, the actions are one plain sample of each model. With --verifier they
 are the best of 1, 2, 4, ... samples, and a verifier must recognise right
 answers live.
 
 the policies:
 {POLICY_LIST}
 
-what is said: fidelity is the share of questions where the policy picks the
-oracle's action; it means little beside what always picking one action reaches
-and how often two oracles agree, each from half of the samples. The regret at
-the price and the budget not spent bound how far the policy is below the
-optimum. Where the texts tell too little, the policy serves the best fixed
-mixture of actions and says so: the gate is closed. Policies that decide while
-sampling show a table instead: what they spend and reach on held-out questions.
+the output: fidelity is the share of questions where the policy picks the
+oracle's action. It means little alone. Beside it stand the fidelity of always
+picking one action, and how often two oracles agree, each from half of the
+samples. The regret at the price and the unspent budget bound how far the
+policy is below the optimum. If the texts say too little, the policy serves the
+best fixed mixture of actions and says so: the gate is closed. For policies that
+decide while sampling, the output is a table of their spend and accuracy on
+held-out questions.
 
 {shared.EXIT_CODES}"""
 
@@ -87,21 +88,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--budget", metavar="B", type=shared.budget, required=True, help="mean cost per question that may be spent"
     )
     parser.add_argument(
-        "--out", metavar="POLICY", required=True, help="the folder to write; a policy that is there is replaced"
+        "--out", metavar="POLICY", required=True, help="the folder to write; a policy in it is replaced"
     )
-    parser.add_argument("--questions", metavar="FILE", help="the questions file, where the run holds no texts")
+    parser.add_argument("--questions", metavar="FILE", help="the questions file, if the run folder holds no texts")
     parser.add_argument(
         "--category",
         metavar="FIELD",
         action="append",
         default=[],
-        help="a field of the questions that names their kind; may be given often. New questions must have it too",
+        help="a field of the questions with their kind; may be repeated. New questions must have it too",
     )
     parser.add_argument(
         "--policy",
         metavar="NAME",
         type=_policy,
-        help="a policy of tcalloc compare, by its name; see below (default: priced; without texts of the questions the "
+        help="the name of a policy of tcalloc compare; see below (default: priced; without texts of the questions, the "
         "best fixed mixture)",
     )
     parser.add_argument(
@@ -112,7 +113,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--answer-all",
         action="store_true",
-        help="leave no question without an answer, even where compute is better spent on others",
+        help="leave no question without an answer, even if compute is better spent on others",
     )
     parser.add_argument(
         "--confidence", metavar="C", type=_confidence, help="guarantee the budget with this confidence, such as 0.95"
@@ -122,8 +123,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             name,
             metavar="C",
             type=shared.budget,
-            help=f"with --confidence: the {what} that one question may cost, also of those to come (of policies that "
-            "decide while sampling: one sample); needed where costs were recorded one by one",
+            help=f"with --confidence: the {what} that one question may cost, future ones included (for policies that "
+            "decide while sampling: one sample); needed if costs were recorded one by one",
         )
     parser.add_argument("--folds", metavar="N", type=_folds, default=5, help="of the cross-validation (default: 5)")
     parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="random seed (default: 0)")
@@ -162,7 +163,7 @@ def run(args: argparse.Namespace) -> int:
     report = fitting.report(args.out)
     note = report.note(args.unit)
     if note and report.unanswered:
-        note = f"note: {args.out}: {note} --answer-all keeps it from that."
+        note = f"note: {args.out}: {note} --answer-all prevents that."
     if note:
         shared.say(note)
     if args.json:
@@ -176,7 +177,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _read(args: argparse.Namespace) -> tuple["Samples", list[Any] | None]:
-    """Return the samples, and what is known of their questions beforehand; None where that is not needed."""
+    """Return the samples, and what is known about their questions before sampling; None if that is not needed."""
     from tcalloc.learn.question_rows import categories_of, questions_of_run, rows_of
     from tcalloc.measure import Samples
     from tcalloc.runs.recorded_answers import notes_for
@@ -190,7 +191,7 @@ def _read(args: argparse.Namespace) -> tuple["Samples", list[Any] | None]:
     try:
         questions = questions_of_run(args.table, samples.ids, args.questions)
     except InputError:
-        # What was asked for by name must be there; many policies do without the texts.
+        # What was asked for by name must be there; many policies need no texts.
         wanted = args.policy is not None and {"x", "text"} & set(entry_of(args.policy).needs)
         if wanted or args.questions is not None or args.category:
             raise
@@ -200,16 +201,16 @@ def _read(args: argparse.Namespace) -> tuple["Samples", list[Any] | None]:
 
 
 def _say_textless(args: argparse.Namespace, x: list[Any] | None) -> None:
-    """Say what follows from missing texts."""
+    """Print a note about missing texts."""
     remedy = "For one that looks at the texts, give the file that was sampled: --questions FILE."
     if args.policy is None and x is None:
         shared.say(
             f"note: {args.table}: does not hold the texts of its questions, so the policy is the {REFERENCE}, which "
-            f"does without. {remedy}"
+            f"does not need them. {remedy}"
         )
     elif x is None and entry_of(args.policy).family in ("sequential", "probed"):
         shared.say(
-            f"note: {args.table}: does not hold the texts of its questions, so the policy goes by their samples alone. "
+            f"note: {args.table}: does not hold the texts of its questions, so the policy decides by samples alone. "
             f"{remedy}"
         )
 

@@ -27,20 +27,20 @@ EPILOG = f"""\
 examples:
   tcalloc frontier table.csv                   from the cheapest to the last
                                                useful budget
-  tcalloc frontier table.csv --points 30       more of them
+  tcalloc frontier table.csv --points 30       more points
   tcalloc frontier table.npz --plot curve.png  a picture (.png, .svg, .pdf)
   tcalloc frontier table.csv --out curve.csv   every vertex of the curve
   tcalloc frontier table.csv --json            the points, for programs
 
-The best fixed mixture gives the same one or two actions to everyone at random:
-what that budget reaches without looking at the instances. --out writes budget,
-accuracy and price (that of the next unit) of the vertices; between them the
-curve is straight.
+The best fixed mixture gives the same one or two actions to all instances at
+random. It is what a budget reaches without looking at the instances. --out
+writes budget, accuracy and price (of the next unit) of the vertices. Between
+them the curve is straight.
 
 {shared.LAYOUT}
 {shared.EXIT_CODES}"""
 
-CAUTION = "Accuracies estimated on few samples flatter the curve: it chooses on the estimates that it reports."
+CAUTION = "If the accuracies are estimated on few samples, the curve is too high: it chooses on what it reports."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=lambda text: shared.count(text, 2),
         default=12,
-        help="about so many budgets to print (default: 12)",
+        help="about this many budgets are printed (default: 12)",
     )
     parser.add_argument(
         "--out",
@@ -116,7 +116,7 @@ def _summary(args: argparse.Namespace, table: Table, curve: Frontier, points: di
     knows = shared.hindsight(table, args.table, "this curve", args.verifier)
     notes = [CAUTION] if table.se is None and knows is None else []
     if len(accuracies) == 1:
-        notes.insert(0, "Best fixed mixture: not computed, since some instances do not have every action.")
+        notes.insert(0, "Best fixed mixture: not computed, because some instances do not have every action.")
     elif "-" in said:
         notes.insert(0, "-: no fixed mixture is this cheap; instances differ in which action is the cheapest.")
     return "\n\n".join(

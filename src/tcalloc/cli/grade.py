@@ -1,4 +1,4 @@
-"""``tcalloc grade``: grade again the samples that a run folder holds."""
+"""``tcalloc grade``: grade the samples of a run folder again."""
 
 import argparse
 from contextlib import ExitStack
@@ -11,33 +11,33 @@ from tcalloc.cli import _shared as shared
 __all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
-Grade again the samples that a run folder holds: those whose grading failed, or
-all of them by another grader. No model is asked for answers again.
+Grade the samples of a run folder again: those whose grading failed, or all of
+them with another grader. No model is asked for answers again.
 """
 
 EPILOG = f"""\
 examples:
-  tcalloc grade run/                           what could not be graded, by the
-                                               same grader
-  tcalloc grade run/ --grader math             everything, by another grader
+  tcalloc grade run/                           samples that could not be graded,
+                                               with the same grader
+  tcalloc grade run/ --grader math             all samples, with another grader
   tcalloc grade run/ --grader python:mine:grade --all
-                                               everything, after a change of
+                                               all samples, after a change of
                                                your own function
   tcalloc grade run/ --grader judge --base-url http://127.0.0.1:8080/v1 \\
-      --model large                            by a model that compares answers
+      --model large                            a model compares the answers
   tcalloc grade run/ --grader judge ... --price-in 0.15 --price-out 0.6 \\
-      --max-cost 2                             and spend no more than 2 on it
+      --max-cost 2                             at most 2 in all
 
-what can be graded is a sample whose text is stored. An answer that cannot be
-graded counts as neither right nor wrong, and the exit code is 1.
+a sample can be graded if its text is stored. An answer that cannot be graded
+counts as neither right nor wrong, and the exit code is 1.
 
---max-cost counts what judges of RUN cost in all, lost replies included. When
-the money ends, the exit code is 1, and the same command with a higher limit
-goes on.
+--max-cost limits what judges of RUN cost in all, lost replies included. When
+the limit is reached, the exit code is 1. The same command with a higher limit
+continues.
 
-nothing is lost: the verdicts that are replaced stay in RUN/verdicts.jsonl, and
-verdicts are stored there as they come. The same command goes on after ctrl-C
-or a crash. If not one answer can be graded, the folder keeps what it has.
+nothing is lost: replaced verdicts stay in RUN/verdicts.jsonl, and new ones are
+stored there as they come. The same command continues after ctrl-C or a crash.
+If no answer at all can be graded, the folder stays as it is.
 
 {shared.EXIT_CODES}"""
 
@@ -48,10 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--grader",
         metavar="NAME",
-        help="numeric, choice, exact, normalized, regex:PATTERN, math, python:MODULE:FUNCTION, or judge; the one that "
-        "the folder names if not given",
+        help="numeric, choice, exact, normalized, regex:PATTERN, math, python:MODULE:FUNCTION, or judge; default: the "
+        "grader of the folder",
     )
-    parser.add_argument("--all", action="store_true", help="also what this grader has graded already")
+    parser.add_argument("--all", action="store_true", help="grade also what this grader has graded already")
     parser.add_argument("--concurrency", type=shared.count, default=8, metavar="C", help="answers at one time (8)")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of the summary")
     models.add_model(parser)
@@ -89,11 +89,11 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(result)
     if result.interrupted:
-        return shared.say("interrupted. The verdicts so far are stored. The same command goes on.", 130)
+        return shared.say("interrupted. The verdicts so far are stored. The same command continues.", 130)
     if result.failures.count:
         shared.say(f"error: {result.failures.words()}")
     if result.stopped is not None:
-        shared.say(f"error: {result.stopped.rstrip('.')}. The verdicts so far are stored. The same command goes on.")
+        shared.say(f"error: {result.stopped.rstrip('.')}. The verdicts so far are stored. The same command continues.")
     elif not result.applied:
-        shared.say("note: nothing could be graded, so the folder keeps the verdicts that it had.")
+        shared.say("note: nothing could be graded, so the folder keeps its verdicts.")
     return 1 if result.failures.count or result.stopped is not None else 0

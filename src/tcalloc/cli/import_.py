@@ -1,4 +1,4 @@
-"""``tcalloc import``: answers that exist already, as a run folder."""
+"""``tcalloc import``: make a run folder from existing answers."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-# So many fields and models are named; the rest is counted, and complete in --json.
+# At most this many fields and models are named; the others are counted, and complete in --json.
 UNREAD, MODELS = 20, 20
 FORMATS = ("auto", "jsonl", "lm-eval", "openai-batch")
 
 DESCRIPTION = """\
-Make a run folder of answers that exist already, so that nothing need be sampled
-again. The run is there completely or not at all.
+Make a run folder from answers that you have already, so that nothing needs to
+be sampled again. The run is written completely or not at all.
 """
 
 EPILOG = f"""\
 examples:
   tcalloc import logs.jsonl --out run/         JSON lines, see below
   tcalloc import logs.jsonl --out run/ --questions q.jsonl --grader numeric
-                                               grade texts by the gold answers
+                                               grade texts with the gold answers
   tcalloc import logs.jsonl --out run/ --field answer=pred --field id=uid
                                                other names of fields
   tcalloc import samples_gsm8k_2025-01-31T10-00-00.000000.jsonl --out run/ \\
@@ -36,7 +36,7 @@ examples:
                                                OpenAI batch; ids like q7-0, q7-1
   tcalloc import small.jsonl large.jsonl --out run/
                                                several models into one run
-  tcalloc solve run/ --budget 4                and on from there
+  tcalloc solve run/ --budget 4                the next step
 
 JSON lines (also .gz): one sample per line, or lists with an entry per sample:
 
@@ -47,14 +47,14 @@ JSON lines (also .gz): one sample per line, or lists with an entry per sample:
 Fields: id; at least one of answer, text, correct; and if there: gold, accept,
 question, choices, sample (its number), model, cost, input_tokens,
 output_tokens, reasoning_tokens, logprob, score, seconds, finish.
-Usual names of others are found (prediction, target, usage.prompt_tokens, ...).
-A table says what was taken for what and what was left unread: read it.
+Common names of others are found (prediction, target, usage.prompt_tokens, ...).
+A table shows which field was taken for what, and which were not read: check it.
 A field that never varies within a question while another does is a gold answer.
 Several files that answer the same questions are several models, named by a
-model field or else by their files; --model NAME says that they are one.
+model field or else by their files; --model NAME says that they are one model.
 
-graders (--grader); without one, "correct" counts, else answers are compared
-with the gold answers as numbers or normalized text:
+graders (--grader); without one, "correct" counts. If that is missing, answers
+are compared with the gold answers as numbers or normalized text:
   numeric         numbers by value: #### 42, \\boxed{{42}}, "the answer is $42.00"
   choice          the letter of a choice, in many phrasings, or its text
   exact           the whole completion, to the letter
@@ -64,8 +64,8 @@ with the gold answers as numbers or normalized text:
   python:MODULE:FUNCTION
                   your own function(question, text)
 
-Samples without a gold answer can tell how often answers agree, not how often
-they are right. Failed requests of a batch are no samples; they are counted.
+Without gold answers it is known how often samples agree, but not how often they
+are right. Failed requests of a batch are no samples; they are counted.
 
 {shared.EXIT_CODES}"""
 
@@ -96,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="NAME",
-        help="whose samples they are, where the log does not say; then several files are one model's",
+        help="the model of the samples, if the log does not name it; several files are then one model's",
     )
     parser.add_argument(
         "--field",
@@ -104,13 +104,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=_Fields,
         dest="fields",
         help="which field of a JSON line is which, e.g. answer=pred or text=choices.0.message.content; NAME= for a "
-        "field that is not to be read; may be given often",
+        "field that must not be read; may be repeated",
     )
     parser.add_argument(
         "--filter",
         metavar="NAME",
         action="append",
-        help="lm-evaluation-harness: which filter's results count; TASK=NAME for one task; may be given often",
+        help="lm-evaluation-harness: which filter's results count; TASK=NAME for one task; may be repeated",
     )
     parser.add_argument("--metric", metavar="NAME", help="lm-evaluation-harness: which metric says right or wrong")
     parser.add_argument(
@@ -179,7 +179,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _say_table(report: "ImportReport") -> None:
-    """Say what was taken for what, what was not read, and how much each model has right."""
+    """Print which field was taken for what, what was not read, and the accuracy of each model."""
     uses = [(use.field, _shown(use.source), use.example, f"{use.rows:,}") for use in report.fields]
     shared.say_block(shared.text_table(["field", "taken from", "example", "rows"], uses, left=3))
     plain = [_shown(key) for key, reason in report.unread.items() if not reason]

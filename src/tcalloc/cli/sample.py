@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
-Ask a model every question so many times, grade each answer and store it at
-once. The same command goes on after ctrl-C, a crash or a limit: what is stored
-is not asked for again.
+Ask a model every question several times, grade each answer and store it at
+once. The same command continues after ctrl-C, a crash or a limit: what is
+stored is not asked for again.
 """
 
 EPILOG = f"""\
 examples:
   tcalloc sample questions.jsonl --base-url http://127.0.0.1:8080/v1 \\
       --model smollm2 --samples 16 --out run/
-  tcalloc sample ... --dry-run                 what it will take and tell, from
+  tcalloc sample ... --dry-run                 an estimate of time and cost, from
                                                5 paid calls, which are kept
   tcalloc sample ... --max-tokens 512 --price-in 0.15 --price-out 0.6 \\
       --max-cost 2
@@ -32,7 +32,7 @@ examples:
 
 the questions: one JSON object per line, such as
   {{"question": "6 times 7?", "answer": "42"}}
-answer may be missing (then only agreement can be told); also id, accept,
+answer may be missing (then only agreement is known); also id, accept,
 choices, few_shot, messages; .jsonl or .jsonl.gz.
 
 the key: --api-key-env or --api-key-file; else the variable of a known host
@@ -41,11 +41,11 @@ the key: --api-key-env or --api-key-file; else the variable of a known host
 
 an answer that the grader cannot grade (it crashes, times out, a judge is down)
 is stored as neither right nor wrong, and the exit code is 1. `tcalloc grade
-RUN` grades again what is stored, with any grader.
+RUN` grades stored answers again, with any grader.
 
-limits: --max-cost counts what the run folder cost in all, --max-requests what
-this call sends, retries included; both hold whatever --concurrency is. A
-request is sent only if the most it can cost still fits.
+limits: --max-cost limits what the run folder costs in all, --max-requests what
+this call sends, retries included. Both hold for any --concurrency. A request
+is sent only if the most it can cost still fits.
 
 {shared.EXIT_CODES}"""
 
@@ -53,12 +53,12 @@ request is sent only if the most it can cost still fits.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to its parser."""
     parser.add_argument("questions", metavar="QUESTIONS", help="the questions: .jsonl or .jsonl.gz")
-    parser.add_argument("--out", required=True, metavar="RUN", help="the run folder: made, or gone on with")
+    parser.add_argument("--out", required=True, metavar="RUN", help="the run folder: new, or one to continue")
     models.add_model(parser)
     asked = parser.add_argument_group("what is asked")
     models.add_asked(asked)
     asked.add_argument("--samples", type=shared.count, default=16, metavar="S", help="per question (16)")
-    asked.add_argument("--no-text", action="store_true", help="store answers without the completions they stand in")
+    asked.add_argument("--no-text", action="store_true", help="store answers without the completions they are from")
     how = parser.add_argument_group("how it is sent")
     models.add_sending(how)
     how.add_argument(
@@ -66,11 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=shared.count,
         default=1,
         metavar="N",
-        help="choices per request: the prompt is paid once (1)",
+        help="choices per request; their prompt is paid once (1)",
     )
-    how.add_argument(
-        "--dry-run", action="store_true", help="only a few paid calls, and what the whole will take and tell"
-    )
+    how.add_argument("--dry-run", action="store_true", help="only a few paid calls, and an estimate of the whole")
     how.add_argument("--pilot", type=shared.count, default=5, metavar="N", help="calls of --dry-run (5)")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of the summary")
 
@@ -132,11 +130,11 @@ def _report(args: argparse.Namespace, outcome: "Outcome") -> int:
             f"{outcome.out}: {outcome.there + outcome.drawn:,} of {shared.counted(outcome.wanted, 'sample')}, "
             f"{outcome.drawn:,} new; {shared.counted(outcome.requests, 'request')}{spent}{lost}."
         )
-    return _end(outcome, "The same command goes on.")
+    return _end(outcome, "The same command continues.")
 
 
 def _end(outcome: "Outcome", remedy: str) -> int:
-    """Say why it is not complete; return the exit code."""
+    """Print why the run is not complete; return the exit code."""
     if outcome.ungraded_words is not None:
         shared.say(f"error: {outcome.ungraded_words}")
     if outcome.interrupted:
@@ -168,7 +166,7 @@ def _report_plan(args: argparse.Namespace, questions: int, client: "ChatClient",
         return _end(outcome, "The same command tries again.")
     if args.json:
         shared.print_json({"out": args.out, "pilot": asdict(outcome), "plan": asdict(plan)})
-        return _end(outcome, "The same command goes on.")
+        return _end(outcome, "The same command continues.")
     there = questions * args.samples - plan.samples
     rows = [
         (
@@ -189,10 +187,10 @@ def _report_plan(args: argparse.Namespace, questions: int, client: "ChatClient",
     lines = [
         f"{args.out}: from {shared.counted(plan.seen, 'sample')}, which are stored",
         shared.text_table(("", "", ""), rows, left=1).lstrip("\n"),
-        f"It would tell the mean accuracy to ± {100 * plan.mean_interval:.1f} points (95 %, at most), one question's\n"
-        f"own to ± {100 * plan.question_interval:.0f} points, and votes of up to {plan.largest_vote} samples.",
+        f"The run would give the mean accuracy to ± {100 * plan.mean_interval:.1f} points (95 %, at most), one\n"
+        f"question's to ± {100 * plan.question_interval:.0f} points, and votes of up to {plan.largest_vote} samples.",
     ]
     if plan.truncated:
         lines.append(f"{shared.share(plan.truncated)} of the samples were cut off by max_tokens.")
     print("\n\n".join(lines))
-    return _end(outcome, "The same command goes on.")
+    return _end(outcome, "The same command continues.")

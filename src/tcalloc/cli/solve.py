@@ -19,15 +19,15 @@ __all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
 Choose one action for every instance of a table: the highest mean accuracy whose
-mean cost is within the budget. Prints a summary; --out writes the choice.
+mean cost is within the budget. Prints a summary; --out writes the actions.
 """
 
 EPILOG = f"""\
 examples:
   tcalloc solve table.csv --budget 4           4 per instance on average
   tcalloc solve table.csv --total 5000         5000 for all instances together
-  tcalloc solve table.csv --accuracy 0.92      that accuracy, at most one step
-                                               above the cheapest spend
+  tcalloc solve table.csv --accuracy 0.92      reach that accuracy, at most one
+                                               step above the cheapest spend
   tcalloc solve table.csv --budget 1.5 --unit usd
                                                costs are dollars
   tcalloc solve table.npz --budget 4 --out actions.csv
@@ -38,26 +38,26 @@ examples:
   tcalloc solve run/ --budget 4                votes over 1, 3, 5, ... of the
                                                samples that a run folder holds;
                                                one sample of each model if it
-                                               holds right and wrong alone
+                                               holds only right and wrong
   tcalloc solve run/ --budget 4 --verifier     best of 1, 2, 4, ... samples, if
                                                right answers are recognised live
 
 {shared.LAYOUT}
-what the summary says: the upper bound is the optimum of the linear program,
-which no choice exceeds; the gap is what a better choice could gain at most. The
-price is the accuracy that one more unit of cost must buy. The best fixed
-mixture gives the same one or two actions to everyone at random, at the same
-spend: what is reached without looking at the instances. Where every cell is a
+the summary: the upper bound is the optimum of the linear program, which no
+choice exceeds. The gap is the most that a better choice could gain. The price
+is the accuracy that one more unit of cost must buy. The best fixed mixture
+gives the same one or two actions to all instances at random, at the same spend.
+It is what can be reached without looking at the instances. If every cell is a
 single answer, right or wrong, the plan knows the outcomes: it is a bound, and
-the first line says which command gives an attainable figure.
+the first line names the command for an attainable figure.
 
 {shared.EXIT_CODES}"""
 
 CAUTION = (
-    "Caution: accuracies that were estimated on the same samples that now choose flatter themselves (by 1 to 9 points "
-    "in real tables). Score the chosen actions on samples that did not choose."
+    "Caution: accuracies estimated on the same samples that now choose are too high (by 1 to 9 points in real tables). "
+    "Score the chosen actions on samples that did not choose."
 )
-# More actions than this are listed only if used.
+# If there are more actions than this, only those in use are listed.
 LISTED = 20
 
 
@@ -138,13 +138,13 @@ def _chosen(table: Table, plan: Allocation) -> dict[str, NDArray[Any]]:
 
 
 def _mixture_words(table: Table, plan: Allocation, unit: str | None) -> str:
-    """Return sentences about the best fixed mixture at the same spend and at the same accuracy."""
+    """Return sentences on the best fixed mixture at the same spend and at the same accuracy."""
     try:
         mixed = mixture_beside(table, plan)
     except BudgetError as error:
-        return f"none is this cheap; the cheapest action for everyone costs {shared.cost(error.limit, unit)}."
+        return f"none is this cheap; giving all instances the cheapest action costs {shared.cost(error.limit, unit)}."
     if mixed is None:
-        return "not computed, since some instances do not have every action."
+        return "not computed, because some instances do not have every action."
     parts = ", ".join(f"{shared.share(part)} {name}" for name, part in mixed.parts)
     text = (
         f"accuracy {shared.columns_of([mixed.accuracy], trim=False)[0]} ({parts}); choosing per instance: "
@@ -214,7 +214,7 @@ def _summary(
 
 
 def _honesty(table: Table, plan: Allocation) -> str:
-    """Return how far the accuracy can be believed."""
+    """Return how far the accuracy can be trusted."""
     if table.se is None:
         return CAUTION
     claim = table.claim(plan)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._amounts import digits as _number
+from tcalloc._counts import counted
 from tcalloc.evaluate.problem import Problem
 from tcalloc.evaluate.result import Standing
 from tcalloc.evaluate.thresholds import FEW_QUESTIONS, FEW_SAMPLES
@@ -40,7 +41,7 @@ def _of_questions(problem: Problem, standings: Sequence[Standing]) -> list[str]:
     ]
     if n >= FEW_QUESTIONS:
         return []
-    words = f"There are only {n} questions"
+    words = f"There are only {counted(n, 'question')}"
     if halves:
         words += f": a gain must exceed about {float(np.median(halves)):.1f} points to stand out from chance"
     return [words + ". More questions help more than more samples of these."]

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._amounts import check_unit
 from tcalloc._checks import whole
+from tcalloc._counts import counted
 from tcalloc._rounding import COMPUTED
 from tcalloc._version import __version__
 from tcalloc.errors import InputError
@@ -139,10 +140,12 @@ def compare(
     counted_in = problem.unit if unit is None else _unit(unit, problem)
     n = len(problem)
     if n < 2:
-        raise InputError(f"data has {n} question{'' if n == 1 else 's'}; a comparison needs at least 2.")
+        raise InputError(f"data has {counted(n, 'question')}; a comparison needs at least 2.")
     notes = []
     if n < folds:
-        notes.append(f"With {n} questions there are {n} folds instead of {folds}: each is held out alone.")
+        notes.append(
+            f"With {counted(n, 'question')} there are {counted(n, 'fold')} instead of {folds}: each is held out alone."
+        )
         folds = n
     spends = default_budgets(problem) if budgets is None else _budgets(budgets)
     contestants, skipped = contestants_of(problem, spends, policies, own)

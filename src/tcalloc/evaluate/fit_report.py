@@ -159,7 +159,7 @@ class RoutingReport(FitReport):
             return ""
         none = self.unanswered == self.questions
         why = "no action was ever right" if none else "the compute brings more on others"
-        return f"leaves {self.unanswered:,} of {self.questions:,} questions without an answer, because {why}."
+        return f"leaves {self.unanswered:,} of {counted(self.questions, 'question')} without an answer, because {why}."
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as a dictionary for JSON; what is not finite is None."""

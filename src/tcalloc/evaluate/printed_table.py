@@ -7,6 +7,7 @@ import numpy as np
 
 from tcalloc._amounts import digits as _number
 from tcalloc._amounts import unit_words
+from tcalloc._counts import counted
 from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions.marks import STARS, share_captured, stars
 from tcalloc.evaluate.result import ComparisonFigures, Standing
@@ -52,10 +53,10 @@ def _heading(result: ComparisonFigures) -> str:
     times = f", {result.repeats} times" if result.repeats > 1 else ""
     spend = unit_words(result.unit)
     return (
-        f"{result.questions:,} questions{phrases.with_verifier(result.verifier)}. Each is scored by policies that were "
-        f"trained without it ({result.folds} folds{times}). "
-        f"For each mean spend ({spend} per question): accuracy in %, and gain in points over the "
-        f"{result.reference} that spends the same, ± half of its 95 % interval."
+        f"{phrases.counted(result.questions, 'question')}{phrases.with_verifier(result.verifier)}. Each is scored by "
+        f"policies that were trained without it ({counted(result.folds, 'fold')}{times}). For each mean spend "
+        f"({spend} per question): accuracy in %, and gain in points over the {result.reference} that spends the "
+        "same, ± half of its 95 % interval."
     )
 
 

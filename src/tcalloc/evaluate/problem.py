@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import flag, whole
+from tcalloc._counts import counted
 from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
@@ -95,7 +96,8 @@ class Problem:
 
     @cleaned
     def __repr__(self) -> str:
-        return f"Problem({len(self)} questions, {self.data}, {len(self.menu.names)} actions, unit: {self.unit})"
+        size = f"{counted(len(self), 'question')}, {self.data}, {counted(len(self.menu.names), 'action')}"
+        return f"Problem({size}, unit: {self.unit})"
 
     @classmethod
     def of(
@@ -234,7 +236,8 @@ def checked_rows(X: Any, n: int) -> Rows | None:
     rows = as_rows(X)
     if rows.n != n:
         raise InputError(
-            f"X has {rows.n} rows, but there are {n} questions; expected the same questions in the same order."
+            f"X has {counted(rows.n, 'row')}, but there are {counted(n, 'question')}; expected the same questions in "
+            "the same order."
         )
     return rows
 

@@ -190,12 +190,12 @@ def held_out_curve(
 def _offered(entry: Entry, menu: Offered, fixed: Offered, known: Training, samples: Samples, budget: float) -> Offered:
     """Return what a policy decides among that is neither priced nor stops while sampling."""
     if entry.family == "imitator":
-        from tcalloc.learn.routing.imitator import told_apart
+        from tcalloc.learn.routing.imitator import imitated_columns
 
         # Whoever imitates always answers, as in the paper.
         usual = tuple(action for action in menu if action is not None)
         training = as_table(samples, len(samples), usual, None)
-        return tuple(usual[j] for j in told_apart(training, [budget]).tolist())
+        return tuple(usual[j] for j in imitated_columns(training, [budget]).tolist())
     if entry.family == "random":
         return tuple(action for action in menu if action is not None)
     if entry.family == "fixed":

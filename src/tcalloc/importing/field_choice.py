@@ -6,6 +6,7 @@ holds decides: a gold answer never varies between the samples of a question, and
 
 from dataclasses import dataclass, field
 
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.importing import values as values
 from tcalloc.importing.columns import BY_KEY, RESULTS, Column
@@ -304,8 +305,8 @@ class _Chooser:
             else:
                 some = ", ".join(snippet(value, 20) for value in list(seen)[:3])
                 self.plan.warnings.append(
-                    f"all samples are taken as one model's, but {key!r} has {len(seen)} values ({some}) on the same "
-                    f"questions. If these are models, use --field model={key}."
+                    f"all samples are taken as one model's, but {key!r} has {counted(len(seen), 'value')} ({some}) "
+                    f"on the same questions. If these are models, use --field model={key}."
                 )
             return
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.importing import values as values
 from tcalloc.importing.batch import reply_samples
@@ -109,7 +110,7 @@ class GenericReader(Reader):
         for name, column in columns.items():
             if isinstance(column, list) and len(column) != width:
                 raise InputError(
-                    f"{name!r} has {len(column)} entries, others {width}; a list holds one entry per sample"
+                    f"{name!r} has {counted(len(column), 'entry')}, others {width}; a list holds one entry per sample"
                 )
             if width is not None and not isinstance(column, list) and name not in self.options.fields:
                 raise InputError(f"{name!r} is one value beside a list of {width}; write one entry per sample")
@@ -119,7 +120,7 @@ class GenericReader(Reader):
             if name in found:
                 value = found[name][1]
                 if isinstance(value, list) and len(value) != width:
-                    self._misfit(name, found[name], left, f"has {len(value)} entries, others {width}")
+                    self._misfit(name, found[name], left, f"has {counted(len(value), 'entry')}, others {width}")
                 else:
                     numbers[name] = value
         number = self._number(found, width, taken, left)
@@ -184,9 +185,14 @@ class GenericReader(Reader):
             path, value = found[name]
             entries = value if isinstance(value, list) else [value]
             if len(entries) != n and name in RESULTS:
-                raise InputError(f"{name!r} has {len(entries)} entries for {n} choices; write one entry per choice")
+                raise InputError(
+                    f"{name!r} has {counted(len(entries), 'entry')} for {counted(n, 'choice')}; write one entry per "
+                    "choice"
+                )
             if len(entries) != n and name != "cost":
-                self._misfit(name, found[name], left, f"has {len(entries)} entries for {n} choices")
+                self._misfit(
+                    name, found[name], left, f"has {counted(len(entries), 'entry')} for {counted(n, 'choice')}"
+                )
                 continue
             for j, sample in enumerate(samples):
                 if name == "answer":

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from statistics import median
 from typing import Any
 
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.importing import values as values
 from tcalloc.importing.rows import Options, Reader, Row, Rows, Sample
@@ -164,7 +165,7 @@ class HarnessReader(Reader):
         value = None if name is None else row.get(name)
         if name is None or not isinstance(value, bool | int | float):
             what = f"the filter {row.get('filter')!r} keeps whole texts" if kept.texts else "one score for all of them"
-            raise Unusable(f"{n} responses, but {what}; grade each by --grader, e.g. --grader numeric")
+            raise Unusable(f"{counted(n, 'response')}, but {what}; grade each by --grader, e.g. --grader numeric")
         any_of = _ANY.fullmatch(name)
         if any_of is not None and int(any_of[1]) > 1:
             raise Unusable(
@@ -175,8 +176,8 @@ class HarnessReader(Reader):
         if abs(value * n - right) > 1e-6 * n or (not _MEAN.fullmatch(name) and name not in self.fractional):
             instead = "" if kept.texts else "leave out --metric to compare each answer with the target, or "
             raise Unusable(
-                f"{n} responses, but one score for all of them: {name!r} is {value}, which is no share of them; "
-                f"{instead}grade each by --grader, e.g. --grader numeric"
+                f"{counted(n, 'response')}, but one score for all of them: {name!r} is {value}, which is no share of "
+                f"them; {instead}grade each by --grader, e.g. --grader numeric"
             )
         if self.counted is None:
             self.counted = name

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tcalloc._counts import agreeing, counted
 from tcalloc.errors import InputError
 from tcalloc.importing import values as values
 from tcalloc.importing.fields import ALIASES
@@ -269,17 +270,18 @@ class Job:
         if several:
             name, arm = max(several, key=lambda key: self._lines[key])
             of = "" if len(report.models) == 1 else f" by {arm}"
-            more = f"{len(several) - 1:,} more id{'s' * (len(several) > 2)}"
+            more = counted(len(several) - 1, "other id")
             rest = f", and likewise those of {more}" if len(several) > 1 else ""
             report.notes.append(
-                f"{self._lines[name, arm]} lines of id {name}{of} are taken as {self.counts[name, arm]} samples{rest}."
+                f"{counted(self._lines[name, arm], 'line')} of id {name}{of} are taken as "
+                f"{counted(self.counts[name, arm], 'sample')}{rest}."
             )
         if self.silent:
-            counted = f"{self.silent:,} samples have" if self.silent > 1 else "1 sample has"
+            samples = f"{counted(self.silent, 'sample')} {agreeing(self.silent, 'has', 'have')}"
             marked = self.given is not None or any(question.golds for question in self.questions.values())
             known = marked or self.taken.source("correct") is not None
             report.notes.append(
-                f"{counted} no answer (null or empty), which is {'wrong and ' if known else ''}no vote."
+                f"{samples} no answer (null or empty), which is {'wrong and ' if known else ''}no vote."
             )
 
     def refuse_nothing(self, report: ImportReport) -> None:
@@ -289,10 +291,11 @@ class Job:
             reasons = ", ".join(
                 f"{reason} {count:,}" for reason, count in sorted(report.failed.items(), key=lambda item: -item[1])[:5]
             )
-            raise InputError(f"{where}: no samples; all {sum(report.failed.values())} requests failed ({reasons}).")
+            raise InputError(f"{where}: no samples, because all requests failed ({reasons}).")
         if report.skipped:
             raise InputError(
-                f"{where}: no samples are left after skipping {report.skipped} rows; {report.skipped_words[0]}"
+                f"{where}: no samples are left after skipping {counted(report.skipped, 'row')}; "
+                f"{report.skipped_words[0]}"
             )
         raise InputError(f"{where}: holds no samples.")
 

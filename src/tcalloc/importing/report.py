@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tcalloc._counts import agreeing, counted
 from tcalloc.importing.columns import question_text
 from tcalloc.runs.jsonl import snippet
 
@@ -140,7 +141,7 @@ class Taken:
     def notes(self) -> list[str]:
         """Say which values did not fit."""
         return [
-            f"{count:,} {'value was' if count == 1 else 'values were'} left out of {path!r}, since "
+            f"{count:,} {agreeing(count, 'value was', 'values were')} left out of {path!r}, since "
             f"{snippet(self.odd[name, path])} does not fit the field {name!r}. To read another field use "
             f"--field {name}=NAME, or --field {name}= for none."
             for (name, path), count in self.left.items()
@@ -196,7 +197,7 @@ def mark_warnings(
     answer, text, gold, correct = (sources.get(name) for name in ("answer", "text", "gold", "correct"))
     grader = sources.get("grader")
     if counts.marked > 1 and counts.right in (0, counts.marked):
-        said = f"{who}: all {counts.marked:,} samples are {'right' if counts.right else 'wrong'}."
+        said = f"{who}: all {counted(counts.marked, 'sample')} are {'right' if counts.right else 'wrong'}."
         if grader is not None:
             said += f" The grader is {grader!r}, and the text was taken from {text or answer!r}"
             said += f" (gold answer: {gold or 'the questions file'!r}). If that is wrong, use --field text=NAME or "
@@ -220,14 +221,16 @@ def mark_warnings(
         found.append(said)
     if answers.answered > 2 and answers.same == answers.answered and counts.questions > 1:
         found.append(
-            f"{who}: all {answers.answered:,} answers to {counts.questions:,} questions are {snippet(answers.first)}. "
+            f"{who}: all {counted(answers.answered, 'answer')} to {counted(counts.questions, 'question')} are "
+            f"{snippet(answers.first)}. "
             + (f"They were taken from {answer!r}: if" if answer else "If")
             + f" that is not the model's answer, use --field answer={likely() or 'NAME'}."
         )
-    if answers.equal_but_wrong:
+    if wrong := answers.equal_but_wrong:
         found.append(
-            f"{who}: {answers.equal_but_wrong:,} answers equal the gold answer but are marked wrong. Check the fields: "
-            f"right and wrong were taken from {correct!r}, the answer from {answer!r}, the gold answer from {gold!r}."
+            f"{who}: {counted(wrong, 'answer')} {agreeing(wrong, 'equals', 'equal')} the gold answer but "
+            f"{agreeing(wrong, 'is', 'are')} marked wrong. Check the fields: right and wrong were taken from "
+            f"{correct!r}, the answer from {answer!r}, the gold answer from {gold!r}."
         )
     return found
 

@@ -11,19 +11,19 @@ from tcalloc.errors import InputError
 
 __all__ = ["column_of", "columns_of", "kind_of", "role_of"]
 
-# A column of texts is one of categories when no more values than this differ, each occurs twice on average, and none is
-# longer than a name would be.
+# A column of short texts is a column of categories if it has at most this many different values, each value occurs
+# twice on average, and no value is longer than a name would be.
 MOST_CATEGORIES = 50
 LONGEST_CATEGORY = 64
 
 
 def module_of(value: Any) -> str:
-    """Return the package that an object's class comes from."""
+    """Return the name of the package that an object's class comes from."""
     return type(value).__module__.partition(".")[0]
 
 
 def kind_of(X: Any) -> str:
-    """Say what X looks like: "texts", "matrix" or "frame"."""
+    """Return what X looks like: "texts", "matrix" or "frame"."""
     if hasattr(X, "toarray") and not isinstance(X, np.ndarray):
         raise InputError("X is a sparse matrix; sparse input is not supported. Pass X.toarray().")
     if isinstance(X, str | bytes | Mapping):
@@ -48,12 +48,12 @@ def _texty(value: Any) -> bool:
 
 
 def _unnamed(X: Any) -> bool:
-    """Whether a pandas frame of numbers has numbers for names, which name nothing."""
+    """Return whether all columns of a pandas frame are named by numbers only."""
     return module_of(X) == "pandas" and len(X.columns) > 0 and not any(isinstance(name, str) for name in X.columns)
 
 
 def columns_of(X: Any) -> tuple[int, dict[str, Any]]:
-    """Take a frame (or a list of dictionaries) apart: the number of rows, and its columns by name."""
+    """Return the number of rows of a frame (or of a list of dictionaries), and its columns by name."""
     if isinstance(X, list | tuple):
         first = X[0]
         for i, row in enumerate(X):
@@ -61,7 +61,7 @@ def columns_of(X: Any) -> tuple[int, dict[str, Any]]:
                 raise InputError(f"X[{i}] is {type(row).__name__}; expected a dictionary like X[0].")
             if row.keys() != first.keys():
                 odd = sorted(map(str, row.keys() ^ first.keys()))
-                raise InputError(f"X[{i}] has other columns than X[0] ({', '.join(odd)}). Give all the same.")
+                raise InputError(f"X[{i}] has other columns than X[0] ({', '.join(odd)}). Give all rows the same.")
         names, columns = list(first), [[row[name] for row in X] for name in first]
     else:
         names, columns = (
@@ -70,7 +70,7 @@ def columns_of(X: Any) -> tuple[int, dict[str, Any]]:
         )
     for j, name in enumerate(names):
         if not isinstance(name, str):
-            raise InputError(f"X: the name of column {j} is {name!r}; expected texts. Rename it: X.columns = [...].")
+            raise InputError(f"X: the name of column {j} is {name!r}; expected a text. Rename it: X.columns = [...].")
         if name in names[:j]:
             raise InputError(f"X: two columns are called {name!r}. Rename or drop one.")
     if not names:
@@ -79,7 +79,7 @@ def columns_of(X: Any) -> tuple[int, dict[str, Any]]:
 
 
 def role_of(values: Any, name: str) -> str:
-    """Say what a column of a frame is: "text", "category" or "number"."""
+    """Return the role of a frame's column: "text", "category" or "number"."""
     kind = _dtype(values)
     if kind in ("category", "number"):
         return kind
@@ -92,7 +92,7 @@ def role_of(values: Any, name: str) -> str:
                 ):
                     return "number"
                 raise InputError(
-                    f"X: row {i}, column {name!r} is of type {type(cell).__name__}; expected texts or numbers alone."
+                    f"X: row {i}, column {name!r} is of type {type(cell).__name__}; expected texts or numbers only."
                 )
     distinct = set(cells)
     few = len(distinct) <= MOST_CATEGORIES and 2 * len(distinct) <= len(cells)
@@ -100,7 +100,7 @@ def role_of(values: Any, name: str) -> str:
 
 
 def _dtype(values: Any) -> str:
-    """Say "category", "number", "text" or "object" (to be looked at) of a column."""
+    """Return "category", "number", "text", or "object" if its cells must be inspected."""
     if isinstance(values, list):
         return "object"
     dtype = values.dtype
@@ -132,23 +132,23 @@ def _missing(cell: Any) -> bool:
         return True
     try:
         return bool(cell != cell)
-    except TypeError:  # pandas' NA is neither
+    except TypeError:  # the truth value of pandas' NA is undefined
         return True
 
 
 def column_of(values: Any, name: str, role: str) -> Any:
-    """Return a column's texts (a list of str) or numbers ((n,) float64); refuse what is neither.
+    """Return a column's texts (a list of str) or its numbers ((n,) float64).
 
     Raises
     ------
     InputError
-        With the row.
+        If a cell is missing or has the wrong type; the message names the row.
     """
     place = "X[{}]" if name == "X" else f"X: row {{}}, column {name!r}"
     if role == "number":
         return _floats(values, name)
     cells = list(values) if isinstance(values, list | tuple) else _cells(values)
-    # Every text passes here, so the check is one C loop; only then is the culprit looked for.
+    # Every text passes here, so the check is one C loop. Only if it fails is the row searched for.
     if set(map(type, cells)) <= {str}:
         return cells
     found = []
@@ -157,7 +157,7 @@ def column_of(values: Any, name: str, role: str) -> Any:
             found.append(str(cell))
         elif _missing(cell):
             raise InputError(
-                f"{place.format(i)} is missing ({cell!r}). Fill it in, with '' if need be, or drop the row."
+                f"{place.format(i)} is missing ({cell!r}). Fill it in (an empty text '' will do), or drop the row."
             )
         elif role == "category" and isinstance(cell, int | np.integer | bool | np.bool_):
             found.append(str(cell))
@@ -174,4 +174,4 @@ def _floats(values: Any, name: str) -> NDArray[np.float64]:
             raise ValueError("it holds texts")
         return np.asarray(values, np.float64)
     except (ValueError, TypeError) as error:
-        raise InputError(f"X: column {name!r} cannot be made numbers: {error}.") from None
+        raise InputError(f"X: column {name!r} cannot be converted to numbers: {error}.") from None

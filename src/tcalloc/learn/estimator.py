@@ -59,7 +59,7 @@ class StoppingEstimator:
         return BaseEstimator.__sklearn_tags__(self)
 
     def route(self, question: Any) -> str:
-        """Refuse: no action is fixed before samples were seen.
+        """Raise an error: such a policy fixes no action before it has seen samples.
 
         Parameters
         ----------

@@ -1,7 +1,7 @@
-"""The upper concave hull of what is spent and reached, and the mixture of two neighbours on it.
+"""The upper concave hull of points (spend, accuracy), and the mixture of two neighbours on it.
 
-The kernel has its own for the rows of a table, since it goes through millions of them. This is the hull of everything
-else: of actions' means, of settings of a rule, of prices of a policy.
+The kernel has its own hull for the rows of a table, because it goes through millions of them. All other hulls are made
+here: those of actions' means, of a rule's settings, and of a policy's prices.
 """
 
 import numpy as np
@@ -16,8 +16,8 @@ def upper_hull(spend: ArrayLike, accuracy: ArrayLike) -> NDArray[np.intp]:
     Parameters
     ----------
     spend, accuracy : array_like, (J,)
-        Of each point, finite. Of points that spend the same the most accurate counts, then the first. A point on the
-        straight line between two others is left out.
+        Spend and accuracy of each point, finite. If points spend the same, the most accurate one counts, then the
+        first one. A point on the straight line between two others is left out.
 
     Examples
     --------
@@ -40,9 +40,10 @@ def upper_hull(spend: ArrayLike, accuracy: ArrayLike) -> NDArray[np.intp]:
 
 
 def neighbours(spends: NDArray[np.float64], spend: float) -> tuple[int, int, float]:
-    """Return two neighbouring places of rising spends and the second one's share, which together spend so much.
+    """Return the two places of a rising list whose mixture spends `spend`, and the share of the second.
 
-    At a place, below the first and beyond the last it is that one, twice, with a share of 0.
+    If `spend` equals an entry, or lies outside the list, both places are that entry (or the nearest end), and the
+    share is 0.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a policy does at several budgets on recorded questions: the one form in which all policies are judged.
+"""What a policy spends and reaches on recorded questions at several budgets. All policies are judged in this form.
 
 What to use when
 ----------------
@@ -30,13 +30,13 @@ class PolicyOutcomes:
     Attributes
     ----------
     budgets : ndarray
-        (B,) what each setting means to spend per question, looking at X included; NaN: it does not say.
+        (B,) what each setting is meant to spend per question, the cost of looking at X included; NaN if unknown.
     spend : ndarray
         (B, n) what is paid for each question.
     accuracy : ndarray
-        (B, n) what is reached there.
+        (B, n) the accuracy reached on each question.
     claimed : ndarray
-        (B,) the mean accuracy that the policy promises from its training questions; NaN: it promises none.
+        (B,) the mean accuracy that the policy predicts from its training questions; NaN if it predicts none.
     """
 
     budgets: Floats
@@ -46,12 +46,12 @@ class PolicyOutcomes:
 
 
 class Part(NamedTuple):
-    """A share of the questions, chosen at random, and what they get."""
+    """A share of the questions, chosen at random, and the columns that they get."""
 
     share: float
-    """In [0, 1]; the shares of a list of parts add up to 1."""
+    """In [0, 1]; the shares of all parts add up to 1."""
     actions: NDArray[Any]
-    """(n,) columns: what each question gets if it falls into this part."""
+    """(n,) the column that each question gets if it falls into this part."""
 
 
 class Served(NamedTuple):
@@ -60,13 +60,13 @@ class Served(NamedTuple):
     parts: list[Part]
     """The first part is for the questions with the smallest random numbers."""
     claimed: float = math.nan
-    """The mean accuracy that it promises."""
+    """The mean accuracy that the policy predicts."""
     looks: bool = True
-    """Whether X is looked at, so that looking must be paid."""
+    """Whether X is looked at, so that looking must be paid for."""
 
 
 def drawn(parts: Sequence[Part], numbers: Floats | None) -> NDArray[np.int32]:
-    """Return what each question gets, (n,), by its random number in [0, 1)."""
+    """Return the column that each question gets, (n,), by its random number in [0, 1)."""
     if len(parts) == 1:
         return np.asarray(parts[0].actions, np.int32)
     assert numbers is not None
@@ -76,7 +76,7 @@ def drawn(parts: Sequence[Part], numbers: Floats | None) -> NDArray[np.int32]:
 
 
 def outcomes_of(served: Sequence[Served], budgets: Sequence[float], held: Training, looks: float) -> PolicyOutcomes:
-    """Look up what was served in a table; looking at X costs so much per question."""
+    """Look up in a table what was served; `looks` is the cost of looking at X, per question."""
     every = np.arange(len(held.acc))
     spend, accuracy = (np.zeros((len(served), len(every))) for _ in range(2))
     paid = np.array([looks if each.looks else 0.0 for each in served])
@@ -89,7 +89,7 @@ def outcomes_of(served: Sequence[Served], budgets: Sequence[float], held: Traini
 
 
 def budgets_of(budgets: Any) -> list[float]:
-    """Return budgets as a list of numbers; refuse what is none.
+    """Return budgets as a list of numbers.
 
     Raises
     ------

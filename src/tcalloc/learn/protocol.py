@@ -1,13 +1,13 @@
-"""The one protocol of all policies: what a policy asks for, what comes back, and the run in between.
+"""The one protocol of all policies: what a policy asks for, what it gets back, and the run in between.
 
     run = policy.start(x)              # x: one row of X, a text or a vector of features
     while (draw := run.next()) is not None:
         run.add(pay_for(draw))         # draw.n results of draw.action, each with its cost
     run.answer, run.spend, run.vote_share
 
-A policy that decides beforehand draws once; one that stops while sampling draws until the next sample is not worth its
-cost. Whoever drives the run (the replay of recorded samples, a live client, a gateway) knows no kinds of policies, and
-a policy sees nothing but what was paid for.
+A policy that decides before sampling draws once. A policy that stops while sampling draws until the next sample is not
+worth its cost. The code that drives a run (replay of recorded samples, a live client, a gateway) handles all policies
+alike, and a policy sees nothing but what was paid for.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -27,14 +27,14 @@ Answer = TypeVar("Answer", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What to pay for next.
+    """The samples to pay for next.
 
     Parameters
     ----------
     action : Action
-        Of which model and settings; its `samples` and `combine` are the policy's business.
+        The model and settings to sample from. Its `samples` and `combine` concern only the policy.
     n : int
-        How many samples.
+        How many samples to draw.
     """
 
     action: Action
@@ -48,17 +48,17 @@ class Result:
     Parameters
     ----------
     answer : Hashable or None
-        Equal answers are one vote; None: no answer.
+        Equal answers count as votes for the same answer; None: no answer.
     cost : float
-        What it cost.
+        What the sample cost.
     correct : bool, optional
-        What the verifier says; None where there is none. Never the gold answer: a policy must not know that.
+        The verifier's mark; None if there is no verifier. Never the gold answer: a policy must not know that.
     score : float, optional
-        Of a reward model or the like.
+        The score of a reward model or a similar scorer.
     logprob : float, optional
-        Sum of its tokens' log-probabilities.
+        Sum of the log-probabilities of its tokens.
     tokens : int, optional
-        Output tokens (or characters, where that is what was recorded).
+        Output tokens (or characters, if that is what was recorded).
     truncated : bool
         Whether it was cut off.
     """
@@ -74,13 +74,13 @@ class Result:
 
 @runtime_checkable
 class Run(Protocol):
-    """One question under way."""
+    """One question that is being answered."""
 
     def next(self) -> Draw | None:
-        """Return what to draw next; None: it has ended."""
+        """Return what to draw next; None: the run has ended."""
 
     def add(self, results: Sequence[Result]) -> None:
-        """Take what came back of the last draw; fewer than asked for is allowed, none at all ends the run.
+        """Take the results of the last draw. Fewer than asked for is allowed; none at all ends the run.
 
         Parameters
         ----------
@@ -90,7 +90,7 @@ class Run(Protocol):
 
     @property
     def answer(self) -> Hashable | None:
-        """The answer as of now; None: none."""
+        """The answer so far; None: there is none."""
 
     @property
     def spend(self) -> float:
@@ -98,7 +98,10 @@ class Run(Protocol):
 
     @property
     def vote_share(self) -> float:
-        """The answer's share of the samples, in [0, 1]; by a verifier 1 or 0. It is no probability of being right."""
+        """The share of the samples that gave the answer, in [0, 1]; with a verifier 1 or 0.
+
+        It is not a probability of being right.
+        """
 
 
 @runtime_checkable
@@ -116,12 +119,12 @@ class Policy(Protocol):
 
 
 def checked(results: Any) -> list[Result]:
-    """Return what a run was given to add; refuse what are no results.
+    """Return the results that a run was given, as a list.
 
     Raises
     ------
     InputError
-        If it is not a sequence of `Result`.
+        If they are not a sequence of `Result`.
     """
     found = list(results) if isinstance(results, Iterable) else [results]
     for result in found:
@@ -133,16 +136,16 @@ def checked(results: Any) -> list[Result]:
 
 
 def leading(votes: Mapping[Answer, int]) -> Answer | None:
-    """Return the answer with the most votes, of equals the one that came first; None if nothing voted.
+    """Return the answer with the most votes; None if nothing voted.
 
-    `votes` holds the answers in the order in which they came. As long as samples are exchangeable, ties are split
-    evenly by that.
+    Ties go to the answer that came first: `votes` holds the answers in the order in which they came. As long as samples
+    are exchangeable, this splits ties evenly.
     """
     return max(votes, key=lambda answer: votes[answer], default=None)
 
 
 def combine(action: Action, results: Iterable[Result]) -> tuple[Hashable | None, float]:
-    """Return the answer that an action makes of its samples, and its share of the votes (or its verifier's word).
+    """Return the answer that an action makes of its samples, and its share of the votes (with a verifier, its mark).
 
     Ties go to the answer that came first; see `leading`.
     """
@@ -172,7 +175,7 @@ class DecidedRun:
     Parameters
     ----------
     action : Action or None
-        What to do; None: nothing, the question is left without an answer.
+        What to do; None: leave the question without an answer.
     """
 
     __slots__ = ("_action", "_asked", "_results")
@@ -213,23 +216,23 @@ class DecidedRun:
 
 @dataclass(frozen=True, slots=True)
 class Always:
-    """The policy that does the same for everyone."""
+    """The policy that does the same for every question."""
 
     action: Action
     """What it does."""
 
     def start(self, x: Any) -> DecidedRun:
-        """Begin with one question, whatever it is."""
+        """Begin with one question; the question is not looked at."""
         return DecidedRun(self.action)
 
 
 def uniform(seed: int, x: Any) -> float:
-    """Return a number in [0, 1) that seed and question determine: the same question gets the same lot.
+    """Return a random number in [0, 1) that depends on the seed and the question alone.
 
     Parameters
     ----------
     seed : int
-        The policy's.
+        The policy's random seed.
     x : str or array_like
         The question's text, or its features.
     """

@@ -1,13 +1,13 @@
-"""From questions to X: the rows that a policy takes, from a run folder or from a questions file.
+"""X of a policy, made from the questions of a run folder or of a questions file.
 
 What to use when
 ----------------
 `rows_of`
-    X of texts, and of categories beside them.
+    X from texts and from categories.
 `rows_for`
     X of new questions, with the categories that a policy was fitted with.
 `questions_of_run`, `texts_of_run`
-    The questions of a run folder in the order of its samples; their texts, where the folder holds them.
+    The questions of a run folder in the order of its samples; their texts, if the folder holds them.
 `questions_of_table`
     The questions of a file in the order of a table's rows.
 """
@@ -16,6 +16,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.llm.questions import Question, load_questions, question_from
 from tcalloc.runs.jsonl import read_objects
@@ -23,23 +24,23 @@ from tcalloc.runs.jsonl import read_objects
 __all__ = ["TEXT", "categories_of", "questions_of_run", "questions_of_table", "rows_for", "rows_of", "texts_of_run"]
 
 TEXT = "text"
-"""The column of the question's text, where there are categories beside it."""
+"""The column that holds the question's text if there are categories too."""
 
 
 def rows_of(texts: Sequence[str] | None, columns: Mapping[str, Sequence[str]]) -> list[Any] | None:
-    """Return what a policy takes as X: texts alone, or a mapping per question where there are categories.
+    """Return X as a policy takes it: texts alone, or one mapping per question if there are categories.
 
     Parameters
     ----------
     texts : sequence of str or None
-        One per question; None where only categories are known.
+        One per question; None if only categories are known.
     columns : mapping of str to sequence of str
         The categories by name, one value per question.
 
     Returns
     -------
     list or None
-        None where nothing is known of the questions.
+        None if nothing is known about the questions.
     """
     if not columns:
         return None if texts is None else list(texts)
@@ -48,7 +49,7 @@ def rows_of(texts: Sequence[str] | None, columns: Mapping[str, Sequence[str]]) -
 
 
 def categories_of(questions: Iterable[Question], name: str, place: str) -> list[str]:
-    """Return a category of each question.
+    """Return the category of each question.
 
     Parameters
     ----------
@@ -70,23 +71,23 @@ def categories_of(questions: Iterable[Question], name: str, place: str) -> list[
         if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
             raise InputError(
                 f"{place}: the question {question.id!r} has no category {name!r}; expected a text or a whole number. "
-                "Fill the field in, or fit without it."
+                "Fill in the field, or fit without it."
             )
         found.append(str(value))
     return found
 
 
 def rows_for(policy: Any, questions: Sequence[Question], place: str) -> list[Any]:
-    """Return X of new questions, with the categories that a policy was fitted with.
+    """Return X of new questions, with the same categories that a policy was fitted with.
 
     Parameters
     ----------
     policy : policy
-        Fitted.
+        A fitted policy.
     questions : sequence of Question
         As `tcalloc.llm.questions.load_questions` returns them.
     place : str
-        Where they come from, for messages.
+        Where the questions come from, for messages.
 
     Raises
     ------
@@ -106,9 +107,9 @@ def questions_of_run(run: str, ids: Iterable[Any] | None, given: str | None = No
     run : str
         The folder.
     ids : iterable or None
-        Of the questions that are wanted.
+        The ids of the questions that are wanted.
     given : str, optional
-        A questions file whose texts count instead of the folder's.
+        A questions file whose texts are used instead of those in the folder.
 
     Raises
     ------
@@ -124,7 +125,7 @@ def questions_of_run(run: str, ids: Iterable[Any] | None, given: str | None = No
         path = os.path.join(run, "questions.jsonl")
         for number, row in read_objects(path, '{"id": "q1", "question": "6 times 7?"}'):
             text = row.get("question")
-            # An import of answers without texts knows the questions by their ids alone.
+            # An import of answers without texts knows only the ids of the questions.
             if isinstance(text, str) and text.strip() and text != row.get("id"):
                 known[str(row.get("id"))] = question_from(row, f"{path}, line {number}", str(number))
     wanted = [] if ids is None else [str(name) for name in ids]
@@ -132,8 +133,8 @@ def questions_of_run(run: str, ids: Iterable[Any] | None, given: str | None = No
     if missing:
         where = run if given is None else given
         what = "no text of its questions" if not known else f"no text of the question {missing[0]!r}"
-        more = f" and {len(missing) - 1:,} others" if known and len(missing) > 1 else ""
-        raise InputError(f"{where}: holds {what}{more}, and a policy learns from texts. {remedy}")
+        more = f" and {counted(len(missing) - 1, 'other')}" if known and len(missing) > 1 else ""
+        raise InputError(f"{where}: holds {what}{more}, but a policy learns from texts. {remedy}")
     return [known[name] for name in wanted]
 
 
@@ -160,14 +161,14 @@ def questions_of_table(path: str, ids: Iterable[Any] | None, n: int) -> list[Que
     Raises
     ------
     InputError
-        If a question is missing, or if there are others and the table has no ids.
+        If a question is missing, or if the number of questions differs and the table has no ids.
     """
     if ids is not None:
         return questions_of_run(path, ids, path)
     found = load_questions(path)
     if len(found) != n:
         raise InputError(
-            f"{path}: {len(found):,} question{'s' * (len(found) != 1)}, but the table has {n:,} rows and no ids. "
+            f"{path}: {counted(len(found), 'question')}, but the table has {counted(n, 'row')} and no ids. "
             "Give the same questions in the same order, or a column id."
         )
     return found

@@ -1,9 +1,9 @@
-"""All policies by name: what `compare` prints, what ``tcalloc fit --policy`` takes, and how each is made.
+"""All policies by name: the names that `compare` prints and ``tcalloc fit --policy`` takes, and how each is made.
 
 What to use when
 ----------------
 `entry_of`
-    One policy, by its name; upper and lower case are one.
+    One policy, by its name, in upper or lower case.
 `POLICIES`
     All of them, in the order in which they are shown: baselines first, bounds last.
 `names`
@@ -13,7 +13,7 @@ What to use when
 `unregistered`
     Classes of policies that no entry makes: a list that must be empty.
 
-A policy that is added needs an entry here. Then `compare` tries it, `tcalloc fit` makes it, and sentences can name it.
+A new policy needs an entry here. Then `compare` tries it, `tcalloc fit` makes it, and sentences can name it.
 """
 
 import pkgutil
@@ -52,7 +52,7 @@ __all__ = [
 # ---------------------------------------------------------------------------------------------- the names
 
 REFERENCE = "best fixed mixture"
-"""The name of the policy that every gain is over."""
+"""The name of the policy that all gains are measured against."""
 FIXED_K, RANDOM, DIFFICULTY_LABEL = "fixed k", "random", "difficulty label"
 KNN, IMITATOR, IMITATOR_COSTS = "kNN", "imitator", "imitator, cost-sensitive"
 PRICED, PROBED = "priced", "priced, probe 2"
@@ -61,32 +61,32 @@ AC_BETA, AC_DIRICHLET, EARLY_STOPPING, SEQUENTIAL_TEST = "AC Beta", "AC Dirichle
 MARGIN_CAP, SUCCESS_STOP = "margin + cap", "fixed k, success stop"
 ORACLE, HINDSIGHT = "oracle, held out", "hindsight bound"
 
-GATED = "serves the best fixed mixture where no gain over it is seen among the training questions"
+GATED = "serves the best fixed mixture if the training questions show no gain over it"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One policy, as everybody calls it."""
+    """One policy: its name, its needs, and how it is made."""
 
     name: str
-    """As `compare` prints it, and as ``tcalloc fit --policy`` takes it."""
+    """The name that `compare` prints, and that ``tcalloc fit --policy`` takes."""
     phrase: str
-    """What it does, so that a sentence can begin with it."""
+    """What the policy does, as a phrase that can begin a sentence."""
     family: str
-    """Who runs it in a comparison: "fixed", "mixture", "random", "length", "category", "priced", "probed", "imitator",
-    "sequential", "rule" or "bound"."""
+    """The kind of contestant that runs it in a comparison: "fixed", "mixture", "random", "length", "category",
+    "priced", "probed", "imitator", "sequential", "rule" or "bound"."""
     kind: str = "policy"
     """"policy", "baseline" or "bound" (which cannot be fitted: it knows what no policy knows)."""
     needs: tuple[str, ...] = ()
-    """What must be there: "x" (anything known of the questions), "text", "label" (a category of each question),
+    """What the data must have: "x" (anything known about the questions), "text", "label" (a category of each question),
     "samples" (not just a table), "answers" (a vote or a verifier can use them), "votes", "verifier", "probe" or
     "halves"."""
     made_by: str = ""
     """The class, as "module:name"; empty for bounds."""
     options: tuple[tuple[str, Any], ...] = ()
-    """Its arguments, beside budget and random seed."""
+    """The arguments of its class, beside budget and random seed."""
     marks: tuple[str, ...] = field(default=())
-    """What must be said about it in a comparison."""
+    """Remarks that a comparison prints about it."""
 
     @property
     def deployable(self) -> bool:
@@ -94,7 +94,7 @@ class Entry:
         return bool(self.made_by)
 
     def policy(self, **more: Any) -> Any:
-        """Return the policy, not fitted yet.
+        """Return the policy before fit.
 
         Parameters
         ----------
@@ -104,12 +104,12 @@ class Entry:
         Raises
         ------
         InputError
-            If it is a bound, which nobody can use.
+            If it is a bound, which cannot be fitted.
         MissingExtraError
             If its class needs an extra that is not installed.
         """
         if not self.deployable:
-            raise InputError(f"{self.name!r} is a bound: it knows what no policy knows, so it cannot be fitted.")
+            raise InputError(f"{self.name!r} is a bound: it knows what no policy can know, so it cannot be fitted.")
         module, name = self.made_by.split(":")
         return getattr(import_module(module), name)(**dict(self.options), **more)
 
@@ -153,7 +153,7 @@ POLICIES: tuple[Entry, ...] = (
         PROBED, "pricing each question after two samples (priced, probe 2)", "probed", "policy",
         ("samples", "answers", "probe"), _PRICED, (("probe", 2),), (GATED,),
     ),
-    # One policy under two names, by how many models there are.
+    # The same policy has two names: one for a single model, one for several.
     Entry(SEQUENTIAL, "stopping early (Sequential)", "sequential", "policy", ("samples", "answers"),
           _SEQUENTIAL),
     Entry(CASCADE, "stopping early across the models (cascade)", "sequential", "policy", ("samples", "answers"),
@@ -193,13 +193,13 @@ PREFERENCE: tuple[str, ...] = (
     IMITATOR_COSTS,
     IMITATOR,
 )
-"""Of equally good policies the first one here is recommended.
+"""The order of preference among equally good policies: the first one here is recommended.
 
-The one that needs no test stands first, then those that stop while sampling (the rule that knows costs before those
-that count votes), then those that need the questions or a label.
+The policy that needs no test stands first. Then come those that stop while sampling: first the rule that knows costs,
+then those that count votes. Last come those that need the questions or a label.
 """
 
-# Public classes that no entry makes, and why.
+# Public classes that no entry makes, each with the reason.
 _OTHERS = {
     "LearnedPolicy": "what policies share",
     "ProbingPolicy": "what policies share",
@@ -218,7 +218,7 @@ _OTHERS = {
 
 
 def names(*, deployable: bool = False) -> tuple[str, ...]:
-    """Return all names, or those of the policies that can be fitted."""
+    """Return all names, or only those of the policies that can be fitted."""
     return tuple(entry.name for entry in POLICIES if entry.deployable or not deployable)
 
 
@@ -228,14 +228,14 @@ def entry_of(name: str, *, deployable: bool = False) -> Entry:
     Parameters
     ----------
     name : str
-        Upper and lower case are one.
+        A name in upper or lower case.
     deployable : bool
-        Whether a bound is refused.
+        Whether to refuse bounds.
 
     Raises
     ------
     InputError
-        If there is no such policy; names those that there are.
+        If there is no such policy; the message lists the allowed names.
 
     Examples
     --------
@@ -252,12 +252,12 @@ def entry_of(name: str, *, deployable: bool = False) -> Entry:
 
 
 def unregistered() -> list[str]:
-    """Return the public classes of `tcalloc.learn` that start runs, and that nobody registered.
+    """Return the public classes of `tcalloc.learn` that start runs but are not in the registry.
 
     Returns
     -------
     list of str
-        As "module.name". The list must be empty: what is not registered is neither compared nor fitted.
+        As "module.name". The list must be empty: a policy that is not registered is neither compared nor fitted.
     """
     package = import_module(__package__)
     made = {entry.made_by.replace(":", ".") for entry in POLICIES if entry.deployable}

@@ -1,17 +1,17 @@
-"""X of every kind, checked: texts, a matrix of numbers, or a data frame of columns of both.
+"""Checked rows of X of every kind: texts, a matrix of numbers, or a data frame of columns of both.
 
 What to use when
 ----------------
 `as_rows`
-    From what a user passes as X: a list (array, Series) of texts, a matrix, a pandas or polars data frame, a list of
-    dictionaries.
+    From what a user passes as X: a list (array, Series) of texts, a matrix, a pandas or polars data frame, or a list
+    of dictionaries.
 `as_row`
     From one question: a text, a vector, a dictionary or a frame of one row.
 `take_rows`
-    X of some of the questions, as the kind of thing that the user gave.
+    Some rows of X, as the same kind of object.
 
-What X looked like when something was fitted is its `Schema`; later X must look the same, and what is missing, new or in
-another order is said. Everything is refused here, before any work; a value that is not finite with its place.
+The `Schema` records what X looked like in fit. Later X must look the same; an error says what is missing, new or in
+another order. All checks are made here, before any work; an error about a value names its place.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.learn.columns import column_of, columns_of, kind_of, role_of
 
@@ -31,14 +32,14 @@ EXPECTED = "a list of texts, a matrix of numbers (n, d), or a data frame"
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """What X looked like: enough to refuse another X that does not.
+    """What X looked like in fit, in enough detail to refuse X of another form.
 
     Attributes
     ----------
     kind : {"texts", "matrix", "frame", "none"}
-        What X was; "none": it was not looked at, so any X fits later.
+        What X was; "none": it was not looked at, so any X is accepted later.
     names : tuple of str or None
-        A frame's columns in order; None for texts and for a matrix.
+        The columns of a frame, in order; None for texts and for a matrix.
     roles : tuple of {"text", "category", "number"}
         What each column is; texts are one column, a matrix has one role for each of its columns.
     """
@@ -53,7 +54,7 @@ class Schema:
         return len(self.roles)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return the schema as a dictionary for JSON."""
         return {
             "kind": self.kind,
             "names": None if self.names is None else list(self.names),
@@ -62,12 +63,12 @@ class Schema:
 
     @classmethod
     def from_dict(cls, data: Any) -> "Schema":
-        """Return what `to_dict` wrote down.
+        """Return the schema that `to_dict` wrote.
 
         Raises
         ------
         InputError
-            If it is not that.
+            If `data` is not such a dictionary.
         """
         if not isinstance(data, Mapping) or set(data) != {"kind", "names", "roles"}:
             raise InputError("the schema of X is not an object of kind, names and roles.")
@@ -93,7 +94,7 @@ class Schema:
 
 
 NOTHING = Schema("none", None, ())
-"""Of a policy that was fitted without X: it takes any question."""
+"""The schema of a policy that was fitted without X: it accepts any question."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +104,7 @@ class Rows:
     Attributes
     ----------
     n : int
-        How many.
+        The number of rows.
     kind : {"texts", "matrix", "frame"}
         What X was.
     texts : dict of str to list of str
@@ -113,7 +114,7 @@ class Rows:
     numbers : ndarray of shape (n, d)
         The numeric columns, finite.
     number_names : tuple of str
-        What they are called; x0, x1, ... in a matrix.
+        The names of the numeric columns; x0, x1, ... in a matrix.
     schema : Schema
         What X looked like.
     """
@@ -128,7 +129,7 @@ class Rows:
 
     @property
     def feature_names(self) -> tuple[str, ...] | None:
-        """A frame's columns in order; None for texts and for a matrix."""
+        """The columns of a frame, in order; None for texts and for a matrix."""
         return self.schema.names
 
     def __len__(self) -> int:
@@ -150,7 +151,7 @@ class Rows:
         return found
 
     def keys(self) -> list[Any]:
-        """Return what `tcalloc.learn.protocol.uniform` takes, of each row: equal rows have equal keys."""
+        """Return one key per row for `tcalloc.learn.protocol.uniform`; equal rows have equal keys."""
         if self.kind == "texts":
             return list(self.texts["text"])
         if self.kind == "matrix":
@@ -176,13 +177,13 @@ class Rows:
 
 
 def as_rows(X: Any, *, expected: Schema | None = None) -> Rows:
-    """Check X, of whatever kind.
+    """Check X of any kind and return it as rows.
 
     Parameters
     ----------
     X : sequence of str, array_like of shape (n, d), DataFrame, sequence of dict, or Rows
-        One row per question. In a frame, numeric and boolean columns are numbers; categorical columns, and columns of
-        short texts of which few differ, are categories; other columns of texts are texts.
+        One row per question. In a frame, numeric and boolean columns are numbers. Categorical columns, and columns of
+        short texts with few different values, are categories. All other columns of texts are texts.
     expected : Schema, optional
         What X must look like.
 
@@ -219,7 +220,7 @@ def as_rows(X: Any, *, expected: Schema | None = None) -> Rows:
 
 
 def unseen(n: int) -> Rows:
-    """Return n questions of which nothing is known, for policies that do not look at them."""
+    """Return n questions about which nothing is known, for policies that do not look at them."""
     return Rows(n, "none", {}, {}, np.empty((n, 0)), (), NOTHING)
 
 
@@ -229,10 +230,10 @@ def as_row(x: Any, *, expected: Schema | None = None) -> Rows:
     Raises
     ------
     InputError
-        If it is none of these, or not as expected.
+        If it is none of these, or does not look as expected.
     """
     expected = None if expected == NOTHING else expected
-    if type(x) is str:  # the way of live traffic
+    if type(x) is str:  # the fast path of live traffic
         if expected is not None and expected.kind != "texts":
             _refuse_other(_TEXTS, expected)
         return Rows(1, "texts", {"text": [x]}, {}, np.empty((1, 0)), (), _TEXTS)
@@ -248,22 +249,24 @@ def as_row(x: Any, *, expected: Schema | None = None) -> Rows:
             raise InputError(f"x is {x!r}; expected one question: a text, a vector of numbers or a dictionary.")
         rows = as_rows(array if array.ndim == 2 or array.dtype.kind in "OUT" else array[None, :], expected=expected)
     if rows.n != 1:
-        raise InputError(f"x holds {rows.n} rows; expected one question. For many use decide(X).")
+        raise InputError(
+            f"x holds {counted(rows.n, 'row')}; expected one question. For several questions use decide(X)."
+        )
     return rows
 
 
 def columnar(X: Any) -> bool:
-    """Return whether X is indexed by column, and its rows are had by ``take``: pyarrow's tables, and checked rows."""
+    """Return whether X is indexed by column, so that ``take`` selects rows: a pyarrow table, or checked rows."""
     return isinstance(X, Rows) or type(X).__module__.partition(".")[0] == "pyarrow"
 
 
 def take_rows(X: Any, rows: Any) -> Any:
-    """Return X of some questions, as the kind of thing that the user gave.
+    """Return some rows of X, as the same kind of object.
 
     Parameters
     ----------
     X : sequence, matrix, frame or None
-        What is known of each question; None: nothing, which is returned.
+        What is known about each question; None (nothing is known) is returned as it is.
     rows : array_like of int
         Positions of the questions.
     """
@@ -286,7 +289,7 @@ def _from_matrix(X: Any, expected: Schema | None) -> Rows:
     try:
         array = np.asarray(X)
     except (ValueError, TypeError) as error:
-        raise InputError(f"X cannot be made a matrix: {error}. Expected {EXPECTED}.") from None
+        raise InputError(f"X cannot be converted to a matrix: {error}. Expected {EXPECTED}.") from None
     if array.dtype.kind == "c":
         raise InputError(
             "X holds complex numbers. Complex data not supported; pass real and imaginary part as columns."
@@ -301,7 +304,7 @@ def _from_matrix(X: Any, expected: Schema | None) -> Rows:
         try:
             array = array.astype(np.float64)
         except (ValueError, TypeError) as error:
-            raise InputError(f"X cannot be made a matrix of numbers: {error}. Expected {EXPECTED}.") from None
+            raise InputError(f"X cannot be converted to a matrix of numbers: {error}. Expected {EXPECTED}.") from None
     if array.dtype.kind not in "fiub":
         raise InputError(f"X has dtype {array.dtype}; expected numbers. Convert it first: X.astype(float).")
     if d == 0:
@@ -318,7 +321,7 @@ def _from_frame(n: int, columns: dict[str, Any], expected: Schema | None) -> Row
     if expected is not None and expected.kind == "frame" and expected.names != tuple(columns):
         _refuse_names(tuple(columns), expected.names or ())
     if expected is not None and expected.kind == "matrix" and len(columns) != expected.width:
-        raise InputError(f"X has {len(columns)} features, but {expected.width} features were there when it was fitted.")
+        raise InputError(f"X has {counted(len(columns), 'feature')}, but it had {expected.width} in fit.")
     texts: dict[str, list[str]] = {}
     categories: dict[str, list[str]] = {}
     numbers: dict[str, NDArray[np.float64]] = {}
@@ -338,7 +341,7 @@ def _from_frame(n: int, columns: dict[str, Any], expected: Schema | None) -> Row
 
 
 def refuse_infinite(numbers: NDArray[np.float64], names: Sequence[str] | None) -> None:
-    """Refuse the first value that is not finite, with its place."""
+    """Raise an error for the first value that is not finite, with its place."""
     fine = np.isfinite(numbers)
     if fine.all():
         return
@@ -352,21 +355,21 @@ def refuse_infinite(numbers: NDArray[np.float64], names: Sequence[str] | None) -
 def _refuse_other(got: Schema, expected: Schema) -> None:
     words = {"texts": "a list of texts", "matrix": "a matrix of {} columns", "frame": "a frame with the columns {}"}
 
-    def said(schema: Schema) -> str:
+    def described(schema: Schema) -> str:
         names = ", ".join(schema.names) if schema.names else schema.width
         return words[schema.kind].format(names)
 
     if got.kind == expected.kind == "matrix":
         raise InputError(
-            f"X has {got.width} features, but it is expecting {expected.width} features as input, those of fit."
+            f"X has {got.width} features, but it is expecting {expected.width} features as input, as in fit."
         )
     if got.kind == expected.kind == "frame" and got.names != expected.names:
         _refuse_names(got.names or (), expected.names or ())
     if got.kind == expected.kind == "frame":
         for name, was, now in zip(got.names or (), expected.roles, got.roles, strict=True):
             if was != now:
-                raise InputError(f"X: column {name!r} is of the kind {now}, but was {was} when it was fitted.")
-    raise InputError(f"X is {said(got)}, but was {said(expected)} when it was fitted. Pass the same kind.")
+                raise InputError(f"X: column {name!r} is of the kind {now}, but was {was} in fit.")
+    raise InputError(f"X is {described(got)}, but was {described(expected)} in fit. Pass the same kind.")
 
 
 def _refuse_names(got: tuple[str, ...], expected: tuple[str, ...]) -> None:

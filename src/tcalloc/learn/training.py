@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._counts import counted
 from tcalloc._rounding import AFFORDED
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.hull import neighbours, upper_hull
@@ -14,38 +15,38 @@ from tcalloc.measure.actions import Action, action_names
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table
 
-__all__ = ["LEAST_STEP", "NOTHING", "TOLD_APART", "Mix", "Training", "affordable", "as_table", "fallback", "parsed"]
+__all__ = ["LEAST_STEP", "MOST_IMITATED", "NOTHING", "Mix", "Training", "affordable", "as_table", "fallback", "parsed"]
 
 Floats = NDArray[np.float64]
 
 NOTHING = "nothing"
-"""The name of the action that spends nothing and leaves the question without an answer; in a list of actions: None."""
+"""The name of the action that spends nothing and leaves the question without an answer. Lists of actions hold None."""
 
 
 LEAST_STEP = 1e-3
-"""Accuracy that a more expensive action must add to be chosen as the one fixed action: a tenth of a point. Where a vote
-of 2 is what one sample is, up to the last digit, chance would else make people pay twice for it."""
+"""Accuracy that a more expensive action must add to be chosen as the one fixed action: 0.1 points. A vote of 2 equals
+one sample up to rounding; without this step chance would make people pay twice for it."""
 
-TOLD_APART = 8
-"""Actions that an imitator should tell apart at most: boosted classifiers take as long as there are classes."""
+MOST_IMITATED = 8
+"""The most actions that an imitator should distinguish: boosted classifiers take time for each class."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Training:
-    """A table as policies use it; all arrays are float64."""
+    """A table in the form that policies use; all arrays are float64."""
 
     acc: Floats
-    """(N, K) accuracy; NaN where the question does not have the action."""
+    """(N, K) accuracy; NaN if the question does not have the action."""
     cost: Floats
     """(N, K) what is really paid."""
     weights: Floats
-    """(N,) mean 1."""
+    """(N,) weights with mean 1."""
     names: tuple[str, ...]
     """(K,)"""
     actions: tuple[Action | None, ...] | None
-    """(K,) what to do; None for the whole: only names are known."""
+    """(K,) what each column means; None for all of them if only names are known."""
     available: NDArray[np.bool_] | None = None
-    """(N, K); None: everything."""
+    """(N, K) whether a question has an action; None: every question has all."""
     shared: bool = False
     """Whether one cost per action was given, the same for every question."""
 
@@ -66,11 +67,11 @@ class Training:
 
     @property
     def order(self) -> NDArray[np.intp]:
-        """(K,) the actions from the cheapest to the dearest; of equally dear ones the worse first."""
+        """(K,) the actions from the cheapest to the most expensive; if costs are equal, the less accurate first."""
         return np.lexsort((self.mean_acc, self.mean_cost))
 
     def columns(self, count: int) -> "Training":
-        """Return the first actions alone."""
+        """Return the table with the first actions only."""
         if count == len(self.names):
             return self
         actions = None if self.actions is None else self.actions[:count]
@@ -79,38 +80,38 @@ class Training:
         return Training(self.acc[:, :count], self.cost[:, :count], self.weights, self.names[:count], actions, there)
 
     def take(self, rows: Any) -> "Training":
-        """Return some of the questions."""
+        """Return the table with some of the questions only."""
         available = None if self.available is None else self.available[rows]
         some = self.acc[rows], self.cost[rows], self.weights[rows]
         return Training(*some, self.names, self.actions, available, self.shared)
 
 
 def as_table(table: Any, n: int, actions: Any, cost: Any, *, argument: str = "samples") -> Training:
-    """Return what a policy is trained on.
+    """Return the table that a policy is trained on.
 
     Parameters
     ----------
     table : Table, Samples or array_like (n, K)
-        An array needs `cost`.
+        An array of accuracies needs `cost`.
     n : int
-        Rows of X.
+        The number of rows of X.
     actions : list of Action or None, optional
-        Of Samples: what to make a table of; default: its `usual_actions`. Of a table: what its columns mean. None in
-        the list is the action that does nothing.
+        For Samples: the actions to make a table of; default: its `usual_actions`. For a table: what its columns mean.
+        None in the list is the action that does nothing.
     cost : array_like, (K,) or (n, K), optional
-        Instead of the table's.
+        Costs to use instead of the table's.
     argument : str
-        What errors call the table.
+        The name of the table in messages.
 
     Raises
     ------
     InputError
-        If they do not fit each other.
+        If X, the table, the actions and the costs do not fit each other.
     """
     known = None if actions is None else _actions(actions)
     if isinstance(table, Samples):
         known = tuple(table.usual_actions()) if known is None else known
-        # What is paid is each question's own mean; what is known before is the mean over questions.
+        # What is paid is each question's own mean. What is known before sampling is the mean over questions.
         made = table.table([action for action in known if action is not None], shrink=False, cost_per="question")
         found = _with_nothing(made, known)
         shared = all(_one_cost(table, action) for action in known if action is not None)
@@ -128,13 +129,16 @@ def as_table(table: Any, n: int, actions: Any, cost: Any, *, argument: str = "sa
     k = found.acc.shape[1]
     if len(found.acc) != n:
         raise InputError(
-            f"X has {n} rows, but {argument} has {len(found.acc)}; found input variables with inconsistent numbers of "
-            "samples. Give the same questions in the same order."
+            f"X has {counted(n, 'row')}, but {argument} has {len(found.acc)}; found input variables with "
+            "inconsistent numbers of samples. Give the same questions in the same order."
         )
     if known is None:
         known = getattr(found, "actions", None)
     if known is not None and len(known) != k:
-        raise InputError(f"actions has {len(known)} entries, but {argument} has {k} columns; expected one for each.")
+        raise InputError(
+            f"actions has {counted(len(known), 'entry')}, but {argument} has {counted(k, 'column')}; expected one "
+            "for each."
+        )
     names = found.action_names
     if names is None:
         names = tuple(str(a) for a in range(k)) if known is None else _names(known)
@@ -151,7 +155,7 @@ def as_table(table: Any, n: int, actions: Any, cost: Any, *, argument: str = "sa
             acc[~available] = np.nan
             for a in np.flatnonzero(~available.any(axis=0)):
                 raise InputError(
-                    f"no question has the action {names[a]!r}; leave it out, nothing can be learned of it."
+                    f"no question has the action {names[a]!r}, so nothing can be learned about it. Leave it out."
                 )
     cost_rows = np.ascontiguousarray(np.broadcast_to(paid, acc.shape))
     return Training(acc, cost_rows, weights, tuple(names), known, available, shared)
@@ -174,7 +178,7 @@ def _actions(actions: Any) -> tuple[Action | None, ...]:
         if action is not None and not isinstance(action, Action):
             raise InputError(f"actions[{a}] is {action!r}; expected an action, such as Vote(4), or None (do nothing).")
     if found.count(None) > 1 or found == (None,):
-        raise InputError("actions: None (do nothing) may stand there once, beside an action.")
+        raise InputError("actions: None (do nothing) may stand in the list once, beside at least one action.")
     return found
 
 
@@ -184,7 +188,7 @@ def _names(actions: tuple[Action | None, ...]) -> tuple[str, ...]:
 
 
 def _with_nothing(made: Table, actions: tuple[Action | None, ...]) -> Table:
-    """Put a column of zeros where the action is None."""
+    """Insert a column of zeros where the action is None."""
     names = _names(actions)
     if None not in actions:
         return made
@@ -200,7 +204,7 @@ def _with_nothing(made: Table, actions: tuple[Action | None, ...]) -> Table:
 
 
 def parsed(names: tuple[str, ...]) -> tuple[Action | None, ...] | None:
-    """Return the actions that names such as "vote4 qwen", "best8" or "nothing" stand for; None if any is none."""
+    """Return the actions with names such as "vote4 qwen", "best8" or "nothing"; None if a name stands for no action."""
     try:
         return tuple(None if name == NOTHING else Action.parse(name) for name in names)
     except InputError:
@@ -208,9 +212,10 @@ def parsed(names: tuple[str, ...]) -> tuple[Action | None, ...] | None:
 
 
 def fallback(available: NDArray[np.bool_] | None, order: NDArray[np.intp], n: int) -> NDArray[np.intp]:
-    """Return what a fixed action becomes on each question, (n, K): itself, else the next cheaper that is there.
+    """Return which action replaces each fixed action on each question, (n, K).
 
-    Where no cheaper one is there either, the cheapest that is.
+    It is the action itself if the question has it, else the next cheaper action that it has. If there is no cheaper
+    one, it is the cheapest that the question has.
     """
     k = len(order)
     if available is None:
@@ -225,7 +230,7 @@ def fallback(available: NDArray[np.bool_] | None, order: NDArray[np.intp], n: in
 
 
 def affordable(acc: ArrayLike, cost: ArrayLike) -> list[int]:
-    """Return the actions that are worth being the one action for everyone, from the cheapest on.
+    """Return the actions that are worth choosing as the one fixed action, from the cheapest on.
 
     Parameters
     ----------
@@ -236,7 +241,7 @@ def affordable(acc: ArrayLike, cost: ArrayLike) -> list[int]:
     -------
     list of int
         Columns. Each is more expensive than the one before, and more accurate than it by at least `LEAST_STEP`. For a
-        budget the last one that it affords is the one to take.
+        budget, take the last one that the budget affords.
     """
     means, costs = np.asarray(acc, float), np.asarray(cost, float)
     steps: list[int] = []
@@ -248,9 +253,9 @@ def affordable(acc: ArrayLike, cost: ArrayLike) -> list[int]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mix:
-    """Fixed actions on the upper concave hull of their means: all best fixed mixtures.
+    """Fixed actions on the upper concave hull of their means; they make all best fixed mixtures.
 
-    A mixture gives one action to a share of the questions, chosen by lot, and the next one to the others.
+    A mixture gives one action to a random share of the questions, and the next action to the others.
     """
 
     hull: NDArray[np.intp]
@@ -262,27 +267,27 @@ class Mix:
 
     @classmethod
     def of(cls, acc: ArrayLike, cost: ArrayLike) -> "Mix":
-        """Make it of the actions' mean accuracies and costs, both (K,)."""
+        """Build it from the actions' mean accuracies and costs, both (K,)."""
         means, costs = np.asarray(acc, float), np.asarray(cost, float)
         hull = upper_hull(costs, means)
         return cls(hull, costs[hull], means[hull])
 
     def at(self, spend: float) -> tuple[int, int, float]:
-        """Return two columns and the second one's share, for a mean cost; outside the hull its nearest end."""
+        """Return two columns and the second one's share, for a mean cost. Outside the hull it is the nearest end."""
         low, high, share = neighbours(self.cost, spend)
         return int(self.hull[low]), int(self.hull[high]), share
 
     def described(self, spend: float, names: Sequence[str]) -> str:
-        """Return the mixture that spends so much in words: the actions' names and their shares."""
+        """Return in words the mixture with a mean cost: the actions' names and their shares."""
         low, high, share = self.at(spend)
         return f"{1 - share:.0%} {names[low]}, {share:.0%} {names[high]}" if share else f"always {names[low]}"
 
     def reached(self, spend: float) -> float:
-        """Return the mean accuracy of the mixture that spends so much; outside the hull that of its nearest end."""
+        """Return the mean accuracy of the mixture with a mean cost. Outside the hull it is that of the nearest end."""
         return float(np.interp(spend, self.cost, self.acc))
 
     def price(self, spend: float) -> float:
-        """Return the accuracy that one more unit of cost buys there; 0 at the end of the hull."""
+        """Return the accuracy that one more unit of cost buys at a mean cost; 0 at the end of the hull."""
         j = int(np.searchsorted(self.cost, spend, side="right")) - 1
         j = max(j, 0)
         if j >= len(self.hull) - 1:
@@ -290,7 +295,7 @@ class Mix:
         return float((self.acc[j + 1] - self.acc[j]) / (self.cost[j + 1] - self.cost[j]))
 
     def check(self, budget: float) -> None:
-        """Refuse a budget below the cheapest action."""
+        """Raise an error if the budget is below the cheapest action."""
         least = float(self.cost[0])
         if budget < least * (1 - AFFORDED):
             raise BudgetError(

@@ -4,6 +4,7 @@ import sys
 import time
 from typing import TextIO
 
+from tcalloc._counts import counted
 from tcalloc._printing import uncleaned
 from tcalloc.llm.money.meter import Meter
 
@@ -51,7 +52,7 @@ class Progress:
         parts = [f"{done:,}/{self._total:,} {self._what} ({100 * done / max(1, self._total):.1f} %)"]
         parts.append(f"{rate:.3g}/s" if rate < 100 else f"{rate:,.0f}/s")
         if self._meter is not None:
-            parts.append(f"spent {self._meter.spent:.4g}" if self._priced else f"{self._meter.requests:,} requests")
+            parts.append(f"spent {self._meter.spent:.4g}" if self._priced else counted(self._meter.requests, "request"))
         if rate > 0 and done < self._total:
             parts.append(f"{clock((self._total - done) / rate)} left")
         if failed:

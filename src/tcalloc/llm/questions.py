@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tcalloc._checks import is_number, is_whole
+from tcalloc._counts import agreeing, counted
 from tcalloc.errors import InputError
 from tcalloc.runs.jsonl import read_objects, snippet
 
@@ -260,10 +261,10 @@ def gold_words(questions: Iterable[Question]) -> str | None:
     if not without:
         return None
     if without == total:
-        return "No question has a gold answer: only agreement between samples can be told, not accuracy."
+        return "No question has a gold answer, so only the agreement between samples is known, not their accuracy."
     return (
-        f"{without:,} of {total:,} questions have no gold answer: of them only agreement between samples can be told, "
-        "not accuracy."
+        f"{without:,} of {counted(total, 'question')} {agreeing(without, 'has', 'have')} no gold answer. There, only "
+        "the agreement between samples is known, not their accuracy."
     )
 
 

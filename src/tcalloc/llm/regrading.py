@@ -19,6 +19,7 @@ from typing import Any, cast
 
 from tcalloc._amounts import amount
 from tcalloc._checks import whole
+from tcalloc._counts import agreeing, counted
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.llm.concurrency.event_loop import Call, crew, supervise
@@ -101,7 +102,8 @@ class Grading:
     def __str__(self) -> str:
         right = "" if self.accuracy is None else f" {self.right:,} of {self.marked:,} that could be marked are right."
         done = (
-            f"{self.graded:,} of {self.samples:,} samples graded by {self.grader}, {self.changed:,} verdicts changed."
+            f"{self.graded:,} of {counted(self.samples, 'sample')} graded by {self.grader}, "
+            f"{counted(self.changed, 'verdict')} changed."
         )
         lost = f" (and up to {amount(self.lost)} for lost replies)" if self.lost else ""
         paid = "" if self.spent is None else f" The judge cost {amount(self.spent)} in all{lost}."
@@ -231,9 +233,9 @@ class _Job:
             asked[name] = self.questions[name]
         if silent is not None:
             raise InputError(
-                f"{self.store.path}: {missing:,} of {count:,} samples to grade have no text (question "
-                f"{silent['id']!r}, sample {silent['sample']}). They were stored with --no-text, or imported as "
-                "answers. Draw or import them again with their texts."
+                f"{self.store.path}: {missing:,} of {counted(count, 'sample')} to grade "
+                f"{agreeing(missing, 'has', 'have')} no text (question {silent['id']!r}, sample {silent['sample']}). "
+                "They were stored with --no-text, or imported as answers. Draw or import them again with their texts."
             )
         check_golds(self.grader, asked.values())
         return sum(1 for _ in self.store.records()), count
@@ -242,7 +244,7 @@ class _Job:
         """Grade what is to be graded, and write it."""
         if not self.wanted and "regrading" not in self.store.manifest:
             self.notes.append(
-                "there is nothing to grade: this grader has graded every sample. To do it again, say --all."
+                "there is nothing to grade: this grader has graded every sample. To grade all again, use --all."
             )
             return self._result(0)
         self.session = session = Session(self.store, self.name, self.everything)
@@ -251,7 +253,8 @@ class _Job:
             self.books = JudgeBooks(self.grader, self.judge, journal_of(self.store), session.spent, self.max_cost)
         there = set(session.verdicts)
         if there:
-            self.notes.append(f"{len(there):,} verdicts are from the same call before, which did not end.")
+            are = agreeing(len(there), "is", "are")
+            self.notes.append(f"{counted(len(there), 'verdict')} {are} from an earlier call, which did not end.")
         tasks = (record for record in self._to_grade() if key_of(record) not in there)
         self.done, self.good = len(there), bool(there)
         bar = Progress(self.wanted, self.done, None, False, what="answers") if progress else None
@@ -340,7 +343,7 @@ class _Job:
             if verdict.error is not None:
                 self.failures.add(verdict.error)
                 if isinstance(self.grader, JudgeGrader) and not self.good and self.failures.count >= _HOPELESS:
-                    self.stopped = f"the judge could grade none of the first {self.failures.count:,} answers"
+                    self.stopped = f"the judge could grade none of the first {counted(self.failures.count, 'answer')}"
                     self.call.stop.set()
 
 

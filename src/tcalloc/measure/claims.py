@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import level_of
+from tcalloc._counts import counted
 from tcalloc._printing import cleaned
 from tcalloc._rounding import SUMMED
 from tcalloc._solve import Allocation, solve
@@ -139,8 +140,8 @@ def claim(table: "Table", plan: Allocation, level: float = 0.95) -> Claim:
     n, k = table.acc.shape
     if len(plan.actions) != n or plan.n_actions != k:
         raise InputError(
-            f"plan has {len(plan.actions)} instances and {plan.n_actions} actions, but the table has {n} and {k}: it "
-            "was not made from this table."
+            f"plan has {counted(len(plan.actions), 'instance')} and {counted(plan.n_actions, 'action')}, but the "
+            f"table has {n} and {k}: it was not made from this table."
         )
     level = level_of("level", level)
     rows = np.arange(n)

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._counts import agreeing, counted
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import SETTINGS
 from tcalloc.runs.jsonl import snippet
@@ -68,25 +69,32 @@ def load_run(path: str | os.PathLike[str]) -> Loaded:
         if record.get("correct") is not None:
             marked.add(str(record["id"]))
     if strangers:
-        notes.append(f"{strangers} samples of questions that are not in questions.jsonl were left out.")
+        notes.append(
+            f"{counted(strangers, 'sample')} of questions that are not in questions.jsonl "
+            f"{agreeing(strangers, 'is', 'are')} left out."
+        )
     if ungraded.count:
         notes.append(f"Samples were left out. {ungraded.words(name)}")
     if not marked and ungraded.count:
         raise InputError(f"{name}: no sample is marked right or wrong. {ungraded.words(name)}")
     if not marked:
         raise InputError(
-            f"{name}: no sample is marked right or wrong, since no question has a gold answer: how often answers agree "
-            "is known, how often they are right is not. Give gold answers (field 'answer') and grade again."
+            f"{name}: no sample is marked right or wrong, because no question has a gold answer. How often answers "
+            "agree is known; how often they are right is not. Give gold answers (field 'answer') and grade again."
         )
     unmarked = {str(record["id"]) for record in kept} - marked
     if unmarked:
         notes.append(
-            f"{len(unmarked)} of {len(index)} questions have no gold answer and were left out: how often their answers "
-            "agree says nothing about how often they are right."
+            f"{len(unmarked):,} of {counted(len(index), 'question')} {agreeing(len(unmarked), 'has', 'have')} no gold "
+            f"answer, cannot be scored, and {agreeing(len(unmarked), 'is', 'are')} left out."
         )
     missing = len(index) - len(marked | unmarked | waiting)
     if missing:
-        notes.append(f"{missing} of {len(index)} questions have no samples yet and were left out.")
+        have = agreeing(missing, "has", "have")
+        notes.append(
+            f"{missing:,} of {counted(len(index), 'question')} {have} no samples yet and "
+            f"{agreeing(missing, 'is', 'are')} left out."
+        )
     rows = {question: i for i, question in enumerate(q for q in index if q in marked)}
     arms = _arms([record for record in kept if str(record["id"]) in rows], run.manifest["arms"])
     _refuse_padding(name, arms, len(rows))
@@ -102,7 +110,7 @@ def load_run(path: str | os.PathLike[str]) -> Loaded:
             found.pop("cost", None)
     guessed = sum(bool(record.get("estimated")) for record in kept)
     if guessed:
-        notes.append(f"the token counts of {guessed} samples are estimates, since the server gave none.")
+        notes.append(f"the token counts of {counted(guessed, 'sample')} are estimates, because the server gave none.")
     return Loaded(arrays, np.array(list(rows), dtype=object), tuple(notes))
 
 
@@ -118,8 +126,9 @@ def _refuse_padding(path: str, arms: dict[str, list[SampleRecord]], rows: int) -
         width, question, arm = worst
         raise InputError(
             f"{path}: the samples are spread too unevenly. {snippet(question)} has {width:,} of {snippet(arm)}, and "
-            f"{len(arms):,} models or settings were asked, but there are only {samples:,} samples of {rows:,} "
-            "questions: nearly all of a table would be empty. Leave out what stands alone."
+            f"{counted(len(arms), 'model')} or settings were asked, but there are only {counted(samples, 'sample')} "
+            f"of {rows:,} questions: nearly all of a table would be empty. Leave out the models or questions with "
+            "few samples."
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._counts import agreeing, counted
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action, Best, One, Vote
@@ -76,8 +77,9 @@ class SampleArrays:
         for name, arm in arms.items():
             if len(arm) != len(arms[first]):
                 raise InputError(
-                    f"arms[{name!r}] has {len(arm)} questions, but arms[{first!r}] has {len(arms[first])}; expected "
-                    "the same questions in the same order. Samples that were not drawn have the code -2."
+                    f"arms[{name!r}] has {counted(len(arm), 'question')}, but arms[{first!r}] has "
+                    f"{len(arms[first])}; expected the same questions in the same order. Samples that were not drawn "
+                    "have the code -2."
                 )
         ids = self.ids
         for name, arm in arms.items():
@@ -95,7 +97,7 @@ class SampleArrays:
     @cleaned
     def __repr__(self) -> str:
         n = len(self)
-        parts = [f"{n} question{'s' * (n > 1)}"]
+        parts = [counted(n, "question")]
         for name, arm in self.by_model.items():
             sizes = arm.drawn.sum(axis=1)
             low, high = int(sizes.min()), int(sizes.max())
@@ -202,12 +204,13 @@ class SampleArrays:
         counts = ", ".join(f"{name}: {n:,}" for name, n in zip(self.by_model, asked.sum(axis=0), strict=True))
         if not len(rows):
             raise InputError(
-                f"no question was asked of every model ({counts} of {len(self):,} questions). Models can only be "
-                "compared on the same questions: ask them, or leave a model out."
+                f"no question was asked of every model ({counts} of {counted(len(self), 'question')}). Models can "
+                "only be compared on the same questions: ask them, or leave a model out."
             )
+        left = len(self) - len(rows)
         note = (
-            f"{len(self) - len(rows):,} of {len(self):,} questions are left out, since not every model was asked them "
-            f"({counts}). What is said holds for questions like the other {len(rows):,}."
+            f"{left:,} of {counted(len(self), 'question')} {agreeing(left, 'is', 'are')} left out, because not every "
+            f"model was asked ({counts}). The results hold for questions like the other {len(rows):,}."
         )
         arms = {name: arm.take(rows) for name, arm in self.arms.items()}
         return type(self)(arms=arms, ids=None if self.ids is None else self.ids[rows], notes=(*self.notes, note)), rows
@@ -281,7 +284,7 @@ def _two_dimensional(name: str, values: Any) -> NDArray[Any]:
     try:
         array = np.asarray(values)
     except (ValueError, TypeError) as error:
-        raise InputError(f"{name} cannot be made an array of shape (N, S): {error}") from error
+        raise InputError(f"{name} cannot be converted to an array of shape (N, S): {error}") from error
     if array.ndim != 2 or 0 in array.shape:
         raise InputError(
             f"{name} has shape {array.shape}; expected (N, S), none of them 0: one row per question, one column "
@@ -303,7 +306,7 @@ def _numbers(name: str, values: Any) -> Floats:
             array = array.astype(np.float64)  # None is NaN
         return np.asarray(array, np.float64)
     except (ValueError, TypeError) as error:
-        raise InputError(f"{name} cannot be made an array of numbers: {error}") from error
+        raise InputError(f"{name} cannot be converted to an array of numbers: {error}") from error
 
 
 def _like_samples(name: str, values: Any, drawn: NDArray[np.bool_]) -> Floats:

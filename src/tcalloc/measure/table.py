@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._counts import counted
 from tcalloc._frontier import Frontier, frontier
 from tcalloc._inputs import prepare
 from tcalloc._printing import cleaned
@@ -146,7 +147,9 @@ class Table:
         if self.actions is not None:
             put(self, "actions", check_actions(self.actions))
             if len(self.actions) != self.acc.shape[1]:
-                raise InputError(f"actions has {len(self.actions)} actions, but acc has {self.acc.shape[1]} columns.")
+                raise InputError(
+                    f"actions has {counted(len(self.actions), 'action')}, but acc has {self.acc.shape[1]} columns."
+                )
 
         put(self, "single_outcomes", (self.single_outcomes or only_outcomes(self)) and _chooses(self.acc))
 
@@ -254,7 +257,7 @@ class Table:
         names = ""
         if self.action_names is not None:
             names = ": " + ", ".join(self.action_names[:8]) + (", ..." if k > 8 else "")
-        return f"Table({n} instance{'s' * (n > 1)}, {k} action{'s' * (k > 1)}{names})"
+        return f"Table({counted(n, 'instance')}, {counted(k, 'action')}{names})"
 
 
 # Gains that differ by less than this are alike.
@@ -284,7 +287,7 @@ def _checked_errors(se: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
     try:
         errors = np.asarray(se, np.float64)
     except (ValueError, TypeError) as error:
-        raise InputError(f"se cannot be made an array of shape {shape}: {error}") from error
+        raise InputError(f"se cannot be converted to an array of shape {shape}: {error}") from error
     if errors.shape != shape:
         raise InputError(f"se has shape {errors.shape}, but acc has {shape}.")
     bad = ~(np.isfinite(errors) & (errors >= 0))

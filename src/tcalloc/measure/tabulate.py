@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import tcalloc.measure.shrink as shrinking
 from tcalloc._checks import did_you_mean, one_of, whole
+from tcalloc._counts import agreeing, counted
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action, Best, One, action_names, check_actions
 from tcalloc.measure.claims import Trial
@@ -72,21 +73,27 @@ def tabulate(
     assert se is not None
     kept = np.flatnonzero(np.isfinite(acc).any(axis=1))
     if len(kept) < len(samples):
-        notes.append(f"{len(samples) - len(kept)} of {len(samples)} questions have too few samples for any action.")
+        few = len(samples) - len(kept)
+        notes.append(
+            f"{few:,} of {counted(len(samples), 'question')} {agreeing(few, 'has', 'have')} too few samples for any "
+            "action."
+        )
     cost, words = cost_columns(samples, asked, arms, cost_per)
     notes += words
     trials: tuple[Trial, ...] = ()
     if cross_fit is not None:
         trials = cross_fits(_estimates, samples, asked, arms, shrink, cross_fit, cost, kept, threads)
         notes.append(
-            f"claims are cross-fitted: chosen on one half of the samples, scored on the other, {cross_fit} splits."
+            "Claims are cross-fitted: chosen on one half of the samples, scored on the other, "
+            f"{counted(cross_fit, 'split')}."
         )
     available = np.isfinite(acc[kept])
     for a in np.flatnonzero(~available.all(axis=0)):
         lacking = int((~available[:, a]).sum())
         notes.append(
-            f"{names[a]} is not available for {lacking} of {len(kept)} questions: they have "
-            + ("no sample of it." if asked[a].samples == 1 else f"fewer than {asked[a].samples} samples.")
+            f"{names[a]} is not available for {lacking:,} of {counted(len(kept), 'question')}, which "
+            f"{agreeing(lacking, 'has', 'have')} "
+            + ("no sample of it." if asked[a].samples == 1 else f"fewer than {counted(asked[a].samples, 'sample')}.")
         )
     if len(kept) < len(samples) and cost.ndim == 2:
         cost = cost[kept]
@@ -122,8 +129,8 @@ def _arm_of(samples: SampleArrays, action: Action, where: str) -> str:
         if len(arms) == 1:
             return next(iter(arms))
         raise InputError(
-            f"{where} ({action.name}) names no model, but there are several: {', '.join(arms)}. "
-            f"Say which, as in Vote({action.samples}, model={next(iter(arms))!r})."
+            f"{where} ({action.name}) names no model, but there are several: {', '.join(arms)}. Say which, as in "
+            f"Vote({action.samples}, model={next(iter(arms))!r})."
         )
     for name in (action.arm, action.model):
         if name in arms:
@@ -152,8 +159,8 @@ def _check_recorded(samples: SampleArrays, actions: tuple[Action, ...], arms: li
         most = int(found.drawn.sum(axis=1).max())
         if action.samples > most:
             raise InputError(
-                f"actions[{a}] is {action.name}, but no question has more than {most} samples{of}: what more samples "
-                "than were drawn would reach cannot be estimated. Draw more, or use a smaller k."
+                f"actions[{a}] is {action.name}, but no question has more than {counted(most, 'sample')}{of}: what "
+                "more samples than were drawn would reach cannot be estimated. Draw more, or use a smaller k."
             )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._checks import whole
+from tcalloc._counts import counted
 from tcalloc._kernel import votes_kernel
 from tcalloc._threads import each
 from tcalloc.errors import InputError
@@ -84,7 +85,7 @@ def _check(answers: Any, k: Any) -> tuple[NDArray[Any], int]:
     try:
         codes = np.asarray(answers)
     except (ValueError, TypeError) as error:
-        raise InputError(f"answers cannot be made an array of shape (N, S): {error}") from error
+        raise InputError(f"answers cannot be converted to an array of shape (N, S): {error}") from error
     if codes.ndim != 2:
         raise InputError(
             f"answers has shape {codes.shape}; expected (N, S): one row per question, one column per sample."
@@ -104,8 +105,8 @@ def _check(answers: Any, k: Any) -> tuple[NDArray[Any], int]:
     whole("k", k, 1, of="samples")
     if k > codes.shape[1]:
         raise InputError(
-            f"k is {k}, but answers has only {codes.shape[1]} samples per question: a vote over more samples than were "
-            "drawn cannot be estimated. Draw more, or use a smaller k."
+            f"k is {k}, but answers has only {counted(codes.shape[1], 'sample')} per question: a vote over more "
+            "samples than were drawn cannot be estimated. Draw more, or use a smaller k."
         )
     return codes, int(k)
 
@@ -195,8 +196,8 @@ def pattern_votes(counts: Tally, ks: Sequence[int], threads: int = 1) -> Floats:
     choose = binomials(most, top)
     if not np.isfinite(choose).all():
         raise InputError(
-            f"k is {top} of {most} samples: the number of subsets does not fit a float. "
-            "Use at most 1029 of the samples, or a smaller k."
+            f"k is {top} of {counted(most, 'sample')}: the number of subsets does not fit a float. Use at most 1029 "
+            "of the samples, or a smaller k."
         )
     out = np.empty((len(counts.gold), len(ks)))
     wanted = np.asarray(ks, np.int32)

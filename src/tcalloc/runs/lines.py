@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tcalloc._counts import agreeing, counted
 from tcalloc._files import lines_of, parse_json, strict_json
 from tcalloc.errors import InputError
 from tcalloc.runs.records import SampleRecord, record_problem
@@ -189,12 +190,12 @@ def refuse_foreign_lines(path: str, damaged: list[Damage]) -> None:
 
 
 def damage_words(path: str, damaged: list[Damage]) -> str:
-    """Say what is damaged."""
+    """Return a sentence that says which lines are damaged."""
     lines = ", ".join(str(damage.number) for damage in damaged[:5]) + (", ..." if len(damaged) > 5 else "")
-    many = len(damaged) > 1
+    n = len(damaged)
     return (
-        f"{path}: {len(damaged)} damaged line{'s' * many} ({lines}) left out; "
-        f"{'their samples count' if many else 'its sample counts'} as not drawn."
+        f"{path}: {counted(n, 'damaged line')} ({lines}) left out; "
+        f"{agreeing(n, 'its sample counts', 'their samples count')} as not drawn."
     )
 
 

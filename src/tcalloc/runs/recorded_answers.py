@@ -9,6 +9,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tcalloc._counts import agreeing, counted
 from tcalloc.runs.records import SampleRecord
 
 __all__ = ["Voices", "notes_for", "notes_of"]
@@ -69,17 +70,20 @@ class Voices:
         """Return a sentence where it has to be said what samples without an answer are taken for; else None."""
         of = f"{model}: " if model else ""
         if not self.votes:
-            rest = f", and those of the {self.answered:,} others are not used" if self.answered else ""
+            n = self.right + self.wrong
+            rest = (
+                f", and the answers of {counted(self.answered, 'other sample')} are not used" if self.answered else ""
+            )
             return (
-                f"{of}{self.right + self.wrong:,} samples are marked right or wrong but have no answer{rest}: what one "
-                "sample reaches can be estimated, what a vote reaches cannot. For votes, record the answers too. "
-                f"{VERIFIER}"
+                f"{of}{counted(n, 'sample')} {agreeing(n, 'is', 'are')} marked right or wrong but "
+                f"{agreeing(n, 'has', 'have')} no answer{rest}: the accuracy of one sample can be estimated, that of "
+                f"a vote cannot. For votes, record the answers too. {VERIFIER}"
             )
         if self.graded or not self.wrong:
             return None
         return (
-            f"{of}{self.wrong:,} wrong samples have no answer, while the right ones have: they are taken for samples "
-            "that gave none, which abstain from a vote."
+            f"{of}{counted(self.wrong, 'wrong sample')} {agreeing(self.wrong, 'has', 'have')} no answer, while right "
+            "samples have answers. A sample without an answer does not vote."
         )
 
 

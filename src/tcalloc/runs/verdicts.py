@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
+from tcalloc._counts import agreeing, counted
 from tcalloc._files import replacing
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
@@ -73,11 +74,10 @@ class Failures:
             The run folder.
         """
         reason = max(self.reasons, key=lambda one: self.reasons[one], default="no reason is known").rstrip(".")
-        others = f" (the most frequent of {len(self.reasons)} reasons)" if len(self.reasons) > 1 else ""
-        again = " They count as neither right nor wrong"
-        again += "." if out is None else f" until they are graded again: tcalloc grade {shlex.quote(out)}"
-        answers = f"{self.count:,} answer{'s' * (self.count != 1)}"
-        return f"{answers} could not be graded: {reason}{others}.{again}"
+        others = f" (the most frequent of {counted(len(self.reasons), 'reason')})" if len(self.reasons) > 1 else ""
+        again = agreeing(self.count, " It counts", " They count") + " as neither right nor wrong"
+        again += "." if out is None else f" until graded again: tcalloc grade {shlex.quote(out)}"
+        return f"{counted(self.count, 'answer')} could not be graded: {reason}{others}.{again}"
 
 
 def failures_of(path: str, arms: Container[str] | None = None) -> Failures:

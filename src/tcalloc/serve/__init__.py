@@ -1,1 +1,1 @@
-"""What live use shares, whatever asks: `answer` now, a gateway later."""
+"""Live use of policies: answering questions within a budget."""

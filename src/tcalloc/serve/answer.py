@@ -1,11 +1,11 @@
-"""Answering questions by a policy, live: what it asks for is drawn from real models, within a budget.
+"""Answering questions live with a policy: the samples that it asks for come from real models, within a budget.
 
     with ChatClient("http://127.0.0.1:8080/v1", "smollm2", Parameters(max_tokens=256)) as client:
         answers = answer("questions.jsonl", policy, client, budget=3.0, out="run/")
     print(answers)
 
-Samples go to a run folder as those of ``tcalloc sample`` do, so that a run that was killed goes on: a policy decides
-the same on the same samples, and those that are stored are not drawn again.
+Samples go to a run folder, like those of ``tcalloc sample``, so that a killed run can continue. A policy decides the
+same on the same samples, and stored samples are not drawn again.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from tcalloc._checks import whole
+from tcalloc._counts import agreeing, counted
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Policy
 from tcalloc.llm.client import ChatClient
@@ -49,63 +50,65 @@ def answer(
     grace: float = 10.0,
     say: Callable[[str], object] = lambda message: None,
 ) -> Answers:
-    """Answer questions by a policy.
+    """Answer questions with a policy.
 
     Parameters
     ----------
     questions : path, or sequence of str, mapping or Question
-        A questions file, or texts, or what its lines hold. Gold answers, where given, only score; neither policy nor
-        vote sees them.
+        A questions file, or a list of texts, or of the objects in its lines. Gold answers are only for scoring; neither
+        the policy nor the vote sees them.
     policy : Policy
-        What decides; see `tcalloc.learn.protocol`.
+        The policy that decides; see `tcalloc.learn.protocol`.
     client : ChatClient or mapping of str to ChatClient
-        Whom to ask; by model's name if the policy chooses between several.
+        The client to ask; a mapping by the models' names if the policy chooses between several models.
     budget : float, optional
-        Average cost per question, in the policy's unit: that of `costs`. The policy is set to it (its ``at(budget)``),
-        and the budget is held. Every question gets a first sample before any gets a second one, unless the money covers
-        both, lost tries included. A draw that the rest does not pay is cut, or replaced by a cheaper action of the
-        policy, and marked in `Answered.status`. A question is left out only when the money is spent.
+        Average cost per question, in the policy's unit (that of `costs`). The policy is set to it by its
+        ``at(budget)``, and the budget is kept. Every question gets a first sample before any gets a second one, unless
+        the money covers both, lost tries included. If the remaining money does not cover a draw, fewer samples are
+        drawn, or a cheaper action of the policy is taken, and `Answered.status` says so. A question is left out only
+        when the money is spent.
 
-        Replies that were paid and lost count too, as the most expensive sample of their model so far where prices are
-        known only afterwards (rates). The total then holds if clients have `max_tokens`, which bound what a request can
-        cost. Two exceptions: a first sample goes out alone if what samples cost on average is left, and may cost more;
-        and without `max_tokens`, requests under way may cost more than any before. `max_cost` has no exceptions.
+        Replies that were paid and lost count too. If prices are known only afterwards (rates), such a reply counts as
+        the most expensive sample of its model so far. The total holds if clients have `max_tokens`, which limits what a
+        request can cost. There are two exceptions. A first sample is sent alone if the average cost of a sample is
+        left, and may cost more. Without `max_tokens`, requests that are already sent may cost more than any before.
+        `max_cost` has no exceptions.
     X : array_like, optional
-        What the policy looks at, a row per question; the questions' texts if not given.
+        The features that the policy looks at, one row per question. Default: the texts of the questions.
     grader : str or Grader
-        Finds the answer in a completion (and scores it, where there is a gold answer); see `make_grader`.
+        Finds the answer in a completion, and scores it if there is a gold answer; see `make_grader`.
     verifier : callable, optional
         Called with question and completion; returns whether the completion is right. Policies that choose by a verifier
         need one, and are refused at the start without it.
     costs : mapping of str to float, optional
-        What one sample of each model costs, in the unit that the policy was trained with. Default: the price by the
-        client's rates where it has some. Else what the policy knows from its training: what a sample of the action, or
-        of the model, cost there on average. Else 1.
+        Cost of one sample of each model, in the unit that the policy was trained with. Default: the price by the
+        client's rates if it has rates. Otherwise the mean cost of a sample of the action or model in the policy's
+        training, or 1 if that is unknown.
     out : str, optional
-        A run folder, made or gone on with: samples in it are not drawn again, and count as spent. A call that is
-        repeated asks for nothing new: what was decided for each finished question is kept there too.
+        A run folder, new or one to continue. Samples in it are not drawn again, and count as spent. A repeated call
+        asks for nothing new, because the folder also holds what was decided for each finished question.
     max_cost, max_requests
-        As in `tcalloc.llm.sampler.sample`: money and requests, whatever the budget.
+        Limits on money and requests, as in `tcalloc.llm.sampler.sample`, whatever the budget.
     concurrency : int
-        Requests under way at one time.
+        The largest number of requests at one time.
     progress : bool
-        Whether to show on standard error how far it is.
+        Whether to show progress on standard error.
     grace : float
-        After ctrl-C, seconds in which requests under way may come back.
+        After ctrl-C, the number of seconds in which open requests may still finish.
     say : callable
-        Told one line when ctrl-C came.
+        Called with one line of text after ctrl-C.
 
     Returns
     -------
     Answers
-        An answer per question, what it cost, and whether the budget allowed what the policy decided. Limits, ctrl-C and
-        servers that fail end it early and raise nothing.
+        An answer per question, its cost, and whether the budget allowed what the policy decided. Limits, ctrl-C and
+        servers that fail end the call early without an error.
 
     Raises
     ------
     InputError
-        For what cannot be asked: no questions, a gold answer that the grader can never find, a model that no client
-        has, an action that needs a verifier where none was given, a budget that is no number.
+        If something cannot be asked: no questions, a gold answer that the grader can never find, a model that no client
+        has, an action that needs a verifier that was not given, a budget that is no number.
     BudgetError
         If the policy cannot spend as little as the budget.
     """
@@ -145,31 +148,31 @@ async def answer_async(
     progress: bool = False,
     grace: float | None = None,
 ) -> Answers:
-    """Answer questions by a policy without blocking the event loop.
+    """Answer questions with a policy without blocking the event loop.
 
-    Any number of tasks may do so at the same time, with one client or several. Requests, policies, graders and
-    verifiers run on threads of tcalloc, so what those take does not hold up the caller's loop.
+    Any number of tasks may call it at the same time, with one client or several. Requests, policies, graders and
+    verifiers run on threads of tcalloc, so they do not block the caller's loop.
 
-    If the task is cancelled, nothing more is sent. What is under way is awaited and stored, the run folder is let go,
-    and then `asyncio.CancelledError` is raised. Other tasks with the same client go on. A second cancellation drops
-    what is under way.
+    If the task is cancelled, nothing more is sent. Open requests are awaited and stored, the run folder is released,
+    and then `asyncio.CancelledError` is raised. Other tasks with the same client continue. A second cancellation drops
+    the open requests.
 
     Parameters
     ----------
     questions, policy, client, budget, X, grader, verifier, costs, out, max_cost, max_requests, concurrency, progress
-        As of `answer`.
+        As in `answer`.
     grace : float, optional
-        Seconds after a cancellation in which requests under way may come back. Default: as long as they take.
+        Number of seconds after a cancellation in which open requests may still finish. Default: as long as they take.
 
     Returns
     -------
     Answers
-        As of `answer`.
+        As in `answer`.
 
     Raises
     ------
     InputError, BudgetError
-        As of `answer`.
+        As in `answer`.
     """
     call = Call()
     make = partial(
@@ -232,7 +235,10 @@ def _job(
     refuse_half_pairs(asked)
     rows = [question.text for question in asked] if X is None else list(X)
     if len(rows) != len(asked):
-        raise InputError(f"X has {len(rows)} rows, but there are {len(asked)} questions.")
+        raise InputError(
+            f"X has {counted(len(rows), 'row')}, but there {agreeing(len(asked), 'is', 'are')} "
+            f"{counted(len(asked), 'question')}."
+        )
     if budget is not None:
         at = getattr(policy, "at", None)
         policy = policy if at is None else at(budget)
@@ -275,7 +281,7 @@ def _questions(given: Any) -> list[Question]:
         if isinstance(one, Question):
             found.append(one)
         elif not isinstance(one, (str, Mapping)):
-            raise InputError(f"questions[{i}] is {one!r}; expected a text, or what a line of a questions file holds.")
+            raise InputError(f"questions[{i}] is {one!r}; expected a text, or an object as in a questions file.")
         else:
             row = {"question": one} if isinstance(one, str) else one
             found.append(question_from(row, f"questions[{i}]", str(i)))
@@ -289,7 +295,7 @@ def _questions(given: Any) -> list[Question]:
 
 
 def _live_costs(trained: LiveCosts, clients: Mapping[str, ChatClient], costs: Mapping[str, float] | None) -> LiveCosts:
-    """Return what samples cost as far as it is known before they are drawn: given, or as in training."""
+    """Return what samples cost, as far as it is known before they are drawn: as given, or as in training."""
     if costs is not None:
         for name in clients:
             if name not in costs:

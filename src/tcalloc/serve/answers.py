@@ -1,4 +1,4 @@
-"""What answering by a policy returns."""
+"""The results of answering questions with a policy."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tcalloc._amounts import amount
+from tcalloc._counts import agreeing, counted
 from tcalloc._printing import cleaned
 from tcalloc.errors import MissingExtraError
 from tcalloc.runs.verdicts import Failures
@@ -15,63 +16,63 @@ __all__ = ["Answered", "Answers"]
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One question, answered."""
+    """The result for one question."""
 
     id: str
-    """Its name."""
+    """The name of the question."""
     answer: str | None
-    """The answer, normalized by the grader; None: none."""
+    """The answer, normalized by the grader; None: there is none."""
     text: str | None
-    """The first completion that gives it."""
+    """The first completion that gives the answer."""
     spend: float
-    """What its samples cost, in the policy's unit."""
+    """The cost of its samples, in the policy's unit."""
     samples: int
-    """How many were drawn."""
+    """Number of samples drawn."""
     rounds: int
-    """In how many draws, one after the other."""
+    """Number of draws, one after the other."""
     vote_share: float
-    """The answer's share of the samples; by a verifier 1 or 0. It is no probability of being right."""
+    """The share of the samples that gave the answer; with a verifier 1 or 0. It is not a probability of being right."""
     correct: bool | None
-    """Whether it is right; None if that is not known: no gold answer, or grading failed."""
+    """Whether the answer is right; None if that is not known (no gold answer, or grading failed)."""
     status: str = "as decided"
-    """What became of the policy's decision: "as decided"; "cheaper than decided" (fewer samples, or a cheaper action,
+    """What happened to the policy's decision. "as decided"; "cheaper than decided" (fewer samples, or a cheaper action,
     because the budget did not allow more); "left out" (the budget was spent); "incomplete" (a request failed or was not
     sent)."""
     probability: float | None = None
-    """How probable it is that the answer is right, where the policy has learned that (`Sequential`); else None."""
+    """Probability that the answer is right, if the policy has learned to predict it (`Sequential`); otherwise None."""
     ungraded: int = 0
-    """How many of its samples could not be graded."""
+    """Number of its samples that could not be graded."""
     error: str | None = None
-    """Why the first of them could not."""
+    """The reason for the first of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answers(Sequence[Answered]):
-    """What `answer` did: a sequence of `Answered`, in the questions' order."""
+    """The result of `answer`: a sequence of `Answered`, in the order of the questions."""
 
     answered: tuple[Answered, ...]
-    """Those questions that are finished; with samples or, where budget or policy left them out, without."""
+    """The finished questions; those that budget or policy left out have no samples."""
     wanted: int
-    """How many there are."""
+    """Number of all questions."""
     budget: float | None
-    """What was allowed per question on average."""
+    """The average cost per question that was allowed."""
     requests: int
-    """Requests sent, retries included; samples that were stored before took none."""
+    """Requests sent, retries included; stored samples took none."""
     spent: float | None
-    """Money by the clients' rates, earlier calls on the run folder included; None without rates."""
+    """Money by the clients' rates, with earlier calls on the run folder; None without rates."""
     seconds: float
-    """How long it took."""
+    """Duration of the call in seconds."""
     stopped: str | None = None
-    """Why it ended before its time."""
+    """The reason why the call ended early; None if it did not."""
     interrupted: bool = False
     """Whether ctrl-C ended it."""
     reasons: tuple[str, ...] = ()
-    """Why requests failed, each reason once."""
+    """The reasons why requests failed, each once."""
     notes: tuple[str, ...] = ()
-    """What was noticed about the servers."""
+    """Remarks about the servers."""
     lost: float = 0.0
-    """What replies count as that were paid and lost, in the policy's unit, earlier calls included. The budget covers it
-    beside what the samples cost."""
+    """The cost of replies that were paid and lost, in the policy's unit, with earlier calls. It is added to the cost of
+    the samples, and the budget covers both."""
 
     def __len__(self) -> int:
         return len(self.answered)
@@ -89,12 +90,12 @@ class Answers(Sequence[Answered]):
 
     @property
     def spend(self) -> float:
-        """Mean per finished question, in the policy's unit; NaN if there is none."""
+        """Mean cost per finished question, in the policy's unit; NaN if none is finished."""
         return math.fsum(one.spend for one in self.answered) / len(self) if self.answered else math.nan
 
     @property
     def samples(self) -> float:
-        """Mean per finished question; NaN if there is none."""
+        """Mean number of samples per finished question; NaN if none is finished."""
         return sum(one.samples for one in self.answered) / len(self) if self.answered else math.nan
 
     @property
@@ -105,12 +106,12 @@ class Answers(Sequence[Answered]):
 
     @property
     def unanswered(self) -> int:
-        """How many questions have no answer, those included that are not finished."""
+        """Number of questions without an answer, unfinished questions included."""
         return self.wanted - sum(one.answer is not None for one in self.answered)
 
     @property
     def failures(self) -> Failures:
-        """How many samples could not be graded, and why."""
+        """The number of samples that could not be graded, and why."""
         found = Failures()
         for one in self.answered:
             for _ in range(one.ungraded):
@@ -124,8 +125,8 @@ class Answers(Sequence[Answered]):
         cheaper = sum(one.status == "cheaper than decided" for one in self.answered)
         if cheaper:
             found.append(
-                f"{_questions(cheaper)} got fewer samples or a cheaper action than the policy decided, because the "
-                "budget did not allow more."
+                f"{counted(cheaper, 'question')} got fewer samples or a cheaper action than the policy decided, "
+                "because the budget did not allow more."
             )
         without = [one for one in self.answered if one.answer is None]
         reasons = [
@@ -141,8 +142,8 @@ class Answers(Sequence[Answered]):
         ]  # fmt: skip
         said = [f"{count:,} {why}" for count, why in reasons if count]
         if said:
-            verb = "has" if self.unanswered == 1 else "have"
-            found.append(f"{_questions(self.unanswered)} {verb} no answer: {'; '.join(said)}.")
+            verb = agreeing(self.unanswered, "has", "have")
+            found.append(f"{counted(self.unanswered, 'question')} {verb} no answer: {'; '.join(said)}.")
         return tuple(found)
 
     def to_frame(self) -> Any:
@@ -155,14 +156,14 @@ class Answers(Sequence[Answered]):
 
     @cleaned
     def summary(self, unit: str | None = None) -> str:
-        """Return how many questions were answered, at what spend, and what was left out and why.
+        """Return in words how many questions were answered, at what spend, and what was left out and why.
 
         Parameters
         ----------
         unit : str, optional
             The unit of costs, such as "usd".
         """
-        done = f"{self.wanted - self.unanswered:,} of {self.wanted:,} questions answered"
+        done = f"{self.wanted - self.unanswered:,} of {counted(self.wanted, 'question')} answered"
         if self.answered:
             right = "" if self.accuracy is None else f", {100 * self.accuracy:.1f} % right"
             allowed = "" if self.budget is None else f" of {amount(self.budget, unit, 4)}"
@@ -178,7 +179,3 @@ class Answers(Sequence[Answered]):
         return self.summary()
 
     __repr__ = __str__
-
-
-def _questions(count: int) -> str:
-    return f"{count:,} question{'s' * (count != 1)}"

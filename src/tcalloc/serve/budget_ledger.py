@@ -1,10 +1,10 @@
-"""The budget of live traffic: what is spent, what is promised, and what is kept for questions that still wait.
+"""The budget of live traffic: what is spent, what is reserved, and what is kept for questions that still wait.
 
     ledger = BudgetLedger(total=50.0)
     ledger.set_price("small", 1.0)
     for question in waiting:
         ledger.expect(question, "small")           # the price of one sample is kept for it
-    n = ledger.reserve(question, cost=1.0, n=8)    # how many of 8 samples there is money for
+    n = ledger.reserve(question, cost=1.0, n=8)    # the number of samples, up to 8, that the money covers
     ledger.settle(reserved=n * 1.0, bill=5.0)      # the bill replaces what was reserved
 
 The ledger knows no policies, no requests and no event loop. Every method holds a plain lock for microseconds and never
@@ -18,35 +18,35 @@ from tcalloc.errors import InputError
 
 __all__ = ["BudgetLedger"]
 
-# Bits of the total. Amounts are whole multiples of total / 2**_BITS, so sums are exact in any order.
+# Precision of amounts in bits: they are whole multiples of total / 2**_BITS, so sums are exact in any order.
 _BITS = 100
-# The total may be exceeded by this share: 0.1 + 0.2 is more than 0.3 in floating point.
+# The total may be exceeded by this share, because 0.1 + 0.2 is more than 0.3 in floating point.
 _TOLERANCE_BITS = 40
 
 
 class BudgetLedger:
-    """Grants samples within a total, and keeps a first sample for every question that is expected.
+    """Grants samples within a total, and keeps money for a first sample of every question that is expected.
 
     Sums are exact. At any time ``settled + reserved + free == total``, whatever the order of the calls. The total is
     not exceeded as long as no bill is higher than what was reserved for it.
 
-    A question has no sample from `expect` until `drop`: it waits, or its first sample is under way. A sample that is
-    under way may be paid and lost, up to `tries` times. Three rules decide what `reserve` grants:
+    A question has no sample from `expect` until `drop`: it waits, or its first sample is open (requested, but not
+    settled). An open sample may be paid and lost, up to `tries` times. Three rules decide what `reserve` grants:
 
-    1. A question that is expected is granted one sample that leaves enough for all others that are expected. If there
-       is too little for that, it is granted one for at most the price that was kept for it, as long as there is money.
-    2. A question that is expected again, because its first sample was paid and lost, is granted one that leaves enough
-       for all others that are expected. If there is too little for that, it is granted one for at most the price that
-       was kept for it, if that leaves enough for those that had no grant at all.
+    1. A question that is expected is granted one sample if that leaves enough for all others that are expected.
+       Otherwise it is granted one for at most the price that was kept for it, as long as there is money.
+    2. A question is expected again if its first sample was paid and lost. It is granted one sample if that leaves
+       enough for all others that are expected. Otherwise it is granted one for at most the price that was kept for it,
+       if that leaves enough for those that had no grant at all.
     3. More than one sample, or samples of any other question, are granted if they leave enough for all questions
        without a sample, even if each of these needs all its tries.
 
     Parameters
     ----------
     total : float or None
-        What may be spent in all; None: no limit.
+        The amount that may be spent in all; None: no limit.
     tries : int
-        How often one sample may be paid at most: all tries but the last are lost.
+        How often one sample may be paid at most; all tries but the last are then lost.
 
     Raises
     ------
@@ -61,11 +61,11 @@ class BudgetLedger:
         self._shift = max(0, _BITS - math.frexp(total)[1]) if total else 2 * _BITS
         self._whole = 0 if total is None else self._units(total)
         self._limit = self._whole + (self._whole >> _TOLERANCE_BITS)
-        self._settled = self._reserved = self._likely = 0  # what is reserved, at most and probably
-        self._price: dict[str, tuple[int, int]] = {}  # of one sample, and what is kept for one that waits
+        self._settled = self._reserved = self._likely = 0  # _likely: the probable bill of what is reserved
+        self._price: dict[str, tuple[int, int]] = {}  # kind: price of one sample, amount kept for a waiting one
         self._waiting: dict[str, tuple[str, bool]] = {}  # question: the kind of its sample, whether expected again
         self._count: dict[tuple[str, bool], int] = {}
-        self._sent: dict[str, tuple[str, int]] = {}  # question whose first sample is under way: kind, price of one try
+        self._sent: dict[str, tuple[str, int]] = {}  # question whose first sample is open: kind, price of one try
         self._tried = 0  # the sum of these prices
         self._sent_count: dict[str, int] = {}
         self._guard = threading.Lock()
@@ -76,11 +76,11 @@ class BudgetLedger:
         Parameters
         ----------
         kind : str
-            Such as the name of a model.
+            For example the name of a model.
         price : float
-            At least 0. A kind without a price is taken for free.
+            At least 0. A kind without a price counts as free.
         kept : float, optional
-            What is kept for each question that waits, where that is more: some of its tries may be lost.
+            The amount kept for each waiting question, if it is more than the price, because some tries may be lost.
         """
         unit = self._units(_check(f"the price of {kind!r}", price))
         most = unit if kept is None else self._units(_check(f"what is kept for {kind!r}", kept))
@@ -88,16 +88,16 @@ class BudgetLedger:
             self._price[kind] = unit, max(unit, most)
 
     def expect(self, question: str, kind: str, *, again: bool = False) -> None:
-        """Keep the price of one sample for a question, until `reserve` grants it something; it has no sample yet.
+        """Keep the price of one sample for a question without a sample, until `reserve` grants it something.
 
         Parameters
         ----------
         question : str
             Its name. A question that is expected already is not counted twice.
         kind : str
-            What it would draw at least: its cheapest model. See `set_price`.
+            The least that it would draw: a sample of its cheapest model. See `set_price`.
         again : bool
-            Whether it had a grant, and what that paid for was lost.
+            Whether the question had a grant whose sample was paid and lost.
         """
         with self._guard:
             self._forget(question)
@@ -111,7 +111,7 @@ class BudgetLedger:
 
     @property
     def without(self) -> int:
-        """How many questions have no sample yet: they are expected, or their first sample is under way."""
+        """Return how many questions have no sample yet: they are expected, or their first sample is open."""
         with self._guard:
             return len(self._waiting) + len(self._sent)
 
@@ -130,16 +130,16 @@ class BudgetLedger:
         cost : float
             The most that one sample can cost.
         n : int
-            How many samples are wanted.
+            The number of samples wanted.
         likely : float, optional
-            What one sample probably costs, where that is less. The total holds for `cost`; what is left for others is
-            reckoned by this.
+            The probable cost of one sample, if that is less. The total holds for `cost`; what is left for others is
+            computed with this.
 
         Returns
         -------
         int
-            How many are granted, from 0 to n. ``granted * cost`` is reserved. If at least one is granted, the question
-            is not expected any more; its first sample counts as under way until `drop`.
+            The number granted, from 0 to n. ``granted * cost`` is reserved. If at least one is granted, the question
+            is no longer expected; its first sample counts as open until `drop`.
         """
         most, unit = self._both(cost, likely)
         with self._guard:
@@ -160,9 +160,9 @@ class BudgetLedger:
         Parameters
         ----------
         question, cost, n, likely
-            As of `reserve`.
+            As in `reserve`.
         hopeful : bool
-            Whether samples under way count as what they probably cost, in place of the most that they can cost.
+            Whether open samples count with their probable cost, not with the highest possible cost.
         """
         most, unit = self._both(cost, likely)
         with self._guard:
@@ -175,13 +175,13 @@ class BudgetLedger:
         Parameters
         ----------
         reserved : float
-            What each of the samples had reserved: the `cost` of `reserve`.
+            What was reserved for each of the samples: the `cost` of `reserve`.
         bill : float
-            What they cost in all, which also counts where it is more than was reserved.
+            Their cost in all. It counts as it is, even if it is more than was reserved.
         n : int
-            How many samples.
+            The number of samples.
         likely : float, optional
-            As they were reserved with.
+            As given to `reserve`.
 
         Raises
         ------
@@ -200,15 +200,15 @@ class BudgetLedger:
             self._settled += paid
 
     def release(self, reserved: float, n: int = 1, *, likely: float | None = None) -> None:
-        """Give back what n samples had reserved: they cost nothing."""
+        """Give back what was reserved for n samples that cost nothing."""
         self.settle(reserved, 0.0, n, likely=likely)
 
     def count(self, bill: float) -> None:
-        """Count what was paid without a grant, such as by an earlier process."""
+        """Count a bill that was paid without a grant, such as by an earlier process."""
         self.settle(0.0, bill, 0)
 
     def drop(self, question: str) -> None:
-        """Keep nothing for a question any more: it has a sample, draws nothing, or its request failed for good."""
+        """Keep nothing more for a question: it has a sample, draws nothing, or its request failed for good."""
         with self._guard:
             self._forget(question)
 
@@ -219,18 +219,18 @@ class BudgetLedger:
 
     @property
     def reserved(self) -> float:
-        """What is reserved for samples under way."""
+        """The amount reserved for open samples."""
         return self._float(self._reserved)
 
     @property
     def kept(self) -> float:
-        """What is kept for all questions without a sample; more than `free` if the money does not reach."""
+        """The amount kept for all questions without a sample; more than `free` if there is too little money."""
         with self._guard:
             return self._float(self._kept(both=True))
 
     @property
     def free(self) -> float:
-        """What is neither settled nor reserved; infinite without a limit, negative if bills exceeded the total."""
+        """The amount neither settled nor reserved; infinite without a limit, negative if bills exceeded the total."""
         with self._guard:
             return math.inf if self.total is None else self._float(self._whole - self._settled - self._reserved)
 
@@ -240,9 +240,9 @@ class BudgetLedger:
         Parameters
         ----------
         most, unit
-            What one sample costs at most and probably.
+            The highest and the probable cost of one sample.
         surely
-            What is left if samples under way cost what is reserved for them.
+            The amount left if open samples cost what is reserved for them.
         """
         if self.total is None or not most or not n:
             return n
@@ -250,7 +250,7 @@ class BudgetLedger:
         free = self._limit - self._settled - self._likely
         first = self._waiting.get(question)
         price, own = (0, 0) if first is None else self._price.get(first[0], (0, 0))
-        # One try of each first sample under way is reserved already. That of this question is among the n.
+        # One try of each open first sample is reserved already. That of this question is among the n.
         tried = self._tried + (0 if first is None else max(unit, price))
         worst = self.tries * (self._all_prices() - price) + (self.tries - 1) * tried
         granted = max(0, min(n, (free - worst) // max(unit, 1)))
@@ -261,20 +261,20 @@ class BudgetLedger:
         return int(unit <= own and (not first[1] or free - self._kept(both=False) >= unit))
 
     def _kept(self, *, both: bool) -> int:
-        """Return what is kept for all questions without a sample, or only for those that had no grant at all."""
+        """Return the amount kept for all questions without a sample, or only for those that had no grant at all."""
         prices = self._price
         waiting = sum(
             count * prices.get(kind, (0, 0))[1] for (kind, again), count in self._count.items() if both or not again
         )
         if not both:
             return waiting
-        # A first sample that is under way has one try reserved; what is kept is more where some are lost.
+        # An open first sample has one try reserved. The amount kept is higher if some tries are lost.
         return waiting + sum(
             count * (prices[kind][1] - prices[kind][0]) for kind, count in self._sent_count.items() if kind in prices
         )
 
     def _all_prices(self) -> int:
-        """Return the price of one sample for each question that is expected."""
+        """Return the sum of the prices of one sample for each question that is expected."""
         return sum(count * self._price.get(kind, (0, 0))[0] for (kind, _), count in self._count.items())
 
     def _forget(self, question: str) -> None:
@@ -289,12 +289,12 @@ class BudgetLedger:
                 del self._count[known]
 
     def _both(self, cost: float, likely: float | None) -> tuple[int, int]:
-        """Return what a sample costs at most and probably, in units."""
+        """Return the highest and the probable cost of a sample, in units."""
         most = self._units(_check("cost", cost))
         return most, most if likely is None else min(most, self._units(_check("likely", likely)))
 
     def _units(self, amount: float) -> int:
-        """Return an amount in units, rounded up where it is no multiple of one."""
+        """Return an amount in units, rounded up if it is no multiple of one."""
         above, below = amount.as_integer_ratio()
         return -((-above << self._shift) // below)
 

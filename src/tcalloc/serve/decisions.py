@@ -1,8 +1,8 @@
-"""What was decided for each question of a run folder, so that a call that is repeated asks for nothing new.
+"""The decisions for each question of a run folder, so that a repeated call asks for nothing new.
 
-What a question may draw hangs on what the others cost so far, and so on who was quicker. Of a question that was
-finished, the draws and what was granted of each are therefore kept beside its samples, in ``decisions.jsonl``, and
-followed as long as policy and budget are the same.
+What a question may draw depends on the cost of the others so far, and so on the order in which they finish. For a
+finished question, the draws and the samples granted for each are therefore kept beside its samples, in
+``decisions.jsonl``. They are followed as long as policy and budget are the same.
 """
 
 import json
@@ -15,7 +15,7 @@ from tcalloc._files import lines_of, naming, open_regular, strict_json
 
 __all__ = ["Decisions"]
 
-# One draw: the model's arm, samples asked for, samples had.
+# One draw: the model's arm, samples asked for, samples received.
 Drawn = tuple[str, int, int]
 
 
@@ -58,4 +58,4 @@ class Decisions:
             if row["budget"] == self._budget:
                 self._known[row["id"]] = [(str(arm), int(asked), int(had)) for arm, asked, had in row["draws"]]
         except (ValueError, TypeError, KeyError, OverflowError):
-            return  # a line that was cut off: that question is decided anew
+            return  # a line that was cut off: that question is decided again

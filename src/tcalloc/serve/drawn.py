@@ -1,4 +1,4 @@
-"""What one question has drawn: what a policy is told of it, and the answer that it gives."""
+"""The samples drawn for one question: what the policy sees of them, and the answer that they give."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,19 +18,19 @@ class Drawn:
 
     records: list[SampleRecord] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
-    """Per client's arm: samples taken."""
+    """The samples of each client's arm."""
     draws: list[tuple[str, int, int]] = field(default_factory=list)
-    """Of whom, asked for, had."""
+    """Each draw: the arm, the samples asked for, the samples received."""
     failed: bool = False
-    """Whether a request failed: what is missing may be had later."""
+    """Whether a request failed; the missing samples may be drawn later."""
     halted: bool = False
-    """Whether one was not sent, because all is to stop."""
+    """Whether a request was not sent, because everything is to stop."""
     cheaper: bool = False
     """Whether the money did not allow what was decided."""
 
     @property
     def status(self) -> str:
-        """What became of the policy's decision; see `Answered.status`."""
+        """What happened to the policy's decision; see `Answered.status`."""
         if self.failed or self.halted:
             return "incomplete"
         if not self.cheaper:
@@ -41,18 +41,18 @@ class Drawn:
 def result_of(
     question: Question, record: SampleRecord, cost: float, verifier: Callable[[str, str], bool] | None
 ) -> Result:
-    """Return what a policy is told of one sample.
+    """Return what a policy sees of one sample.
 
     Parameters
     ----------
     question : Question
         The question.
     record : SampleRecord
-        The sample, as a run folder holds it.
+        The sample, as it is stored in a run folder.
     cost : float
-        What it cost, in the policy's unit.
+        Its cost, in the policy's unit.
     verifier : callable or None
-        Says whether a completion is right.
+        Decides whether a completion is right.
     """
     tokens = record.get("output_tokens")
     return Result(
@@ -66,7 +66,7 @@ def result_of(
 
 
 def answered_of(question: Question, run: Run, drawn: Drawn) -> Answered:
-    """Return the answer that a question's run has come to."""
+    """Return the answer of a question's run, as it is now."""
     broken = [record for record in drawn.records if failed(record)]
     voters = [r for r in drawn.records if r["answer"] is not None and r["answer"] == run.answer]
     with_it = next((r for r in voters if not failed(r)), voters[0] if voters else None)

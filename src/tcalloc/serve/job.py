@@ -1,4 +1,4 @@
-"""One call of `answer`: tasks that draw what a policy asks for, and what is stored and told."""
+"""One call of `answer`: tasks draw what a policy asks for, and store and report it."""
 
 import asyncio
 import contextlib
@@ -33,17 +33,17 @@ from tcalloc.serve.payments import Hold, Payments
 __all__ = ["Job", "clients_of"]
 
 Records = dict[tuple[str, str], dict[int, SampleRecord]]
-# So many questions in a row without any reply: the server will give none to the others either.
+# After this many questions in a row without any reply, the server will give none to the others either.
 _HOPELESS = 8
-# A sample that costs so many times what it did in training is priced in another unit, or by another list.
+# If a sample costs this many times what it did in training, it has another unit or another price list.
 _OTHER_UNIT = 3.0
 
 
 def clients_of(client: Any) -> list[ChatClient]:
-    """Return all clients; refuse what is none."""
+    """Return all clients, checked."""
     found = list(client.values()) if isinstance(client, Mapping) else [client]
     if not found or not all(isinstance(one, ChatClient) for one in found):
-        raise InputError("client must be a ChatClient, or a mapping of models' names to such.")
+        raise InputError("client must be a ChatClient, or a mapping from models' names to such clients.")
     return found
 
 
@@ -54,7 +54,7 @@ def _models_of(policy: Any) -> set[str]:
     return {name for name in (*named, *getattr(policy, "arms_", ())) if name}
 
 
-# A question that goes on later: its run, the draw that it is at, what it has, and what was decided for it before.
+# A question that continues later: its run, its current draw, what it has, and its earlier decisions.
 _Parked: TypeAlias = tuple[Run, Draw | None, Drawn, list[tuple[str, int, int]] | None]
 
 
@@ -94,11 +94,11 @@ class Job:
         if store is not None:
             self._read(store, journal)
         self.models = _models_of(policy)
-        self.slots = asyncio.Semaphore(self.concurrency)  # requests, where a question has several at a time
-        self.settled = asyncio.Event()  # since someone last looked whether there is money
+        self.slots = asyncio.Semaphore(self.concurrency)  # for requests, because a question may have several at a time
+        self.settled = asyncio.Event()  # set when money may have become free since the last check
         self.begun: dict[int, tuple[Run, Draw | None]] = {}  # decided, but nothing drawn yet
-        self.left_out: list[int] = []  # for want of money; looked at again when all others have a first sample
-        self.parked: OrderedDict[int, _Parked] = OrderedDict()  # have a first sample, and come later
+        self.left_out: list[int] = []  # too little money; checked again when all others have a first sample
+        self.parked: OrderedDict[int, _Parked] = OrderedDict()  # have a first sample, and continue later
         self.first_draws = 0  # questions whose first samples are not settled
         self.done: dict[int, Answered] = {}
         self.silent = 0
@@ -117,7 +117,7 @@ class Job:
         self.first_draws = len(self.questions)
         await self._all(self._first, range(len(self.questions)), width, look, self._meanwhile)
         sent = -1
-        while self.left_out:  # until the money does not even pay for one more try
+        while self.left_out:  # until the money does not even cover one more try
             do, sent = (self._question if self.meter.requests > sent else self._again), self.meter.requests
             again, self.left_out = self.left_out, []
             await self._all(do, again, width, look)
@@ -158,13 +158,13 @@ class Job:
         yield from self._units()
 
     def _units(self) -> Iterator[str]:
-        """Say where a sample costs something else than where the policy was trained."""
+        """Yield a note for each model whose samples cost much more or less than in the policy's training."""
         for model, mean in self.payments.prices.means.items():
             usual = self.trained.by_model.get(model, 0.0)
             if min(mean, usual) > 0 and max(mean / usual, usual / mean) > _OTHER_UNIT:
                 yield (
                     f"a sample of {model} cost {mean:.3g} here on average, {usual:.3g} where the policy was trained. "
-                    "If that is another unit, the budget does not mean what it says: give costs, or rates, in that of "
+                    "If that is another unit, the budget has the wrong unit too: give costs, or rates, in the unit of "
                     "training."
                 )
 
@@ -176,7 +176,7 @@ class Job:
         look: Callable[[], object] | None,
         then: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
-        """Do something for each of these questions, so many at a time; who finds none left does what comes then."""
+        """Do something for each of these questions, `width` at a time; each worker then calls `then`."""
         order = iter(which)
         await self.call.side_by_side([self._work(do, order, then) for _ in range(width)], look)
 
@@ -191,12 +191,12 @@ class Job:
                 await do(i)
             if then is not None:
                 await then()
-        except Exception as error:  # a full disk, a bug, a policy that fails: nothing goes on, the caller gets it
+        except Exception as error:  # a full disk, a bug, a policy that fails: everything stops, and the caller gets it
             self.broken = self.broken or error
             self.stop.set()
 
     def _read(self, store: Store, journal: Journal | None) -> None:
-        """Take up the samples that are there: they are paid for."""
+        """Read the stored samples, which are paid for."""
         named = self.client.items() if isinstance(self.client, Mapping) else [(self.client.model, self.client)]
         models = {client.arm: name for name, client in named}
         needed = ["answer", "correct"] if self.verifier is None else ["answer", "correct", "text"]
@@ -242,7 +242,7 @@ class Job:
             self.settled.set()
 
     async def _meanwhile(self) -> None:
-        """Go on with parked questions while first samples of others are under way, where there is money for both."""
+        """Continue parked questions while first samples of others are open, if there is money for both."""
         while self.first_draws and not self.stop.on:
             self.settled.clear()
             i = next(iter(self.parked), None)
@@ -269,7 +269,7 @@ class Job:
             at = len(drawn.draws)
             if decided is not None and at < len(decided) and decided[at][:2] == (client.arm, draw.n):
                 had: int | None = decided[at][2]
-            else:  # not decided before, or otherwise, by another policy
+            else:  # not decided before, or decided differently by another policy
                 had, decided = None, None
             model = self.costs.key(draw.action, model)
             records = await self._paid(question, client, model, draw, drawn, had)
@@ -295,7 +295,7 @@ class Job:
         if not drawn.failed and not drawn.halted:
             self.decisions.keep(question.id, drawn.draws)
         if self.stop.on and (drawn.failed or drawn.halted) and (self.store is not None or not drawn.records):
-            return  # its samples are stored; the same call goes on with it
+            return  # its samples are stored; the same call continues
         self.done[i] = answered_of(question, run, drawn)
         self.silent = 0 if drawn.records or not self.reasons else self.silent + 1
         if self.silent >= _HOPELESS and self.stopped is None:
@@ -304,20 +304,20 @@ class Job:
             self.stop.set()
 
     def _instead(self, refused: Action, client: ChatClient, drawn: Drawn) -> Action | None:
-        """Return the next cheaper action, for a question of which not even one sample could be paid; None: none."""
+        """Return the next cheaper action for a question that cannot pay for one sample; None: there is none."""
         if drawn.records or drawn.failed or drawn.halted:
             return None
         models = [action.model for action in self.ladder]
         below = models.index(refused.model) if refused.model in models else len(models)
-        # The most that another model can do for less; of the same model not even one sample was granted.
+        # The most that another model can do for less money; of the same model not even one sample was granted.
         return next((action for action in reversed(self.ladder[:below]) if self._client(action)[0] is not client), None)
 
     async def _paid(
         self, question: Question, client: ChatClient, model: str, draw: Draw, drawn: Drawn, had: int | None
     ) -> list[SampleRecord] | None:
-        """Return what there is and may be had of a draw; of one that was decided before, so much; None: comes later.
+        """Return the samples of a draw that are there or granted; of an earlier decision, as many; None: comes later.
 
-        `model` is the name under which `Prices` knows what a sample costs: the model's, or the action's.
+        `model` is the name by which `Prices` knows the cost of a sample: the model's or the action's.
         """
         start = drawn.numbers.get(client.arm, 0)
         numbers = range(start, start + draw.n)
@@ -355,7 +355,7 @@ class Job:
         return records
 
     async def _granted(self, question: Question, client: ChatClient, model: str, n: int) -> list[Hold]:
-        """Return the samples that are granted; where others may give money back, wait without blocking the loop."""
+        """Return the samples that are granted; if others may give money back, wait without blocking the loop."""
         most = client.most_cost(question.messages) if self.payments.varies(model) else None
         while True:
             self.settled.clear()
@@ -373,7 +373,7 @@ class Job:
                 await self.settled.wait()
 
     def _client(self, action: Action) -> tuple[ChatClient, str]:
-        """Return whom to ask, and what the model is called in `costs`; refuse what cannot be done live."""
+        """Return the client to ask, and the model's name in `costs`; raise an error for what cannot be done live."""
         refuse_action(action, self.verifier)
         model = action.model
         if isinstance(self.client, Mapping):

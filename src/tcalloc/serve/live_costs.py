@@ -1,4 +1,4 @@
-"""What one live sample costs, and which actions are cheaper: as far as a policy knows it from its training."""
+"""The cost of one live sample, and the cheaper actions, as far as a policy knows them from its training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,23 +12,23 @@ __all__ = ["LiveCosts", "ladder_of", "refuse_action", "refuse_unverified"]
 
 @dataclass(frozen=True, slots=True)
 class LiveCosts:
-    """What one sample costs, in the policy's unit, by model or by action."""
+    """The cost of one sample, in the policy's unit, by model or by action."""
 
     by_model: Mapping[str, float]
-    """What a sample of each model costs, by the name that clients are given under."""
+    """The cost of a sample of each model, by the names of the clients."""
     by_action: Mapping[str, float] = field(default_factory=dict)
-    """What a sample of each action costs, by the action's name, where that is known better."""
+    """The cost of a sample of each action, by the action's name, if that is known more precisely."""
 
     @classmethod
     def trained(cls, policy: Any, models: Sequence[str]) -> "LiveCosts":
-        """Return what a sample cost where a policy was trained; empty where the policy does not know.
+        """Return the cost of a sample in the policy's training; empty if the policy does not know it.
 
         Parameters
         ----------
         policy : Policy
             It knows costs if it has `sample_costs_` (by model), or `cost_` and `actions_` (by action).
         models : sequence of str
-            The models that can be asked. The only one stands for whatever the policy's only model is called.
+            The models that can be asked. If there is one, it stands for the policy's only model, whatever its name.
         """
         by_model = dict(getattr(policy, "sample_costs_", None) or {})
         by_action: dict[str, float] = {}
@@ -36,32 +36,32 @@ class LiveCosts:
             known = [(a.samples, a, float(cost) / a.samples) for a, cost in _priced(policy)]
             for _, action, each in sorted(known, key=lambda one: one[0]):
                 by_action[action.name] = each
-                by_model.setdefault(action.model or "", each)  # of several actions the one with the fewest samples
+                by_model.setdefault(action.model or "", each)  # the first action has the fewest samples
         if len(models) == 1 and len(by_model) == 1:
             return cls({models[0]: next(iter(by_model.values()))}, by_action)
         return cls({name: by_model[name] for name in models if name in by_model}, by_action)
 
     @property
     def by_key(self) -> dict[str, float]:
-        """All costs, by what `key` returns."""
+        """All costs, by the names that `key` returns."""
         return {**self.by_model, **self.by_action}
 
     def key(self, action: Action, model: str) -> str:
-        """Return the name under which the cost of a sample is known."""
+        """Return the name by which the cost of a sample is known."""
         return action.name if action.name in self.by_action else model
 
 
 def ladder_of(policy: Any, models: Sequence[str] | None) -> list[Action]:
-    """Return the policy's actions that draw something, from the cheapest to the most expensive; empty: not known.
+    """Return the policy's actions that draw samples, from the cheapest to the most expensive; empty if not known.
 
-    Where the policy knows how accurate its actions are, each is more accurate than all before it.
+    If the policy knows the accuracy of its actions, each one here is more accurate than all before it.
 
     Parameters
     ----------
     policy : Policy
-        Its costs as in `LiveCosts.trained`; its `mean_acc_` is used if there is one.
+        Its costs are found as in `LiveCosts.trained`; its `mean_acc_` is used if it has one.
     models : sequence of str or None
-        The models that can be asked, as the policy calls them; None: any.
+        The models that can be asked, by the policy's names; None: any.
     """
     known = _priced(policy)
     accuracy = getattr(policy, "mean_acc_", None)
@@ -79,7 +79,7 @@ def ladder_of(policy: Any, models: Sequence[str] | None) -> list[Action]:
 
 
 def refuse_unverified(policy: Any, verifier: Any) -> None:
-    """Refuse a policy that needs what is not there, before anything is paid.
+    """Before anything is paid, raise an error for a policy that needs a verifier or scores that are not there.
 
     Raises
     ------
@@ -87,18 +87,18 @@ def refuse_unverified(policy: Any, verifier: Any) -> None:
         If it chooses by scores, or by a verifier and none was given.
     """
     choices = list(getattr(policy, "actions_", None) or ())
-    if (column := getattr(policy, "column_", None)) is not None:  # of all actions it does this one
+    if (column := getattr(policy, "column_", None)) is not None:  # a policy with one fixed action
         choices = choices[column : column + 1]
     for action in (*choices, getattr(policy, "action", None)):
         if isinstance(action, Action):
             refuse_action(action, verifier)
-    combine = getattr(policy, "combine", None)  # of a policy that stops while it samples
+    combine = getattr(policy, "combine", None)  # a policy that stops while sampling
     if combine in ("verifier", "score"):
         refuse_action(Action(1, "best", combine), verifier)
 
 
 def refuse_action(action: Action, verifier: Any) -> None:
-    """Refuse one action that needs what is not there; errors as in `refuse_unverified`."""
+    """Raise an error for one action that needs what is not there, as in `refuse_unverified`."""
     if action.by == "score":
         raise InputError(
             f"the policy asks for {action.name!r}, which needs scores, and no server gives any. Fit the policy on "
@@ -113,7 +113,7 @@ def refuse_action(action: Action, verifier: Any) -> None:
 
 
 def _priced(policy: Any) -> list[tuple[Action, float]]:
-    """Return the actions of a policy that knows what each of them cost, without the one that does nothing."""
+    """Return the actions of a policy with their known costs, without the action that does nothing."""
     actions, costs = getattr(policy, "actions_", None), getattr(policy, "cost_", None)
     if actions is None or costs is None:
         return []

@@ -1,31 +1,32 @@
-"""What a live call pays for: prices as far as they are known, and samples that hold a share of the budget."""
+"""The payments of a live call: prices as far as they are known, and samples that hold a share of the budget."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.serve.budget_ledger import BudgetLedger
 
 __all__ = ["Hold", "Payments", "Prices"]
 
-# Standard errors of what first samples of unknown price may cost more than those before them.
+# Standard errors by which first samples of unknown price may cost more than those before them.
 _MARGIN = 3.0
-# Tries after which the highest cost and the share of lost replies are fair guesses.
+# Number of tries from which the highest cost and the share of lost replies are good estimates.
 _FEW = 16
 
 
 class Prices:
-    """What a sample of each model costs: as given, else as seen so far.
+    """The cost of a sample of each model: as given, or as seen so far.
 
     Parameters
     ----------
     known : mapping of str to float
         Costs by model or action, which hold whatever a reply says.
     usual : float or None
-        What a sample of any other model costs before one was seen; None: not known.
+        The cost of a sample of any other model before one was seen; None: not known.
     trained : mapping of str to float
-        What samples cost in training; only the ratios count, for models that were not seen yet.
+        The cost of samples in training; only the ratios count, for models that were not seen yet.
     """
 
     def __init__(self, known: Mapping[str, float], usual: float | None, trained: Mapping[str, float]):
@@ -42,23 +43,23 @@ class Prices:
 
     @property
     def means(self) -> dict[str, float]:
-        """What a sample of each model cost on average."""
+        """The mean cost of a sample of each model so far."""
         return {model: total / n for model, (total, _, n, _) in self._seen.items()}
 
     def cost(self, model: str, record: Mapping[str, Any]) -> float:
-        """Return what a sample cost, in the policy's unit."""
+        """Return the cost of a sample, in the policy's unit."""
         if model in self._known:
             return float(self._known[model])
         cost = record.get("cost")
         return 1.0 if cost is None else float(cost)
 
     def learn(self, model: str, cost: float) -> None:
-        """Take note of what a sample cost."""
+        """Record the cost of a sample."""
         total, squares, n, highest = self._seen.get(model, (0.0, 0.0, 0, 0.0))
         self._seen[model] = total + cost, squares + cost * cost, n + 1, max(highest, cost)
 
     def unit(self, model: str) -> tuple[float, float] | None:
-        """Return what a sample costs on average, and at most as far as was seen; None if nothing is known."""
+        """Return the mean cost of a sample, and the highest cost seen so far; None if nothing is known."""
         if model in self._known:
             return self._known[model], self._known[model]
         if model in self._seen:
@@ -71,11 +72,11 @@ class Prices:
         return model in self._known
 
     def few(self, model: str) -> bool:
-        """Return whether costs vary, as far as is known, and too few samples were seen to say how far."""
+        """Return whether costs vary, as far as is known, and too few samples were seen to say how much."""
         return model not in self._known and model in self._seen and self._seen[model][2] < _FEW
 
     def kept(self, model: str, waiting: int) -> float:
-        """Return what to keep for one of so many waiting samples of a model; 0 if nothing is known."""
+        """Return the amount to keep for each of `waiting` samples of a model; 0 if nothing is known."""
         unit = self.unit(model)
         if unit is None:
             ratios = [
@@ -90,7 +91,7 @@ class Prices:
         return min(unit[1], unit[0] + _MARGIN * spread / math.sqrt(max(waiting, 1)))
 
     def lost(self, model: str, most: float) -> float:
-        """Return what a lost reply counts as: the highest cost seen of its model, else the highest possible bill."""
+        """Return the cost of a lost reply: the highest cost seen of its model, else the highest possible bill."""
         unit = self.unit(model)
         return most if unit is None else unit[1]
 
@@ -108,14 +109,14 @@ class Hold:
         payments.under_way += 1
 
     def paid(self, record: Mapping[str, Any]) -> None:
-        """Settle with the sample that came."""
+        """Settle with the sample that was received."""
         cost = self._payments.prices.cost(self._model, record)
         self._end(cost)
         self._payments.drop(self._question)
         self._payments.came(self._model, cost)
 
     def lost(self, most: float) -> None:
-        """Settle a try that was paid and brought nothing; a question without samples is expected again."""
+        """Settle a try that was paid and lost; a question without samples is expected again."""
         cost = self._payments.prices.lost(self._model, most)
         self._end(cost)
         self._payments.gone(cost)
@@ -123,7 +124,7 @@ class Hold:
             self._payments.expect_again(self._question)
 
     def another(self) -> bool:
-        """Reserve for one more try; return whether there was money."""
+        """Reserve money for one more try; return whether there was enough."""
         ledger, alone = self._payments.ledger, not self._payments.under_way
         if not ledger.reserve(self._question, self._unit, likely=self._likely):
             if not (self._first and alone and ledger.reserve(self._question, self._likely)):
@@ -149,25 +150,25 @@ class Hold:
 class Payments:
     """Grants the draws of one call within its budget. For one event loop.
 
-    Where costs are known the total is exact, whatever is under way. Else a sample under way counts as the most that it
-    can cost, where rates and max_tokens bound that; without such a bound as the most expensive of its model that was
-    seen. A first sample for which there is less is still sent, alone, if there is what samples cost on average. While
-    the cost of a model is not known, one sample goes ahead and the others wait. A draw then gets its samples singly
-    until a few came back.
+    If costs are known, the total is exact, whatever requests are open. Otherwise an open sample counts as the most that
+    it can cost, if rates and max_tokens limit that. Without such a limit it counts as the most expensive sample of its
+    model so far. A first sample for which there is less money is still sent, alone, if the mean cost of a sample is
+    left. As long as the cost of a model is not known, one sample is sent first and the others wait. A draw then gets
+    its samples one by one until a few were received.
 
-    Every question gets a first sample before any gets a second one, unless there is money even for the case that all
-    first samples need all their tries; see `comes_later`.
+    Every question gets a first sample before any gets a second one. The exception is that the money suffices even if
+    all first samples need all their tries; see `comes_later`.
 
     Parameters
     ----------
     budget : float or None
-        Average per question; None: no limit.
+        Average cost per question; None: no limit.
     questions : int
-        How many there are.
+        The number of questions.
     prices : Prices
-        What samples cost.
+        The cost of samples.
     tries : int
-        How often one sample may be paid at most, until it came; see `BudgetLedger`.
+        How often one sample may be paid at most until it is received; see `BudgetLedger`.
     """
 
     def __init__(self, budget: float | None, questions: int, prices: Prices, tries: int = 1):
@@ -178,19 +179,21 @@ class Payments:
             )
         total = None if budget is None else float(budget) * questions
         if total is not None and not math.isfinite(total):
-            raise InputError(f"budget is {budget!r}; for {questions} questions that is too large. Leave it out.")
+            raise InputError(
+                f"budget is {budget!r}; for {counted(questions, 'question')} that is too large. Leave it out."
+            )
         if total is not None and 0 < total < prices.least * (1 - 2**-40):
             raise InputError(
-                f"budget is {budget:g}: for {questions} questions that is {total:g} in all, less than one sample costs "
-                f"({prices.least:g}). Give more, or costs in the budget's unit."
+                f"budget is {budget:g}: for {counted(questions, 'question')} that is {total:g} in all, less than one "
+                f"sample costs ({prices.least:g}). Raise the budget, or give costs in the budget's unit."
             )
         self.budget, self.prices, self.ledger = budget, prices, BudgetLedger(total, tries)
         self.lost = 0.0
         self._scouts: set[str] = set()
         self._kinds: set[str] = set()
-        self._kind_of: dict[str, str] = {}  # of questions without a sample
+        self._kind_of: dict[str, str] = {}  # question without a sample: its kind
         self.under_way = 0  # samples that hold a share of the budget
-        self._came = self._gone = 0  # tries of this call that brought a sample, and that were paid and lost
+        self._came = self._gone = 0  # tries of this call that brought a sample, and tries that were paid and lost
 
     def count(self, model: str, record: Mapping[str, Any]) -> None:
         """Count a sample that an earlier call has paid for."""
@@ -206,12 +209,12 @@ class Payments:
         self.lost += cost
 
     def drop(self, question: str) -> None:
-        """Keep nothing for a question any more: it has a sample, or it will have none."""
+        """Keep nothing more for a question: it has a sample, or it will have none."""
         self.ledger.drop(question)
         self._kind_of.pop(question, None)
 
     def expect_again(self, question: str) -> None:
-        """Keep a sample for a question whose first one was paid and lost, unless it has one by now."""
+        """Keep the price of a sample for a question whose first one was paid and lost, unless it has one by now."""
         if (kind := self._kind_of.get(question)) is not None:
             self.ledger.expect(question, kind, again=True)
 
@@ -224,11 +227,11 @@ class Payments:
             self._reprice(model)
 
     def cheapest(self, models: Sequence[str]) -> str:
-        """Return the one of these models that costs least, as far as is known; the first of equals."""
+        """Return the cheapest of these models, as far as is known; on a tie, the first."""
         return min(models, key=lambda model: self.prices.kept(model, 1))
 
     def varies(self, model: str) -> bool:
-        """Return whether it matters what a sample of a model may cost at most: there is a budget, and no fixed cost."""
+        """Return whether the highest cost of a sample matters: there is a budget, and the model has no fixed cost."""
         return self.budget is not None and not self.prices.fixed(model)
 
     def comes_later(self, question: str, model: str, n: int) -> bool:
@@ -239,19 +242,19 @@ class Payments:
         return unit is None or self.ledger.room(question, unit[1], n, hopeful=True) < n
 
     def grant(self, question: str, model: str, n: int, most: float | None = None) -> list[Hold] | None:
-        """Return as many samples as there is money for; None: ask again when samples under way have settled.
+        """Return the samples that the money covers; None: ask again when open samples have settled.
 
-        Fewer than n may be granted although there is money: while little is known of a model's price, one; and one
-        where others have no sample yet.
+        Fewer than n may be granted although there is money: one while little is known about a model's price, and one
+        while other questions have no sample yet.
 
         Parameters
         ----------
         question, model : str
-            Whom the samples are for, and what they are priced by.
+            The question of the samples, and the name by which they are priced.
         n : int
-            How many are wanted.
+            The number of samples wanted.
         most : float, optional
-            The most that one can cost, where rates and max_tokens bound that.
+            The most that one sample can cost, if rates and max_tokens limit that.
         """
         first = self.ledger.first(question)
         unit = self.prices.unit(model)
@@ -273,13 +276,13 @@ class Payments:
             n = min(n, 1)
         if first and not self._seen_enough(question, mean):
             return None
-        if self.under_way:  # they may give money back
+        if self.under_way:  # open samples may give money back
             sure = self.ledger.room(question, highest, n, likely=mean)
             if sure < self.ledger.room(question, mean, n, hopeful=True) or (not sure and first):
                 return None
         granted = self.ledger.reserve(question, highest, n, likely=mean)
         if not granted and first and self.ledger.reserve(question, mean):
-            granted, highest = 1, mean  # nobody is left out for what a sample might cost at most
+            granted, highest = 1, mean  # no question is left out because of what a sample might cost at most
         return [Hold(self, question, model, highest, mean, first) for _ in range(granted)]
 
     def _seen_enough(self, question: str, cost: float) -> bool:
@@ -290,30 +293,30 @@ class Payments:
         return tries >= _FEW or tries + self.under_way < _FEW
 
     def tried(self, model: str) -> None:
-        """Let another sample go ahead if the price of a model is still not known."""
+        """Let another sample be sent first if the price of a model is still not known."""
         self._scouts.discard(model)
 
     def came(self, model: str, cost: float) -> None:
-        """Take note of a sample that came."""
+        """Record a sample that was received."""
         self._came += 1
         self.learn(model, cost)
 
     def gone(self, cost: float) -> None:
-        """Take note of a try that was paid and lost, and price what is kept anew."""
+        """Record a try that was paid and lost, and compute again what is kept."""
         self._gone += 1
         self.lost += cost
         for kind in self._kinds:
             self._reprice(kind)
 
     def learn(self, model: str, cost: float) -> None:
-        """Take note of what a sample cost, and price what is kept anew."""
+        """Record the cost of a sample, and compute again what is kept."""
         self.prices.learn(model, cost)
         for kind in self._kinds:
             self._reprice(kind)
 
     def _reprice(self, kind: str) -> None:
         waiting = self.ledger.waiting(kind)
-        # Tries up to the first reply that is not lost: mean, and standard error of the mean over those that wait.
+        # Number of tries up to the first reply that is not lost: mean, and its standard error over those that wait.
         tries = 1.0 + self._gone / max(self._came, 1)
         tries += _MARGIN * math.sqrt(tries * (tries - 1.0) / max(waiting, 1))
         price = self.prices.kept(kind, waiting)

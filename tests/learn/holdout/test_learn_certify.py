@@ -134,7 +134,7 @@ def test_an_oracle_of_the_same_samples_flatters_itself_and_halves_do_not():
     assert same == halved
     short = certify(chosen, samples.table([Vote(1), Vote(3), Vote(16)], shrink=False), 0.02, samples=samples)
     assert not short.held_out
-    assert "do not tell all actions" in short.notes[-1]
+    assert "is too few for some actions" in short.notes[-1]
     few = certify(chosen, samples.table([Vote(1), Vote(3)], shrink=False), 0.02, samples=samples)
     assert short.agreement == few.agreement
     none = certify([0, 0], Samples([[0], [1]]), 0.02, actions=[Vote(1)])
@@ -274,7 +274,7 @@ def test_words_and_json():
         ([0, 0], {"level": 1.0}, "level is 1.0"),
         ([0, 0], {"splits": 0}, "splits is 0"),
         ([0, 0], {"budget": math.nan}, "budget is nan"),
-        ([0, 0], {"samples": Samples([[0, 1]] * 2)}, "what the table's actions are is not known"),
+        ([0, 0], {"samples": Samples([[0, 1]] * 2)}, "it is not known what the table's actions are"),
         ([0, 0], {"samples": Samples([[0, 1]]), "actions": [Vote(1), Vote(3)]}, "samples has 1 questions"),
     ],
 )

@@ -139,7 +139,7 @@ def test_edited_states_are_refused(samples):
     [
         (lambda s: TunedRule("best").fit(None, s), "family is 'best'; allowed are 'fixed k', 'AC Beta'"),
         (lambda s: TunedRule("ESC", verifier=True).fit(None, s), "family is 'ESC'; with a verifier"),
-        (lambda s: TunedRule("fixed k, success stop", verifier=False).fit(None, s), "without a verifier there are"),
+        (lambda s: TunedRule("fixed k, success stop", verifier=False).fit(None, s), "without a verifier allowed are"),
         (lambda s: TunedRule("ESC").fit(s, None), "expected Samples"),
         (lambda s: TunedRule("ESC").fit(None, Samples(correct=[[1, 0]])), "has nothing to vote on. Record the"),
         (lambda s: TunedRule("ESC").fit(None, s).start("a"), "has no budget"),

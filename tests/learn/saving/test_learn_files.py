@@ -101,7 +101,7 @@ def test_arrays_that_are_not_read(data, said):
 
 @given(st.binary(max_size=40) | st.text('{}[]",:0e-nul\\ \0\xff', max_size=40).map(lambda text: text.encode("latin-1")))
 def test_bytes_that_are_no_booster_are_refused(data):
-    with pytest.raises(InputError, match=r"^x: not a booster that can be used: "):
+    with pytest.raises(InputError, match=r"^x: not a usable booster: "):
         checked_booster(data, "x")
 
 
@@ -118,7 +118,7 @@ def test_bytes_that_are_no_booster_are_refused(data):
     ],
 )
 def test_json_that_is_refused(data):
-    with pytest.raises(InputError, match=r"^x: not a booster that can be used: "):
+    with pytest.raises(InputError, match=r"^x: not a usable booster: "):
         checked_booster(data, "x")
 
 
@@ -255,7 +255,7 @@ def test_trees_that_would_break_xgboost_are_refused(change, said):
     change(found["learner"]["gradient_booster"]["model"]["trees"][2], found["learner"])
     with pytest.raises(InputError, match=said) as caught:
         checked_booster(written(found), "model-x.json")
-    assert str(caught.value).startswith("model-x.json: not a booster that can be used: ")
+    assert str(caught.value).startswith("model-x.json: not a usable booster: ")
 
 
 def test_a_tree_deeper_than_any_is_refused():

@@ -246,13 +246,13 @@ def test_a_changed_policy_json_is_noticed_a_reformatted_one_is_not(folders, tmp_
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (b"", "not JSON"),
-        (b"{", "not JSON"),
-        (b"\xff\xfe", "not JSON"),
-        (b"[" * 100_000, "not JSON"),
+        (b"", "not readable as JSON"),
+        (b"{", "not readable as JSON"),
+        (b"\xff\xfe", "not readable as JSON"),
+        (b"[" * 100_000, "not readable as JSON"),
         (b'{"format": NaN}', "NaN is not allowed"),
         (b'{"format": 1e999}', "too large"),
-        (b'{"format": ' + b"9" * 10_000 + b"}", "not JSON"),
+        (b'{"format": ' + b"9" * 10_000 + b"}", "not readable as JSON"),
         (b'{"a": 1, "a": 2}', "twice"),
         (b"[]", "not a policy"),
         (b"null", "not a policy"),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tcalloc._checks import did_you_mean
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.evaluate.contestants.base import Contestant, FixedAction, FixedMixture
 from tcalloc.evaluate.contestants.beforehand import AtRandom, ByLabel, ByLength
@@ -25,7 +26,7 @@ from tcalloc.evaluate.contestants.stopping import Stopping
 from tcalloc.evaluate.problem import Problem
 from tcalloc.learn.holdout.folds import Fit
 from tcalloc.learn.registry import CASCADE, POLICIES, REFERENCE, SEQUENTIAL, Entry, names
-from tcalloc.learn.training import LEAST_STEP, TOLD_APART
+from tcalloc.learn.training import LEAST_STEP, MOST_IMITATED
 
 __all__ = ["COUNTING", "NAMES", "Contestant", "contestants_of"]
 
@@ -139,9 +140,9 @@ def _said(problem: Problem, entry: Entry) -> tuple[str, ...]:
         return MEAN
     if entry.family == "imitator":
         many = len(problem.menu.names)
-        return () if many <= TOLD_APART else (f"distinguishes {TOLD_APART} of the {many} actions",)
+        return () if many <= MOST_IMITATED else (f"distinguishes {MOST_IMITATED} of the {many} actions",)
     if entry.family == "rule" and len(problem.models) > 1:
-        return (f"uses only one of the {len(problem.models)} models, the one that does best in training",)
+        return (f"uses only one of the {counted(len(problem.models), 'model')}, the one that does best in training",)
     return ()
 
 

@@ -74,7 +74,7 @@ class Skipped:
         if x and len(problem.menu.names) < 2:
             return "there is only one action"
         if x and len(problem) < FEWEST:
-            return f"{len(problem)} questions are too few to learn from X; it takes at least {FEWEST}"
+            return f"learning from X takes at least {FEWEST} questions, and there are {len(problem)}"
         return ""
 
     def _probe(self, needed: bool) -> str:
@@ -82,7 +82,7 @@ class Skipped:
         if not needed or problem.samples is None:
             return ""
         if len(problem) < FEWEST:
-            return f"{len(problem)} questions are too few to learn from; it takes at least {FEWEST}"
+            return f"learning takes at least {FEWEST} questions, and there are {len(problem)}"
         drawing = [action for action in problem.menu.actions or () if action is not None]
         if not any(action.samples > 1 for action in drawing) and len(drawing) < 2:
             return "no action draws more samples after a probe"

@@ -74,11 +74,11 @@ class Imitating:
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return one setting per budget, and below them the cheapest action."""
-        from tcalloc.learn.routing.imitator import told_apart
+        from tcalloc.learn.routing.imitator import imitated_columns
 
         problem = self.problem
         x = matrix(problem, train, seed)
-        columns = told_apart(problem.menu.take(train), self.budgets, nothing=not problem.usual)
+        columns = imitated_columns(problem.menu.take(train), self.budgets, nothing=not problem.usual)
         table, done_by = (self._table(columns, rows) for rows in (train, held))
         acc, cost = (np.asarray(of)[:, columns] for of in problem.menu_filled)
         ends = Mix.of(acc[train].mean(axis=0), cost[train].mean(axis=0))

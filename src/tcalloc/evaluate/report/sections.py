@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tcalloc._counts import counted
 from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions import findings
 from tcalloc.evaluate.conclusions.headline import Span
@@ -116,8 +117,8 @@ def _curve_words(result: ComparisonFigures, standing: Standing | None) -> str:
 def gained(result: ComparisonFigures) -> Markup:
     """Draw gains with their paired intervals."""
     words = (
-        f"Gain in points over the best fixed mixture that spends the same, for {len(result.budgets)} budgets. All "
-        "figures are in the table of policies."
+        "Gain in points over the best fixed mixture that spends the same, for "
+        f"{phrases.counted(len(result.budgets), 'budget')}. All figures are in the table of policies."
     )
     picture, lines = pictures.gains(result, "Gain over the best fixed mixture", words)
     if not any(np.abs(standing.gain).max(initial=0.0) > 0 for standing in contenders(result)):
@@ -255,8 +256,8 @@ def claimed(result: ComparisonFigures, standing: Standing | None) -> Markup:
     worst = max(learned or found, key=lambda claim: abs(claim.off))
     off = np.array([claim.off for claim in learned or found])
     words = (
-        f"Over {counted}, claimed minus reached is {phrases.points(float(off.mean()))} "
-        f"points on average, and {100 * float(np.abs(off).mean()):.1f} in absolute value. Farthest off was "
+        f"Over {counted}, claimed minus reached is {phrases.points(float(off.mean()))} points on average, and "
+        f"{100 * float(np.abs(off).mean()):.1f} in absolute value. Farthest off was "
         f"{phrases.clean(worst.policy, phrases.LONGEST)} at {phrases.number(worst.budget)}{_really(worst)}: claimed "
         f"{phrases.percent(worst.claimed)}, reached {phrases.percent(worst.accuracy)}."
     )
@@ -353,7 +354,7 @@ def caveats(result: ComparisonFigures) -> Markup:
         ]
         if spread:
             found.append(
-                f"With other folds, a policy's accuracy varies by a standard deviation of up to "
+                "With other folds, a policy's accuracy varies by a standard deviation of up to "
                 f"{100 * max(spread):.1f} points. The intervals do not include that."
             )
     found.append(
@@ -390,7 +391,8 @@ def method(result: ComparisonFigures) -> Markup:
         ),
         (
             "held out",
-            f"{result.folds} folds over questions{times}: every question is scored by policies trained without it",
+            f"{counted(result.folds, 'fold')} over questions{times}: every question is scored by policies trained "
+            "without it",
         ),
         ("same spend", same),
         ("intervals", "95 %, by a bootstrap over questions, paired; they hold for the policies as they were trained"),

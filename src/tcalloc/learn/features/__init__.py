@@ -1,11 +1,11 @@
-"""Cheap features of a question: what a policy sees before it pays for anything.
+"""Cheap features of a question: what a policy can see before it pays for a sample.
 
 What to use when
 ----------------
 `Features`
-    Texts, categories, numbers and embeddings to one matrix with named columns.
+    One matrix with named columns, from texts, categories, numbers and embeddings.
 `LEXICAL`, `lexical_features`
-    The 16 counts alone.
+    The 16 counts only.
 `EmbeddingsEndpoint`
     Embeddings from an OpenAI-compatible server, for ``Features(embed=...)``.
 `probe_features`, `probe_names`, `PROBE`

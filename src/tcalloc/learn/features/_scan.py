@@ -1,8 +1,8 @@
 r"""One pass over many texts: characters by class, words and their hashes, as arrays.
 
-All texts of a block stand in one array of code points, each followed by a NUL, so that NumPy walks over characters and
-words where Python would loop. A word is a run of letters, digits and underscores (``\w+``), in lower case. It is known
-by a 64-bit hash: the polynomial Σ code·B^i modulo 2⁶⁴, read off prefix sums (B is odd, so B⁻ⁱ exists), then mixed.
+All texts of a block stand in one array of code points, each followed by a NUL. So NumPy loops over characters and words
+where Python would. A word is a run of letters, digits and underscores (``\w+``), in lower case. It is identified by a
+64-bit hash: the polynomial Σ code·B^i modulo 2⁶⁴, computed from prefix sums (B is odd, so B⁻ⁱ exists), then mixed.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 __all__ = ["CLASSES", "Scan", "blocks", "hash_words", "pairs", "per_text", "scan"]
 
-# Each character has one class; the three first are those of words.
+# Each character has one class; the first three are the classes of word characters.
 CLASSES = ("letter", "capital", "digit", "other", "space", "newline", "stop", "question", "comma", "operator",
            "bracket", "backslash", "dollar", "percent")  # fmt: skip
 LETTER, CAPITAL, DIGIT, OTHER, SPACE, NEWLINE, STOP, QUESTION = range(8)
@@ -32,7 +32,7 @@ for _name, _marks in {
 
 BASE = 0x9E3779B97F4A7C15
 INVERSE = pow(BASE, -1, 1 << 64)
-# Characters that are looked at together: enough to make NumPy's calls cheap, little enough for the caches.
+# Characters that are processed together: enough to make NumPy's calls cheap, few enough for the caches.
 BLOCK = 1 << 17
 
 _UNKNOWN = 255
@@ -41,7 +41,7 @@ _lower = np.zeros(0x110000, np.uint32)
 
 
 def _learn(codes: NDArray[Any]) -> None:
-    """Fill in the tables for characters that were not met before."""
+    """Fill in the tables for characters that have not occurred before."""
     for code in np.unique(codes).tolist():
         character = chr(code)
         lower = character.lower()
@@ -54,7 +54,7 @@ def _learn(codes: NDArray[Any]) -> None:
             found = CAPITAL if character.isupper() else LETTER
         else:
             found = SPACE if character.isspace() else OTHER
-        # Last, and in one store: a thread that sees the class finds the lower case there.
+        # Last, and in one store: a thread that sees the class also finds the lower case.
         _classes[code] = found
 
 
@@ -64,22 +64,22 @@ _ascii_classes, _ascii_lower = _classes[:128].copy(), _lower[:128].astype(np.uin
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What was found in a block of n texts.
+    """The counts and words of a block of n texts.
 
     Attributes
     ----------
     n : int
-        How many texts.
+        Number of texts.
     counts : ndarray of shape (n, len(CLASSES))
         Characters of each class.
     words : ndarray of shape (n,)
-        How many words each text has.
+        Number of words in each text.
     sentences, numbers, money : ndarray of shape (n,)
         Ends of sentences; runs of digits; dollar signs before a digit.
     hashes : ndarray of uint64
-        Of all words, in order.
+        Hashes of all words, in order.
     lengths : ndarray
-        Of all words, in characters.
+        Lengths of all words, in characters.
     """
 
     n: int
@@ -98,7 +98,7 @@ class Scan:
 
 
 def blocks(texts: list[str]) -> Iterator[list[str]]:
-    """Cut a list of texts so that no piece holds many more characters than fit into the caches."""
+    """Split a list of texts so that no block holds many more characters than fit into the caches."""
     start = size = 0
     for stop, text in enumerate(texts):
         if size + len(text) > BLOCK and stop > start:
@@ -124,25 +124,25 @@ def _power_tables(size: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
             steps[0] = 1
             made.append(np.cumprod(steps, dtype=np.uint64))
         tables = (made[0], made[1])
-        if length <= 4 * BLOCK:  # a giant text's tables are not kept
+        if length <= 4 * BLOCK:  # tables for a giant text are not kept
             _powers = tables
     return tables
 
 
 def _mixed(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Spread what differs over all bits (the finalizer of splitmix64)."""
+    """Spread differences over all bits (the finalizer of splitmix64)."""
     hashes = (hashes ^ (hashes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     hashes = (hashes ^ (hashes >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return hashes ^ (hashes >> np.uint64(31))
 
 
 def scan(texts: list[str]) -> Scan:
-    """Look at all characters of a block of texts once.
+    """Read all characters of a block of texts once.
 
     Parameters
     ----------
     texts : list of str
-        At least one.
+        At least one text.
 
     Returns
     -------
@@ -162,7 +162,7 @@ def scan(texts: list[str]) -> Scan:
             kinds = _classes[codes]
         low = _lower[codes].astype(np.uint64)
 
-    ends = lengths.cumsum()  # of each text's NUL, counted with the first one
+    ends = lengths.cumsum()  # the position of each text's NUL
     places: NDArray[Any] = kinds[1:]
     if n > 1:
         places = places + np.repeat(np.arange(0, n * len(CLASSES), len(CLASSES)), lengths)
@@ -180,8 +180,8 @@ def scan(texts: list[str]) -> Scan:
     hashes = _mixed((prefix[stops] - prefix[starts]) * inverses[starts])
 
     closing = (kinds == STOP) | (kinds == QUESTION)
-    digit = kinds == DIGIT  # True > False: where a run begins
-    # A stop inside 3.5 or e.g ends nothing, and an ellipsis ends once.
+    digit = kinds == DIGIT  # True > False: a run begins here
+    # A full stop inside 3.5 or e.g. ends no sentence, and an ellipsis ends one.
     return Scan(
         n=n,
         counts=counts,
@@ -195,7 +195,7 @@ def scan(texts: list[str]) -> Scan:
 
 
 def per_text(places: NDArray[Any], ends: NDArray[Any]) -> NDArray[np.int64]:
-    """Count the places, in ascending order, that lie in each text; `ends` are the first places behind them."""
+    """Count the places, in ascending order, that lie in each text; `ends` are the first places after each text."""
     if len(ends) == 1:
         return np.array([len(places)])
     found = places.searchsorted(ends)
@@ -204,7 +204,7 @@ def per_text(places: NDArray[Any], ends: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def pairs(found: Scan) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Return the hashes of all pairs of neighbouring words, and whose they are."""
+    """Return the hashes of all pairs of neighbouring words, and the text of each pair."""
     owners = found.owners
     if found.n == 1:
         return _mixed(found.hashes[:-1] * np.uint64(BASE) + found.hashes[1:]), owners[1:]

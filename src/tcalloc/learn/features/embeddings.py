@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import whole
+from tcalloc._counts import counted
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.llm.failures import AccessError, RefusedError, UnreachableError
@@ -35,19 +36,19 @@ class EmbeddingsEndpoint:
     Parameters
     ----------
     base_url : str
-        Like http://127.0.0.1:8080/v1; /embeddings is added.
+        For example http://127.0.0.1:8080/v1; /embeddings is added.
     model : str
-        Its name on the server.
+        The name of the model on the server.
     key : Key, optional
         Default: the one that `tcalloc.llm.http.keys.find_key` finds for the host.
     dimensions : int, optional
-        Asked of the server, where it can shorten its embeddings.
+        The length of the embeddings to ask for, if the server can shorten them.
     batch : int
-        Texts in one request.
+        Number of texts in one request.
     backoff : Backoff, optional
         When to try again.
     timeouts : Timeouts, optional
-        How long to wait. A policy that answers live traffic waits for this before each decision.
+        How long to wait. A policy on live traffic waits for this before each decision.
 
     Raises
     ------
@@ -68,7 +69,7 @@ class EmbeddingsEndpoint:
         backoff: Backoff | None = None,
         timeouts: Timeouts | None = None,
     ):
-        url = urlsplit(endpoint(base_url))  # checks it, and ends it with what chat wants
+        url = urlsplit(endpoint(base_url))  # checks it, and adds the path of chat requests
         path = url.path.removesuffix("/chat/completions").removesuffix("/embeddings")
         self.url = urlunsplit((url.scheme, url.netloc, path + "/embeddings", "", ""))
         if not isinstance(model, str) or not model.strip():
@@ -94,7 +95,7 @@ class EmbeddingsEndpoint:
         return f"EmbeddingsEndpoint({self.url!r}, {self.model!r})"
 
     def __deepcopy__(self, memo: Any) -> "EmbeddingsEndpoint":
-        return self  # scikit-learn's clone copies parameters; nothing here changes, and a key is not copied
+        return self  # scikit-learn's clone copies parameters; nothing in here changes, and a key must not be copied
 
     def __call__(self, texts: list[str]) -> NDArray[np.float64]:
         """Embed texts.
@@ -121,14 +122,14 @@ class EmbeddingsEndpoint:
         return np.concatenate(parts)
 
     def close(self) -> None:
-        """Drop the connections."""
+        """Close the connections."""
         with self._guard:
             transport, self._transport = self._transport, None
         if transport is not None:
             transport.close()
 
     def _connected(self) -> Transport:
-        """Return the connections of this process: after a fork, the parent's are not touched."""
+        """Return the connections of this process; after a fork, those of the parent are not used."""
         with self._guard:
             if self._transport is None or self._process != os.getpid():
                 self._transport = Transport(self.url, self._key, self._timeouts, MOST_BODY)
@@ -158,22 +159,22 @@ class EmbeddingsEndpoint:
                     return found
             elif is_busy(reply.status):
                 wait = retry_after(reply.retry_after, reply.retry_after_ms)
-                problem = f"status {reply.status}{self._said(reply)}"
+                problem = f"status {reply.status}{self._quoted(reply)}"
             else:
                 self._refused(reply)
-        raise UnreachableError(f"{self.url}: no embeddings after {attempt + 1} tries: {problem}.")
+        raise UnreachableError(f"{self.url}: no embeddings after {counted(attempt + 1, 'try')}: {problem}.")
 
     def _refused(self, reply: Exchange) -> None:
-        """Raise what a status says that would not change."""
-        words = f"{self.url}: status {reply.status}{self._said(reply)}"
+        """Raise the error for a status that another try would not change."""
+        words = f"{self.url}: status {reply.status}{self._quoted(reply)}"
         if reply.status in (401, 403):
             raise AccessError(f"{words}. Check the key.")
         if reply.status in (404, 405) or 300 <= reply.status < 400:
             raise AccessError(f"{words}. Check the URL and the model {self.model!r}.")
-        raise RefusedError(f"{words}. Sent again it would be refused again.")
+        raise RefusedError(f"{words}. Another try would be refused too.")
 
-    def _said(self, reply: Exchange) -> str:
-        """Return what a server says about its refusal, shortened and without the key."""
+    def _quoted(self, reply: Exchange) -> str:
+        """Return the server's message about its refusal, shortened and without the key."""
         redact = None if self._key is None else self._key.redact
         text = message_of(error_of(reply.body, redact))
         return f" ({text})" if text else ""
@@ -188,7 +189,10 @@ def _vectors(body: bytes, n: int) -> tuple[NDArray[np.float64] | None, str]:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         return None, "its reply is not an OpenAI-compatible list of embeddings"
     if vectors.ndim != 2 or vectors.shape[1] == 0 or sorted(map(str, places)) != sorted(map(str, range(n))):
-        return None, f"its reply holds {len(places)} embeddings for {n} texts, or of different lengths"
+        return (
+            None,
+            f"its reply holds {counted(len(places), 'embedding')} for {counted(n, 'text')}, or of different lengths",
+        )
     if not np.isfinite(vectors).all():
         return None, "its reply holds numbers that are not finite"
     return vectors[np.argsort(np.array(places, np.int64))], ""

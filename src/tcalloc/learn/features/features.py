@@ -1,4 +1,4 @@
-"""Features: from X of every kind to one matrix of numbers, each column with a name that says what it is."""
+"""Features: one matrix of numbers from X of every kind; each column has a name that says what it is."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import flag, one_of, whole
+from tcalloc._counts import counted
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.learn.features._scan import blocks, scan
 from tcalloc.learn.features.lexical import LEXICAL, of_scan
@@ -22,11 +23,11 @@ except ImportError:
 
 __all__ = ["Features"]
 
-# Standardized values are cut off here: one question of a thousand lines should not outweigh a thousand questions.
+# Standardized values are cut off here, so that one question of a thousand lines does not outweigh a thousand questions.
 CLIP = 4.0
-LARGEST = (1 << 31) - 1  # what 32 bits hold
+LARGEST = (1 << 31) - 1  # the largest number in 32 bits
 MOST_CATEGORIES = 256
-# By out-of-fold error 64 are better than 32 on questions of many kinds.
+# By out-of-fold error, 64 are better than 32 on questions of many kinds.
 TFIDF_COLUMNS = 64
 HASHING_COLUMNS = 256
 
@@ -35,30 +36,30 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Cheap features of questions, as a scikit-learn transformer.
 
     Lexical counts, embeddings and numeric columns are standardized and clipped to ±4; tf-idf columns are the
-    coordinates of the SVD; categories are one-hot (one that was not seen in training is all zeros).
+    coordinates of the SVD; categories are one-hot (a category that was not seen in training is all zeros).
 
     Parameters
     ----------
     lexical : bool
-        Whether to have the 16 counts of `tcalloc.learn.features.lexical.LEXICAL`.
+        Whether to use the 16 counts of `tcalloc.learn.features.lexical.LEXICAL`.
     text : {"tfidf", "hashing", None}
-        Words and pairs of words.
+        How to represent words and pairs of words.
     components : int or None
-        Columns of `text`; None: 64 for tf-idf, 256 for hashing.
+        Number of columns of `text`; None: 64 for tf-idf, 256 for hashing.
     categories : bool
         Whether to use the columns of categories.
     embed : callable, optional
-        Takes a list of n texts, returns an array of shape (n, d); for instance an `EmbeddingsEndpoint`. Several columns
-        of text are joined by blank lines.
+        Takes a list of n texts, returns an array of shape (n, d); for instance an `EmbeddingsEndpoint`. If X has
+        several columns of text, they are joined by blank lines.
     random_state : int
-        Of the SVD.
+        Seed of the SVD.
 
     Attributes
     ----------
     schema_ : Schema
         What X looked like.
     n_features_in_, feature_names_in_
-        As in scikit-learn; names only where X had some.
+        As in scikit-learn; names only if the columns of X had names.
 
     Examples
     --------
@@ -118,7 +119,7 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         raw = self._raw(rows, embedded)[:, self.scaled_]
         self.mean_ = raw.mean(axis=0)
         spread = raw.std(axis=0)
-        # A column that does not vary says nothing, whatever it holds later; rounding must not make it vary.
+        # A column that does not vary says nothing, whatever it holds later. Rounding must not make it vary.
         flat = spread <= 1e-12 * np.maximum(1.0, np.abs(self.mean_))
         self.scale_ = np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, spread))
         return self
@@ -132,7 +133,7 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             del self.feature_names_in_
 
     def _lay_out(self) -> None:
-        """Set the columns' names, and which of them are standardized, from what was learned."""
+        """Set the names of the columns, and which of them are standardized."""
         names: list[str] = []
         scaled: list[str] = []
         texts, numbers = ([] for _ in range(2))  # type: list[str], list[str]
@@ -190,11 +191,11 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             If X does not look like that of `fit`.
         """
         if not hasattr(self, "scale_"):
-            check_is_fitted(self, "scale_")  # words the error; 40 times as slow as hasattr
+            check_is_fitted(self, "scale_")  # makes the error message; 40 times as slow as hasattr
         return self._standardized(as_rows(X, expected=self.schema_))
 
     def transform_one(self, x: Any) -> NDArray[np.float64]:
-        """Return the features of one question, (d,): the same numbers as those of `transform`, sooner.
+        """Return the features of one question, (d,): the same numbers as those of `transform`, but faster.
 
         Parameters
         ----------
@@ -212,17 +213,17 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         input_features : ignored
-            There for scikit-learn.
+            Only for compatibility with scikit-learn.
         """
         check_is_fitted(self, "scale_")
         return np.array(self.names_, object)
 
     def describe(self) -> dict[str, str]:
-        """Return the feature table: what each column is, by its name, in the columns' order."""
+        """Return the feature table: the meaning of each column by its name, in the order of the columns."""
         check_is_fitted(self, "scale_")
-        return {name: self._said(name) for name in self.names_}
+        return {name: self._describe(name) for name in self.names_}
 
-    def _said(self, name: str) -> str:
+    def _describe(self, name: str) -> str:
         column, lexical, count = name.rpartition("lexical:")
         of = f" of {column.removesuffix(':')!r}" if column else ""
         if lexical and count in LEXICAL:
@@ -293,7 +294,9 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError(f"embed did not return an array of numbers (n, d): {error}") from error
         if found.ndim != 2 or len(found) != rows.n or found.shape[1] == 0 or width not in (None, found.shape[1]):
             wanted = "d" if width is None else str(width)
-            raise InputError(f"embed returned shape {found.shape} for {rows.n} texts; expected ({rows.n}, {wanted}).")
+            raise InputError(
+                f"embed returned shape {found.shape} for {counted(rows.n, 'text')}; expected ({rows.n}, {wanted})."
+            )
         if not np.isfinite(found).all():
             row = int(np.argwhere(~np.isfinite(found))[0, 0])
             raise InputError(f"embed returned a value that is not finite for text {row}.")
@@ -302,14 +305,14 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     # ------------------------------------------------------------------------------------------ files
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
-        """Return what to save: values for JSON, arrays; no boosters."""
+        """Return the state to save: values for JSON, and arrays; there are no boosters."""
         check_is_fitted(self, "scale_")
         meta: dict[str, Any] = {
             "lexical": bool(self.lexical),
             "text": self.text,
             "components": None if self.components is None else int(self.components),
             "categories": bool(self.categories),
-            # Not what it is: a file shall not decide which server gets to read the questions.
+            # Not the endpoint itself: a file must not decide which server gets to read the questions.
             "embed": None if self.embed is None else "given",
             "embedding": None if self.embed is None else repr(self.embed)[:200],
             "embedding_width": self.embedding_width_,
@@ -328,7 +331,7 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _from_state(
         cls, meta: dict[str, Any], arrays: dict[str, NDArray[Any]], boosters: dict[str, bytes]
     ) -> "Features":
-        """Return the features whose state this is; everything is checked as if a stranger had written it."""
+        """Return the features with this state; everything is checked as if a stranger had written it."""
         made = cls(*(meta[name] for name in ("lexical", "text", "components", "categories", "embed", "random_state")))
         made._check()
         made._see(Schema.from_dict(meta["schema"]))
@@ -346,11 +349,11 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         fine = isinstance(made.levels_, dict) and list(made.levels_) == wanted
         if not fine or not all(_are_levels(levels) for levels in made.levels_.values()):
             raise InputError(
-                "features: the categories' levels are not texts that differ, for each column of the schema."
+                "features: the levels of the categories must be distinct texts, for each column of the schema."
             )
         made.embedding_width_ = meta["embedding_width"]
         if type(made.embedding_width_) is not int or not 0 <= made.embedding_width_ <= 1 << 16:
-            raise InputError("features: embedding_width is not a whole number that is allowed.")
+            raise InputError("features: embedding_width is not an allowed whole number.")
         made._lay_out()
         made.mean_, made.scale_ = arrays["mean"], arrays["scale"]
         for array in (made.mean_, made.scale_):

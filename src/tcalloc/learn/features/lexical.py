@@ -1,4 +1,4 @@
-"""Sixteen lexical and structural counts of a question: what can be seen without understanding it."""
+"""Sixteen lexical and structural counts of a question, which need no understanding of its text."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ LEXICAL = {
     "question_words": "log(1 + words that ask, and question marks)",
     "comparison_words": "log(1 + words that compare, share out or repeat)",
 }
-"""The features' names, in order, and what they are."""
+"""The names of the features, in order, with their meaning."""
 
 ASKING = """how what which who whom whose when where why is are was were do does did can could would should find
 compute calculate determine evaluate solve prove explain name list choose select"""
@@ -39,7 +39,7 @@ _PUNCTUATION = [_PLACE[name] for name in ("operator", "bracket", "comma", "newli
 
 
 def lexical_features(texts: list[str]) -> NDArray[np.float64]:
-    """Count.
+    """Return the counts of each text.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def lexical_features(texts: list[str]) -> NDArray[np.float64]:
     Returns
     -------
     ndarray of shape (n, 16)
-        As they are, before any standardization; the columns are those of `LEXICAL`.
+        The counts before any standardization; the columns are those of `LEXICAL`.
     """
     if not texts:
         return np.empty((0, len(LEXICAL)))

@@ -1,10 +1,11 @@
-"""From checked rows to the matrix that a policy learns from: our features, or any transformer."""
+"""The matrix that a policy learns from: made of checked rows, by `Features` or any other transformer."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.learn.rows import Rows
 
@@ -14,12 +15,12 @@ Floats = NDArray[np.float64]
 
 
 def fitted_features(features: Any, rows: Rows, seed: int) -> Any:
-    """Return fitted features: a clone of what was given, or the default ones.
+    """Return fitted features: a clone of the given transformer, or the default one.
 
     Raises
     ------
     InputError
-        If it is no transformer.
+        If `features` is no transformer.
     """
     from sklearn.base import clone
 
@@ -36,7 +37,7 @@ def fitted_features(features: Any, rows: Rows, seed: int) -> Any:
 
 
 def plain(rows: Rows) -> Any:
-    """Return rows as other transformers than ours take them: a list of texts or a matrix."""
+    """Return rows in the form that other transformers take: a list of texts or a matrix."""
     if rows.kind == "texts":
         return rows.texts["text"]
     if rows.kind == "matrix":
@@ -45,7 +46,7 @@ def plain(rows: Rows) -> Any:
 
 
 def transformed(features: Any, rows: Rows) -> Floats:
-    """Return the features of rows, checked: finite, one row each."""
+    """Return the features of rows, checked: all finite, one row per question."""
     from tcalloc.learn.features import Features
 
     if isinstance(features, Features):
@@ -53,7 +54,9 @@ def transformed(features: Any, rows: Rows) -> Floats:
     found = features.transform(plain(rows))
     found = np.asarray(found.toarray() if hasattr(found, "toarray") else found, np.float64)
     if found.ndim != 2 or len(found) != rows.n:
-        raise InputError(f"features returned shape {found.shape} for {rows.n} questions; expected ({rows.n}, d).")
+        raise InputError(
+            f"features returned shape {found.shape} for {counted(rows.n, 'question')}; expected ({rows.n}, d)."
+        )
     if not np.isfinite(found).all():
         row, column = np.argwhere(~np.isfinite(found))[0].tolist()
         raise InputError(

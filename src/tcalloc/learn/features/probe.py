@@ -1,7 +1,7 @@
 """What the first paid samples of a question show: how much they agree, how long they are, how sure the model was.
 
-Nothing here knows which answer is right: answers are only compared with each other. Whether a verifier accepted a
-sample is known where there is a verifier, and only there.
+Nothing here knows which answer is right; answers are only compared with each other. Only with a verifier is it known
+whether a sample was accepted.
 """
 
 from collections.abc import Sequence
@@ -27,11 +27,11 @@ PROBE = {
     "logprob": "mean log-probability of a sample",
     "successes": "share of the samples that the verifier accepted",
 }
-"""The features' names, in order, and what they are. Those after ``no_answer`` need what was not only answers."""
+"""The names of the features, in order, with their meaning. Those after ``no_answer`` need more than answers."""
 
 
 def probe_names(*, lengths: bool = False, logprobs: bool = False, verified: bool = False) -> tuple[str, ...]:
-    """Return the columns' names of `probe_features`, each after ``probe:``."""
+    """Return the names of the columns of `probe_features`, each with the prefix ``probe:``."""
     there = list(PROBE)[:4]
     there += list(PROBE)[4:8] if lengths else []
     there += (["logprob"] if logprobs else []) + (["successes"] if verified else [])
@@ -50,15 +50,15 @@ def probe_features(
     Parameters
     ----------
     samples : array_like of int, (n, m), or sequence of sequences of Result
-        Codes of the answers: equal codes are equal answers, -1 is no answer, -2 not drawn; which number stands for
-        which answer does not matter. Or what came back of the draws; then lengths, log-probabilities and the
-        verifier's word are taken from there, each if all results have it.
+        Codes of the answers: equal codes are equal answers, -1 is no answer, -2 is not drawn. It does not matter which
+        number stands for which answer. Or the results of the draws. Then lengths, log-probabilities and the verifier's
+        marks are taken from them, each if all results have it.
     lengths : array_like, (n, m), optional
         Tokens or characters of each sample, at least 0.
     logprobs : array_like, (n, m), optional
         Log-probability of each sample.
     verified : array_like of bool, (n, m), optional
-        Whether the verifier accepted it. Never whether it equals the gold answer, which a policy cannot know.
+        Whether the verifier accepted the sample. Never whether it equals the gold answer, which a policy cannot know.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def probe_features(
     Raises
     ------
     InputError
-        If shapes differ or values are not finite where a sample was drawn.
+        If shapes differ, or the value of a drawn sample is not finite.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def probe_features(
     """
     if _results(samples):
         if lengths is not None or logprobs is not None or verified is not None:
-            raise InputError("lengths, logprobs and verified are taken from the results; expected none beside them.")
+            raise InputError("lengths, logprobs and verified are taken from the results. Do not pass them too.")
         codes, lengths, logprobs, verified = _unpacked(samples)
     else:
         codes = np.asarray(samples)
@@ -90,7 +90,7 @@ def probe_features(
     drawn = codes != -2
     answered = drawn & (codes >= 0)
     many, answers = np.maximum(drawn.sum(axis=1), 1), np.maximum(answered.sum(axis=1), 1)
-    # How many gave the same answer as sample j, itself included: shares, entropy and distinct answers follow from it.
+    # How many samples gave the same answer as sample j, itself included; shares, entropy and distinct answers follow.
     alike = np.zeros(codes.shape)
     for j in range(codes.shape[1]):
         alike[:, j] = ((codes == codes[:, j, None]) & answered).sum(axis=1)
@@ -142,7 +142,7 @@ def _results(samples: Any) -> bool:
 
 
 def _unpacked(samples: Sequence[Sequence[Result]]) -> tuple[NDArray[np.int64], Any, Any, Any]:
-    """Return codes, lengths, log-probabilities and the verifier's word of results; None what not all of them have."""
+    """Return codes, lengths, log-probabilities and verifier's marks of results; None for what not all of them have."""
     n, m = len(samples), max(map(len, samples), default=0)
     codes = np.full((n, m), -2)
     found: dict[str, Any] = {"tokens": np.zeros((n, m)), "logprob": np.zeros((n, m)), "correct": np.zeros((n, m), bool)}

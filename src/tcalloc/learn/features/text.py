@@ -1,12 +1,12 @@
-"""Texts as numbers by the words in them: tf-idf of words and pairs of words, made short by an SVD; or hashing.
+"""Texts as numbers, by their words: tf-idf of words and pairs of words, reduced by an SVD; or hashing.
 
 What to use when
 ----------------
 `Tfidf`
-    The default: learns which words and pairs of words there are and how rare, and the directions in which the
-    training texts differ most (latent semantic analysis).
+    The default. It learns the words and pairs of words, how rare they are, and the directions in which the training
+    texts differ most (latent semantic analysis).
 `Hashing`
-    Learns nothing and keeps no vocabulary: each word adds ±1 to a column that its hash says.
+    Learns nothing and keeps no vocabulary: each word adds ±1 to the column of its hash.
 
 Both see words as hashes of 64 bits (`_scan`), so no word of the training texts is kept in a saved policy.
 """
@@ -25,17 +25,18 @@ __all__ = ["Hashing", "Tfidf"]
 class Tfidf:
     r"""tf-idf of words and pairs of words, projected on the first directions of an SVD.
 
-    The weight of a term in a text is (1 + log count)·idf, idf = 1 + log((1 + n) / (1 + df)), rows of length 1: what
-    scikit-learn's ``TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=r"\w+")`` gives.
+    The weight of a term in a text is (1 + log count)·idf, with idf = 1 + log((1 + n) / (1 + df)); rows have length 1.
+    These are the weights of scikit-learn's
+    ``TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=r"\w+")``.
 
     Parameters
     ----------
     components : int
-        Directions that are kept, at most.
+        The largest number of directions to keep.
     terms : int
-        Terms that are kept, at most: those in most texts.
+        The largest number of terms to keep: those that occur in most texts.
     random_state : int
-        Of the randomized SVD.
+        Seed of the randomized SVD.
     """
 
     def __init__(self, components: int = 32, terms: int = 50_000, random_state: int = 0):
@@ -59,7 +60,7 @@ class Tfidf:
         for block in blocks(texts):
             found = scan(block)
             second, theirs = pairs(found)
-            # A term counts once for each text.
+            # A term counts once per text.
             hashes = np.concatenate([found.hashes, second])
             owners = np.concatenate([found.owners, theirs])
             order = np.lexsort((owners, hashes))
@@ -81,19 +82,19 @@ class Tfidf:
         return self
 
     def of_scan(self, found: Scan) -> NDArray[np.float64]:
-        """Return the columns of texts that were scanned."""
+        """Return the columns for scanned texts."""
         values = np.zeros((found.n, self.width))
         many, terms, weights = self._weights(found)
         there = many.nonzero()[0]
         if self.width and len(there):
-            # Summed in the terms' order, so that one text and the same text among many give the same bits.
+            # Summed in the order of the terms, so that a text alone and the same text among others give equal bits.
             parts = self.directions[terms] * weights.astype(np.float32)[:, None]
             stops = many[there].cumsum()
             values[there] = np.add.reduceat(parts, stops - many[there], axis=0)
         return values
 
     def _weights(self, found: Scan) -> tuple[NDArray[np.int64], NDArray[np.intp], NDArray[np.float64]]:
-        """Return how many known terms each text has; text after text its terms, ascending; and their weights."""
+        """Return the number of known terms of each text; the terms, text by text and ascending; and their weights."""
         second, theirs = pairs(found)
         hashes = np.concatenate([found.hashes, second])
         size = len(self.keys)
@@ -137,9 +138,9 @@ class Tfidf:
         if keys.dtype != np.uint64 or keys.ndim != 1 or not (keys[1:] > keys[:-1]).all():
             raise InputError("the terms (keys) are not hashes in ascending order.")
         if idf.dtype != np.float64 or idf.shape != keys.shape or directions.dtype != np.float32:
-            raise InputError("the terms' weights (idf) or directions are not of the right type, or not one a term.")
+            raise InputError("the terms' weights (idf) or directions have a wrong type, or not one entry per term.")
         if directions.ndim != 2 or len(directions) != len(keys) or not np.isfinite(idf).all():
-            raise InputError("the directions are not one row a term, or the weights are not finite.")
+            raise InputError("the directions do not have one row per term, or the weights are not finite.")
         if not np.isfinite(directions).all():
             raise InputError("the directions are not finite.")
         made.keys, made.idf, made.directions = keys, idf, np.ascontiguousarray(directions)
@@ -168,7 +169,7 @@ class Hashing:
         return self
 
     def of_scan(self, found: Scan) -> NDArray[np.float64]:
-        """Return the columns of texts that were scanned."""
+        """Return the columns for scanned texts."""
         second, theirs = pairs(found)
         hashes = np.concatenate([found.hashes, second])
         rows = np.concatenate([found.owners, theirs])
@@ -191,5 +192,5 @@ class Hashing:
 def _whole(meta: Any, name: str) -> int:
     value = meta[name]
     if type(value) is not int or not 0 <= value < 1 << 31 or (name == "components" and value > 1 << 16):
-        raise InputError(f"{name} of the texts' features is {value!r}; expected a whole number that is allowed.")
+        raise InputError(f"{name} of the texts' features is {value!r}; expected an allowed whole number.")
     return value

@@ -1,1 +1,1 @@
-"""What held-out questions say: folds, calibration, certificates and their intervals."""
+"""Measurements on held-out questions: folds, calibration, certificates and their intervals."""

@@ -1,30 +1,30 @@
-"""The price of a budget, from held-out questions: plain, or with a guarantee that needs no large numbers.
+"""The price that keeps a budget, from held-out questions: plain, or with a guarantee that holds for any sample size.
 
 Plain calibration takes the smallest price at which the held-out questions cost no more than the budget on average. The
-next questions then cost more than the budget about half of the time: the price was chosen on a sample. With a
-confidence, P(expected spend > budget) ≤ 1 − confidence, for any number of held-out questions, over their draw:
+next questions then cost more than the budget about half of the time, because the price was chosen on a sample. With a
+confidence, P(expected spend > budget) ≤ 1 − confidence over the draw of the held-out questions, however few they are:
 
 (A) Fixed-sequence testing (Learn then Test: Angelopoulos, Bates, Candès, Jordan & Lei, arXiv 2110.01052). The prices
-    are tried from the largest (which spends least) downwards, each by a test of the hypothesis "expected spend >
-    budget" at the full level δ = 1 − confidence; the first that is not rejected ends the search. A price that breaks
-    the budget is returned only if the first such price was rejected wrongly: probability at most δ, however many
-    prices there are.
-(B) The test bets (Waudby-Smith & Ramdas, arXiv 2010.09686). With L a question's cost mapped to [0, 1] and α the budget
-    mapped likewise, wealth starts at 1 and is multiplied by 1 − ν·(L − α) question by question, where ν, between 0 and
-    1/(1 − α), depends on earlier questions only. If the expected L is at least α, wealth is a nonnegative
-    supermartingale, so the chance that it ever reaches 1/δ is at most δ (Ville): reject where it does.
-(C) Any such ν is valid; a good one makes the test sharp. Wealth shall reach 1/δ by the last question, no more and no
-    later: that is a digital option, and ν hedges it. In the Gaussian limit an option that pays 1/δ with probability
-    p = δ·wealth is replicated by ν = φ(Φ⁻¹(p))/(p·σ·√(questions left)), and the test becomes the z-test, which no test
-    beats; σ is estimated from earlier questions. (Voráček & Orabona, arXiv 2505.22422, recalculate bets to the same
-    end.) What this gains over Hoeffding-Bentkus and over the usual bets: `bench/studies/calibration_coverage.py`.
+    are tried from the largest (which spends least) downwards. Each is tested against the hypothesis "expected spend >
+    budget" at the full level δ = 1 − confidence. The first price that is not rejected ends the search. A price that
+    exceeds the budget is returned only if the first such price was rejected wrongly. The probability of that is at
+    most δ, however many prices there are.
+(B) The test bets (Waudby-Smith & Ramdas, arXiv 2010.09686). L is a question's cost mapped to [0, 1], and α is the
+    budget mapped likewise. Wealth starts at 1 and is multiplied by 1 − ν·(L − α) question by question. The bet ν lies
+    between 0 and 1/(1 − α), and depends on earlier questions only. If the expected L is at least α, wealth is a
+    nonnegative supermartingale. Then the chance that it ever reaches 1/δ is at most δ (Ville); reject if it does.
+(C) Any such ν is valid; a good one makes the test sharp. The best use of wealth is to reach exactly 1/δ by the last
+    question. That is a digital option, and ν hedges it. In the Gaussian limit, an option that pays 1/δ with probability
+    p = δ·wealth is replicated by ν = φ(Φ⁻¹(p))/(p·σ·√(questions left)). The test then becomes the z-test, which no test
+    beats; σ is estimated from earlier questions. (Voráček & Orabona, arXiv 2505.22422, recalculate bets for the same
+    purpose.) The gain over Hoeffding-Bentkus and over the usual bets: `bench/studies/calibration_coverage.py`.
 
 A guarantee rests on four assumptions, which `Calibration.assumptions` repeats:
 
 1. The held-out questions are independent of each other: no question is a copy or a variant of another.
 2. The next questions come from the same population as the held-out ones.
 3. Neither the policy nor its grid of prices has seen the held-out questions.
-4. The cost of any question lies in [low, high], also of those to come. The highest cost seen is not the highest
+4. The cost of any question, future ones included, lies in [low, high]. The highest cost seen is not the highest
    possible: `high` must be known from elsewhere, such as a limit on tokens. It may differ between prices.
 """
 
@@ -53,15 +53,15 @@ ASSUMPTIONS = (
     "neither the policy nor its grid of prices has seen the held-out questions",
     "every question costs between {low:.6g} and {high:.6g}",
 )
-# Bets stay below this share of the highest allowed: one expensive question shall not take all wealth.
+# Bets stay below this share of the largest allowed bet, so that one expensive question cannot take all wealth.
 MOST = 0.98
-# One bet per held-out question up to this number of bets; then per block of questions.
+# Up to this number of bets there is one bet per held-out question; beyond it, one per block of questions.
 BETS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A price, and what is known of what it will spend.
+    """A price, and what is known about its spend.
 
     Attributes
     ----------
@@ -70,17 +70,17 @@ class Calibration:
     spend : float
         Mean cost of the held-out questions at that price.
     budget : float
-        What was asked for.
+        The budget to keep.
     bound : float or None
-        With that confidence the expected spend is at most this, the budget; None if nothing is guaranteed.
+        The expected spend is at most this (the budget) with that confidence; None if nothing is guaranteed.
     confidence : float or None
-        1 - δ; None: plain calibration.
+        1 − δ; None: plain calibration.
     n : int
-        Held-out questions.
+        Number of held-out questions.
     method : str
         "plain" or "betting".
     assumptions : tuple of str
-        What the guarantee rests on, one clause each; empty if nothing is guaranteed.
+        The conditions of the guarantee, one clause each; empty if nothing is guaranteed.
     """
 
     price: float
@@ -109,12 +109,12 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Calibration":
-        """Return the calibration that `to_dict` wrote down.
+        """Return the calibration that `to_dict` wrote.
 
         Raises
         ------
         InputError
-            If it is none.
+            If `data` is no such dictionary.
         """
         names = {field.name for field in fields(cls)}
         if not isinstance(data, Mapping) or set(data) != names:
@@ -157,19 +157,19 @@ def calibrate_price(
     confidence : float, optional
         1 − δ, such as 0.95: P(expected spend > budget) ≤ δ. Without it the held-out mean alone decides.
     low : float
-        The least that any question can cost, also of those to come.
+        The least that any question can cost, future ones included.
     high : float or array_like, (P,), optional
-        The most that any question can cost, also of those to come; one number, or one per price. Needed with a
+        The most that any question can cost, future ones included; one number, or one per price. Needed with a
         confidence. It must be known without the held-out questions: the highest cost seen is not the highest possible.
     weights : array_like, (n,), optional
         How often each held-out question occurs; the mean is weighted. A confidence needs equal weights.
     random_state : int
-        The order in which the held-out questions are looked at; a table may be sorted.
+        Seed of the order in which the held-out questions are looked at, because a table may be sorted.
 
     Returns
     -------
     Calibration
-        Printed, it is one line.
+        One line when printed.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def calibrate_price(
     >>> import numpy as np
     >>> from tcalloc.learn.holdout.calibrate import calibrate_price
     >>> rng = np.random.default_rng(0)
-    >>> gains = rng.random(400)  # a fourth sample gains so much, and is taken where that exceeds its price
+    >>> gains = rng.random(400)  # what a fourth sample gains; it is drawn if that exceeds its price
     >>> prices = np.linspace(1, 0, 101)
     >>> spends = np.where(gains[:, None] > prices, 4, 1)
     >>> calibrate_price(prices, spends, 2).price
@@ -214,12 +214,12 @@ def calibrate_price(
         raise InputError(
             "weights differ, but a guarantee needs held-out questions that were drawn as often as they occur: with "
             "weights, the mean of the next questions has no bound. Draw the held-out questions in proportion to their "
-            "weights and pass none, or calibrate without confidence=, which is weighted."
+            "weights and pass none, or calibrate without confidence=, which uses the weights."
         )
     if high is None:
         raise InputError(
-            f"confidence is {confidence!r}, but high is missing: the most that any question can cost, also of those to "
-            "come. The highest cost seen is not the highest possible. Pass high=, from max_tokens and rates."
+            f"confidence is {confidence!r}, but high is missing: the most that any question can cost, future ones "
+            "included. The highest cost seen is not the highest possible. Pass high=, from max_tokens and rates."
         )
     least, most = _range(costs, low, high)
     shuffled = costs[np.random.default_rng(random_state).permutation(n)]
@@ -241,16 +241,16 @@ def calibrate_price(
 def calibrate_rising(
     spends: Floats, budget: float, confidence: float | None, costs: str | None, **limits: Any
 ) -> tuple[int, Calibration]:
-    """Return which of some settings of rising spend is the last that keeps the budget, and what is known of it.
+    """Return the last of some settings of rising spend that keeps the budget, and its calibration.
 
     Parameters
     ----------
     spends : ndarray, (J, n)
         What each held-out question costs in each setting.
     budget, confidence, **limits
-        As of `calibrate_price`.
+        As in `calibrate_price`.
     costs : str, optional
-        What is assumed of costs, in words that say more than `calibrate_price` knows.
+        The assumption on costs in words, if they say more than `calibrate_price` knows.
     """
     dial = np.arange(len(spends), 0, -1, dtype=np.float64)  # in place of prices, which fall as spends rise
     found = calibrate_price(dial, spends.T, budget, confidence, **limits)
@@ -260,7 +260,7 @@ def calibrate_rising(
 
 
 def _grid_of(prices: Any, spends: Any) -> tuple[Floats, Floats]:
-    """Refuse what is no grid with its spends."""
+    """Return the grid of prices and the spends as arrays, checked."""
     grid = np.asarray(prices, np.float64)
     costs = np.asarray(spends, np.float64)
     if grid.ndim != 1 or not grid.size or np.isnan(grid).any() or (grid < 0).any() or (np.diff(grid) > 0).any():
@@ -280,7 +280,7 @@ def _grid_of(prices: Any, spends: Any) -> tuple[Floats, Floats]:
 
 
 def _counts(weights: Any, n: int) -> Floats | None:
-    """Return how often questions occur; None: all equally often."""
+    """Return how often each question occurs; None: all equally often."""
     if weights is None:
         return None
     found = np.asarray(weights, np.float64)
@@ -290,7 +290,7 @@ def _counts(weights: Any, n: int) -> Floats | None:
 
 
 def _range(costs: Floats, low: Any, high: Any) -> tuple[float, Floats]:
-    """Return the least, and the most at each price; refuse spends outside."""
+    """Return the least cost, and the highest cost at each price; raise an error for a spend outside."""
     least = scalar(low, "low")
     most = np.asarray(high, np.float64)
     if most.ndim and most.shape != costs.shape[1:]:
@@ -305,13 +305,13 @@ def _range(costs: Floats, low: Any, high: Any) -> tuple[float, Floats]:
         row, column = np.argwhere(bad)[0].tolist()
         raise InputError(
             f"spends[{row}, {column}] is {float(costs[row, column])!r}, not between low = {least!r} and high = "
-            f"{float(most[column])!r}. They must hold for every question, also for those to come."
+            f"{float(most[column])!r}. Both must hold for every question, future ones included."
         )
     return least, most
 
 
 def _last(kept: NDArray[np.bool_]) -> int:
-    """Return the last of the leading True."""
+    """Return the position of the last leading True."""
     return len(kept) - 1 if kept.all() else int(kept.argmin()) - 1
 
 
@@ -319,7 +319,7 @@ def _last(kept: NDArray[np.bool_]) -> int:
 
 
 def _hedges() -> tuple[Floats, Floats]:
-    """Return log p and φ(Φ⁻¹(p))/p on a grid. Between its points the bets are a little off, which costs no validity."""
+    """Return log p and φ(Φ⁻¹(p))/p on a grid. Interpolation makes the bets slightly inexact, but they stay valid."""
     normal = NormalDist()
     logs = np.concatenate([np.linspace(-40, -1, 1024), np.linspace(-1, -1e-9, 1024)[1:]])
     return logs, np.array([normal.pdf(normal.inv_cdf(math.exp(x))) / math.exp(x) for x in logs])
@@ -329,12 +329,12 @@ HEDGES = _hedges()
 
 
 def keeps(costs: Floats, budget: float | Floats, delta: float, low: float, high: float | Floats) -> NDArray[np.bool_]:
-    """Say for each column whether "expected cost > budget" is rejected at level delta; rows are in random order.
+    """Return for each column whether "expected cost > budget" is rejected at level delta; rows are in random order.
 
     Parameters
     ----------
     costs : ndarray, (n, P)
-        In [low, high], in random order.
+        Costs in [low, high], in random order.
     budget : float or ndarray, (P,)
     delta, low, high
         As in `calibrate_price`; `high` may differ between columns.
@@ -346,7 +346,7 @@ def keeps(costs: Floats, budget: float | Floats, delta: float, low: float, high:
     """
     n, columns = costs.shape
     limit, top = (np.broadcast_to(np.asarray(value, np.float64), (columns,)) for value in (budget, high))
-    # No sample excludes an expectation just above `low`; none can be above `high`.
+    # No sample excludes an expectation just above `low`, and no expectation can be above `high`.
     inside = (limit > low) & (limit < top)
     if not inside.any():
         return np.asarray(limit >= top)
@@ -358,12 +358,12 @@ def keeps(costs: Floats, budget: float | Floats, delta: float, low: float, high:
     total, squares = np.zeros((2, columns))
     step = -(-n // BETS)
     for t in range(0, n, step):
-        # One pseudo-question of the variance that costs of mean α can have at most.
+        # One pseudo-question with the largest variance that costs of mean α can have.
         mean = (alpha + total) / (t + 1)
         sigma = np.sqrt(np.maximum((alpha + squares) / (t + 1) - mean**2, 1e-6))
         chance = np.minimum(wealth - goal, -1e-9)
         bet = np.interp(chance, *HEDGES) / (sigma * math.sqrt(n - t))
-        bet = np.where(wealth >= goal, 0.0, np.minimum(bet, cap))  # what has reached the goal stays there
+        bet = np.where(wealth >= goal, 0.0, np.minimum(bet, cap))  # wealth that has reached the goal stays there
         block = (costs[t : t + step] - low) / span
         wealth += np.log1p(-bet * (block - alpha)).sum(axis=0)
         total += block.sum(axis=0)
@@ -372,7 +372,7 @@ def keeps(costs: Floats, budget: float | Floats, delta: float, low: float, high:
 
 
 def _smallest_budget(costs: Floats, delta: float, low: float, high: float) -> float:
-    """Return (nearly) the smallest budget that the one column keeps, as do all larger ones that were tried."""
+    """Return (nearly) the smallest budget that the one column keeps; it also keeps all larger ones that were tried."""
     below, above = low, high
     for _ in range(6):
         tried = np.linspace(below, above, 33)

@@ -1,27 +1,30 @@
-"""What a policy is known to lose, on questions that it has not seen.
+"""What a policy is certified to lose, on questions that it has not seen.
 
 What to use when
 ----------------
 `certify`
     From a policy's choices and the outcomes of the same questions; ``policy.certify(X, samples)`` calls it.
 `Certificate`
-    What it returns; printed, a table.
+    The result of `certify`; printed, it is a table.
 
-(A) Fidelity, the share of questions where the policy picks the oracle's action, means little alone. The majority
-    action's share says what always saying the same would reach; the agreement of two oracles, each from one half of the
-    samples, how far the oracle's actions are facts and not noise. What agrees with itself on a share p of the questions
-    is predicted, at best, on √p of them: max_a P(a) ≤ √Σ_a P(a)². (Halves are noisier than the whole.)
+(A) Fidelity, the share of questions where the policy picks the oracle's action, means little alone. Two figures beside
+    it help. The majority action's share is the fidelity of always choosing that action. The agreement of two oracles,
+    each from one half of the samples, shows how far the oracle's actions are facts and not noise. If the oracle agrees
+    with itself on a share p of the questions, a policy agrees with it on at most √p of them, because
+    max_a P(a) ≤ √Σ_a P(a)². (Halves are noisier than the whole.)
 (B) Regret at the price λ: R = mean of max_a (acc − λ·cost) less the policy's acc − λ·cost. By weak duality
         V − U ≤ R + λ·(budget − spend),
-    V the optimum of the linear program at the budget, U the policy's accuracy. arXiv 2604.14853 leaves the second term
-    out, which is wrong as soon as the policy spends less than the budget. The bound holds for any λ ≥ 0 and any policy.
-(C) Gain captured: (policy − mixture)/(oracle − mixture), all at the policy's spend; the mixture is the best fixed one.
-    An oracle that chooses on the estimates it is scored on flatters itself. Given samples, it chooses on one half of
-    them and is scored on the other, both ways, over several random halvings.
+    where V is the optimum of the linear program at the budget, and U is the policy's accuracy. arXiv 2604.14853 leaves
+    the second term out, which is wrong as soon as the policy spends less than the budget. The bound holds for any
+    λ ≥ 0 and any policy.
+(C) Gain captured: (policy − mixture)/(oracle − mixture), at the policy's spend, with the best fixed mixture.
+    An oracle that chooses on the estimates that score it overstates its accuracy. Given samples, it chooses on one half
+    of them and is scored on the other, both ways, over several random halvings.
 
-All intervals are over questions: what the same policy would show on others like these, at the same price. They end
-where figures end (accuracies and shares in [0, 1], regret and spend at 0). Where costs differ between questions, few of
-them can decide the mean of regret or spend; then no upper limit is given, and a note says so (`intervals.py`).
+All intervals are over questions: they say what the same policy would show on similar questions, at the same price. An
+interval ends where a figure must end (accuracies and shares in [0, 1], regret and spend at 0). If costs differ between
+questions, a few of them can decide the mean of regret or spend. Then there is no upper limit, and a note says so
+(`intervals.py`).
 """
 
 import math
@@ -33,6 +36,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc import _amounts
 from tcalloc._checks import level_of, whole
+from tcalloc._counts import counted
 from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
 from tcalloc._rounding import SUMMED
@@ -57,18 +61,18 @@ OPEN = (
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What a policy is known to lose; all figures in the units of the table.
+    """What a policy is certified to lose; all figures are in the units of the table.
 
     Attributes
     ----------
     n : int
-        Questions.
+        Number of questions.
     price : float
-        λ at which regret and the oracle's actions are taken.
+        The price λ at which regret and the oracle's actions are computed.
     budget : float
-        What might have been spent per question.
+        The mean cost per question that could have been spent.
     level : float
-        How often intervals made like these hold.
+        Confidence level of the intervals.
     accuracy : Estimate
         Mean accuracy of the policy's actions.
     spend : Estimate
@@ -76,26 +80,26 @@ class Certificate:
     fidelity : Estimate
         Share of questions where the policy picks the oracle's action.
     majority : Estimate
-        What fidelity would be of always picking the oracle's most frequent action.
+        The fidelity of always picking the oracle's most frequent action.
     majority_action : str
-        Which that is.
+        The name of that action.
     agreement : Estimate or None
         Share of questions where two oracles, each from one half of the samples, agree; None: not known.
     regret : Estimate
         R at the price.
     bound : Estimate
-        R + λ·(budget - spend): the policy is at most this below the optimum at the budget.
+        R + λ·(budget − spend): the policy is at most this below the optimum at the budget.
     shortfall : float or None
-        The optimum at the budget less the policy's accuracy, on this table; never above `bound`. An optimum of
-        estimates flatters itself; `captured` says what can be had.
+        The optimum at the budget less the policy's accuracy, on this table; never above `bound`. The optimum of noisy
+        estimates is overstated; `captured` says what can be attained.
     gain : Estimate
         The policy's accuracy less that of the best fixed mixture at the same spend.
     captured : Estimate or None
-        Share of the oracle's gain over the mixture, at the same spend; None where there is nothing to gain.
+        Share of the oracle's gain over the mixture, at the same spend; None if there is nothing to gain.
     held_out : bool
         Whether the oracle of `captured` chose on other samples than those that score it.
     notes : tuple of str
-        What to know of the above; each is a sentence.
+        Remarks on these figures; each is a sentence.
     """
 
     n: int
@@ -146,11 +150,11 @@ class Certificate:
         ]
         left, middle = (max(len(row[i]) for row in rows) for i in (0, 1))
         lines = [f"{a:<{left}}  {b:>{middle}}  {c}".rstrip() for a, b, c in rows]
-        head = f"{self.n:,} question{'s' * (self.n != 1)}"
+        head = counted(self.n, "question")
         return "\n".join([f"{head}{lines[0][len(head) :]}", *lines[1:], *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as a dictionary for JSON; what is not finite is None."""
+        """Return it as a dictionary for JSON; a number that is not finite becomes None."""
 
         def plain(value: Any) -> Any:
             if isinstance(value, Estimate):
@@ -175,32 +179,32 @@ def certify(
     level: float = 0.95,
     random_state: int = 0,
 ) -> Certificate:
-    """Return what a policy is known to lose on held-out questions.
+    """Return how much a policy loses on held-out questions, as a certificate.
 
     Parameters
     ----------
     chosen : array_like of int, (N,)
         The columns that the policy picked.
     table : Table, Samples or array_like (N, K)
-        The outcomes of the same questions. An array of accuracies needs `cost`. Samples: the exact expectation, and
-        they serve as `samples` too.
+        The outcomes of the same questions. An array of accuracies needs `cost`. From Samples the exact expectation is
+        taken, and they also serve as `samples`.
     price : float, optional
-        λ of the policy. None, or ``inf``: the price that is optimal for the budget on this table.
+        The price λ of the policy. None, or ``inf``: the price that is optimal for the budget on this table.
     budget : float, optional
-        Mean cost per question that might have been spent; default: what was spent, so that the bound is the regret.
+        Mean cost per question that could have been spent; default: the spend, so that the bound is the regret.
     samples : Samples, optional
-        What the table was made of: for the agreement of half-sample oracles and an oracle held out. Actions may need at
-        most half of a question's samples.
+        The samples that the table was made from: for the agreement of half-sample oracles, and for an oracle that is
+        held out. Actions may need at most half of a question's samples.
     actions : list of Action, optional
-        What the table's columns are, where neither the table nor their names say it.
+        What the columns of the table mean, if neither the table nor their names say it.
     cost : array_like, (K,) or (N, K), optional
-        Instead of the table's.
+        Costs to use instead of the table's.
     splits : int
-        Random halvings of the samples.
+        Number of random halvings of the samples.
     level : float
-        How often the intervals shall hold.
+        Confidence level of the intervals.
     random_state : int
-        Of the halvings.
+        Seed of the halvings.
 
     Returns
     -------
@@ -213,8 +217,8 @@ def certify(
 
     Examples
     --------
-    One question, the actions (cost, accuracy) = (1, 0) and (3, 1); the policy plays the first. Without the second term
-    the bound at budget 3 would be 0:
+    One question has the actions (cost, accuracy) = (1, 0) and (3, 1), and the policy plays the first. Without the
+    second term the bound at budget 3 would be 0:
 
     >>> from tcalloc.learn.holdout.certify import certify
     >>> found = certify([0], [[0, 1]], price=1.0, budget=3.0, cost=[1, 3])
@@ -265,15 +269,15 @@ def certify(
     held_out = halves is not None and halves.whole
     if halves is not None and not held_out:
         first = (
-            "No half of the samples can choose between the actions, so that the agreement of two oracles is not known"
+            "Half of the samples is too few to choose between the actions, so the agreement of two oracles is not known"
             if agreement is None
-            else "Half of the samples do not tell all actions: the two oracles choose among those that they tell"
+            else "Half of the samples is too few for some actions, so the two oracles choose only among the others"
         )
         notes.append(f"{first}, and the oracle of the gain chose on the samples that score it.")
     gain, possible = (
         halves.gains(picked, spend) if halves is not None and held_out else gains_at(acc, acc, picked, found, spend)
     )
-    # What the policy and the mixture do alike is no gain; rounding would make one of it.
+    # Where policy and mixture do the same there is no gain; rounding would make one.
     gain = np.where(np.abs(gain) <= SUMMED, 0.0, gain)
     ends = _Ends.of(found, rate, limit, Mix.of(found.mean_acc, found.mean_cost).price(spend))
     figures = {
@@ -304,7 +308,7 @@ def certify(
 
 
 class _Ends(NamedTuple):
-    """Between which numbers the figures of one question lie, as far as that is known."""
+    """The limits of each figure for one question, as far as they are known."""
 
     accuracy: tuple[float, float]
     spend: tuple[float, float]
@@ -314,11 +318,11 @@ class _Ends(NamedTuple):
 
     @classmethod
     def of(cls, found: Training, rate: float, limit: float, slope: float) -> "_Ends":
-        """Return them for regret at a price and for a gain over a mixture whose cost has a price too (`slope`)."""
+        """Return the limits for regret at a price, and for a gain over a mixture whose cost has a price (`slope`)."""
         known = found.acc[np.isfinite(found.acc)]
         least, most = (0.0, 1.0) if known.min() >= 0 and known.max() <= 1 else (-math.inf, math.inf)
         cheapest, highest = (0.0, math.inf)
-        if found.shared:  # what one question pays for an action, all do
+        if found.shared:  # all questions pay the same for an action
             paid = found.cost if found.available is None else found.cost[found.available]
             cheapest, highest = float(paid.min()), float(paid.max())
         apart = most - least
@@ -345,7 +349,7 @@ def _whole(chosen: Any) -> Actions:
 
 
 def _without_absent(table: Table, picked: Actions, actions: Any, cost: Any) -> tuple[Table, Actions, Any, Any]:
-    """Drop the actions that none of these questions has; what was picked is renumbered."""
+    """Drop the actions that none of these questions has, and renumber the picked columns."""
     there = np.asarray(table.available)
     kept: NDArray[np.bool_] = np.asarray(there.any(axis=0))
     k = len(kept)

@@ -1,11 +1,11 @@
-"""The least and the most that one question may cost, as far as that is known without the held-out questions.
+"""The least and the most that one question may cost, as far as this is known without the held-out questions.
 
 What to use when
 ----------------
 `CostRange.of`
-    Before a guarantee: from the user's word, from costs that are the same for every question, or from the actions.
-`sample_costs`, `costs_said`
-    The same of one sample of each model, for policies that decide while sampling; and in words.
+    For a guarantee: from what the user gives, from costs that are the same for every question, or from the actions.
+`sample_costs`, `cost_phrase`
+    The same for one sample of each model, for policies that decide while sampling; the assumption in words.
 `most_of`
     The most that one action can cost, by its rates and its limit on tokens.
 """
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import did_you_mean
+from tcalloc._counts import counted
 from tcalloc._inputs import scalar
 from tcalloc._rounding import COMPUTED
 from tcalloc.errors import InputError
@@ -27,15 +28,15 @@ from tcalloc.learn.training import Training
 from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples
 
-__all__ = ["CostRange", "costs_said", "most_of", "same_costs", "sample_costs"]
+__all__ = ["CostRange", "cost_phrase", "most_of", "same_costs", "sample_costs"]
 
 Floats = NDArray[np.float64]
 
 
 def most_of(action: Action | None) -> float | None:
-    """Return the most that one action can cost on any question; None if its settings do not say it.
+    """Return the most that one action can cost on any question; None if its settings do not determine it.
 
-    An action says it by `rates` and `max_tokens`, if the prompt is free: nothing limits the length of a prompt.
+    `rates` and `max_tokens` determine it if the prompt is free, because nothing limits the length of a prompt.
     """
     if action is None:
         return 0.0
@@ -47,16 +48,16 @@ def most_of(action: Action | None) -> float | None:
 
 
 def same_costs(shared: bool, cost: Floats, held: Training) -> bool:
-    """Return whether every question pays the same: both tables say so, and agree.
+    """Return whether every question pays the same, by both tables.
 
-    Costs that were recorded question by question do not count, however equal: a rare expensive question may be missing.
+    Costs that were recorded question by question do not count, even if equal: a rare expensive question may be missing.
     """
     return bool(shared and held.shared and np.allclose(held.mean_cost, cost, rtol=COMPUTED, atol=0))
 
 
 @dataclass(frozen=True, slots=True)
 class CostRange:
-    """Between these lies the cost of any question, also of those to come."""
+    """The range of the cost of any question, future ones included."""
 
     low: float
     high: float
@@ -79,20 +80,20 @@ class CostRange:
         known : tuple of float or None
             The range, if each action costs the same for every question.
         actions : sequence of Action, optional
-            What the columns are.
+            What the columns mean.
         held : Training
             The held-out questions.
         low, high : float or None
-            What the user says; it has precedence.
+            Limits given by the user; they take precedence.
         seen : float
             The highest cost of a training question.
         extra : Action, optional
-            What is drawn before any action.
+            The action that is drawn before any other.
 
         Raises
         ------
         InputError
-            If the most is not known, or some cost lies outside.
+            If the highest possible cost is not known, or a cost lies outside the range.
         """
         limits = [None] if actions is None else [most_of(action) for action in actions]
         before = most_of(extra)
@@ -116,7 +117,7 @@ class CostRange:
         if seen > self.high + slack:
             raise InputError(
                 f"high is {self.high!r}, but a training question cost {seen!r}. Pass the most that any question may "
-                "cost, also of those to come."
+                "cost, future ones included."
             )
         there = np.ones(held.cost.shape, bool) if held.available is None else held.available
         bad = there & ~((held.cost >= self.low - slack) & (held.cost <= self.high + slack))
@@ -125,7 +126,7 @@ class CostRange:
             raise InputError(
                 f"table: question {row} costs {float(held.cost[row, column])!r} by {held.names[column]}, not between "
                 f"low = {self.low!r} and high = {self.high!r}. Pass the least and the most that any question may cost, "
-                "also of those to come."
+                "future ones included."
             )
 
 
@@ -139,18 +140,18 @@ def sample_costs(
     arms : sequence of str
         The models.
     seen : ndarray, (arms,)
-        The highest cost of a training sample of each.
+        The highest cost of a training sample of each model.
     samples : Samples
-        The held-out ones, under the same names.
+        The held-out samples, under the same names.
     actions : mapping of str to Action
-        What a draw is.
+        The action of one draw from each model.
     high : float, mapping of str to float or None
-        What the user says; it has precedence.
+        Limits given by the user; they take precedence.
 
     Raises
     ------
     InputError
-        If it is not known, or some recorded sample costs more.
+        If the highest possible cost is not known, or a recorded sample costs more.
     """
     if isinstance(high, Mapping) and (unknown := [arm for arm in high if arm not in arms]):
         raise InputError(
@@ -166,7 +167,7 @@ def sample_costs(
         most = None if given is None else scalar(given, f"high{of}")
         if most is None and (model.cost is None or np.ndim(model.cost) == 0):
             each = 1.0 if model.cost is None else float(model.cost)
-            # One cost for all samples, which those that were learned from have had too.
+            # There is one cost for all samples, and the training samples had the same.
             most = each if math.isclose(float(seen[a]), each, rel_tol=COMPUTED) else None
         if most is None and arm in actions:
             most = most_of(actions[arm])
@@ -182,13 +183,13 @@ def sample_costs(
         if not 0 <= most < math.inf or paid > most * (1 + COMPUTED):
             raise InputError(
                 f"high{of} is {most!r}, but a recorded sample cost {paid:.6g}; expected a finite number: the most that "
-                "any sample may cost, also of those to come."
+                "any sample may cost, future ones included."
             )
         found.append(most)
     return np.array(found)
 
 
-def costs_said(arms: Sequence[str], most: Floats) -> str:
+def cost_phrase(arms: Sequence[str], most: Floats) -> str:
     """Return the assumption on costs in words."""
     parts = [f"of {arm} at most {each:.6g}" if arm else f"at most {each:.6g}"
              for arm, each in zip(arms, most.tolist(), strict=True)]  # fmt: skip
@@ -196,15 +197,15 @@ def costs_said(arms: Sequence[str], most: Floats) -> str:
 
 
 def _unknown(actions: Sequence[Action | None] | None) -> str:
-    """Return what to pass where the most is not known."""
+    """Return the message that says what to pass if the highest possible cost is not known."""
     drawn = [action for action in actions or () if action is not None]
-    most = str(max(action.samples for action in drawn)) if drawn else "the most"
+    most = counted(max(action.samples for action in drawn), "sample") if drawn else "the largest number of samples"
     limits = {action.max_tokens for action in drawn}
     tokens = f"{max(n for n in limits if n is not None):,} tokens" if limits and None not in limits else "max_tokens"
     return (
         "confidence needs the most that one question may cost, which is not known: costs differ between questions (or "
         "were recorded one by one), and the highest cost seen is not the highest possible. Pass high= (--high), which "
-        f"is {most} sample{'' if most == '1' else 's'} * ({tokens} * the rate of an output token + the longest prompt "
+        f"is {most} * ({tokens} * the rate of an output token + the longest prompt "
         "* the rate of an input token). "
         "If every question costs the same, say so instead: one cost per action, cost=[...] of shape (K,), or one cost "
         "per sample, Samples(..., cost=...)."

@@ -1,30 +1,30 @@
-"""Comparisons out of fold: frontiers tuned on the training questions, held to one spend, paired by question.
+"""Comparisons out of fold: frontiers are tuned on training questions, brought to one spend, and paired by question.
 
 What to use when
 ----------------
 `split`
-    Folds over questions from a fixed seed.
+    Folds over questions from a fixed random seed.
 `Frontier`
-    The settings on the hull of what they spend and reach, and the mixture of two neighbours for a spend.
+    The settings on the hull of spend and accuracy, and the mixture of two neighbours for a spend.
 `held_out`
-    A family of settings, tuned in fold, at given spends: accuracy and spend of every question while it was held out.
+    A family of settings, tuned in fold, at given spends: accuracy and spend of every question when it was held out.
 `on_test`
-    The same with the hull picked on the questions it is scored on: what hindsight would make of the family.
+    The same with the hull chosen on the questions that score it: the result of the family in hindsight.
 `Dial`
-    What a spend on one fold's training questions is on a dial that all folds share.
+    A scale that all folds share, and the place on it of a spend on one fold's training questions.
 `crossing`
-    Where what is really spent, over the nominal spend, is what was asked.
+    The nominal spends at which the real spend is as asked.
 `paired`
     The difference of two such results, with an interval over questions.
 
 A mixture tuned to a spend on the training questions spends a little more or less on others, and accuracy follows
-spend. `held_out` therefore turns one dial, which all folds share, until the spend over all held-out questions is the
-one asked for: that takes no label, and it is done to all sides alike.
+spend. `held_out` therefore turns one dial, which all folds share, until the spend over all held-out questions is as
+asked. That needs no label, and it is done for all families alike.
 
-Where costs vary, the same setting costs more on the training questions of one fold than on those of another. The dial
-is therefore not the spend in training. It is the setting's position: the same setting stands at the same place in all
-folds (`Dial`). Otherwise one fold would already play the next setting where another has not reached this one, and a
-mixture of them would be below the setting that it contains.
+If costs vary, the same setting costs more on the training questions of one fold than on those of another. Therefore
+the dial is not the spend in training but the position of the setting: each setting stands at the same place in all
+folds (`Dial`). Otherwise one fold could already play the next setting while another has not reached this one. A mixture
+of the two would be below the setting that it contains.
 """
 
 from collections.abc import Callable, Iterable
@@ -60,7 +60,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
-# The seeds of all documented comparisons.
+# The random seeds of all documented comparisons.
 SEEDS = (0, 1, 2, 3, 4)
 
 
@@ -84,15 +84,15 @@ class Frontier:
     """The settings on the upper concave hull of accuracy over spend, up to the most accurate."""
 
     settings: NDArray[np.intp]
-    """(H,) their numbers."""
+    """(H,) the numbers of the settings."""
     spend: Floats
-    """(H,) ascending."""
+    """(H,) their spends, ascending."""
     accuracy: Floats
-    """(H,) ascending."""
+    """(H,) their accuracies, ascending."""
 
     @classmethod
     def of(cls, spend: ArrayLike, accuracy: ArrayLike) -> "Frontier":
-        """Return the hull of settings that spend and reach so much, (J,) each.
+        """Return the hull of settings with these spends and accuracies, (J,) each.
 
         Examples
         --------
@@ -109,12 +109,15 @@ class Frontier:
         return cls(found, x[found], y[found])
 
     def mix(self, spend: float) -> tuple[int, int, float]:
-        """Return two neighbouring settings, and the second's share, that spend so much; the ends beyond the hull."""
+        """Return two neighbouring settings whose mixture has this spend, and the second's share.
+
+        Beyond the hull it is the nearest end.
+        """
         low, high, share = neighbours(self.spend, spend)
         return int(self.settings[low]), int(self.settings[high]), share
 
     def slope(self, spend: float) -> float:
-        """Return what a unit of spend brings on the step that leads to a spend; 0 beyond the last."""
+        """Return what one more unit of spend gains on the step that leads to a spend; 0 beyond the last step."""
         at = int(np.searchsorted(self.spend, spend))
         if at == len(self.spend) or len(self.spend) < 2:
             return 0.0
@@ -124,34 +127,34 @@ class Frontier:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tuned:
-    """What a family of settings does after one training."""
+    """The figures of a family of settings after one training."""
 
     spend: Floats
     """(J,) mean spend of each setting, on the training questions (or cross-validated among them)."""
     accuracy: Floats
-    """(J,) the same for accuracy: these two choose."""
+    """(J,) mean accuracy, likewise; these two choose the hull."""
     held_spend: Floats
     """(J, m) each setting's spend on each held-out question."""
     held_accuracy: Floats
-    """(J, m) its accuracy there: looked at only for scoring."""
+    """(J, m) its accuracy there, used only for scoring."""
     claimed: Floats | None = None
-    """(J,) the accuracy that each setting promises from the training questions alone; None, or NaN: it promises none.
-    `accuracy` may be anything that orders the settings, this is meant in earnest."""
+    """(J,) the accuracy that each setting predicts from the training questions alone; None or NaN if it predicts none.
+    `accuracy` may be any score that orders the settings; this one is a real estimate."""
     places: Floats | None = None
-    """(J,) where each setting stands on the dial that all folds share, where the settings are the same in all folds:
-    what each spends on all questions, for example. None: its spend in training says where."""
+    """(J,) the place of each setting on the dial that all folds share, for settings that are the same in all folds:
+    for example, what each spends on all questions. None: its spend in training gives the place."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dial:
-    """What a spend on one fold's training questions is on a dial that all folds share: straight between its knots.
+    """Maps a spend on one fold's training questions to the dial that all folds share, linearly between its knots.
 
     Parameters
     ----------
     spend : ndarray, (H,)
         Spends on the training questions, strictly rising.
     place : ndarray, (H,)
-        The same settings on the shared dial, strictly rising.
+        The places of the same settings on the shared dial, strictly rising.
     """
 
     spend: Floats
@@ -159,9 +162,9 @@ class Dial:
 
     @classmethod
     def of(cls, spend: ArrayLike, place: ArrayLike) -> "Dial":
-        """Return the dial of settings that spend so much in training, (H,) rising, and stand at such places.
+        """Return the dial of settings with these spends in training, (H,) rising, and these places.
 
-        Two settings may change their order: what is more expensive on these training questions may be cheaper on all
+        Two settings may change their order: the more expensive on these training questions may be the cheaper on all
         questions. The dial must not turn back, so it skips a setting whose place is not beyond the one before.
 
         Examples
@@ -178,7 +181,7 @@ class Dial:
         return cls(x[kept], y[kept])
 
     def __call__(self, spends: ArrayLike) -> Floats:
-        """Return the places of spends; beyond the knots they keep the ratio of the last one."""
+        """Return the places of spends; beyond the knots they keep the ratio of the last knot."""
         asked = np.asarray(spends, np.float64)
         found = np.interp(asked, self.spend, self.place)
         for end, beyond in ((0, asked < self.spend[0]), (-1, asked > self.spend[-1])):
@@ -190,16 +193,16 @@ class Dial:
 
 
 def placed(tuned: Tuned, frontier: Frontier, dial: Dial | None = None) -> Floats:
-    """Return where the settings of a hull stand on the dial that all folds share, (H,) rising.
+    """Return the places of a hull's settings on the dial that all folds share, (H,) rising.
 
     Parameters
     ----------
     tuned : Tuned
-        One fold's training. Its own `places` are used where it has them.
+        The training of one fold. Its own `places` are used if it has them.
     frontier : Frontier
         Its hull.
     dial : Dial, optional
-        The fold's, for what has no places of its own; without it their spends in training are taken.
+        The dial of the fold, for settings without places of their own. Without it, their spends in training are used.
     """
     if tuned.places is not None:
         dial = Dial.of(frontier.spend, np.asarray(tuned.places, np.float64)[frontier.settings])
@@ -207,28 +210,28 @@ def placed(tuned: Tuned, frontier: Frontier, dial: Dial | None = None) -> Floats
 
 
 Fit = Callable[[Rows, Rows, int], Tuned]
-"""From training rows, held-out rows and a seed to what was learned and what it does."""
+"""A function of training rows, held-out rows and a random seed that returns the figures of a training."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Held:
-    """Accuracy and spend of every question while it was held out, mean over the seeds; (B, N) for B spends."""
+    """Accuracy and spend of every question when it was held out, mean over the seeds; (B, N) for B spends."""
 
     asked: Floats
     """(B,) the spends that were asked for."""
     spend: Floats
-    """(B, N)."""
+    """(B, N) accuracy of each question."""
     accuracy: Floats
-    """(B, N)."""
+    """(B, N) spend on each question."""
 
 
 def tabled(spend: ArrayLike, accuracy: ArrayLike) -> Fit:
-    """Return a family whose settings need no training but the choice among them.
+    """Return a family whose settings need no training except the choice among them.
 
     Parameters
     ----------
     spend, accuracy : array_like, (J, N)
-        Of each setting on each question.
+        Spend and accuracy of each setting on each question.
     """
     x, y = np.asarray(spend, np.float64), np.asarray(accuracy, np.float64)
 
@@ -242,22 +245,22 @@ def tabled(spend: ArrayLike, accuracy: ArrayLike) -> Fit:
 def held_out(
     fit: Fit, n: int, spends: Iterable[float], *, folds: int = 5, seeds: Iterable[int] = SEEDS, match: bool = True
 ) -> Held:
-    """Return what a family reaches at given spends, tuned without the questions it is scored on.
+    """Return what a family reaches at given spends when it is tuned without the questions that score it.
 
     Parameters
     ----------
     fit : callable
-        ``fit(training rows, held-out rows, seed) -> Tuned``; `tabled` makes one of a table.
+        ``fit(training rows, held-out rows, seed) -> Tuned``; `tabled` makes one from a table.
     n : int
-        Questions.
+        Number of questions.
     spends : iterable of float
-        Mean spend per question. Where a family cannot spend so much, or finds nothing to spend it on, it spends less.
+        Mean spends per question. A family that cannot spend as much, or gains nothing by it, spends less.
     folds : int
-        Of each seed.
+        Number of folds for each seed.
     seeds : iterable of int
-        One split into folds each.
+        Each seed gives one split into folds.
     match : bool
-        Whether the dial is turned until the real spend is as asked (see above). False: the spend in training is.
+        Whether the dial is turned until the real spend is as asked (see above). False: the spend in training is used.
 
     Returns
     -------
@@ -284,7 +287,7 @@ def held_out(
 
 
 def on_test(spend: ArrayLike, accuracy: ArrayLike, spends: Iterable[float]) -> Held:
-    """Return the same with the hull picked on the questions it is scored on: flattering, for orientation.
+    """Return the same with the hull chosen on the questions that score it. It overstates accuracy; for orientation.
 
     `spend` and `accuracy` are (J, N).
     """
@@ -300,7 +303,7 @@ def _mixed(values: Floats, low: int, high: int, share: float) -> Floats:
 
 
 def _nominal(parts: list[Any], n: int, asked: Floats) -> Floats:
-    """Return the places on the dial at which the held-out questions of all folds together spend what was asked."""
+    """Return the places on the dial at which the held-out questions of all folds together spend as asked."""
     nominal = np.unique(np.concatenate([frontier.spend for frontier, _, _ in parts]))
     real = np.zeros(len(nominal))
     for frontier, tuned, _ in parts:
@@ -309,22 +312,22 @@ def _nominal(parts: list[Any], n: int, asked: Floats) -> Floats:
 
 
 def crossing(nominal: Floats, real: Floats, asked: Floats) -> Floats:
-    """Return the nominal spends at which what is asked is really spent.
+    """Return the nominal spends at which the real spend is as asked.
 
     Parameters
     ----------
     nominal : ndarray, (M,)
-        Rising.
+        Nominal spends, rising.
     real : ndarray, (M,)
-        What is spent there, straight in between. It need not rise: a setting that is dearer on the training questions
-        may be cheaper on others.
+        The real spends there, linear in between. They need not rise: a setting that is more expensive on the training
+        questions may be cheaper on others.
     asked : ndarray, (T,)
-        Real spends.
+        The real spends that are wanted.
 
     Returns
     -------
     ndarray, (T,)
-        The first crossing, in either direction; where all that is spent is less (more), where most (least) is spent.
+        The first crossing, in either direction. If no spend is high (low) enough, the place of the highest (lowest).
 
     Examples
     --------
@@ -335,7 +338,7 @@ def crossing(nominal: Floats, real: Floats, asked: Floats) -> Floats:
     """
     least, most = float(real.min()), float(real.max())
     slack = SUMMED * max(abs(least), abs(most))
-    # Where a spend stays the same for a while, the last place of it: dearer by the training questions, and free here.
+    # If the real spend stays the same over a range, take its end: it costs more only on the training questions.
     lowest, highest = nominal[int(real.argmin())], nominal[int(np.flatnonzero(real >= most - slack)[-1])]
     found = np.full(len(asked), lowest)
     if len(nominal) > 1:
@@ -344,7 +347,7 @@ def crossing(nominal: Floats, real: Floats, asked: Floats) -> Floats:
         met = ((before <= target) & (target < after)) | ((before > target) & (target >= after))
         at = met.argmax(axis=1)
         run = real[at + 1] - real[at]
-        with np.errstate(over="ignore"):  # a spend that is far beyond all of them
+        with np.errstate(over="ignore"):  # for a spend that is far beyond all others
             share = np.divide(asked - real[at], run, out=np.zeros(len(asked)), where=run != 0)
         found = nominal[at] + np.clip(share, 0.0, 1.0) * (nominal[at + 1] - nominal[at])
     return np.asarray(np.where(asked >= most - slack, highest, np.where(asked <= least, lowest, found)))
@@ -361,16 +364,16 @@ class Difference:
     high: float
     """Upper end."""
     n: int
-    """Questions."""
+    """Number of questions."""
 
     @property
     def below(self) -> bool:
-        """Whether the first is worse beyond the interval."""
+        """Whether the first is worse and the interval excludes 0."""
         return self.high < 0
 
     @property
     def above(self) -> bool:
-        """Whether the first is better beyond the interval."""
+        """Whether the first is better and the interval excludes 0."""
         return self.low > 0
 
     @cleaned
@@ -386,9 +389,9 @@ def paired(first: ArrayLike, second: ArrayLike, *, bootstrap: int = 0, seed: int
     first, second : array_like, (N,)
         Scores per question, each the mean over seeds and orders.
     bootstrap : int
-        So many resamples of the questions (percentiles); 0: Student's interval, mean ± t standard errors.
+        Number of resamples of the questions (percentiles); 0: Student's interval, mean ± t standard errors.
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a policy gains at its spend; an oracle to compare with chooses on half of the samples, the others score."""
+"""The gain of a policy at its spend, and of an oracle that chooses on half of the samples, scored on the others."""
 
 import math
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._counts import counted
 from tcalloc._rounding import SUMMED
 from tcalloc._solve import decide, solve
 from tcalloc.errors import InputError
@@ -23,11 +24,11 @@ Actions = NDArray[np.int32]
 def gains_at(
     choosing: Floats, scoring: Floats, picked: Actions, found: Training, spend: float
 ) -> tuple[Floats, Floats]:
-    """Return by question what the policy, and what the oracle, gains over the best fixed mixture at the same spend.
+    """Return the gains of the policy and of the oracle over the best fixed mixture of the same spend, by question.
 
-    Oracle and mixture are chosen by `choosing`. Where their cost on a question differs from the policy's, the
-    difference is charged at the price that holds there: so the means compare equal spends, and the intervals know that
-    the spend is uncertain too.
+    `choosing` chooses oracle and mixture. If their cost on a question differs from the policy's, the difference is
+    charged at the price that holds there. So the means compare equal spends, and the intervals include the uncertainty
+    of the spend.
     """
     n = len(picked)
     every = np.arange(n)
@@ -48,7 +49,7 @@ def gains_at(
 
 
 def _cheapest(found: Training) -> float:
-    """Return the least spend, a little up: sums may round differently."""
+    """Return the least spend, slightly increased because sums may round differently."""
     cost = found.cost if found.available is None else np.where(found.available, found.cost, math.inf)
     return float(found.weights @ cost.min(axis=1) / found.weights.sum()) * (1 + SUMMED)
 
@@ -59,16 +60,16 @@ class Halves:
     def __init__(self, pairs: list[tuple[Floats, Floats]], told: NDArray[np.bool_], found: Training):
         self.pairs = pairs
         self.told = told
-        """(N, K) what half of the samples can tell."""
+        """(N, K) whether half of the samples is enough for the action."""
         self.found = found
 
     @classmethod
     def of(cls, samples: Samples, found: Training, splits: int, random_state: int) -> "Halves":
-        """Halve the samples so many times."""
+        """Halve the samples `splits` times."""
         if len(samples) != len(found.acc):
-            raise InputError(f"samples has {len(samples)} questions, but the table has {len(found.acc)}.")
+            raise InputError(f"samples has {counted(len(samples), 'question')}, but the table has {len(found.acc)}.")
         if found.actions is None:
-            raise InputError("what the table's actions are is not known; say it: actions=[Vote(1), …].")
+            raise InputError("it is not known what the table's actions are; pass them: actions=[Vote(1), …].")
         pairs = []
         told = np.isfinite(found.acc)
         for pair in halvings(samples, splits, np.random.default_rng(random_state)):
@@ -79,13 +80,14 @@ class Halves:
 
     @property
     def whole(self) -> bool:
-        """Whether half of the samples tell all that the table does."""
+        """Whether half of the samples is enough for all actions of the table."""
         return bool((self.told == np.isfinite(self.found.acc)).all())
 
     def agreement(self, price: float) -> tuple[Floats, NDArray[np.bool_]] | None:
-        """Return how often the oracles of two halves agree, among the actions that halves can tell, by question.
+        """Return how often the oracles of two halves agree, by question, among the actions that halves suffice for.
 
-        And which questions these are: those with a choice between as many actions as most have. None: no question.
+        The mask beside it says which questions count: those that choose between as many actions as most questions do.
+        None: no question counts.
         """
         choices = self.told.sum(axis=1)
         rows: NDArray[np.bool_] = np.asarray(choices >= max(2, int(np.median(choices))))
@@ -98,7 +100,7 @@ class Halves:
         return agreed / len(self.pairs), rows
 
     def gains(self, picked: Actions, spend: float) -> tuple[Floats, Floats]:
-        """Return by question what the policy, and what an oracle from other samples, gains over the mixture."""
+        """Return the gains of the policy and of an oracle from other samples over the mixture, by question."""
         total = np.zeros((2, len(picked)))
         for one, other in self.pairs:
             for choosing, scoring in ((one, other), (other, one)):
@@ -108,7 +110,7 @@ class Halves:
 
 
 def _accuracies(samples: Samples, actions: tuple[Action | None, ...]) -> Floats:
-    """Return the exact expectations, (N, K); NaN where there are too few samples."""
+    """Return the exact expectations, (N, K); NaN if there are too few samples."""
     acc = np.full((len(samples), len(actions)), np.nan)
     sizes = {name: int(arm.drawn.sum(axis=1).max()) for name, arm in samples.by_model.items()}
     most = max(sizes.values())
@@ -129,7 +131,7 @@ def halvings(samples: Samples, splits: int, rng: np.random.Generator) -> Iterato
     for _ in range(splits):
         parts: tuple[dict[str, Samples], dict[str, Samples]] = ({}, {})
         for name, arm in samples.by_model.items():
-            # Those that were drawn come first, in random order; every second goes to each half, an odd one to none.
+            # The drawn samples come first, in random order. They go to the halves in turn; an odd one goes to neither.
             order = random_order(arm.drawn, rng)
             width = arm.drawn.shape[1] // 2
             if width == 0:

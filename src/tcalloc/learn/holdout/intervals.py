@@ -1,11 +1,11 @@
-"""Means over questions, with intervals that are wide enough, or open where nothing limits them.
+"""Means over questions, with intervals that are wide enough, or open if nothing limits them.
 
-(A) Where values are even enough, Student's t. Even enough is n ≥ 25·skewness² (Cochran, Sampling Techniques, 1977,
-    section 2.15): then few questions do not decide the mean. n is the effective number of questions, (Σw)²/Σw².
-(B) Elsewhere few questions decide the mean, and a sample may hold none of them. A kind of question of which n hold none
-    has a share of at most q = 1 − (α/2)^(1/n) with confidence 1 − α/2. Where values are known to lie in [least, most],
-    the ends of (A) are moved by what such a share can change: q·(mean − least) and q·(most − mean). Where all values
-    are equal to an end this is Clopper and Pearson's interval. Where an end is not known, the interval is open there.
+(A) If the values are even enough: Student's t. Even enough is n ≥ 25·skewness² (Cochran, Sampling Techniques, 1977,
+    section 2.15); then the mean does not depend on a few questions. n is the effective number of questions, (Σw)²/Σw².
+(B) Otherwise a few questions decide the mean, and a sample may contain none of them. If n questions contain none of a
+    kind, its share is at most q = 1 − (α/2)^(1/n) with confidence 1 − α/2. If values are known to lie in [least, most],
+    the ends of (A) are moved by what such a share can change: q·(mean − least) and q·(most − mean). If all values equal
+    an end, this is the interval of Clopper and Pearson. If an end is not known, the interval is open there.
 """
 
 import math
@@ -20,7 +20,7 @@ __all__ = ["Estimate", "Over"]
 
 Floats = NDArray[np.float64]
 
-# Questions per squared skewness from which on a mean is nearly normal.
+# A mean is nearly normal from this number of questions per squared skewness on.
 EVEN = 25.0
 
 
@@ -38,9 +38,9 @@ class Over:
     Parameters
     ----------
     weights : ndarray, (N,)
-        Of the questions; they add up to 1.
+        Weights of the questions; they add up to 1.
     level : float
-        How often the intervals shall hold.
+        Confidence level of the intervals.
     """
 
     def __init__(self, weights: Floats, level: float):
@@ -58,7 +58,7 @@ class Over:
         return float(self.weights**2 @ around**2) * self.n / (self.n - 1)
 
     def skewness(self, values: Floats) -> float:
-        """Return the skewness; NaN where all values are equal, which says nothing about what was not seen."""
+        """Return the skewness; NaN if all values are equal, which says nothing about unseen values."""
         around = values - self.weights @ values
         square = float(self.weights @ around**2)
         if not square > 1e-24 * max(float(np.abs(values).max()) ** 2, 1e-300):
@@ -66,7 +66,7 @@ class Over:
         return float(self.weights @ around**3 / square**1.5)
 
     def even(self, values: Floats) -> bool:
-        """Return whether no few questions decide the mean, as far as these show."""
+        """Return whether the mean does not depend on a few questions, as far as these values show."""
         return bool(self.n >= EVEN * self.skewness(values) ** 2)
 
     def mean(self, values: Floats, least: float = -math.inf, most: float = math.inf) -> Estimate:
@@ -102,7 +102,7 @@ class Over:
     def ratio(self, above: Floats, below: Floats) -> Estimate | None:
         """Return the ratio of two means, with Fieller's interval; None if the lower one is hardly above 0.
 
-        Where few questions decide how the two differ, the interval is open on their side.
+        If a few questions decide how the two differ, the interval is open on their side.
         """
         a, b = float(self.weights @ above), float(self.weights @ below)
         spread = self.variance(below)
@@ -114,7 +114,7 @@ class Over:
         p, q, r = b * b - square * spread, a * b - square * both, a * a - square * self.variance(above)
         width = math.sqrt(max(q * q - p * r, 0.0))
         low, high = (q - width) / p, (q + width) / p
-        # What few questions decide may be further on their side: so it is open there.
+        # The part that few questions decide may lie further on their side, so the interval is open there.
         skew = self.skewness(above - a / b * below)
         if not self.n >= EVEN * skew**2:
             low, high = low if skew > 0 else -math.inf, high if skew < 0 else math.inf

@@ -1,9 +1,9 @@
-"""What a `Sequential` policy can have for which spend.
+"""The spends and accuracies that a `Sequential` policy offers.
 
 What to use when
 ----------------
 `StoppingFrontier`
-    The figures of a fitted policy; `tcalloc.learn.sequential.crossfit` works them out.
+    The figures of a fitted policy; `tcalloc.learn.sequential.crossfit` computes them.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._counts import counted
 from tcalloc._printing import cleaned
 
 __all__ = ["StoppingFrontier"]
@@ -20,16 +21,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StoppingFrontier:
-    """What can be had for which spend; every figure is from questions that chose neither rule nor mixture."""
+    """Accuracy at each spend; every figure is from questions that chose neither rule nor mixture."""
 
     spend: Floats
     """(B,) mean cost of a question."""
     accuracy: Floats
-    """(B,) held out. It need not rise: it is measured on questions that did not choose."""
+    """(B,) held-out accuracy. It need not rise, because it is measured on questions that did not choose."""
     rounds: Floats
-    """(B,) draws of one or more samples at once."""
+    """(B,) mean number of rounds; a round draws one or more samples at once."""
     family: tuple[str, ...]
-    """(B,) which rules the policy uses."""
+    """(B,) the rules that the policy uses."""
 
     def __len__(self) -> int:
         return len(self.spend)
@@ -38,7 +39,7 @@ class StoppingFrontier:
     def __repr__(self) -> str:
         picked = np.unique(np.linspace(0, len(self) - 1, 9).round().astype(int))
         lines = [
-            f"StoppingFrontier({len(self)} budgets, held out)",
+            f"StoppingFrontier({counted(len(self), 'budget')}, held out)",
             f"{'spend':>10} {'accuracy':>9} {'rounds':>7}  rules",
         ]
         lines += [

@@ -1,10 +1,11 @@
-"""Regressors that are made elsewhere: XGBoost's trees, and any scikit-learn estimator; one model per action."""
+"""Regressors from other libraries: XGBoost's trees, and any scikit-learn estimator; one model per action."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._counts import counted
 from tcalloc.errors import InputError, MissingExtraError
 
 __all__ = ["Boosted", "Estimator", "booster_of"]
@@ -15,8 +16,8 @@ Floats = NDArray[np.float64]
 class Boosted:
     """XGBoost, one model per action: 100 trees of depth 3, learning rate 0.1.
 
-    Shallow, since accuracies are noisy. One thread: a second one costs more than it gives for one question, and may
-    hang after a fork.
+    The trees are shallow because accuracies are noisy. There is one thread: for one question a second thread costs more
+    than it gives, and it may hang after a fork.
     """
 
     kind = "xgboost"
@@ -42,7 +43,7 @@ class Boosted:
         return found
 
     def out_of_fold(self, x: Floats, y: Floats, weights: Floats, folds: NDArray[np.intp]) -> Floats:
-        """Return predictions."""
+        """Return out-of-fold predictions."""
         found = np.empty(y.shape)
         for fold in np.unique(folds):
             held = folds == fold
@@ -50,34 +51,34 @@ class Boosted:
         return found
 
     def fit(self, x: Floats, y: Floats, weights: Floats) -> None:
-        """Fit on everything."""
+        """Fit on all questions."""
         self.models = self._fitted(x, y, weights)
 
     def predict(self, x: Floats) -> Floats:
         """Return predictions."""
         return _boosted(self.models, x)
 
-    def said(self) -> str:
-        """Return a few words."""
-        return f"XGBoost, {len(self.models)} models"
+    def description(self) -> str:
+        """Return a few words for `repr`."""
+        return f"XGBoost, {counted(len(self.models), 'model')}"
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
-        """Return what to save."""
+        """Return what a file needs."""
         boosters = {f"{a}": bytes(model.save_raw("json")) for a, model in enumerate(self.models)}
         return {"kind": self.kind, "models": len(self.models)}, {}, boosters
 
     @classmethod
     def from_state(cls, meta: Any, arrays: Any, boosters: dict[str, bytes], width: int, k: int) -> "Boosted":
-        """Return what was saved; the files were checked before."""
+        """Return the model that `state` described; its files were checked before."""
         made = cls()
         if meta["models"] != k or sorted(boosters, key=int) != [str(a) for a in range(k)]:
-            raise InputError(f"expected {k} boosters, one per action.")
+            raise InputError(f"expected {counted(k, 'booster')}, one per action.")
         made.models = [booster_of(boosters[str(a)], width) for a in range(k)]
         return made
 
 
 def booster_of(raw: bytes, width: int) -> Any:
-    """Return a booster, of one thread, from a file's bytes (checked before)."""
+    """Return a booster with one thread, from the bytes of a file (checked before)."""
     try:
         from xgboost import Booster
     except ImportError:
@@ -85,12 +86,12 @@ def booster_of(raw: bytes, width: int) -> Any:
     from threadpoolctl import threadpool_limits  # which scikit-learn requires
 
     booster = Booster({"nthread": 1})
-    # Reading takes all threads of OpenMP, whatever the booster was told; a forked child has none of them, and hangs.
+    # Reading uses all threads of OpenMP, whatever the booster's settings. A forked child has none of them, and hangs.
     with threadpool_limits(1, user_api="openmp"):
         booster.load_model(bytearray(raw))
     booster.set_param({"nthread": 1})
     if booster.num_features() != width:
-        raise InputError(f"a booster has {booster.num_features()} features; expected {width}.")
+        raise InputError(f"a booster has {counted(booster.num_features(), 'feature')}; expected {width}.")
     return booster
 
 
@@ -100,7 +101,7 @@ def _boosted(models: list[Any], x: Floats) -> Floats:
 
 
 class Estimator:
-    """Any scikit-learn regressor; one per action, unless it takes several outputs and every action is there."""
+    """Any scikit-learn regressor: one per action, or one with several outputs if no action is missing."""
 
     kind = "estimator"
 
@@ -129,7 +130,7 @@ class Estimator:
         return np.column_stack([np.asarray(model.predict(x), np.float64).reshape(len(x)) for model in models])
 
     def out_of_fold(self, x: Floats, y: Floats, weights: Floats, folds: NDArray[np.intp]) -> Floats:
-        """Return predictions."""
+        """Return out-of-fold predictions."""
         found = np.empty(y.shape)
         for fold in np.unique(folds):
             held = folds == fold
@@ -137,19 +138,19 @@ class Estimator:
         return found
 
     def fit(self, x: Floats, y: Floats, weights: Floats) -> None:
-        """Fit on everything."""
+        """Fit on all questions."""
         self.models = self._fitted(x, y, weights)
 
     def predict(self, x: Floats) -> Floats:
         """Return predictions."""
         return self._predicted(self.models, x)
 
-    def said(self) -> str:
-        """Return a few words."""
-        return f"{type(self.prototype).__name__}, {len(self.models)} models"
+    def description(self) -> str:
+        """Return a few words for `repr`."""
+        return f"{type(self.prototype).__name__}, {counted(len(self.models), 'model')}"
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
-        """Refuse: there is no format but pickle for it."""
+        """Raise an error: only pickle could store the estimator."""
         raise InputError(
             f"{type(self.prototype).__name__} cannot be saved without pickle. Use regressor='ridge', 'knn' or "
             "'xgboost'."

@@ -1,8 +1,8 @@
-"""What predicts rows of a table from features: ridge, nearest neighbours, XGBoost, or any scikit-learn regressor.
+"""Models that predict rows of a table from features: ridge, nearest neighbours, XGBoost, any scikit-learn regressor.
 
-Each is fitted on (N, d) features and (N, K) accuracies, NaN where a question does not have the action, and says what it
-would have predicted for questions it did not see (`out_of_fold`): the folds are over questions, and what there is to
-choose (the ridge's alpha, how many neighbours) is chosen by them.
+Each is fitted on (N, d) features and (N, K) accuracies, NaN if a question does not have the action. `out_of_fold` says
+what it would have predicted for questions that it did not see. The folds are over questions. They also choose the
+parameters (the ridge's alpha, the number of neighbours).
 """
 
 from typing import Any, Protocol
@@ -22,28 +22,28 @@ FOLDS = 5
 
 
 class RowModel(Protocol):
-    """What predicts rows."""
+    """A model that predicts rows."""
 
     kind: str
 
     def out_of_fold(self, x: Floats, y: Floats, weights: Floats, folds: NDArray[np.intp]) -> Floats:
-        """Choose what there is to choose; return (N, K) predictions, each by a model that did not see its question."""
+        """Choose the parameters; return (N, K) predictions, each by a model that did not see its question."""
 
     def fit(self, x: Floats, y: Floats, weights: Floats) -> None:
-        """Fit on everything."""
+        """Fit on all questions."""
 
     def predict(self, x: Floats) -> Floats:
         """Return predictions, (n, K)."""
 
-    def said(self) -> str:
+    def description(self) -> str:
         """Return a few words for `repr`."""
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
-        """Return what to save."""
+        """Return what a file needs."""
 
 
 def folds_of(n: int, seed: Any, count: int = FOLDS) -> NDArray[np.intp]:
-    """Return each row's fold, 0 to count − 1 (fewer for very few rows), equally many of each, in random order."""
+    """Return the fold of each row, 0 to count − 1 (fewer for very few rows), in random order and of equal sizes."""
     folds = np.arange(n) % max(2, min(count, n))
     np.random.default_rng(seed).shuffle(folds)
     return folds
@@ -55,7 +55,7 @@ def make_model(regressor: Any, seed: int) -> RowModel:
     Raises
     ------
     InputError
-        If it is neither one of the names nor a scikit-learn regressor.
+        If `regressor` is neither one of the names nor a scikit-learn regressor.
     """
     if hasattr(regressor, "fit") and hasattr(regressor, "predict") and not isinstance(regressor, type):
         return Estimator(regressor)
@@ -66,7 +66,7 @@ def make_model(regressor: Any, seed: int) -> RowModel:
 def model_from_state(
     meta: Any, arrays: dict[str, NDArray[Any]], boosters: dict[str, bytes], width: int, k: int
 ) -> RowModel:
-    """Return the model that `state` wrote down, checked: of `width` features and `k` actions."""
+    """Return the model that `state` described, checked: for `width` features and `k` actions."""
     made: dict[str, Any] = {"ridge": Ridge, "knn": Neighbours, "xgboost": Boosted}
     if not isinstance(meta, dict) or meta.get("kind") not in made:
         raise InputError(f"regressor: expected one of {', '.join(made)}.")
@@ -75,7 +75,7 @@ def model_from_state(
 
 
 def _same_rows(y: Floats) -> list[tuple[NDArray[np.intp], NDArray[np.bool_]]]:
-    """Return groups of columns that are known of the same rows, with those rows."""
+    """Return groups of columns that are known for the same rows, with those rows."""
     there = np.isfinite(y)
     if there.all():
         return [(np.arange(y.shape[1]), there[:, 0])]
@@ -94,7 +94,7 @@ def _finite(name: str, values: Any, shape: tuple[int, ...]) -> Floats:
 
 
 class Ridge:
-    """Linear, with the squared weights penalized; alpha chosen out of fold from half decades.
+    """A linear model with a penalty on the squared weights; alpha is chosen out of fold, in steps of half a decade.
 
     One eigendecomposition of the d × d moments serves all alphas and actions.
     """
@@ -106,7 +106,7 @@ class Ridge:
         self.alpha = float("nan")
 
     def out_of_fold(self, x: Floats, y: Floats, weights: Floats, folds: NDArray[np.intp]) -> Floats:
-        """Choose alpha; return predictions."""
+        """Choose alpha; return out-of-fold predictions."""
         paths = np.empty((len(self.alphas), *y.shape))
         for columns, rows in _same_rows(y):
             for fold in np.unique(folds):
@@ -140,7 +140,7 @@ class Ridge:
         return np.stack([mean + turned @ (projected / (values + alpha)[:, None]) for alpha in self.alphas])
 
     def fit(self, x: Floats, y: Floats, weights: Floats) -> None:
-        """Fit at the chosen alpha."""
+        """Fit with the chosen alpha."""
         self.coefficients = np.zeros((x.shape[1], y.shape[1]))
         self.intercept = np.zeros(y.shape[1])
         for columns, rows in _same_rows(y):
@@ -153,18 +153,18 @@ class Ridge:
         """Return predictions."""
         return np.asarray(x @ self.coefficients + self.intercept)
 
-    def said(self) -> str:
-        """Return a few words."""
+    def description(self) -> str:
+        """Return a few words for `repr`."""
         return f"ridge, alpha {self.alpha:.3g}"
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
-        """Return what to save."""
+        """Return what a file needs."""
         arrays = {"coefficients": self.coefficients, "intercept": self.intercept}
         return {"kind": self.kind, "alpha": self.alpha}, arrays, {}
 
     @classmethod
     def from_state(cls, meta: Any, arrays: Any, boosters: Any, width: int, k: int) -> "Ridge":
-        """Return what was saved, checked."""
+        """Return the model that `state` described, checked."""
         return ridge_of(meta["alpha"], arrays, width, k)
 
 
@@ -181,7 +181,7 @@ def ridge_of(alpha: Any, arrays: dict[str, NDArray[Any]], width: int, k: int) ->
 
 
 class Neighbours:
-    """Means over the nearest training questions; how many is chosen out of fold."""
+    """Means over the nearest training questions; their number is chosen out of fold."""
 
     kind = "knn"
     counts = (5, 10, 20, 40, 80, 160)
@@ -190,7 +190,7 @@ class Neighbours:
         self.count = 0
 
     def out_of_fold(self, x: Floats, y: Floats, weights: Floats, folds: NDArray[np.intp]) -> Floats:
-        """Choose the number of neighbours; return predictions."""
+        """Choose the number of neighbours; return out-of-fold predictions."""
         smallest = min(int((folds != fold).sum()) for fold in np.unique(folds))
         counts = [count for count in self.counts if count <= smallest] or [smallest]
         found = np.empty((len(counts), *y.shape))
@@ -206,25 +206,25 @@ class Neighbours:
         return np.asarray(found[best])
 
     def fit(self, x: Floats, y: Floats, weights: Floats) -> None:
-        """Keep the questions."""
+        """Keep the training questions."""
         self.x, self.y, self.weights = x.astype(np.float32).astype(np.float64), y, weights
 
     def predict(self, x: Floats) -> Floats:
         """Return predictions."""
         return np.asarray(_neighbour_means(self.x, self.y, self.weights, x, [self.count])[0])
 
-    def said(self) -> str:
-        """Return a few words."""
+    def description(self) -> str:
+        """Return a few words for `repr`."""
         return f"{self.count} nearest neighbours"
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
-        """Return what to save."""
+        """Return what a file needs."""
         arrays: dict[str, NDArray[Any]] = {"x": self.x.astype(np.float32), "y": self.y, "weights": self.weights}
         return {"kind": self.kind, "count": self.count}, arrays, {}
 
     @classmethod
     def from_state(cls, meta: Any, arrays: Any, boosters: Any, width: int, k: int) -> "Neighbours":
-        """Return what was saved, checked."""
+        """Return the model that `state` described, checked."""
         made = cls()
         n = len(arrays["x"])
         made.x = _finite("x", arrays["x"], (n, width))

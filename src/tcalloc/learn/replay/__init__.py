@@ -1,1 +1,1 @@
-"""Policies on recorded samples: drawn one by one, or all orders at once."""
+"""Replay of policies on recorded samples: one by one, or all orders at once."""

@@ -1,17 +1,17 @@
-"""All prefixes of many random orders at once: what a rule of counts would see, and what a vote would score there.
+"""All prefixes of many random orders at once: the counts that a rule would see there, and the score of a vote.
 
 What to use when
 ----------------
 `random_orders`
     Seeded random orders of each question's samples, which are exchangeable.
 `Paths`
-    The samples of one model along such orders, after each draw: `Paths.outcome` replays a rule of counts without a loop
-    over questions. Results equal those of the metered replay (`tcalloc.learn.replay.metered`).
+    The samples of one model along such orders, after each draw. `Paths.outcome` replays a rule of counts without a loop
+    over questions, with the results of the metered replay (`tcalloc.learn.replay.metered`).
 `States`
-    What such a rule looks at. It never learns which question or which order a state is from, nor what comes after.
+    What such a rule sees. It never knows which question or which order a state is from, nor what comes after.
 
-A rule of counts is asked once per distinct state, not once per sample: 1,318 questions × 40 orders × 40 samples are
-2.1 million prefixes, but only some ten thousand distinct states.
+A rule of counts is evaluated once per distinct state, not once per sample: 1,318 questions × 40 orders × 40 samples are
+2.1 million prefixes, but only about ten thousand distinct states.
 """
 
 from typing import Any, Protocol
@@ -29,54 +29,54 @@ __all__ = ["TOP", "CountRule", "Paths", "States", "arm_costs", "random_orders"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# Keeps the orders apart from a user's random numbers: NumPy's generators of 0 and of [0, 0] are one and the same.
+# Separates the orders from a user's random numbers, because NumPy's generators of 0 and of [0, 0] are the same.
 ORDERS = 3
 
 
 class CountRule(Protocol):
-    """What `Paths` can replay: see `tcalloc.learn.rivals`."""
+    """A rule that `Paths` can replay: see `tcalloc.learn.rivals`."""
 
     @property
     def cap(self) -> int:
-        """Samples after which it stops in any case."""
+        """Number of samples after which it stops in any case."""
 
     @property
     def threshold(self) -> float:
-        """It stops where the measure reaches this."""
+        """The rule stops when the measure reaches this."""
 
     @property
     def key(self) -> Any:
-        """Hashable; rules of one key have one measure, which is then computed once."""
+        """A hashable key; rules with the same key have the same measure, which is then computed once."""
 
     def measure(self, states: States) -> Floats:
         """Return the number that is compared with the threshold, (M,)."""
 
     def batch(self, states: States) -> Ints:
-        """Return how many samples are drawn at once from there, (M,)."""
+        """Return how many samples are drawn at once from each state, (M,)."""
 
 
 def random_orders(drawn: NDArray[np.bool_], count: int, seed: int) -> NDArray[np.intp]:
-    """Return random orders of each question's samples, those that were drawn first.
+    """Return random orders of each question's samples; samples that were not drawn come last.
 
     Parameters
     ----------
     drawn : ndarray of bool, (N, S)
-        Which samples there are.
+        Which samples were drawn.
     count : int
-        How many orders, R.
+        Number of orders, R.
     seed : int
-        The same seed gives the same orders, and order r does not depend on how many follow it.
+        The same seed gives the same orders. Order r does not depend on how many orders follow it.
 
     Returns
     -------
     ndarray of intp, (R, N, S)
-        Columns.
+        Columns of the samples.
 
     Notes
     -----
-    Each order is uniformly random, so means over orders are unbiased. S of them in a row are the rotations of one
-    shuffle: every sample then stands once in every place, and what one sample reaches comes out exactly, which with
-    independent orders is the largest part of the noise.
+    Each order is uniformly random, so means over orders are unbiased. Each S orders in sequence are the rotations of
+    one shuffle. Every sample then stands once in every place, so the accuracy of one sample is exact. With independent
+    orders its error would be the largest part of the noise.
     """
     s = drawn.shape[1]
     size = np.maximum(drawn.sum(axis=1), 1)[:, None]
@@ -93,13 +93,13 @@ def random_orders(drawn: NDArray[np.bool_], count: int, seed: int) -> NDArray[np
 
 
 def arm_costs(samples: Samples) -> dict[str, Floats]:
-    """Return what each sample of each model cost, (N, S); 1 where nothing was recorded of any.
+    """Return the cost of each sample of each model, (N, S); 1 if no model has recorded costs.
 
     Raises
     ------
     InputError
-        If a sample that was drawn has an unknown cost (a replay charges what was really paid), or only some of the
-        models have costs.
+        If a drawn sample has an unknown cost (a replay charges what was really paid), or only some of the models have
+        costs.
     """
     arms = samples.by_model
     without = [name for name, arm in arms.items() if arm.cost is None]
@@ -130,16 +130,15 @@ class Paths:
     Parameters
     ----------
     samples : Samples
-        Of one model.
+        Samples of one model.
     count : int
-        Orders per question, R.
+        Number of orders per question, R.
     seed : int
-        Of the orders.
+        Seed of the orders.
     verifier : bool
-        Whether each sample is checked by a verifier that knows a right answer: then the first right sample is the
-        answer.
+        Whether a verifier that knows right answers checks each sample. Then the first right sample is the answer.
     rows : array_like, optional
-        Only these questions; the order of a question's samples does not depend on which others are there.
+        Only these questions. The order of a question's samples does not depend on the other questions.
 
     Attributes
     ----------
@@ -148,20 +147,20 @@ class Paths:
     states : States
         The distinct states.
     state : ndarray of int32, (R, n, S)
-        Which of them stands after each draw.
+        The number of the state after each draw.
     size : ndarray, (n,)
-        Samples per question; what stands beyond is not to be used.
+        Number of samples of each question; entries beyond it must not be used.
     even : ndarray of float32, (R, n, S)
-        What the answer then scores, ties split evenly (verifier: whether there was a right one).
+        The score of the answer after each draw, with ties split evenly (verifier: whether a right one was found).
     first : ndarray of float32, (R, n, S)
-        The same if a tie goes to the answer that came first, as in a live run.
+        The score if a tie goes to the answer that came first, as in a live run.
     paid : ndarray of float64, (R, n, S)
-        What was spent until then.
+        The spend up to each draw.
 
     Notes
     -----
-    Both scores have the same expectation for every rule that looks at counts alone: of two answers that are tied, each
-    came first equally often, whatever the counts did on the way. `even` has less noise.
+    Both scores have the same expectation for every rule that looks at counts alone. Of two tied answers, each came
+    first equally often, whatever the counts were on the way. `even` has less noise.
     """
 
     def __init__(self, samples: Samples, count: int = 8, seed: int = 0, *, verifier: bool = False, rows: Any = None):
@@ -170,14 +169,14 @@ class Paths:
         if not verifier and samples.answers is None:
             raise InputError(
                 "samples has no answers, only right and wrong: a vote needs answers. If a verifier recognises right "
-                "answers live, say verifier=True."
+                "answers live, pass verifier=True."
             )
         picked = np.arange(len(samples)) if rows is None else np.arange(len(samples))[rows]
         order = random_orders(samples.drawn, count, seed)[:, picked]
         self.shape = order.shape
         self.size = np.asarray(samples.drawn.sum(axis=1)[picked], np.int64)
         cost = arm_costs(samples)[""][picked]
-        self._counted = samples.cost is None  # then the spend is the number of samples
+        self._counted = samples.cost is None  # if so, the spend is the number of samples
         self.paid = np.cumsum(np.take_along_axis(cost[None], order, axis=2), axis=2)
         if verifier:
             right = np.take_along_axis((samples.correct & samples.drawn)[picked][None], order, axis=2)
@@ -185,7 +184,7 @@ class Paths:
         else:
             success = np.zeros(order.shape, bool)
         if samples.answers is None:
-            codes = np.zeros(order.shape, np.int64)  # no votes: every sample is an answer, none is told from another
+            codes = np.zeros(order.shape, np.int64)  # no votes: every sample is an answer, and all look the same
         else:
             codes = np.take_along_axis(samples.answers[picked][None], order, axis=2).astype(np.int64)
         flat = (order.shape[0] * order.shape[1], order.shape[2])
@@ -200,26 +199,26 @@ class Paths:
         self._measures: dict[Any, Floats] = {}
 
     def outcome(self, rule: CountRule, *, ties: str = "even") -> tuple[Floats, Floats]:
-        """Return what a rule spends and scores on each question, means over the orders: two arrays (n,).
+        """Return spend and score of a rule on each question, means over the orders: two arrays (n,).
 
         Parameters
         ----------
         rule : CountRule
-            Such as those of `tcalloc.learn.rivals`.
+            For example one of `tcalloc.learn.rivals`.
         ties : {"even", "first"}
-            "first" gives exactly what the metered replay of the same orders gives.
+            "first" gives exactly the result of the metered replay of the same orders.
         """
         spends, scores = self.outcomes([rule], ties=ties)
         return spends[0], scores[0]
 
     def outcomes(self, rules: Any, *, ties: str = "even") -> tuple[Floats, Floats]:
-        """Return the same for several rules, two arrays (len(rules), n); fast where they share key and threshold."""
+        """Return the same for several rules, two arrays (len(rules), n); fast if they share key and threshold."""
         if ties not in ("even", "first"):
             raise InputError(f"ties is {ties!r}; allowed are 'even' and 'first'.")
         right = self.even if ties == "even" else self.first
         listed = list(rules)
         spends, scores = np.empty((len(listed), self.shape[1])), np.empty((len(listed), self.shape[1]))
-        # Rules that stop in the same states (thresholds that no state lies between) are one rule at several caps.
+        # Rules that stop in the same states (no state lies between their thresholds) are one rule at several caps.
         alike: dict[bytes, list[int]] = {}
         for j, rule in enumerate(listed):
             alike.setdefault(np.packbits(self._stop(rule)).tobytes(), []).append(j)
@@ -230,7 +229,7 @@ class Paths:
         return spends, scores
 
     def at(self, drawn: Ints, right: NDArray[np.float32] | None = None) -> tuple[Floats, Floats]:
-        """Return spend and score of stopping after so many draws, (R, n), means over the orders."""
+        """Return spend and score of stopping after `drawn` samples, (R, n), means over the orders."""
         right = self.even if right is None else right
         place = np.minimum(drawn, self.size) - 1
         r, n, s = self.shape
@@ -241,11 +240,11 @@ class Paths:
         return spend.mean(axis=0), score.mean(axis=0, dtype=np.float64)
 
     def drawn(self, rule: CountRule) -> Ints:
-        """Return after how many draws a rule stops, (R, n)."""
+        """Return the number of samples after which a rule stops, (R, n)."""
         return np.minimum(np.minimum(self._first(self._stop(rule)), rule.cap), self.size)
 
     def rounds(self, rule: CountRule) -> Floats:
-        """Return how many draws (of one sample or of several at once) a rule asks for, (n,), means over the orders."""
+        """Return the number of draws (of one or several samples at once) of a rule, (n,), means over the orders."""
         batches = np.where(self._stop(rule), 0, np.maximum(rule.batch(self.states), 1))
         zero = np.zeros(1, np.int64)
         nothing = States(zero, zero, np.zeros((1, TOP), np.int64), zero, zero, zero > 0)
@@ -254,21 +253,21 @@ class Paths:
         return np.asarray(self.walk(np.minimum(batches, left), first)[1].mean(axis=0))
 
     def walk(self, draws: ArrayLike, first: int) -> tuple[Ints, Ints]:
-        """Follow a plan that looks only where it stands, as one that draws several samples at once does.
+        """Follow a plan that decides only at the end of each draw, as one that draws several samples at once does.
 
         Parameters
         ----------
         draws : array_like of int, (M,)
-            How many samples are drawn next in each of `states`; 0: it stops there.
+            The number of samples to draw next in each of `states`; 0: it stops there.
         first : int
-            How many are drawn at first, before any state.
+            The number of samples of the first draw.
 
         Returns
         -------
         drawn : ndarray of int, (R, n)
-            Samples; `at` makes spend and score of them.
+            Number of samples; `at` returns their spend and score.
         rounds : ndarray of int, (R, n)
-            Draws.
+            Number of draws.
         """
         steps = np.asarray(draws, np.int64)
         r, n, _ = self.shape
@@ -285,17 +284,17 @@ class Paths:
         return at.reshape(r, n), count.reshape(r, n)
 
     def _stop(self, rule: CountRule) -> NDArray[np.bool_]:
-        """Return whether a rule stops in each state, (M,); its cap aside."""
+        """Return whether a rule stops in each state, (M,), without regard to its cap."""
         if rule.key not in self._measures:
             self._measures[rule.key] = np.asarray(rule.measure(self.states), np.float64)
         return np.asarray(self._measures[rule.key] >= rule.threshold)
 
     def _first(self, stop: NDArray[np.bool_]) -> Ints:
-        """Return after how many draws a state in which to stop is first met, (R, n); S where none is."""
+        """Return the number of draws until a state in which to stop is first met, (R, n); S if there is none."""
         r, n, s = self.shape
         found = np.full(r * n, s, np.int64)
         going = np.arange(r * n)
-        # Sample by sample over what still goes on: most have stopped after a few.
+        # Sample by sample over the orders that have not stopped: most stop after a few samples.
         for j in range(s):
             hit = stop[self._after[j][going]]
             found[going[hit]] = j + 1

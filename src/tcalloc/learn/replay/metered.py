@@ -1,19 +1,19 @@
-"""Replay: run a policy on recorded samples as if they were drawn now, and charge for each.
+"""Replay: run a policy on recorded samples as if they were drawn now, and charge for each sample.
 
 What to use when
 ----------------
 `replay`
-    Any policy, question by question: what it spends and how often its answer is right.
+    Any policy, question by question: its spend, and how often its answer is right.
 `Meter`
     One question's samples in one order, for a loop of your own.
 `tcalloc.learn.replay.all_orders.Paths`
     Rules of counts, hundreds of them at once.
 
-A policy sees what it paid for and nothing else, by construction: it is handed the question and `Result` objects, never
-the samples, the meter or a question's number. Answers come under new names, in order of appearance (the recorded
-codes would give the gold answer away: it is 0). Whether a sample is right is said only where there is a verifier. The
-spend is what the meter charged, whatever the run says about itself: samples without an answer, cut-off ones, probes,
-and draws that a policy then ignores, all of it.
+A policy sees what it paid for and nothing else, by construction. It gets the question and `Result` objects, never the
+samples, the meter or a question's number. Answers get new names, in order of appearance, because the recorded code of
+the gold answer is always 0. Results say whether a sample is right only if there is a verifier. The spend is what the
+meter charged, whatever the run reports: samples without an answer, truncated ones, probes, and draws that a policy
+ignores all count.
 """
 
 from collections.abc import Hashable
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import flag, whole
+from tcalloc._counts import counted
 from tcalloc._printing import cleaned
 from tcalloc._rates import Rates
 from tcalloc.errors import InputError
@@ -35,21 +36,21 @@ __all__ = ["Meter", "Outcome", "drive", "replay"]
 
 Floats = NDArray[np.float64]
 
-# Draws of one run after which it counts as one that does not end.
+# A run with this many draws counts as endless.
 ENDLESS = 100_000
 KINDS = ("input", "output", "reasoning")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What a policy spent and reached: one entry per question, each the mean over the orders."""
+    """Spend and accuracy of a policy: one entry per question, each the mean over the orders."""
 
     spend: Floats
     """(n,) what was charged."""
     accuracy: Floats
     """(n,) how often the answer was right."""
     rounds: Floats
-    """(n,) how often it asked: each round waits for its samples."""
+    """(n,) number of rounds: in each, the run waits for its samples."""
     drawn: Floats
     """(n,) samples that were drawn."""
     vote_share: Floats
@@ -58,26 +59,26 @@ class Outcome:
     @cleaned
     def __repr__(self) -> str:
         return (
-            f"Outcome({len(self.spend)} questions, accuracy {self.accuracy.mean():.4f}, spend {self.spend.mean():.4g}, "
-            f"rounds {self.rounds.mean():.3g})"
+            f"Outcome({counted(len(self.spend), 'question')}, accuracy {self.accuracy.mean():.4f}, spend "
+            f"{self.spend.mean():.4g}, rounds {self.rounds.mean():.3g})"
         )
 
 
 class Meter:
-    """One question's recorded samples in one order: sells them one by one.
+    """One question's recorded samples in one order; it charges for each.
 
     Parameters
     ----------
     samples : Samples
-        Of one model or several.
+        Samples of one model or several.
     row : int
-        Which question.
+        The number of the question.
     order : mapping of str to ndarray, (S,)
-        Per model (the empty name where there is one): its samples' columns in the order in which they are sold.
+        For each model (the empty name if there is one model): the columns of its samples, in the order of the draws.
     verifier : bool
         Whether results say if they are right.
     rated : bool
-        Whether a draw is charged at its action's own rates, where it has some; False: always what was recorded.
+        Whether a draw is charged at its action's own rates, if it has rates; False: always the recorded cost.
 
     Examples
     --------
@@ -129,14 +130,14 @@ class Meter:
         self._right: set[Hashable] = set()
         self._verifier = verifier
         self.spend = 0.0
-        """Charged so far."""
+        """The sum charged so far."""
         self.rounds = 0
-        """Draws so far that brought something."""
+        """Number of draws so far that brought a sample."""
         self.drawn = 0
-        """Samples so far."""
+        """Number of samples so far."""
 
     def pay(self, draw: Draw) -> list[Result]:
-        """Return what a draw pays for; fewer than asked for where the record ends.
+        """Return the results of a draw; fewer than asked for at the end of the record.
 
         Raises
         ------
@@ -153,12 +154,12 @@ class Meter:
         costs = self._charge(draw.action.rates, name, columns)
         found = [self._result(name, column, cost) for column, cost in zip(columns, costs, strict=True)]
         self.spend += sum(result.cost for result in found)
-        self.rounds += bool(found)  # where the record has ended nobody waits
+        self.rounds += bool(found)  # at the end of the record nothing is waited for
         self.drawn += len(found)
         return found
 
     def grade(self, answer: Hashable | None) -> bool:
-        """Return whether an answer that was handed out is right; one that never was is not."""
+        """Return whether an answer that was handed out is right; an answer that never was is wrong."""
         return answer is not None and answer in self._right
 
     def _arm_of(self, model: str | None) -> str:
@@ -168,7 +169,7 @@ class Meter:
             return next(iter(self._arms))
         raise InputError(
             f"the policy draws from the model {model!r}; recorded are {', '.join(map(repr, self._arms))}. "
-            "Fit it on samples of the same models, or name the arms alike."
+            "Fit it on samples of the same models, or give the arms the same names."
         )
 
     def _charge(self, rates: Rates | None, name: str, columns: list[int]) -> list[float]:
@@ -186,10 +187,10 @@ class Meter:
         costs = rates.of(0.0, used["output"], np.nan_to_num(used["reasoning"]))
         prompt = used["input"] * rates.input
         if rates.prompt_once:
-            prompt[1:] = 0.0  # one prompt, whose choices these are
+            prompt[1:] = 0.0  # the samples are choices of one prompt
         if not np.isfinite(costs + prompt).all():
             raise InputError(
-                f"tokens of {name or 'the model'} are unknown (NaN) at question {self._row}: no rate can be charged."
+                f"tokens of {name or 'the model'} are unknown (NaN) at question {self._row}, so no rate can be charged."
             )
         return [float(cost) for cost in costs + prompt]
 
@@ -197,7 +198,7 @@ class Meter:
         arm, row = self._arms[name], self._row
         right = bool(arm.correct[row, column])
         if arm.answers is None:
-            answer: int | None = len(self._names)  # right and wrong alone do not say which samples agree
+            answer: int | None = len(self._names)  # right and wrong alone do not show which samples agree
             self._names[name, column] = len(self._names)
         else:
             code = int(arm.answers[row, column])
@@ -220,12 +221,12 @@ def _known(values: Floats | None, row: int, column: int) -> float | None:
 
 
 def drive(run: Run, meter: Meter) -> Run:
-    """Let a run draw from a meter until it ends.
+    """Let a run draw from a meter until the run ends.
 
     Raises
     ------
     InputError
-        If the run goes on drawing where nothing is left, without an end.
+        If the run never ends, although no samples are left.
     """
     for _ in range(ENDLESS):
         draw = run.next()
@@ -255,21 +256,21 @@ def replay(
     policy : Policy
         Anything with ``start(x)``.
     samples : Samples
-        Of one model or several, of the same questions as X.
+        Samples of one model or several, for the same questions as X.
     X : sequence, array or frame, optional
-        What the policy is told about each question; None: its id (or number, as a text).
+        What the policy sees of each question; None: the question's id (or number) as a text.
     rows : array_like, optional
         Only these questions (indices or a mask).
     orders : int
-        Random orders of each question's samples; the outcome is the mean over them.
+        Number of random orders of each question's samples; the outcome is the mean over them.
     random_state : int
-        Seed of the orders. A question's orders depend neither on `rows` nor on the policy: comparisons are paired.
+        Seed of the orders. A question's orders depend neither on `rows` nor on the policy, so comparisons are paired.
     verifier : bool
-        Whether results say if they are right, as where a verifier recognises right answers live. Where only right and
-        wrong were recorded, each sample is an answer of its own: it is not known which of them agree.
+        Whether results say if they are right, as with a verifier that recognises right answers live. If only right and
+        wrong were recorded, each sample is an answer of its own, because it is not known which samples agree.
     rated : bool
-        Whether draws are charged at their actions' own rates, where they have some; False: always what was recorded,
-        whatever a policy says.
+        Whether draws are charged at their actions' own rates, if they have rates; False: always the recorded cost,
+        whatever the policy says.
 
     Returns
     -------
@@ -278,7 +279,7 @@ def replay(
     Raises
     ------
     InputError
-        If an argument is not what it has to be, X and samples differ in length, or the policy asks for what was not
+        If an argument is not allowed, X and samples differ in length, or the policy asks for a sample that was not
         recorded.
 
     Examples
@@ -296,7 +297,7 @@ def replay(
     for name, value, least in (("orders", orders, 1), ("random_state", random_state, 0)):
         whole(name, value, least)
     flag("verifier", verifier)
-    told = _told(samples, X)
+    told = _row_getter(samples, X)
     arms = samples.by_model
     picked = _picked(rows, len(samples))
     ordered = {name: random_orders(arm.drawn, int(orders), random_state) for name, arm in arms.items()}
@@ -329,8 +330,8 @@ def _picked(rows: Any, n: int) -> NDArray[np.intp]:
     return np.asarray(found, np.intp)
 
 
-def _told(samples: Samples, X: Any) -> Any:
-    """Return a function from a question's number to what the policy is told about it."""
+def _row_getter(samples: Samples, X: Any) -> Any:
+    """Return a function from a question's number to what the policy sees of it."""
     n = len(samples)
     if X is None:
         names = [str(i) for i in range(n)] if samples.ids is None else [str(i) for i in samples.ids]
@@ -339,7 +340,8 @@ def _told(samples: Samples, X: Any) -> Any:
         raise InputError(f"X is {repr(X)[:60]}; expected a sequence, an array or a frame with one row per question.")
     if len(X) != n:
         raise InputError(
-            f"X has {len(X)} rows, but samples has {n} questions; expected the same questions in one order."
+            f"X has {counted(len(X), 'row')}, but samples has {counted(n, 'question')}; expected the same questions "
+            "in one order."
         )
     if hasattr(X, "iloc"):
         return lambda row: X.iloc[row]

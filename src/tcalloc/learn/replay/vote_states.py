@@ -9,28 +9,28 @@ __all__ = ["TOP", "States", "Walk", "distinct_states"]
 
 Ints = NDArray[np.int64]
 
-# How many of the largest counts a state keeps: as many as the Dirichlet criterion looks at.
+# The number of largest counts that a state keeps: those that the Dirichlet criterion uses.
 TOP = 5
-# A state packs into 64 bits up to this many samples; beyond it, finding the distinct ones takes longer.
+# Up to this number of samples a state packs into 64 bits; beyond it, finding the distinct states takes longer.
 PACKED = 127
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class States:
-    """Some states of counts; every field is (M,), `counts` (M, 5)."""
+    """States of the counts; every field is (M,), `counts` is (M, 5)."""
 
     n: Ints
-    """Samples drawn so far."""
+    """Number of samples drawn so far."""
     voted: Ints
-    """Those of them that have an answer."""
+    """Number of those samples that have an answer."""
     counts: Ints
-    """Votes of the five most frequent answers, descending, filled up with 0."""
+    """Votes of the five most frequent answers, descending, padded with 0."""
     distinct: Ints
-    """How many different answers there are."""
+    """Number of different answers."""
     streak: Ints
-    """How many of the last samples gave one and the same answer; 0 if the last gave none."""
+    """How many of the last samples gave the same answer; 0 if the last sample gave none."""
     success: NDArray[np.bool_]
-    """Whether the verifier found a right one; False where there is no verifier."""
+    """Whether the verifier accepted a sample; False without a verifier."""
 
     def __len__(self) -> int:
         return len(self.n)
@@ -47,8 +47,8 @@ class Walk:
         label = np.take_along_axis(labels, is_gold.argmax(axis=1)[:, None], axis=1)[:, 0]
         gold = np.where(is_gold.any(axis=1), label, -1)
         votes = np.zeros((rows, many), np.int64)
-        # at_least[:, v]: answers that have v votes or more. When an answer gets its v-th vote and it is the k-th to do
-        # so, then the k-th largest count becomes v: no sorting.
+        # at_least[:, v]: number of answers with v votes or more. If an answer gets its v-th vote and is the k-th to do
+        # so, the k-th largest count becomes v. So nothing needs sorting.
         at_least = np.zeros((rows, s + 1), np.int64)
         ordered = np.zeros((rows, max(many, TOP)), np.int64)
         leader, streak, last = np.full(rows, -1), np.zeros(rows, np.int64), np.full(rows, -2)
@@ -65,7 +65,7 @@ class Walk:
             best = ordered[spoke, 0].copy()
             at_least[spoke, now] += 1
             ordered[spoke, at_least[spoke, now] - 1] = now
-            # Of answers with equally many votes, the one that came first leads: the one of the lower label.
+            # On a tie the answer that came first leads: the one with the lower label.
             leader[spoke] = np.where(
                 now > best, said, np.where(now == best, np.minimum(leader[spoke], said), leader[spoke])
             )
@@ -82,7 +82,7 @@ class Walk:
 
 
 def labelled(codes: Ints) -> tuple[Ints, int]:
-    """Return the answers numbered in order of appearance (−1: none, or not drawn), and how many there can be."""
+    """Return the answers numbered in order of appearance (−1: none, or not drawn), and the largest possible number."""
     rows, s = codes.shape
     many = int(codes.max(initial=0)) + 1
     label_of = np.full((rows, many), -1, np.int64)
@@ -99,7 +99,7 @@ def labelled(codes: Ints) -> tuple[Ints, int]:
 
 
 def distinct_states(walk: Walk, success: NDArray[np.bool_]) -> tuple[States, NDArray[np.int32]]:
-    """Return the distinct states of all walks, and which one each prefix is in."""
+    """Return the distinct states of all walks, and the number of the state of each prefix."""
     rows, s = success.shape
     n = np.broadcast_to(np.arange(1, s + 1), (rows, s))
     fields = [n, walk.voted, *(walk.counts[:, :, t] for t in range(TOP)), walk.distinct, walk.streak]

@@ -1,9 +1,9 @@
-"""Rules that others stop by, from their papers: what a policy of this package has to beat.
+"""Stopping rules from other papers: what a policy of this package has to beat.
 
 What to use when
 ----------------
 `FixedK`, `SuccessStop`
-    So many samples for every question; the same with a stop at the first that a verifier calls right.
+    The same number of samples for every question; the same with a stop at the first sample that a verifier accepts.
 `AdaptiveConsistency`
     Aggarwal et al. 2023: the majority is stable (Beta or Dirichlet criterion).
 `ESC`
@@ -13,12 +13,12 @@ What to use when
 `MarginCap`
     The leader is m votes ahead, or the cap is reached.
 `TunedRule`
-    Any of them as a policy for a budget: tuned on recorded samples, two settings mixed.
+    Any of these rules as a policy for a budget: tuned on recorded samples, with two settings mixed.
 `families`
-    Each of them at all settings worth trying, so that none is judged at a setting chosen badly.
+    All rules at all settings worth trying, so that none is judged at a badly chosen setting.
 
-All are policies of the one protocol (`start`), and rules of counts, which `tcalloc.learn.replay.all_orders.Paths`
-replays at once.
+All are policies of the one protocol (`start`). All are also rules of vote counts, which
+`tcalloc.learn.replay.all_orders.Paths` replays all at once.
 """
 
 from tcalloc.learn.rivals.adaptive_consistency import AdaptiveConsistency

@@ -1,16 +1,15 @@
 """Adaptive-Consistency (Aggarwal, Madaan, Yang and Mausam 2023, arXiv 2305.11860): stop when the majority is stable.
 
-After each sample: how likely is it, given the counts and a uniform prior, that the answer in the lead is the most
-probable one? Stop from a threshold on (.95 in the paper) or at the cap (40 in the paper).
+After each sample: how likely is it, given the counts and a uniform prior, that the leading answer is the most probable
+one? Stop when this probability reaches a threshold (0.95 in the paper) or at the cap (40 in the paper).
 
-- Beta criterion: of the two leading answers alone, P(p > ½) with p ~ Beta(c₁ + 1, c₂ + 1). For whole counts that is a
+- Beta criterion: P(p > ½) with p ~ Beta(c₁ + 1, c₂ + 1), from the two leading answers alone. For whole counts that is a
   binomial tail, P(Binomial(c₁ + c₂ + 1, ½) ≤ c₁).
-- Dirichlet criterion: P(p₁ is the largest) with p ~ Dirichlet(c₁ + 1, …, c_m + 1) over the m answers seen, of which the
+- Dirichlet criterion: P(p₁ is the largest) with p ~ Dirichlet(c₁ + 1, …, c_m + 1) over the m answers seen. Only the
   five most frequent count; with fewer than three answers it is the Beta criterion. Written with independent gamma
-  variables it is one integral, ∫ g(x; c₁ + 1) Π_j G(x; c_j + 1) dx, which takes the place of the authors' Monte Carlo
-  estimate.
+  variables it is one integral, ∫ g(x; c₁ + 1) Π_j G(x; c_j + 1) dx. It replaces the authors' Monte Carlo estimate.
 
-A sample without an answer does not vote (in the authors' package it would be an answer like any other).
+A sample without an answer does not vote (in the authors' package it counts as an answer like any other).
 """
 
 import math
@@ -34,7 +33,7 @@ PER_PANEL = 16
 
 
 def beta_criterion(first: NDArray[np.int64], second: NDArray[np.int64]) -> Floats:
-    """Return P(p > ½) with p ~ Beta(first + 1, second + 1), of whole numbers, elementwise."""
+    """Return P(p > ½) with p ~ Beta(first + 1, second + 1), for whole numbers, elementwise."""
     most = int(max((first + second).max(initial=0), 0)) + 2
     table = np.full((most, most), np.nan)
     for total in range(1, most):  # first + second + 1
@@ -49,7 +48,7 @@ def dirichlet_criterion(counts: NDArray[np.int64]) -> Floats:
     Parameters
     ----------
     counts : ndarray of int, (M, m)
-        Descending.
+        Counts of the answers, descending.
     """
     rows, which = np.unique(counts, axis=0, return_inverse=True)
     weights, density, below = _gammas(int(rows.max(initial=0)))
@@ -69,7 +68,7 @@ def dirichlet_criterion(counts: NDArray[np.int64]) -> Floats:
 def _gammas(most: int) -> tuple[Floats, Floats, Floats]:
     """Return a quadrature's weights, and g(x; c + 1) and G(x; c + 1) at its nodes for c = 0 … most."""
     nodes, weights = np.polynomial.legendre.leggauss(PER_PANEL)
-    # A gamma variable of shape c + 1 is beyond this with a chance below 1e-20.
+    # A gamma variable of shape c + 1 exceeds this with probability below 1e-20.
     end = most + 1 + 10 * math.sqrt(most + 1) + 40
     edges = np.linspace(0.0, end, max(8, math.ceil(end / 2)) + 1)
     middle, half = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
@@ -77,7 +76,7 @@ def _gammas(most: int) -> tuple[Floats, Floats, Floats]:
     density = np.empty((most + 1, len(x)))
     for c in range(most + 1):
         density[c] = np.exp(c * np.log(x) - x - math.lgamma(c + 1))
-    # The chance of more than c events at rate x.
+    # The probability of more than c events at rate x.
     below = np.clip(1.0 - np.cumsum(density, axis=0), 0.0, 1.0)
     return (half[:, None] * weights).ravel(), density, below
 
@@ -89,17 +88,17 @@ class AdaptiveConsistency(Counting):
     Parameters
     ----------
     confident : float
-        The confidence from which it stops; 1 never does.
+        The confidence at which it stops; with 1 it never does.
     cap : int
-        The most samples.
+        The largest number of samples.
     criterion : str
         "beta" or "dirichlet".
     action : Action
-        Of which model.
+        The model to sample from.
 
     Examples
     --------
-    Three of one answer are .94 sure, four .97:
+    Three equal answers give a confidence of 0.94, four give 0.97:
 
     >>> import numpy as np
     >>> from tcalloc.learn.rivals.adaptive_consistency import beta_criterion
@@ -119,7 +118,7 @@ class AdaptiveConsistency(Counting):
 
     @property
     def threshold(self) -> float:
-        """The confidence from which it stops."""
+        """The confidence at which it stops."""
         return self.confident
 
     @property

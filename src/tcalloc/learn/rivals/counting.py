@@ -1,4 +1,4 @@
-"""What the rivals share: they look at counts of votes alone, and stop where one number reaches a threshold."""
+"""The base class of the rivals: they look only at counts of votes, and stop when a number reaches a threshold."""
 
 from collections.abc import Hashable, Sequence
 from typing import Any
@@ -17,17 +17,16 @@ __all__ = ["BEST", "VOTE", "Counting", "CountingRun", "check_common"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# Of one model, by vote or by verifier.
+# The samples of one model, combined by vote or by verifier.
 VOTE, BEST = Action(), Best(1)
 
 
 class Counting:
-    """A policy that stops where a measure of the counts reaches a threshold, or at its cap.
+    """A policy that stops when a measure of the counts reaches a threshold, or at its cap.
 
-    One definition serves both ways of running it: live or metered, one sample after the other (`start`), and on all
-    prefixes of many orders at once (`tcalloc.learn.replay.all_orders.Paths`). Subclasses are frozen dataclasses with
-    the fields
-    `cap` and `action`.
+    One definition serves both ways of running it. Live or metered, it sees one sample after the other (`start`); in a
+    replay, it sees all prefixes of many orders at once (`tcalloc.learn.replay.all_orders.Paths`). Subclasses are frozen
+    dataclasses with the fields `cap` and `action`.
     """
 
     cap: int
@@ -35,12 +34,12 @@ class Counting:
 
     @property
     def threshold(self) -> float:
-        """It stops where the measure is at least this."""
+        """The rule stops when the measure is at least this."""
         return 1.0
 
     @property
     def key(self) -> Hashable:
-        """What the measure depends on, beside the state."""
+        """What the measure depends on, besides the state."""
         return type(self).__name__
 
     def measure(self, states: States) -> Floats:
@@ -51,10 +50,10 @@ class Counting:
         states : States
             Counts of the votes of M runs.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say what it measures.")
+        raise NotImplementedError(f"{type(self).__name__} does not define its measure.")
 
     def batch(self, states: States) -> Ints:
-        """Return how many samples to draw at once, (M,): one, unless it cannot stop any earlier.
+        """Return how many samples to draw at once, (M,): one, unless the rule cannot stop before more are drawn.
 
         Parameters
         ----------
@@ -64,7 +63,7 @@ class Counting:
         return np.ones(len(states), np.int64)
 
     def vote_share(self, states: States) -> float:
-        """Return the leader's share of the samples in one state; by a verifier 1 or 0.
+        """Return the leader's share of the samples in one state; with a verifier 1 or 0.
 
         Parameters
         ----------
@@ -80,7 +79,7 @@ class Counting:
         return self.action.combine == "best"
 
     def start(self, x: Any) -> "CountingRun":
-        """Begin with one question, whatever it is: a rule of counts knows nothing beforehand.
+        """Begin with one question, whatever it is: a rule of counts knows nothing before sampling.
 
         Parameters
         ----------
@@ -91,7 +90,7 @@ class Counting:
 
 
 class CountingRun:
-    """One question under way by a rule of counts.
+    """The run of one question by a rule of counts.
 
     Parameters
     ----------
@@ -113,7 +112,7 @@ class CountingRun:
         """What was paid so far."""
 
     def next(self) -> Draw | None:
-        """Return what to draw next; None: it has ended."""
+        """Return what to draw next; None: the run has ended."""
         left = self._policy.cap - self._n
         if self._ended or self._asked or left <= 0:
             return None
@@ -124,7 +123,7 @@ class CountingRun:
         return Draw(self._policy.action, min(max(int(self._policy.batch(state)[0]), 1), left))
 
     def add(self, results: Sequence[Result]) -> None:
-        """Take what came back; nothing at all ends the run.
+        """Take the results of the last draw; an empty list ends the run.
 
         Parameters
         ----------
@@ -152,7 +151,7 @@ class CountingRun:
 
     @property
     def answer(self) -> Hashable | None:
-        """The answer with the most votes (of equals the one that came first); the verified one, if there is one."""
+        """The verified answer if there is one; otherwise the answer with the most votes (on a tie, the earliest)."""
         if self._verified is not None:
             return self._verified
         if self._policy.action.combine == "best":
@@ -161,7 +160,7 @@ class CountingRun:
 
     @property
     def vote_share(self) -> float:
-        """The answer's share of the samples; by a verifier 1 or 0."""
+        """The answer's share of the samples; with a verifier 1 or 0."""
         return self._policy.vote_share(self._state())
 
     def _state(self) -> States:

@@ -1,9 +1,8 @@
 """ESC, early-stopping self-consistency (Li et al. 2024, arXiv 2401.10480): stop at a window of equal answers.
 
-Samples are drawn in windows of w at once. When all answers within a window are one and the same (its entropy is 0),
-sampling stops; else the next window is drawn, up to the cap. The answer is the majority of all that was drawn. Window
-and cap are the two knobs that the paper's control scheme turns. A window that holds a sample without an answer is not
-unanimous.
+Samples are drawn in windows of w at once. When all answers in a window are the same (its entropy is 0), sampling
+stops. Otherwise the next window is drawn, up to the cap. The answer is the majority of all samples drawn. Window and
+cap are the two parameters of the paper's control scheme. A window with a sample without an answer is not unanimous.
 """
 
 from collections.abc import Hashable
@@ -29,9 +28,9 @@ class ESC(Counting):
     window : int
         Samples per window; the paper takes 5 (8 on MATH). 1 stops after the first answer.
     cap : int
-        The most samples; the last window is cut off there.
+        The largest number of samples; the last window is cut off there.
     action : Action
-        Of which model.
+        The model to sample from.
     """
 
     window: int = 5
@@ -59,7 +58,7 @@ class ESC(Counting):
         return np.asarray(unanimous, np.float64)
 
     def batch(self, states: States) -> NDArray[np.int64]:
-        """Return what is left of the window.
+        """Return the number of samples left in the window.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Fixed k: as many samples for every question; and the same with a stop at the first success."""
+"""Fixed k: the same number of samples for every question; and the same with a stop at the first success."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class FixedK(Counting):
     cap : int
         k; 0 leaves every question without an answer.
     action : Action
-        Of which model.
+        The model to sample from.
 
     Examples
     --------
@@ -48,7 +48,7 @@ class FixedK(Counting):
         return np.zeros(len(states))
 
     def batch(self, states: States) -> NDArray[np.int64]:
-        """Return what is left of k.
+        """Return the number of samples left of k.
 
         Parameters
         ----------
@@ -60,17 +60,17 @@ class FixedK(Counting):
 
 @dataclass(frozen=True, slots=True)
 class SuccessStop(Counting):
-    """Draw up to k samples, one after the other, and stop at the first that the verifier calls right.
+    """Draw up to k samples, one after the other, and stop at the first that the verifier accepts.
 
-    With one model whose samples are exchangeable, and nothing known of the question, no rule spends less for the same
-    success rate: a failure says the same of every question that has had as many.
+    For one model with exchangeable samples and nothing known about the question, no rule spends less for the same
+    success rate: a failure says the same about every question with as many failures.
 
     Parameters
     ----------
     cap : int
         k; 0 leaves every question without an answer.
     action : Action
-        Of which model.
+        The model to sample from.
     """
 
     cap: int = 1
@@ -85,7 +85,7 @@ class SuccessStop(Counting):
         return "success"
 
     def measure(self, states: States) -> NDArray[np.float64]:
-        """Return 1 where a right one was found.
+        """Return 1 if an accepted sample was found.
 
         Parameters
         ----------

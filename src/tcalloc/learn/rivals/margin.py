@@ -1,7 +1,7 @@
 """Margin + cap: stop when the leader is m votes ahead, or at the cap.
 
-The shape of a sequential test between two answers, without its theory. Where wrong answers differ from each other it
-comes close to optimal stopping.
+It has the form of a sequential test between two answers, without its theory. If wrong answers differ from each other,
+it comes close to optimal stopping.
 """
 
 from collections.abc import Hashable
@@ -25,11 +25,11 @@ class MarginCap(Counting):
     Parameters
     ----------
     margin : int
-        m.
+        The lead m in votes at which it stops.
     cap : int
-        The most samples.
+        The largest number of samples.
     action : Action
-        Of which model.
+        The model to sample from.
     """
 
     margin: int = 3
@@ -61,7 +61,7 @@ class MarginCap(Counting):
         return (states.counts[:, 0] - states.counts[:, 1]).astype(np.float64)
 
     def batch(self, states: States) -> NDArray[np.int64]:
-        """Return how many votes the leader lacks: it cannot stop earlier.
+        """Return how many votes the leader lacks; the rule cannot stop earlier.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Every setting of a rule, replayed on recorded samples: what `tcalloc.learn.rivals.tuned` chooses from."""
+"""Every setting of a rule, replayed on recorded samples: the choices of `tcalloc.learn.rivals.tuned`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -13,12 +13,12 @@ from tcalloc.learn.rivals.counting import Counting
 from tcalloc.learn.rivals.settings import families
 from tcalloc.measure.samples import Samples
 
-__all__ = ["ORDERS", "Replayed", "said", "unknown"]
+__all__ = ["ORDERS", "Replayed", "described", "unknown"]
 
 Floats = NDArray[np.float64]
 
 ORDERS = 32
-"""Random orders of each question's samples that settings are tuned on."""
+"""Random orders of each question's samples on which settings are tuned."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,11 +28,11 @@ class Replayed:
     rules: tuple[Counting, ...]
     """(J,) the settings of all models, one model after the other."""
     arms: tuple[str, ...]
-    """(J,) whose samples each draws."""
+    """(J,) the model from which each setting draws."""
     spend: Floats
-    """(J, n) what each spends on each question, mean over the orders."""
+    """(J, n) what each setting spends on each question, mean over the orders."""
     accuracy: Floats
-    """(J, n) how often it is right there."""
+    """(J, n) how often its answer is right there."""
 
     @classmethod
     def of(
@@ -49,20 +49,20 @@ class Replayed:
         Parameters
         ----------
         samples : Samples
-            Of one model or of several.
+            Samples of one model or of several.
         family : str
             One of `tcalloc.learn.rivals.families`.
         orders : int
             Random orders of each question's samples.
         verifier : bool
-            Whether a verifier says which samples are right.
+            Whether a verifier marks right samples.
         paths : sequence of Paths, optional
-            The orders, one entry per model, where they are computed already.
+            The orders, one entry per model, if they are computed already.
 
         Raises
         ------
         InputError
-            If there is no such family for these samples.
+            If these samples allow no such family.
         """
         rules: list[Counting] = []
         names: list[str] = []
@@ -79,19 +79,19 @@ class Replayed:
         return cls(tuple(rules), tuple(names), spend, accuracy)
 
     def take(self, rows: Any) -> "Replayed":
-        """Return some of the questions."""
+        """Return the figures of some of the questions."""
         return Replayed(self.rules, self.arms, self.spend[:, rows], self.accuracy[:, rows])
 
 
 def unknown(family: str, verifier: bool) -> str:
-    """Return the words for a family that there is not."""
+    """Return the message about an unknown family."""
     listed = ", ".join(map(repr, families(1, verifier=verifier)))
     if verifier:
-        return f"family is {family!r}; with a verifier, which makes votes needless, there are {listed}."
-    return f"family is {family!r}; without a verifier there are {listed}."
+        return f"family is {family!r}; with a verifier, which makes votes needless, allowed are {listed}."
+    return f"family is {family!r}; without a verifier allowed are {listed}."
 
 
-def said(rule: Counting) -> str:
+def described(rule: Counting) -> str:
     """Return a rule with its settings in a few words, such as "margin 3, cap 12 of small"."""
     words = {"confident": "confidence", "p1": "share", "alpha": "alpha", "beta": "beta"}
     given = [

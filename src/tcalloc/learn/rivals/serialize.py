@@ -1,4 +1,4 @@
-"""What a `TunedRule` writes down of itself, and how it is read back."""
+"""How a `TunedRule` is written to a file and read back."""
 
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
@@ -53,12 +53,12 @@ def pack(policy: "TunedRule") -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 
 def unpack(policy: "TunedRule", meta: Any, arrays: dict[str, NDArray[Any]]) -> None:
-    """Set what `pack` wrote down, checked.
+    """Set the state that `pack` wrote, checked.
 
     Raises
     ------
     InputError
-        If it does not fit.
+        If the parts do not fit.
     """
     rules = []
     for entry in meta["rules"]:

@@ -1,4 +1,4 @@
-"""Every rival at all settings worth trying: what a comparison tunes in fold."""
+"""Every rival at all settings worth trying: the candidates that a comparison tunes in fold."""
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from tcalloc.measure.actions import Action, Best
 
 __all__ = ["families"]
 
-# Shares of the leader under H₁, and errors, for SPRT.
+# The leader's shares under H₁, and the errors, for SPRT.
 SHARES = (0.5001, 0.55, 0.6, 0.7, 0.8, 0.9)
 ACCEPT = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
 REJECT = (1.0, 2.0, 4.0, 30.0)
@@ -34,12 +34,12 @@ def families(size: int, *, verifier: bool = False, model: str | None = None) -> 
     Parameters
     ----------
     size : int
-        Samples per question: the largest cap.
+        Samples per question, which is the largest cap.
     verifier : bool
-        Whether a verifier says which samples are right: then fixed k with and without a stop at the first success;
-        votes have nothing to add.
+        Whether a verifier marks right samples. Then there is only fixed k, with and without a stop at the first
+        success, because votes add nothing.
     model : str, optional
-        Whose samples.
+        The model to sample from.
 
     Returns
     -------
@@ -63,8 +63,8 @@ def families(size: int, *, verifier: bool = False, model: str | None = None) -> 
 def _adaptive(size: int, criterion: str, action: Action) -> list[Counting]:
     """All confidences at which the Beta criterion changes early on, and a fine grid up to 1; two caps.
 
-    The paper has one cap (40) and tunes the confidence. With every cap to choose from, the criterion is margin + cap
-    under another name, within .1 points on real tables: that rival stands beside it.
+    The paper has one cap (40) and tunes the confidence. With every cap to choose from, the criterion would equal
+    margin + cap within 0.1 points on real tables; that rival is compared separately.
     """
     counts = np.arange(min(size, 12) + 1)
     first, second = (grid.ravel() for grid in np.meshgrid(counts, counts))
@@ -75,12 +75,12 @@ def _adaptive(size: int, criterion: str, action: Action) -> list[Counting]:
 
 
 def _caps(size: int) -> list[int]:
-    """Return the whole record, and half of it."""
+    """Return two caps: all recorded samples, and half of them."""
     return sorted({max(1, size // 2), size})
 
 
 def _windows(size: int, action: Action) -> list[Counting]:
-    """All windows up to 10 with all caps that are a whole number of windows, and the whole record."""
+    """All windows up to 10, with all caps that are a whole number of windows, and with all recorded samples."""
     found: list[Counting] = []
     for window in range(1, min(size, 10) + 1):
         caps = sorted({*range(window, size + 1, window), size})
@@ -89,7 +89,7 @@ def _windows(size: int, action: Action) -> list[Counting]:
 
 
 def _tests(size: int, action: Action) -> list[Counting]:
-    """Bounds in multiples of the leader's step under H₁, so that they mean alike at every share."""
+    """Bounds in multiples of the leader's step under H₁, so that they mean the same at every share."""
     found: list[Counting] = []
     for share in SHARES:
         up = np.log(2 * share)

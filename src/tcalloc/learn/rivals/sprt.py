@@ -1,16 +1,16 @@
 """SPRT, the sequential probability ratio test of ConSol (Lee et al. 2025, arXiv 2503.17587).
 
-The two leading answers are compared as in Wald's test: H₀, each new vote of theirs goes to either with chance ½; H₁, to
-the leader with chance p₁ > ½. After each batch the log-likelihood ratio
+The two leading answers are compared as in Wald's test. H₀: each new vote for one of them goes to either with chance ½.
+H₁: it goes to the leader with chance p₁ > ½. After each batch the log-likelihood ratio
 
     L = c₁·ln(p₁/½) + c₂·ln((1 − p₁)/½)
 
-is compared with A = ln((1 − β)/α), where H₁ is accepted: the leader is the answer; and with B = ln(β/(1 − α)), where
-H₀ is: the two do not differ, and sampling more would not tell. Both stop. As in the authors' package a batch is as
-small as can stop; here it also looks at the way to B, so that it stops where sampling one by one would.
+is compared with two bounds. At A = ln((1 − β)/α), H₁ is accepted: the leader is the answer. At B = ln(β/(1 − α)), H₀ is
+accepted: the two answers do not differ, and more samples would not help. Both stop. As in the authors' package, a batch
+is the smallest one that can stop. Here it also considers B, so that it stops where single samples would stop.
 
-Wald's bounds on the errors hold for two answers fixed beforehand; those in the lead are chosen by the data, so α and β
-are knobs here, as they are in the paper (p₁ = .5001, α = .05, β = .949976).
+Wald's bounds on the errors hold for two answers that are fixed beforehand. Here the data choose the two leading
+answers, so α and β are free parameters, as they are in the paper (p₁ = 0.5001, α = 0.05, β = 0.949976).
 """
 
 import math
@@ -28,7 +28,7 @@ from tcalloc.measure.actions import Action
 
 __all__ = ["SPRT"]
 
-# Below this a comparison of sums of logarithms is one of rounding errors.
+# A difference of sums of logarithms below this is a rounding error.
 SLACK = 1e-12
 
 
@@ -41,13 +41,13 @@ class SPRT(Counting):
     p1 : float
         The leader's share under H₁, above ½.
     alpha : float
-        Chance to accept H₁ though H₀ holds.
+        Probability of accepting H₁ although H₀ holds.
     beta : float
-        Chance to accept H₀ though H₁ holds. Together below 1.
+        Probability of accepting H₀ although H₁ holds. The sum of the two must be below 1.
     cap : int
-        The most samples (256 in the authors' package).
+        The largest number of samples (256 in the authors' package).
     action : Action
-        Of which model.
+        The model to sample from.
     """
 
     p1: float = 0.5001
@@ -62,7 +62,7 @@ class SPRT(Counting):
             object.__setattr__(self, name, number(name, getattr(self, name), low, high))
         if self.alpha + self.beta >= 1:
             raise InputError(
-                f"alpha + beta is {self.alpha + self.beta:g}; expected less than 1: else the bounds cross. "
+                f"alpha + beta is {self.alpha + self.beta:g}; expected less than 1, or the bounds cross. "
                 "Use smaller errors."
             )
 
@@ -73,7 +73,7 @@ class SPRT(Counting):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """B and A: at or below the first H₀ is accepted, at or above the second H₁."""
+        """B and A: a ratio of B or less accepts H₀, a ratio of A or more accepts H₁."""
         return math.log(self.beta / (1 - self.alpha)), math.log((1 - self.beta) / self.alpha)
 
     def ratio(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -88,7 +88,7 @@ class SPRT(Counting):
         return first * up + second * down
 
     def measure(self, states: States) -> NDArray[np.float64]:
-        """Return 1 where one of the two is accepted; never before any answer.
+        """Return 1 if one of the two is accepted; never before any answer.
 
         Parameters
         ----------
@@ -110,6 +110,6 @@ class SPRT(Counting):
         low, high = self.bounds
         found = self.ratio(states.counts[:, 0], states.counts[:, 1])
         up = np.ceil((high - SLACK - found) / math.log(2 * self.p1))
-        # Downwards each vote of the second counts; it has to catch up before it could count for anybody else.
+        # Downwards each vote for the second counts. It has to catch up before another answer can count.
         down = np.ceil((found - low - SLACK) / -math.log(2 * (1 - self.p1)))
         return np.maximum(np.minimum(up, down), 1).astype(np.int64)

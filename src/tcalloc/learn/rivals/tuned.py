@@ -1,13 +1,13 @@
-"""A rule from the papers as a policy: its settings are tuned on recorded samples, two of them are mixed for a budget.
+"""A rule from the papers as a policy: its settings are tuned on recorded samples, and two are mixed for a budget.
 
 What to use when
 ----------------
 `TunedRule`
-    Any of the families of `tcalloc.learn.rivals.settings.families`, ready to use at a budget.
+    Any family of `tcalloc.learn.rivals.settings.families`, as a policy for a budget.
 
-A rule of counts stops by the votes alone, so nothing is learned but which settings are worth their cost. All settings
-of all models are replayed on the same random orders of the training samples. Those on the upper concave hull of
-accuracy over spend are kept, and a budget between two of them is kept by a random choice.
+A rule of counts stops by the votes alone, so only the best settings have to be learned. All settings of all models are
+replayed on the same random orders of the training samples. Those on the upper concave hull of accuracy over spend are
+kept. A budget between two of them is met by a random choice between the two.
 """
 
 import os
@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._checks import one_of
+from tcalloc._counts import counted
 from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
 from tcalloc._rounding import AFFORDED
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.estimator import StoppingEstimator
 from tcalloc.learn.holdout.calibrate import Calibration, calibrate_rising
-from tcalloc.learn.holdout.cost_range import costs_said, sample_costs
+from tcalloc.learn.holdout.cost_range import cost_phrase, sample_costs
 from tcalloc.learn.holdout.folds import Frontier, Held, held_out, tabled
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.outcomes import PolicyOutcomes, budgets_of
@@ -33,7 +34,7 @@ from tcalloc.learn.protocol import uniform
 from tcalloc.learn.registry import MARGIN_CAP, SUCCESS_STOP
 from tcalloc.learn.replay.all_orders import Paths, arm_costs
 from tcalloc.learn.rivals.counting import Counting, CountingRun
-from tcalloc.learn.rivals.replayed import ORDERS, Replayed, said, unknown
+from tcalloc.learn.rivals.replayed import ORDERS, Replayed, described, unknown
 from tcalloc.learn.rivals.serialize import pack, unpack
 from tcalloc.learn.rivals.settings import families
 from tcalloc.learn.rows import as_row
@@ -44,25 +45,25 @@ __all__ = ["TunedRule"]
 
 Floats = NDArray[np.float64]
 
-# Folds of the figures that `TunedRule.frontier` shows.
+# Number of folds for the figures that `TunedRule.frontier` shows.
 FOLDS = 5
-# Budgets that `calibrate` tries.
+# Number of budgets that `calibrate` tries.
 GRID = 200
 
 
 class TunedRule(StoppingEstimator):
-    """A rule of counts from the papers, tuned on recorded samples.
+    """A rule of vote counts from the papers, tuned on recorded samples.
 
     Parameters
     ----------
     family : {"AC Beta", "AC Dirichlet", "ESC", "SPRT", "margin + cap", "fixed k", "fixed k, success stop"}
-        Which rule.
+        The name of the rule.
     budget : float, optional
         Mean cost per question, in the unit of the samples' costs. Can be given later: ``policy.at(budget)``.
     verifier : bool, optional
-        Whether a verifier says which samples are right. Default: True for "fixed k, success stop", which needs one.
+        Whether a verifier marks right samples. Default: True for "fixed k, success stop", which needs one.
     orders : int
-        Random orders of each question's samples that the settings are tuned on.
+        Random orders of each question's samples on which the settings are tuned.
     random_state : int
         Seed of the random choices between two settings. The same question always gets the same setting.
 
@@ -71,15 +72,15 @@ class TunedRule(StoppingEstimator):
     rules_ : tuple of Counting, (H,)
         The settings on the hull, from the cheapest to the most accurate.
     spend_, accuracy_ : ndarray, (H,)
-        What each spends and reaches on the training questions, on average.
+        Mean spend and accuracy of each setting on the training questions.
     arms_ : tuple of str
         The models that the settings draw from.
     sample_costs_ : dict of str to float
-        What a recorded sample of each model cost on average, in the unit of all costs and budgets.
+        Mean cost of a recorded sample of each model, in the unit of all costs and budgets.
     budget_ : float or None
-        Mean cost per question to which it is set, by `fit`, `at` or `calibrate`.
+        The mean cost per question for which it is set, by `fit`, `at` or `calibrate`.
     guarantee_ : Calibration or None
-        What `calibrate` found.
+        The result of `calibrate`.
 
     Examples
     --------
@@ -122,7 +123,7 @@ class TunedRule(StoppingEstimator):
         X : ignored
             The questions; a rule of counts does not look at them. None is allowed.
         samples : Samples
-            Of one model or of several. Of several, each setting draws from one of them.
+            Samples of one model or of several. If of several, each setting draws from one of them.
 
         Returns
         -------
@@ -131,12 +132,12 @@ class TunedRule(StoppingEstimator):
         Raises
         ------
         InputError
-            If the family is not known, or the samples do not hold what it needs.
+            If the family is unknown, or the samples do not hold what it needs.
         BudgetError
             If the budget is below the cheapest setting.
         """
         if not isinstance(samples, Samples):
-            raise InputError(f"samples is {type(samples).__name__}; expected Samples: a rule of counts is replayed.")
+            raise InputError(f"samples is {type(samples).__name__}; expected Samples, because the rule is replayed.")
         checked = self._verified()
         if not checked and not samples.answered:
             raise InputError(
@@ -156,7 +157,7 @@ class TunedRule(StoppingEstimator):
         return self
 
     def tune(self, replayed: Replayed, rows: Any = None) -> Self:
-        """Choose the settings on the hull of some questions that were replayed already; `fit` calls it.
+        """Choose the settings on the hull, on questions that were replayed already; `fit` calls it.
 
         Parameters
         ----------
@@ -177,14 +178,14 @@ class TunedRule(StoppingEstimator):
         return self
 
     def _begin(self, budget: float | None) -> None:
-        """Set the budget to spend; nothing is guaranteed."""
+        """Set the budget to spend; this guarantees nothing."""
         self.budget_ = budget
         self._spending = budget
         self.guarantee_: Calibration | None = None
         self._numbers = np.random.default_rng(int(self.random_state))
 
     def _held(self, replayed: Replayed) -> Floats:
-        """Return what is reached at each spend of the hull, tuned without the questions that are scored, (2, H)."""
+        """Return accuracy at each spend of the hull, tuned without the questions that score it, (2, H)."""
         n = replayed.spend.shape[1]
         if n < 2:
             return np.array([self.spend_, self.accuracy_])
@@ -202,7 +203,7 @@ class TunedRule(StoppingEstimator):
     # ------------------------------------------------------------------------------------------ use
 
     def at(self, budget: float) -> Self:
-        """Return the same policy at another budget; nothing is tuned anew.
+        """Return the same policy for another budget; nothing is tuned again.
 
         Parameters
         ----------
@@ -236,7 +237,7 @@ class TunedRule(StoppingEstimator):
         ----------
         x : str, vector or mapping
             One row of X. It only decides which of two neighbouring settings is used, so that the same question always
-            gets the same. Without it that is drawn at random, anew for each run.
+            gets the same setting. Without it the setting is drawn at random for each run.
 
         Raises
         ------
@@ -245,7 +246,7 @@ class TunedRule(StoppingEstimator):
         """
         self._check_fitted()
         if self._spending is None:
-            raise InputError("this policy has no budget. Give it one: policy.at(budget), or TunedRule(…, budget=…).")
+            raise InputError("this policy has no budget. Set one: policy.at(budget), or TunedRule(…, budget=…).")
         low, high, share = self._hull.mix(self._spending)
         if low == high:
             return self.rules_[low].start(x)
@@ -256,7 +257,7 @@ class TunedRule(StoppingEstimator):
         """Return spend and accuracy of each setting on the hull, from questions that the tuning had not seen."""
         self._check_fitted()
         rounds = np.full(len(self.rules_), np.nan)
-        words = tuple(said(rule) for rule in self.rules_)
+        words = tuple(described(rule) for rule in self.rules_)
         return StoppingFrontier(self.held_[0], self.held_[1], rounds, words)
 
     def replay(
@@ -277,13 +278,13 @@ class TunedRule(StoppingEstimator):
         X : ignored
             The questions.
         samples : Samples
-            Recorded.
+            Recorded samples.
         budgets : array_like, (B,), optional
             Mean costs per question. Default: the policy's own.
         orders : int
             Random orders of each question's samples.
         replayed : Replayed, optional
-            All settings on these samples, where they are computed already.
+            All settings on these samples, if they are computed already.
 
         Returns
         -------
@@ -327,7 +328,7 @@ class TunedRule(StoppingEstimator):
 
     def _own(self) -> float:
         if self._spending is None:
-            raise InputError("this policy has no budget. Give it one: policy.at(budget), or pass budgets.")
+            raise InputError("this policy has no budget. Set one: policy.at(budget), or pass budgets.")
         return self._spending
 
     def calibrate(
@@ -341,14 +342,14 @@ class TunedRule(StoppingEstimator):
         high: float | Mapping[str, float] | None = None,
         orders: int = ORDERS,
     ) -> Self:
-        """Set what may be spent on held-out questions, so that the budget is kept there.
+        """Set on held-out questions what may be spent, so that the policy keeps the budget there.
 
         Parameters
         ----------
         X : ignored
             The questions.
         samples : Samples
-            Of questions that the settings were not tuned on.
+            Samples of questions that the settings were not tuned on.
         budget : float
             Mean cost per question.
         confidence : float, optional
@@ -357,8 +358,8 @@ class TunedRule(StoppingEstimator):
         low : float, optional
             The least that one question may cost; default: 0.
         high : float or mapping of str to float, optional
-            The most that one sample may cost, also of questions to come; per model if models differ. Known without it
-            where one cost was given for all samples of a model.
+            The most that one sample may cost, future questions included; per model if models differ. It is known
+            without being given if one cost was given for all samples of a model.
         orders : int
             Random orders of each question's samples.
 
@@ -369,9 +370,9 @@ class TunedRule(StoppingEstimator):
         Raises
         ------
         BudgetError
-            If nothing keeps the budget (with that confidence).
+            If no setting keeps the budget (with that confidence).
         InputError
-            If an argument is not allowed, or the most that a sample may cost is needed and not known.
+            If an argument is not allowed, or the highest cost of a sample is needed but not known.
         """
         self._check_fitted()
         budgets = np.unique(np.concatenate([np.linspace(self.spend_[0], self.spend_[-1], GRID), self.spend_]))
@@ -386,8 +387,8 @@ class TunedRule(StoppingEstimator):
             highs = [(1 - share) * costs[one] + share * costs[other] for one, other, share in mixed]
             limits = {"low": low or 0.0, "high": np.array(highs)}
         spends = self.replay(None, samples, budgets, orders=orders).spend
-        said = None if confidence is None else costs_said(arms, most)
-        place, found = calibrate_rising(spends, budget, confidence, said, **limits)
+        phrase = None if confidence is None else cost_phrase(arms, most)
+        place, found = calibrate_rising(spends, budget, confidence, phrase, **limits)
         self._spending = float(budgets[place])
         self.budget_, self.guarantee_ = scalar(budget, "budget"), found
         return self
@@ -400,13 +401,13 @@ class TunedRule(StoppingEstimator):
         Parameters
         ----------
         path : path
-            A folder: new, empty, or one that holds a policy, which is replaced.
+            A new or empty folder, or one that holds a policy, which is replaced.
         """
         self._check_fitted()
         save_policy(self, path)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
-        """Return what to save: values for JSON, arrays; no boosters."""
+        """Return the state to save: values for JSON, and arrays; there are no boosters."""
         return (*pack(self), {})
 
     @property
@@ -416,7 +417,7 @@ class TunedRule(StoppingEstimator):
 
     @classmethod
     def _from_state(cls, meta: Any, arrays: dict[str, NDArray[Any]], boosters: Any) -> Self:
-        """Return the policy whose state this is; everything is checked as if a stranger had written it."""
+        """Return the policy with this state; everything is checked as if a stranger had written it."""
         made = cls(**meta["parameters"])
         made._verified()
         unpack(made, meta, arrays)
@@ -434,10 +435,10 @@ class TunedRule(StoppingEstimator):
         if not self.__sklearn_is_fitted__():
             return f"TunedRule({self.family!r}{'' if self.budget is None else f', budget={self.budget}'}), not fitted"
         head = f"TunedRule({self.family!r}{'' if self.budget_ is None else f', budget={self.budget_:g}'})"
-        lines = [f"{head}, tuned on {self.n_:,} questions; {len(self.rules_)} settings on the hull"]
+        lines = [f"{head}, tuned on {counted(self.n_, 'question')}; {counted(len(self.rules_), 'setting')} on the hull"]
         if self._spending is not None:
             low, high, share = self._hull.mix(self._spending)
-            one, other = said(self.rules_[low]), said(self.rules_[high])
+            one, other = described(self.rules_[low]), described(self.rules_[high])
             lines.append(f"  always {one}" if low == high else f"  {1 - share:.0%} {one}, {share:.0%} {other}")
         if self.guarantee_ is not None:
             lines.append(f"  {self.guarantee_}")
@@ -445,7 +446,7 @@ class TunedRule(StoppingEstimator):
 
 
 def _key(x: Any) -> Any:
-    """Return what the random number of a question depends on."""
+    """Return the key that a question's random number depends on."""
     if isinstance(x, str):
         return x
     return as_row(x).keys()[0]

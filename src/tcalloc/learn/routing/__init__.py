@@ -1,1 +1,1 @@
-"""Policies that decide before anything is drawn, and what they are compared with."""
+"""Policies that decide before sampling, and the baselines that they are compared with."""

@@ -1,13 +1,13 @@
-"""What all policies share that decide beforehand: fit on a table, decide at a price or a budget, start a run.
+"""What all policies that decide before sampling share: fit on a table, decide at a price or a budget, start a run.
 
 What to use when
 ----------------
 `LearnedPolicy`
-    To make a policy of your own: fill in `_learn` and `_choose`.
+    The base class for a policy of your own: fill in `_learn` and `_choose`.
 
-A policy sees X and costs that are known beforehand, nothing else. Its dial is the price; a budget is turned into a
-price (or into the share of a mixture) on the training questions, on held-out ones (`calibrate`), or on the very
-questions that are to be decided (``decide(X, budget=...)``).
+A policy sees X and the costs that are known before sampling, nothing else. The price controls how much it spends. A
+budget is turned into a price (or into the share of a mixture) on the training questions, on held-out ones
+(`calibrate`), or on the very questions that are to be decided (``decide(X, budget=...)``).
 """
 
 import copy
@@ -17,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._counts import counted
 from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError, MissingExtraError
@@ -41,36 +42,36 @@ Actions = NDArray[np.int32]
 
 
 class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
-    """What all policies that decide beforehand share; not a policy itself.
+    """What all policies that decide before sampling share; not a policy itself.
 
     Attributes
     ----------
     n_ : int
-        Training questions.
+        Number of training questions.
     action_names_ : tuple of str, (K,)
-        What the columns are called.
+        Names of the columns.
     actions_ : tuple of Action or None
-        What they mean (an entry None: do nothing); None where only names are known that are none of ours.
+        What the columns mean (an entry None: do nothing); None if their names stand for no action of tcalloc.
     cost_ : ndarray, (K,)
-        Mean training cost of each action: what is known of costs beforehand.
+        Mean training cost of each action: what is known about costs before sampling.
     mean_acc_ : ndarray, (K,)
         Mean training accuracy of each action.
     price_ : float or None
-        λ at which it decides if nothing else is said.
+        The price λ at which it decides by default.
     budget_ : float or None
-        What that price shall spend per question.
+        The mean cost per question that this price is meant to spend.
     guarantee_ : Calibration or None
-        What `calibrate` found.
+        The result of `calibrate`.
     n_features_in_, feature_names_in_
-        As in scikit-learn; names only where X had some.
+        As in scikit-learn; names only if the columns of X had names.
     """
 
     random_state: int
 
-    # ------------------------------------------------------------------------------------------ what a policy fills in
+    # ------------------------------------------------------------------------------------------ for subclasses
 
     def _learn(self, rows: Rows, training: Training) -> None:
-        """Learn from checked rows; parameters are checked here too."""
+        """Learn from checked rows; check the parameters too."""
         raise NotImplementedError
 
     def _choose(self, batch: Batch, price: float | None, budget: float | None) -> Actions:
@@ -78,13 +79,13 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         raise NotImplementedError
 
     def _check_parameters(self) -> None:
-        """Refuse parameters that are not allowed."""
+        """Raise an error for parameters that are not allowed."""
 
     def _price_of(self, budget: float) -> float:
         """Return the price that spends a budget on the training questions."""
         raise NotImplementedError
 
-    def _said(self) -> list[str]:
+    def _repr_lines(self) -> list[str]:
         """Return what `repr` adds after fit."""
         return []
 
@@ -96,16 +97,16 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : sequence of str, array_like (n, d), DataFrame
-            One row per question. None is allowed for policies that do not look at the question (`blind`); they then
-            take any question later.
+            One row per question. None is allowed for policies that do not look at the question (`blind`). Such a
+            policy then accepts any question later.
         samples : Samples, Table or array_like (n, K)
-            What each action reaches and costs on each question. Of Samples the exact expectation is taken (unbiased).
-            An array of accuracies needs `cost`.
+            What each action reaches and costs on each question. From Samples the exact (unbiased) expectation is
+            taken. An array of accuracies needs `cost`.
         actions : list of Action, optional
-            Of samples: the actions (default: `Samples.usual_actions`). Of a table: what its columns mean, where their
+            For Samples: the actions (default: `Samples.usual_actions`). For a table: what its columns mean, if their
             names do not say it. None in the list: do nothing.
         cost : array_like, (K,) or (n, K), optional
-            Instead of the table's.
+            Costs to use instead of the table's.
 
         Returns
         -------
@@ -162,19 +163,20 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         ----------
         X : like that of `fit`
         budget : float, optional
-            Mean cost per question of this batch, solved on what is known beforehand. For a few questions, or one after
-            the other, use the price: a budget says nothing about one question.
+            Mean cost per question of this batch; the price is solved for on what is known before sampling. For single
+            questions use the price, because a budget says nothing about one question.
         price : float, optional
-            λ: what one more unit of cost must gain. Default: the calibrated price, or that of the budget in fit.
+            λ: the accuracy that one more unit of cost must gain. Default: the calibrated price, or that of the budget
+            in fit.
         cost : array_like, (K,) or (n, K), optional
-            Costs that are known beforehand; needed if ``known_costs="given"``.
+            Costs that are known before sampling; needed if ``known_costs="given"``.
         available : array_like of bool, (n, K), optional
-            False where a question does not have an action.
+            False if a question does not have an action.
 
         Returns
         -------
         ndarray of int32, (n,)
-            Columns, named by `action_names_`.
+            Columns; `action_names_` holds their names.
 
         Raises
         ------
@@ -216,11 +218,11 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         return self._choose(batch, *self._own())
 
     def _own(self) -> tuple[float | None, float | None]:
-        """Return the price (or budget) at which it decides if nothing else is said."""
+        """Return the price (or budget) at which it decides by default."""
         if self.price_ is None:
             raise InputError(
-                "neither budget nor price given, and this policy has none of its own. Say decide(X, budget=…) or "
-                "price=…, or give it one: calibrate(X_held, samples_held, budget=…)."
+                "neither budget nor price given, and this policy has none of its own. Pass decide(X, budget=…) or "
+                "price=…, or set one: calibrate(X_held, samples_held, budget=…)."
             )
         return self.price_, None
 
@@ -242,7 +244,7 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         return known
 
     def at(self, budget: float) -> Self:
-        """Return the same policy, set to another budget: at the price that spends it on the training questions.
+        """Return the same policy for another budget: at the price that spends it on the training questions.
 
         Parameters
         ----------
@@ -252,7 +254,7 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         LearnedPolicy
-            This one, if that is its budget already.
+            This same object, if that is its budget already.
         """
         self._check_fitted()
         asked = scalar(budget, "budget")
@@ -263,7 +265,7 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         return made
 
     def start(self, x: Any) -> Run:
-        """Begin with one question: decide at the policy's price, draw once.
+        """Begin with one question: the run decides at the policy's price and draws once.
 
         Parameters
         ----------
@@ -277,13 +279,13 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         InputError
-            If the policy has no price, or does not know what its actions mean.
+            If the policy has no price, or it is not known what its actions mean.
         """
         self._check_fitted()
         if self.actions_ is None:
             names = ", ".join(self.action_names_[:4])
             raise InputError(
-                f"what the actions ({names}, …) mean is not known, so nothing can be drawn. Say it in "
+                f"it is not known what the actions ({names}, …) mean, so nothing can be drawn. Pass them to fit: "
                 "fit(X, samples, actions=[Vote(1), …])."
             )
         return DecidedRun(self.actions_[self._decide_one(as_row(x, expected=self.schema_))])
@@ -296,7 +298,7 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         question : str, vector or mapping
             One row of X. The same question always gets the same action.
         cost : array_like, (K,), optional
-            Costs that are known beforehand; needed if ``known_costs="given"``.
+            Costs that are known before sampling; needed if ``known_costs="given"``.
 
         Returns
         -------
@@ -323,7 +325,7 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         path : path
-            A folder: new, empty, or one that holds a policy, which is replaced.
+            A new or empty folder, or one that holds a policy, which is replaced.
         """
         self._check_fitted()
         save_policy(self, path)
@@ -341,7 +343,7 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "action_names_"):
             return head
         names = ", ".join(self.action_names_[:8]) + (", …" if len(self.action_names_) > 8 else "")
-        lines = [f"fitted on {self.n_:,} questions; actions: {names}", *self._said()]
+        lines = [f"fitted on {counted(self.n_, 'question')}; actions: {names}", *self._repr_lines()]
         if self.guarantee_ is not None:
             lines.append(str(self.guarantee_))
         elif self.price_ is not None:

@@ -1,17 +1,17 @@
-"""Policies that learn (next to) nothing: what every learned one must be compared with.
+"""Policies that learn nothing or next to nothing: the baselines of every learned policy.
 
 What to use when
 ----------------
 `Fixed`
-    The same action everywhere.
+    The same action for every question.
 `Mixture`
-    The best fixed mixture: what can be had at a budget without looking at the question. The one to beat.
+    The best fixed mixture: the best use of a budget without looking at the question. The baseline to beat.
 `LengthHeuristic`
-    The same two actions, the more expensive one for the longest questions instead of at random.
+    The same two actions, but the more expensive one goes to the longest questions instead of at random.
 `Random`
     All actions at random.
 `Oracle`
-    Knows the outcomes: what could be had at most.
+    Knows the outcomes: the most that any policy could reach.
 """
 
 import math
@@ -41,9 +41,9 @@ class Fixed(LearnedPolicy):
     Parameters
     ----------
     action : int, str or Action
-        The table's column, its name, or the action.
+        The table's column, the name of the column, or the action.
     random_state : int
-        Not used; there for the sake of the others.
+        Not used; all policies have it.
 
     Examples
     --------
@@ -93,18 +93,18 @@ class Fixed(LearnedPolicy):
 
 
 class Mixture(LearnedPolicy):
-    """The best fixed mixture: two neighbouring actions of the hull of the training means, shared out at random.
+    """The best fixed mixture: two neighbouring actions on the hull of the training means, chosen between at random.
 
     Parameters
     ----------
     budget : float, optional
-        At which it decides if nothing else is said.
+        The budget at which it decides by default.
     random_state : int
         Seed of the random choices. The same question always gets the same action.
 
     Notes
     -----
-    At a budget the mean cost of the batch, in expectation over the random choices, is the budget. At a price it takes
+    At a budget, the mean cost of the batch, in expectation over the random choices, is the budget. At a price, it takes
     the one action that is best on average. It does not look at the questions, so X may be None in fit.
 
     Examples
@@ -133,7 +133,7 @@ class Mixture(LearnedPolicy):
         return self.mix_.price(budget)
 
     def _own(self) -> tuple[float | None, float | None]:
-        # Its price says too little: a whole segment of the hull has the same.
+        # Its price says too little: all points of a segment of the hull have the same price.
         return super()._own() if self.setting_ is None else (None, self.setting_)
 
     def fit(self, X: Any, samples: Any, *, actions: Any = None, cost: Any = None) -> Self:
@@ -146,16 +146,16 @@ class Mixture(LearnedPolicy):
         samples : Samples, Table or array_like (n, K)
             What each action reaches and costs on each question. An array of accuracies needs `cost`.
         actions : list of Action, optional
-            Of samples: the actions (default: `Samples.usual_actions`). Of a table: what its columns mean.
+            For Samples: the actions (default: `Samples.usual_actions`). For a table: what its columns mean.
         cost : array_like, (K,) or (n, K), optional
-            Instead of the table's.
+            Costs to use instead of the table's.
         """
         super().fit(X, samples, actions=actions, cost=cost)
         self.setting_ = self.budget_
         return self
 
     def at(self, budget: float) -> Self:
-        """Return the same policy, set to another budget.
+        """Return the same policy for another budget.
 
         Parameters
         ----------
@@ -163,7 +163,7 @@ class Mixture(LearnedPolicy):
             Mean cost per question.
         """
         made = super().at(budget)
-        if made is not self:  # else what was calibrated stays
+        if made is not self:  # otherwise the calibrated setting stays
             made.setting_ = made.budget_
         return made
 
@@ -178,7 +178,7 @@ class Mixture(LearnedPolicy):
 
     def _dial(self) -> tuple[Floats, list[dict[str, float]]]:
         budgets = np.unique(np.concatenate([np.linspace(self.mix_.cost[0], self.mix_.cost[-1], 400), self.mix_.cost]))
-        # Any falling numbers do: what is calibrated here is the share.
+        # Any falling numbers will do: what is calibrated here is the share.
         return np.arange(len(budgets), 0.0, -1.0), [{"budget": float(budget)} for budget in budgets]
 
     def _set_dial(self, found: Any, setting: dict[str, float]) -> None:
@@ -186,7 +186,7 @@ class Mixture(LearnedPolicy):
         self.price_, self.budget_ = self.mix_.price(self.setting_), found.budget
         self.guarantee_ = replace(found, price=self.price_)
 
-    def _said(self) -> list[str]:
+    def _repr_lines(self) -> list[str]:
         if self.setting_ is None:
             return []
         return [self.mix_.described(self.setting_, self.action_names_)]
@@ -206,19 +206,19 @@ class Mixture(LearnedPolicy):
 
 
 class LengthHeuristic(Mixture):
-    """The mixture's two actions, the more expensive one for the longest questions.
+    """The two actions of the best fixed mixture; the more expensive one goes to the longest questions.
 
     Parameters
     ----------
     budget : float, optional
-        At which it decides if nothing else is said.
+        The budget at which it decides by default.
     column : str or int, optional
-        Which column to go by: a text's characters, or the number itself. Default: all characters of all texts, or the
-        first column of a matrix.
+        The column to decide by: the number of characters of a text, or a number itself. Default: all characters of all
+        texts, or the first column of a matrix.
     longest : bool
-        False: the more expensive action for the shortest.
+        False: the more expensive action goes to the shortest questions.
     random_state : int
-        Not used; there for the sake of the others.
+        Not used; all policies have it.
     """
 
     blind = False
@@ -239,7 +239,7 @@ class LengthHeuristic(Mixture):
         self.lengths_ = np.sort(self._length(rows))
 
     def _served(self, batch: Batch, budgets: list[float]) -> list[Served]:
-        # What a question gets depends on its length alone, so nothing is random.
+        # The action depends only on the length of the question, so nothing is random.
         length = self._order(batch.rows)
         return [Served([Part(1.0, drawn(one.parts, length))]) for one in super()._served(batch, budgets)]
 
@@ -264,7 +264,7 @@ class LengthHeuristic(Mixture):
         )
 
     def _order(self, rows: Rows) -> Floats:
-        # The middle of its place among the training lengths, so that whole ties do not fall on one side.
+        # The middle of the range of equal training lengths, so that ties do not all fall on one side.
         length = self._length(rows)
         below = np.searchsorted(self.lengths_, length) + np.searchsorted(self.lengths_, length, side="right")
         place = below / (2 * len(self.lengths_) + 1e-9)
@@ -284,18 +284,18 @@ class LengthHeuristic(Mixture):
 
 
 class Random(LearnedPolicy):
-    """All actions at random: each with the same chance, tilted towards cheap or expensive ones to meet the budget.
+    """All actions at random. All are equally likely unless a budget tilts the chances towards cheap or expensive ones.
 
     Parameters
     ----------
     budget : float, optional
-        At which it decides if nothing else is said. Without any budget or price all actions are equally likely.
+        The budget at which it decides by default. Without any budget or price all actions are equally likely.
     random_state : int
         Seed of the random choices. The same question always gets the same action.
 
     Notes
     -----
-    Chances are proportional to exp(−θ·cost): of all that spend the budget, the most even ones (largest entropy).
+    Chances are proportional to exp(−θ·cost): among those that spend the budget, the most even ones (largest entropy).
     It does not look at the questions, so X may be None in fit.
     """
 
@@ -326,7 +326,7 @@ class Random(LearnedPolicy):
         budget : float
             Mean cost per question.
         cost : array_like, (K,), optional
-            Instead of the training questions' mean costs.
+            Costs to use instead of the training questions' means.
         """
         costs = self.cost_ if cost is None else np.asarray(cost, float)
         if math.isinf(budget):
@@ -382,19 +382,19 @@ class Random(LearnedPolicy):
 
 
 class Oracle(LearnedPolicy):
-    """Knows what each action reaches on the questions of its table, and only on those: fit it on the test questions.
+    """Knows what each action reaches on the questions of its table, and only on those. Fit it on the test questions.
 
     Parameters
     ----------
     budget : float, optional
-        At which it decides if nothing else is said.
+        The budget at which it decides by default.
     random_state : int
-        Not used; there for the sake of the others.
+        Not used; all policies have it.
 
     Notes
     -----
     On tables with one answer per cell it is a hindsight bound that no policy can reach. On tables estimated from few
-    samples it flatters itself; make the table it decides by from other samples than those that score.
+    samples it overstates accuracy. Therefore let it decide on other samples than those that score it.
     """
 
     def __init__(self, budget: float | None = None, random_state: int = 0):

@@ -1,4 +1,4 @@
-"""Questions that are to be decided, with what is known of them beforehand."""
+"""Questions that are to be decided, with what is known about them before sampling."""
 
 from typing import Any
 
@@ -16,26 +16,26 @@ Floats = NDArray[np.float64]
 
 
 class Batch:
-    """Questions that are to be decided, with what is known of them beforehand."""
+    """Questions that are to be decided, with what is known about them before sampling."""
 
-    __slots__ = ("available", "cost", "lots", "rows")
+    __slots__ = ("available", "cost", "numbers", "rows")
 
     def __init__(self, rows: Rows, cost: Floats, available: NDArray[np.bool_] | None):
         self.rows = rows
         self.cost = cost
-        """(n, K) or (K,) a-priori costs."""
+        """(n, K) or (K,) costs that are known before sampling."""
         self.available = available
-        self.lots: Floats | None = None
-        """(n,) drawn where a mixture first needs them."""
+        self.numbers: Floats | None = None
+        """(n,) random numbers, drawn when a mixture first needs them."""
 
     @property
     def mean_cost(self) -> Floats:
-        """(K,) their means."""
+        """(K,) the mean cost of each action."""
         return self.cost if self.cost.ndim == 1 else np.asarray(self.cost.mean(axis=0))
 
 
 def checked_available(available: Any, n: int, k: int) -> NDArray[np.bool_] | None:
-    """Refuse what is no mask of actions, or leaves a question without any."""
+    """Return a mask of the actions that each question has; raise an error if a question has none."""
     if available is None:
         return None
     there = np.asarray(available)
@@ -50,7 +50,7 @@ def checked_available(available: Any, n: int, k: int) -> NDArray[np.bool_] | Non
 
 
 def named(names: tuple[str, ...], chosen: Any, what: str) -> int:
-    """Return a column, given as its number or its name."""
+    """Return the number of a column, which is given by its number or its name."""
     if isinstance(chosen, str):
         if chosen in names:
             return names.index(chosen)

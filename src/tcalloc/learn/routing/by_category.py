@@ -1,9 +1,9 @@
-"""Decide by a category of each question, such as a difficulty label: each category's own best action at a price.
+"""Decide by a category of each question, such as a difficulty label: each category gets its best action at a price.
 
 What to use when
 ----------------
 `ByCategory`
-    Where few kinds of questions differ in what compute brings, and their kind is known before anything is drawn.
+    For questions of a few kinds that gain differently from more compute, if the kind is known before sampling.
 """
 
 from typing import Any, Self
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import did_you_mean, is_whole
+from tcalloc._counts import counted
 from tcalloc._solve import decide
 from tcalloc.errors import InputError
 from tcalloc.learn.outcomes import Part, Served
@@ -25,21 +26,21 @@ __all__ = ["ByCategory"]
 
 Floats = NDArray[np.float64]
 
-# Questions' worth of all questions' means that each category's means start from.
+# The means of all questions count in each category's means like this many questions.
 PSEUDO = 10.0
-# Prices just beside the one at which a category is undecided.
+# Each price at which a category is undecided is tried just below and just above, by this factor.
 BESIDE = 1e-9
 
 
 class ByCategory(Mixture):
-    """Each category's own best action at a price, by the training means of its questions.
+    """Takes the best action of each category at a price, by the training means of the category.
 
     Parameters
     ----------
     budget : float, optional
-        At which it decides if nothing else is said.
+        The budget at which it decides by default.
     column : str or int, optional
-        Which column of X names the category. Default: all columns of categories together; of a matrix all columns.
+        The column of X that names the category. Default: all columns of categories together; in a matrix all columns.
     random_state : int
         Seed of the random choices. The same question always gets the same action.
 
@@ -48,8 +49,8 @@ class ByCategory(Mixture):
     categories_ : tuple of str, (C,)
         The categories of the training questions, sorted.
     means_ : ndarray, (C + 1, K)
-        Mean accuracy of each action in each category, drawn towards the mean of all questions by 10 questions' weight.
-        The last row, the mean of all questions, is for categories that were not seen.
+        Mean accuracy of each action in each category, shrunk towards the mean of all questions by the weight of 10
+        questions. The last row, the mean of all questions, is for categories that were not seen.
     mix_ : Mix
         The hull of what each price spends and reaches on the training questions.
 
@@ -88,10 +89,10 @@ class ByCategory(Mixture):
                 steps.append(np.diff(mix.acc) / np.diff(mix.cost))
         found = np.unique(np.concatenate(steps)) if steps else np.empty(0)
         found = found[found > 0]
-        # Just beside each price at which some category is undecided, and beyond the first and the last one.
+        # Just beside each price at which some category is undecided, and beyond the first and the last of them.
         prices = np.concatenate([[0.0], found * (1 + BESIDE), found[:1] / 2]) if len(found) else np.zeros(1)
         chosen = np.unique([decide(self.means_, self.paid_, float(price)) for price in prices], axis=0)
-        # What each choice does on the training questions; a question that lacks the action counts with its own mean.
+        # What each choice does on the training questions. If a question lacks the action, its category's mean counts.
         share_of = training.weights / training.weights.sum()
         every = np.arange(len(codes))
         columns = chosen[:, codes]
@@ -103,11 +104,11 @@ class ByCategory(Mixture):
         count, total = (np.zeros((len(self.categories_) + 1, values.shape[1])) for _ in range(2))
         np.add.at(count, codes, there)
         np.add.at(total, codes, there * np.nan_to_num(values))
-        # Of a category that few questions have little is known.
+        # Little is known about a category with few questions.
         return np.asarray((total + PSEUDO * overall) / (count + PSEUDO))
 
     def _hulled(self, chosen: NDArray[Any], acc: Floats, cost: Floats) -> None:
-        """Keep the choices that are on the hull; `mix_` counts them as its actions."""
+        """Keep the choices that are on the hull; `mix_` counts each of them as an action."""
         hull = Mix.of(acc, cost)
         self.choices_ = np.asarray(chosen[hull.hull], np.int64)
         self.mix_ = Mix.of(hull.acc, hull.cost)
@@ -146,7 +147,7 @@ class ByCategory(Mixture):
         return self.mix_.cost.copy()
 
     def _codes(self, batch: Batch) -> NDArray[np.intp]:
-        """Return each question's category as a row of `means_`; of one that was not seen, the last."""
+        """Return each question's category as a row of `means_`; a category that was not seen is the last row."""
         place = {name: code for code, name in enumerate(self.categories_)}
         return np.array([place.get(name, len(place)) for name in self._named(batch.rows)], np.intp)
 
@@ -168,9 +169,9 @@ class ByCategory(Mixture):
 
     # ------------------------------------------------------------------------------------------ words and files
 
-    def _said(self) -> list[str]:
+    def _repr_lines(self) -> list[str]:
         if self.setting_ is None:
-            return [f"{len(self.categories_)} categories"]
+            return [counted(len(self.categories_), "category")]
         low, high, share = self.mix_.at(self.setting_)
         names = self.action_names_
         lines = []

@@ -1,4 +1,4 @@
-"""One action for everyone, chosen by the budget."""
+"""One action for all questions, chosen by the budget."""
 
 from typing import Any, Self
 
@@ -16,19 +16,19 @@ __all__ = ["FixedChoice"]
 
 
 class FixedChoice(Mixture):
-    """The same action for everyone: the most accurate one that the budget affords.
+    """The same action for all questions: the most accurate one that the budget affords.
 
     Parameters
     ----------
     budget : float, optional
-        At which it decides if nothing else is said.
+        The budget at which it decides by default.
     random_state : int
-        Not used; there for the sake of the others.
+        Not used; all policies have it.
 
     Notes
     -----
-    It mixes nothing, so it usually spends less than the budget. A more expensive action must be more accurate by 0.1
-    points on the training questions.
+    It mixes nothing, so it usually spends less than the budget. It takes a more expensive action only if that is more
+    accurate by at least 0.1 points on the training questions.
 
     Examples
     --------
@@ -54,7 +54,7 @@ class FixedChoice(Mixture):
     def _column(self, budget: float) -> int:
         return [a for a in self.steps_ if a == self.steps_[0] or self.cost_[a] <= budget * (1 + AFFORDED)][-1]
 
-    def _said(self) -> list[str]:
+    def _repr_lines(self) -> list[str]:
         return [] if self.setting_ is None else [f"always {self.action_names_[self._column(self.setting_)]}"]
 
     @classmethod

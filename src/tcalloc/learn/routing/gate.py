@@ -1,10 +1,10 @@
-"""Is a policy better than the best fixed mixture? Asked for each budget, of the training questions, out of fold.
+"""The gate: is a policy better than the best fixed mixture? It is decided for each budget, on the training questions.
 
-At a budget the policy's choices by out-of-fold predictions are scored against the mixture that really spends the same.
+At a budget, the policy chooses by out-of-fold predictions, and is scored against the mixture of the same real spend.
 If the mean gain is under 1.64 standard errors (one-sided 5 %), the gate is closed there: the policy serves the mixture.
-Where looking at X costs something, the gain counts less what the mixture would gain for the same money.
+If looking at X has a cost, what the mixture would gain for the same money is deducted from the gain.
 
-This is the only gate: `compare` judges policies that ask it themselves.
+This is the only gate: `compare` judges policies that use it themselves.
 """
 
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ __all__ = ["BUDGETS", "Gate", "difference", "gains"]
 
 Floats = NDArray[np.float64]
 
-# Standard errors that a gain must have.
+# The standard errors that a gain must have to open the gate.
 ENOUGH = 1.64
-# Budgets that are asked for: half of them evenly spaced, half of them close to the cheapest.
+# Number of budgets on the grid: half of them evenly spaced, half of them close to the cheapest.
 BUDGETS = 40
 
 
@@ -32,17 +32,17 @@ class Gate:
     """Gains over the mixture on a grid of budgets, out of fold."""
 
     budgets: Floats
-    """(B,) rising."""
+    """(B,) budgets, rising."""
     prices: Floats
-    """(B,) the prices that spend them on the training questions, falling."""
+    """(B,) the prices that spend these budgets on the training questions, falling."""
     gain: Floats
     """(B,) mean gain in accuracy."""
     error: Floats
-    """(B,) its standard error; 0 where both choose the same."""
+    """(B,) standard error of the gain; 0 if both choose the same."""
     used: bool
-    """False: always open, whatever the gains are."""
+    """False: the gate is always open, whatever the gains are."""
     mix: Mix
-    """What is served where it is closed."""
+    """The mixture that is served where the gate is closed."""
     looks: float = 0.0
     """What looking at X costs per question."""
 
@@ -57,20 +57,20 @@ class Gate:
         also: tuple[float, ...],
         looks: float = 0.0,
     ) -> "Gate":
-        """Ask the training questions.
+        """Measure the gains on the training questions.
 
         Parameters
         ----------
         predicted : ndarray, (N, M)
-            Out-of-fold predictions of the first M actions, as they would be priced.
+            Out-of-fold predictions of the first M actions, in the form in which they would be priced.
         planned : ndarray, (N, M)
-            Costs that were known beforehand.
+            Costs that were known before sampling.
         training : Training
-            What came true. Of actions beyond the first M only the mixture may be made.
+            The true outcomes. Only the mixture may use actions beyond the first M.
         used : bool
             False: only the prices are wanted.
         also : tuple of float
-            Budgets to ask for besides the grid.
+            Budgets to measure besides the grid.
         looks : float
             What looking at X costs per question.
         """
@@ -83,7 +83,7 @@ class Gate:
         budgets = np.unique(np.clip(np.concatenate([grid, [b for b in also if np.isfinite(b)]]), low, high))
         prices = curve.price_at(budgets)
         gain, error = np.zeros(len(budgets)), np.zeros(len(budgets))
-        # Where the features say nothing, every question has the same row, and only the rows' order would choose.
+        # If the features say nothing, every question has the same row, and only the order of the rows would choose.
         same = training.available is None and bool((np.ptp(predicted - predicted[:, :1], axis=0) < 1e-12).all())
         if used and not same:
             for b, budget in enumerate(budgets.tolist()):
@@ -92,26 +92,26 @@ class Gate:
         return cls(budgets, np.asarray(prices, float), gain, error, used, mix, looks)
 
     def open_at(self, budget: float) -> bool:
-        """Say whether the policy may decide at a budget."""
+        """Return whether the policy may decide at a budget."""
         gain, error = self.at(budget)
         left = gain - (self.mix.reached(budget + self.looks) - self.mix.reached(budget))
         return not self.used or (left > 0 and left >= ENOUGH * error)
 
     def at(self, budget: float) -> tuple[float, float]:
-        """Return the gain at a budget and its standard error, between the grid's."""
+        """Return the gain at a budget and its standard error, interpolated on the grid."""
         return float(np.interp(budget, self.budgets, self.gain)), float(np.interp(budget, self.budgets, self.error))
 
     def budget_of(self, price: float) -> float:
-        """Return what a price spends on the training questions."""
-        # Falling prices, for a search among rising numbers.
+        """Return the mean cost that a price spends on the training questions."""
+        # The prices fall, but the search needs rising numbers.
         return float(self.budgets[min(int(np.searchsorted(-self.prices, -price)), len(self.budgets) - 1)])
 
     def price_of(self, budget: float) -> float:
-        """Return the price of a budget, between the grid's."""
+        """Return the price of a budget, interpolated on the grid."""
         return float(np.interp(budget, self.budgets, self.prices))
 
     def open_budgets(self) -> list[tuple[float, float]]:
-        """Return where it is open: from, to."""
+        """Return the ranges of budgets in which the gate is open, as (from, to)."""
         spans: list[tuple[float, float]] = []
         start = None
         for budget in self.budgets.tolist():
@@ -123,12 +123,12 @@ class Gate:
         return spans if start is None else [*spans, (start, last)]
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return it for a file."""
+        """Return the gate as arrays for a file."""
         return {"budgets": self.budgets, "prices": self.prices, "gain": self.gain, "error": self.error}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]], *, used: bool, mix: Mix, looks: float) -> "Gate":
-        """Return what `to_arrays` wrote down, checked."""
+        """Return the gate that `to_arrays` wrote, checked."""
         budgets, prices, gain, error = found = tuple(
             np.asarray(arrays[name], np.float64) for name in ("budgets", "prices", "gain", "error")
         )
@@ -153,13 +153,13 @@ def gains(actions: NDArray[Any], training: Training) -> tuple[float, float]:
 def difference(mine: Floats, paid: Floats, acc: Floats, cost: Floats, weights: Floats) -> tuple[float, float]:
     """Return the mean gain over the best fixed mixture at the same spend, and its standard error.
 
-    The mixture is the best of these very questions. The error is paired, and takes account of the spend being one of a
-    sample: with v = acc − mixture − price·(cost − mixture's cost), of mean gain, it is sd(v)/√n.
+    The mixture is the best one of these very questions. The error is paired, and allows for the spend being a sample
+    mean too: with v = acc − mixture − price·(cost − mixture's cost), the error of the mean gain is sd(v)/√n.
 
     Parameters
     ----------
     mine, paid : ndarray, (N,)
-        What was reached and paid.
+        The accuracy reached and the cost paid, by the policy.
     acc, cost : ndarray, (N, K)
         What each fixed action reaches and costs.
     weights : ndarray, (N,)

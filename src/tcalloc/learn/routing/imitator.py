@@ -1,8 +1,8 @@
 """Imitate the oracle: a classifier learns its actions from features, as in arXiv 2604.14853.
 
-The oracle's actions at one budget are labels; the policy is made for that budget. Plain imitation counts every mistake
-alike; cost-sensitive imitation weights each question by what a mistake there would cost at the oracle's price. A high
-share of right labels does not mean a high gain: compare with `tcalloc.learn.routing.priced.PricedPolicy`.
+The oracle's actions at one budget are the labels; the policy is made for that budget. Plain imitation counts every
+mistake alike. Cost-sensitive imitation weights each question by the loss of a mistake there, at the oracle's price. A
+high share of right labels does not mean a high gain: compare with `tcalloc.learn.routing.priced.PricedPolicy`.
 """
 
 from collections.abc import Iterable
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import one_of
+from tcalloc._counts import counted
 from tcalloc._inputs import scalar
 from tcalloc._solve import decide, solve
 from tcalloc.errors import InputError, MissingExtraError
@@ -19,14 +20,14 @@ from tcalloc.learn.features.matrix import fitted_features, transformed
 from tcalloc.learn.regression.boosted import booster_of
 from tcalloc.learn.routing.base import Actions, Batch, LearnedPolicy
 from tcalloc.learn.rows import Rows, as_rows
-from tcalloc.learn.training import NOTHING, TOLD_APART, Mix, Training
+from tcalloc.learn.training import MOST_IMITATED, NOTHING, Mix, Training
 
-__all__ = ["Imitator", "told_apart"]
+__all__ = ["Imitator", "imitated_columns"]
 
 Floats = NDArray[np.float64]
 
 
-# From so many questions on, each feature has so few bins: they take a quarter of the time of XGBoost's 256.
+# From this many questions on, each feature has this many bins; they take a quarter of the time of XGBoost's 256.
 MANY, BINS = 2000, 32
 
 
@@ -36,35 +37,34 @@ class Imitator(LearnedPolicy):
     Parameters
     ----------
     budget : float
-        At which the oracle chooses.
+        The budget at which the oracle chooses.
     classifier : estimator, optional
         Any scikit-learn classifier; it is cloned. Default: XGBoost, 100 trees of depth 5, as in the paper; from 2,000
         questions on with 32 bins.
     loss : {"plain", "regret"}
-        "regret": each question weighs what the oracle's action there is better than the mean of the others, at the
-        oracle's price.
+        "regret": the weight of a question is how much better the oracle's action is there than the mean of the other
+        actions, at the oracle's price.
     features : transformer, optional
-        Such as ``Features(text=None)``; default: ``Features()``.
+        For example ``Features(text=None)``; default: ``Features()``.
     known_costs : {"mean", "given"}
-        What the oracle and `decide` go by: each action's mean cost, or each question's own (then `decide` needs
-        ``cost=`` where it is given a price).
+        The costs that the oracle and `decide` use: each action's mean cost, or each question's own (then `decide` needs
+        ``cost=`` if it is given a price).
     random_state : int
-        Of features and classifier.
+        Seed of the features and the classifier.
 
     Attributes
     ----------
     labels_ : ndarray
-        The columns that the oracle chose at least once; no other is ever chosen.
+        The columns that the oracle chose at least once; no other column is ever chosen.
     oracle_price_ : float
         The oracle's price.
     classifier_
-        Fitted; None if the oracle chose the same action everywhere.
+        The fitted classifier; None if the oracle chose the same action for every question.
 
     Notes
     -----
-    Its price is not in accuracy: decide(X, price=p) takes the largest probability − p·cost, so that `calibrate` can
-    keep a budget that imitation alone would break. At price 0, the default, it takes
-    the most probable action.
+    Its price is no price of accuracy: decide(X, price=p) takes the largest probability − p·cost. This lets `calibrate`
+    keep a budget that imitation alone would exceed. At price 0, the default, it takes the most probable action.
 
     Examples
     --------
@@ -149,7 +149,7 @@ class Imitator(LearnedPolicy):
                 f"{type(made).__name__} takes no sample_weight, which loss='regret' and weighted tables need. Use "
                 "loss='plain', or another classifier."
             )
-        # Weights of zero for a whole class would leave it out of the classifier's classes.
+        # If all weights of a class were zero, the classifier would not know the class.
         return made.fit(x, labels, sample_weight=np.maximum(weights, 1e-6 * weights.max()))
 
     # ------------------------------------------------------------------------------------------ decide
@@ -164,7 +164,7 @@ class Imitator(LearnedPolicy):
         return prices, [{"price": float(price)} for price in prices]
 
     def chances(self, X: Any) -> Floats:
-        """Return the classifier's probability of each action, (n, K); 0 for those that the oracle never chose.
+        """Return the classifier's probability of each action, (n, K); 0 for actions that the oracle never chose.
 
         Parameters
         ----------
@@ -195,7 +195,7 @@ class Imitator(LearnedPolicy):
         return self._priced(batch, self._chances(batch.rows), price, budget)
 
     def _priced(self, batch: Batch, chances: Floats, price: float | None, budget: float | None) -> Actions:
-        # What the oracle never chose is chosen only where nothing else is there.
+        # An action that the oracle never chose is chosen only if the question has no other.
         there = np.zeros(chances.shape, bool)
         there[:, self.labels_] = True
         if batch.available is not None:
@@ -222,11 +222,11 @@ class Imitator(LearnedPolicy):
 
     # ------------------------------------------------------------------------------------------ words and files
 
-    def _said(self) -> list[str]:
+    def _repr_lines(self) -> list[str]:
         shares = ", ".join(
             f"{self.action_names_[a]} {share:.0%}" for a, share in zip(self.labels_.tolist(), self.shares_, strict=True)
         )
-        return [f"the oracle's actions at budget {self.budget:g}: {shares}; {self.width_} features"]
+        return [f"the oracle's actions at budget {self.budget:g}: {shares}; {counted(self.width_, 'feature')}"]
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
         booster = self.classifier_
@@ -280,7 +280,7 @@ class Imitator(LearnedPolicy):
             made.classifier_ = booster_of(boosters["classifier"], made.width_)
             given = np.asarray(made.classifier_.inplace_predict(np.zeros((1, made.width_), np.float32)))
             if (given.shape[1] if given.ndim == 2 else 2) != len(labels):
-                raise InputError(f"the classifier has other classes than the {len(labels)} labels.")
+                raise InputError(f"the classifier has other classes than the {counted(len(labels), 'label')}.")
         return made
 
 
@@ -294,21 +294,21 @@ def _regret(utility: Floats, chosen: NDArray[Any], available: NDArray[np.bool_] 
     return np.asarray(np.where(others > 0, np.maximum(utility[every, chosen] - mean, 0.0), 0.0))
 
 
-def told_apart(menu: Training, budgets: Iterable[float], *, nothing: bool = True) -> NDArray[np.intp]:
-    """Return the columns that an imitator tells apart: of many those on the hull, then those its oracle uses most.
+def imitated_columns(menu: Training, budgets: Iterable[float], *, nothing: bool = True) -> NDArray[np.intp]:
+    """Return the columns that an imitator distinguishes: if there are many, the hull, then those its oracle uses most.
 
     Parameters
     ----------
     menu : Training
         The training questions' table.
     budgets : iterable of float
-        Budgets at which the oracle is asked.
+        Budgets at which the oracle chooses.
     nothing : bool
-        Whether leaving a question without an answer is among them. In the paper it is not, and the oracle of noisy
-        labels would do that to all that look hopeless.
+        Whether leaving a question without an answer is one of the actions. In the paper it is not. An oracle of noisy
+        labels would do that to all questions that look hopeless.
     """
     columns = np.array([a for a, name in enumerate(menu.names) if nothing or name != NOTHING])
-    if len(columns) <= TOLD_APART:
+    if len(columns) <= MOST_IMITATED:
         return columns
     acc, cost = np.nan_to_num(menu.acc)[:, columns], menu.mean_cost[columns]
     there = None if menu.available is None else menu.available[:, columns]
@@ -318,4 +318,4 @@ def told_apart(menu: Training, budgets: Iterable[float], *, nothing: bool = True
         plan = solve(acc, np.broadcast_to(cost, acc.shape), budget, available=there)
         used += np.bincount(plan.actions, minlength=len(columns))
     used[Mix.of(menu.mean_acc[columns], cost).hull] += len(acc) * len(asked) + 1.0
-    return np.sort(columns[np.argsort(-used, kind="stable")[:TOLD_APART]])
+    return np.sort(columns[np.argsort(-used, kind="stable")[:MOST_IMITATED]])

@@ -1,4 +1,4 @@
-"""How a policy that decides beforehand is calibrated and judged on held-out questions."""
+"""How a policy that decides before sampling is calibrated and judged on held-out questions."""
 
 import math
 from typing import TYPE_CHECKING, Any, Self
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.learn.holdout.calibrate import calibrate_price
 from tcalloc.learn.holdout.certify import Certificate, certify
@@ -21,14 +22,14 @@ __all__ = ["Judging"]
 Floats = NDArray[np.float64]
 Actions = NDArray[np.int32]
 
-# Prices that `calibrate` tries.
+# The number of prices that `calibrate` tries.
 GRID = 200
 
 
 class Judging(Serving):
-    """The part of `tcalloc.learn.routing.base.LearnedPolicy` that keeps budgets, and says what a policy loses."""
+    """The part of `tcalloc.learn.routing.base.LearnedPolicy` that keeps budgets, and measures what a policy loses."""
 
-    known_costs = "mean"  # policies that can be told costs have it as a parameter
+    known_costs = "mean"  # policies that can use known costs have it as a parameter
 
     if TYPE_CHECKING:
         price_: float | None
@@ -41,7 +42,7 @@ class Judging(Serving):
         def _decide(self, rows: Rows, budget: Any, price: Any, cost: Any, available: Any) -> Actions: ...
 
     def _dial(self) -> tuple[Floats, list[dict[str, float]]]:
-        """Return prices, descending, and what to pass to `_choose` for each: what `calibrate` tries."""
+        """Return the prices that `calibrate` tries, descending, and what to pass to `_choose` for each."""
         prices = np.array([self._price_of(budget) for budget in self._budgets()])
         prices = np.unique(np.concatenate([[math.inf, 0.0], prices]))[::-1]
         return prices, [{"price": float(price)} for price in prices]
@@ -65,25 +66,25 @@ class Judging(Serving):
         low: float | None = None,
         high: float | None = None,
     ) -> Self:
-        """Set the price on held-out questions, so that the budget is kept there.
+        """Set the price on held-out questions, so that the policy keeps the budget there.
 
         Parameters
         ----------
         X, samples : as in `fit`
-            Questions that were not trained on, with what each action costs there. Means are weighted by a Table's
-            weights.
+            Questions that were not trained on, with what each action costs there. The weights of a Table weight the
+            means.
         budget : float
             Mean cost per question.
         confidence : float, optional
             With it, P(expected spend > budget) ≤ 1 − confidence over the draw of the held-out questions, under the
             assumptions that `guarantee_` lists. Without it, the held-out mean keeps the budget.
         cost : array_like, (n, K), optional
-            Costs known beforehand, if ``known_costs="given"`` and they are not those of `samples`.
+            Costs known before sampling, if ``known_costs="given"`` and they differ from those of `samples`.
         low, high : float, optional
-            The least and the most that one question may cost, also those to come: a guarantee rests on them. Known
-            without them where one cost per action was given for all questions, and where all actions have rates without
-            a charge for the prompt and max_tokens. Otherwise pass `high`: the highest cost seen is not the highest
-            possible. `low` is 0 if it is not given.
+            The least and the most that one question may cost, future questions included; the guarantee rests on them.
+            They are known without being given if one cost per action was given for all questions, or if all actions
+            have rates without a charge for the prompt, and max_tokens. Otherwise pass `high`, because the highest cost
+            seen is not the highest possible. The default of `low` is 0.
 
         Returns
         -------
@@ -94,8 +95,8 @@ class Judging(Serving):
         BudgetError
             If no price keeps the budget (with that confidence).
         InputError
-            If an argument is not allowed, a cost lies outside [low, high], or the most that a question may cost is
-            needed and not known.
+            If an argument is not allowed, a cost lies outside [low, high], or the highest cost of a question is needed
+            but not known.
         """
         self._check_fitted()
         rows = self._rows(X, samples)
@@ -104,7 +105,7 @@ class Judging(Serving):
         if cost is not None and self.known_costs != "given":
             raise InputError(
                 f"cost given, but known_costs is {self.known_costs!r}: this policy does not look at a question's own "
-                "costs. Leave cost out; what is paid is in the samples or the table."
+                "costs. Leave cost out; the costs that are paid are in the samples or the table."
             )
         prices, settings = self._dial()
         known = self._known_costs(held.cost if cost is None and self.known_costs == "given" else cost, rows.n)
@@ -116,14 +117,16 @@ class Judging(Serving):
         return self
 
     def _held(self, samples: Any, n: int) -> Training:
-        """Return held-out outcomes of the policy's actions."""
+        """Return the held-out outcomes of the policy's actions."""
         held = as_table(samples, n, self.actions_, None)
         if held.acc.shape[1] != len(self.cost_):
-            raise InputError(f"samples has {held.acc.shape[1]} actions; expected the policy's {len(self.cost_)}.")
+            raise InputError(
+                f"samples has {counted(held.acc.shape[1], 'action')}; expected the policy's {len(self.cost_)}."
+            )
         return held
 
     def _limits(self, held: Training, confidence: Any, low: Any, high: Any) -> dict[str, Any]:
-        """Return the least and the most that one question may cost; nothing where neither is needed nor given."""
+        """Return the least and the most that one question may cost; nothing if neither is needed nor given."""
         if confidence is None and high is None:
             return {}
         known = self._same_range() if same_costs(self.shared_costs_, self.cost_, held) else None
@@ -132,11 +135,11 @@ class Judging(Serving):
         return {"low": found.low, "high": found.high}
 
     def _same_range(self) -> tuple[float, float]:
-        """Return the least and the most that a question costs where every question pays the same."""
+        """Return the least and the most that a question costs, if every question costs the same."""
         return float(self.cost_.min()), float(self.cost_.max())
 
     def _drawn_first(self) -> Action | None:
-        """Return what is drawn before any action."""
+        """Return the action that is drawn before any other; None if there is none."""
         return None
 
     def _choices(self, batch: Batch, settings: list[dict[str, float]]) -> list[Actions]:
@@ -158,7 +161,7 @@ class Judging(Serving):
         level: float = 0.95,
         random_state: int = 0,
     ) -> Certificate:
-        """Return what the policy is known to lose on held-out questions: see `tcalloc.learn.holdout.certify.certify`.
+        """Return how much the policy loses on held-out questions: see `tcalloc.learn.holdout.certify.certify`.
 
         Parameters
         ----------
@@ -167,13 +170,13 @@ class Judging(Serving):
         price : float, optional
             Default: the policy's.
         cost : array_like, (n, K), optional
-            Costs known beforehand, if ``known_costs="given"`` and they are not those of `samples`.
+            Costs known before sampling, if ``known_costs="given"`` and they differ from those of `samples`.
         budget : float, optional
-            Mean cost per question that might have been spent. Default: the policy's; if it has none, what was spent.
+            Mean cost per question that could have been spent. Default: the policy's budget; if it has none, the spend.
         splits : int
-            Random halvings of the samples.
+            Number of random halvings of the samples.
         level : float
-            How often the intervals shall hold.
+            Confidence level of the intervals.
         random_state : int
             Seed of the halvings.
 

@@ -1,4 +1,4 @@
-"""What fixed actions and mixtures of them become on a batch of questions."""
+"""What fixed actions, and mixtures of them, become on a batch of questions."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ __all__ = ["mixed", "obtainable"]
 
 
 def obtainable(chosen: NDArray[Any], batch: Batch) -> NDArray[np.int32]:
-    """Replace what a question does not have by the next cheaper action that it has."""
+    """Replace an action that a question does not have by the next cheaper action that it has."""
     actions = np.asarray(chosen, np.int32)
     if batch.available is None:
         return actions
@@ -23,12 +23,12 @@ def obtainable(chosen: NDArray[Any], batch: Batch) -> NDArray[np.int32]:
 
 
 def mixed(mix: Mix, batch: Batch, budget: float) -> Served:
-    """Return what a mixture serves at a budget: a share gets the more expensive of two actions, at random.
+    """Return what a mixture serves at a budget: a random share of the questions gets the more expensive action.
 
     Raises
     ------
     BudgetError
-        If even the cheapest action costs more.
+        If even the cheapest action costs more than the budget.
     """
     mix.check(budget)
     low, high, share = mix.at(budget)

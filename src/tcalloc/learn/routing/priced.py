@@ -1,15 +1,15 @@
-"""Predict the row, then price it: one model for every price and budget.
+"""Predict the accuracy of each action on a question, then weigh it against its price: one model for all budgets.
 
-What is done with the questions whose outcomes are known:
+What happens in fit:
 
-(1) features → acc[i, :] by a regression on all actions (`learn/regression/`), with predictions out of fold beside it;
-(2) predictions are shrunk towards the mean curve by what comes true of them out of fold (`shrinkage.py`);
-(3) the gate asks, budget by budget, whether pricing those predictions beats the best fixed mixture (`gate.py`).
+(1) a regression predicts acc[i, :] from the features (`learn/regression/`), also out of fold;
+(2) the predictions are shrunk towards the mean curve as far as they fail out of fold (`shrinkage.py`);
+(3) the gate decides for each budget whether these predictions beat the best fixed mixture (`gate.py`).
 
-With ``probe=m`` a question may first be given m samples, and is decided by what they show (`probe_value.py`).
+With ``probe=m`` a question may first be given m samples, and is then decided by what they show (`probe_value.py`).
 
-A new question's predicted row is priced: argmax of prediction − price·cost; for a batch and a budget the price comes
-from `tcalloc.solve` on the predicted table. Where the gate is closed, the mixture of the same spend is served.
+A new question gets the action with the largest prediction − price·cost. For a batch and a budget, the price comes from
+`tcalloc.solve` on the predicted table. If the gate is closed, the policy serves the mixture of the same spend.
 """
 
 import math
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import flag, one_of, whole
+from tcalloc._counts import counted
 from tcalloc._frontier import frontier
 from tcalloc._inputs import scalar
 from tcalloc._solve import decide, solve
@@ -42,9 +43,9 @@ __all__ = ["PricedPolicy"]
 
 Floats = NDArray[np.float64]
 
-# Random orders of each question's samples that a probe is learned from.
+# Random orders of each question's samples from which a probe is learned.
 ORDERS = 16
-# Of an action's mean cost: what it is predicted to cost at least.
+# The least predicted cost of an action, as a share of its mean cost.
 LEAST = 0.05
 
 
@@ -54,39 +55,39 @@ class PricedPolicy(ProbingPolicy):
     Parameters
     ----------
     regressor : {"ridge", "xgboost", "knn"} or estimator
-        What predicts; an estimator is cloned, and fitted once per action.
+        The model that predicts; an estimator is cloned, and fitted once per action.
     budget : float, optional
-        At which it decides if nothing else is said.
+        The budget at which it decides by default.
     features : transformer, optional
-        Such as ``Features(text=None)``; default: ``Features()``. False: none, only the probe counts.
+        For example ``Features(text=None)``; default: ``Features()``. False: no features, only the probe counts.
     probe : int
-        m: how many samples may be drawn, and paid for, before deciding (of the cheapest action's model). Needs Samples
-        in fit; such a policy decides in runs (`start`), and `replay` replays them.
+        m: how many samples may be drawn, and paid for, before deciding. They come from the cheapest action's model. A
+        probe needs Samples in fit; such a policy decides in runs (`start`), and `replay` replays them.
     shrink : bool
-        Whether predictions are drawn towards the mean curve as far as they do not come true out of fold.
+        Whether predictions are shrunk towards the mean curve as far as they fail out of fold.
     gate : bool
-        Whether the best fixed mixture is served where the gain over it is not significant out of fold.
+        Whether the best fixed mixture is served if the gain over it is not significant out of fold.
     known_costs : {"mean", "predicted", "given"}
-        What is known of costs before deciding: each action's mean; what a ridge predicts of each question (where costs
-        differ between questions, this gains, and keeps budgets better); or each question's own (then `decide` needs
-        ``cost=``).
+        What is known about costs before deciding. "mean": each action's mean. "predicted": a ridge's prediction for
+        each question; if costs differ between questions, this gains, and keeps budgets better. "given": each
+        question's own costs (then `decide` needs ``cost=``).
     feature_cost : float
-        What looking at X costs per question, in the unit of the costs. The gate opens only where more is gained than
-        the mixture would gain for that money. Budgets do not include it.
+        What looking at X costs per question, in the unit of the costs. The gate opens only if the gain is more than the
+        mixture would gain for that money. Budgets do not include it.
     random_state : int
         Seed of the folds, the features and the random choices.
 
     Attributes
     ----------
     features_, model_, shrinkage_, gate_, mix_
-        The parts, fitted.
+        The fitted parts.
 
     Examples
     --------
     >>> import numpy as np
     >>> from tcalloc.learn.routing.priced import PricedPolicy
     >>> rng = np.random.default_rng(0)
-    >>> X = rng.random((500, 2))  # the first feature says how much a dear action would help
+    >>> X = rng.random((500, 2))  # the first feature says how much an expensive action would help
     >>> acc = np.column_stack([0.9 - 0.8 * X[:, 0], np.full(500, 0.9)])
     >>> policy = PricedPolicy(budget=2).fit(X, acc, cost=[1, 4])
     >>> policy.decide([[0.1, 0.5], [0.9, 0.5]]).tolist()
@@ -143,8 +144,8 @@ class PricedPolicy(ProbingPolicy):
         X, samples, actions, cost : as in `LearnedPolicy.fit`
             Samples if there is a probe.
         predicted : int, optional
-            So many actions, the first ones, are predicted and priced. The others only belong to the mixture that is
-            served where the gate is closed. Default: all.
+            How many actions, from the first one on, are predicted and priced. The others belong only to the mixture
+            that is served if the gate is closed. Default: all.
 
         Returns
         -------
@@ -158,8 +159,8 @@ class PricedPolicy(ProbingPolicy):
         self._check_parameters()
         if self.probe and not isinstance(samples, Samples):
             raise InputError(
-                f"probe is {self.probe}, but samples is {type(samples).__name__}: what the first samples show can only "
-                "be learned from Samples. Pass them, with actions=[…], or use probe=0."
+                f"probe is {self.probe}, but samples is {type(samples).__name__}: only Samples show what the first "
+                "samples of a question say. Pass them, with actions=[…], or use probe=0."
             )
         self._samples = samples if self.probe else None
         self._asked = predicted
@@ -173,11 +174,11 @@ class PricedPolicy(ProbingPolicy):
         return self
 
     def _setting_at(self, budget: float) -> float | None:
-        """Return the budget to serve where no price keeps it: that of a mixture, or of two prices with a probe."""
+        """Return the budget to serve if no price keeps it: that of a mixture, or of two prices with a probe."""
         return budget if self.probed_ is not None or not self.gate_.open_at(budget) else None
 
     def at(self, budget: float) -> Self:
-        """Return the same policy, set to another budget; arguments as in `LearnedPolicy.at`.
+        """Return the same policy for another budget; arguments as in `LearnedPolicy.at`.
 
         Parameters
         ----------
@@ -241,7 +242,7 @@ class PricedPolicy(ProbingPolicy):
         return self.gate_.price_of(budget)
 
     def _own(self) -> tuple[float | None, float | None]:
-        # A mixture (of fixed actions, or of two prices with a probe) keeps a budget that no price keeps.
+        # A mixture (of fixed actions, or of two prices with a probe) can keep a budget that no price keeps.
         return super()._own() if self.setting_ is None else (None, self.setting_)
 
     def _dial(self) -> tuple[Floats, list[dict[str, float]]]:
@@ -251,7 +252,7 @@ class PricedPolicy(ProbingPolicy):
         for budget in budgets.tolist():
             mixed = self.probed_ is not None or not self.gate_.open_at(budget)
             settings.append({"budget": budget} if mixed else {"price": self.gate_.price_of(budget)})
-        # Any falling numbers do: where the gate is closed, what is calibrated is the share of a mixture.
+        # Any falling numbers will do: if the gate is closed, what is calibrated is the share of a mixture.
         return np.arange(len(settings), 0.0, -1.0), settings
 
     def _set_dial(self, found: Any, setting: dict[str, float]) -> None:
@@ -265,11 +266,11 @@ class PricedPolicy(ProbingPolicy):
         return self.shrinkage_.apply(self.model_.predict(self._x(rows)))
 
     def _floored(self, costs: Floats) -> Floats:
-        # A line may fall below 0; what is dear on average is never nearly free.
+        # A line may fall below 0, but an action that is expensive on average is never nearly free.
         return np.maximum(costs, LEAST * self._priced_costs)
 
     def _seen(self, batch: Batch) -> tuple[Floats, Floats]:
-        """Return predicted rows, and what their actions will cost as far as is known, both (n, M)."""
+        """Return the predicted rows, and the costs of their actions as far as they are known, both (n, M)."""
         x = self._x(batch.rows)
         predicted = self.shrinkage_.apply(self.model_.predict(x))
         if self.costing_ is not None and batch.cost is self.cost_:
@@ -282,8 +283,8 @@ class PricedPolicy(ProbingPolicy):
     def _choose(self, batch: Batch, price: float | None, budget: float | None) -> Actions:
         if self.probed_ is not None:
             raise InputError(
-                f"this policy decides after {self.probe} samples, so the question alone is not enough. Use start(x), "
-                "or replay(X, samples) on recorded ones."
+                f"this policy decides after {counted(self.probe, 'sample')}, so the question alone is not enough. "
+                "Use start(x), or replay(X, samples) on recorded samples."
             )
         if budget is not None:
             if not self.gate_.open_at(budget):
@@ -296,7 +297,7 @@ class PricedPolicy(ProbingPolicy):
         curve = frontier(*self._seen(batch), available=self._there(batch))
         made = []
         for budget in budgets:
-            # Costs that are known of each question may be such that the mixture costs less than any choice.
+            # With costs known for each question, the mixture can cost less than any choice.
             if budget < curve.budgets[0] or not self.gate_.open_at(budget):
                 made.append(mixed(self._mix_for(batch), batch, budget))
             else:
@@ -321,7 +322,7 @@ class PricedPolicy(ProbingPolicy):
 
     def _choose_by_itself(self, batch: Batch) -> Actions:
         if self.setting_ is not None and self.probed_ is None and self.known_costs == "given":
-            # The setting is a budget on the training questions, and says nothing about a batch with its own costs.
+            # The setting is a budget on the training questions. It says nothing about a batch with its own costs.
             return self._mixed(batch, self.setting_, self.mix_)
         return super()._choose_by_itself(batch)
 
@@ -331,14 +332,17 @@ class PricedPolicy(ProbingPolicy):
         return super()._served_by_itself(batch)
 
     def _mixed(self, batch: Batch, budget: float, mix: Mix | None = None) -> Actions:
-        """Return the best fixed mixture of a budget: by default that of the batch's own costs."""
+        """Return the best fixed mixture at a budget: by default the mixture at the batch's own costs."""
         return self._drawn(batch, mixed(self._mix_for(batch) if mix is None else mix, batch, budget).parts)
 
     # ------------------------------------------------------------------------------------------ words and files
 
-    def _said(self) -> list[str]:
+    def _repr_lines(self) -> list[str]:
         slopes = ", ".join(f"{slope:.2f}" for slope in self.shrinkage_.slopes[1:])
-        lines = [f"{self.model_.said()}, {self.width_} features; slopes of the increments: {slopes or 'none'}"]
+        lines = [
+            f"{self.model_.description()}, {counted(self.width_, 'feature')}; slopes of the increments: "
+            f"{slopes or 'none'}"
+        ]
         if self.costing_ is not None:
             lines.append(f"costs predicted by ridge, alpha {self.costing_.alpha:.3g}")
         if self.probed_ is not None:
@@ -432,7 +436,7 @@ class PricedPolicy(ProbingPolicy):
 
 
 def _predicted_of(asked: Any, k: int) -> int:
-    """Return how many of K actions are predicted."""
+    """Return how many of the K actions are predicted."""
     if asked is None:
         return k
     return whole("predicted", asked, 1, k, of="actions")

@@ -1,10 +1,11 @@
-"""After some paid samples: what they show, and what going on would reach.
+"""What the first paid samples of a question show, and what each continuation would reach.
 
 The first m samples of a question form a pattern: how many gave the same answer (and whether a verifier accepted one).
-Its mean curve says what a vote over more of them reaches: the mean, over questions and seeded random orders of their
-samples, of the vote that contains those m. Rare patterns are drawn towards those of the same margin (most frequent
-minus second answer), those towards all. What else is known (features of X, lengths, log-probabilities) adds a residual:
-a ridge per group of patterns, shrunk like any prediction (`shrinkage.py`), its standard errors clustered by question.
+The curve of a pattern says what a vote over more samples reaches. It is a mean over the questions and over seeded
+random orders of their samples; the vote contains those m. Rare patterns are shrunk towards those of the same margin
+(votes of the most frequent answer minus the second), and margins towards all. Everything else that is known (features
+of X, lengths, log-probabilities) adds a residual. It is a ridge per group of patterns, shrunk like any prediction
+(`shrinkage.py`), with standard errors clustered by question.
 """
 
 from dataclasses import dataclass, replace
@@ -28,36 +29,36 @@ __all__ = ["AfterProbe", "Draws", "ProbePlan", "draws_of", "plan_of", "shown_by"
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# Pseudo-questions that draw a pattern towards its margin, and a margin towards all.
+# Weights, in questions, by which a pattern is shrunk towards its margin, and a margin towards all.
 PSEUDO = 10.0
-# Questions' worth of draws below which a pattern has no residual model of its own.
+# A pattern with fewer draws than this many questions give has no residual model of its own.
 GROUP = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class ProbePlan:
-    """What is drawn first, and what may follow."""
+    """What is drawn first, and the possible continuations."""
 
     arm: str
-    """The samples' name among the arms; empty where there is one."""
+    """The name of the probe's model; empty if there is only one model."""
     action: Action
     """The probe: its `samples` are m."""
     columns: tuple[int, ...]
-    """What may follow, as columns of the table; -1: nothing, the probe's samples answer."""
+    """The continuations, as columns of the table; -1: draw nothing more, the probe's samples answer."""
     draws: tuple[int, ...]
-    """Samples of the probe's own model in all, for those that continue it; 0: another model's action."""
+    """Number of samples of the probe's own model in all, for continuations of the probe; 0: another model's action."""
     cost: tuple[float, ...]
-    """Planned cost of each, the probe's included."""
+    """Planned cost of each continuation, the probe's included."""
     reference: int
-    """The column that the value of probing is measured against: the own model's cheapest action."""
+    """The column that the value of probing is measured against: the cheapest action of the probe's model."""
 
     @property
     def verified(self) -> bool:
-        """Whether a verifier looks at the samples."""
+        """Whether a verifier checks the samples."""
         return self.action.combine == "best"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return the plan as a dictionary for JSON."""
         return {
             "arm": self.arm,
             "action": self.action.to_dict(),
@@ -69,7 +70,7 @@ class ProbePlan:
 
 
 def plan_of(samples: Samples, training: Training, m: int) -> ProbePlan:
-    """Return the plan: probe the model of the cheapest action that draws anything.
+    """Return the plan: probe the model of the cheapest action that draws a sample.
 
     Raises
     ------
@@ -115,20 +116,20 @@ def plan_of(samples: Samples, training: Training, m: int) -> ProbePlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draws:
-    """The first m samples of each question in R orders, and what each way to go on reaches and costs."""
+    """The first m samples of each question in R orders, and what each continuation reaches and costs."""
 
     key: Ints
     """(R, n) patterns."""
     extra: Floats
-    """(R, n, e) what else they show."""
+    """(R, n, e) what else the samples show."""
     acc: Floats
-    """(R, n, C)"""
+    """(R, n, C) accuracy reached."""
     paid: Floats
-    """(R, n, C) the probe's cost included."""
+    """(R, n, C) cost, the probe's included."""
 
 
 def draws_of(samples: Samples, plan: ProbePlan, acc: Floats, cost: Floats, orders: int, seed: int) -> Draws:
-    """Draw in random orders.
+    """Draw the probes of recorded samples in random orders.
 
     Parameters
     ----------
@@ -137,7 +138,7 @@ def draws_of(samples: Samples, plan: ProbePlan, acc: Floats, cost: Floats, order
     acc, cost : ndarray, (n, K)
         What the actions reach and cost where they do not continue the probe.
     orders, seed : int
-        R, and the seed.
+        R, and the random seed.
     """
     arm = samples.by_model[plan.arm]
     m = plan.action.samples
@@ -165,7 +166,7 @@ def draws_of(samples: Samples, plan: ProbePlan, acc: Floats, cost: Floats, order
 
 
 def shown(codes: NDArray[Any], right: Any, lengths: Any, logprobs: Any) -> tuple[Ints, Floats]:
-    """Return the patterns (M,) of samples (M, m), and what else they show (M, e)."""
+    """Return the patterns (M,) of samples (M, m), and what else the samples show (M, e)."""
     m = codes.shape[1]
     answered = codes >= 0
     alike = np.zeros(codes.shape, np.int64)
@@ -186,10 +187,10 @@ def shown(codes: NDArray[Any], right: Any, lengths: Any, logprobs: Any) -> tuple
 
 
 def shown_by(results: list[Result], plan: ProbePlan, width: int) -> tuple[int, Floats]:
-    """Return the same of what came back of the probe: the pattern and what else it shows, (e,)."""
+    """Return the same for the results of a live probe: the pattern, and what else it shows, (e,)."""
     m = plan.action.samples
     names: dict[Any, int] = {}
-    if plan.verified:  # its word says more than which answers are alike
+    if plan.verified:  # the verifier's mark says more than which answers are equal
         codes = list(range(m))
     else:
         codes = [-1 if r.answer is None else names.setdefault(r.answer, len(names)) for r in results]
@@ -208,7 +209,7 @@ def shown_by(results: list[Result], plan: ProbePlan, width: int) -> tuple[int, F
 
 
 def margin_of(key: Ints, m: int) -> Ints:
-    """Return a pattern's margin: votes of the most frequent answer minus those of the second; −1 where accepted."""
+    """Return a pattern's margin: votes of the most frequent answer minus the second; −1 if one was accepted."""
     rest = key % (m + 1) ** m
     digits = np.stack([(rest // (m + 1) ** (m - 1 - j)) % (m + 1) for j in range(m)], axis=1)
     first = digits[:, 0]
@@ -217,12 +218,12 @@ def margin_of(key: Ints, m: int) -> Ints:
 
 
 class AfterProbe:
-    """What each way to go on reaches, from pattern and features.
+    """Predicts what each continuation reaches, from the pattern and the features.
 
     Attributes
     ----------
     keys, curves : ndarray, (P,), (P, C)
-        Patterns, rising, and their curves; `margins`, `by_margin` and `overall` for those that were never seen.
+        Patterns, rising, and their curves; `margins`, `by_margin` and `overall` are for patterns that were never seen.
     """
 
     def __init__(self, plan: ProbePlan, width: int, extra: int):
@@ -275,7 +276,7 @@ class AfterProbe:
         _, sums = _sums(of, np.ones(len(of)), np.column_stack([mass, total]), len(self.margins))
         self.by_margin = (sums[:, 1:] + PSEUDO * self.overall) / (sums[:, :1] + PSEUDO)
         self.curves = (total + PSEUDO * self.by_margin[of]) / (mass + PSEUDO)[:, None]
-        # Groups of patterns with a model of their own, and one for all others.
+        # Groups of patterns that have a model of their own, and one group for all others.
         large = np.flatnonzero(mass >= GROUP)
         self.group_of = np.full(len(self.keys), len(large), np.int64)
         self.group_of[large] = np.arange(len(large))
@@ -299,11 +300,11 @@ class AfterProbe:
         return np.asarray(np.where(known, self.group_of[at], self.groups - 1))
 
     def _standard(self, extra: Floats) -> Floats:
-        # What a sample does not tell (NaN) is taken for average.
+        # If a value is missing (NaN), the average is taken.
         return np.asarray(np.clip(np.nan_to_num((extra - self.centre) * self.scale), -4.0, 4.0))
 
     def predict(self, key: Ints, x: Floats, extra: Floats) -> Floats:
-        """Return predictions, (M, C), for patterns (M,), features (M, d) and what else was shown (M, e)."""
+        """Return predictions, (M, C), for patterns (M,), features (M, d) and what else the samples showed (M, e)."""
         found = self._curve(key)
         z = np.concatenate([x, self._standard(extra)], axis=1)
         group = self._group(key)
@@ -316,7 +317,7 @@ class AfterProbe:
     # ------------------------------------------------------------------------------------------ files
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Return what to save."""
+        """Return what a file needs."""
         names = ("keys", "curves", "margins", "by_margin", "overall", "group_of", "centre", "scale")
         arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in names}
         alphas: list[float | None] = []
@@ -329,7 +330,7 @@ class AfterProbe:
 
     @classmethod
     def from_state(cls, meta: Any, arrays: dict[str, NDArray[Any]], plan: ProbePlan) -> "AfterProbe":
-        """Return what `state` wrote down, checked."""
+        """Return the object that `state` described, checked."""
         made = cls(plan, int(meta["width"]), int(meta["extra"]))
         c, p, q = len(plan.columns), len(arrays["keys"]), len(arrays["margins"])
         shapes = {

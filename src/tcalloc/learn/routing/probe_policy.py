@@ -1,4 +1,4 @@
-"""What a policy with a probe does beside deciding: runs, their replay, calibration on samples."""
+"""What a policy with a probe needs besides deciding: runs, their replay, calibration on samples."""
 
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,12 +23,12 @@ __all__ = ["ProbingPolicy"]
 
 Floats = NDArray[np.float64]
 
-# Random orders of each held-out question's samples that a probe is calibrated on.
+# Random orders of each held-out question's samples on which a probe is calibrated.
 ORDERS = 8
 
 
 class ProbingPolicy(LearnedPolicy):
-    """What `PricedPolicy` has for its probe; not a policy itself."""
+    """The part of `PricedPolicy` that concerns its probe; not a policy itself."""
 
     probed_: Probed | None
     gate_: Gate
@@ -45,7 +45,7 @@ class ProbingPolicy(LearnedPolicy):
         def _mixed(self, batch: Batch, budget: float) -> Actions: ...
 
     def start(self, x: Any) -> Run:
-        """Begin with one question; with a probe, decide first whether to draw it.
+        """Begin with one question; with a probe, first decide whether to draw it.
 
         Errors as in `LearnedPolicy.start`.
 
@@ -68,7 +68,7 @@ class ProbingPolicy(LearnedPolicy):
             return DecidedRun(self.actions_[int(self._mixed(batch, spend)[0])])
         if price is None:
             one, other, share = probed.between(spend)
-            price = float(probed.prices[other if share and self._lots(row)[0] < share else one])
+            price = float(probed.prices[other if share and self._random_numbers(row)[0] < share else one])
         features = self._x(row)
         first = int(probed.first(self._predicted(row), features, price, self.cost_[: self.predicted_])[0])
         if first == PROBE:
@@ -85,7 +85,7 @@ class ProbingPolicy(LearnedPolicy):
         orders: int,
         random_state: int,
     ) -> PolicyOutcomes:
-        """Return what runs reach and spend at one setting of the dial, as `replay` does."""
+        """Return what the runs at one setting reach and spend, as `replay` does."""
         if price is not None:
             budget = self.gate_.budget_of(price)
             if self.gate_.open_at(budget):
@@ -113,13 +113,13 @@ class ProbingPolicy(LearnedPolicy):
         X : like that of `fit`
             The questions; None is allowed for policies that do not look at them.
         samples : Samples or Table
-            What was recorded of the same questions: Samples if there is a probe.
+            Recorded outcomes of the same questions: Samples if there is a probe.
         budgets : array_like, (B,), optional
             Mean costs per question. Default: the policy's own setting.
         cost : array_like, (K,) or (n, K), optional
-            Costs that are known beforehand; needed if ``known_costs="given"``.
+            Costs that are known before sampling; needed if ``known_costs="given"``.
         orders, random_state : int
-            Random orders of each question's samples, and their seed.
+            Number of random orders of each question's samples, and their seed.
         """
         self._check_fitted()
         probed = self.probed_
@@ -217,7 +217,7 @@ class ProbingPolicy(LearnedPolicy):
             raise InputError(f"samples is {type(samples).__name__}; a policy with a probe is calibrated on Samples.")
         limits = self._limits(self._held(samples, len(samples)), confidence, low, high)
         steps, settings = self._dial()
-        # A question's mean over orders is expected to cost what the next question will, and varies less than one draw.
+        # A question's mean over orders has the expected cost of the next question, and varies less than one draw.
         spends = np.column_stack(
             [self._replayed_at(X, samples, **setting, orders=ORDERS, random_state=1).spend[0] for setting in settings]
         )

@@ -1,11 +1,11 @@
 """Decide after a few paid samples: which questions to probe, and how to go on.
 
-At a price λ a question is first worth either one of the fixed actions, by its predicted row, or a probe, by what
-probing and then going on as well as is known has gained on questions like it (a ridge on that gain, for each λ of a
-grid, shrunk). After the probe the ways to go on are priced by what the samples showed (`probe_patterns.py`); "enough,
-the probe's samples answer" is one of them. The probe's cost is always charged.
+At a price λ a question gets either a fixed action, by its predicted row, or a probe. The value of a probe is what
+probing and then continuing in the best known way gained on similar questions. It is predicted by a shrunk ridge for
+each λ of a grid. After the probe, the continuations are priced by what the samples showed (`probe_patterns.py`); one of
+them is to stop with the probe's samples as the answer. The probe's cost is always charged.
 
-Budgets lie between the prices of a grid: a question's lot chooses between two neighbouring ones.
+Budgets lie between the prices of a grid: a random number of the question chooses between two neighbouring prices.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._counts import counted
 from tcalloc._solve import decide
 from tcalloc.errors import InputError
 from tcalloc.learn.hull import neighbours
@@ -31,18 +32,18 @@ Floats = NDArray[np.float64]
 Actions = NDArray[np.int64]
 
 PROBE = -1
-"""Instead of a column: probe first."""
-# Prices that are tried.
+"""In place of a column: probe first."""
+# The number of prices that are tried.
 PRICES = 60
 
 
 class Probed:
-    """What a fitted `PricedPolicy` with a probe knows beyond its rows.
+    """What a fitted `PricedPolicy` with a probe knows beyond its predicted rows.
 
     Attributes
     ----------
     prices : ndarray, (P,)
-        The grid, falling; those whose spend and accuracy are on the hull, out of fold.
+        The grid, falling: the prices whose spend and accuracy are on the hull, out of fold.
     spends, scores : ndarray, (P,)
         Mean real cost and accuracy of the training questions there, out of fold.
     """
@@ -51,7 +52,7 @@ class Probed:
     spends: Floats
     scores: Floats
     grid: Floats
-    """(Q,) all prices that were tried, falling; `worth`, `slopes`, `centre` and `mean` are for these."""
+    """(Q,) all prices that were tried, falling; `worth`, `slopes`, `centre` and `mean` belong to these."""
     slopes: Floats
     centre: Floats
     mean: Floats
@@ -78,7 +79,7 @@ class Probed:
         gate: bool,
         looks: float = 0.0,
     ) -> tuple["Probed", Gate]:
-        """Fit what probing is worth; ask the gate.
+        """Fit the value of probing, and the gate.
 
         Parameters
         ----------
@@ -89,7 +90,7 @@ class Probed:
         x : ndarray, (n, d)
             Features.
         training : Training
-            Of actions beyond the first M only the mixture may be made.
+            The training table. Only the mixture may use actions beyond the first M.
         looks : float
             What looking at X costs per question.
         """
@@ -134,7 +135,7 @@ class Probed:
         return made, made._asked(acc[:, kept], paid[:, kept], training, used=gate, looks=looks)
 
     def _candidates(self, training: Training) -> Floats:
-        """Return prices to try, falling: where patterns change what they do, just beside, and a grid in between."""
+        """Return the prices to try, falling: just beside each price at which a pattern's choice changes, and a grid."""
         cost = np.asarray(self.plan.cost)
         curves = [(curve, cost) for curve in self.after.curves] + [(training.mean_acc, training.mean_cost)]
         found = [Mix.of(acc, costs) for acc, costs in curves]
@@ -148,7 +149,7 @@ class Probed:
         return np.unique(np.concatenate([grid, beside * (1 + 1e-6), beside * (1 - 1e-6), [0.0]]))[::-1].copy()
 
     def _asked(self, acc: Floats, paid: Floats, training: Training, *, used: bool, looks: float) -> Gate:
-        """Ask the gate on a grid of budgets."""
+        """Return the gate, measured on a grid of budgets."""
         n = len(acc)
         to = fallback(training.available, training.order, n)
         fixed_acc, fixed_cost = (
@@ -169,21 +170,21 @@ class Probed:
     # ------------------------------------------------------------------------------------------ decide
 
     def between(self, budget: float) -> tuple[int, int, float]:
-        """Return two neighbouring prices of the hull (their places) and the second one's share, for a budget."""
+        """Return the places of two neighbouring prices of the hull, and the second one's share, for a budget."""
         return neighbours(self.spends, budget)
 
     def _first(self, rows: Floats, worth: Floats, price: float, cost: Floats) -> Actions:
-        """Return what to do first: a column, or PROBE where that is better."""
+        """Return the first step of each question: a column, or PROBE if that is better."""
         best = np.asarray(decide(rows, cost, price))
         fixed = rows[np.arange(len(rows)), best] - price * cost[best] - rows[:, self.plan.reference]
         return np.asarray(np.where(worth > fixed, PROBE, best), np.int64)
 
     def _best_way(self, going: Floats, price: float) -> Actions:
-        """Return which of the plan's ways to go on is best at a price, (M,), of predictions (M, C)."""
+        """Return the best continuation of the plan at a price, (M,), by predictions (M, C)."""
         return np.asarray(decide(going, np.asarray(self.plan.cost), price), np.int64)
 
     def first(self, rows: Floats, x: Floats, price: float, cost: Floats) -> Actions:
-        """Return what to do first at a price, (n,): a column, or PROBE."""
+        """Return the first step of each question at a price, (n,): a column, or PROBE."""
         if not np.isfinite(price):
             return np.asarray(decide(rows, cost, price), np.int64)
         rising = self.grid[::-1]
@@ -194,18 +195,18 @@ class Probed:
         span = rising[right] - rising[j]
         share = min((price - rising[j]) / span, 1.0) if span > 0 else 0.0
         worth = (1 - share) * worths[:, j] + share * worths[:, right]
-        if price > rising[-1]:  # beyond the grid a probe costs at least itself
+        if price > rising[-1]:  # beyond the grid a probe costs at least its samples
             worth = worth - (price - rising[-1]) * min(self.plan.cost)
         return self._first(rows, worth, price, cost)
 
     def then(self, key: Any, x: Floats, extra: Floats, price: float) -> Actions:
-        """Return which of the plan's ways to go on to take, (M,); of equal ones the cheaper."""
+        """Return the continuation to take, (M,), as a place in the plan. If two are equal, it is the cheaper."""
         return self._best_way(self.after.predict(key, x, extra), price)
 
     # ------------------------------------------------------------------------------------------ files
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Return what to save."""
+        """Return what a file needs."""
         meta, arrays = self.after.state()
         found = {"after/" + name: values for name, values in arrays.items()}
         found |= {
@@ -221,7 +222,7 @@ class Probed:
 
     @classmethod
     def from_state(cls, meta: Any, arrays: dict[str, NDArray[Any]], width: int, k: int) -> "Probed":
-        """Return what `state` wrote down, checked."""
+        """Return the object that `state` described, checked."""
         given = meta["plan"]
         plan = ProbePlan(
             str(given["arm"]),
@@ -239,7 +240,7 @@ class Probed:
         of = {name.removeprefix("after/"): value for name, value in arrays.items() if name.startswith("after/")}
         made = cls(plan, AfterProbe.from_state(meta["after"], of, plan))
         if made.after.width != width:
-            raise InputError(f"after: made for {made.after.width} features, expected {width}.")
+            raise InputError(f"after: made for {counted(made.after.width, 'feature')}; expected {width}.")
         h, p = len(arrays["prices"]), len(arrays["grid"])
         for name, size in (
             ("prices", h),
@@ -255,7 +256,7 @@ class Probed:
                 raise InputError(f"{name}: expected finite numbers.")
             setattr(made, name, values)
         if (np.diff(made.spends) <= 0).any() or (np.diff(made.grid) >= 0).any():
-            raise InputError("spends must rise, the grid of prices fall.")
+            raise InputError("spends must rise, and the grid of prices must fall.")
         made.worth = Ridge()
         if meta["alpha"] is not None:
             weights = {
@@ -266,7 +267,7 @@ class Probed:
 
 
 class ProbedRun:
-    """A question under way: probe, look, go on.
+    """The run of one question: draw the probe, look at it, continue.
 
     Parameters
     ----------
@@ -275,7 +276,7 @@ class ProbedRun:
         The question's features.
     price : float
     actions : sequence of Action or None
-        The table's.
+        The actions of the table.
     """
 
     __slots__ = ("_actions", "_asked", "_other", "_price", "_probed", "_results", "_stage", "_x")
@@ -288,7 +289,7 @@ class ProbedRun:
         self._asked = probed.plan.action
 
     def next(self) -> Draw | None:
-        """Return the probe, then what goes on from there, then None."""
+        """Return the probe, then its continuation, then None."""
         plan = self._probed.plan
         if self._other is not None:
             return self._other.next()
@@ -310,7 +311,7 @@ class ProbedRun:
         return Draw(action, max(plan.draws[c] - len(self._results), 1))
 
     def add(self, results: Sequence[Result]) -> None:
-        """Take what came back."""
+        """Take the results of the last draw."""
         if self._stage == 0:
             raise InputError("add: nothing was drawn yet. Call next() first.")
         if self._other is not None:
@@ -320,7 +321,7 @@ class ProbedRun:
 
     @property
     def answer(self) -> Any:
-        """The answer as of now."""
+        """The answer so far."""
         if self._other is not None and self._other.answer is not None:
             return self._other.answer
         return combine(self._asked, self._results)[0]

@@ -1,4 +1,4 @@
-"""What a policy that decides beforehand serves at a budget, and what that does on recorded questions."""
+"""What a policy that decides before sampling serves at a budget, and what that reaches on recorded questions."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.learn.outcomes import Part, PolicyOutcomes, Served, budgets_of, drawn, outcomes_of
 from tcalloc.learn.protocol import uniform
@@ -22,10 +23,10 @@ Actions = NDArray[np.int32]
 
 
 class Serving:
-    """The part of `tcalloc.learn.routing.base.LearnedPolicy` that says what is served at which budget."""
+    """The part of `tcalloc.learn.routing.base.LearnedPolicy` that determines what is served at which budget."""
 
     blind = False  # whether it decides without looking at the question, so that X may be None
-    feature_cost: float = 0.0  # policies that may be charged for looking at X have it as a parameter
+    feature_cost: float = 0.0  # policies that can be charged for looking at X have it as a parameter
 
     if TYPE_CHECKING:
         schema_: Schema
@@ -63,14 +64,14 @@ class Serving:
         X : like that of `fit`
             None is allowed for policies that do not look at the question.
         samples : Samples, Table or array_like (n, K)
-            What the policy's actions reach and cost on these questions. It is looked up after the decision.
+            What the policy's actions reach and cost on these questions. It is looked up only after the decision.
         budgets : array_like, (B,), optional
-            Mean costs per question, solved on what is known of these questions beforehand, as in `decide`. Default:
-            the policy's own setting.
+            Mean costs per question, solved on what is known about these questions before sampling, as in `decide`.
+            Default: the policy's own setting.
         cost : array_like, (K,) or (n, K), optional
-            Costs that are known beforehand; needed if ``known_costs="given"``.
+            Costs that are known before sampling; needed if ``known_costs="given"``.
         orders, random_state : int
-            Random orders of each question's samples, and their seed: for policies with a probe.
+            Number of random orders of each question's samples, and their seed: for policies with a probe.
 
         Returns
         -------
@@ -88,7 +89,9 @@ class Serving:
         rows = self._rows(X, samples)
         held = as_table(samples, rows.n, self.actions_, None)
         if held.acc.shape[1] != len(self.cost_):
-            raise InputError(f"samples has {held.acc.shape[1]} actions; expected the policy's {len(self.cost_)}.")
+            raise InputError(
+                f"samples has {counted(held.acc.shape[1], 'action')}; expected the policy's {len(self.cost_)}."
+            )
         batch = Batch(rows, self._known_costs(cost, rows.n), held.available)
         if budgets is None:
             served = [self._served_by_itself(batch)]
@@ -99,18 +102,18 @@ class Serving:
         return outcomes_of(self._served(batch, asked), asked, held, self.feature_cost)
 
     def _rows(self, X: Any, samples: Any) -> Rows:
-        """Return the rows of X; where it is None, the names of the questions, by which mixtures are drawn."""
+        """Return the rows of X; if X is None, the names of the questions, which determine the random choices."""
         if X is not None:
             return as_rows(X, expected=self.schema_)
         n, ids = self._unseen(samples).n, getattr(samples, "ids", None)
         return as_rows([str(name) for name in (range(n) if ids is None else ids)], expected=self.schema_)
 
     def _unseen(self, samples: Any) -> Rows:
-        """Return the rows of X where it is None; only policies that do not look at X allow that."""
+        """Return the rows if X is None; only policies that do not look at X allow that."""
         if not self.blind:
             raise InputError(
                 f"X is None, but a {type(self).__name__} decides by the questions. Pass their texts or features, or "
-                "use a policy that does without, such as Mixture or Sequential."
+                "use a policy that does not need them, such as Mixture or Sequential."
             )
         return unseen(len(samples.acc) if isinstance(samples, Table) else len(samples))
 
@@ -130,15 +133,15 @@ class Serving:
 
     def _drawn(self, batch: Batch, parts: list[Part]) -> Actions:
         """Return one of the parts for each question, by a random number that depends on seed and question alone."""
-        if len(parts) > 1 and batch.lots is None:
-            batch.lots = self._order(batch.rows)
-        return drawn(parts, batch.lots)
+        if len(parts) > 1 and batch.numbers is None:
+            batch.numbers = self._order(batch.rows)
+        return drawn(parts, batch.numbers)
 
     def _order(self, rows: Rows) -> Floats:
-        """Return which questions come first for the more expensive action: a number in [0, 1) per question."""
-        return self._lots(rows)
+        """Return a number in [0, 1) per question; the lowest get the more expensive action."""
+        return self._random_numbers(rows)
 
-    def _lots(self, rows: Rows) -> Floats:
+    def _random_numbers(self, rows: Rows) -> Floats:
         """Return a random number in [0, 1) per question, the same for the same question."""
         seed = int(self.random_state)
         return np.array([uniform(seed, key) for key in rows.keys()])  # noqa: SIM118 (not a dictionary)

@@ -1,14 +1,15 @@
-"""How far predicted rows are to be trusted: one slope per increment between neighbouring actions.
+"""How far predicted rows can be trusted: one slope per increment between neighbouring actions.
 
-A regression predicts acc[i, :] from features. Where they say little, its predictions still differ between questions, by
-chance, and a choice among them takes the luckiest. Out-of-fold predictions show how much of a difference comes true:
+A regression predicts acc[i, :] from features. If the features say little, the predictions still differ between
+questions by chance, and a choice among them takes the luckiest. Out-of-fold predictions show how much of a predicted
+difference is real:
 
     slope_j = cov(predicted increment, true increment) / var(predicted increment),    in [0, 1],
 
-0 where it is below its own standard error. Increments (what the next dearer action adds) matter, not levels: a question
-that is hopeless at every price needs nothing. The prediction is the mean curve plus the increments' deviations, each
-times its slope, added up in the order of cost. With all slopes 0 every question has the mean curve, and pricing it
-gives a fixed action.
+The slope is 0 if it is below its own standard error. Increments (what the next more expensive action adds) matter, not
+levels: no spending helps a question that is hopeless with every action. The shrunk prediction is the mean curve plus
+the increments' deviations, each times its slope, added up in the order of cost. If all slopes are 0, every question
+has the mean curve, and all get the same action.
 """
 
 from dataclasses import dataclass
@@ -26,16 +27,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shrinkage:
-    """Slopes, and the means that predictions are drawn to."""
+    """Slopes, and the means that predictions are shrunk towards."""
 
     order: NDArray[np.intp]
-    """(K,) columns from the cheapest to the dearest."""
+    """(K,) columns from the cheapest to the most expensive."""
     slopes: Floats
-    """(K,) the first is that of the cheapest action's level, the others of the increments, all in that order."""
+    """(K,) the first slope is for the cheapest action's level, the others are for the increments, in that order."""
     centre: Floats
     """(K,) mean prediction."""
     mean: Floats
-    """(K,) mean truth."""
+    """(K,) mean of the truth."""
 
     @classmethod
     def fit(
@@ -55,12 +56,12 @@ class Shrinkage:
         predicted, truth : ndarray, (N, K)
             NaN in `truth` where a question does not have the action.
         order : ndarray, (K,)
-            Columns from the cheapest to the dearest.
+            Columns from the cheapest to the most expensive.
         weights : ndarray, (N,)
         shrink : bool
             False: all slopes are 1.
         clusters : ndarray of int, (N,), optional
-            Rows of one number belong together (draws of one question): their errors are not independent.
+            Rows with the same number belong together (draws of one question), so their errors are not independent.
         """
         k = truth.shape[1]
         there = np.isfinite(truth)
@@ -89,12 +90,12 @@ class Shrinkage:
         return np.asarray(found + self.mean)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return it for a file."""
+        """Return the slopes and means as arrays for a file."""
         return {"order": self.order.astype(np.int64), "slopes": self.slopes, "centre": self.centre, "mean": self.mean}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]], k: int) -> "Shrinkage":
-        """Return what `to_arrays` wrote down, checked."""
+        """Return the object that `to_arrays` wrote, checked."""
         order = np.asarray(arrays["order"], np.intp)
         slopes, centre, mean = (np.asarray(arrays[name], np.float64) for name in ("slopes", "centre", "mean"))
         if order.shape != (k,) or sorted(order.tolist()) != list(range(k)):
@@ -106,7 +107,7 @@ class Shrinkage:
 
 
 def slope_of(x: Floats, y: Floats, weights: Floats, clusters: NDArray[np.intp] | None = None) -> float:
-    """Return the slope of y on x, in [0, 1]; 0 below its standard error, which is consistent under clusters."""
+    """Return the slope of y on x, in [0, 1]; 0 if below its standard error, which is consistent under clusters."""
     if len(x) < 3:
         return 0.0
     x = x - np.average(x, weights=weights)

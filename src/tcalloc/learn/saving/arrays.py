@@ -1,4 +1,4 @@
-"""Arrays to bytes and back (NPZ, without compression and without pickle), every size checked before memory is taken."""
+"""Arrays to bytes and back (NPZ, without compression and pickle). Sizes are checked before memory is taken."""
 
 import ast
 import io
@@ -27,7 +27,7 @@ def write_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     Raises
     ------
     InputError
-        If an array holds something else.
+        If an array holds anything else.
     """
     ready = {}
     for name, value in arrays.items():
@@ -55,17 +55,17 @@ def read_arrays(data: bytes, file: str) -> dict[str, NDArray[Any]]:
     ----------
     data : bytes
     file : str
-        What it is called in errors.
+        The name of the file in messages.
 
     Returns
     -------
     dict of str to ndarray
-        Finite.
+        Arrays of finite values.
 
     Raises
     ------
     InputError
-        Naming file and problem.
+        If the file is damaged; the message names the file and the problem.
     """
     found = {}
     try:
@@ -76,7 +76,7 @@ def read_arrays(data: bytes, file: str) -> dict[str, NDArray[Any]]:
                     raise InputError(
                         f"the member {member.filename[:80]!r} has a name that is not allowed, or occurs twice."
                     )
-                # Uncompressed, no member is larger than the file: nothing small unfolds into something huge.
+                # Without compression no member is larger than the file, so a small file cannot expand into a huge one.
                 if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
                     raise InputError(f"the array {name!r} is compressed.")
                 found[name] = _array(archive.read(member), name)
@@ -89,7 +89,7 @@ def read_arrays(data: bytes, file: str) -> dict[str, NDArray[Any]]:
 
 
 def _array(data: bytes, name: str) -> NDArray[Any]:
-    """Read one NPY file: version 1 or 2, no objects, as many bytes as it says."""
+    """Read one NPY file of version 1 or 2: no objects, and exactly as many bytes as its header says."""
     if data[:6] != b"\x93NUMPY" or data[6:8] not in (b"\x01\x00", b"\x02\x00"):
         raise InputError(f"the array {name!r} is not in NPY format.")
     wide = 2 if data[6] == 1 else 4
@@ -118,7 +118,7 @@ def _array(data: bytes, name: str) -> NDArray[Any]:
             raise InputError(f"the array {name!r} holds a truth value that is neither 0 nor 1.")
         raw = raw.astype(np.bool_)
     if dtype.kind == "U" and (np.frombuffer(data, "<u4", offset=end) > 0x10FFFF).any():
-        raise InputError(f"the array {name!r} holds a character that is none.")
+        raise InputError(f"the array {name!r} holds an invalid character.")
     if dtype.kind == "f" and not np.isfinite(raw).all():
         raise InputError(f"the array {name!r} holds a number that is not finite.")
     made = raw.reshape(shape, order="F" if header["fortran_order"] is True else "C")

@@ -1,11 +1,11 @@
-"""XGBoost's files, checked by our own code before the library sees any of it.
+"""XGBoost's files, checked by our own code before XGBoost sees them.
 
-XGBoost trusts its files: a child's number out of range makes it read other memory, a cycle makes it run for ever. So
-the file is read here with the standard library's JSON parser, and every number in it is checked. What XGBoost gets is
-written anew from what was checked: its parser never sees the file.
+XGBoost trusts its files: a child's number out of range makes it read foreign memory, and a cycle makes it run forever.
+So the file is read here with the standard library's JSON parser, and every number in it is checked. XGBoost gets a new
+file that is written from the checked values; its parser never sees the original.
 
-Only boosted trees on numeric features with the objectives in `OBJECTIVES` are taken, which is all that the policies
-train.
+Only boosted trees on numeric features with the objectives in `OBJECTIVES` are accepted, because the policies train no
+others.
 """
 
 import json
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import is_whole
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.learn.saving.ubjson import write_ubjson
 
@@ -27,7 +28,7 @@ OBJECTIVES = ("reg:squarederror", "reg:logistic", "binary:logistic", "multi:soft
 MOST_BYTES = 1 << 28
 MOST_FEATURES = 1 << 20
 MOST_OUTPUTS = 1 << 12
-# XGBoost's own default is 6; without a limit its trees stay far below this.
+# XGBoost's default is 6; even without a limit, its trees stay far below this.
 DEEPEST = 512
 ROOT_PARENT = 2147483647
 
@@ -41,29 +42,29 @@ EMPTY = {"categories": np.int32, "categories_nodes": np.int32, "categories_segme
 
 @dataclass(frozen=True, slots=True)
 class Booster:
-    """What a checked file holds.
+    """The contents of a checked file.
 
     Attributes
     ----------
     objective : str
     features : int
-        Columns of the matrix it predicts from.
+        Number of columns of the matrix that it predicts from.
     outputs : int
-        Numbers that it predicts for a row: classes, targets, or 1.
+        Number of values that it predicts for a row: classes, targets, or 1.
     rounds : int
-        Rounds of boosting, of `outputs` × `parallel` trees each.
+        Number of rounds of boosting, each of `outputs` × `parallel` trees.
     parallel : int
-        Trees of one output in a round.
+        Number of trees of one output in a round.
     best : int or None
         The round at which early stopping found the best score: predictions use the rounds up to it.
     base : tuple of float
-        What predictions start from.
+        The values that predictions start from.
     version : tuple of int
-        The XGBoost that wrote it.
+        The version of XGBoost that wrote the file.
     sizes : ndarray of int64
         The number of nodes of each tree.
     nodes : dict of str to ndarray
-        The trees' arrays, one tree after the other.
+        The arrays of the trees, one tree after the other.
     """
 
     objective: str
@@ -78,7 +79,7 @@ class Booster:
     nodes: dict[str, NDArray[Any]]
 
     def to_bytes(self) -> bytes:
-        """Write it for XGBoost (UBJSON), trees in the order of their levels."""
+        """Return the bytes for XGBoost (UBJSON), each tree level by level."""
         trees = []
         for number, (start, size) in enumerate(zip(_starts(self.sizes).tolist(), self.sizes.tolist(), strict=True)):
             tree: dict[str, Any] = {name: self.nodes[name][start : start + size] for name in NODES}
@@ -107,7 +108,7 @@ class Booster:
             "feature_types": [],
             "gradient_booster": {"model": model, "name": "gbtree"},
             "learner_model_param": {
-                # Since version 3.1 there is one for each output.
+                # Since version 3.1 there is one value per output.
                 "base_score": f"[{','.join(base)}]" if self.version >= (3, 1, 0) else base[0],
                 "boost_from_average": "1",
                 "num_class": str(self.outputs if many else 0),
@@ -120,24 +121,24 @@ class Booster:
 
 
 def checked_booster(data: bytes | bytearray, file: str) -> bytes:
-    """Check a booster's bytes and write them anew.
+    """Check a booster's bytes and return new ones, written from the checked values.
 
     Parameters
     ----------
     data : bytes
-        What ``Booster.save_raw("json")`` returned, or a file of it.
+        The result of ``Booster.save_raw("json")``, or a file with it.
     file : str
-        What it is called in errors.
+        The name of the file in messages.
 
     Returns
     -------
     bytes
-        UBJSON that XGBoost may read.
+        UBJSON that is safe for XGBoost to read.
 
     Raises
     ------
     InputError
-        Naming file and problem.
+        If the file is damaged; the message names the file and the problem.
     """
     return read_booster(data, file).to_bytes()
 
@@ -149,9 +150,9 @@ def read_booster(data: bytes | bytearray, file: str) -> Booster:
             raise InputError(f"it has {len(data):,} bytes; at most {MOST_BYTES:,} are read.")
         return _model(json.loads(bytes(data)))
     except InputError as error:
-        raise InputError(f"{file}: not a booster that can be used: {error}") from None
+        raise InputError(f"{file}: not a usable booster: {error}") from None
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError, MemoryError) as error:
-        raise InputError(f"{file}: not a booster that can be used: {type(error).__name__}: {error}") from None
+        raise InputError(f"{file}: not a usable booster: {type(error).__name__}: {error}") from None
 
 
 def _model(found: Any) -> Booster:
@@ -226,7 +227,7 @@ def _base(text: Any, outputs: int, objective: str) -> tuple[float, ...]:
 
 
 def _numbers(values: Any, kind: Any, name: str) -> NDArray[Any]:
-    """Return an array of one type; numbers that it cannot hold exactly (floats: finitely) are refused."""
+    """Return an array of one type; raise an error for numbers that it cannot hold (whole numbers: exactly)."""
     array = np.asarray(values)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iufb"):
         raise InputError(f"{name} is not a list of numbers.")
@@ -251,11 +252,11 @@ def _rounds(model: dict[str, Any], trees: int, outputs: int, parallel: int) -> i
     owners = _numbers(_field(model, "tree_info", "model"), np.int32, "tree_info")
     expected = np.tile(np.repeat(np.arange(outputs), parallel), rounds)
     if trees % a_round or not np.array_equal(owners, expected):
-        raise InputError(f"tree_info does not share {trees} trees among {outputs} output(s) in turn.")
+        raise InputError(f"tree_info does not share {counted(trees, 'tree')} among {outputs} output(s) in turn.")
     if "iteration_indptr" in model:
         starts = _numbers(model["iteration_indptr"], np.int64, "iteration_indptr")
         if not np.array_equal(starts, np.arange(0, trees + 1, a_round)):
-            raise InputError(f"iteration_indptr does not cut {trees} trees into rounds of {a_round}.")
+            raise InputError(f"iteration_indptr does not cut {counted(trees, 'tree')} into rounds of {a_round}.")
     cats = model.get("cats")
     if cats is not None and (not isinstance(cats, dict) or any(len(value) for value in cats.values())):
         raise InputError("it has categorical features; only numeric ones are used here.")
@@ -270,7 +271,7 @@ def _starts(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _forest(model: dict[str, Any], features: int) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
-    """Check all trees; return their sizes and their nodes, without deleted ones, in the order of their levels."""
+    """Check all trees; return their sizes and nodes, without deleted nodes, each tree level by level."""
     trees = _field(model, "trees", "model")
     count = _whole(_inside(model, "gbtree_model_param"), "num_trees", 1, 1 << 24)
     if not isinstance(trees, list) or len(trees) != count:
@@ -285,7 +286,7 @@ def _forest(model: dict[str, Any], features: int) -> tuple[NDArray[np.int64], di
         except InputError as error:
             raise InputError(f"tree {number}: {error}") from None
     size = np.array(sizes, np.int64)
-    # All trees' numbers at once: a hundred trees of each of ten actions are ten thousand short arrays.
+    # The numbers of all trees at once: a hundred trees for each of ten actions are ten thousand short arrays.
     nodes = {name: _numbers(np.concatenate(arrays), NODES[name], name) for name, arrays in parts.items()}
     order, owner = _walk(size, nodes, features)
     kept = {name: array[order] for name, array in nodes.items()}
@@ -306,7 +307,7 @@ def _forest(model: dict[str, Any], features: int) -> tuple[NDArray[np.int64], di
 
 
 def _tree(tree: Any, features: int, parts: dict[str, list[NDArray[Any]]]) -> int:
-    """Check one tree's sizes and types; its numbers are checked with the others'."""
+    """Check the sizes and types of one tree; its numbers are checked together with those of the others."""
     param = _inside(tree, "tree_param")
     size = _whole(param, "num_nodes", 1, 1 << 24)
     if _whole(param, "num_feature", 0, MOST_FEATURES) != features:
@@ -316,7 +317,7 @@ def _tree(tree: Any, features: int, parts: dict[str, list[NDArray[Any]]]) -> int
     for name in NODES:
         array = np.asarray(_field(tree, name, "it"))
         if array.shape != (size,):
-            raise InputError(f"{name} has the shape {array.shape}, but there are {size} nodes.")
+            raise InputError(f"{name} has the shape {array.shape}, but there are {counted(size, 'node')}.")
         parts[name].append(array)
     for name in EMPTY:
         if name in tree and len(tree[name]):
@@ -327,7 +328,7 @@ def _tree(tree: Any, features: int, parts: dict[str, list[NDArray[Any]]]) -> int
 def _walk(
     sizes: NDArray[np.int64], nodes: dict[str, NDArray[Any]], features: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Walk down all trees at once from their roots; return the nodes reached, tree by tree, and their trees."""
+    """Walk down all trees at once from their roots; return the nodes reached, tree by tree, and the tree of each."""
     starts = _starts(sizes)
     tree = np.arange(len(sizes))
     at = starts.copy()
@@ -351,10 +352,10 @@ def _walk(
         tree = np.concatenate([tree, tree])
         at = starts[tree] + np.concatenate([left, right])
         _refuse(nodes["parents"][at] != parent, tree, "a node's parent is not the node whose child it is.")
-        # Distinct among themselves and from all before: no cycle, no node with two parents.
+        # The nodes differ from each other and from all before: there is no cycle, and no node has two parents.
         order = np.argsort(at, kind="stable")
         at, tree = at[order], tree[order]
-        _refuse(np.append(False, at[1:] == at[:-1]) | seen[at], tree, "a node is reached on two ways.")
+        _refuse(np.append(False, at[1:] == at[:-1]) | seen[at], tree, "a node is reached in two ways.")
         seen[at] = True
         found.append(at)
         owners.append(tree)

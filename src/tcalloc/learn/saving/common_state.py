@@ -1,4 +1,4 @@
-"""What every policy writes down of itself, and reads back."""
+"""The part of a policy's state that all policies write and read."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ class Stored:
     random_state: int
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
-        """Return what to save: values for JSON, arrays, boosters."""
+        """Return the state to save: values for JSON, arrays, boosters."""
         meta: dict[str, Any] = {
             "schema": self.schema_.to_dict(),
             "n": self.n_,
@@ -50,7 +50,7 @@ class Stored:
         return meta, {}, {}
 
     def _restore(self, meta: dict[str, Any]) -> None:
-        """Set what `LearnedPolicy._state` wrote down."""
+        """Set the state that `LearnedPolicy._state` returned."""
         if not is_whole(self.random_state):
             raise InputError(f"random_state is {self.random_state!r}; expected a whole number.")
         self.schema_ = Schema.from_dict(meta["schema"])
@@ -69,7 +69,7 @@ class Stored:
         self.shared_costs_ = meta["shared_costs"]
         k = len(self.action_names_)
         if self.cost_.shape != (k,) or (self.actions_ is not None and len(self.actions_) != k):
-            raise InputError("action_names, actions and cost are not equally many.")
+            raise InputError("action_names, actions and cost differ in length.")
         if not (np.isfinite(self.cost_) & (self.cost_ >= 0)).all() or k == 0:
             raise InputError("cost: expected finite numbers, at least 0.")
         self.mean_acc_ = np.array(meta["mean_acc"], np.float64)

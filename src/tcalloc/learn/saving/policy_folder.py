@@ -1,21 +1,21 @@
-"""Policies as folders, without pickle: what is read back cannot run code, crash or hang.
+"""Policies as folders, without pickle: a folder that is read cannot run code, crash or hang.
 
 The layout
 ----------
 =========================== ==========================================================================================
 policy.json                 format, schema, class, tcalloc's version, the state (parameters, feature names, actions,
-                            price, guarantee, training figures, ...), of every other file its name, size and SHA-256,
-                            and the SHA-256 of all that
+                            price, guarantee, training figures, ...), the name, size and SHA-256 of every other file,
+                            and the SHA-256 of all of this
 arrays-XXXXXXXX.npz         arrays of numbers and of texts
 model-NAME-XXXXXXXX.json    XGBoost's trees
 =========================== ==========================================================================================
 
-XXXXXXXX is from the SHA-256 of the contents. A policy saved over another is there in the moment in which policy.json is
-replaced; whoever loads at that time gets the old one or the new one, never a mixture.
+XXXXXXXX is from the SHA-256 of the contents. A policy that is saved over another replaces it at the moment in which
+policy.json is replaced. A reader at that time gets the old policy or the new one, never a mixture.
 
-The hash finds files that were damaged or mixed up. It does not make a stranger's policy harmless, so everything is
+The hash detects files that were damaged or mixed up. It does not make a stranger's policy harmless, so everything is
 checked as if there were no hash: sizes and types before memory is taken, the trees before XGBoost sees them
-(`boosters`), the state by the class that it belongs to.
+(`boosters`), and the state by its class.
 """
 
 import contextlib
@@ -41,8 +41,8 @@ __all__ = ["CLASSES", "SCHEMA", "load_policy", "refuse_folder", "refuse_out", "s
 
 SCHEMA = 1
 FORMAT = "tcalloc policy"
-# What can be saved, and where its class is: the policies of the registry, one action for everyone, and what reads
-# questions. Nothing else is ever imported on a file's word.
+# The classes that can be saved, and their modules: the policies of the registry, `Fixed`, and `Features`. Nothing else
+# is ever imported because a file names it.
 CLASSES = {
     "Features": "tcalloc.learn.features.features",
     "Fixed": "tcalloc.learn.routing.baselines",
@@ -66,19 +66,19 @@ def save_policy(policy: Any, path: str | os.PathLike[str]) -> None:
     policy : policy
         One of the classes in `CLASSES`, fitted.
     path : path
-        A folder: new, empty, or one that holds a policy, which is replaced at once or not at all.
+        A new or empty folder, or one that holds a policy. The policy is replaced as a whole or not at all.
 
     Raises
     ------
     InputError
-        If the policy cannot be saved (its class, or an estimator inside that only pickle could keep), or the folder
-        cannot be written.
+        If the policy cannot be saved (because of its class, or of an estimator inside that only pickle could store), or
+        the folder cannot be written.
     """
     name = type(policy).__name__
     if CLASSES.get(name) != type(policy).__module__:
         raise InputError(
             f"a {name} of {type(policy).__module__} cannot be saved; {', '.join(CLASSES)} can. Others need pickle, "
-            "which runs whatever a file says."
+            "which runs any code in a file."
         )
     meta, arrays, boosters = policy._state()
     contents: dict[str, bytes] = {}
@@ -102,12 +102,12 @@ def save_policy(policy: Any, path: str | os.PathLike[str]) -> None:
     }
     text = json.dumps(top | {"sha256": seal(top)}, indent=1, allow_nan=False) + "\n"
     if len(text) > MOST_META:
-        raise InputError(f"the policy's state has {len(text):,} characters; at most {MOST_META:,} are kept.")
+        raise InputError(f"the policy's state has {len(text):,} characters; at most {MOST_META:,} are allowed.")
     _write(os.fspath(path), contents, text)
 
 
 def seal(top: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of what policy.json says, whatever its blanks and order."""
+    """Return the SHA-256 of the contents of policy.json, whatever its white space and order."""
     said = {key: value for key, value in top.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -118,7 +118,7 @@ def _entry(stem: str, data: bytes, suffix: str) -> dict[str, Any]:
 
 
 def _plain(value: Any, place: str) -> Any:
-    """Return what JSON holds and gives back the same; refuse the rest."""
+    """Return a value that JSON stores and gives back unchanged; raise an error for any other."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, str | bool | int):
@@ -135,23 +135,23 @@ def _plain(value: Any, place: str) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(inner, f"{place}[{i}]") for i, inner in enumerate(value)]
     raise InputError(
-        f"{place} is a {type(value).__name__}, which cannot be saved without pickle, and pickle runs whatever a file "
-        "says. Numbers, texts, lists and mappings can; of estimators ridge, kNN and XGBoost."
+        f"{place} is a {type(value).__name__}, which cannot be saved without pickle, and pickle runs any code in a "
+        "file. Numbers, texts, lists and mappings can be saved; of the estimators, ridge, kNN and XGBoost."
     )
 
 
 def refuse_out(path: str) -> None:
-    """Refuse before the work a folder in which a policy could not be stored after it.
+    """Before the work, raise an error for a folder in which the policy could not be stored afterwards.
 
     Parameters
     ----------
     path : str
-        Where the policy shall go.
+        The folder for the policy.
 
     Raises
     ------
     InputError
-        If it is no folder, holds something of the user's, or would lie in a folder that does not exist.
+        If it is no folder, holds files of the user's, or would lie in a folder that does not exist.
     """
     if os.path.exists(path) and not os.path.isdir(path):
         raise InputError(f"{path}: not a folder; a policy is a folder. Choose another name.")
@@ -162,22 +162,22 @@ def refuse_out(path: str) -> None:
 
 
 def refuse_folder(folder: str) -> None:
-    """Refuse a folder that holds files of the user's and no policy of tcalloc's, or a symbolic link in place of one.
+    """Raise an error for a folder that holds files of the user's and no policy, or that contains a symbolic link.
 
     Raises
     ------
     InputError
-        Naming the file.
+        The message names the file.
     """
     there = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     main = os.path.join(folder, "policy.json")
     if "policy.json" not in there and all(_is_begun(folder, name) for name in there):
-        return  # nothing, or a policy whose first save was killed
+        return  # empty, or the rest of a first save that was killed
     if there and "policy.json" not in there:
         raise InputError(f"{folder}: it holds other files ({there[0]}, ...) and no policy. Name a new folder.")
     for name in there:
         if (name == "policy.json" or _FILE.fullmatch(name)) and os.path.islink(os.path.join(folder, name)):
-            raise InputError(f"{folder}: {name} is a symbolic link; tcalloc writes through none. Name a new folder.")
+            raise InputError(f"{folder}: {name} is a symbolic link, which tcalloc does not follow. Name a new folder.")
     if there:
         try:
             top = strict_json(read_bounded(main, MOST_META))
@@ -188,13 +188,13 @@ def refuse_folder(folder: str) -> None:
 
 
 def _is_rest(name: str) -> bool:
-    """Say whether a save that was killed left this of a file that it was writing."""
+    """Return whether a file is the unfinished rest of a save that was killed."""
     whole = replaced_by(name)
     return whole is not None and (whole == "policy.json" or _FILE.fullmatch(whole) is not None)
 
 
 def _is_begun(folder: str, name: str) -> bool:
-    """Say whether a file is of a save that was killed before there was a policy.json: a file's name holds its hash."""
+    """Return whether a file is from a save that was killed before policy.json existed: its name holds its own hash."""
     path = os.path.join(folder, name)
     if os.path.islink(path) or not os.path.isfile(path):
         return False
@@ -219,10 +219,10 @@ def _write(folder: str, files: dict[str, bytes], text: str) -> None:
             file.write(text.encode("ascii"))
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror or error}).") from None
-    for name in there:  # the files of the policy that stood there
+    for name in there:  # the files of the policy that was replaced
         path = os.path.join(folder, name)
         with contextlib.suppress(OSError):
-            # Another process may be saving here now; what is older than a minute is nobody's any more.
+            # Another process may be saving here now; files older than a minute belong to no running save.
             old = _is_rest(name) and not os.path.islink(path) and time.time() - os.path.getmtime(path) > 60
             if old or (_FILE.fullmatch(name) and name not in files):
                 os.unlink(path)
@@ -237,20 +237,20 @@ def load_policy(path: str | os.PathLike[str], *, embed: Callable[[list[str]], An
     Parameters
     ----------
     path : path
-        Its folder.
+        The folder.
     embed : callable, optional
-        The embeddings that its features were fitted with, if those were a function of your own: functions are not
+        The embeddings that its features were fitted with, if they came from a function of your own. Functions are not
         saved.
 
     Returns
     -------
     policy
-        Of the class that was saved.
+        An object of the class that was saved.
 
     Raises
     ------
     InputError
-        If a file is missing, damaged, malformed or of another schema; names the file and the problem.
+        If a file is missing, damaged, malformed or of another schema; the message names the file and the problem.
     """
     folder = os.fspath(path)
     for attempt in range(3):
@@ -271,7 +271,7 @@ def load_policy(path: str | os.PathLike[str], *, embed: Callable[[list[str]], An
         if not isinstance(error, InputError):
             raise
         raise InputError(f"{main}: {error}") from error
-    except Exception as error:  # whatever a state that does not fit runs into
+    except Exception as error:  # whatever error a state that does not fit causes
         raise InputError(f"{main}: the state does not fit a {kind}: {type(error).__name__}: {error}") from error
 
 
@@ -287,7 +287,7 @@ def _top(folder: str) -> tuple[dict[str, Any], str]:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            raise ValueError("a key stands there twice")
+            raise ValueError("a key occurs twice")
         return found
 
     def finite(word: str) -> float:
@@ -300,7 +300,7 @@ def _top(folder: str) -> tuple[dict[str, Any], str]:
         top = json.loads(data.decode("utf-8"), parse_constant=refuse, parse_float=finite, object_pairs_hook=once)
         sealed = isinstance(top, dict) and top.get("sha256") == seal(top)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{main}: not JSON that can be read: {error}") from None
+        raise InputError(f"{main}: not readable as JSON: {error}") from None
     if not isinstance(top, dict) or top.get("format") != FORMAT:
         raise InputError(f"{main}: not a policy of tcalloc (its format is not {FORMAT!r}).")
     schema = top.get("schema")
@@ -313,12 +313,12 @@ def _top(folder: str) -> tuple[dict[str, Any], str]:
         )
     if not sealed:
         raise InputError(
-            f"{main}: its SHA-256 is not what it says of itself: it was changed or damaged. Save the policy again."
+            f"{main}: its SHA-256 differs from the one that it states: it was changed or damaged. Save it again."
         )
     return top, main
 
 
-File = tuple[bytes, str]  # contents, and what it is called in errors
+File = tuple[bytes, str]  # the contents, and the name of the file in messages
 
 
 def _contents(folder: str, main: str, top: dict[str, Any]) -> tuple[str, dict[str, Any], File, dict[str, File]]:
@@ -340,7 +340,7 @@ def _contents(folder: str, main: str, top: dict[str, Any]) -> tuple[str, dict[st
         data = read_bounded(file, most)
         if entry.get("bytes") != len(data) or entry.get("sha256") != hashlib.sha256(data).hexdigest():
             raise InputError(
-                f"{file}: its size or SHA-256 is not what policy.json says: it was changed or damaged. "
+                f"{file}: its size or SHA-256 differs from that in policy.json: it was changed or damaged. "
                 "Save the policy again."
             )
         return data, file
@@ -350,7 +350,7 @@ def _contents(folder: str, main: str, top: dict[str, Any]) -> tuple[str, dict[st
 
 
 def _with_embed(state: Any, embed: Callable[[list[str]], Any] | None, depth: int) -> Any:
-    """Put the user's function where the features that need one say so."""
+    """Set the user's function in those features that need one."""
     if depth > 8 or not isinstance(state, dict):
         return state
     return {

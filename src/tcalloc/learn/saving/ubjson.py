@@ -1,4 +1,4 @@
-"""UBJSON, the form that XGBoost reads ten times as fast as JSON: a writer, for what was checked."""
+"""A writer of UBJSON, which XGBoost reads ten times as fast as JSON, for checked values."""
 
 import struct
 from typing import Any

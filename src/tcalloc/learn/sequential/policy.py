@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import level_of
+from tcalloc._counts import counted
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.learn.estimator import StoppingEstimator
 from tcalloc.learn.holdout.calibrate import Calibration, calibrate_rising
-from tcalloc.learn.holdout.cost_range import costs_said, sample_costs
+from tcalloc.learn.holdout.cost_range import cost_phrase, sample_costs
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.protocol import uniform
 from tcalloc.learn.saving.policy_folder import save_policy
@@ -240,7 +241,7 @@ class Sequential(StoppingEstimator):
             mixtures = [replace(mixture, limit=limit) for mixture in mixtures]
             limits = {"low": low or 0.0, "high": highest_costs(trained, mixtures, most)}
         spends = self._replayed(mixtures, samples, X, orders, 0).spend
-        said = None if confidence is None else costs_said(trained.settings.arms, most)
+        said = None if confidence is None else cost_phrase(trained.settings.arms, most)
         place, found = calibrate_rising(spends, asked, confidence, said, **limits)
         self._mixture = mixtures[place]
         self.budget_, self.guarantee_ = asked, found
@@ -459,7 +460,7 @@ class Sequential(StoppingEstimator):
         _, cap, deadline = self._limits()
         settings = self._trained.settings
         names = ", ".join(c.name for c in self._trained.choices.candidates)
-        lines = [f"Sequential({budget}), fitted on {self._trained.questions:,} questions; rules: {names}"]
+        lines = [f"Sequential({budget}), fitted on {counted(self._trained.questions, 'question')}; rules: {names}"]
         if self._mixture is not None:
             choices, m = self._trained.choices, self._mixture
             spend, rounds = (float(choices.expected(m, what).mean()) for what in ("spend", "rounds"))

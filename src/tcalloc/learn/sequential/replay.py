@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import whole
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.learn.sequential.rules.families import Family, Outcomes, outcomes
 from tcalloc.learn.sequential.selection import Mixture
@@ -151,6 +152,6 @@ def _told(trained: Trained, X: Any, n: int) -> Any:
     if X is None:
         raise InputError("X is missing: the policy was fitted with X. Pass the questions.")
     if not hasattr(X, "__len__") or len(X) != n:
-        found = f"has {len(X)} rows" if hasattr(X, "__len__") else f"is {type(X).__name__}"
-        raise InputError(f"X {found}, but samples has {n} questions; expected the same questions in order.")
+        found = f"has {counted(len(X), 'row')}" if hasattr(X, "__len__") else f"is {type(X).__name__}"
+        raise InputError(f"X {found}, but samples has {counted(n, 'question')}; expected the same questions in order.")
     return None if trained.asking is None else trained.asking.predict(X)

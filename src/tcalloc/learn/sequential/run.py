@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tcalloc._counts import agreeing, counted
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Draw, Result, checked
@@ -144,7 +145,9 @@ class SequentialRun:
             raise InputError("add: nothing was drawn. Call next() first; None means that the run has ended.")
         arm, n = self._asked
         if len(results) > n:
-            raise InputError(f"add: {len(results)} results came back, but {n} were drawn.")
+            raise InputError(
+                f"add: {counted(len(results), 'result')} came back, but {n} {agreeing(n, 'was', 'were')} drawn."
+            )
         came = accepted(results, self._combine, self._reading.unscored)
         self._asked = None
         if not came:
@@ -229,6 +232,6 @@ class SequentialRun:
             model = self._actions[arm].model
             state = f"waits for {n}{f' of {model}' if model else ''}"
         return (
-            f"SequentialRun({' and '.join(drawn)} drawn in {self._rounds} round{'s' * (self._rounds != 1)}, spend "
+            f"SequentialRun({' and '.join(drawn)} drawn in {counted(self._rounds, 'round')}, spend "
             f"{self._spend:g}, answer {SHORT.repr(self.answer)}, vote share {self.vote_share:.3g}; {state})"
         )

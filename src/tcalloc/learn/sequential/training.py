@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import did_you_mean, one_of, whole
+from tcalloc._counts import counted
 from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
 from tcalloc.learn.holdout.folds import Frontier, split
@@ -199,7 +200,8 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
 
         if len(X) != len(samples):
             raise InputError(
-                f"X has {len(X)} rows, but samples has {len(samples)} questions; expected the same questions in order."
+                f"X has {counted(len(X), 'row')}, but samples has {counted(len(samples), 'question')}; expected the "
+                "same questions in order."
             )
         rows = as_rows(X)
         asking, told = Asking.fit(rows, samples, settings.arms, settings.seed)

@@ -8,6 +8,7 @@ reserved. One that the server refused (4xx, 5xx) is not billed and gives all of 
 import math
 import threading
 
+from tcalloc._counts import agreeing, counted
 from tcalloc.llm.failures import LimitReached
 
 __all__ = ["Meter"]
@@ -68,7 +69,8 @@ class Meter:
         """
         with self._guard:
             if self.max_requests is not None and self.requests >= self.max_requests:
-                raise LimitReached(f"{self.requests:,} requests were sent, and no more are allowed (max_requests).")
+                sent = f"{counted(self.requests, 'request')} {agreeing(self.requests, 'was', 'were')} sent"
+                raise LimitReached(f"{sent}, and no more are allowed (max_requests).")
             if self.spent + self.lost + self._reserved + most > self.max_cost:
                 if self._under_way:
                     return False

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._counts import counted
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.measure.table_files.columns import EMPTY, EXPECTED, layout, refuse_halves, refuse_ids, refuse_values, shown
 from tcalloc.measure.table_files.write import plain_text
@@ -77,8 +78,8 @@ def _csv_table(path: str, reader: Any, line: list[int]) -> dict[str, Any]:
                 ids.append(plain_text(row[columns.id]))
         elif row:  # an empty line is no row
             raise InputError(
-                f"{path}, line {line[0]}: the header has {len(headers)} columns, but this row has {len(row)} cells. "
-                "Give every row one cell per column, and quote cells that hold a comma."
+                f"{path}, line {line[0]}: the header has {counted(len(headers), 'column')}, but this row has "
+                f"{counted(len(row), 'cell')}. Give every row one cell per column, and quote cells that hold a comma."
             )
         line[0] = reader.line_num + 1
     if not lines:
@@ -263,8 +264,8 @@ def _npz_array(path: str, file: Any, name: str) -> NDArray[Any]:
 def _npz_text(path: str, name: str, values: NDArray[Any]) -> NDArray[Any]:
     if values.ndim != 1 or values.dtype.kind not in "USiu":
         raise InputError(
-            f"{path}: {name} has dtype {values.dtype} and shape {values.shape}; "
-            "expected one dimension of text or whole numbers."
+            f"{path}: {name} has dtype {values.dtype} and shape {values.shape}; expected one dimension of text or "
+            "whole numbers."
         )
     if values.dtype.kind == "S":
         try:

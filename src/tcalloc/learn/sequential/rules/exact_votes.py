@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._counts import counted
 from tcalloc._kernel import stopping_kernel
 from tcalloc.errors import InputError
 from tcalloc.learn.sequential.rules.orders import Orders, sufficient
@@ -108,8 +109,8 @@ class Chances:
         choose = binomials(samples, cap)
         if not np.isfinite(choose).all():
             raise InputError(
-                f"cap is {cap} of {samples} samples: the number of subsets does not fit a float. Use at most 1029 of "
-                "the samples, or a smaller cap."
+                f"cap is {cap} of {counted(samples, 'sample')}: the number of subsets does not fit a float. Use at "
+                "most 1029 of the samples, or a smaller cap."
             )
         patterns = len(counts.gold)
         each = np.ones(len(codes)) if cost is None else np.asarray(cost, np.float64)
