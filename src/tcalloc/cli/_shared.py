@@ -19,7 +19,7 @@ from tcalloc._amounts import column as columns_of
 from tcalloc._checks import did_you_mean
 from tcalloc._files import naming, target_of
 from tcalloc._outputs import PAGES, PICTURES, refuse_to_replace
-from tcalloc._printing import text_table
+from tcalloc._printing import counted, text_table
 from tcalloc.errors import InputError
 from tcalloc.measure import Action, Samples, Table, load_table
 from tcalloc.measure.table_files.write import formulas, suffix_of, write_columns, write_csv
@@ -392,11 +392,6 @@ def cost(value: float, unit: str | None) -> str:
 def number(value: float) -> str:
     """Return one number as text, with four digits."""
     return digits(value, 4)
-
-
-def counted(n: int, word: str) -> str:
-    """Return a number of things as text."""
-    return f"{n:,} {word}{'s' * (n != 1)}"
 
 
 def share(value: float) -> str:

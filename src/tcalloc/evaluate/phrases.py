@@ -5,6 +5,7 @@ import re
 import unicodedata
 
 from tcalloc._amounts import CURRENCIES, digits, in_unit, unit_words
+from tcalloc._printing import counted
 from tcalloc.learn.registry import POLICIES
 
 __all__ = [
@@ -148,11 +149,6 @@ def action(name: str) -> str:
 def of_answer(count: int) -> str:
     """Return a number of samples in words: a single sample, 8 samples."""
     return "a single sample" if count == 1 else f"{count} samples"
-
-
-def counted(count: int, thing: str) -> str:
-    """Return a count with its noun: 1,318 questions."""
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def listed(parts: list[str]) -> str:

@@ -19,7 +19,7 @@ from typing import Any, cast
 
 from tcalloc._amounts import amount
 from tcalloc._checks import whole
-from tcalloc._printing import cleaned
+from tcalloc._printing import cleaned, shown_shortly
 from tcalloc.errors import InputError
 from tcalloc.llm._bill import Bill
 from tcalloc.llm.drawing import graded
@@ -45,7 +45,7 @@ _HOPELESS = 16
 _CHUNK = 256
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Grading:
     """What one call of `grade` did.
 
@@ -91,6 +91,8 @@ class Grading:
     notes: tuple[str, ...] = ()
     spent: float | None = None
     lost: float = 0.0
+
+    __repr__ = shown_shortly
 
     @property
     def accuracy(self) -> float | None:

@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tcalloc._amounts import amount
-from tcalloc._printing import cleaned
+from tcalloc._printing import cleaned, shown_shortly
 from tcalloc.errors import MissingExtraError
 from tcalloc.runs.verdicts import Failures
 
 __all__ = ["Answered", "Answers"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Answered:
     """One question, answered."""
 
@@ -43,6 +43,8 @@ class Answered:
     """How many of its samples could not be graded."""
     error: str | None = None
     """Why the first of them could not."""
+
+    __repr__ = shown_shortly
 
 
 @dataclass(frozen=True, slots=True)
