@@ -6,8 +6,8 @@ and several levels, and models that are each right on their own sort of question
 per model and levels one number, which keeps the models from differing by chance where they need not. All are fitted by
 EM. How many there are is what explains held-out questions best.
 
-A leaderboard may have hundreds of models. EM then looks at the `MANY` with the most samples, which tell a question's
-class as well as all do. The other models' rates follow from the classes that it finds.
+A leaderboard may have hundreds of models. The `MANY` with the most samples then choose the classes. The other models'
+rates follow from these, and a few last steps of EM look at all models.
 
 References
 ----------
@@ -30,8 +30,8 @@ Ints = NDArray[np.int64]
 
 # Numbers of kinds and of levels that are tried, steps of EM, and the pseudo-samples that smooth a class's rates.
 KINDS, LEVELS, STEPS, SMOOTHING = (1, 2, 3, 4, 6, 8, 12), (1, 2, 4, 8), 40, 0.5
-# Models that EM looks at.
-MANY = 32
+# Models that choose the classes, and the steps of EM with all models where there are more.
+MANY, LAST_STEPS = 64, 10
 # Steps end where no rate moves further than this.
 SMALL = 1e-3
 # Questions of a half that chooses the numbers; standard errors by which more kinds must explain the other half better.
@@ -56,8 +56,12 @@ class Classes:
 
     def fit(self, right: Floats, drawn: Floats, models: slice = slice(None)) -> Floats:
         """Return the log-likelihood of the samples of some models, (N, M), under each class, (N, C)."""
-        rates = self.rates[:, models]
-        return np.asarray(right[:, models] @ np.log(rates).T + (drawn - right)[:, models] @ np.log1p(-rates).T)
+        rates, hits, size = self.rates[:, models], right[:, models], drawn[:, models]
+        wrong = np.log1p(-rates)
+        found = hits @ (np.log(rates) - wrong).T
+        if _same(size):  # mostly; a product of matrices less
+            return np.asarray(found + float(size.flat[0]) * wrong.sum(axis=1))
+        return np.asarray(found + size @ wrong.T)
 
     def chances(self, fit: Floats) -> Floats:
         """Return the chances of the classes, (N, C), from the log-likelihood of samples, (N, C)."""
@@ -166,18 +170,21 @@ def _em(hits: Floats, size: Floats, kinds: int, levels: int, rng: np.random.Gene
         for _ in range(kinds - 1):
             distance = ((own[:, None] - own[chosen]) ** 2).sum(axis=2).min(axis=1) + 1e-9
             chosen.append(int(rng.choice(len(hits), p=distance / distance.sum())))
-        found.append(_steps(hits, size, usual + own[chosen] if kinds > 1 else usual[None], height, common))
+        found.append(_steps(hits, size, usual + own[chosen] if kinds > 1 else usual[None], height))
         if kinds == 1:
             break
     return max(found, key=lambda one: float(_likelihood(one, hits, size).sum()))
 
 
-def _steps(hits: Floats, size: Floats, base: Floats, height: Floats, common: Floats) -> Classes:
-    """Go on with EM from the kinds' logits (G, M) and the levels' (T,)."""
+def _steps(
+    hits: Floats, size: Floats, base: Floats, height: Floats, shares: Floats | None = None, steps: int = STEPS
+) -> Classes:
+    """Go on with EM from the kinds' logits (G, M), the levels' (T,) and the classes' shares, equal if not given."""
     count = len(base) * len(height)
-    shares = np.full(count, 1 / count)
+    shares = np.full(count, 1 / count) if shares is None else shares
+    common = _common(hits, size)
     now = _rates(base, height)
-    for _ in range(STEPS):
+    for _ in range(steps):
         fit = Classes(now.reshape(count, -1), shares)
         chance = fit.chances(fit.fit(hits, size))
         shares = (chance.sum(axis=0) + 0.1) / (len(hits) + 0.1 * count)
@@ -205,9 +212,7 @@ def _extended(found: Classes, few: Ints, hits: Floats, size: Floats) -> Classes:
         before, now = now, _rates(base, found.heights)
         if np.abs(now - before).max() < SMALL:
             break
-    rates = now.reshape(len(found.shares), -1)
-    rates[:, few] = found.rates
-    return Classes(rates, found.shares, found.heights)
+    return _steps(hits, size, base, found.heights, found.shares, LAST_STEPS)
 
 
 def _common(hits: Floats, size: Floats) -> Floats:
@@ -225,10 +230,13 @@ def _counts(
     chance: Floats, hits: Floats, size: Floats, common: Floats, shape: tuple[int, ...]
 ) -> tuple[Floats, Floats]:
     """Return the classes' right samples and samples of each model, smoothed, (G, T, M)."""
-    return (
-        (chance.T @ hits + SMOOTHING * common).reshape(shape),
-        (chance.T @ size + SMOOTHING).reshape(shape),
-    )
+    drawn = np.outer(chance.sum(axis=0), size[0]) if _same(size) else chance.T @ size
+    return (chance.T @ hits + SMOOTHING * common).reshape(shape), (drawn + SMOOTHING).reshape(shape)
+
+
+def _same(size: Floats | Ints) -> bool:
+    """Return whether every question has as many samples of every model."""
+    return bool(size.size) and bool((size == size.flat[0]).all())
 
 
 def _step(right: Floats, drawn: Floats, now: Floats, over: int | tuple[int, ...]) -> Floats:

@@ -297,13 +297,13 @@ class Together:
         """(N, C) of the classes, by all samples."""
         return self.classes.chances(self.fit)
 
-    def means(self, m: int, mixture: Mixture, exact: Floats) -> Floats:
+    def means(self, m: int, mixture: Mixture | None, exact: Floats) -> Floats:
         """Return the posterior mean accuracies of a model's actions, (N, K), matched to their exact expectations.
 
-        The last action is one sample.
+        The last action is one sample. A model with one sample per question needs no mixture.
         """
         levels, shift = self.final[0][:, m], self.final[1][m]
-        if self.single[m]:
+        if mixture is None:
             found = np.repeat(levels[:, None], exact.shape[1], axis=1)
             return matched(found, exact, np.clip(column_means(exact) + shift, 0.0, 1.0))
         others = _by_others(self.classes, self.fit, self.right, self.drawn, m)
