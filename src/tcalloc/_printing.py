@@ -4,14 +4,25 @@
 results and errors that users print in their own scripts are `cleaned`.
 """
 
+import dataclasses
 import re
+import reprlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TextIO, cast
 
-__all__ = ["clean", "clean_line", "cleaned", "cleaned_streams", "text_table", "uncleaned"]
+__all__ = [
+    "clean",
+    "clean_line",
+    "cleaned",
+    "cleaned_streams",
+    "shown_shortly",
+    "text_table",
+    "uncleaned",
+    "whole_characters",
+]
 
 _P = ParamSpec("_P")
 
@@ -75,6 +86,33 @@ def cleaned(method: Callable[_P, str]) -> Callable[_P, str]:
         return clean(method(*args, **kwargs))
 
     return wrapped
+
+
+class _Shortener(reprlib.Repr):
+    """What fits on a line or two, whatever an object holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 60
+        self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = 3
+        self.maxlevel = 2
+
+    def repr_ndarray(self, array: Any, level: int) -> str:
+        return f"array of shape {array.shape}"
+
+
+_shorten = _Shortener().repr
+
+
+def shown_shortly(it: Any) -> str:
+    """Return the `repr` of a data class with long texts, lists and arrays cut: a user types its name in a notebook."""
+    fields = (f for f in dataclasses.fields(it) if f.repr)
+    return clean(f"{type(it).__name__}({', '.join(f'{f.name}={_shorten(getattr(it, f.name))}' for f in fields)})")
+
+
+def whole_characters(text: str) -> str:
+    r"""Return text that UTF-8 can hold: half of a surrogate pair is written as an escape such as ``\ud800``."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 class _CleanStream:

@@ -211,7 +211,7 @@ def test_runs_that_make_no_table(tmp_path):
     with pytest.raises(InputError, match="holds no samples yet"):
         Samples.load(tmp_path / "empty")
     write_run(tmp_path / "ungraded", [record("q1", 0, correct=None)])
-    with pytest.raises(InputError, match="no question has a gold answer. How often answers agree is known"):
+    with pytest.raises(InputError, match=r"no question has a gold answer\. How often answers agree is known"):
         Samples.load(tmp_path / "ungraded")
     with pytest.raises(InputError):
         Samples.load(tmp_path / "nowhere")

@@ -26,7 +26,9 @@ class Comparison(ComparisonFigures):
 
     @cleaned
     def __repr__(self) -> str:
-        return str(self)
+        took = [standing.kind != "bound" for standing in self.standings].count(True)
+        spends = ", ".join(f"{budget:.4g}" for budget in self.budgets[:6]) + (", ..." if len(self.budgets) > 6 else "")
+        return f"Comparison({self.questions:,} questions, {took} policies at spends {spends}; print it for the table)"
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw accuracy over spend with bands; needs the extra ``plot``.

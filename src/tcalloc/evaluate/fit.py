@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import flag, whole
+from tcalloc._counts import counted
 from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
 from tcalloc.evaluate.fit_report import FitReport, FixedNumbers, RoutingReport, StoppingReport
-from tcalloc.evaluate.phrases import counted
 from tcalloc.evaluate.problem import checked_rows
 from tcalloc.evaluate.recipe import Recipe, held_out_curve
 from tcalloc.evaluate.thresholds import FEWEST
@@ -326,6 +326,7 @@ class Fitting:
             frontier=policy.frontier() if hasattr(policy, "frontier") else self._curve(policy, samples, X),
             fixed=_fixed_numbers(samples, self.recipe.verifier),
             learned_from=len(learned),
+            one_sample=_cheapest_sample(samples, self.recipe.verifier),
         )
 
     def _fitted(self, rows: Rows) -> tuple[Any, Rows]:
@@ -356,6 +357,12 @@ class Fitting:
         order = np.argsort(spend, kind="stable")
         nothing = np.full(len(budgets), np.nan)
         return StoppingFrontier(spend[order], accuracy[order], nothing, tuple(rules[b] for b in order))
+
+
+def _cheapest_sample(samples: Samples, verifier: bool) -> float:
+    """Return what one sample of the cheapest model costs on average."""
+    actions = [action for model in samples.by_model for action in samples.actions_of(model, [1], verifier)]
+    return float(samples.table(actions, shrink=False).cost.min())
 
 
 def _fixed_numbers(samples: Samples, verifier: bool) -> FixedNumbers | None:

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc import _amounts
+from tcalloc._counts import counted
 from tcalloc._printing import cleaned, text_table
 from tcalloc._rounding import SUMMED
 from tcalloc._student import quantile
-from tcalloc.evaluate.phrases import counted
 from tcalloc.evaluate.result import plain
 from tcalloc.learn.holdout.certify import Certificate
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
@@ -227,11 +227,15 @@ class StoppingReport(FitReport):
         What fixed numbers of samples reach on the same questions; None where there are several models.
     learned_from : int
         How many questions the policy learned from. The others set the price, where the budget is guaranteed.
+    one_sample : float
+        What one sample of the cheapest model costs. The printed table begins there: who spends less leaves questions
+        without an answer.
     """
 
     frontier: StoppingFrontier
     fixed: FixedNumbers | None
     learned_from: int
+    one_sample: float
 
     def at(self, spend: float) -> Point:
         """Return what is reached at a spend, between two points of the frontier in a straight line."""
@@ -266,9 +270,11 @@ class StoppingReport(FitReport):
     @cleaned
     def text(self, *, run: str = "", out: str = "", unit: str | None = None) -> str:
         """Return the report as ``tcalloc fit`` prints it; see `FitReport.text`."""
-        low, high = self.frontier.spend[[0, -1]].tolist()
-        spends = np.append(np.geomspace(low if low > 0 else high / 50, high, POINTS), self.budget)
+        first, high = self.frontier.spend[[0, -1]].tolist()
+        low = min(max(first, self.one_sample), high)
+        spends = np.append(np.geomspace(low if low > 0 else high / 50, high, POINTS), max(self.budget, first))
         points = [self.at(spend) for spend in np.unique(spends.clip(max=high)).tolist()]
+        below = " (below one sample, some questions are left without an answer)" if points[0].spend < low else ""
         wide = max(len(point.rules) for point in points)
         rows = [
             (
@@ -284,7 +290,7 @@ class StoppingReport(FitReport):
         table = text_table(("spend", "accuracy", "±", "fixed number", "rounds", "rules".ljust(wide)), rows)
         held_out = (
             "What it reaches, by cross-validation (every question by rules that have not seen it), beside the same\n"
-            "number of samples for everyone (below one sample, some questions are left without an answer);\n"
+            f"number of samples for everyone{below};\n"
             f"± is half of the 95 % interval over {counted(self.learned_from, 'question')}, at most:"
         )
         return f"{self._head(run, '', unit)}\n\n{_before(out)}{self.policy!r}\n\n{held_out}\n\n{table}"

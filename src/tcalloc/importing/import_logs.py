@@ -21,7 +21,7 @@ from tcalloc.importing.report import ImportReport
 from tcalloc.importing.rows import EXAMPLES, Options, Reader, guess_format
 from tcalloc.importing.writing import Writer
 from tcalloc.llm.graders import check_golds, make_grader
-from tcalloc.llm.questions import Question, gold_words, load_questions
+from tcalloc.llm.questions import as_questions, gold_words
 from tcalloc.runs.jsonl import read_objects
 from tcalloc.runs.recorded_answers import notes_of
 
@@ -79,7 +79,7 @@ def import_frame(
     frame: Any,
     out: str | os.PathLike[str],
     *,
-    questions: "str | os.PathLike[str] | list[Question] | None" = None,
+    questions: Any = None,
     grader: Any = None,
     model: str | None = None,
     fields: Mapping[str, str] | None = None,
@@ -97,7 +97,7 @@ def import_frame(
         (``prediction``, ``target``, ``is_correct``, ...), and what a column holds decides where a name is not clear.
     out : path
         The run folder; must not exist yet, or be empty.
-    questions : path or list of Question, optional
+    questions : path, or iterable of str, mapping or Question, optional
         The questions, by their ids; their gold answers then count.
     grader : str, Grader or callable, optional
         Grades the texts (see `tcalloc.llm.graders.make_grader`). Without it, what the log says of right or wrong
@@ -217,7 +217,7 @@ def _import(
         raise InputError(f"{out}: exists already. Import into a new folder; several logs can be given at once.")
     given = golds = None
     if questions is not None:
-        listed = questions if isinstance(questions, list) else load_questions(questions)
+        listed = as_questions(questions)
         given = {question.id: question for question in listed}
         golds = {question.id: question.gold for question in listed if question.gold is not None}
     judge = None if grader is None else make_grader(grader)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tcalloc._counts import agreeing, counted
+from tcalloc._printing import cleaned
 from tcalloc.importing.columns import question_text
 from tcalloc.runs.jsonl import snippet
 
@@ -55,7 +56,7 @@ class ModelCount:
     right: int = 0
 
 
-@dataclass
+@dataclass(repr=False)
 class ImportReport:
     """What was imported.
 
@@ -113,6 +114,17 @@ class ImportReport:
     by_model: list[ModelCount] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    @cleaned
+    def __repr__(self) -> str:
+        parts = [counted(self.questions, "question"), counted(self.samples, "sample")]
+        parts.append(repr(self.models[0]) if len(self.models) == 1 else counted(len(self.models), "model"))
+        parts += [f"{100 * self.right / self.marked:.1f} % right"] if self.marked else []
+        left = (self.errors, "not graded"), (self.skipped, "skipped"), (sum(self.failed.values()), "failed")
+        parts += [f"{count:,} {what}" for count, what in left if count]
+        said = ((self.notes, "note"), (self.warnings, "warning"))
+        parts += [counted(len(words), what) for words, what in said if words]
+        return f"ImportReport({self.out!r}: {', '.join(parts)})"
 
 
 class Taken:

@@ -13,6 +13,7 @@ are read as they are. A question without an answer is fine: then only agreement 
 
 import os
 import re
+import reprlib
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,11 +22,13 @@ from typing import Any
 
 from tcalloc._checks import is_number, is_whole
 from tcalloc._counts import agreeing, counted
+from tcalloc._printing import shown_shortly
 from tcalloc.errors import InputError
 from tcalloc.runs.jsonl import read_objects, snippet
 
 __all__ = [
     "Question",
+    "as_questions",
     "final_answer",
     "gold_words",
     "last_boxed",
@@ -50,7 +53,7 @@ _BRACE = re.compile(r"(?<!\\)[{}]")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Question:
     """One question: what is sent to a model, and what counts as right.
 
@@ -82,6 +85,8 @@ class Question:
     choices: tuple[str, ...] = ()
     few_shot: tuple[tuple[str, str], ...] = ()
     extra: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+
+    __repr__ = shown_shortly
 
     @property
     def golds(self) -> tuple[str, ...]:
@@ -127,6 +132,47 @@ def load_questions(path: str | os.PathLike[str]) -> list[Question]:
     if not questions:
         raise InputError(f"{path}: only empty lines; expected one JSON object a line, like {EXAMPLE}.")
     return questions
+
+
+def as_questions(given: Any) -> list[Question]:
+    """Return the questions of whatever a caller has: a file, texts, or what the lines of a file hold.
+
+    Parameters
+    ----------
+    given : path, or iterable of str, mapping or Question
+        A path is read by `load_questions`. Questions of a list that have no id are "0", "1", ...
+
+    Returns
+    -------
+    list of Question
+        At least one.
+
+    Raises
+    ------
+    InputError
+        With the place and the remedy.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        return load_questions(given)
+    if isinstance(given, (Mapping, bytes)) or not isinstance(given, Iterable):
+        raise InputError(f"questions is {reprlib.repr(given)}; expected a questions file, or texts in a list.")
+    found: list[Question] = []
+    first: dict[str, int] = {}
+    for i, one in enumerate(given):
+        if not isinstance(one, (str, Mapping, Question)):
+            raise InputError(
+                f"questions[{i}] is {reprlib.repr(one)}; expected a text, or what a line of a questions file holds."
+            )
+        row = {"question": one} if isinstance(one, str) else one
+        found.append(row if isinstance(row, Question) else question_from(row, f"questions[{i}]", str(i)))
+        if (j := first.setdefault(found[-1].id, i)) != i:
+            raise InputError(
+                f"questions[{i}] has the id {snippet(found[-1].id)} like questions[{j}]. Give every question its own "
+                "id, or drop the ids."
+            )
+    if not found:
+        raise InputError("questions is empty; expected at least one.")
+    return found
 
 
 def question_from(row: Mapping[str, Any], place: str, default_id: str) -> Question:

@@ -20,7 +20,7 @@ from typing import Any, cast
 from tcalloc._amounts import amount
 from tcalloc._checks import whole
 from tcalloc._counts import agreeing, counted
-from tcalloc._printing import cleaned
+from tcalloc._printing import cleaned, shown_shortly
 from tcalloc.errors import InputError
 from tcalloc.llm.concurrency.event_loop import Call, crew, supervise
 from tcalloc.llm.drawing import graded
@@ -46,7 +46,7 @@ _HOPELESS = 16
 _CHUNK = 256
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Grading:
     """What one call of `grade` did.
 
@@ -92,6 +92,8 @@ class Grading:
     notes: tuple[str, ...] = ()
     spent: float | None = None
     lost: float = 0.0
+
+    __repr__ = shown_shortly
 
     @property
     def accuracy(self) -> float | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from tcalloc._checks import whole
+from tcalloc._printing import shown_shortly
 from tcalloc.errors import InputError
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.concurrency.event_loop import Call, supervise
@@ -17,7 +18,7 @@ from tcalloc.llm.failures import LimitReached, LlmError, RefusedError, Stopped
 from tcalloc.llm.money.journal import Journal
 from tcalloc.llm.money.meter import Meter
 from tcalloc.llm.progress import Progress
-from tcalloc.llm.questions import Question, refuse_half_pairs
+from tcalloc.llm.questions import Question, as_questions, refuse_half_pairs
 from tcalloc.llm.run_folder import journal_of, open_run, spent_before, spread
 from tcalloc.runs.held_samples import refuse_count
 from tcalloc.runs.store import Store
@@ -32,7 +33,7 @@ _HOPELESS = 8
 _SINGLES = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Outcome:
     """What one call of `sample` did.
 
@@ -83,6 +84,8 @@ class Outcome:
     ungraded: int = 0
     ungraded_words: str | None = None
 
+    __repr__ = shown_shortly
+
     @property
     def complete(self) -> bool:
         """Whether every sample is there."""
@@ -90,7 +93,7 @@ class Outcome:
 
 
 def sample(
-    questions: Sequence[Question],
+    questions: Any,
     client: ChatClient,
     grader: Any,
     n: int,
@@ -110,8 +113,8 @@ def sample(
 
     Parameters
     ----------
-    questions : sequence of Question
-        See `tcalloc.llm.questions`.
+    questions : path, or iterable of str, mapping or Question
+        A questions file, or texts, or what its lines hold; see `tcalloc.llm.questions.as_questions`.
     client : ChatClient
         Whom to ask, and how.
     grader : Grader
@@ -149,7 +152,8 @@ def sample(
     for name, value in (("n", n), ("concurrency", concurrency), ("n_per_request", n_per_request)):
         whole(name, value, 1)
     refuse_count(n, "n")
-    refuse_half_pairs(questions)
+    asked = as_questions(questions)
+    refuse_half_pairs(asked)
     if max_cost is not None:
         if client.rates is None:
             raise InputError(
@@ -160,11 +164,11 @@ def sample(
                 "max_cost needs max_tokens: without it no request has a highest cost. Set it (--max-tokens)."
             )
     with (
-        open_run(out, questions, client, grader) as store,
+        open_run(out, asked, client, grader) as store,
         contextlib.closing(journal_of(store)) as journal,
     ):
         meter = Meter(max_cost, max_requests, spent_before(store, client), journal.lost_cost())
-        job = _Job(questions, client, grader, n, store, journal, meter, concurrency, n_per_request, text)
+        job = _Job(asked, client, grader, n, store, journal, meter, concurrency, n_per_request, text)
         outcome = job.run(progress, pilot, grace, say)
     failures = failures_of(out, {client.arm})
     if not failures.count:

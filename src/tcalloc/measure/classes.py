@@ -6,6 +6,9 @@ and several levels, and models that are each right on their own sort of question
 per model and levels one number, which keeps the models from differing by chance where they need not. All are fitted by
 EM. How many there are is what explains held-out questions best.
 
+A leaderboard may have hundreds of models. The `MANY` with the most samples then choose the classes. The other models'
+rates follow from these, and a few last steps of EM look at all models.
+
 References
 ----------
 G. Rasch (1960), Probabilistic models for some intelligence and attainment tests. J. Rost (1990), Rasch models in latent
@@ -13,7 +16,7 @@ classes.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +30,8 @@ Ints = NDArray[np.int64]
 
 # Numbers of kinds and of levels that are tried, steps of EM, and the pseudo-samples that smooth a class's rates.
 KINDS, LEVELS, STEPS, SMOOTHING = (1, 2, 3, 4, 6, 8, 12), (1, 2, 4, 8), 40, 0.5
+# Models that choose the classes, and the steps of EM with all models where there are more.
+MANY, LAST_STEPS = 64, 10
 # Steps end where no rate moves further than this.
 SMALL = 1e-3
 # Questions of a half that chooses the numbers; standard errors by which more kinds must explain the other half better.
@@ -41,18 +46,22 @@ class Classes:
     """(C, M) success rates of each model; the levels of a kind stand together."""
     shares: Floats
     """(C,) of the questions."""
-    levels: int = 1
-    """Of each kind."""
+    heights: Floats = field(default_factory=lambda: np.zeros(1))
+    """(T,) what each level of a kind adds to the log-odds."""
 
-    def fit(self, right: Floats, drawn: Floats) -> Floats:
-        """Return the log-likelihood of each model's samples under each class, (M, N, C)."""
-        logs, others = np.log(self.rates), np.log1p(-self.rates)
-        return np.asarray(
-            [
-                right[:, m, None] * logs[:, m] + (drawn[:, m] - right[:, m])[:, None] * others[:, m]
-                for m in range(right.shape[1])
-            ]
-        )
+    @property
+    def levels(self) -> int:
+        """How many levels each kind has."""
+        return len(self.heights)
+
+    def fit(self, right: Floats, drawn: Floats, models: slice = slice(None)) -> Floats:
+        """Return the log-likelihood of the samples of some models, (N, M), under each class, (N, C)."""
+        rates, hits, size = self.rates[:, models], right[:, models], drawn[:, models]
+        wrong = np.log1p(-rates)
+        found = hits @ (np.log(rates) - wrong).T
+        if _same(size):  # mostly; a product of matrices less
+            return np.asarray(found + float(size.flat[0]) * wrong.sum(axis=1))
+        return np.asarray(found + size @ wrong.T)
 
     def chances(self, fit: Floats) -> Floats:
         """Return the chances of the classes, (N, C), from the log-likelihood of samples, (N, C)."""
@@ -82,9 +91,18 @@ def fit_classes(right: Ints, drawn: Ints, seed: int = 0, structure: tuple[int, i
     if len(some) > ENOUGH:
         some = rng.choice(some, ENOUGH, replace=False)
     hits, size = right[some].astype(float), drawn[some].astype(float)
+    if hits.shape[1] <= MANY:
+        return _fitted(hits, size, structure, rng)
+    few = rng.permutation(hits.shape[1])
+    few = np.sort(few[np.argsort(-size.sum(axis=0)[few], kind="stable")[:MANY]])
+    return _extended(_fitted(hits[:, few], size[:, few], structure, rng), few, hits, size)
+
+
+def _fitted(hits: Floats, size: Floats, structure: tuple[int, int] | None, rng: np.random.Generator) -> Classes:
+    """Return classes of these questions, as many as `structure` says or as explain held-out questions best."""
     if structure is not None:
         return _em(hits, size, *structure, rng)
-    order = rng.permutation(len(some))[: 2 * CHOOSING]
+    order = rng.permutation(len(hits))[: 2 * CHOOSING]
     hits, size, every = hits[order], size[order], (hits, size)
     halves = np.arange(len(order) // 2), np.arange(len(order) // 2, len(order))
     best, chosen, lost = np.full(len(hits), -np.inf), (1, 1), 0
@@ -130,18 +148,14 @@ def _held_out(
 
 
 def _likelihood(classes: Classes, hits: Floats, size: Floats) -> Floats:
-    fit = _fit_of(classes, hits, size) + np.log(classes.shares)
+    fit = classes.fit(hits, size) + np.log(classes.shares)
     top = fit.max(axis=1)
     return np.asarray(top + np.log(np.exp(fit - top[:, None]).sum(axis=1)))
 
 
-def _fit_of(classes: Classes, hits: Floats, size: Floats) -> Floats:
-    return np.asarray(hits @ np.log(classes.rates).T + (size - hits) @ np.log1p(-classes.rates).T)
-
-
 def _em(hits: Floats, size: Floats, kinds: int, levels: int, rng: np.random.Generator) -> Classes:
     """Fit by EM from three starts: of each kind, a question that differs from those of the other kinds."""
-    common = (hits.sum(axis=0) + 0.5) / (size.sum(axis=0) + 1.0)
+    common = _common(hits, size)
     usual = np.log(common / (1 - common))
     if kinds * levels == 1:
         return Classes(common[None], np.ones(1))
@@ -156,35 +170,76 @@ def _em(hits: Floats, size: Floats, kinds: int, levels: int, rng: np.random.Gene
         for _ in range(kinds - 1):
             distance = ((own[:, None] - own[chosen]) ** 2).sum(axis=2).min(axis=1) + 1e-9
             chosen.append(int(rng.choice(len(hits), p=distance / distance.sum())))
-        found.append(_steps(hits, size, usual + own[chosen] if kinds > 1 else usual[None], height, common))
+        found.append(_steps(hits, size, usual + own[chosen] if kinds > 1 else usual[None], height))
         if kinds == 1:
             break
     return max(found, key=lambda one: float(_likelihood(one, hits, size).sum()))
 
 
-def _steps(hits: Floats, size: Floats, base: Floats, height: Floats, common: Floats) -> Classes:
-    """Go on with EM from the kinds' logits (G, M) and the levels' (T,)."""
+def _steps(
+    hits: Floats, size: Floats, base: Floats, height: Floats, shares: Floats | None = None, steps: int = STEPS
+) -> Classes:
+    """Go on with EM from the kinds' logits (G, M), the levels' (T,) and the classes' shares, equal if not given."""
     count = len(base) * len(height)
-    shares = np.full(count, 1 / count)
-
-    def rates() -> Floats:
-        logit = base[:, None] + height[:, None]
-        return np.asarray(1 / (1 + np.exp(-np.clip(logit, -8.0, 8.0))))
-
-    now = rates()
-    for _ in range(STEPS):
+    shares = np.full(count, 1 / count) if shares is None else shares
+    common = _common(hits, size)
+    now = _rates(base, height)
+    for _ in range(steps):
         fit = Classes(now.reshape(count, -1), shares)
-        chance = fit.chances(_fit_of(fit, hits, size))
+        chance = fit.chances(fit.fit(hits, size))
         shares = (chance.sum(axis=0) + 0.1) / (len(hits) + 0.1 * count)
-        right = (chance.T @ hits + SMOOTHING * common).reshape(now.shape)
-        drawn = (chance.T @ size + SMOOTHING).reshape(now.shape)
+        right, drawn = _counts(chance, hits, size, common, now.shape)
         # One step of Newton's method for the kinds, one for the levels, held back.
-        base = base + np.clip((right - drawn * now).sum(1) / (drawn * now * (1 - now)).sum(1).clip(1e-9), -1, 1)
-        before, now = now, rates()
+        base = base + _step(right, drawn, now, 1)
+        before, now = now, _rates(base, height)
         if len(height) > 1:
-            gap, curve = (right - drawn * now).sum((0, 2)), (drawn * now * (1 - now)).sum((0, 2))
-            height = height + np.clip(gap / curve.clip(1e-9), -1, 1)
-            now = rates()
+            height = height + _step(right, drawn, now, (0, 2))
+            now = _rates(base, height)
         if np.abs(now - before).max() < SMALL:
             break
-    return Classes(now.reshape(count, -1), shares, len(height))
+    return Classes(now.reshape(count, -1), shares, height)
+
+
+def _extended(found: Classes, few: Ints, hits: Floats, size: Floats) -> Classes:
+    """Return classes that were fitted to a few models with the rates of all models, (N, M)."""
+    chance = found.chances(found.fit(hits[:, few], size[:, few]))
+    common = _common(hits, size)
+    base = np.repeat(np.log(common / (1 - common))[None], len(found.shares) // found.levels, axis=0)
+    now = _rates(base, found.heights)
+    right, drawn = _counts(chance, hits, size, common, now.shape)
+    for _ in range(STEPS):
+        base = base + _step(right, drawn, now, 1)
+        before, now = now, _rates(base, found.heights)
+        if np.abs(now - before).max() < SMALL:
+            break
+    return _steps(hits, size, base, found.heights, found.shares, LAST_STEPS)
+
+
+def _common(hits: Floats, size: Floats) -> Floats:
+    """Return the models' success rates over all questions, never 0 or 1."""
+    return np.asarray((hits.sum(axis=0) + 0.5) / (size.sum(axis=0) + 1.0))
+
+
+def _rates(base: Floats, height: Floats) -> Floats:
+    """Return the success rates (G, T, M) of kinds' logits (G, M) at levels (T,)."""
+    logit = base[:, None] + height[:, None]
+    return np.asarray(1 / (1 + np.exp(-np.clip(logit, -8.0, 8.0))))
+
+
+def _counts(
+    chance: Floats, hits: Floats, size: Floats, common: Floats, shape: tuple[int, ...]
+) -> tuple[Floats, Floats]:
+    """Return the classes' right samples and samples of each model, smoothed, (G, T, M)."""
+    drawn = np.outer(chance.sum(axis=0), size[0]) if _same(size) else chance.T @ size
+    return (chance.T @ hits + SMOOTHING * common).reshape(shape), (drawn + SMOOTHING).reshape(shape)
+
+
+def _same(size: Floats | Ints) -> bool:
+    """Return whether every question has as many samples of every model."""
+    return bool(size.size) and bool((size == size.flat[0]).all())
+
+
+def _step(right: Floats, drawn: Floats, now: Floats, over: int | tuple[int, ...]) -> Floats:
+    """Return a step of Newton's method for logits that have the rates `now`, summed over axes, held back."""
+    gap, curve = (right - drawn * now).sum(over), (drawn * now * (1 - now)).sum(over)
+    return np.asarray(np.clip(gap / curve.clip(1e-9), -1, 1))

@@ -47,10 +47,12 @@ WIDTH = 0.04
 STEP = 0.01
 # Steps of the search that tilts a posterior to its mean, the largest tilt, and how near the mean must come.
 TILTING, TILT, CLOSE = 60, 500.0, 1e-5
-# Questions of a half whose samples are left out.
-FEW = 1000
+# Questions of a half whose samples are left out, and models of whom they are.
+FEW, FEW_MODELS = 1000, 8
 # Differences between means are taken for chance up to this many of their standard errors; atoms and steps of the EM.
 CAUTION, ATOMS, MEAN_STEPS = 1.3, 60, 400
+# Steps that place the atoms.
+PLACING = 5
 
 
 # ---------------------------------------------------------------------------------------------- one model's mixture
@@ -191,8 +193,11 @@ def drawn_together(means: Floats, errors: Floats) -> Floats:
     errors = np.maximum(CAUTION * errors, 1e-9)
     low, high = means.min(axis=-1, keepdims=True), means.max(axis=-1, keepdims=True)
     common = (means / errors**2).sum(axis=-1, keepdims=True) / (errors**-2.0).sum(axis=-1, keepdims=True)
-    atoms = np.sort(np.concatenate([low + (high - low) * np.linspace(0, 1, ATOMS), means, common], axis=-1), axis=-1)
-    fit = np.exp(-0.5 * ((means[..., :, None] - atoms[..., None, :]) / errors[..., :, None]) ** 2)
+    own = means
+    if means.shape[-1] > ATOMS:  # some of the means stand for all
+        own = np.moveaxis(np.quantile(means, np.linspace(0, 1, ATOMS), axis=-1), 0, -1)
+    atoms = np.sort(np.concatenate([low + (high - low) * np.linspace(0, 1, ATOMS), own, common], axis=-1), axis=-1)
+    fit = _normal(means, atoms, errors)
     # An atom that is there twice counts once.
     weights = np.diff(atoms, axis=-1, prepend=-np.inf) > 0
     weights = weights / weights.sum(axis=-1, keepdims=True)
@@ -203,8 +208,19 @@ def drawn_together(means: Floats, errors: Floats) -> Floats:
         weights = weights * (fit.swapaxes(-1, -2) @ scale)[..., 0] / means.shape[-1]
         if np.abs(weights - last).max(initial=0.0) < 1e-7:
             break
+    for _ in range(PLACING):  # the atoms were a grid: now each goes to the mean of what it explains
+        share = fit * weights[..., None, :]
+        share /= share.sum(axis=-1, keepdims=True) * errors[..., :, None] ** 2
+        size = share.sum(axis=-2)
+        atoms = np.where(size > 0, (share * means[..., :, None]).sum(axis=-2) / np.maximum(size, 1e-300), atoms)
+        fit = _normal(means, atoms, errors)
     part = fit * weights[..., None, :]
     return np.asarray((part @ atoms[..., :, None])[..., 0] / part.sum(axis=-1))
+
+
+def _normal(means: Floats, atoms: Floats, errors: Floats) -> Floats:
+    """Return the likelihood of noisy means (..., M) under atoms (..., A), (..., M, A)."""
+    return np.asarray(np.exp(-0.5 * ((means[..., :, None] - atoms[..., None, :]) / errors[..., :, None]) ** 2))
 
 
 def evened(levels: Floats, errors: Floats, chances: Floats) -> Floats:
@@ -254,8 +270,8 @@ class Together:
     right: Ints
     drawn: Ints
     classes: Classes
-    fits: Floats
-    """(M, N, C) log-likelihood of each model's samples."""
+    fit: Floats
+    """(N, C) log-likelihood of all models' samples."""
     single: NDArray[np.bool_]
     """(M,) whether no question has two samples of the model."""
     errors: Floats
@@ -271,18 +287,18 @@ class Together:
     ) -> "Together":
         """Fit the classes to right samples and samples, (N, M); `structure` as in `fit_classes`."""
         classes = fit_classes(right, drawn, structure=structure)
-        fits = classes.fit(right.astype(float), drawn.astype(float))
+        fit = classes.fit(right, drawn)
         errors = np.column_stack([success_errors(r, d, [1])[:, 0] for r, d in zip(right.T, drawn.T, strict=True)])
         single = drawn.max(axis=0) < 2
         weights = [
             None
             if alone
             else conditional_weights(
-                success_mixture(right[:, m], drawn[:, m], [1]), classes.chances(fits.sum(0) - fits[m])
+                success_mixture(right[:, m], drawn[:, m], [1]), _by_others(classes, fit, right, drawn, m)
             )
             for m, alone in enumerate(single)
         ]
-        return cls(right, drawn, classes, fits, single, errors, weights, known)
+        return cls(right, drawn, classes, fit, single, errors, weights, known)
 
     @property
     def structure(self) -> tuple[int, int]:
@@ -292,18 +308,18 @@ class Together:
     @property
     def chances(self) -> Floats:
         """(N, C) of the classes, by all samples."""
-        return self.classes.chances(self.fits.sum(axis=0))
+        return self.classes.chances(self.fit)
 
-    def means(self, m: int, mixture: Mixture, exact: Floats) -> Floats:
+    def means(self, m: int, mixture: Mixture | None, exact: Floats) -> Floats:
         """Return the posterior mean accuracies of a model's actions, (N, K), matched to their exact expectations.
 
-        The last action is one sample.
+        The last action is one sample. A model with one sample per question needs no mixture.
         """
         levels, shift = self.final[0][:, m], self.final[1][m]
-        if self.single[m]:
+        if mixture is None:
             found = np.repeat(levels[:, None], exact.shape[1], axis=1)
             return matched(found, exact, np.clip(column_means(exact) + shift, 0.0, 1.0))
-        others = self.classes.chances(self.fits.sum(axis=0) - self.fits[m])
+        others = _by_others(self.classes, self.fit, self.right, self.drawn, m)
         own = conditional_weights(mixture, others)
         kept = float(self.slopes[1])
         by_class, steepness = self._by_class(m, mixture)
@@ -332,8 +348,8 @@ class Together:
     @cached_property
     def final(self) -> tuple[Floats, Floats]:
         """Success rates (N, M) without luck, evened within classes; and how far each model's mean moves, (M,)."""
-        levels = np.where(self.drawn > 0, self.levels(self.right, self.drawn)[1] - self.luck(), np.nan)
         there = self.drawn > 0
+        levels = np.where(there, self._own_levels[1] - self.luck(), np.nan)
         count = np.maximum(there.sum(axis=0), 1)
         means = (np.where(there, self.right / np.maximum(self.drawn, 1), 0.0)).sum(axis=0) / count
         errors = np.sqrt((np.where(there, self.errors, 0.0) ** 2).sum(axis=0)) / count
@@ -342,16 +358,34 @@ class Together:
         levels += means - column_means(levels)
         return np.clip(np.nan_to_num(levels), 0.0, 1.0), drawn_together(means, errors) - means
 
-    def levels(self, right: Ints, drawn: Ints) -> tuple[Floats, Floats]:
-        """Return success rates (N, M), by the questions' classes alone and with each model's own samples."""
-        fits = self.classes.fit(right.astype(float), drawn.astype(float))
-        total = fits.sum(axis=0)
-        shared = self.classes.chances(total) @ self.classes.rates
-        own = shared.copy()
-        for m, weights in enumerate(self.weights):
-            if weights is not None:
-                chance = (self.classes.chances(total - fits[m]) @ weights) * binomial(right[:, m], drawn[:, m])
-                own[:, m] = (chance @ GRID) / chance.sum(axis=1)
+    @cached_property
+    def _own_levels(self) -> tuple[Floats, Floats]:
+        """The `levels` of the questions that were fitted."""
+        return self.levels(self.right, self.drawn)
+
+    def levels(self, right: Ints, drawn: Ints, models: Ints | None = None) -> tuple[Floats, Floats]:
+        """Return success rates (N, M), by the questions' classes alone and with each model's own samples.
+
+        Parameters
+        ----------
+        right, drawn : ndarray, (N, all models)
+            Right samples and samples.
+        models : ndarray of int, optional
+            Which models' rates are asked for; None: all.
+        """
+        asked = range(right.shape[1]) if models is None else models.tolist()
+        shared, own = np.empty((2, len(right), len(asked)))
+        for start in range(0, len(right), CHUNK):
+            part = slice(start, start + CHUNK)
+            hits, size = right[part], drawn[part]
+            fit = self.classes.fit(hits, size)
+            shared[part] = own[part] = self.classes.chances(fit) @ self.classes.rates[:, asked]
+            for at, m in enumerate(asked):
+                weights = self.weights[m]
+                if weights is not None:
+                    others = _by_others(self.classes, fit, hits, size, m)
+                    chance = (others @ weights) * binomial(hits[:, m], size[:, m])
+                    own[part, at] = (chance @ GRID) / chance.sum(axis=1)
         return shared, own
 
     @cached_property
@@ -380,32 +414,46 @@ class Together:
     def luck(self) -> Floats:
         """Return what part of the differences between models on a question is luck, (N, M); to be subtracted."""
         # Means over questions are compared by `drawn_together`.
-        parts = self._differences(self.right, self.drawn)[:2]
+        parts = _differences(*self._own_levels, self.drawn)[:2]
         lost = [(1 - slope) * (part - column_means(part)) for slope, part in zip(self.slopes, parts, strict=True)]
         return np.asarray(np.nan_to_num(lost[0] + lost[1]))
 
     def _left_out(self, right: Ints, drawn: Ints) -> list[tuple[Floats, ...]]:
         """Return weights, values, the two predictors and the models of samples that are left out one at a time."""
         found: list[tuple[Floats, ...]] = []
-        for m in np.flatnonzero(drawn.max(axis=0, initial=0) > 1).tolist():
+        models = np.flatnonzero(drawn.max(axis=0, initial=0) > 1)
+        compared = np.arange(drawn.shape[1])
+        if len(compared) > FEW_MODELS:  # a few stand for all: each is compared with each
+            rng = np.random.default_rng(0)
+            models = np.sort(rng.permutation(models)[:FEW_MODELS])
+            compared = np.union1d(models, rng.permutation(compared)[: FEW_MODELS - len(models)])
+        for m in models.tolist():
+            at = int(np.searchsorted(compared, m))
             for outcome in (0, 1):
                 hits = right[:, m] if outcome else drawn[:, m] - right[:, m]
                 rows = np.flatnonzero((hits > 0) & (drawn[:, m] > 1))
                 less, size = right[rows].copy(), drawn[rows].copy()
                 less[:, m] -= outcome
                 size[:, m] -= 1
-                shared, own, mean = self._differences(less, size)
-                predictors = np.column_stack([shared[:, m], own[:, m]])
+                shared, own, mean = _differences(*self.levels(less, size, compared), size[:, compared])
+                predictors = np.column_stack([shared[:, at], own[:, at]])
                 found.append((hits[rows] / drawn[rows, m], outcome - mean, predictors, np.full(len(rows), m)))
         return found
 
-    def _differences(self, right: Ints, drawn: Ints) -> tuple[Floats, Floats, Floats]:
-        """Return each model's difference from the mean, by classes (N, M) and by own samples (N, M); and the mean."""
-        shared, own = self.levels(right, drawn)
-        own -= shared
-        parts, means = [], []
-        for part in (np.where(drawn > 0, shared, np.nan), np.where(drawn > 0, own, np.nan)):
-            mean = column_means(part.T)
-            parts.append(part - mean[:, None])
-            means.append(mean)
-        return parts[0], parts[1], means[0] + means[1]
+
+def _by_others(classes: Classes, fit: Floats, right: Ints, drawn: Ints, m: int) -> Floats:
+    """Return the chances of the classes, (N, C), by the samples of all models but one; `fit` is that of all."""
+    return classes.chances(fit - classes.fit(right, drawn, slice(m, m + 1)))
+
+
+def _differences(shared: Floats, own: Floats, drawn: Ints) -> tuple[Floats, Floats, Floats]:
+    """Return each model's difference from the mean, by classes (N, M) and by own samples (N, M); and the mean.
+
+    `shared` and `own` are what `Together.levels` returns.
+    """
+    parts, means = [], []
+    for part in (np.where(drawn > 0, shared, np.nan), np.where(drawn > 0, own - shared, np.nan)):
+        mean = column_means(part.T)
+        parts.append(part - mean[:, None])
+        means.append(mean)
+    return parts[0], parts[1], means[0] + means[1]

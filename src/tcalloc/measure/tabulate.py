@@ -247,7 +247,7 @@ def _group(
     ks: list[int],
     shrink: bool | str,
     threads: int,
-    means: Callable[[Mixture, Floats], Floats] | None,
+    means: Callable[[Mixture | None, Floats], Floats] | None,
     *,
     errors: bool,
 ) -> _Estimate:
@@ -260,6 +260,8 @@ def _group(
     right, size = samples.correct.sum(axis=1), samples.drawn.sum(axis=1)
     if not shrink or (means is None and set(ks) == {1} and (how in ("vote", "score") or size.max() == 1)):
         return _Estimate(exact, exact, se)  # nothing to choose between
+    if means is not None and size.max() < 2:
+        return _Estimate(np.clip(means(None, exact), 0.0, 1.0), exact, se)
     if counts is not None:
         mixture = shrinking.vote_mixture(counts, exact, ks, threads)
         se = se if se is None else _less(se, mixture, ks, size)

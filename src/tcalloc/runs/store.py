@@ -23,7 +23,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, BinaryIO
 
+from tcalloc._counts import counted
 from tcalloc._files import MOST_LINE, lines_of, naming, open_regular, parse_json, replacing
+from tcalloc._printing import cleaned, whole_characters
 from tcalloc._version import __version__
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.runs.held_samples import HeldSamples
@@ -300,7 +302,7 @@ class Store:
                 file.write(b"\n")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A run folder as it was read.
 
@@ -321,21 +323,37 @@ class Run:
     records: list[SampleRecord] = field(repr=False)
     notes: list[str] = field(default_factory=list)
 
+    @cleaned
+    def __repr__(self) -> str:
+        models = sorted({str(record.get("model")) for record in self.records})
+        of = f" of {', '.join(models)}" if 0 < len(models) <= 3 else f" of {len(models)} models" if models else ""
+        return f"Run({counted(len(self.questions), 'question')}, {counted(len(self.records), 'sample')}{of})"
+
     def to_frame(self) -> Any:
-        """Return the samples as a pandas DataFrame, one row each."""
+        r"""Return the samples as a pandas DataFrame, one row each.
+
+        Half of a surrogate pair, which no UTF-8 holds, is written as an escape such as ``\ud800``.
+        """
         try:
             import pandas as pd
         except ImportError:
             raise MissingExtraError("to_frame: needs pandas: pip install pandas") from None
-        return pd.DataFrame.from_records(self.records)
+        return pd.DataFrame.from_records(self._rows())
 
     def to_arrow(self) -> Any:
-        """Return the samples as a pyarrow Table, one row each."""
+        """Return the samples as a pyarrow Table, one row each; half of a surrogate pair as in `to_frame`."""
         try:
             import pyarrow as pa
         except ImportError:
             raise MissingExtraError("to_arrow: needs pyarrow: pip install 'tcalloc[parquet]'") from None
-        return pa.Table.from_pylist(self.records)
+        return pa.Table.from_pylist(self._rows())
+
+    def _rows(self) -> list[dict[str, Any]]:
+        """Return the samples with texts that any library takes."""
+        return [
+            {key: whole_characters(value) if isinstance(value, str) else value for key, value in record.items()}
+            for record in self.records
+        ]
 
 
 def read_run(path: str | os.PathLike[str]) -> Run:

@@ -8,7 +8,7 @@ Samples go to a run folder, like those of ``tcalloc sample``, so that a killed r
 same on the same samples, and stored samples are not drawn again.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from tcalloc.llm.client import ChatClient
 from tcalloc.llm.concurrency.event_loop import Call, crew, supervise, supervise_async
 from tcalloc.llm.graders import check_golds, make_grader
 from tcalloc.llm.money.meter import Meter
-from tcalloc.llm.questions import Question, load_questions, question_from, refuse_half_pairs
+from tcalloc.llm.questions import as_questions, refuse_half_pairs
 from tcalloc.llm.run_folder import arm_of, journal_of, open_run, spent_before
 from tcalloc.serve.answers import Answers
 from tcalloc.serve.decisions import Decisions
@@ -231,7 +231,7 @@ def _job(
         raise InputError(
             "max_cost needs rates and max_tokens of every client: without them no request has a highest cost."
         )
-    asked = _questions(questions)
+    asked = as_questions(questions)
     refuse_half_pairs(asked)
     rows = [question.text for question in asked] if X is None else list(X)
     if len(rows) != len(asked):
@@ -269,29 +269,6 @@ def _job(
         asked, rows, policy, client, grader, verifier, store, journal, meter, payments, decisions, live, trained,
         ladder, concurrency, call,
     )  # fmt: skip
-
-
-def _questions(given: Any) -> list[Question]:
-    if isinstance(given, str) or hasattr(given, "__fspath__"):
-        return load_questions(given)
-    if not isinstance(given, Iterable):
-        raise InputError(f"questions is {given!r}; expected a questions file, or texts in a list.")
-    found = []
-    for i, one in enumerate(given):
-        if isinstance(one, Question):
-            found.append(one)
-        elif not isinstance(one, (str, Mapping)):
-            raise InputError(f"questions[{i}] is {one!r}; expected a text, or an object as in a questions file.")
-        else:
-            row = {"question": one} if isinstance(one, str) else one
-            found.append(question_from(row, f"questions[{i}]", str(i)))
-    if not found:
-        raise InputError("questions is empty; expected at least one.")
-    seen: dict[str, int] = {}
-    for i, question in enumerate(found):
-        if seen.setdefault(question.id, i) != i:
-            raise InputError(f"questions[{i}] has the id {question.id!r} like questions[{seen[question.id]}].")
-    return found
 
 
 def _live_costs(trained: LiveCosts, clients: Mapping[str, ChatClient], costs: Mapping[str, float] | None) -> LiveCosts:

@@ -7,14 +7,14 @@ from typing import Any
 
 from tcalloc._amounts import amount
 from tcalloc._counts import agreeing, counted
-from tcalloc._printing import cleaned
+from tcalloc._printing import cleaned, shown_shortly
 from tcalloc.errors import MissingExtraError
 from tcalloc.runs.verdicts import Failures
 
 __all__ = ["Answered", "Answers"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Answered:
     """The result for one question."""
 
@@ -44,6 +44,8 @@ class Answered:
     """Number of its samples that could not be graded."""
     error: str | None = None
     """The reason for the first of them."""
+
+    __repr__ = shown_shortly
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tcalloc._amounts import digits
-from tcalloc._printing import cleaned
+from tcalloc._printing import cleaned, shown_shortly
 from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions.choice import (
     affords,
@@ -77,7 +77,7 @@ class Pick:
     """What must be checked, because `policy` gains so much by it: "X" or "the label"; "" if nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Recommendation:
     """Which policy to use, how sure that is, and what would make it surer; `str` gives it in words."""
 
@@ -103,6 +103,8 @@ class Recommendation:
     """Arguments of ``tcalloc fit`` that make `policy`; empty if that cannot make it."""
     unfit: str = ""
     """Why ``tcalloc fit`` cannot make it."""
+
+    __repr__ = shown_shortly
 
     def command(self, run: str = "run/") -> str:
         """Return the command that fits the recommended policy; "" where there is none.

@@ -59,7 +59,7 @@ OPEN = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Certificate:
     """What a policy is certified to lose; all figures are in the units of the table.
 
@@ -119,6 +119,13 @@ class Certificate:
     captured: Estimate | None
     held_out: bool
     notes: tuple[str, ...] = ()
+
+    @cleaned
+    def __repr__(self) -> str:
+        return (
+            f"Certificate({self.n:,} questions, accuracy={self.accuracy.value:.4g}, spend={self.spend.value:.4g} of "
+            f"{self.budget:.4g}, regret={self.regret.value:.4g}, bound={self.bound.value:.4g})"
+        )
 
     @cleaned
     def __str__(self) -> str:

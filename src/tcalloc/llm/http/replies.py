@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from tcalloc._checks import is_number, is_whole
+from tcalloc._printing import shown_shortly
 
 __all__ = [
     "BadReply",
@@ -46,7 +47,7 @@ class ServerError(Exception):
         self.body = body
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Choice:
     """One sample.
 
@@ -72,6 +73,8 @@ class Choice:
     logprob: float | None = None
     counted: int | None = None  # tokens as counted from logprobs
     reasoning: int = 0  # characters of reasoning that came apart
+
+    __repr__ = shown_shortly
 
     @property
     def truncated(self) -> bool:
