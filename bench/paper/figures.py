@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from bench.paper.methods import IMITATOR, METHODS, OURS, Result, Work, mixture_fit, run
 from tcalloc._solve import decide
-from tcalloc.learn.holdout.folds import Difference, Held, held_out, paired, split
+from tcalloc.learn.holdout.folds import Held, held_out, split
+from tcalloc.learn.holdout.paired import Difference, paired
 
 __all__ = ["Fidelity", "Figures", "Row", "compare"]
 

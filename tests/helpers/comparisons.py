@@ -7,7 +7,7 @@ import numpy as np
 from tcalloc.evaluate.comparison import Comparison
 from tcalloc.evaluate.result import Standing
 from tcalloc.evaluate.statistics import holm, two_sided
-from tcalloc.learn.holdout.folds import paired
+from tcalloc.learn.holdout.paired import paired
 
 BUDGETS = (1.5, 2.0, 3.0, 4.0)
 MIXTURE = "best fixed mixture"

@@ -11,7 +11,8 @@ from scipy import stats
 
 from tcalloc._student import beyond, quantile
 from tcalloc.errors import InputError
-from tcalloc.learn.holdout.folds import Frontier, Tuned, crossing, held_out, on_test, paired, split, tabled
+from tcalloc.learn.holdout.folds import Frontier, Tuned, crossing, held_out, on_test, split, tabled
+from tcalloc.learn.holdout.paired import paired
 
 
 def test_every_question_is_held_out_once():
