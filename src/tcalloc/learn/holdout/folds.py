@@ -8,8 +8,6 @@ What to use when
     The settings on the hull of what they spend and reach, and the mixture of two neighbours for a spend.
 `held_out`
     A family of settings, tuned in fold, at given spends: accuracy and spend of every question while it was held out.
-`on_test`
-    The same with the hull picked on the questions it is scored on: what hindsight would make of the family.
 `Dial`
     What a spend on one fold's training questions is on a dial that all folds share.
 `crossing`
@@ -45,7 +43,6 @@ __all__ = [
     "Tuned",
     "crossing",
     "held_out",
-    "on_test",
     "placed",
     "split",
     "tabled",
@@ -275,18 +272,6 @@ def held_out(
                 total_spend[b, held] += _mixed(tuned.held_spend, low, high, share)
                 total_accuracy[b, held] += _mixed(tuned.held_accuracy, low, high, share)
     return Held(asked, total_spend / len(listed), total_accuracy / len(listed))
-
-
-def on_test(spend: ArrayLike, accuracy: ArrayLike, spends: Iterable[float]) -> Held:
-    """Return the same with the hull picked on the questions it is scored on: flattering, for orientation.
-
-    `spend` and `accuracy` are (J, N).
-    """
-    x, y = np.asarray(spend, np.float64), np.asarray(accuracy, np.float64)
-    frontier = Frontier.of(x.mean(axis=1), y.mean(axis=1))
-    asked = np.array([float(s) for s in spends])
-    mixtures = [frontier.mix(target) for target in asked]
-    return Held(asked, np.array([_mixed(x, *m) for m in mixtures]), np.array([_mixed(y, *m) for m in mixtures]))
 
 
 def _mixed(values: Floats, low: int, high: int, share: float) -> Floats:

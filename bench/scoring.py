@@ -1,5 +1,6 @@
-"""The difference of two scores of the same questions, with an interval over questions."""
+"""How benchmarks score: paired differences over the same questions, and the hull that only hindsight could pick."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,9 @@ from numpy.typing import ArrayLike
 from tcalloc._printing import cleaned
 from tcalloc._student import quantile
 from tcalloc.errors import InputError
+from tcalloc.learn.holdout.folds import Frontier, Held
 
-__all__ = ["Difference", "paired"]
+__all__ = ["Difference", "on_test", "paired"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def paired(first: ArrayLike, second: ArrayLike, *, bootstrap: int = 0, seed: int
 
     Examples
     --------
-    >>> from tcalloc.learn.holdout.paired import paired
+    >>> from bench.scoring import paired
     >>> print(paired([1, 1, 0, 1], [1, 0, 0, 1]))
     +25.00 [-54.56, +104.56]
     """
@@ -78,3 +80,18 @@ def paired(first: ArrayLike, second: ArrayLike, *, bootstrap: int = 0, seed: int
         return Difference(mean, float(low), float(high), n)
     half = quantile(n - 1) * float(difference.std(ddof=1)) / float(np.sqrt(n))
     return Difference(mean, mean - half, mean + half, n)
+
+
+def on_test(spend: ArrayLike, accuracy: ArrayLike, spends: Iterable[float]) -> Held:
+    """Return what a family reaches with the hull picked on the questions it is scored on: flattering, for orientation.
+
+    `spend` and `accuracy` are (J, N).
+    """
+    x, y = np.asarray(spend, np.float64), np.asarray(accuracy, np.float64)
+    frontier = Frontier.of(x.mean(axis=1), y.mean(axis=1))
+    asked = np.array([float(s) for s in spends])
+    mixtures = [frontier.mix(target) for target in asked]
+    spent, reached = (
+        np.array([(1 - share) * of[low] + share * of[high] for low, high, share in mixtures]) for of in (x, y)
+    )
+    return Held(asked, spent, reached)
