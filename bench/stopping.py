@@ -31,10 +31,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.scoring import on_test, paired
 from bench.sequential_fit import price_family
 from bench.studies.stopping_cases import Case, cases
 from tcalloc.errors import BudgetError
-from tcalloc.learn.holdout.folds import SEEDS, Fit, Held, Tuned, held_out, on_test, paired, tabled
+from tcalloc.learn.holdout.folds import SEEDS, Fit, Held, Tuned, held_out, tabled
 from tcalloc.learn.replay.all_orders import Paths
 from tcalloc.learn.rivals import families
 from tcalloc.measure import Best, Samples, Vote

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.paper.methods import IMITATOR, METHODS, OURS, Result, Work, mixture_fit, run
+from bench.scoring import Difference, paired
 from tcalloc._solve import decide
-from tcalloc.learn.holdout.folds import Difference, Held, held_out, paired, split
+from tcalloc.learn.holdout.folds import Held, held_out, split
 
 __all__ = ["Fidelity", "Figures", "Row", "compare"]
 

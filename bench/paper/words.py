@@ -7,7 +7,7 @@ import numpy as np
 
 from bench.paper.figures import Figures, Row
 from bench.paper.methods import IMITATOR, METHODS, OURS, UNIFORM
-from tcalloc.learn.holdout.folds import Difference
+from bench.scoring import Difference
 
 __all__ = ["CLAIMED_FIDELITY", "CLAIMED_GAIN", "OTHERS", "claims", "document", "legend", "show"]
 

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from tcalloc.llm.sampler import sample
     from tcalloc.measure.actions import Action, Best, One, Vote
     from tcalloc.measure.samples import Samples
-    from tcalloc.measure.table import Table, load_table, save_table
+    from tcalloc.measure.table import Table
+    from tcalloc.measure.table_files.load_and_save import load_table, save_table
     from tcalloc.serve.answer import answer, answer_async
 
 __all__ = [
@@ -119,10 +120,10 @@ _LAZY = {
     "import_logs": "tcalloc.importing.import_logs",
     "learn": "tcalloc.learn",
     "load_policy": "tcalloc.learn.saving.policy_folder",
-    "load_table": "tcalloc.measure.table",
+    "load_table": "tcalloc.measure.table_files.load_and_save",
     "measure": "tcalloc.measure",
     "sample": "tcalloc.llm.sampler",
-    "save_table": "tcalloc.measure.table",
+    "save_table": "tcalloc.measure.table_files.load_and_save",
     "solve": "tcalloc._solve",
 }
 

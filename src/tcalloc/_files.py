@@ -89,31 +89,31 @@ def read_bounded(path: str, most: int) -> bytes:
     return data
 
 
-def lines_of(path: str, most: int = MOST_LINE) -> Iterator[bytes]:
+def lines_of(path: str) -> Iterator[bytes]:
     """Yield the lines of a regular file, each with its line feed.
 
     Raises
     ------
     InputError
-        If a line has more than `most` bytes, or the file cannot be opened.
+        If a line has more than `MOST_LINE` bytes, or the file cannot be opened.
     """
     with open_regular(path) as file:
-        yield from bounded_lines(file, path, most)
+        yield from bounded_lines(file, path)
 
 
-def bounded_lines(file: BinaryIO, path: str, most: int = MOST_LINE) -> Iterator[bytes]:
+def bounded_lines(file: BinaryIO, path: str) -> Iterator[bytes]:
     """Yield the lines of an open file, such as a compressed one; see `lines_of`.
 
     Raises
     ------
     InputError
-        If a line has more than `most` bytes.
+        If a line has more than `MOST_LINE` bytes.
     """
     number = 0
-    while line := file.readline(most + 1):
+    while line := file.readline(MOST_LINE + 1):
         number += 1
-        if len(line) > most:
-            raise InputError(f"{path}, line {number}: longer than {most:,} bytes, the most that tcalloc reads.")
+        if len(line) > MOST_LINE:
+            raise InputError(f"{path}, line {number}: longer than {MOST_LINE:,} bytes, the most that tcalloc reads.")
         yield line
 
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from bench.scoring import paired
 from tcalloc.evaluate.comparison import Comparison
 from tcalloc.evaluate.result import Standing
 from tcalloc.evaluate.statistics import holm, two_sided
-from tcalloc.learn.holdout.folds import paired
 
 BUDGETS = (1.5, 2.0, 3.0, 4.0)
 MIXTURE = "best fixed mixture"

@@ -168,7 +168,7 @@ def test_latent_votes_of_questions_that_are_alike():
     # One kind of question only: what differs is chance, and little of it is believed.
     codes, shares = generate(lambda rng, n: np.full(n, 0.6), 1e6, 16, 0)
     exact = np.column_stack([vote_accuracy(codes, k) for k in KS])
-    found = shrink.latent_votes(tally(codes), exact, KS)
+    found = shrink.matched(shrink.vote_mixture(tally(codes), exact, KS).means(), exact)
     assert (found.std(axis=0) < 0.4 * exact.std(axis=0)).all()
     del shares
 

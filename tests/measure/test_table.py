@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 import tcalloc
 from tcalloc import InputError, MissingExtraError
 from tcalloc._files import replacing
-from tcalloc.measure import Table, load_table, save_table
-from tcalloc.measure import table as table_module
+from tcalloc.measure import Table, load_table, save_table, table_files
 
 SUFFIXES = ("csv", "parquet", "npz")
 
@@ -277,7 +276,7 @@ def test_a_file_is_replaced_at_once_or_not_at_all(error, tmp_path):
 
 
 def test_the_documented_layout_is_read(tmp_path):
-    doc = table_module.__doc__
+    doc = table_files.__doc__
     lines = [line.strip() for line in doc.splitlines()]
     start = lines.index("id,acc:vote1,acc:vote4,cost:vote1,cost:vote4")
     Path(tmp_path / "t.csv").write_text("\n".join(lines[start : start + 3]))

@@ -247,7 +247,7 @@ def load(path: str, actions: str | None = None, verifier: bool = False) -> "Tabl
     """
     from tcalloc.measure.actions import Action
     from tcalloc.measure.samples import Samples
-    from tcalloc.measure.table import load_table
+    from tcalloc.measure.table_files.load_and_save import load_table
     from tcalloc.runs.recorded_answers import notes_for
 
     if os.path.isdir(path):

@@ -17,7 +17,7 @@ __all__ = ["remarks"]
 
 def remarks(problem: Problem, standings: Sequence[Standing], budgets: NDArray[np.float64], repeats: int) -> list[str]:
     """Return the caveats of a comparison, each a sentence or two."""
-    found = [*_of_questions(problem, standings), *_of_answers(problem), *_of_budgets(problem, standings, budgets)]
+    found = [*_of_questions(problem, standings), *_of_answers(problem), *_of_budgets(standings, budgets)]
     if repeats == 1:
         found.append(
             "The intervals hold for the policies as they were trained. How much other folds would change them was not "
@@ -83,7 +83,7 @@ def _of_answers(problem: Problem) -> list[str]:
     return found
 
 
-def _of_budgets(problem: Problem, standings: Sequence[Standing], budgets: NDArray[np.float64]) -> list[str]:
+def _of_budgets(standings: Sequence[Standing], budgets: NDArray[np.float64]) -> list[str]:
     found = []
     for b, budget in enumerate(budgets):
         spends = np.array([standing.spend[b] for standing in standings if standing.kind != "bound"])

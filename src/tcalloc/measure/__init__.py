@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from tcalloc.measure.actions import Action, Best, One, Vote
     from tcalloc.measure.claims import Claim
     from tcalloc.measure.samples import Samples
-    from tcalloc.measure.table import Table, load_table, save_table
+    from tcalloc.measure.table import Table
+    from tcalloc.measure.table_files.load_and_save import load_table, save_table
     from tcalloc.measure.votes import vote_accuracy
 
 __all__ = [
@@ -36,8 +37,8 @@ _LAZY = {
     "Samples": "tcalloc.measure.samples",
     "Table": "tcalloc.measure.table",
     "Vote": "tcalloc.measure.actions",
-    "load_table": "tcalloc.measure.table",
-    "save_table": "tcalloc.measure.table",
+    "load_table": "tcalloc.measure.table_files.load_and_save",
+    "save_table": "tcalloc.measure.table_files.load_and_save",
     "vote_accuracy": "tcalloc.measure.votes",
 }
 

@@ -11,7 +11,7 @@ Column means stay those of the exact expectation: what an action reaches for eve
     (1) `linear`. The deviation of a vote from one sample, dev[k] = U[k] − U[1], is shrunk towards its mean by w, the
         reliability of deviations: how well those from one half of the samples predict those from the other
         (Spearman-Brown). U[1] stays: its errors average out over questions, however the votes choose.
-    (2) `latent_votes`. Questions belong to latent classes, each with its shares of right answers, of the most
+    (2) `vote_mixture`. Questions belong to latent classes, each with its shares of right answers, of the most
         frequent wrong one, of the rest and of silence: a mixture of multinomials, fitted by EM from the questions' own
         smoothed shares (nonparametric maximum likelihood, approximately). A question's estimate is the mean over
         classes, weighted by how well they explain its counts, of the class's vote accuracy. EM moves the classes'
@@ -21,7 +21,7 @@ Column means stay those of the exact expectation: what an action reaches for eve
         much: members are members by chance). How wrong answers split is evidence to the power `EVIDENCE` only: again,
         the most frequent is so by chance, and a multinomial would take that for a difference between questions.
 (B) pass@k: (2) with one share, its mixing distribution on a grid, by EM from the beta distribution of the same mean and
-    variance (`latent_successes`).
+    variance (`success_mixture`).
 (C) Best of k by score: (1) alone, since nothing is known of how scores and right answers depend on each other.
 (D) Several models: what the other models' samples tell about a question changes where its mixtures in (A) and (B)
     start; see `joint.py`. (C) is moved by as much as the model's level.
@@ -47,8 +47,6 @@ __all__ = [
     "Mixture",
     "binomial",
     "column_means",
-    "latent_successes",
-    "latent_votes",
     "linear",
     "matched",
     "reliability",
@@ -111,7 +109,7 @@ class Mixture:
 # ---------------------------------------------------------------------------------------------- (1)
 
 
-def reliability(estimate: Callable[[NDArray[np.intp]], Floats], drawn: NDArray[np.bool_], seed: int = 0) -> float:
+def reliability(estimate: Callable[[NDArray[np.intp]], Floats], drawn: NDArray[np.bool_]) -> float:
     """Return how well deviations from one half of the samples predict those from the other: a correlation, 0 to 1.
 
     Parameters
@@ -120,15 +118,13 @@ def reliability(estimate: Callable[[NDArray[np.intp]], Floats], drawn: NDArray[n
         From the columns of a half (see `halves`) to the deviations (N, K); NaN where there are too few.
     drawn : ndarray of bool, (N, S)
         Which samples there are.
-    seed : int
-        Of the halvings.
 
     Returns
     -------
     float
         NaN if it is undefined (no variance).
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     together = apart = 0.0
     for _ in range(HALVINGS):
         a, b = (estimate(half) for half in halves(drawn, rng))
@@ -178,23 +174,7 @@ def column_means(values: Floats) -> Floats:
 # ---------------------------------------------------------------------------------------------- (2)
 
 
-def latent_votes(counts: Tally, exact: Floats, ks: Sequence[int], threads: int = 1, seed: int = 0) -> Floats:
-    """Return posterior means of vote accuracies under latent classes of questions.
-
-    Parameters
-    ----------
-    counts, exact, ks, threads, seed
-        As in `vote_mixture`; the column means of `exact` are kept.
-
-    Returns
-    -------
-    ndarray, (N, len(ks))
-        NaN where `exact` is.
-    """
-    return matched(vote_mixture(counts, exact, ks, threads, seed).means(), exact)
-
-
-def vote_mixture(counts: Tally, exact: Floats, ks: Sequence[int], threads: int = 1, seed: int = 0) -> Mixture:
+def vote_mixture(counts: Tally, exact: Floats, ks: Sequence[int], threads: int = 1) -> Mixture:
     """Fit latent classes of questions to the counts of their answers.
 
     Parameters
@@ -207,15 +187,13 @@ def vote_mixture(counts: Tally, exact: Floats, ks: Sequence[int], threads: int =
         Samples that vote.
     threads : int
         For the classes' votes.
-    seed : int
-        Of the classes' start.
 
     Returns
     -------
     Mixture
         Its kinds are the classes.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     full = np.column_stack([counts.gold, counts.silent, counts.rivals]).astype(np.float64)
     # What distinguishes classes: right, silent, the most frequent wrong answer, the rest.
     narrow = np.column_stack([full[:, :3], full[:, 3:].sum(axis=1)])
@@ -275,24 +253,6 @@ def _belonging(narrow: Floats, shares: Floats, weights: Floats) -> Floats:
     chance = np.exp(fit, out=fit)
     chance /= chance.sum(axis=1, keepdims=True)
     return np.asarray(chance)
-
-
-def latent_successes(right: NDArray[np.int64], drawn: NDArray[np.int64], exact: Floats, ks: Sequence[int]) -> Floats:
-    """Return posterior means of pass@k: the success rate's distribution by nonparametric maximum likelihood.
-
-    Parameters
-    ----------
-    right, drawn, ks
-        As in `success_mixture`.
-    exact : ndarray, (N, len(ks))
-        The unbiased estimates, whose column means are kept; NaN where k is above S.
-
-    Returns
-    -------
-    ndarray, (N, len(ks))
-        NaN where `exact` is.
-    """
-    return matched(success_mixture(right, drawn, ks).means(), exact)
 
 
 def success_mixture(right: NDArray[np.int64], drawn: NDArray[np.int64], ks: Sequence[int]) -> Mixture:

@@ -199,9 +199,9 @@ class BudgetLedger:
             self._likely -= unit * n
             self._settled += paid
 
-    def release(self, reserved: float, n: int = 1, *, likely: float | None = None) -> None:
-        """Give back what was reserved for n samples that cost nothing."""
-        self.settle(reserved, 0.0, n, likely=likely)
+    def release(self, reserved: float, *, likely: float | None = None) -> None:
+        """Give back the money that was reserved for a sample that costs nothing."""
+        self.settle(reserved, 0.0, likely=likely)
 
     def count(self, bill: float) -> None:
         """Count a bill that was paid without a grant, such as by an earlier process."""

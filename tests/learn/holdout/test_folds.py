@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from bench.scoring import on_test, paired
 from tcalloc._student import beyond, quantile
 from tcalloc.errors import InputError
-from tcalloc.learn.holdout.folds import Frontier, Tuned, crossing, held_out, on_test, paired, split, tabled
+from tcalloc.learn.holdout.folds import Frontier, Tuned, crossing, held_out, split, tabled
 
 
 def test_every_question_is_held_out_once():

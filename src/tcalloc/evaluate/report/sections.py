@@ -304,7 +304,7 @@ def wanted(result: ComparisonFigures, standing: Standing | None) -> Markup:
     rows = []
     for target in found:
         spans = zip(standings, target.spans, strict=True)
-        cells = [_span(one, span, target.accuracy) for one, span in spans]
+        cells = [_span(one, span) for one, span in spans]
         cells.append(_cheapest(target))
         rows.append(Row(phrases.percent(target.accuracy, _digits(found)), cells))
     caption = (
@@ -327,7 +327,7 @@ def _digits(found: Sequence[findings.Target]) -> int:
     return 0 if all(abs(100 * t.accuracy - round(100 * t.accuracy)) < 1e-6 for t in found) else 1
 
 
-def _span(standing: Standing, span: Span, target: float) -> Cell:
+def _span(standing: Standing, span: Span) -> Cell:
     curve = standing.curve_accuracy
     if not math.isfinite(span.spend):
         top = int(np.nanargmax(curve))

@@ -1,4 +1,4 @@
-"""Comparisons out of fold: frontiers are tuned on training questions, brought to one spend, and paired by question.
+"""Comparisons out of fold: frontiers are tuned on training questions and brought to one spend.
 
 What to use when
 ----------------
@@ -8,14 +8,10 @@ What to use when
     The settings on the hull of spend and accuracy, and the mixture of two neighbours for a spend.
 `held_out`
     A family of settings, tuned in fold, at given spends: accuracy and spend of every question when it was held out.
-`on_test`
-    The same with the hull chosen on the questions that score it: the result of the family in hindsight.
 `Dial`
     A scale that all folds share, and the place on it of a spend on one fold's training questions.
 `crossing`
     The nominal spends at which the real spend is as asked.
-`paired`
-    The difference of two such results, with an interval over questions.
 
 A mixture tuned to a spend on the training questions spends a little more or less on others, and accuracy follows
 spend. `held_out` therefore turns one dial, which all folds share, until the spend over all held-out questions is as
@@ -34,24 +30,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tcalloc._printing import cleaned
 from tcalloc._rounding import SUMMED
-from tcalloc._student import quantile
 from tcalloc.errors import InputError
 from tcalloc.learn.hull import neighbours, upper_hull
 
 __all__ = [
     "SEEDS",
     "Dial",
-    "Difference",
     "Fit",
     "Frontier",
     "Held",
     "Tuned",
     "crossing",
     "held_out",
-    "on_test",
-    "paired",
     "placed",
     "split",
     "tabled",
@@ -286,18 +277,6 @@ def held_out(
     return Held(asked, total_spend / len(listed), total_accuracy / len(listed))
 
 
-def on_test(spend: ArrayLike, accuracy: ArrayLike, spends: Iterable[float]) -> Held:
-    """Return the same with the hull chosen on the questions that score it. It overstates accuracy; for orientation.
-
-    `spend` and `accuracy` are (J, N).
-    """
-    x, y = np.asarray(spend, np.float64), np.asarray(accuracy, np.float64)
-    frontier = Frontier.of(x.mean(axis=1), y.mean(axis=1))
-    asked = np.array([float(s) for s in spends])
-    mixtures = [frontier.mix(target) for target in asked]
-    return Held(asked, np.array([_mixed(x, *m) for m in mixtures]), np.array([_mixed(y, *m) for m in mixtures]))
-
-
 def _mixed(values: Floats, low: int, high: int, share: float) -> Floats:
     return np.asarray((1 - share) * values[low] + share * values[high])
 
@@ -351,71 +330,3 @@ def crossing(nominal: Floats, real: Floats, asked: Floats) -> Floats:
             share = np.divide(asked - real[at], run, out=np.zeros(len(asked)), where=run != 0)
         found = nominal[at] + np.clip(share, 0.0, 1.0) * (nominal[at + 1] - nominal[at])
     return np.asarray(np.where(asked >= most - slack, highest, np.where(asked <= least, lowest, found)))
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A mean difference between two policies over the same questions, with a 95 % interval."""
-
-    mean: float
-    """First minus second."""
-    low: float
-    """Lower end."""
-    high: float
-    """Upper end."""
-    n: int
-    """Number of questions."""
-
-    @property
-    def below(self) -> bool:
-        """Whether the first is worse and the interval excludes 0."""
-        return self.high < 0
-
-    @property
-    def above(self) -> bool:
-        """Whether the first is better and the interval excludes 0."""
-        return self.low > 0
-
-    @cleaned
-    def __str__(self) -> str:
-        return f"{100 * self.mean:+.2f} [{100 * self.low:+.2f}, {100 * self.high:+.2f}]"
-
-
-def paired(first: ArrayLike, second: ArrayLike, *, bootstrap: int = 0, seed: int = 0) -> Difference:
-    """Return the mean difference of two scores of the same questions, with a 95 % interval over questions.
-
-    Parameters
-    ----------
-    first, second : array_like, (N,)
-        Scores per question, each the mean over seeds and orders.
-    bootstrap : int
-        Number of resamples of the questions (percentiles); 0: Student's interval, mean ± t standard errors.
-    seed : int
-        Seed of the bootstrap.
-
-    Raises
-    ------
-    InputError
-        If the two differ in length, or there is only one question.
-
-    Examples
-    --------
-    >>> from tcalloc.learn.holdout.folds import paired
-    >>> print(paired([1, 1, 0, 1], [1, 0, 0, 1]))
-    +25.00 [-54.56, +104.56]
-    """
-    one, two = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    if one.ndim != 1 or one.shape != two.shape:
-        raise InputError(f"first has shape {one.shape}, second {two.shape}; expected one score per question in both.")
-    n = len(one)
-    if n < 2:
-        raise InputError(f"{n} question: an interval needs at least two.")
-    difference = one - two
-    mean = float(difference.mean())
-    if bootstrap:
-        rng = np.random.default_rng(seed)
-        means = [float(difference[rng.integers(n, size=n)].mean()) for _ in range(bootstrap)]
-        low, high = np.quantile(means, [0.025, 0.975])
-        return Difference(mean, float(low), float(high), n)
-    half = quantile(n - 1) * float(difference.std(ddof=1)) / float(np.sqrt(n))
-    return Difference(mean, mean - half, mean + half, n)

@@ -42,9 +42,9 @@ class RowModel(Protocol):
         """Return what a file needs."""
 
 
-def folds_of(n: int, seed: Any, count: int = FOLDS) -> NDArray[np.intp]:
-    """Return the fold of each row, 0 to count − 1 (fewer for very few rows), in random order and of equal sizes."""
-    folds = np.arange(n) % max(2, min(count, n))
+def folds_of(n: int, seed: Any) -> NDArray[np.intp]:
+    """Return the fold of each row, 0 to FOLDS − 1 (fewer for very few rows), in random order and of equal sizes."""
+    folds = np.arange(n) % max(2, min(FOLDS, n))
     np.random.default_rng(seed).shuffle(folds)
     return folds
 

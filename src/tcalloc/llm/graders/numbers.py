@@ -83,9 +83,9 @@ def find_numbers(text: str, *, decimal_comma: bool = False) -> list[Number]:
     return [number for number in found if number is not None]
 
 
-def parse_number(text: str, *, decimal_comma: bool = False) -> Number | None:
+def parse_number(text: str) -> Number | None:
     """Return the number that a text is, if it is nothing else (but for marks around it: ``**$42.00**.``)."""
-    text = _plain(text, decimal_comma=decimal_comma).strip().strip("*_`\"'").rstrip(".").strip()
+    text = _plain(text, decimal_comma=False).strip().strip("*_`\"'").rstrip(".").strip()
     for opening, closing in (("$", "$"), ("\\(", "\\)")):
         if text.startswith(opening) and text.endswith(closing) and len(text) > len(opening) + len(closing):
             text = text[len(opening) : -len(closing)].strip()
