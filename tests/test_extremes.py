@@ -109,7 +109,7 @@ def test_curves_plans_and_merges_are_right_or_refused(table, share):
     true = Curve(table)
     scale = max(abs(Fraction(float(x))) for x in table.acc[table.mask])
     merged = tcalloc.Frontier.merge([part(table, i) for i in range(n)])
-    assert merged._efficiency.tolist() == curve._efficiency.tolist()
+    assert merged._path.steps.efficiency.tolist() == curve._path.steps.efficiency.tolist()
     np.testing.assert_allclose(merged.budgets, curve.budgets, rtol=1e-12)
 
     budget = max(float((true.low + Fraction(share) * (true.high - true.low)) / true.weight), float(curve.budgets[0]))

@@ -5,7 +5,7 @@ actions, the same that `tcalloc.solve` returns.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, overload
@@ -15,20 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc import _search
 from tcalloc._checks import whole
+from tcalloc._hull_path import HullPath
 from tcalloc._inputs import Labels, changed, magnitudes, prepare, scalar, scale_of
 from tcalloc._kernel import kernel
 from tcalloc._printing import cleaned
 from tcalloc._rounding import FEASIBLE
-from tcalloc._search import FILL, Outcome, Steps, Sums, exactly, slack_limit
-from tcalloc._solve import (
-    Allocation,
-    allocation,
-    beyond_float,
-    check_limit,
-    infeasible,
-    scaled_limit,
-    unscale,
-)
+from tcalloc._search import FILL, Outcome, exactly, slack_limit
+from tcalloc._solve import Allocation, allocation, check_limit
+from tcalloc._units import beyond_float, infeasible, scaled_limit, unscale, unscaled
 from tcalloc.errors import BudgetError, InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -57,13 +51,7 @@ class Frontier:
     """
 
     _labels: Labels
-    _cheapest: NDArray[np.int32]  # (N,) the actions at the smallest budget
-    _weight: tuple[float, float]  # Σ w, high and low
-    _efficiency: NDArray[np.float64]  # (M,) falling
-    _row: NDArray[np.int64]  # (M,)
-    _hop: NDArray[np.int32]  # (M, 2)
-    _delta: NDArray[np.float64]  # (M, 4) w·Δcost high, low, w·Δacc high, low; differences of _path may lose small ones
-    _path: NDArray[np.float64]  # (M + 1, 4) Σ w·cost and Σ w·acc after each step: high, low, high, low
+    _path: HullPath  # in scaled units
     _magnitudes: dict[str, tuple[float, float]]  # of acc, cost, weights: the smallest nonzero and the largest
     hindsight: bool = False
 
@@ -75,7 +63,7 @@ class Frontier:
             ("budgets", 0, self._labels.cost_exponent),
             ("accuracies", 2, self._labels.acc_exponent),
         ):
-            means = _unscaled(self._path[:, column] / self._weight[0], exponent)
+            means = unscaled(self._path.sums[:, column] / self._path.weight[0], exponent)
             means.flags.writeable = False
             object.__setattr__(self, name, means)  # frozen for users, not for this
 
@@ -84,11 +72,11 @@ class Frontier:
     @property
     def prices(self) -> NDArray[np.float64]:
         """(M,) the accuracy that one more unit of cost buys between two vertices, falling."""
-        return self._unscaled_prices(self._efficiency)
+        return self._unscaled_prices(self._path.steps.efficiency)
 
     def _unscaled_prices(self, prices: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return prices in the user's units; raise an error if they would be 0 or keep only a few digits."""
-        found = _unscaled(prices, self._labels.acc_exponent - self._labels.cost_exponent)
+        found = unscaled(prices, self._labels.acc_exponent - self._labels.cost_exponent)
         if ((prices > 0) & (found < np.finfo(np.float64).tiny)).any():
             raise beyond_float()
         return found
@@ -121,20 +109,19 @@ class Frontier:
 
     def _accuracy(self, budget: NDArray[np.float64]) -> NDArray[np.float64]:
         """Interpolate between the two vertices beside a budget, in scaled units, where no difference leaves float64."""
-        last = len(self.budgets) - 1
+        path, last = self._path, len(self.budgets) - 1
         right = np.clip(np.searchsorted(self.budgets, budget, side="right"), min(1, last), last)
         left = np.maximum(right - 1, 0)
         with np.errstate(over="ignore"):  # far beyond the last useful budget: inf
-            asked = np.minimum(np.ldexp(budget, -self._labels.cost_exponent), self._path[last, 0] / self._weight[0])
+            asked = np.minimum(np.ldexp(budget, -self._labels.cost_exponent), path.sums[last, 0] / path.weight[0])
         (x0, x1), (y0, y1) = (
-            (self._path[left, column] / self._weight[0], self._path[right, column] / self._weight[0])
-            for column in (0, 2)
+            (path.sums[left, column] / path.weight[0], path.sums[right, column] / path.weight[0]) for column in (0, 2)
         )
         width = x1 - x0
         share = np.where(width > 0, (asked - x0) / np.where(width > 0, width, 1.0), 1.0)
         # At its end a piece has the vertex's very value.
         gains = np.where(share < 1.0, y0 + np.maximum(share, 0.0) * (y1 - y0), y1)
-        return _unscaled(gains, self._labels.acc_exponent)
+        return unscaled(gains, self._labels.acc_exponent)
 
     @overload
     def price_at(self, budget: float) -> float: ...
@@ -153,9 +140,9 @@ class Frontier:
         asked = self._feasible(budget)
         # As in solve, a budget that is the rounded mean of a vertex reaches that vertex.
         after = np.atleast_1d(np.searchsorted(self.budgets, asked * (1 + FEASIBLE), side="right") - 1)
-        priced = after < len(self._efficiency)
+        priced = after < len(self._path.steps)
         prices = np.zeros(after.shape)
-        prices[priced] = self._efficiency[after[priced]]
+        prices[priced] = self._path.steps.efficiency[after[priced]]
         return _like(self._unscaled_prices(prices).reshape(asked.shape), budget)
 
     @overload
@@ -193,20 +180,20 @@ class Frontier:
         """Return the budget at which the curve reaches a target, rounded once."""
         wanted = self._gain_of(target)
         # A target that is the rounded accuracy of a vertex is reached there.
-        at = self._first_reaching(wanted - abs(wanted) * _search.TOLERANCE)
+        at = self._path.first_reaching(wanted - abs(wanted) * _search.TOLERANCE)
         if at == 0:
             return float(self.budgets[0])
-        here, before = self._sums_at(at), self._sums_at(at - 1)
+        here, before = self._path.at(at), self._path.at(at - 1)
         share = (wanted - before[1]) / (here[1] - before[1])
         spend = before[0] + min(max(share, Fraction(0)), Fraction(1)) * (here[0] - before[0])
-        budget = unscale(spend / exactly(self._weight), self._labels.cost_exponent)
+        budget = unscale(spend / exactly(self._path.weight), self._labels.cost_exponent)
         return min(max(budget, float(self.budgets[0])), float(self.budgets[-1]))  # those are rounded twice
 
     def _feasible(self, budget: ArrayLike) -> NDArray[np.float64]:
         asked = _values(budget, "budget")
         low = asked.min(initial=math.inf)
         if low < math.inf and Fraction(low) * (1 + _search.TOLERANCE) < Fraction(float(self.budgets[0])):
-            raise infeasible(self._labels, self._base, float(low), is_total=False)
+            raise infeasible(self._labels, self._path.base, float(low), is_total=False)
         return asked
 
     def _reachable(self, target: float) -> None:
@@ -217,11 +204,6 @@ class Frontier:
                 "accuracy that any budget buys. Ask for less, or offer better actions.",
                 best,
             )
-
-    @property
-    def _base(self) -> Sums:
-        c, cl, a, al = self._path[0].tolist()
-        return Sums((c, cl), (a, al), self._weight)
 
     # ------------------------------------------------------------------------------------------ actions
 
@@ -253,88 +235,32 @@ class Frontier:
             return self._reach(scalar(accuracy, "accuracy"))
         asked = check_limit(budget, total)
         is_total = total is not None
-        limit = scaled_limit(self._labels, exactly(self._weight), asked, is_total=is_total)
+        limit = scaled_limit(self._labels, exactly(self._path.weight), asked, is_total=is_total)
         allowed = slack_limit(limit)
-        if _search.exceeds(self._base, allowed):
-            raise infeasible(self._labels, self._base, asked, is_total=is_total)
-        split = self._first_above(0, allowed) - 1
-        actions, steps, state = self._stand_at(split)
+        if _search.exceeds(self._path.base, allowed):
+            raise infeasible(self._labels, self._path.base, asked, is_total=is_total)
+        split = self._path.first_above(allowed) - 1
+        actions, steps, state = self._path.stand_at(split)
         kernel.walk(steps.row, steps.hop, steps.delta, state, *allowed, FILL, actions)
-        outcome = _search.outcome(actions, steps, 0, state, self._weight, limit)
+        outcome = _search.outcome(actions, steps, 0, state, self._path.weight, limit)
         plan = allocation(self._labels, outcome, asked, is_total=is_total)
         return replace(plan, hindsight=True) if self.hindsight else plan
 
-    def _first_above(self, column: int, value: tuple[float, float]) -> int:
-        """Return the first vertex whose sum is above value (both exact), M + 1 if none is."""
-        if value[0] == math.inf:
-            return len(self._path)
-        return self._first(column, value[0], lambda found: found > exactly(value))
-
-    def _first_reaching(self, gain: Fraction) -> int:
-        """Return the first vertex whose Σ w·acc is at least `gain`; the last one if none is."""
-        if gain <= self._sum_at(0, 2):
-            return 0
-        return min(self._first(2, _search.as_pair(gain)[0], lambda found: found >= gain), len(self._efficiency))
-
-    def _first(self, column: int, near: float, enough: Callable[[Fraction], bool]) -> int:
-        """Return the first vertex whose exact sum is enough; the search starts near a value."""
-        high = self._path[:, column]
-        margin = abs(near) * 2.0**-40
-        first, last = int(np.searchsorted(high, near - margin)), int(np.searchsorted(high, near + margin, side="right"))
-        while first < last:
-            middle = (first + last) // 2
-            if enough(self._sum_at(middle, column)):
-                last = middle
-            else:
-                first = middle + 1
-        return first
-
-    def _sum_at(self, vertex: int, column: int) -> Fraction:
-        return exactly((float(self._path[vertex, column]), float(self._path[vertex, column + 1])))
-
-    def _sums_at(self, vertex: int) -> tuple[Fraction, Fraction]:
-        """Return Σ w·cost and Σ w·acc at a vertex."""
-        return self._sum_at(vertex, 0), self._sum_at(vertex, 2)
-
     def _gain_of(self, accuracy: float) -> Fraction:
         """Return the Σ w·acc, in scaled units, of a mean accuracy."""
-        return Fraction(accuracy) / Fraction(2) ** self._labels.acc_exponent * exactly(self._weight)
-
-    def _stand_at(self, vertex: int) -> tuple[NDArray[np.int32], Steps, NDArray[np.float64]]:
-        """Return the actions at a vertex, the steps that the fill may try from there, and the state of the walk."""
-        actions = self._cheapest.copy()
-        # Of several steps of one row the last one counts, because NumPy assigns in order.
-        actions[self._row[:vertex]] = self._hop[:vertex, 1]
-        ahead = slice(vertex, vertex + 1 + FILL)
-        steps = Steps(self._efficiency[ahead], self._row[ahead], self._hop[ahead], self._delta[ahead])
-        return actions, steps, np.concatenate([self._path[vertex], np.zeros(4)])
+        return Fraction(accuracy) / Fraction(2) ** self._labels.acc_exponent * exactly(self._path.weight)
 
     def _reach(self, target: float) -> Allocation:
         """Take steps until the target is reached; the last step is the cheapest that suffices."""
         self._reachable(target)
         wanted = self._gain_of(target)
         wanted -= abs(wanted) * _search.TOLERANCE
-        # The last vertex below the target; from there one step is enough.
-        short = max(0, self._first_reaching(wanted) - 1)
-        actions, steps, state = self._stand_at(short)
-        c, cl, a, al = state[:4].tolist()
-        split = short  # the first step that is not taken: its efficiency is the price, as in solve
-        if exactly((a, al)) < wanted and len(steps):
-            missing = float(wanted - exactly((a, al)))
-            open_steps = actions[steps.row] == steps.hop[:, 0]
-            enough = open_steps & (steps.delta[:, 2] + steps.delta[:, 3] >= missing)
-            enough[0] = True
-            pick = int(np.where(enough, steps.delta[:, 0], np.inf).argmin())
-            split += pick == 0
-            actions[steps.row[pick]] = steps.hop[pick, 1]
-            d = steps.delta[pick].tolist()
-            c, cl = _search.as_pair(exactly((c, cl)) + exactly((d[0], d[1])))
-            a, al = _search.as_pair(exactly((a, al)) + exactly((d[2], d[3])))
-        price = float(self._efficiency[split]) if split < len(self._efficiency) else 0.0
-        spent = exactly((c, cl)) / exactly(self._weight)
-        mean = unscale(spent, self._labels.cost_exponent)
+        actions, split, spend, gain = self._path.reach(wanted)
+        efficiency = self._path.steps.efficiency
+        price = float(efficiency[split]) if split < len(efficiency) else 0.0
+        mean = unscale(exactly(spend) / exactly(self._path.weight), self._labels.cost_exponent)
         bound = float(self._accuracy(np.array(mean)))
-        found = Outcome(actions, price, self._weight, (c, cl), (a, al), math.inf, None)
+        found = Outcome(actions, price, self._path.weight, spend, gain, math.inf, None)
         plan = allocation(self._labels, found, mean, is_total=False)
         return replace(plan, upper_bound=max(bound, plan.accuracy), hindsight=self.hindsight)
 
@@ -385,46 +311,18 @@ class Frontier:
             cost_exponent=exponents["cost"],
             weight_exponent=exponents["weights"],
         )
-        scaled = [part._rescaled(labels) for part in parts]
-        offsets = np.cumsum([0, *(len(part._cheapest) for part in scaled)])
-        efficiency = np.concatenate([part._efficiency for part in scaled])
-        order = _search.canonical_order(efficiency)
-        delta = np.take(np.concatenate([part._delta for part in scaled]), order, axis=0)
-        base = [
-            sum((exactly((part._path[0, q], part._path[0, q + 1])) for part in scaled), Fraction(0)) for q in (0, 2)
-        ]
-        path = np.empty((len(order) + 1, 4))
-        path[0] = (*_search.as_pair(base[0]), *_search.as_pair(base[1]))
-        kernel.running(delta, path)
-        return cls(
-            _labels=labels,
-            _cheapest=np.concatenate([part._cheapest for part in scaled]),
-            _weight=_search.as_pair(sum((exactly(part._weight) for part in scaled), Fraction(0))),
-            _efficiency=efficiency[order],
-            _row=np.concatenate([part._row + o for part, o in zip(scaled, offsets[:-1], strict=True)])[order],
-            _hop=np.take(np.concatenate([part._hop for part in scaled]), order, axis=0),
-            _delta=delta,
-            _path=path,
-            _magnitudes=ranges,
-            hindsight=any(part.hindsight for part in parts),
-        )
+        path = HullPath.merged([part._in_units_of(labels) for part in parts])
+        return cls(labels, path, ranges, any(part.hindsight for part in parts))
 
     def __add__(self, other: "Frontier") -> "Frontier":
         return self.merge([self, other]) if isinstance(other, Frontier) else NotImplemented
 
-    def _rescaled(self, labels: Labels) -> "Frontier":
-        """Return this frontier in the units of other exponents."""
-        a = self._labels.acc_exponent - labels.acc_exponent
-        c = self._labels.cost_exponent - labels.cost_exponent
-        w = self._labels.weight_exponent - labels.weight_exponent
-        if (a, c, w) == (0, 0, 0):
-            return self
-        return replace(
-            self,
-            _weight=(math.ldexp(self._weight[0], w), math.ldexp(self._weight[1], w)),
-            _efficiency=np.ldexp(self._efficiency, a - c),
-            _delta=np.ldexp(self._delta, [c + w, c + w, a + w, a + w]),
-            _path=np.ldexp(self._path, [c + w, c + w, a + w, a + w]),
+    def _in_units_of(self, labels: Labels) -> HullPath:
+        own = self._labels
+        return self._path.rescaled(
+            own.acc_exponent - labels.acc_exponent,
+            own.cost_exponent - labels.cost_exponent,
+            own.weight_exponent - labels.weight_exponent,
         )
 
     # ------------------------------------------------------------------------------------------ for people
@@ -456,7 +354,7 @@ class Frontier:
             ax = plt.figure(figsize=(7, 4.5), layout="constrained").add_subplot()
             ax.set_xlabel("budget (mean cost per instance)")
             ax.set_ylabel("mean expected accuracy")
-            ax.set_title(f"Best accuracy at every budget ({len(self._cheapest):,} instances)")
+            ax.set_title(f"Best accuracy at every budget ({len(self._path.cheapest):,} instances)")
             ax.grid(alpha=0.25)
         budgets, accuracies = self.budgets, self.accuracies
         if len(budgets) > PLOT_POINTS:
@@ -469,7 +367,7 @@ class Frontier:
     def __repr__(self) -> str:
         (low, high), (worst, best) = (x[[0, -1]].tolist() for x in (self.budgets, self.accuracies))
         return (
-            f"Frontier(N={len(self._cheapest)}, K={self._labels.actions}, steps={len(self._efficiency)}, "
+            f"Frontier(N={len(self._path.cheapest)}, K={self._labels.actions}, steps={len(self._path.steps)}, "
             f"budget {low:.6g} to {high:.6g}, accuracy {worst:.6g} to {best:.6g})"
         )
 
@@ -513,38 +411,15 @@ def frontier(
     workers = whole("threads", threads, 1)
     problem = prepare(acc, cost, available, weights, ids, action_names)
     cheapest, totals, steps = _search.ordered_steps(problem, workers)
-    path = np.empty((len(steps) + 1, 4))
-    path[0] = (*totals.spend, *totals.gain)
-    kernel.running(steps.delta, path)
+    path = HullPath.of(cheapest, totals, steps)
     found = magnitudes(problem)
-    if not np.isfinite(path[-1]).all():
+    if not np.isfinite(path.sums[-1]).all():
         raise changed()
     problem.refuse_changed()
-    return Frontier(
-        problem.labels,
-        cheapest,
-        totals.weight,
-        steps.efficiency,
-        steps.row,
-        steps.hop,
-        steps.delta,
-        path,
-        found,
-    )
+    return Frontier(problem.labels, path, found)
 
 
 # ---------------------------------------------------------------------------------------------- small parts
-
-
-def _unscaled(values: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
-    """Undo the scaling by a power of two."""
-    if exponent == 0:
-        return values
-    with np.errstate(over="ignore"):
-        result = np.ldexp(values, exponent)
-    if not np.isfinite(result).all():
-        raise beyond_float()
-    return result
 
 
 def _values(value: ArrayLike, name: str) -> NDArray[np.float64]:

@@ -11,7 +11,6 @@ What to use when
 """
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,27 +21,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc import _search
 from tcalloc._checks import one_of, whole
-from tcalloc._inputs import Labels, Problem, prepare, prepare_rows, scalar
+from tcalloc._inputs import Labels, prepare, prepare_rows, scalar
 from tcalloc._kernel import kernel
 from tcalloc._printing import cleaned
-from tcalloc._search import Infeasible, Outcome, Split, Sums, exactly
-from tcalloc.errors import BudgetError, InputError, MissingExtraError
+from tcalloc._search import Infeasible, Outcome, Split, exactly
+from tcalloc._units import infeasible, scaled_limit, scaled_price, unscale, unscale_price, weight_sum
+from tcalloc.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = [
-    "Allocation",
-    "Split",
-    "allocation",
-    "beyond_float",
-    "check_limit",
-    "decide",
-    "infeasible",
-    "scaled_limit",
-    "solve",
-    "unscale",
-]
+__all__ = ["Allocation", "Split", "allocation", "check_limit", "decide", "solve"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -250,24 +239,6 @@ def check_limit(budget: Any, total: Any) -> float:
     return scalar(budget, "budget") if total is None else scalar(total, "total")
 
 
-def scaled_limit(labels: Labels, weight: Fraction, asked: float, *, is_total: bool) -> Fraction | float:
-    """Return the limit of Σ w·cost in scaled units, exactly; `weight` is Σ w there."""
-    if asked == math.inf:
-        return math.inf
-    exponent = labels.cost_exponent + (labels.weight_exponent if is_total else 0)
-    limit = Fraction(asked) / Fraction(2) ** exponent if exponent else Fraction(asked)
-    return limit if is_total else limit * weight
-
-
-def weight_sum(problem: Problem) -> Fraction:
-    """Return Σ w exactly (in scaled units)."""
-    if problem.weights is None:
-        return Fraction(problem.shape[0])
-    terms = problem.weights.tolist()
-    high = math.fsum(terms)
-    return Fraction(high) + Fraction(math.fsum([*terms, -high]))
-
-
 def allocation(labels: Labels, outcome: Outcome, asked: float, *, is_total: bool) -> Allocation:
     """Return an outcome in the user's units and names."""
     weight = exactly(outcome.weight)
@@ -291,58 +262,6 @@ def allocation(labels: Labels, outcome: Outcome, asked: float, *, is_total: bool
         n_actions=labels.actions,
         ids=labels.ids,
         action_names=labels.names,
-    )
-
-
-def infeasible(labels: Labels, cheapest: Sums, asked: float, *, is_total: bool) -> BudgetError:
-    """Return the error for a limit below the cheapest choice."""
-    if is_total:
-        word, unit = "total", "in all"
-        least = unscale(exactly(cheapest.spend), labels.cost_exponent + labels.weight_exponent)
-    else:
-        word, unit = "budget", "per instance"
-        least = unscale(exactly(cheapest.spend) / exactly(cheapest.weight), labels.cost_exponent)
-    return BudgetError(
-        f"{word} is {asked!r}, but the cheapest action of every instance already costs {least!r} {unit}: that is the "
-        f"smallest feasible {word}. Raise it, or offer cheaper actions (a cost of 0 means: not answered).",
-        least,
-    )
-
-
-def scaled_price(labels: Labels, price: float) -> float:
-    """Return a price in scaled units; inf if it is so large that any difference of costs outweighs all accuracies.
-
-    Scaled costs that differ do so by 2⁻⁴⁵² or more, and scaled accuracies by at most 2²⁰¹ (`_inputs`). 2⁸⁰⁰ times the
-    former is far beyond the latter. A price that underflows is far too small to outweigh any accuracy.
-    """
-    if price == 0 or price == math.inf:
-        return price
-    mantissa, exponent = math.frexp(price)
-    exponent += labels.cost_exponent - labels.acc_exponent
-    return math.inf if exponent > 800 else math.ldexp(mantissa, exponent)
-
-
-def unscale(value: Fraction, exponent: int) -> float:
-    """Undo the scaling by a power of two, rounding once."""
-    try:
-        return float(value * Fraction(2) ** exponent if exponent else value)
-    except OverflowError:
-        raise beyond_float() from None
-
-
-def unscale_price(value: float, labels: Labels) -> float:
-    """Return a price in the user's units; raise an error if it would be 0 or keep only a few digits."""
-    price = unscale(Fraction(value), labels.acc_exponent - labels.cost_exponent)
-    if value > 0 and price < sys.float_info.min:
-        raise beyond_float()
-    return price
-
-
-def beyond_float() -> InputError:
-    """Return the error for a result that no float64 can hold."""
-    return InputError(
-        "a result (a price, say) is beyond 1e308 or below 1e-308: the magnitudes of acc, cost and weights differ too "
-        "much. Rescale them, for example to shares and dollars."
     )
 
 
