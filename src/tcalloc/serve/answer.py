@@ -24,8 +24,9 @@ from tcalloc.llm.money.meter import Meter
 from tcalloc.llm.questions import as_questions, refuse_half_pairs
 from tcalloc.llm.run_folder import arm_of, journal_of, open_run, spent_before
 from tcalloc.serve.answers import Answers
+from tcalloc.serve.clients import clients_of
 from tcalloc.serve.decisions import Decisions
-from tcalloc.serve.job import Job, clients_of
+from tcalloc.serve.job import Job
 from tcalloc.serve.live_costs import LiveCosts, ladder_of, refuse_unverified
 from tcalloc.serve.payments import Payments, Prices
 

@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from tcalloc.errors import InputError
 from tcalloc.learn.protocol import DecidedRun, Draw, Policy, Run
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.concurrency import event_loop
@@ -25,33 +24,19 @@ from tcalloc.runs.records import SampleRecord
 from tcalloc.runs.run_files import samples_of
 from tcalloc.runs.store import Store
 from tcalloc.serve.answers import Answered, Answers
+from tcalloc.serve.clients import Clients
 from tcalloc.serve.decisions import Decisions
 from tcalloc.serve.drawn import Drawn, answered_of, result_of
-from tcalloc.serve.live_costs import LiveCosts, refuse_action
+from tcalloc.serve.live_costs import LiveCosts
 from tcalloc.serve.payments import Hold, Payments
 
-__all__ = ["Job", "clients_of"]
+__all__ = ["Job"]
 
 Records = dict[tuple[str, str], dict[int, SampleRecord]]
 # After this many questions in a row without any reply, the server will give none to the others either.
 _HOPELESS = 8
 # If a sample costs this many times what it did in training, it has another unit or another price list.
 _OTHER_UNIT = 3.0
-
-
-def clients_of(client: Any) -> list[ChatClient]:
-    """Return all clients, checked."""
-    found = list(client.values()) if isinstance(client, Mapping) else [client]
-    if not found or not all(isinstance(one, ChatClient) for one in found):
-        raise InputError("client must be a ChatClient, or a mapping from models' names to such clients.")
-    return found
-
-
-def _models_of(policy: Any) -> set[str]:
-    """Return the models that a policy is known to choose between."""
-    actions = getattr(policy, "actions_", None) or ()
-    named = [action.model for action in actions if action is not None]
-    return {name for name in (*named, *getattr(policy, "arms_", ())) if name}
 
 
 # A question that continues later: its run, its current draw, what it has, and its earlier decisions.
@@ -80,20 +65,20 @@ class Job:
         concurrency: int,
         call: Call,
     ):
-        self.questions, self.rows, self.policy, self.client = questions, rows, policy, client
+        self.questions, self.rows, self.policy = questions, rows, policy
+        self.clients = Clients(client, policy, verifier)
         self.verifier, self.store, self.meter, self.payments = verifier, store, meter, payments
         self.decisions, self.call, self.stop = decisions, call, call.stop
         self.concurrency, self.fewer = affordable(concurrency)
         self.costs, self.trained, self.ladder = costs, trained, ladder
         keep = (lambda record: None) if store is None else store.append
         self.drawers = {
-            one.arm: Drawer(one, grader, meter, keep, journal=journal, blind=True) for one in clients_of(client)
+            one.arm: Drawer(one, grader, meter, keep, journal=journal, blind=True) for one in self.clients.all
         }
         self.stored: Records = {}
         self.begun_before: set[str] = set()
         if store is not None:
             self._read(store, journal)
-        self.models = _models_of(policy)
         self.slots = asyncio.Semaphore(self.concurrency)  # for requests, because a question may have several at a time
         self.settled = asyncio.Event()  # set when money may have become free since the last check
         self.begun: dict[int, tuple[Run, Draw | None]] = {}  # decided, but nothing drawn yet
@@ -109,7 +94,7 @@ class Job:
     async def run(self, progress: bool) -> Answers:
         """Answer all questions, on the loop of `tcalloc.llm.concurrency.event_loop`."""
         started = time.monotonic()
-        bar = Progress(len(self.questions), 0, self.meter, self.priced, what="questions") if progress else None
+        bar = Progress(len(self.questions), 0, self.meter, self.clients.priced, what="questions") if progress else None
         look = None if bar is None else lambda: bar.show(len(self.done))
         width = min(self.concurrency, len(self.questions))
         if self.payments.budget is not None:  # before anything is paid: what the first draws need
@@ -136,7 +121,7 @@ class Job:
             len(self.questions),
             self.payments.budget,
             self.meter.requests,
-            self.meter.spent if self.priced else None,
+            self.meter.spent if self.clients.priced else None,
             time.monotonic() - started,
             self.stopped,
             self.call.interrupted,
@@ -145,13 +130,8 @@ class Job:
             self.payments.lost,
         )
 
-    @property
-    def priced(self) -> bool:
-        """Whether every client has prices."""
-        return all(client.rates is not None for client in clients_of(self.client))
-
     def _notes(self) -> Iterator[str]:
-        for client in clients_of(self.client):
+        for client in self.clients.all:
             yield from client.notes
         if self.fewer is not None:
             yield self.fewer
@@ -197,8 +177,7 @@ class Job:
 
     def _read(self, store: Store, journal: Journal | None) -> None:
         """Read the stored samples, which are paid for."""
-        named = self.client.items() if isinstance(self.client, Mapping) else [(self.client.model, self.client)]
-        models = {client.arm: name for name, client in named}
+        models = self.clients.names
         needed = ["answer", "correct"] if self.verifier is None else ["answer", "correct", "text"]
         for record in read_complete(samples_of(store.path), needed):
             if (model := models.get(record.get("arm") or "")) is not None:
@@ -226,10 +205,10 @@ class Job:
         self.begun[i] = await event_loop.crew().run(self._begin, i)
         draw = self.begun[i][1]
         if draw is not None:
-            client, model = self._client(draw.action)
+            client, model = self.clients.of(draw.action)
             keys = [self.costs.key(draw.action, model)]
             for action in self.ladder[:1]:
-                other, model = self._client(action)
+                other, model = self.clients.of(action)
                 if other is not client:
                     keys.insert(0, self.costs.key(action, model))
             self.payments.expect(question.id, self.payments.cheapest(keys))
@@ -265,7 +244,7 @@ class Job:
             run, draw = await aside(self._begin, i) if begun is None else begun
             drawn, decided = Drawn(), self.decisions.of(question.id)
         while draw is not None:
-            client, model = self._client(draw.action)
+            client, model = self.clients.of(draw.action)
             at = len(drawn.draws)
             if decided is not None and at < len(decided) and decided[at][:2] == (client.arm, draw.n):
                 had: int | None = decided[at][2]
@@ -310,7 +289,9 @@ class Job:
         models = [action.model for action in self.ladder]
         below = models.index(refused.model) if refused.model in models else len(models)
         # The most that another model can do for less money; of the same model not even one sample was granted.
-        return next((action for action in reversed(self.ladder[:below]) if self._client(action)[0] is not client), None)
+        return next(
+            (action for action in reversed(self.ladder[:below]) if self.clients.of(action)[0] is not client), None
+        )
 
     async def _paid(
         self, question: Question, client: ChatClient, model: str, draw: Draw, drawn: Drawn, had: int | None
@@ -371,28 +352,6 @@ class Job:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.1):
                 await self.settled.wait()
-
-    def _client(self, action: Action) -> tuple[ChatClient, str]:
-        """Return the client to ask, and the model's name in `costs`; raise an error for what cannot be done live."""
-        refuse_action(action, self.verifier)
-        model = action.model
-        if isinstance(self.client, Mapping):
-            if model is not None and model in self.client:
-                return self.client[model], model
-            what = "no model by name" if model is None else f"the model {model!r}"
-            raise InputError(
-                f"the policy asks for {what}; clients are given for {', '.join(self.client)}. "
-                "Give one by the name that the policy's log has (--model and --also-model)."
-            )
-        if model is not None:
-            self.models.add(model)
-        if len(self.models) > 1:
-            names = ", ".join(sorted(self.models))
-            raise InputError(
-                f"the policy chooses between {names}, but there is one client. Give one for each, by the names "
-                "that the policy's log has (--model and --also-model)."
-            )
-        return self.client, self.client.model
 
     async def _together(
         self, client: ChatClient, question: Question, params: str, numbers: list[int], holds: list[Hold]

@@ -1,0 +1,83 @@
+"""The clients of a call: which one an action's samples come from."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tcalloc.errors import InputError
+from tcalloc.learn.protocol import Policy
+from tcalloc.llm.client import ChatClient
+from tcalloc.measure.actions import Action
+from tcalloc.serve.live_costs import refuse_action
+
+__all__ = ["Clients", "clients_of"]
+
+
+def clients_of(client: Any) -> list[ChatClient]:
+    """Return all clients, checked."""
+    found = list(client.values()) if isinstance(client, Mapping) else [client]
+    if not found or not all(isinstance(one, ChatClient) for one in found):
+        raise InputError("client must be a ChatClient, or a mapping from models' names to such clients.")
+    return found
+
+
+def _models_of(policy: Any) -> set[str]:
+    """Return the models that a policy is known to choose between."""
+    actions = getattr(policy, "actions_", None) or ()
+    named = [action.model for action in actions if action is not None]
+    return {name for name in (*named, *getattr(policy, "arms_", ())) if name}
+
+
+class Clients:
+    """One client, or one for each model that the policy names.
+
+    Parameters
+    ----------
+    given : ChatClient, or mapping of str to ChatClient
+        By the names that the policy has for its models.
+    policy : Policy
+        Its models are known before it asks for them, where it says them.
+    verifier : callable or None
+        Whether a text is right; an action may need it.
+    """
+
+    def __init__(
+        self,
+        given: ChatClient | Mapping[str, ChatClient],
+        policy: Policy,
+        verifier: Callable[[str, str], bool] | None,
+    ):
+        self.all = clients_of(given)
+        self._given, self._verifier, self._models = given, verifier, _models_of(policy)
+
+    @property
+    def priced(self) -> bool:
+        """Whether every client has prices."""
+        return all(client.rates is not None for client in self.all)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The policy's name of each model, by the name that stored samples have for it."""
+        named = self._given.items() if isinstance(self._given, Mapping) else [(self._given.model, self._given)]
+        return {client.arm: name for name, client in named}
+
+    def of(self, action: Action) -> tuple[ChatClient, str]:
+        """Return the client to ask, and the model's name in `costs`; raise an error for what cannot be done live."""
+        refuse_action(action, self._verifier)
+        model = action.model
+        if isinstance(self._given, Mapping):
+            if model is not None and model in self._given:
+                return self._given[model], model
+            what = "no model by name" if model is None else f"the model {model!r}"
+            raise InputError(
+                f"the policy asks for {what}; clients are given for {', '.join(self._given)}. "
+                "Give one by the name that the policy's log has (--model and --also-model)."
+            )
+        if model is not None:
+            self._models.add(model)
+        if len(self._models) > 1:
+            names = ", ".join(sorted(self._models))
+            raise InputError(
+                f"the policy chooses between {names}, but there is one client. Give one for each, by the names "
+                "that the policy's log has (--model and --also-model)."
+            )
+        return self._given, self._given.model
