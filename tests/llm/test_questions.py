@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcalloc.errors import InputError
-from tcalloc.llm.questions import Question, gold_words, last_boxed, load_questions, question_from
+from tcalloc.llm.final_answers import last_boxed
+from tcalloc.llm.questions import Question, gold_words, load_questions, question_from
 
 ROW = '{"id": "q%d", "question": "What is %d?", "answer": "%d"}\n'
 GOOD = '{"question": "1 + 1 = ?", "answer": "2"}\n'

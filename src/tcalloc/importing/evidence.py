@@ -8,9 +8,9 @@ from tcalloc.errors import InputError
 from tcalloc.importing import values as values
 from tcalloc.importing.columns import Column, Columns
 from tcalloc.importing.fields import MISSING, lookup
+from tcalloc.llm.final_answers import final_answer
 from tcalloc.llm.graders.numbers import number_key
 from tcalloc.llm.graders.text import any_key, text_key
-from tcalloc.llm.questions import final_answer
 
 __all__ = ["Evidence", "first_entry", "grader_hint"]
 

@@ -13,8 +13,8 @@ from tcalloc.errors import InputError
 from tcalloc.importing import values as values
 from tcalloc.importing.rows import Options, Reader, Row, Rows, Sample
 from tcalloc.importing.values import Unusable
+from tcalloc.llm.final_answers import final_answer
 from tcalloc.llm.graders.text import any_key
-from tcalloc.llm.questions import final_answer
 
 __all__ = ["HarnessReader", "task_filters"]
 

@@ -12,7 +12,6 @@ are read as they are. A question without an answer is fine: then only agreement 
 """
 
 import os
-import re
 import reprlib
 from array import array
 from collections.abc import Iterable, Mapping
@@ -24,14 +23,13 @@ from tcalloc._checks import is_number, is_whole
 from tcalloc._counts import agreeing, counted
 from tcalloc._printing import shown_shortly
 from tcalloc.errors import InputError
+from tcalloc.llm.final_answers import final_answer, last_boxed
 from tcalloc.runs.jsonl import read_objects, snippet
 
 __all__ = [
     "Question",
     "as_questions",
-    "final_answer",
     "gold_words",
-    "last_boxed",
     "load_questions",
     "question_from",
     "refuse_half_pairs",
@@ -47,9 +45,6 @@ NAMES = {
 OTHERS = ("messages", "solution", "accept", "choices", "few_shot")
 PLAIN = {"id", "question", "answer"}
 ROLES = ("system", "developer", "user", "assistant", "tool")
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*(\{)?")
-_BARE = re.compile(r"[^\s$\\{}.,;]+")
-_BRACE = re.compile(r"(?<!\\)[{}]")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -264,27 +259,6 @@ def refuse_half_pairs(questions: Iterable[Question]) -> None:
                     f"(\\u{ord(text[error.start]):04x}, character {error.start + 1:,}), which is no text that can be "
                     "sent or stored. Correct it."
                 ) from None
-
-
-def last_boxed(text: str) -> str | None:
-    r"""Return what stands in the last ``\boxed{...}`` (or ``\fbox``), braces matched; None if there is none."""
-    # A box that is never closed is passed over; a few at most, since each is looked for up to the end.
-    for box in list(_BOX.finditer(text))[:-20:-1]:
-        if box[1] is None:  # \boxed 42
-            if bare := _BARE.match(text, box.end()):
-                return bare[0]
-            continue
-        depth = 1
-        for brace in _BRACE.finditer(text, box.end()):
-            depth += 1 if brace[0] == "{" else -1
-            if not depth:
-                return text[box.end() : brace.start()].strip() or None
-    return None
-
-
-def final_answer(text: str) -> str:
-    """Return what GSM8K writes behind its mark, after the reasoning; without the mark the text itself."""
-    return text.rpartition("####")[2].strip() if "####" in text else text
 
 
 def gold_words(questions: Iterable[Question]) -> str | None:

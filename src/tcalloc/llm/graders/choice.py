@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable
 
 from tcalloc._checks import whole
+from tcalloc.llm.final_answers import last_boxed
 from tcalloc.llm.graders._base import Grade, gold_keys, settle, visible
 from tcalloc.llm.graders.text import after_answer, text_key
-from tcalloc.llm.questions import Question, last_boxed
+from tcalloc.llm.questions import Question
 
 __all__ = ["ChoiceGrader"]
 

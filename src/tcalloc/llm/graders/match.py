@@ -4,10 +4,11 @@ import re
 from typing import Literal
 
 from tcalloc.errors import InputError
+from tcalloc.llm.final_answers import last_boxed
 from tcalloc.llm.graders._base import Grade, gold_keys, settle, visible
 from tcalloc.llm.graders._pool import WorkerPool
 from tcalloc.llm.graders.text import after_answer, any_key, exact_key, text_key
-from tcalloc.llm.questions import Question, last_boxed
+from tcalloc.llm.questions import Question
 
 __all__ = ["ExactGrader", "NormalizedGrader", "RegexGrader"]
 

@@ -5,11 +5,12 @@ import re
 from fractions import Fraction
 
 from tcalloc.errors import MissingExtraError
+from tcalloc.llm.final_answers import last_boxed
 from tcalloc.llm.graders._base import Grade, visible
 from tcalloc.llm.graders._pool import WorkerError, WorkerPool
 from tcalloc.llm.graders.numbers import DIGITS, fraction_key
 from tcalloc.llm.graders.text import bounded
-from tcalloc.llm.questions import Question, last_boxed
+from tcalloc.llm.questions import Question
 
 __all__ = ["MathGrader"]
 

@@ -6,10 +6,11 @@ from functools import lru_cache
 
 from tcalloc._checks import is_number
 from tcalloc.errors import InputError
+from tcalloc.llm.final_answers import last_boxed
 from tcalloc.llm.graders._base import Grade, gold_keys, visible
 from tcalloc.llm.graders.numbers import Number, find_numbers, fraction_key, words_to_number
 from tcalloc.llm.graders.text import after_answer
-from tcalloc.llm.questions import Question, last_boxed
+from tcalloc.llm.questions import Question
 
 __all__ = ["NumericGrader"]
 
