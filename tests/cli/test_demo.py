@@ -42,6 +42,16 @@ def result(shown):
     return shown.figures
 
 
+def few(recorded, count):
+    """Return the first questions alone."""
+    arrays = {
+        name: {model: values[:count] for model, values in getattr(recorded, name).items()}
+        for name in ("answers", "correct", "tokens", "logprobs")
+    }
+    rows = {name: getattr(recorded, name)[:count] for name in ("ids", "families", "difficulty", "questions")}
+    return dataclasses.replace(recorded, **arrays, **rows)
+
+
 def table(recorded):
     acc = np.column_stack([vote_accuracy(recorded.answers[m], k) for m in recorded.models for k in experiment.VOTES])
     cost = np.array([recorded.relative_cost[m] * k for m in recorded.models for k in experiment.VOTES])
@@ -401,8 +411,9 @@ def test_without_the_extra_the_rest_is_shown(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "sklearn", None)
     monkeypatch.setitem(sys.modules, "sklearn.base", None)
-    found = demo.figures(splits=1)
+    found = demo.figures(few(load_recorded(), 24), splits=1)
     assert found.learned is None
+    assert found.stopping is not None
     assert "pip install 'tcalloc[learn]'" in demo.show(found)
 
 

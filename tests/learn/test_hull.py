@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcalloc.learn.hull import neighbours, upper_hull
+from tcalloc.learn.hull import neighbours, neighbours_of_each, upper_hull
 
 POINTS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12)
 
@@ -34,3 +34,5 @@ def test_neighbours_spend_what_is_asked():
     for spend, place in ((0.5, 0), (1.0, 0), (2.0, 1), (4.0, 2), (np.inf, 2)):
         assert neighbours(spends, spend) == (place, place, 0.0)
     assert neighbours(spends[:1], 3.0) == (0, 0, 0.0)
+    found = neighbours_of_each(spends, np.array([2.5, 0.5, 4.0, 3.0]))
+    assert [part.tolist() for part in found] == [[1, 0, 2, 1], [2, 0, 2, 2], [0.25, 0.0, 0.0, 0.5]]

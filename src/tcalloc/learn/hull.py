@@ -7,7 +7,7 @@ here: those of actions' means, of a rule's settings, and of a policy's prices.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["neighbours", "upper_hull"]
+__all__ = ["neighbours", "neighbours_of_each", "upper_hull"]
 
 
 def upper_hull(spend: ArrayLike, accuracy: ArrayLike) -> NDArray[np.intp]:
@@ -52,7 +52,16 @@ def neighbours(spends: NDArray[np.float64], spend: float) -> tuple[int, int, flo
     >>> neighbours(np.array([1.0, 3.0]), 2.5), neighbours(np.array([1.0, 3.0]), 9.0)
     ((0, 1, 0.75), (1, 1, 0.0))
     """
-    low = max(int(np.searchsorted(spends, spend, side="right")) - 1, 0)
-    if low == len(spends) - 1 or spend <= spends[low]:
-        return low, low, 0.0
-    return low, low + 1, float((spend - spends[low]) / (spends[low + 1] - spends[low]))
+    low, high, share = neighbours_of_each(spends, np.array([spend]))
+    return int(low[0]), int(high[0]), float(share[0])
+
+
+def neighbours_of_each(
+    spends: NDArray[np.float64], wanted: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """Return what `neighbours` returns, for each of several wanted spends: three arrays."""
+    low = np.maximum(np.searchsorted(spends, wanted, side="right") - 1, 0)
+    high = np.where((low == len(spends) - 1) | (wanted <= spends[low]), low, low + 1)
+    step = spends[high] - spends[low]
+    share = np.divide(wanted - spends[low], step, out=np.zeros(len(low)), where=high > low)
+    return low, high, share

@@ -111,3 +111,7 @@ def test_a_larger_budget_is_never_less_accurate():
     assert means[1] >= means[0]
     assert choices.at(8.0) == choices.mixtures(np.array([8.0]))[0] == choices.mixtures(np.array([2.0, 8.0]))[1]
     assert choices.at(8.0).candidate == 1
+    # All budgets at once, those of the frontier or others, are as each alone.
+    for budgets in (choices.budgets(), np.linspace(0.1, 9.0, 30)):
+        for budget, mixture in zip(budgets.tolist(), choices.mixtures(budgets), strict=True):
+            assert Choices(choices.candidates, 1.0).at(budget) == mixture

@@ -32,7 +32,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._rounding import SUMMED
 from tcalloc.errors import InputError
-from tcalloc.learn.hull import neighbours, upper_hull
+from tcalloc.learn.hull import neighbours, neighbours_of_each, upper_hull
 
 __all__ = [
     "SEEDS",
@@ -106,6 +106,11 @@ class Frontier:
         """
         low, high, share = neighbours(self.spend, spend)
         return int(self.settings[low]), int(self.settings[high]), share
+
+    def mix_each(self, spends: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+        """Return what `mix` returns, for each of several spends: three arrays."""
+        low, high, share = neighbours_of_each(self.spend, spends)
+        return self.settings[low], self.settings[high], share
 
     def slope(self, spend: float) -> float:
         """Return what one more unit of spend gains on the step that leads to a spend; 0 beyond the last step."""

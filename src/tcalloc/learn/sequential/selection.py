@@ -92,7 +92,7 @@ class Choices:
         self.candidates, self.sample, self.round_cost = candidates, sample, round_cost
         self.hulls = [Frontier.of(c.inner.spend.mean(axis=1), c.inner.accuracy.mean(axis=1)) for c in candidates]
         self.level = [i for i, c in enumerate(candidates) if i == 0 or c.family.blind]
-        self.proven = self._proven()
+        self.others = [i for i in range(len(candidates)) if i not in self.level]
 
     @property
     def most(self) -> float:
@@ -108,73 +108,92 @@ class Choices:
 
         A larger budget never takes rules that were less accurate than those of a smaller budget: it then spends less.
         """
-        picked = self._picked(np.asarray(budgets, np.float64))
-        for b, budget in enumerate(np.asarray(budgets).tolist()):
-            accuracy = float(self.expected(picked[b]).mean())
-            cheaper = np.searchsorted(self._steps[0], budget, "right")
-            if cheaper:
-                best = int(np.argmax(self._steps[2][:cheaper]))
-                if self._steps[2][best] > accuracy + LEAST_GAIN:
-                    picked[b] = self._steps[1][best]
+        asked = np.asarray(budgets, np.float64)
+        own = self._own
+        picked = list(own.picked) if np.array_equal(asked, own.budgets) else self._picked(asked, own.proven)
+        accuracy = self.mixed(picked).mean(axis=1)
+        cheaper = np.searchsorted(own.budgets, asked, "right")
+        for b in np.flatnonzero(cheaper).tolist():
+            best = own.best[cheaper[b] - 1]
+            if own.accuracy[best] > accuracy[b] + LEAST_GAIN:
+                picked[b] = own.picked[best]
         return picked
 
     @cached_property
-    def _steps(self) -> tuple[Floats, list[Mixture], Floats]:
-        """The budgets of the frontier, what is picked for each, and how accurate that was."""
+    def _own(self) -> "_Own":
+        """What is chosen at the budgets of the frontier."""
         budgets = self.budgets()
-        picked = self._picked(budgets)
-        return budgets, picked, np.array([self.expected(mixture).mean() for mixture in picked])
+        mixed, scores = self._compared(budgets)
+        proven = self._proven(budgets, scores)
+        picked = self._chosen(budgets, mixed, scores, proven)
+        accuracy = self.mixed(picked).mean(axis=1)
+        record = np.append(True, accuracy[1:] > np.maximum.accumulate(accuracy)[:-1])
+        best = np.maximum.accumulate(np.where(record, np.arange(len(budgets)), 0))
+        return _Own(budgets, picked, accuracy, best, proven)
 
-    def _picked(self, budgets: Floats) -> list[Mixture]:
+    def _picked(self, budgets: Floats, proven: NDArray[np.bool_]) -> list[Mixture]:
         """Return the best mixture for each budget, whatever smaller budgets have."""
-        found, scores = self._compared(budgets)
-        picked = []
-        for b, budget in enumerate(budgets.tolist()):
-            here = [score[b] for score in scores]
-            base = self._best(self.level, here)
-            better = [i for i in self.proven[budget > self.sample] if _clear(here[i] - here[base], HERE)]
-            picked.append(found[self._best([base, *better], here)][b])
-        return picked
+        return self._chosen(budgets, *self._compared(budgets), proven)
 
-    def _compared(self, budgets: Floats) -> tuple[list[list[Mixture]], list[Floats]]:
+    def _chosen(self, budgets: Floats, mixed: list[Any], scores: list[Floats], proven: Any) -> list[Mixture]:
+        """Return the best of the families' mixtures for each budget."""
+        means = [score.mean(axis=1) for score in scores]
+        base = _best(self.level, means)
+        reference, best = _rows(scores, base), base.copy()
+        above = (budgets > self.sample).astype(int)
+        for i in self.others:
+            able = proven[above, i] & _clear(scores[i] - reference, HERE)
+            best[able & _exceeds(means, i, best)] = i
+        found = []
+        for b, i in enumerate(best.tolist()):
+            low, high, share = (part[b].item() for part in mixed[i])
+            found.append(Mixture(i, low, high, share))
+        return found
+
+    def _compared(self, budgets: Floats) -> tuple[list[Any], list[Floats]]:
         """Return each family's mixtures for the budgets, and their accuracy less what rounds cost, (B, N) each."""
-        found = [[Mixture(i, *hull.mix(b)) for b in budgets.tolist()] for i, hull in enumerate(self.hulls)]
-        scores = [self.mixed(mixtures, "accuracy") for mixtures in found]
+        mixed = [hull.mix_each(budgets) for hull in self.hulls]
+        scores = [self._means(i, *parts) for i, parts in enumerate(mixed)]
         if self.round_cost:
             charge = self.round_cost * np.array([self.hulls[0].slope(b) for b in budgets.tolist()])[:, None]
-            scores = [score - charge * self.mixed(m, "rounds") for score, m in zip(scores, found, strict=True)]
-        return found, scores
+            scores = [
+                score - charge * self._means(i, *parts, what="rounds")
+                for i, (score, parts) in enumerate(zip(scores, mixed, strict=True))
+            ]
+        return mixed, scores
 
-    def _best(self, some: list[int], scores: list[Floats]) -> int:
-        """Return the best of some families; the first of them if none is better."""
-        means = [float(scores[i].mean()) for i in some]
-        best = 0
-        for i in range(1, len(some)):
-            if means[i] - means[best] > LEAST_GAIN:
-                best = i
-        return some[best]
-
-    def _proven(self) -> tuple[list[int], list[int]]:
-        """Return the families that read more and are clearly better somewhere: below one sample each, and above.
+    def _proven(self, budgets: Floats, scores: list[Floats]) -> NDArray[np.bool_]:
+        """Return which families read more and are clearly better somewhere: below one sample each, and above, (2, I).
 
         Below, what counts is which questions to try at all, above, when to stop: who knows the one need not know the
         other.
         """
-        others = [i for i in range(len(self.candidates)) if i not in self.level]
-        proven: tuple[set[int], set[int]] = (set(), set())
-        budgets = self.budgets() if others else np.zeros(0)
-        scores = self._compared(budgets)[1] if others else []
-        for b, budget in enumerate(budgets.tolist()):
-            here = [score[b] for score in scores]
-            base = self._best(self.level, here)
-            for i in others:
-                if _clear(here[i] - here[base], PROOF):
-                    proven[budget > self.sample].add(i)
-        return sorted(proven[0]), sorted(proven[1])
+        proven = np.zeros((2, len(self.candidates)), bool)
+        if self.others:
+            reference = _rows(scores, _best(self.level, [score.mean(axis=1) for score in scores]))
+            above = budgets > self.sample
+            for i in self.others:
+                clear = _clear(scores[i] - reference, PROOF)
+                proven[:, i] = (clear & ~above).any(), (clear & above).any()
+        return proven
 
     def mixed(self, mixtures: list[Mixture], what: str = "accuracy", of: str = "inner") -> Floats:
         """Return "accuracy", "spend" or "rounds" of mixtures on each training question while held out, (B, N)."""
-        return np.stack([self.expected(mixture, what, of) for mixture in mixtures])
+        parts = []
+        for i in sorted({mixture.candidate for mixture in mixtures}):
+            rows = [b for b, mixture in enumerate(mixtures) if mixture.candidate == i]
+            low, high = (np.array([getattr(mixtures[b], end) for b in rows]) for end in ("low", "high"))
+            share = np.array([mixtures[b].share for b in rows])
+            parts.append((rows, self._means(i, low, high, share, what, of)))
+        found = np.empty((len(mixtures), parts[0][1].shape[1]), parts[0][1].dtype)
+        for rows, part in parts:
+            found[rows] = part
+        return found
+
+    def _means(self, candidate: int, low: Any, high: Any, share: Any, what: str = "accuracy", of: str = "inner") -> Any:
+        """Return what `expected` returns, of several mixtures of one candidate, (B, N)."""
+        values = getattr(getattr(self.candidates[candidate], of), what)
+        return (1 - share)[:, None] * values[low] + share[:, None] * values[high]
 
     def expected(self, mixture: Mixture, what: str = "accuracy", of: str = "inner") -> Floats:
         """Return "accuracy", "spend" or "rounds" of a mixture on each training question while held out, (N,).
@@ -188,8 +207,7 @@ class Choices:
         of : {"inner", "claimed"}
             What rules are chosen by, or what may be claimed of them (see `Candidate`).
         """
-        values = getattr(getattr(self.candidates[mixture.candidate], of), what)
-        return np.asarray((1 - mixture.share) * values[mixture.low] + mixture.share * values[mixture.high])
+        return np.asarray(self.mixed([mixture], what, of)[0])
 
     def budgets(self) -> Floats:
         """Return budgets from the smallest to the largest use, closer together where they are small."""
@@ -211,7 +229,44 @@ class Choices:
         return Outcomes(*parts)
 
 
-def _clear(gain: Floats, errors: float) -> bool:
-    """Return whether a mean gain exceeds so many of its standard errors."""
-    error = float(gain.std(ddof=1)) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
-    return float(gain.mean()) > max(errors * error, LEAST_GAIN)
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """What `Choices` takes at its own budgets."""
+
+    budgets: Floats
+    picked: list[Mixture]
+    """For each budget, whatever smaller ones have."""
+    accuracy: Floats
+    """Of each of them."""
+    best: NDArray[np.intp]
+    """The most accurate up to each budget; the first of equals."""
+    proven: NDArray[np.bool_]
+    """(2, I) which families have proven to be better: below one sample each, and above."""
+
+
+def _best(some: list[int], means: list[Floats]) -> NDArray[np.intp]:
+    """Return the best of some families at each budget; the first of them if none is better."""
+    best = np.full(len(means[0]), some[0])
+    for i in some[1:]:
+        best[_exceeds(means, i, best)] = i
+    return best
+
+
+def _exceeds(means: list[Floats], i: int, best: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return at which budgets a family is better than the best so far."""
+    return np.asarray(means[i] - np.choose(best, means) > LEAST_GAIN)
+
+
+def _rows(scores: list[Floats], family: NDArray[np.intp]) -> Floats:
+    """Return at each budget the scores of one of the families, (B, N)."""
+    found = np.empty_like(scores[0])
+    for i in np.unique(family).tolist():
+        found[family == i] = scores[i][family == i]
+    return found
+
+
+def _clear(gain: Floats, errors: float) -> NDArray[np.bool_]:
+    """Return where a mean gain exceeds so many of its standard errors; the gains of each budget are a row."""
+    n = gain.shape[1]
+    error = gain.std(axis=1, ddof=1) / np.sqrt(n) if n > 1 else np.full(len(gain), np.inf)
+    return np.asarray(gain.mean(axis=1) > np.maximum(errors * error, LEAST_GAIN))
