@@ -8,9 +8,9 @@ import pytest
 import tcalloc
 from tcalloc import Samples, Vote
 from tcalloc.importing.import_logs import import_logs
+from tcalloc.llm.http.replies import Choice, Reply
 from tcalloc.llm.questions import as_questions
 from tcalloc.llm.regrading import Grading
-from tcalloc.llm.replies import Choice, Reply
 from tcalloc.llm.sampler import Outcome
 from tcalloc.runs.store import Run, Store, read_run
 from tcalloc.serve.answers import Answered, Answers
