@@ -110,9 +110,19 @@ def shown_shortly(it: Any) -> str:
     return clean(f"{type(it).__name__}({', '.join(f'{f.name}={_shorten(getattr(it, f.name))}' for f in fields)})")
 
 
-def whole_characters(text: str) -> str:
-    r"""Return text that UTF-8 can hold: half of a surrogate pair is written as an escape such as ``\ud800``."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+def whole_characters(value: Any) -> Any:
+    r"""Return text that UTF-8 can hold: half of a surrogate pair is written as an escape such as ``\ud800``.
+
+    JSON can escape such halves, so ids and texts of strangers may hold some. pandas and pyarrow fail on them.
+
+    Parameters
+    ----------
+    value : object
+        A text; anything else is returned as it is.
+    """
+    if not isinstance(value, str) or value.isascii():
+        return value
+    return value.encode("utf-8", "backslashreplace").decode()
 
 
 class _CleanStream:

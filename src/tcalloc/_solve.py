@@ -23,7 +23,7 @@ from tcalloc import _search
 from tcalloc._checks import one_of, whole
 from tcalloc._inputs import Labels, prepare, prepare_rows, scalar
 from tcalloc._kernel import kernel
-from tcalloc._printing import cleaned
+from tcalloc._printing import cleaned, whole_characters
 from tcalloc._search import Infeasible, Outcome, Split, exactly
 from tcalloc._units import infeasible, scaled_limit, scaled_price, unscale, unscale_price, weight_sum
 from tcalloc.errors import InputError, MissingExtraError
@@ -115,11 +115,11 @@ class Allocation:
             raise MissingExtraError("to_frame needs pandas: pip install pandas") from error
         n = len(self.actions)
         columns: dict[str, Any] = {
-            "id": np.arange(n) if self.ids is None else self.ids,
+            "id": np.arange(n) if self.ids is None else _readable(self.ids),
             "action": self.actions,
         }
         if self.action_names is not None:
-            columns["name"] = np.asarray(self.action_names, dtype=object)[self.actions]
+            columns["name"] = _readable(np.asarray(self.action_names, dtype=object))[self.actions]
         if acc is not None or cost is not None:
             k = self.n_actions
             zero = np.zeros(k)
@@ -229,6 +229,15 @@ def solve(
         raise infeasible(problem.labels, error.cheapest, asked, is_total=is_total) from None
     problem.refuse_changed()
     return allocation(problem.labels, outcome, asked, is_total=is_total)
+
+
+def _readable(texts: NDArray[Any]) -> NDArray[Any]:
+    """Return ids or names as pandas takes them."""
+    if texts.dtype.kind not in "OU":
+        return texts
+    found = np.empty(texts.shape, object)
+    found[:] = [whole_characters(text) for text in texts.tolist()]
+    return found
 
 
 def check_limit(budget: Any, total: Any) -> float:

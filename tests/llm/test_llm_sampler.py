@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections import Counter
+from dataclasses import asdict
 
 import pytest
 from chaos import Chaos, answer_text, completion, tokens_of
@@ -327,7 +328,14 @@ def test_nothing_of_the_key_is_written_anywhere(tmp_path, monkeypatch, capsys, c
             key = find_key(server.url, variable="MY_KEY")
             with client_of(server, key=key) as client:
                 outcome = sample(questions(3), client, Numbers(), 3, out=str(tmp_path / f"run{i}"), progress=True)
-                seen += [repr(key), repr(client), repr(vars(client)), repr(outcome), json.dumps(outcome.notes)]
+                seen += [
+                    repr(key),
+                    repr(client),
+                    repr(vars(client)),
+                    repr(outcome),
+                    repr(asdict(outcome)),
+                    json.dumps(outcome.notes),
+                ]
             assert server.requests[0]["headers"]["Authorization"] == f"Bearer {secret}"
     assert "does not accept the key" in "".join(seen)
     seen += [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
@@ -335,3 +343,27 @@ def test_nothing_of_the_key_is_written_anywhere(tmp_path, monkeypatch, capsys, c
     assert "[key]" in "".join(seen)
     assert secret not in "".join(seen)
     assert secret[3:20] not in "".join(seen)
+
+
+def test_questions_as_answer_takes_them(tmp_path):
+    """A path, texts, or what lines hold; and a grader by its name."""
+    rows = [{"id": str(i), "question": f"{i} + {i}", "answer": str(2 * i)} for i in range(3)]
+    path = tmp_path / "questions.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with Chaos() as server, client_of(server) as client:
+        for k, given in enumerate((path, rows, [row["question"] for row in rows])):
+            out = str(tmp_path / f"run{k}")
+            assert sample(given, client, "numeric", 1, out=out).complete
+            records = read_run(out).records
+            assert sorted(record["id"] for record in records) == ["0", "1", "2"]
+            assert {record["correct"] is None for record in records} == {k == 2}  # texts have no gold answer
+        sent = len(server.requests)
+        for given, grader, words in (
+            (rows, "guess", "unknown"),
+            ([{"question": "1", "answer": "red"}], "numeric", "red"),
+            ([*rows, rows[0]], "numeric", "like questions"),
+        ):
+            with pytest.raises(InputError, match=words):
+                sample(given, client, grader, 1, out=str(tmp_path / "other"))
+        assert len(server.requests) == sent
+        assert not (tmp_path / "other").exists()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tcalloc.errors import InputError
 from tcalloc.llm.final_answers import last_boxed
-from tcalloc.llm.questions import Question, gold_words, load_questions, question_from
+from tcalloc.llm.questions import Question, as_questions, gold_words, load_questions, question_from
 
 ROW = '{"id": "q%d", "question": "What is %d?", "answer": "%d"}\n'
 GOOD = '{"question": "1 + 1 = ?", "answer": "2"}\n'
@@ -221,6 +221,37 @@ def test_words_about_missing_answers():
     assert gold_words([with_gold]) is None
     assert gold_words([without]).startswith("No question has a gold answer: only agreement")
     assert gold_words([with_gold, without]).startswith("1 of 2 questions has no gold answer. There, only the agreement")
+
+
+def test_whatever_a_caller_has(tmp_path):
+    row = {"id": "a", "question": "1 + 1 = ?", "answer": "2"}
+    path = write(tmp_path, json.dumps(row))
+    (expected,) = load_questions(path)
+    for given_ in (path, str(path), [row], (row,), iter([row]), [expected]):
+        assert as_questions(given_) == [expected]
+    assert [(one.id, one.text, one.gold) for one in as_questions(["1 + 1", "2 + 2"])] == [
+        ("0", "1 + 1", None),
+        ("1", "2 + 2", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given_", "words"),
+    [
+        ([], "questions is empty"),
+        (5, "questions is 5; expected a questions file"),
+        ({"question": "1 + 1"}, "expected a questions file, or texts in a list"),
+        (b"questions.jsonl", "expected a questions file, or texts in a list"),
+        (["1 + 1", 5], r"questions\[1\] is 5; expected a text"),
+        ([["1 + 1"]], r"questions\[0\] is \['1 \+ 1'\]; expected a text"),
+        ([{"text": "1 + 1"}], r"questions\[0\]: no field 'question'"),
+        ([{"id": "1", "question": "a"}, "b"], r"questions\[1\] has the id '1' like questions\[0\]"),
+        ("none.jsonl", "none.jsonl: no such file"),
+    ],
+)
+def test_what_is_no_questions(given_, words):
+    with pytest.raises(InputError, match=words):
+        as_questions(given_)
 
 
 JSON = st.recursive(

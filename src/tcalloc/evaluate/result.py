@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import did_you_mean
-from tcalloc._printing import cleaned
+from tcalloc._printing import cleaned, whole_characters
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.evaluate.thresholds import WORTH
 
@@ -208,7 +208,7 @@ class ComparisonFigures:
         count = len(self.budgets)
         columns: dict[str, list[Any]] = {name: [] for name in ("policy", "kind", "budget", *PER_BUDGET, "marks")}
         for standing in self.standings:
-            columns["policy"] += [standing.name] * count
+            columns["policy"] += [whole_characters(standing.name)] * count
             columns["kind"] += [standing.kind] * count
             columns["budget"] += self.budgets.tolist()
             for name in PER_BUDGET:

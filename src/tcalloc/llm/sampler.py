@@ -15,6 +15,7 @@ from tcalloc.llm.concurrency.event_loop import Call, supervise
 from tcalloc.llm.concurrency.limits import affordable
 from tcalloc.llm.drawing import Drawer
 from tcalloc.llm.failures import LimitReached, LlmError, RefusedError, Stopped
+from tcalloc.llm.graders import check_golds, make_grader
 from tcalloc.llm.money.journal import Journal
 from tcalloc.llm.money.meter import Meter
 from tcalloc.llm.progress import Progress
@@ -117,8 +118,8 @@ def sample(
         A questions file, or texts, or what its lines hold; see `tcalloc.llm.questions.as_questions`.
     client : ChatClient
         Whom to ask, and how.
-    grader : Grader
-        See `tcalloc.llm.graders`; threads share it, unless it is ``quick``.
+    grader : str, callable or Grader
+        See `tcalloc.llm.graders.make_grader`; threads share it, unless it is ``quick``.
     n : int
         Samples per question.
     out : str
@@ -148,12 +149,20 @@ def sample(
     Outcome
         What was done. A limit, ctrl-C or a server that fails end it early and raise nothing: `stopped` and
         `interrupted` tell, and the same call goes on.
+
+    Raises
+    ------
+    InputError
+        For what cannot be asked or graded, before anything is sent: no questions, ids that are given twice, a gold
+        answer that the grader can never find, a limit of cost without prices.
     """
     for name, value in (("n", n), ("concurrency", concurrency), ("n_per_request", n_per_request)):
         whole(name, value, 1)
     refuse_count(n, "n")
     asked = as_questions(questions)
     refuse_half_pairs(asked)
+    grader = make_grader(grader)
+    check_golds(grader, asked)
     if max_cost is not None:
         if client.rates is None:
             raise InputError(

@@ -350,10 +350,8 @@ class Run:
 
     def _rows(self) -> list[dict[str, Any]]:
         """Return the samples with texts that any library takes."""
-        return [
-            {key: whole_characters(value) if isinstance(value, str) else value for key, value in record.items()}
-            for record in self.records
-        ]
+        fields = list(dict.fromkeys(key for record in self.records for key in record))  # some records lack some
+        return [{key: whole_characters(record.get(key)) for key in fields} for record in self.records]
 
 
 def read_run(path: str | os.PathLike[str]) -> Run:

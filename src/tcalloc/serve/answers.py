@@ -7,7 +7,7 @@ from typing import Any
 
 from tcalloc._amounts import amount
 from tcalloc._counts import agreeing, counted
-from tcalloc._printing import cleaned, shown_shortly
+from tcalloc._printing import cleaned, shown_shortly, whole_characters
 from tcalloc.errors import MissingExtraError
 from tcalloc.runs.verdicts import Failures
 
@@ -154,7 +154,8 @@ class Answers(Sequence[Answered]):
             import pandas as pd
         except ImportError:
             raise MissingExtraError("to_frame: needs pandas: pip install pandas") from None
-        return pd.DataFrame.from_records([asdict(one) for one in self.answered])
+        rows = [{key: whole_characters(value) for key, value in asdict(one).items()} for one in self.answered]
+        return pd.DataFrame.from_records(rows)
 
     @cleaned
     def summary(self, unit: str | None = None) -> str:

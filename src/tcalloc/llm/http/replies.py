@@ -82,7 +82,7 @@ class Choice:
         return self.finish == "length"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Reply:
     """What one request brought.
 
@@ -109,6 +109,8 @@ class Reply:
     model: str
     seconds: float = 0.0
     seed: int | None = None
+
+    __repr__ = shown_shortly
 
     @property
     def text(self) -> str:
