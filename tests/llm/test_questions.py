@@ -219,7 +219,7 @@ def test_words_about_missing_answers():
     with_gold = Question("a", (), "?", "1")
     without = Question("b", (), "?")
     assert gold_words([with_gold]) is None
-    assert gold_words([without]).startswith("No question has a gold answer: only agreement")
+    assert gold_words([without]).startswith("No question has a gold answer, so only the agreement")
     assert gold_words([with_gold, without]).startswith("1 of 2 questions has no gold answer. There, only the agreement")
 
 
