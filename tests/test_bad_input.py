@@ -63,7 +63,7 @@ BAD = {
     "threads float": ({"threads": 1.5}, r"threads is 1.5; expected a whole number"),
     "threads bool": ({"threads": True}, r"threads is True; expected a whole number"),
     "ids": ({"ids": ["a"]}, r"ids has shape \(1,\); expected \(2,\)"),
-    "names": ({"action_names": ["a"]}, r"action_names has 1 names for 2 actions"),
+    "names": ({"action_names": ["a"]}, r"action_names has 1 name for 2 actions"),
     "same names": ({"action_names": ["a", "a"]}, r"action_names repeats a name \(a, a\)"),
     "span": ({"cost": [1e-150, 1e150]}, r"cost holds magnitudes from 1e-150 to 1e\+150; at most a factor of 1e120"),
 }
