@@ -32,7 +32,7 @@ ROLES = ("text", "category", "number", "number")
         tuple(TEXTS),
         np.array(TEXTS),
         np.array(TEXTS, object),
-        np.array(TEXTS, np.dtypes.StringDType()),
+        *([np.array(TEXTS, np.dtypes.StringDType())] if hasattr(np.dtypes, "StringDType") else ()),  # from NumPy 2 on
         pd.Series(TEXTS),
         pd.Series(TEXTS, dtype="string"),
         pd.Series(TEXTS, index=["a", "b", "c"]),
