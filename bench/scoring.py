@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from tcalloc._printing import cleaned
 from tcalloc._student import quantile
 from tcalloc.errors import InputError
-from tcalloc.learn.holdout.folds import Frontier, Held
+from tcalloc.learn.holdout.folds import Frontier, Held, mixed
 
 __all__ = ["Difference", "on_test", "paired"]
 
@@ -90,8 +90,5 @@ def on_test(spend: ArrayLike, accuracy: ArrayLike, spends: Iterable[float]) -> H
     x, y = np.asarray(spend, np.float64), np.asarray(accuracy, np.float64)
     frontier = Frontier.of(x.mean(axis=1), y.mean(axis=1))
     asked = np.array([float(s) for s in spends])
-    mixtures = [frontier.mix(target) for target in asked]
-    spent, reached = (
-        np.array([(1 - share) * of[low] + share * of[high] for low, high, share in mixtures]) for of in (x, y)
-    )
-    return Held(asked, spent, reached)
+    mixtures = frontier.mix_each(asked)
+    return Held(asked, mixed(x, *mixtures), mixed(y, *mixtures))

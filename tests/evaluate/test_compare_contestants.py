@@ -1,5 +1,6 @@
 """Who is compared: what each contestant knows, does and is charged."""
 
+import functools
 import pickle
 from dataclasses import replace
 
@@ -264,16 +265,21 @@ def test_a_vote_of_two_that_is_one_sample_is_not_paid_for():
     assert set(np.unique(found.spend).tolist()) == {1.0}
 
 
-@pytest.mark.parametrize("unit", [1e-9, 1e-6, 1e6])
-def test_the_unit_of_the_costs_changes_nothing(unit):
+@functools.cache
+def in_units(unit):
+    """Return what fixed k and Sequential do where costs have this unit."""
     rng = np.random.default_rng(0)
     codes, cost = coded(rng.random(60), 8, rng), rng.uniform(0.5, 1.5, (60, 8))
-    ones, others = (Problem.of(Samples(codes, cost=cost * u), orders=8) for u in (1.0, unit))
-    budgets = np.array([1.5, 2.0, 2.5, 4.0])
-    single, again = reached(ones, "fixed k", budgets), reached(others, "fixed k", budgets * unit)
+    problem = Problem.of(Samples(codes, cost=cost * unit), orders=8)
+    fixed = reached(problem, "fixed k", np.array([1.5, 2.0, 2.5, 4.0]) * unit)
+    return fixed, named(problem, "Sequential").fit(*first_fold(problem))
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e-6, 1e6])
+def test_the_unit_of_the_costs_changes_nothing(unit):
+    (single, stopping), (again, there) = in_units(1.0), in_units(unit)
     assert again.accuracy == pytest.approx(single.accuracy, abs=1e-12)
     assert again.spend == pytest.approx(single.spend * unit, rel=1e-9)
-    stopping, there = (named(p, "Sequential").fit(*first_fold(p)) for p in (ones, others))
     assert len(there.spend) == len(stopping.spend) > 10
     assert there.spend == pytest.approx(stopping.spend * unit, rel=1e-6)
     assert there.held_accuracy == pytest.approx(stopping.held_accuracy, abs=1e-6)

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,13 @@ def asked():
         for h, text in zip(hard, texts, strict=True)
     ]
     return rows, samples
+
+
+@pytest.fixture(scope="module")
+def fitted(asked):
+    """Return a function that fits the policy of a name, once for all tests, which do not change it."""
+    rows, samples = asked
+    return cache(lambda name: recipe_of(name, samples).fit(rows, samples, budget=2.5))
 
 
 def recipe_of(name, samples, budget=2.5, **more):
@@ -102,9 +110,8 @@ def test_no_other_module_spells_a_name_or_a_phrase_out():
 
 
 @pytest.mark.parametrize("name", DEPLOYABLE)
-def test_a_request_is_routed_to_the_action_that_the_batch_gets(name, asked):
-    rows, samples = asked
-    policy = recipe_of(name, samples).fit(rows, samples, budget=2.5)
+def test_a_request_is_routed_to_the_action_that_the_batch_gets(name, asked, fitted):
+    rows, policy = asked[0], fitted(name)
     if getattr(policy, "probe", 0) or not hasattr(policy, "decide"):
         with pytest.raises(InputError, match=r"decides (while|after).*start\("):
             policy.route(rows[0])
@@ -143,17 +150,16 @@ def test_all_policies_take_the_questions_first_and_the_samples_second():
 
 
 @pytest.mark.parametrize("name", DEPLOYABLE)
-def test_every_name_that_compare_prints_is_fitted_saved_and_run(name, asked, tmp_path):
+def test_every_name_that_compare_prints_is_fitted_saved_and_run(name, asked, fitted, tmp_path):
     rows, samples = asked
-    recipe = recipe_of(name, samples)
-    policy = recipe.fit(rows, samples, budget=2.5)
+    policy, verifier = fitted(name), recipe_of(name, samples).verifier
     policy.save(tmp_path / "policy")
     again = load_policy(tmp_path / "policy")
     assert isinstance(again, Policy)
     assert repr(again).splitlines()[1:] == repr(policy).splitlines()[1:]
     some = list(range(0, 80, 4))
     told = [rows[i] for i in some]
-    both = [replay(p, samples, rows, rows=some, orders=2, verifier=recipe.verifier) for p in (policy, again)]
+    both = [replay(p, samples, rows, rows=some, orders=2, verifier=verifier) for p in (policy, again)]
     assert np.array_equal(both[0].spend, both[1].spend)
     assert np.array_equal(both[0].accuracy, both[1].accuracy)
     assert 0 < both[0].spend.mean() < 7

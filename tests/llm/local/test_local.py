@@ -54,7 +54,8 @@ def smollm2():
 
 @pytest.fixture(scope="module")
 def server(smollm2):
-    with serve(slots=8) as running:
+    # One thread: two that wait for each other while other tests run take twice the time of a processor.
+    with serve(slots=8, threads=1) as running:
         yield running
 
 

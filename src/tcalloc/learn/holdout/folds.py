@@ -43,6 +43,7 @@ __all__ = [
     "Tuned",
     "crossing",
     "held_out",
+    "mixed",
     "placed",
     "split",
     "tabled",
@@ -274,16 +275,17 @@ def held_out(
                 frontier = replace(frontier, spend=placed(tuned, frontier))
             parts.append((frontier, tuned, held))
         moved = _nominal(parts, n, asked) if match else asked
-        for b, nominal in enumerate(moved.tolist()):
-            for frontier, tuned, held in parts:
-                low, high, share = frontier.mix(nominal)
-                total_spend[b, held] += _mixed(tuned.held_spend, low, high, share)
-                total_accuracy[b, held] += _mixed(tuned.held_accuracy, low, high, share)
+        for frontier, tuned, held in parts:
+            mixtures = frontier.mix_each(moved)
+            total_spend[:, held] += mixed(tuned.held_spend, *mixtures)
+            total_accuracy[:, held] += mixed(tuned.held_accuracy, *mixtures)
     return Held(asked, total_spend / len(listed), total_accuracy / len(listed))
 
 
-def _mixed(values: Floats, low: int, high: int, share: float) -> Floats:
-    return np.asarray((1 - share) * values[low] + share * values[high])
+def mixed(values: Floats, low: NDArray[np.intp], high: NDArray[np.intp], share: Floats) -> Floats:
+    """Return what mixtures of two settings do on each question, (B, N); `values` is (J, N), the others (B,)."""
+    kind = np.result_type(values, 1.0)
+    return np.asarray((1 - share).astype(kind)[:, None] * values[low] + share.astype(kind)[:, None] * values[high])
 
 
 def _nominal(parts: list[Any], n: int, asked: Floats) -> Floats:

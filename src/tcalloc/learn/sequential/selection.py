@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.learn.holdout.folds import Frontier
+from tcalloc.learn.holdout.folds import Frontier, mixed
 from tcalloc.learn.sequential.rules.families import Family, Outcomes
 
 __all__ = ["Candidate", "Choices", "Mixture"]
@@ -123,9 +123,9 @@ class Choices:
     def _own(self) -> "_Own":
         """What is chosen at the budgets of the frontier."""
         budgets = self.budgets()
-        mixed, scores = self._compared(budgets)
+        mixtures, scores = self._compared(budgets)
         proven = self._proven(budgets, scores)
-        picked = self._chosen(budgets, mixed, scores, proven)
+        picked = self._chosen(budgets, mixtures, scores, proven)
         accuracy = self.mixed(picked).mean(axis=1)
         record = np.append(True, accuracy[1:] > np.maximum.accumulate(accuracy)[:-1])
         best = np.maximum.accumulate(np.where(record, np.arange(len(budgets)), 0))
@@ -135,7 +135,7 @@ class Choices:
         """Return the best mixture for each budget, whatever smaller budgets have."""
         return self._chosen(budgets, *self._compared(budgets), proven)
 
-    def _chosen(self, budgets: Floats, mixed: list[Any], scores: list[Floats], proven: Any) -> list[Mixture]:
+    def _chosen(self, budgets: Floats, mixtures: list[Any], scores: list[Floats], proven: Any) -> list[Mixture]:
         """Return the best of the families' mixtures for each budget."""
         means = [score.mean(axis=1) for score in scores]
         base = _best(self.level, means)
@@ -146,21 +146,21 @@ class Choices:
             best[able & _exceeds(means, i, best)] = i
         found = []
         for b, i in enumerate(best.tolist()):
-            low, high, share = (part[b].item() for part in mixed[i])
+            low, high, share = (part[b].item() for part in mixtures[i])
             found.append(Mixture(i, low, high, share))
         return found
 
     def _compared(self, budgets: Floats) -> tuple[list[Any], list[Floats]]:
         """Return each family's mixtures for the budgets, and their accuracy less what rounds cost, (B, N) each."""
-        mixed = [hull.mix_each(budgets) for hull in self.hulls]
-        scores = [self._means(i, *parts) for i, parts in enumerate(mixed)]
+        mixtures = [hull.mix_each(budgets) for hull in self.hulls]
+        scores = [self._means(i, *parts) for i, parts in enumerate(mixtures)]
         if self.round_cost:
             charge = self.round_cost * np.array([self.hulls[0].slope(b) for b in budgets.tolist()])[:, None]
             scores = [
                 score - charge * self._means(i, *parts, what="rounds")
-                for i, (score, parts) in enumerate(zip(scores, mixed, strict=True))
+                for i, (score, parts) in enumerate(zip(scores, mixtures, strict=True))
             ]
-        return mixed, scores
+        return mixtures, scores
 
     def _proven(self, budgets: Floats, scores: list[Floats]) -> NDArray[np.bool_]:
         """Return which families read more and are clearly better somewhere: below one sample each, and above, (2, I).
@@ -193,7 +193,7 @@ class Choices:
     def _means(self, candidate: int, low: Any, high: Any, share: Any, what: str = "accuracy", of: str = "inner") -> Any:
         """Return what `expected` returns, of several mixtures of one candidate, (B, N)."""
         values = getattr(getattr(self.candidates[candidate], of), what)
-        return (1 - share)[:, None] * values[low] + share[:, None] * values[high]
+        return mixed(values, low, high, share)
 
     def expected(self, mixture: Mixture, what: str = "accuracy", of: str = "inner") -> Floats:
         """Return "accuracy", "spend" or "rounds" of a mixture on each training question while held out, (N,).
