@@ -75,7 +75,7 @@ def _made(results: Sequence[Result], command: str) -> str:
 
 def accuracy(value: float | None) -> str:
     """Return an accuracy as .9105."""
-    return "–" if value is None else f"{value:.4f}".removeprefix("0")
+    return "–" if value is None else f"{value:.4f}"
 
 
 def points(value: float | None) -> str:

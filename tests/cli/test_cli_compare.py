@@ -123,8 +123,8 @@ def test_the_report_and_the_plot(run, home):
 def test_what_took_minutes_is_printed_even_if_the_page_cannot_be_written(run, monkeypatch):
     pytest.importorskip("matplotlib")
 
-    def full(self, path, run):
-        assert run == "run"
+    def full(self, path, source):
+        assert source.run == "run"
         raise tcalloc.InputError(f"{path}: cannot be written.")
 
     monkeypatch.setattr(tcalloc.evaluate.comparison.Comparison, "report", full)

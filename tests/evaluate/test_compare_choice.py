@@ -171,8 +171,8 @@ def test_the_recommendation_ends_with_the_command_that_fits_it(puzzles):
 def test_a_table_of_expectations_has_no_run_to_fit():
     advice = level(["kNN"], data="table", from_table=True).recommend()
     assert advice.command() == ""
-    assert "this is a table" in str(advice)
-    assert "this is a table" in render(level(["kNN"], data="table", from_table=True))
+    assert "To fit it, in Python:" in str(advice)
+    assert "entry_of(&#39;kNN&#39;)" in render(level(["kNN"], data="table", from_table=True))
     # Of a table of single outcomes it said "tcalloc fit run/", a folder that does not exist.
     assert level(["kNN"], data="single answers", from_table=True).recommend().command() == ""
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from tcalloc.errors import InputError
 from tcalloc.learn.question_rows import categories_of, questions_of_run, questions_of_table, rows_of
 
 if TYPE_CHECKING:
+    from tcalloc.evaluate.conclusions.next_step import Source
     from tcalloc.measure import Action, Samples, Table
 
 __all__ = ["Given", "read"]
@@ -28,6 +30,8 @@ class Given:
     difficulty: list[str] | None
     actions: list["Action | None"] | None
     """The actions of policies that decide before sampling (None among them: no answer, free); None: the usual ones."""
+    source: "Source"
+    """Where the data came from, for the next step."""
 
 
 def read(args: argparse.Namespace) -> Given:
@@ -51,6 +55,7 @@ def read(args: argparse.Namespace) -> Given:
 
 
 def _demo(args: argparse.Namespace) -> Given:
+    from tcalloc.evaluate.conclusions.next_step import Source
     from tcalloc.measure.recorded import recorded_samples
 
     for option, value in (
@@ -63,10 +68,16 @@ def _demo(args: argparse.Namespace) -> Given:
         if value:
             raise shared.UsageError(f"--demo compares on the recorded table, which has its own; leave {option} out.")
     samples, texts, difficulty = recorded_samples()
-    return Given("the recorded table", samples, texts, difficulty, _actions(args))
+    head = ["import tcalloc", "from tcalloc.measure.recorded import recorded_samples"]
+    more = ["from tcalloc.learn.question_rows import rows_of"]
+    data = ["", "data, X, difficulty = recorded_samples()"]
+    labelled = (*head, *more, *data, "X = rows_of(X, {'difficulty': difficulty})")
+    source = Source(loading=(*head, *data), labelled=labelled)
+    return Given("the recorded table", samples, texts, difficulty, _actions(args), source)
 
 
 def _run(args: argparse.Namespace) -> Given:
+    from tcalloc.evaluate.conclusions.next_step import Source
     from tcalloc.measure import Samples
     from tcalloc.runs.recorded_answers import notes_for
 
@@ -85,15 +96,20 @@ def _run(args: argparse.Namespace) -> Given:
             f"note: {args.table}: holds no texts of its questions, so policies that decide by them take no part. "
             "To add the texts, give the file that was sampled: --questions FILE."
         )
-        return Given(args.table, samples, None, None, _actions(args))
+        return Given(args.table, samples, None, None, _actions(args), Source(args.table))
     where = args.questions or args.table
     columns = {name: categories_of(questions, name, where) for name in args.category}
     x = rows_of([question.text for question in questions], columns)
     difficulty = None if args.difficulty is None else categories_of(questions, args.difficulty, where)
-    return Given(args.table, samples, x, difficulty, _actions(args))
+    options = [] if args.questions is None else ["--questions", args.questions]
+    for name in args.category:
+        options += ["--category", name]
+    source = Source(args.table, tuple(options), args.difficulty or "FIELD")
+    return Given(args.table, samples, x, difficulty, _actions(args), source)
 
 
 def _table(args: argparse.Namespace) -> Given:
+    from tcalloc.evaluate.conclusions.next_step import Source
     from tcalloc.measure import load_table
     from tcalloc.measure.table_files.further_columns import read_column
 
@@ -121,7 +137,33 @@ def _table(args: argparse.Namespace) -> Given:
         texts = [question.text for question in questions]
     columns = {name: named(name) for name in args.category}
     difficulty = None if args.difficulty is None else named(args.difficulty)
-    return Given(args.table, table, rows_of(texts, columns), difficulty, None)
+    loading = _lines(args, table, args.category)
+    labelled = loading if args.difficulty is None else _lines(args, table, [*args.category, args.difficulty])
+    source = Source(loading=loading, labelled=labelled)
+    return Given(args.table, table, rows_of(texts, columns), difficulty, None, source)
+
+
+def _lines(args: argparse.Namespace, table: "Table", columns: Sequence[str]) -> tuple[str, ...]:
+    """Return lines of Python that load a table and its questions as the command line names them."""
+    path, given = repr(args.table), repr(args.questions)
+    imports, lines = ["import tcalloc"], ["", f"data = tcalloc.load_table({path})"]
+
+    def column(name: str) -> str:
+        if name in table.ignored:
+            imports.append("from tcalloc.measure.table_files.further_columns import read_column")
+            return f"read_column({path}, {name!r}, len(data.acc))"
+        imports.append("from tcalloc.learn.question_rows import categories_of")
+        return f"categories_of(questions, {name!r}, {given})"
+
+    texts = "None" if args.text is None else column(args.text)
+    if args.questions is not None:
+        imports.append("from tcalloc.learn.question_rows import questions_of_table")
+        lines.append(f"questions = questions_of_table({given}, data.ids, len(data.acc))")
+        texts = "[question.text for question in questions]"
+    if columns:
+        imports.append("from tcalloc.learn.question_rows import rows_of")
+        texts = f"rows_of({texts}, {{{', '.join(f'{name!r}: {column(name)}' for name in columns)}}})"
+    return (*dict.fromkeys(imports), *lines, f"X = {texts}")
 
 
 # ---------------------------------------------------------------------------------------------- columns

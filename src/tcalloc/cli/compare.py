@@ -137,13 +137,13 @@ def run(args: argparse.Namespace) -> int:
         progress=sys.stderr is not None,
     )
     try:
-        _write(result, args, given.name)
+        _write(result, args, given)
     finally:  # a full disk must not lose the result of minutes
         if args.json:
             written = {"table": given.name, "report": args.report, "plot": args.plot}
             shared.print_json(written | result.to_dict() | {"recommendation": result.recommend().to_dict()})
         else:
-            print(_summary(result, given.name))
+            print(_summary(result, given))
         if sys.stdout is not None:
             sys.stdout.flush()  # if a file could not be written, unwritten output would be dropped
     return 0
@@ -191,22 +191,17 @@ def _named(text: str, known: Iterable[str]) -> list[str]:
 # ---------------------------------------------------------------------------------------------- after the work
 
 
-def _summary(result: "Comparison", name: str) -> str:
-    head = f"{name}: {shared.counted(result.questions, 'question')}"
-    return "\n\n".join([head, str(result), result.recommend().text(_run_of(name))])
+def _summary(result: "Comparison", given: compared.Given) -> str:
+    head = f"{given.name}: {shared.counted(result.questions, 'question')}"
+    return "\n\n".join([head, str(result), result.recommend().text(given.source)])
 
 
-def _run_of(name: str) -> str:
-    """Return the name of the run folder for commands."""
-    return name if os.path.isdir(name) else "run/"
-
-
-def _write(result: "Comparison", args: argparse.Namespace, name: str) -> None:
+def _write(result: "Comparison", args: argparse.Namespace, given: compared.Given) -> None:
     if args.report is not None:
-        result.report(args.report, _run_of(name))
+        result.report(args.report, given.source)
         shared.say(f"wrote {args.report}.")
     if args.plot is not None:
-        _plot(result, args.plot, name)
+        _plot(result, args.plot, given.name)
 
 
 def _plot(result: "Comparison", path: str, name: str) -> None:

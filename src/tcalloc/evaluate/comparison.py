@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tcalloc._printing import cleaned
+from tcalloc.evaluate.conclusions.next_step import Source
 from tcalloc.evaluate.conclusions.recommend import Recommendation, recommend
 from tcalloc.evaluate.plots import plot
 from tcalloc.evaluate.printed_table import table
@@ -49,15 +50,15 @@ class Comparison(ComparisonFigures):
         """
         return plot(self, ax)
 
-    def report(self, path: str | Path, run: str = "run/") -> None:
+    def report(self, path: str | Path, source: Source | str = "run/") -> None:
         """Write one HTML page that needs nothing else; needs the extra ``plot``.
 
         Parameters
         ----------
         path : path
             Where; an existing file is replaced.
-        run : str
-            The run folder that the command to fit the policy names.
+        source : Source or str
+            Where the data came from, such as the name of the run folder; for the command that fits the policy.
 
         Raises
         ------
@@ -66,7 +67,7 @@ class Comparison(ComparisonFigures):
         """
         from tcalloc.evaluate.report import write_report  # needs the extra ``plot``
 
-        write_report(self, path, run)
+        write_report(self, path, source)
 
     def recommend(self) -> "Recommendation":
         """Return which policy to use, how sure that is, and what would settle it.

@@ -36,9 +36,10 @@ def open_run(out: str, questions: Sequence[Question], client: ChatClient, grader
             raise InputError(f"{out}: made from other questions. Give that file or another folder.")
         for known in store.manifest["arms"]:
             if known.get("arm") == client.arm and known.get("grader") != arm["grader"]:
+                grade = f"tcalloc grade {shlex.quote(out)} --grader {shlex.quote(str(arm['grader']))}"
                 raise InputError(
                     f"{out}: its samples are graded by {known.get('grader')!r}, not {arm['grader']!r}. Use that "
-                    f"grader, or grade them by this one first: tcalloc grade {shlex.quote(out)} --grader ..."
+                    f"grader, or grade them by this one first: {grade}"
                 )
         store.add_arm(arm)
     except BaseException:

@@ -10,14 +10,12 @@ recommended, together with what to check.
 """
 
 import math
-import re
 import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from tcalloc._amounts import digits
 from tcalloc._printing import cleaned, shown_shortly
 from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions.choice import (
@@ -32,10 +30,11 @@ from tcalloc.evaluate.conclusions.choice import (
 )
 from tcalloc.evaluate.conclusions.headline import UNTESTED, headline
 from tcalloc.evaluate.conclusions.marks import share_captured, to_check
+from tcalloc.evaluate.conclusions.next_step import Source, arguments, obstacle, statements
 from tcalloc.evaluate.conclusions.settles import needed_for, settles
 from tcalloc.evaluate.result import ComparisonFigures, Standing, plain
-from tcalloc.evaluate.thresholds import FEWEST, WORTH
-from tcalloc.learn.registry import DIFFICULTY_LABEL, REFERENCE
+from tcalloc.evaluate.thresholds import WORTH
+from tcalloc.learn.registry import REFERENCE
 
 __all__ = ["Pick", "Recommendation", "recommend"]
 
@@ -100,23 +99,33 @@ class Recommendation:
     untested: bool = False
     """Whether `policy` needs no test: it stops at the first success."""
     fits: tuple[str, ...] = ()
-    """Arguments of ``tcalloc fit`` that make `policy`; empty if that cannot make it."""
+    """Options of ``tcalloc fit`` that make `policy`; empty if that cannot make it."""
+    statements: tuple[str, ...] = ()
+    """Lines of Python that make it from `data` and `X` of the comparison; empty if tcalloc cannot make it."""
     unfit: str = ""
-    """Why ``tcalloc fit`` cannot make it."""
+    """Why tcalloc cannot make it."""
 
     __repr__ = shown_shortly
 
-    def command(self, run: str = "run/") -> str:
-        """Return the command that fits the recommended policy; "" where there is none.
+    def command(self, source: Source | str = "run/") -> str:
+        """Return the command that fits the recommended policy; "" if there is none.
 
         Parameters
         ----------
-        run : str
-            The run folder.
+        source : Source or str
+            Where the data came from, such as the name of the run folder.
         """
-        if not self.fits:
-            return ""
-        return " ".join(["tcalloc fit", *(_quoted(part) for part in (run, *self.fits, "--out", "policy/"))])
+        return _source(source).command(self.policy, self.fits)
+
+    def python(self, source: Source | str = "run/") -> str:
+        """Return the lines of Python that fit the recommended policy; "" if there are none.
+
+        Parameters
+        ----------
+        source : Source or str
+            Where the data came from.
+        """
+        return _source(source).python(self.policy, self.statements)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as what JSON can hold; null (None) where there is no number."""
@@ -133,22 +142,25 @@ class Recommendation:
         return self.text()
 
     @cleaned
-    def text(self, run: str = "run/") -> str:
-        """Return it in words, with the command that fits the policy last.
+    def text(self, source: Source | str = "run/") -> str:
+        """Return it in words; the command, or the lines of Python, that fit the policy come last.
 
         Parameters
         ----------
-        run : str
-            The run folder that the command names.
+        source : Source or str
+            Where the data came from, such as the name of the run folder.
         """
         lines = [_wrapped(sentence, "") for sentence in (_verdict(self),)]
         lines += [_wrapped(sentence, "- ") for sentence in self.sentences()]
         for title, sentences in (("Why:", self.reasons), ("To be more certain:", self.settles)):
             if sentences:
                 lines += ["", title, *(_wrapped(sentence, "- ") for sentence in sentences)]
-        command = self.command(run)
-        if command or self.unfit:
-            lines += ["", "To fit it:", f"  {command}" if command else _wrapped(self.unfit, "  ")]
+        if self.unfit:
+            lines += ["", "To fit it:", _wrapped(self.unfit, "  ")]
+        elif command := self.command(source):
+            lines += ["", "To fit it:", f"  {command}"]
+        elif python := self.python(source):
+            lines += ["", "To fit it, in Python:", "", python]
         return "\n".join(lines)
 
 
@@ -171,8 +183,10 @@ def recommend(result: ComparisonFigures) -> Recommendation:
     able = leaders(result)
     overall = chosen(result)
     picks = tuple(_pick(result, b, row, overall) for b, row in enumerate(able))
+    policy, budget = result.reference if overall is None else overall.name, _best_budget(result, overall)
+    unfit = obstacle(result, overall)
     return Recommendation(
-        policy=result.reference if overall is None else overall.name,
+        policy=policy,
         shown=any(shown(standing, b) for b, row in enumerate(able) for standing in row),
         picks=picks,
         reasons=tuple(_reasons(result, overall)),
@@ -181,37 +195,16 @@ def recommend(result: ComparisonFigures) -> Recommendation:
         unit=result.unit,
         verifier=result.verifier,
         untested=overall is not None and by_construction(result, overall),
-        fits=_fits(result, overall),
-        unfit=_unfittable(result, overall),
+        fits=() if unfit else arguments(result, policy, budget),
+        statements=() if unfit else statements(result, policy, budget),
+        unfit=unfit,
     )
 
 
-def _fits(result: ComparisonFigures, overall: Standing | None) -> tuple[str, ...]:
-    """Return the arguments of ``tcalloc fit`` that make the recommended policy; none where it cannot be made so."""
-    if _unfittable(result, overall):
-        return ()
+def _best_budget(result: ComparisonFigures, overall: Standing | None) -> float:
+    """Return the budget at which the recommended policy gains most; the first one for the mixture."""
     best = 0 if overall is None else int(np.nanargmax(np.nan_to_num(overall.gain, nan=-np.inf)))
-    name = result.reference if overall is None else overall.name
-    found = ["--policy", name, "--budget", digits(float(result.budgets[best]), 6).replace(",", "")]
-    if name == DIFFICULTY_LABEL:
-        found += ["--category", "FIELD"]
-    if result.verifier:
-        found.append("--verifier")
-    return (*found, "--unit", result.unit) if result.unit not in ("samples", "cost") else tuple(found)
-
-
-def _unfittable(result: ComparisonFigures, overall: Standing | None) -> str:
-    """Return why ``tcalloc fit`` cannot make the recommended policy; "" where it can."""
-    if overall is not None and overall.kind == "own":
-        return "It is a policy of your own, which tcalloc fit cannot make."
-    if result.from_table:
-        return (
-            "tcalloc fit needs a run folder of samples, and this is a table. Import the log from which the table was "
-            "made (tcalloc import), and compare that."
-        )
-    if result.questions < FEWEST:
-        return f"tcalloc fit needs at least {FEWEST} questions, and there are {result.questions}."
-    return ""
+    return float(result.budgets[best])
 
 
 # ---------------------------------------------------------------------------------------------- one budget
@@ -265,9 +258,8 @@ def _made(
 # ---------------------------------------------------------------------------------------------- words
 
 
-def _quoted(part: str) -> str:
-    """Return an argument as a shell takes it."""
-    return part if re.fullmatch(r"[\w./:=+-]+", part) else '"' + re.sub(r'(["\\$`])', r"\\\1", part) + '"'
+def _source(source: Source | str) -> Source:
+    return Source(source) if isinstance(source, str) else source
 
 
 def _verdict(advice: Recommendation) -> str:

@@ -23,6 +23,7 @@ except ImportError as error:
 
 from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions.headline import headline
+from tcalloc.evaluate.conclusions.next_step import Source
 from tcalloc.evaluate.conclusions.recommend import recommend
 from tcalloc.evaluate.plots import subject
 from tcalloc.evaluate.report import sections
@@ -32,15 +33,15 @@ from tcalloc.evaluate.result import ComparisonFigures
 __all__ = ["render", "write_report"]
 
 
-def render(result: ComparisonFigures, run: str = "run/") -> str:
+def render(result: ComparisonFigures, source: Source | str = "run/") -> str:
     """Return the report as HTML.
 
     Parameters
     ----------
     result : ComparisonFigures
         Of `tcalloc.compare`.
-    run : str
-        The run folder that the command to fit the policy names.
+    source : Source or str
+        Where the data came from, such as the name of the run folder; for the command that fits the policy.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def render(result: ComparisonFigures, run: str = "run/") -> str:
         first=first,
         lead=more,
         sections=[
-            sections.advised(advice, run),
+            sections.advised(advice, source),
             sections.accuracy(result, about),
             sections.gained(result),
             sections.everyone(result, advice),
@@ -71,7 +72,7 @@ def render(result: ComparisonFigures, run: str = "run/") -> str:
     )
 
 
-def write_report(result: ComparisonFigures, path: str | Path, run: str = "run/") -> None:
+def write_report(result: ComparisonFigures, path: str | Path, source: Source | str = "run/") -> None:
     """Write the report: one HTML page that needs no network and no script, for wide and narrow, light and dark.
 
     Parameters
@@ -80,8 +81,8 @@ def write_report(result: ComparisonFigures, path: str | Path, run: str = "run/")
         Of `tcalloc.compare`.
     path : path
         Where; an existing file is replaced when all went well.
-    run : str
-        The run folder that the command to fit the policy names.
+    source : Source or str
+        Where the data came from, such as the name of the run folder; for the command that fits the policy.
 
     Raises
     ------
@@ -92,6 +93,6 @@ def write_report(result: ComparisonFigures, path: str | Path, run: str = "run/")
     """
     if os.path.splitext(os.fspath(path))[1].lower() not in PAGES:
         raise InputError(f"{os.fspath(path)!r} is no name of a page; expected one that ends in {' or '.join(PAGES)}.")
-    made = render(result, run)
+    made = render(result, source)
     with replacing(os.fspath(path)) as file:
         file.write(made.encode("utf-8"))

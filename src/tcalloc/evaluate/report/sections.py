@@ -11,6 +11,7 @@ from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions import findings
 from tcalloc.evaluate.conclusions.headline import Span
 from tcalloc.evaluate.conclusions.marks import STARS, stars
+from tcalloc.evaluate.conclusions.next_step import Source
 from tcalloc.evaluate.conclusions.recommend import Recommendation
 from tcalloc.evaluate.plots import contenders, stepwise
 from tcalloc.evaluate.report import pictures
@@ -68,13 +69,14 @@ class Compute(NamedTuple):
     rows: Sequence[Row]
 
 
-def advised(advice: Recommendation, run: str = "run/") -> Markup:
+def advised(advice: Recommendation, source: Source | str = "run/") -> Markup:
     """Say what to use at each budget, how sure that is, and what would make it surer."""
     return macro(
         "advised",
         verdict=str(advice).split("\n- ", 1)[0],
         sentences=advice.sentences(),
-        command=advice.command(run),
+        command=advice.command(source),
+        python=advice.python(source),
         unfit=advice.unfit,
         settles=advice.settles,
     )
