@@ -16,6 +16,7 @@ from tcalloc.llm.regrading import Grading
 from tcalloc.measure import Samples, Vote
 from tcalloc.measure.table import Table
 from tcalloc.runs.verdicts import Failures
+from tcalloc.serve.answers import Answered
 
 EVIL = "m\x1b]0;title\x07\x9b2J\u202e"
 
@@ -37,6 +38,7 @@ def printed():
     yield Vote(3, EVIL)
     yield Failures(count=1, reasons={EVIL: 1})
     yield Grading(EVIL, EVIL, samples=2, graded=2, changed=0, marked=2, right=1)
+    yield Answered(EVIL, EVIL, EVIL, 1.0, 1, 1, 1.0, None)
     yield InputError(f"a server said {EVIL}")
     yield BudgetError(EVIL, 1.0)
     yield MissingExtraError(EVIL)

@@ -1,6 +1,8 @@
 """`tcalloc.fit`: the command line's work in Python, its report, and what it refuses."""
 
+import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -71,6 +73,20 @@ def test_without_x_the_mixture_is_fitted(samples):
     assert "without an answer, because the compute brings more on others." in report.note()
     kept = tcalloc.fit(samples, 1.5, answer_all=True, folds=2)
     assert (kept.unanswered, kept.note()) == (0, "")
+
+
+def test_a_table_of_stopping_begins_at_one_sample():
+    """Less than one sample leaves questions without an answer: that is listed only where it was asked for."""
+    rng = np.random.default_rng(0)
+    samples = tcalloc.Samples(np.where(rng.random((24, 4)) < rng.random((24, 1)), 0, 1), cost=0.25)
+    fitted = tcalloc.fit(samples, 0.5, "sequential", folds=2)
+    assert fitted.one_sample == 0.25
+    assert fitted.frontier.spend[0] < 0.125  # which is known all the same
+    for budget, first in ((0.5, 0.25), (0.125, 0.125)):
+        report = dataclasses.replace(fitted, budget=budget)
+        rows = re.split(r"spend +accuracy.*", str(report))[1].strip().splitlines()
+        assert float(rows[0].split()[0]) == first
+        assert ("left without an answer" in str(report)) == (first < 0.25)
 
 
 def test_frames_are_taken_apart_as_lists_are(samples, texts):

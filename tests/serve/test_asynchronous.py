@@ -74,6 +74,44 @@ def test_cancelled(asked, tmp_path):
         asyncio.run(main(server, client))
 
 
+def test_samples_that_wait_for_their_turn_are_no_tasks():
+    """Of 8 questions with votes over 8 samples each, 64 samples are wanted, and 8 requests are under way."""
+
+    async def main(server, client):
+        task = asyncio.create_task(answer_async(MANY, Always(Vote(8)), client, concurrency=8))
+        await until(lambda: len(server.requests) >= 8)
+        await asyncio.sleep(0.1)
+        under_way = [one.get_coro().__qualname__ for one in asyncio.all_tasks(event_loop._loop())]
+        assert sum("Job._work" in name for name in under_way) == 8
+        assert sum("Job._together" in name for name in under_way) == 8
+        assert len(under_way) <= 20
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with Chaos(default="slow:1") as server, client_of(server) as client:
+        asyncio.run(main(server, client))
+
+
+@pytest.mark.parametrize("asked", [0, 2])
+def test_a_vote_that_is_dropped_while_it_waits_frees_everything(asked):
+    async def main(server, client):
+        task = asyncio.create_task(answer_async(MANY, Always(Vote(8)), client, concurrency=2))
+        await until(lambda: len(server.requests) >= asked)
+        task.cancel()
+        await asyncio.sleep(0.05)
+        task.cancel()  # drops what is under way
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 20)
+        loop = event_loop._loop()
+        await until(lambda: not [one for one in asyncio.all_tasks(loop) if "Job" in one.get_coro().__qualname__])
+        server.script.clear()
+        assert client.complete(ASK).text
+
+    with Chaos(script=["slow:100"] * 2, default="ok") as server, client_of(server) as client:
+        asyncio.run(main(server, client))
+
+
 def test_one_of_two_on_one_client(tmp_path):
     async def main(server, client):
         outs = [str(tmp_path / name) for name in "ab"]

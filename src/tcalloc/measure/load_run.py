@@ -125,10 +125,10 @@ def _refuse_padding(path: str, arms: dict[str, list[SampleRecord]], rows: int) -
     if cells > max(CELLS_IN_ANY_CASE, CELLS_PER_SAMPLE * samples):
         width, question, arm = worst
         raise InputError(
-            f"{path}: the samples are spread too unevenly. {snippet(question)} has {width:,} of {snippet(arm)}, and "
-            f"{counted(len(arms), 'model')} or settings were asked, but there are only {counted(samples, 'sample')} "
-            f"of {rows:,} questions: nearly all of a table would be empty. Leave out the models or questions with "
-            "few samples."
+            f"{path}: the samples are spread too unevenly. {snippet(question)} has {width:,} of {snippet(arm)}, but "
+            f"there are only {counted(samples, 'sample')} in all, of {counted(rows, 'question')} and "
+            f"{counted(len(arms), 'model')} (or settings): nearly all of a table would be empty. Leave out questions "
+            "with far more samples than the others, and models with far fewer."
         )
 
 

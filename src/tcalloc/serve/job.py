@@ -360,19 +360,30 @@ class Job:
         drawer = self.drawers[client.arm]
 
         async def ask(number: int, hold: Hold) -> SampleRecord:
-            async with self.slots:
-                (record,) = await drawer.ask(question, params, [number], self.stop, hold.lost, hold.another)
+            (record,) = await drawer.ask(question, params, [number], self.stop, hold.lost, hold.another)
             hold.paid(record)
             return record
 
-        pairs = zip(numbers, holds, strict=True)
-        asked = await asyncio.gather(*(ask(number, hold) for number, hold in pairs), return_exceptions=True)
+        under_way: list[asyncio.Task[SampleRecord]] = []
+        try:
+            for number, hold in zip(numbers, holds, strict=True):
+                await self.slots.acquire()  # before there is a task: what waits for its turn costs nothing
+                under_way.append(asyncio.ensure_future(ask(number, hold)))
+                under_way[-1].add_done_callback(self._free_slot)
+        finally:  # also where the call was dropped while this waited
+            if len(under_way) < len(numbers):
+                for task in under_way:
+                    task.cancel()
+            asked = await asyncio.gather(*under_way, return_exceptions=True)
         for one in asked:
             if isinstance(one, LlmError):
                 self._fail(one)
             elif isinstance(one, BaseException):
                 raise one
         return asked
+
+    def _free_slot(self, _: object) -> None:
+        self.slots.release()
 
     def _fail(self, error: LlmError) -> None:
         if isinstance(error, Stopped | BudgetSpent):
