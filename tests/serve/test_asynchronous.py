@@ -83,7 +83,7 @@ def test_samples_that_wait_for_their_turn_are_no_tasks():
         await asyncio.sleep(0.1)
         under_way = [one.get_coro().__qualname__ for one in asyncio.all_tasks(event_loop._loop())]
         assert sum("Job._work" in name for name in under_way) == 8
-        assert sum("Job._together" in name for name in under_way) == 8
+        assert sum("Wave._request" in name for name in under_way) == 8
         assert len(under_way) <= 20
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

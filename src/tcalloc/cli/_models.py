@@ -11,7 +11,19 @@ from tcalloc.cli import _shared as shared
 if TYPE_CHECKING:
     from tcalloc.llm.client import ChatClient
 
-__all__ = ["add_asked", "add_judged", "add_model", "add_sending", "check", "client_of"]
+__all__ = ["PRICES", "add_asked", "add_judged", "add_model", "add_sending", "check", "client_of", "seconds"]
+
+
+# Options of prices: the field of `Rates` that each sets, and what it is.
+PRICES = {
+    "price_in": ("input", "per million input tokens"),
+    "price_out": ("output", "per million output tokens"),
+    "price_reasoning": ("reasoning", "per million reasoning tokens; default: as output"),
+    "price_cached": ("cached_input", "per million input tokens read from the cache; default: as input"),
+    "price_cache_write": ("cache_write", "per million input tokens written to the cache; default: as input"),
+    "price_cache_write_1h": ("cache_write_1h", "the same, kept for an hour; default: as the others written"),
+    "price_request": ("request", "per million requests; default: 0"),
+}
 
 
 def add_model(parser: Any) -> None:
@@ -53,7 +65,7 @@ def add_sending(how: Any) -> None:
     how.add_argument("--concurrency", type=shared.count, default=8, metavar="C", help="requests at one time (8)")
     how.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds,
         default=600.0,
         metavar="S",
         help="seconds without a byte; covers a server's queue (600)",
@@ -64,8 +76,8 @@ def add_sending(how: Any) -> None:
 
 def _add_money(how: Any) -> None:
     how.add_argument("--max-cost", type=_amount, metavar="X", help="spend at most X; needs prices and --max-tokens")
-    for name, what in (("in", "input"), ("out", "output"), ("reasoning", "reasoning")):
-        how.add_argument(f"--price-{name}", type=_amount, metavar="X", help=f"per million {what} tokens")
+    for name, (_, what) in PRICES.items():
+        how.add_argument(f"--{name.replace('_', '-')}", type=_amount, metavar="X", help=what)
 
 
 def check(args: argparse.Namespace) -> None:
@@ -80,8 +92,9 @@ def check(args: argparse.Namespace) -> None:
         raise shared.UsageError("--api-key-env and --api-key-file exclude each other.")
     if (args.price_in is None) != (args.price_out is None):
         raise shared.UsageError("--price-in and --price-out belong together; give both.")
-    if args.price_reasoning is not None and args.price_out is None:
-        raise shared.UsageError("--price-reasoning needs --price-in and --price-out.")
+    others = [name for name in PRICES if name not in ("price_in", "price_out") and getattr(args, name) is not None]
+    if others and args.price_out is None:
+        raise shared.UsageError(f"--{others[0].replace('_', '-')} needs --price-in and --price-out.")
     if args.max_cost is not None and args.price_in is None:
         raise shared.UsageError("--max-cost needs --price-in and --price-out: without prices the cost is not known.")
     if args.max_cost is not None and args.max_tokens is None:
@@ -91,7 +104,7 @@ def check(args: argparse.Namespace) -> None:
 def add_judged(parser: Any) -> None:
     """Add the arguments of a judge; the others that `client_of` reads have fixed values that suit a judge."""
     parser.add_argument("--max-tokens", type=shared.count, default=1024, metavar="N", help="of a judge's reply (1024)")
-    parser.add_argument("--timeout", type=_seconds, default=600.0, metavar="S", help="seconds without a byte (600)")
+    parser.add_argument("--timeout", type=seconds, default=600.0, metavar="S", help="seconds without a byte (600)")
     _add_money(parser)
     parser.set_defaults(
         temperature=0.0, top_p=None, stop=[], reasoning_effort=None, system=None, logprobs=False, seed=0
@@ -118,7 +131,10 @@ def client_of(args: argparse.Namespace, model: str | None = None) -> "Iterator[C
         "seed": args.seed,
     }
     given = {key: value for key, value in given.items() if value is not None}
-    rates = None if args.price_in is None else Rates.per_million(args.price_in, args.price_out, args.price_reasoning)
+    rates = None
+    if args.price_in is not None:
+        prices = {field: getattr(args, name) for name, (field, _) in PRICES.items() if getattr(args, name) is not None}
+        rates = Rates.per_million(**prices)
     timeouts = Timeouts(min(10.0, args.timeout), args.timeout, 3 * args.timeout)
     with contextlib.ExitStack() as stack:
         label, extra = None, {}
@@ -160,7 +176,8 @@ def _amount(text: str) -> float:
     return value
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Return a number of seconds above 0."""
     value = _number(text)
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not more than 0 seconds")

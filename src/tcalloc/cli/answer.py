@@ -74,6 +74,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     models.add_asked(asked)
     how = parser.add_argument_group("how it is sent")
+    how.add_argument(
+        "--n-per-request", type=shared.count, metavar="N", help="samples of a draw that one request may ask for"
+    )
+    how.add_argument("--cancel", action="store_true", help="cut off samples that are not needed any more")
+    how.add_argument(
+        "--deadline", type=models.seconds, metavar="S", help="seconds that a question's samples are waited for"
+    )
     how.add_argument("--costs", type=_costs, metavar="M=X,...", help="what one sample of each model costs")
     models.add_sending(how)
     parser.add_argument(
@@ -128,6 +135,9 @@ def run(args: argparse.Namespace) -> int:
             max_cost=args.max_cost,
             max_requests=args.max_requests,
             concurrency=args.concurrency,
+            n_per_request=args.n_per_request,
+            cancel=args.cancel,
+            deadline=args.deadline,
             progress=True,
             say=shared.say,
         )
@@ -181,6 +191,7 @@ def _report(args: argparse.Namespace, answers: "Answers") -> int:
         whole |= {key: getattr(answers, key) for key in ("requests", "spent", "seconds", "stopped", "interrupted")}
         whole |= {"unanswered": answers.unanswered, "shortfalls": list(answers.shortfalls)}
         whole |= {"ungraded": answers.failures.count}
+        whole |= {key: getattr(answers, key) for key in ("latency", "latency_high", "cut", "cut_cost")}
         finite = {key: shared.finite(value) if isinstance(value, float) else value for key, value in whole.items()}
         shared.print_json(finite | {"answers": [asdict(one) for one in answers]})
     elif answers.answered:

@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    about = ("base_url", "model", "price_in", "price_out", "price_reasoning", "max_cost")
+    about = ("base_url", "model", *models.PRICES, "max_cost")
     asked = args.local or any(getattr(args, name) is not None for name in about)
     if args.grader == "judge":
         models.check(args)

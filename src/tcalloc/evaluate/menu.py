@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
-from tcalloc.learn.replay.all_orders import arm_costs
+from tcalloc.learn.replay.all_orders import arm_costs, round_costs
 from tcalloc.learn.training import NOTHING, Training, as_table, fallback
 from tcalloc.measure.actions import Action, action_names
 from tcalloc.measure.samples import Samples
@@ -162,8 +162,8 @@ def dense_actions(samples: Samples, verifier: bool) -> list[Action]:
 
 
 def paid(samples: Samples, actions: list[Action]) -> Floats:
-    """Return what actions really cost on each question (N, len(actions)): samples times their mean cost there."""
-    means = {}
+    """Return what actions really cost on each question (N, len(actions)): one draw, and its samples at their mean."""
+    means, rounds = {}, round_costs(samples)
     for name, cost in arm_costs(samples).items():
         drawn = samples.by_model[name].drawn
         size = drawn.sum(axis=1)
@@ -178,7 +178,10 @@ def paid(samples: Samples, actions: list[Action]) -> Floats:
                 return name
         return next(iter(arms))
 
-    return np.column_stack([action.samples * means[arm_of(action)] for action in actions])
+    names = [arm_of(action) for action in actions]
+    return np.column_stack(
+        [a.samples * means[name] + rounds[name].first for a, name in zip(actions, names, strict=True)]
+    )
 
 
 def _with_nothing(

@@ -71,7 +71,12 @@ def reply_samples(body: Mapping[str, Any], path: str) -> tuple[str | None, list[
             "finish": choice.finish,
         }
         if not reply.input_estimated:
-            facts["input_tokens"] = reply.input_tokens
+            facts |= {
+                "input_tokens": reply.input_tokens,
+                "cached_tokens": reply.cached_tokens,
+                "cache_write_tokens": reply.cache_write_tokens,
+                "cache_write_1h_tokens": reply.cache_write_1h_tokens,
+            }
         if choice.logprob is not None:
             facts["logprob"] = choice.logprob
         samples.append(Sample(choice.text, facts=facts))
@@ -98,16 +103,11 @@ def _as_chat(body: dict[str, Any]) -> dict[str, Any]:
             for part in item.get("content") or []
             if isinstance(part, dict) and part.get("type") == "output_text"
         ]
-        usage: dict[str, Any] = body["usage"] if isinstance(body.get("usage"), dict) else {}
         finish = "length" if body.get("status") == "incomplete" else "stop"
         return {
             "model": body.get("model"),
             "choices": [{"index": 0, "message": {"content": "".join(parts)}, "finish_reason": finish}],
-            "usage": {
-                "prompt_tokens": usage.get("input_tokens"),
-                "completion_tokens": usage.get("output_tokens"),
-                "completion_tokens_details": usage.get("output_tokens_details"),
-            },
+            "usage": body.get("usage"),
         }
     choices = body.get("choices")
     if isinstance(choices, list) and any(isinstance(c, dict) and "message" not in c and "text" in c for c in choices):

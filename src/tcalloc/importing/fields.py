@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-__all__ = ["ALIASES", "CLEAR_ANSWERS", "LIKELY_MODELS", "MISSING", "NUMBERS", "lookup"]
+__all__ = ["ALIASES", "CACHE", "CLEAR_ANSWERS", "LIKELY_MODELS", "MISSING", "NUMBERS", "lookup"]
 
+# Where logs keep what a provider counted.
+_USAGES = ("usage", "response.usage", "output.usage")
 # Our name of a field, and the paths by which it is found if the user does not name one; the first that fits counts.
 # A "*" stands for the only key of an object, whatever it is called.
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -66,6 +68,20 @@ ALIASES: dict[str, tuple[str, ...]] = {
         *("input_tokens", "prompt_tokens", "usage.prompt_tokens", "usage.input_tokens", "tokens.input"),
         *("tokens.prompt", "response.usage.input_tokens", "output.usage.input_tokens"),
     ),
+    "cached_tokens": (
+        *("cached_tokens", "cached_input_tokens", "cache_read_input_tokens", "prompt_cache_hit_tokens"),
+        *(f"{usage}.{name}_tokens_details.cached_tokens" for usage in _USAGES for name in ("prompt", "input")),
+        *(f"{usage}.{name}" for usage in _USAGES for name in ("cache_read_input_tokens", "prompt_cache_hit_tokens")),
+    ),
+    "cache_write_tokens": (
+        *("cache_write_tokens", "cache_creation_input_tokens"),
+        *(f"{usage}.{name}_tokens_details.cache_write_tokens" for usage in _USAGES for name in ("prompt", "input")),
+        *(f"{usage}.cache_creation_input_tokens" for usage in _USAGES),
+    ),
+    "cache_write_1h_tokens": (
+        *("cache_write_1h_tokens", "ephemeral_1h_input_tokens"),
+        *(f"{usage}.cache_creation.ephemeral_1h_input_tokens" for usage in _USAGES),
+    ),
     "output_tokens": (
         *("output_tokens", "completion_tokens", "tokens", "usage.completion_tokens", "usage.output_tokens"),
         *("tokens.output", "tokens.completion", "response.usage.output_tokens", "output.usage.output_tokens"),
@@ -79,7 +95,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "seconds": ("seconds", "latency"),
     "finish": ("finish", "finish_reason"),
 }
-NUMBERS = ("cost", "input_tokens", "output_tokens", "reasoning_tokens", "logprob", "score", "seconds")
+CACHE = ("cached_tokens", "cache_write_tokens", "cache_write_1h_tokens")
+NUMBERS = ("cost", "input_tokens", *CACHE, "output_tokens", "reasoning_tokens", "logprob", "score", "seconds")
 # Names that can only mean what the model said. "answer" is the gold answer where one of these stands beside it.
 CLEAR_ANSWERS = frozenset(ALIASES["answer"]) - {"answer", "answers"}
 # Names of columns that hold models if their values each stand on most questions.

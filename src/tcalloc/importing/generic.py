@@ -10,9 +10,10 @@ from tcalloc.importing.batch import reply_samples
 from tcalloc.importing.columns import RESULTS, Columns, question_text
 from tcalloc.importing.evidence import Evidence
 from tcalloc.importing.field_choice import Plan, choose
-from tcalloc.importing.fields import MISSING, NUMBERS, lookup
+from tcalloc.importing.fields import CACHE, MISSING, NUMBERS, lookup
 from tcalloc.importing.rows import Options, Reader, Row, Rows, Sample
 from tcalloc.importing.values import Failed
+from tcalloc.llm.http.usage import BESIDE
 from tcalloc.runs.jsonl import snippet
 
 __all__ = ["GenericReader"]
@@ -135,6 +136,7 @@ class GenericReader(Reader):
             )
             for name, value in numbers.items():
                 self._fact(sample, name, value[j] if isinstance(value, list) else value, found[name][0], left)
+            _whole_prompt(sample, found)
             samples.append(self._judged(sample, row))
         taken += [(name, *found[name]) for name in numbers if any(name in sample.facts for sample in samples)]
         return None, samples
@@ -180,7 +182,9 @@ class GenericReader(Reader):
         """Add to the samples of a reply what stands beside it: one value, or a list with an entry per choice."""
         n = len(samples)
         for name in ("answer", "correct", *NUMBERS, "finish"):
-            if name not in found:
+            # In the reply's own usage.
+            known = name in ("input_tokens", *CACHE) and "input_tokens" in samples[0].facts
+            if name not in found or (known and name not in self.options.fields):
                 continue
             path, value = found[name]
             entries = value if isinstance(value, list) else [value]
@@ -269,3 +273,10 @@ class GenericReader(Reader):
             elif listed is None:
                 known["gold"] = str(value) if isinstance(value, bool | int | float) else value
         return known
+
+
+def _whole_prompt(sample: Sample, found: Mapping[str, tuple[str, Any]]) -> None:
+    """Add to the input tokens what the cache had a part in, where the log counts it beside them."""
+    named = {found[name][0].rpartition(".")[2] for name in ("input_tokens", *CACHE) if name in found}
+    if "input_tokens" in sample.facts and "input_tokens" in named and named.intersection(BESIDE):
+        sample.facts["input_tokens"] += sum(sample.facts.get(name, 0) for name in CACHE[:2])

@@ -182,6 +182,9 @@ def _record(
         "truncated": finish == "length",
         # Null is "not known", never 0.
         "input_tokens": None,
+        "cached_tokens": None,
+        "cache_write_tokens": None,
+        "cache_write_1h_tokens": None,
         "output_tokens": None,
         "reasoning_tokens": None,
         "estimated": False,

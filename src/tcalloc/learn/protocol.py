@@ -8,6 +8,9 @@
 A policy that decides before sampling draws once. A policy that stops while sampling draws until the next sample is not
 worth its cost. The code that drives a run (replay of recorded samples, a live client, a gateway) handles all policies
 alike, and a policy sees nothing but what was paid for.
+
+A run may also have ``settled(results, missing)``: whether the results of its draw that came so far are enough, so that
+the others need not be waited for.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -20,7 +23,19 @@ import numpy as np
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action
 
-__all__ = ["Always", "DecidedRun", "Draw", "Policy", "Result", "Run", "checked", "combine", "leading", "uniform"]
+__all__ = [
+    "Always",
+    "DecidedRun",
+    "Draw",
+    "Policy",
+    "Result",
+    "Run",
+    "checked",
+    "combine",
+    "leading",
+    "unbeatable",
+    "uniform",
+]
 
 Answer = TypeVar("Answer", bound=Hashable)
 
@@ -144,6 +159,12 @@ def leading(votes: Mapping[Answer, int]) -> Answer | None:
     return max(votes, key=lambda answer: votes[answer], default=None)
 
 
+def unbeatable(votes: Sequence[int], missing: int) -> bool:
+    """Return whether the leading answer keeps its lead whatever the missing samples say."""
+    first, second = (*sorted(votes, reverse=True), 0, 0)[:2]
+    return first - second > missing
+
+
 def combine(action: Action, results: Iterable[Result]) -> tuple[Hashable | None, float]:
     """Return the answer that an action makes of its samples, and its share of the votes (with a verifier, its mark).
 
@@ -162,11 +183,18 @@ def combine(action: Action, results: Iterable[Result]) -> tuple[Hashable | None,
     if action.combine == "one":
         return answered[0].answer, 1.0 / len(drawn)
     assert action.combine == "vote", action.combine  # a new kind of action needs an answer of its own
-    votes: dict[Hashable, int] = {}
-    for result in answered:
-        votes[result.answer] = votes.get(result.answer, 0) + 1
+    votes = _votes(drawn)
     most = leading(votes)
-    return most, votes[most] / len(drawn)
+    return most, 0.0 if most is None else votes[most] / len(drawn)
+
+
+def _votes(results: Iterable[Result]) -> dict[Hashable, int]:
+    """Return how often each answer came, in the order in which they came."""
+    votes: dict[Hashable, int] = {}
+    for result in results:
+        if result.answer is not None:
+            votes[result.answer] = votes.get(result.answer, 0) + 1
+    return votes
 
 
 class DecidedRun:
@@ -197,6 +225,23 @@ class DecidedRun:
         if not self._asked:
             raise InputError("add: nothing was drawn yet. Call next() first.")
         self._results.extend(checked(results))
+
+    def settled(self, results: Sequence[Result], missing: int) -> bool:
+        """Return whether these results decide the answer, whatever the missing ones are.
+
+        Parameters
+        ----------
+        results : sequence of Result
+            Those of the draw that came so far.
+        missing : int
+            How many have not come yet.
+        """
+        action = self._action
+        if action is None or action.by == "score":
+            return False
+        if action.combine == "best":
+            return any(result.correct for result in results)
+        return action.combine == "vote" and unbeatable(list(_votes(results).values()), missing)
 
     @property
     def answer(self) -> Hashable | None:

@@ -8,9 +8,10 @@ What a server does not know (choices `n`, seeds, the old name of max_tokens) is 
 """
 
 import json
+import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -20,11 +21,13 @@ from tcalloc._printing import cleaned
 from tcalloc._rates import Rates
 from tcalloc.errors import InputError
 from tcalloc.llm.concurrency import event_loop
+from tcalloc.llm.concurrency.cut import Cut
 from tcalloc.llm.concurrency.event_loop import Stop
 from tcalloc.llm.failures import RefusedError, Stopped
 from tcalloc.llm.http.attempts import Adapted, Failed, endpoint
 from tcalloc.llm.http.keys import Key, find_key, is_loopback
 from tcalloc.llm.http.known_server import KnownServer
+from tcalloc.llm.http.partial_reply import PartialReply
 from tcalloc.llm.http.replies import Reply, TokenCounter
 from tcalloc.llm.http.retry import Backoff
 from tcalloc.llm.http.transport import Timeouts, Transport
@@ -201,6 +204,8 @@ class ChatClient:
         seed: int | None = None,
         meter: Meter | Bill | None = None,
         stop: Stop | None = None,
+        cut: Cut | None = None,
+        look: Callable[[str], object] | None = None,
     ) -> Reply:
         """Ask once, however many tries it takes, without blocking the event loop; any loop will do.
 
@@ -212,21 +217,33 @@ class ChatClient:
             As of `complete`.
         stop : Stop, optional
             Once it is set, nothing more is sent, and what waits for its turn or its retry ends with `Stopped`.
+        cut : Cut, optional
+            Once it is set, the request is dropped. Its reply then holds the choices that came to their end, and the
+            tokens of the others as far as they came. The reply is asked for as a stream.
+        look : callable, optional
+            Called with the text of each choice that comes to its end in a stream, while others are under way.
 
         Returns
         -------
         Reply
-            From 1 to n choices.
+            From 1 to n choices; perhaps none if it was cut off.
 
         Raises
         ------
         LlmError
             See `tcalloc.llm.failures`.
         """
-        return await event_loop.bridge(self._ask(messages, n, seed, meter, stop))
+        return await event_loop.bridge(self._ask(messages, n, seed, meter, stop, cut, look))
 
     async def _ask(
-        self, messages: Messages, n: int, seed: int | None, meter: Meter | Bill | None, stop: Stop | None
+        self,
+        messages: Messages,
+        n: int,
+        seed: int | None,
+        meter: Meter | Bill | None,
+        stop: Stop | None,
+        cut: Cut | None = None,
+        look: Callable[[str], object] | None = None,
     ) -> Reply:
         whole = self.messages(messages)
         if self.n_limit is not None:
@@ -237,9 +254,12 @@ class ChatClient:
         doubted: set[str] = set()
         while True:
             await self._wait(max(0.0, self._not_before - time.monotonic()), stop)
-            outcome = await self._once(whole, n, seed, meter, stop, doubted)
+            if cut is not None and cut.on:
+                return self._unsent(n)
+            outcome = await self._once(whole, n, seed, meter, stop, doubted, cut, look)
             if isinstance(outcome, Reply):
-                self._known.take_note(outcome, wanted)
+                if not outcome.cut:
+                    self._known.take_note(outcome, wanted)
                 return outcome
             if isinstance(outcome, Adapted):
                 n, adapted = outcome.n, adapted + 1
@@ -276,17 +296,26 @@ class ChatClient:
         meter: Meter | Bill | None,
         stop: Stop,
         doubted: set[str],
+        cut: Cut | None,
+        look: Callable[[str], object] | None,
     ) -> "Reply | Failed | Adapted":
         """Send one request and settle what it cost."""
-        body = self._body(messages, n, seed)
+        body = self._body(messages, n, seed, stream=cut is not None)
         most = self.rates.most(len(body), n, self.parameters.max_tokens or 0) if self.rates is not None else 0.0
         if meter is not None:
             await self._reserve(meter, most, stop)
+        if cut is not None and cut.on:
+            if meter is not None:
+                meter.settle(most)
+            return self._unsent(n)
         billed = True
         try:
             started = time.monotonic()
-            exchange = await self._transport.exchange(body)
-            outcome = self._known.judge(exchange, messages, n, doubted)
+            outcome: Reply | Failed | Adapted
+            if cut is None:
+                outcome = self._known.judge(await self._transport.exchange(body), messages, n, doubted)
+            else:
+                outcome = await self._cuttable(body, messages, n, doubted, cut, look)
             if isinstance(outcome, Failed) and outcome.repeated:
                 self._transport.reconnect()
             if isinstance(outcome, Reply):
@@ -300,6 +329,26 @@ class ChatClient:
         finally:
             if meter is not None:
                 meter.settle(most, lost=billed)
+
+    async def _cuttable(
+        self,
+        body: bytes,
+        messages: list[dict[str, Any]],
+        n: int,
+        doubted: set[str],
+        cut: Cut,
+        look: Callable[[str], object] | None,
+    ) -> "Reply | Failed | Adapted":
+        """Send one request whose reply may be cut off while it comes."""
+        partial = PartialReply(look)
+        exchange = await cut.race(self._transport.exchange(body, partial.take))
+        if exchange is not None:
+            return self._known.judge(exchange, messages, n, doubted)
+        return partial.reply(n, messages, self._known.prompts, self.counter, self._known.usual_tokens)
+
+    def _unsent(self, n: int) -> Reply:
+        """Return the reply to a request that was cut off before it was sent."""
+        return Reply((), 0, False, "", self.model, cut=(0,) * n)
 
     async def _reserve(self, meter: Meter | Bill, most: float, stop: Stop) -> None:
         """Reserve the most that a request can cost; while others may give theirs back, wait without blocking."""
@@ -325,7 +374,7 @@ class ChatClient:
         return 1 + self._backoff.retries + self._backoff.bad_replies
 
     def cost(self, reply: Reply) -> float | None:
-        """Return what a reply cost; None without rates.
+        """Return what a reply cost, with what was billed of choices that were cut off; None without rates.
 
         Parameters
         ----------
@@ -334,11 +383,13 @@ class ChatClient:
         """
         if self.rates is None:
             return None
-        out = sum(choice.output_tokens for choice in reply.choices)
-        prompts = reply.input_tokens * self.rates.prompts(len(reply.choices))
-        return float(self.rates.of(prompts, out, sum(choice.reasoning_tokens for choice in reply.choices)))
+        if not reply.input_tokens:  # it was never sent
+            return 0.0
+        request = self.rates.request_cost(*reply.prompt) * self.rates.prompts(len(reply.choices) + len(reply.cut))
+        answers = [self.rates.answer_cost(choice.output_tokens, choice.reasoning_tokens) for choice in reply.choices]
+        return math.fsum([request, *answers, *(self.rates.answer_cost(tokens) for tokens in reply.cut)])
 
-    def _body(self, messages: list[dict[str, Any]], n: int, seed: int | None) -> bytes:
+    def _body(self, messages: list[dict[str, Any]], n: int, seed: int | None, stream: bool = False) -> bytes:
         p = self.parameters
         body: dict[str, Any] = {"model": self.model, "messages": messages}
         limit = "max_completion_tokens" if "max_tokens" in self._known.left_out else "max_tokens"
@@ -352,6 +403,8 @@ class ChatClient:
         body |= {key: value for key, value in given.items() if value is not None}
         if n > 1:
             body["n"] = n
+        if stream and "stream" not in self._known.left_out:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
         if p.logprobs and "logprobs" not in self._known.left_out:
             body["logprobs"], body["top_logprobs"] = True, 1
         return json.dumps(body | dict(p.extra), separators=(",", ":")).encode()

@@ -1,5 +1,6 @@
 """One request of one question: asked, graded, made into the records that a run folder holds, and stored."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.concurrency import event_loop
 from tcalloc.llm.concurrency.crew import call_guarded
+from tcalloc.llm.concurrency.cut import Cut
 from tcalloc.llm.concurrency.event_loop import Stop
 from tcalloc.llm.graders import Grade, grade_safely
 from tcalloc.llm.http.replies import Reply
@@ -53,6 +55,7 @@ class Drawer:
         blind: bool = False,
     ):
         self.client, self.grader, self.meter = client, grader, meter
+        self._looked: dict[tuple[str, str], Grade] = {}
         self._keep, self._text, self._journal, self._blind = keep, text, journal, blind
 
     async def ask(
@@ -63,8 +66,12 @@ class Drawer:
         stop: Stop,
         lost: Callable[[float], object] = lambda most: None,
         another: Callable[[], bool] = lambda: True,
+        cut: Cut | None = None,
+        look: Callable[[str], object] | None = None,
     ) -> list[SampleRecord]:
         """Send one request for some samples; return the records of those that came, at least one, stored.
+
+        Of a request that is cut off, those that came until then, perhaps none; `cut` counts the others.
 
         Parameters
         ----------
@@ -78,16 +85,29 @@ class Drawer:
             Once it is set, nothing more is sent.
         lost, another : callable, optional
             As of `Bill`.
+        cut, look : optional
+            As of `ChatClient.complete_async`.
         """
         bill = Bill(self.meter, self._journal, self.client.arm, len(samples), lost, another)
         seed = self.client.seed(f"{question.id}\0{question.text}", samples[0])
-        reply = await self.client.complete_async(question.messages, len(samples), seed, bill, stop)
+        reply = await self.client.complete_async(question.messages, len(samples), seed, bill, stop, cut, look)
         if getattr(self.grader, "quick", False):  # passing it to a thread and back would take longer
             records = call_guarded(self._records, question, params, samples, reply)
         else:
             records = await event_loop.crew().run(self._records, question, params, samples, reply)
+        if cut is not None and reply.cut:
+            billed = bill.cost - math.fsum(record.get("cost") or 0.0 for record in records)
+            sent = len(reply.cut) if reply.input_tokens else 0
+            cut.count(len(reply.cut), sent, max(billed, 0.0))
+            bill.cut(sent, max(billed, 0.0))
         bill.stored()
         return records
+
+    def answer_of(self, question: Question, text: str) -> Grade:
+        """Return what is made of a completion that came to its end while others of its request are under way."""
+        grade = graded(self.grader, question, text, blind=self._blind)
+        self._looked[question.id, text] = grade  # so that it is not graded again
+        return grade
 
     def _records(self, question: Question, params: str, samples: Sequence[int], reply: Reply) -> list[SampleRecord]:
         records = []
@@ -98,11 +118,14 @@ class Drawer:
 
     def _record(self, question: Question, params: str, number: int, place: int, reply: Reply) -> SampleRecord:
         choice = reply.choices[place]
-        grade = graded(self.grader, question, choice.text, blind=self._blind)
-        rates, cost = self.client.rates, None
+        grade = self._looked.pop((question.id, choice.text), None)
+        if grade is None:
+            grade = graded(self.grader, question, choice.text, blind=self._blind)
+        rates, request, cost = self.client.rates, None, None
         if rates is not None:
-            share = rates.prompts(len(reply.choices)) / len(reply.choices)  # the prompt is paid once for all choices
-            cost = rates.of(share * reply.input_tokens, choice.output_tokens, choice.reasoning_tokens)
+            share = rates.prompts(len(reply.choices)) / len(reply.choices)  # the prompt is paid once for all that came
+            request = share * rates.request_cost(*reply.prompt)
+            cost = request + rates.answer_cost(choice.output_tokens, choice.reasoning_tokens)
         record: SampleRecord = {
             "id": question.id,
             "sample": number,
@@ -116,6 +139,9 @@ class Drawer:
             "finish": choice.finish,
             "truncated": choice.truncated,
             "input_tokens": reply.input_tokens,
+            "cached_tokens": reply.cached_tokens,
+            "cache_write_tokens": reply.cache_write_tokens,
+            "cache_write_1h_tokens": reply.cache_write_1h_tokens,
             "output_tokens": choice.output_tokens,
             "reasoning_tokens": choice.reasoning_tokens,
             "estimated": choice.estimated or reply.input_estimated,
@@ -124,6 +150,7 @@ class Drawer:
             "choice": place,
             "choices": len(reply.choices),
             "cost": cost,
+            "request_cost": request,
             "seconds": round(reply.seconds, 6),
         }
         if not self._text and grade.error is None:  # to be graded again, the text is needed

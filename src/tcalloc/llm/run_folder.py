@@ -63,7 +63,7 @@ def arm_of(client: ChatClient, grader: Any) -> dict[str, Any]:
         "host": client.host,
         "parameters": client.parameters.as_dict(),
         "grader": str(getattr(grader, "name", type(grader).__name__)),
-        "rates": None if rates is None else {k: getattr(rates, k) for k in ("input", "output", "reasoning")},
+        "rates": None if rates is None else rates.as_dict(),
     }
 
 

@@ -176,7 +176,7 @@ def sample(
         open_run(out, asked, client, grader) as store,
         contextlib.closing(journal_of(store)) as journal,
     ):
-        meter = Meter(max_cost, max_requests, spent_before(store, client), journal.lost_cost())
+        meter = Meter(max_cost, max_requests, spent_before(store, client) + journal.cut_cost(), journal.lost_cost())
         job = _Job(asked, client, grader, n, store, journal, meter, concurrency, n_per_request, text)
         outcome = job.run(progress, pilot, grace, say)
     failures = failures_of(out, {client.arm})

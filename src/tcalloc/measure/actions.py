@@ -147,7 +147,7 @@ class Action:
         """Return it as a dictionary for JSON; settings that are None are left out."""
         found = {key: value for key, value in asdict(self).items() if value is not None}
         if self.rates is not None:
-            found["rates"] = {key: value for key, value in found["rates"].items() if value is not None}
+            found["rates"] = self.rates.as_dict()
         return found
 
     @classmethod

@@ -7,14 +7,18 @@ note says how far a question's costs are from the mean. ``cost_per="question"`` 
 shrunk towards the common mean by its reliability, since a cheap question may just have been lucky.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._rates import Rates
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action
+from tcalloc.measure.round_costs import RoundCosts
 from tcalloc.measure.sample_arrays import SampleArrays
 
-__all__ = ["cost_columns"]
+__all__ = ["answer_costs", "cost_columns", "lacking_tokens"]
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +33,7 @@ def cost_columns(
         if action.rates is not None:
             once, each = _by_rates(arm, action, f"actions[{a}] ({action.name})")
         else:
-            once, each = np.zeros(len(arm)), _recorded(arm)
+            once, each = RoundCosts.of(arm).first, _recorded(arm)
         own = once + action.samples * each
         known = np.isfinite(own)
         mean = float(own[known].mean())
@@ -72,16 +76,27 @@ def _by_rates(arm: SampleArrays, action: Action, where: str) -> tuple[Floats, Fl
     """Return what is paid once per question, and what per sample."""
     rates, tokens = action.rates, arm.tokens
     assert rates is not None
-    if tokens is None or (rates.output > 0 and "output" not in tokens) or (rates.input > 0 and "input" not in tokens):
+    lacking = lacking_tokens(rates, tokens)
+    if tokens is None or lacking:
         raise InputError(
             f"{where} has rates, but its tokens were not all recorded. Give tokens={{'input': …, 'output': …}}."
         )
-    nothing = np.zeros(arm.drawn.shape)
-    count = {key: np.where(arm.drawn, tokens.get(key, nothing), np.nan) for key in ("input", "output")}
-    count["reasoning"] = np.where(arm.drawn, np.nan_to_num(tokens.get("reasoning", nothing)), np.nan)
-    prompt = _means(count["input"]) * rates.input
-    answer = _shrunk_mean(rates.of(0.0, count["output"], count["reasoning"]))
-    return (prompt, answer) if rates.prompt_once else (np.zeros(len(arm)), prompt + answer)
+    answer = _shrunk_mean(np.where(arm.drawn, answer_costs(rates, tokens, arm.drawn), np.nan))
+    rounds = RoundCosts.by_rates(rates, tokens, arm.drawn)
+    # A sample of its own request pays the first price or a later one.
+    return (rounds.first, answer) if rates.prompt_once else (rounds.first - rounds.later, rounds.later + answer)
+
+
+def lacking_tokens(rates: Rates, tokens: Mapping[str, Floats] | None) -> list[str]:
+    """Return the kinds of tokens that have a price and were not recorded."""
+    needed = {"input": rates.most_per_input_token, "output": rates.most_per_output_token}
+    return [kind for kind, rate in needed.items() if rate > 0 and (tokens is None or kind not in tokens)]
+
+
+def answer_costs(rates: Rates, tokens: Mapping[str, Floats], drawn: NDArray[np.bool_]) -> Floats:
+    """Return what each recorded answer costs at some rates, its request aside, (N, S)."""
+    nothing = np.zeros(drawn.shape)
+    return rates.answer_cost(tokens.get("output", nothing), np.nan_to_num(tokens.get("reasoning", nothing)))
 
 
 def _means(values: Floats) -> Floats:

@@ -1,5 +1,6 @@
 """A run folder as arrays: what `Samples.load` reads."""
 
+import itertools
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from tcalloc._counts import agreeing, counted
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import SETTINGS
+from tcalloc.measure.round_costs import RoundCosts
+from tcalloc.measure.sample_arrays import TOKENS
 from tcalloc.runs.jsonl import snippet
 from tcalloc.runs.recorded_answers import Voices, notes_of
 from tcalloc.runs.records import SampleRecord
@@ -21,8 +24,10 @@ from tcalloc.runs.verdicts import Failures, failed, refuse_half_graded
 
 __all__ = ["Loaded", "load_run"]
 
-NUMBERS = {"cost": "cost", "logprob": "logprobs", "input_tokens": "input", "output_tokens": "output",
-           "reasoning_tokens": "reasoning"}  # fmt: skip
+Floats = NDArray[np.float64]
+
+NUMBERS = {"cost": "cost", "request_cost": "request_cost", "logprob": "logprobs",
+           **{f"{kind}_tokens": kind for kind in TOKENS}}  # fmt: skip
 
 # Arrays have a row per question, and in each arm as many columns as the question with the most samples. They may have
 # this many cells per sample, or this many in all. More is an accident or an attack, and would fill the memory.
@@ -100,14 +105,17 @@ def load_run(path: str | os.PathLike[str]) -> Loaded:
     _refuse_padding(name, arms, len(rows))
     codes: dict[str, dict[Any, int]] = defaultdict(dict)
     voices = {arm: Voices.of(records, _graded(records, run.manifest)) for arm, records in arms.items()}
-    arrays = {arm: _layout(records, rows, codes, voices[arm].votes) for arm, records in arms.items()}
+    arrays = {
+        arm: _layout(records, rows, codes, voices[arm].votes, _apart(records, run.manifest["arms"]))
+        for arm, records in arms.items()
+    }
     notes += notes_of(voices)
     notes += _selected(name, arms.values(), len(rows))
     if any("cost" not in found for found in arrays.values()):
         if any("cost" in found for found in arrays.values()):
             notes.append("some samples have no recorded cost: costs count samples instead.")
-        for found in arrays.values():
-            found.pop("cost", None)
+        for found, name in itertools.product(arrays.values(), ("cost", "round_cost", "later_round_cost")):
+            found.pop(name, None)
     guessed = sum(bool(record.get("estimated")) for record in kept)
     if guessed:
         notes.append(f"the token counts of {counted(guessed, 'sample')} are estimates, because the server gave none.")
@@ -190,10 +198,25 @@ def _differing(arm: str, others: list[str], asked: dict[str, Any]) -> list[str]:
     return told
 
 
+def _apart(records: list[SampleRecord], arms: Any) -> bool:
+    """Return whether the samples of an arm each pay for a prompt of their own, as far as was recorded."""
+    if all((record.get("choices") or 1) == 1 for record in records):
+        return True
+    name = str(records[0].get("arm"))
+    rates = next((arm.get("rates") for arm in arms if isinstance(arm, dict) and str(arm.get("arm")) == name), None)
+    return isinstance(rates, dict) and rates.get("prompt_once") is False
+
+
 def _layout(
-    records: list[SampleRecord], rows: dict[str, int], codes: dict[str, dict[Any, int]], votes: bool
+    records: list[SampleRecord],
+    rows: dict[str, int],
+    codes: dict[str, dict[Any, int]],
+    votes: bool,
+    apart: bool,
 ) -> dict[str, Any]:
     """Return one arm's arrays, with answers or, without `votes`, with marks alone.
+
+    If samples pay for their prompts `apart`, samples that are drawn at once share nothing.
 
     Columns are a question's samples in the order of their numbers, without gaps.
     """
@@ -206,7 +229,7 @@ def _layout(
     empty = np.broadcast_to(np.float64(np.nan), (len(rows), width))
     numbers = {key: empty.copy() if any(record.get(source) is not None for record in records) else empty
                for source, key in (*NUMBERS.items(), ("score", "scores"))}  # fmt: skip
-    scores = numbers["scores"]
+    scores, requests = numbers["scores"], np.full((len(rows), width), np.nan)
     for i, some in enumerate(by_question):
         some.sort(key=lambda record: record["sample"])
         for j, record in enumerate(some):
@@ -216,22 +239,51 @@ def _layout(
                     numbers[key][i, j] = value
             if record.get("score") is not None:
                 scores[i, j] = record["score"]
+            if (
+                not record.get("choice") and (share := record.get("request_cost")) is not None
+            ):  # the first of its request
+                requests[i, j] = share * (1 if apart else record.get("choices") or 1)
     drawn = answers != -2
     arrays: dict[str, Any] = {"answers": answers}
     if not votes:
         arrays = {"correct": np.where(drawn, answers == 0, -1).astype(np.int8)}
     if not np.isnan(numbers["cost"][drawn]).any():
-        arrays["cost"] = numbers["cost"]
+        known = not np.isnan(numbers["request_cost"][drawn]).any()
+        arrays |= (
+            _costs(numbers["cost"], numbers["request_cost"], requests, apart) if known else {"cost": numbers["cost"]}
+        )
     if not np.isnan(numbers["logprobs"][drawn]).all():
         arrays["logprobs"] = numbers["logprobs"]
     if not np.isnan(scores[drawn]).all():
         arrays["scores"] = scores
     elif "logprobs" in arrays:
         arrays["scores"] = numbers["logprobs"]
-    tokens = {key: numbers[key] for key in ("input", "output", "reasoning") if not np.isnan(numbers[key][drawn]).all()}
+    tokens = {key: numbers[key] for key in TOKENS if not np.isnan(numbers[key][drawn]).all()}
     if tokens:
         arrays["tokens"] = tokens
     return arrays
+
+
+def _costs(cost: Floats, shares: Floats, requests: Floats, apart: bool) -> dict[str, Any]:
+    """Take apart what samples cost, and what the draws that bring them cost besides.
+
+    Parameters
+    ----------
+    cost, shares : ndarray, (N, S)
+        What each sample cost, and the part of it that it paid for its request.
+    requests : ndarray, (N, S)
+        What each request cost besides its samples, where its first sample stands.
+    apart : bool
+        Whether each sample pays for a prompt of its own.
+    """
+    rounds = RoundCosts.of_requests(requests)
+    if not rounds.any:
+        return {"cost": cost}
+    answers = np.maximum(cost - shares, 0.0)
+    if apart:  # the first draw's prompt is more expensive, and nothing else is shared
+        again = np.minimum(rounds.first, rounds.later)
+        return {"cost": answers + again[:, None], "round_cost": rounds.first - again, "later_round_cost": 0.0 * again}
+    return {"cost": answers, "round_cost": rounds.first, "later_round_cost": rounds.later}
 
 
 def _code(record: SampleRecord, codes: dict[Any, int]) -> int:

@@ -14,6 +14,9 @@ from tcalloc.measure.actions import Action, Best, One, Vote
 
 __all__ = ["NOT_DRAWN", "SampleArrays"]
 
+# What else is known of samples and of the draws that brought them.
+_PER_SAMPLE = ("cost", "scores", "tokens", "logprobs", "round_cost", "later_round_cost")
+TOKENS = ("input", "cached", "cache_write", "cache_write_1h", "output", "reasoning")
 # Answer codes below those of answers.
 NO_ANSWER, NOT_DRAWN = -1, -2
 
@@ -40,6 +43,8 @@ class SampleArrays:
     logprobs: Any = None
     ids: Any = None
     arms: Mapping[str, "SampleArrays"] | None = None
+    round_cost: Any = field(default=None, kw_only=True)
+    later_round_cost: Any = field(default=None, kw_only=True)
     notes: tuple[str, ...] = field(default=(), kw_only=True)
     drawn: NDArray[np.bool_] = field(init=False)
 
@@ -57,12 +62,17 @@ class SampleArrays:
                 put(self, name, _like_samples(name, getattr(self, name), drawn))
         put(self, "cost", _costs(self.cost, drawn))
         put(self, "tokens", _tokens(self.tokens, drawn))
+        if self.round_cost is None and self.later_round_cost is not None:
+            raise InputError(
+                "later_round_cost is given without round_cost, what a question's first draw costs. Give both."
+            )
+        for name in ("round_cost", "later_round_cost"):
+            put(self, name, _round_cost(name, getattr(self, name), len(drawn)))
         put(self, "ids", _ids(self.ids, len(drawn)))
 
     def _check_arms(self) -> None:
         put = object.__setattr__
-        given = [name for name in ("answers", "correct", "cost", "scores", "tokens", "logprobs")
-                 if getattr(self, name) is not None]  # fmt: skip
+        given = [name for name in ("answers", "correct", *_PER_SAMPLE) if getattr(self, name) is not None]
         if given:
             raise InputError(f"{given[0]} and arms given; expected one of them. Each arm holds its own {given[0]}.")
         arms = self.arms
@@ -232,9 +242,7 @@ class SampleArrays:
                 return {key: pick(value) for key, value in values.items()}
             return pick(values) if isinstance(values, np.ndarray) and values.ndim else values
 
-        fields = {
-            name: some(getattr(self, name)) for name in ("answers", "cost", "scores", "tokens", "logprobs", "ids")
-        }
+        fields = {name: some(getattr(self, name)) for name in ("answers", "ids", *_PER_SAMPLE)}
         correct = np.where(self.drawn, self.correct, -1).astype(np.int8)
         return type(self)(**fields, correct=None if self.answers is not None else pick(correct), notes=self.notes)
 
@@ -333,13 +341,23 @@ def _costs(cost: Any, drawn: NDArray[np.bool_]) -> Any:
     return array
 
 
+def _round_cost(name: str, cost: Any, n: int) -> Any:
+    if cost is None:
+        return None
+    array = _numbers(name, cost)
+    if array.shape not in ((), (n,)):
+        raise InputError(f"{name} has shape {array.shape}; expected one number, or ({n},), one per question.")
+    _refuse(name, array, ~(np.isfinite(array) & (array >= 0)), "finite numbers, at least 0")
+    return array
+
+
 def _tokens(tokens: Any, drawn: NDArray[np.bool_]) -> dict[str, Floats] | None:
     if tokens is None:
         return None
     given = tokens if isinstance(tokens, Mapping) else {"output": tokens}
     for key in given:
-        if key not in ("input", "output", "reasoning"):
-            raise InputError(f"tokens: unknown kind {key!r}; allowed are 'input', 'output' and 'reasoning'.")
+        if key not in TOKENS:
+            raise InputError(f"tokens: unknown kind {key!r}; allowed are {', '.join(map(repr, TOKENS))}.")
     found = {}
     for key, values in given.items():
         array = _like_samples(f"tokens[{key!r}]", values, drawn)

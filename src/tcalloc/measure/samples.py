@@ -13,6 +13,9 @@ What to use when
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action
@@ -37,10 +40,17 @@ class Samples(SampleArrays):
         is enough for one plain sample (`One`), and for the best of k where a verifier recognises right answers live.
     cost : float or array_like, (N,) or (N, S), optional
         Cost of a sample; NaN: unknown. Default: 1, so that costs count samples.
+    round_cost : float or array_like, (N,), optional
+        What a question's first draw costs besides its samples, in their unit: the prompt, and a price per request.
+        Samples that are drawn at once share it. Default: 0.
+    later_round_cost : float or array_like, (N,), optional
+        The same of each later draw of the question, which may find the prompt in the provider's cache. Default: as
+        `round_cost`.
     scores : array_like, (N, S), optional
         Of a reward model or the like, for the best of k by score; NaN ranks last.
     tokens : array_like, (N, S), or mapping, optional
-        Output tokens, or a mapping of "input", "output", "reasoning" to such arrays; for `Rates`.
+        Output tokens, or a mapping of "input", "cached", "cache_write", "cache_write_1h", "output", "reasoning" to such
+        arrays; for `Rates`. Those of the cache are among the input tokens, those of reasoning among the output tokens.
     logprobs : array_like, (N, S), optional
         Log-probability of each sample.
     ids : array_like, (N,), optional
@@ -78,6 +88,28 @@ class Samples(SampleArrays):
     >>> both.table([Vote(1, "small"), Vote(2, "large")], shrink=False).action_names
     ('vote1 small', 'vote2 large')
     """
+
+    def with_round_cost(self, round_cost: Any, later_round_cost: Any = None) -> "Samples":
+        """Return the same samples with what each draw costs besides them, of every model alike.
+
+        Parameters
+        ----------
+        round_cost, later_round_cost : float or array_like, (N,)
+            As of `Samples`.
+
+        Examples
+        --------
+        >>> from tcalloc.measure import Samples, Vote
+        >>> Samples([[0, 0, 1]]).with_round_cost(2.0).table([Vote(1), Vote(3)], shrink=False).cost.tolist()
+        [3.0, 5.0]
+        """
+        if self.arms is None:
+            fields = {name: getattr(self, name) for name in ("answers", "cost", "scores", "tokens", "logprobs", "ids")}
+            marks = None if self.answers is not None else np.where(self.drawn, self.correct, -1).astype(np.int8)
+            given = {"round_cost": round_cost, "later_round_cost": later_round_cost}
+            return Samples(**fields, correct=marks, **given, notes=self.notes)
+        arms = {name: arm.with_round_cost(round_cost, later_round_cost) for name, arm in self.by_model.items()}
+        return Samples(arms=arms, ids=self.ids, notes=self.notes)
 
     def table(
         self,

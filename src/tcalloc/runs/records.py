@@ -49,6 +49,12 @@ class SampleRecord(TypedDict, total=False):
     """Whether it ended at the most tokens allowed."""
     input_tokens: _Amount
     """Of the whole request, which may have several choices."""
+    cached_tokens: _Amount
+    """Of the input tokens, those that the provider read from its cache."""
+    cache_write_tokens: _Amount
+    """Of the input tokens, those that the provider wrote to its cache."""
+    cache_write_1h_tokens: _Amount
+    """Of these, those that it keeps for an hour."""
     output_tokens: _Amount
     reasoning_tokens: _Amount
     """Of the output tokens, those that are not shown."""
@@ -65,6 +71,9 @@ class SampleRecord(TypedDict, total=False):
     """How many choices its request had."""
     cost: _Amount
     """In the unit of the rates."""
+    request_cost: _Amount
+    """Of `cost`, what this sample pays for its request whatever the answers: the prompt, and a price per request. All
+    choices of a request pay the same share."""
     seconds: _Amount
     """How long its request took."""
 

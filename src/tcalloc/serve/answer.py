@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from tcalloc._checks import whole
+from tcalloc._checks import flag, number, whole
 from tcalloc._counts import agreeing, counted
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Policy
@@ -29,8 +29,12 @@ from tcalloc.serve.decisions import Decisions
 from tcalloc.serve.job import Job
 from tcalloc.serve.live_costs import LiveCosts, ladder_of, refuse_unverified
 from tcalloc.serve.payments import Payments, Prices
+from tcalloc.serve.wave import shared_by
 
 __all__ = ["answer", "answer_async"]
+
+# Servers take no more choices in one request.
+MOST_AT_ONCE = 128
 
 
 def answer(
@@ -47,6 +51,9 @@ def answer(
     max_cost: float | None = None,
     max_requests: int | None = None,
     concurrency: int = 8,
+    n_per_request: int | None = None,
+    cancel: bool = False,
+    deadline: float | None = None,
     progress: bool = False,
     grace: float = 10.0,
     say: Callable[[str], object] = lambda message: None,
@@ -92,6 +99,16 @@ def answer(
         Limits on money and requests, as in `tcalloc.llm.sampler.sample`, whatever the budget.
     concurrency : int
         The largest number of requests at one time.
+    n_per_request : int, optional
+        The most samples of a draw that one request asks for (``n``), so that its prompt is paid once. Default: all of a
+        draw, if the policy was trained on samples that came so; else 1.
+    cancel : bool
+        Whether to cut off samples of a draw that are not needed any more: the policy would end with those that came, or
+        the others cannot change its answer. Their streams are closed, and what was billed of them counts. Answers that
+        come early are then preferred, and how many samples are drawn depends on how fast the server is.
+    deadline : float, optional
+        Seconds, above 0, that a question's samples are waited for. Then what is under way is cut off, and the answer is
+        what the samples so far say.
     progress : bool
         Whether to show progress on standard error.
     grace : float
@@ -128,6 +145,9 @@ def answer(
         max_cost=max_cost,
         max_requests=max_requests,
         concurrency=concurrency,
+        n_per_request=n_per_request,
+        cancel=cancel,
+        deadline=deadline,
     )
     return supervise(_answer(make, call, progress), call, grace, say)
 
@@ -146,6 +166,9 @@ async def answer_async(
     max_cost: float | None = None,
     max_requests: int | None = None,
     concurrency: int = 8,
+    n_per_request: int | None = None,
+    cancel: bool = False,
+    deadline: float | None = None,
     progress: bool = False,
     grace: float | None = None,
 ) -> Answers:
@@ -160,7 +183,9 @@ async def answer_async(
 
     Parameters
     ----------
-    questions, policy, client, budget, X, grader, verifier, costs, out, max_cost, max_requests, concurrency, progress
+    questions, policy, client, budget, X, grader, verifier, costs, out, max_cost, max_requests, concurrency
+        As in `answer`.
+    n_per_request, cancel, deadline, progress
         As in `answer`.
     grace : float, optional
         Number of seconds after a cancellation in which open requests may still finish. Default: as long as they take.
@@ -190,6 +215,9 @@ async def answer_async(
         max_cost=max_cost,
         max_requests=max_requests,
         concurrency=concurrency,
+        n_per_request=n_per_request,
+        cancel=cancel,
+        deadline=deadline,
     )
     return await supervise_async(_answer(make, call, progress), call, grace)
 
@@ -220,12 +248,20 @@ def _job(
     max_cost: float | None,
     max_requests: int | None,
     concurrency: int,
+    n_per_request: int | None,
+    cancel: bool,
+    deadline: float | None,
 ) -> Job:
     """Check the arguments, open the run folder and make the job; `stack` closes the folder."""
     refuse_unverified(policy, verifier)
     clients_of(client)
     named = dict(client) if isinstance(client, Mapping) else {client.model: client}
     whole("concurrency", concurrency, 1)
+    if n_per_request is not None:
+        whole("n_per_request", n_per_request, 1, of="samples")
+    flag("cancel", cancel)
+    if deadline is not None:
+        number("deadline", deadline, hint=": seconds per question. Leave it out for no limit")
     if max_requests is not None:
         whole("max_requests", max_requests, 1, hint=". Leave it out for no limit")
     if max_cost is not None and any(c.rates is None or c.parameters.max_tokens is None for c in named.values()):
@@ -257,18 +293,24 @@ def _job(
         spent = spent_before(store, clients_of(client)[0])
         journal = journal_of(store)
         stack.callback(journal.close)
+        spent += journal.cut_cost()
         lost = journal.lost_cost()
     meter = Meter(max_cost, max_requests, spent, lost)
     trained = LiveCosts.trained(policy, list(named))
     live = _live_costs(trained, named, costs)
     ladder = ladder_of(policy, None if isinstance(client, ChatClient) else list(client))
     known = bool(live.by_key) or any(one.rates is not None for one in named.values())
+    priced = all(one.rates is not None for one in named.values())
     tries = max(one.most_tries for one in named.values())
-    payments = Payments(budget, len(asked), Prices(live.by_key, None if known else 1.0, trained.by_key), tries)
+    firsts = {model: live.round_cost(model, False) for model in live.by_model}
+    payments = Payments(
+        budget, len(asked), Prices(live.by_key, None if known else 1.0, trained.by_key), tries, priced, firsts
+    )
     decisions = Decisions(out, budget)
     return Job(
         asked, rows, policy, client, grader, verifier, store, journal, meter, payments, decisions, live, trained,
         ladder, concurrency, call,
+        at_once=n_per_request or (MOST_AT_ONCE if shared_by(policy) else 1), cancel=cancel, deadline=deadline,
     )  # fmt: skip
 
 
@@ -282,4 +324,4 @@ def _live_costs(trained: LiveCosts, clients: Mapping[str, ChatClient], costs: Ma
     unpriced = [name for name, client in clients.items() if client.rates is None]
     if len(unpriced) == len(clients):
         return trained
-    return LiveCosts({name: cost for name, cost in trained.by_model.items() if name in unpriced})
+    return LiveCosts({name: cost for name, cost in trained.by_model.items() if name in unpriced}, rounds=trained.rounds)

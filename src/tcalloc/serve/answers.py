@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tcalloc._amounts import amount
+from tcalloc._amounts import amount, digits
 from tcalloc._counts import agreeing, counted
 from tcalloc._printing import cleaned, shown_shortly, whole_characters
 from tcalloc.errors import MissingExtraError
@@ -36,14 +36,20 @@ class Answered:
     """Whether the answer is right; None if that is not known (no gold answer, or grading failed)."""
     status: str = "as decided"
     """What happened to the policy's decision. "as decided"; "cheaper than decided" (fewer samples, or a cheaper action,
-    because the budget did not allow more); "left out" (the budget was spent); "incomplete" (a request failed or was not
-    sent)."""
+    because the budget did not allow more); "left out" (the budget was spent); "late" (the deadline came first);
+    "incomplete" (a request failed or was not sent)."""
     probability: float | None = None
     """Probability that the answer is right, if the policy has learned to predict it (`Sequential`); otherwise None."""
     ungraded: int = 0
     """Number of its samples that could not be graded."""
     error: str | None = None
     """The reason for the first of them."""
+    seconds: float = field(default=0.0, compare=False)
+    """How long its samples were waited for, in this call."""
+    cut: int = field(default=0, compare=False)
+    """How many samples were cut off in this call, since they were not needed any more."""
+    cut_cost: float = 0.0
+    """What was billed of samples that were cut off, in the policy's unit; a part of `spend`."""
 
     __repr__ = shown_shortly
 
@@ -101,6 +107,27 @@ class Answers(Sequence[Answered]):
         return sum(one.samples for one in self.answered) / len(self) if self.answered else math.nan
 
     @property
+    def latency(self) -> float:
+        """Mean seconds that a finished question's samples were waited for; NaN if there is none."""
+        return math.fsum(one.seconds for one in self.answered) / len(self) if self.answered else math.nan
+
+    @property
+    def latency_high(self) -> float:
+        """The seconds within which 90 % of the finished questions had their samples; NaN if there is none."""
+        waited = sorted(one.seconds for one in self.answered)
+        return waited[math.ceil(0.9 * len(waited)) - 1] if waited else math.nan
+
+    @property
+    def cut(self) -> int:
+        """How many samples were cut off, since they were not needed any more."""
+        return sum(one.cut for one in self.answered)
+
+    @property
+    def cut_cost(self) -> float:
+        """What was billed of samples that were cut off, in the policy's unit; a part of what was spent."""
+        return math.fsum(one.cut_cost for one in self.answered)
+
+    @property
     def accuracy(self) -> float | None:
         """Share of right answers among the questions with a gold answer; None if there is none."""
         known = [one.correct for one in self.answered if one.correct is not None]
@@ -130,9 +157,15 @@ class Answers(Sequence[Answered]):
                 f"{counted(cheaper, 'question')} got fewer samples or a cheaper action than the policy decided, "
                 "because the budget did not allow more."
             )
+        late = sum(one.status == "late" for one in self.answered)
+        if late:
+            found.append(
+                f"{counted(late, 'question')} had less than the policy decided, because the deadline came first."
+            )
         without = [one for one in self.answered if one.answer is None]
         reasons = [
             (sum(one.status == "left out" for one in without), "because the budget was spent"),
+            (sum(one.status == "late" and not one.samples for one in without), "because the deadline came first"),
             (sum(one.status == "as decided" and not one.samples for one in without),
              "because the policy decided to draw nothing"),
             (sum(one.ungraded > 0 for one in without), "because their samples could not be graded"),
@@ -173,9 +206,18 @@ class Answers(Sequence[Answered]):
             drawn = f"{self.samples:.3g}"
             drawn += " sample" if drawn == "1" else " samples"
             done += f"{right}; {drawn} and a spend of {amount(self.spend, unit, 4)}{allowed} per question"
+        if self.cut:
+            done += (
+                f"; {self.cut:,} sample{'s' * (self.cut != 1)} cut off, since the answer was settled or the deadline "
+                f"came, for {amount(self.cut_cost, unit, 4)} of the spend in all"
+            )
         if self.lost:
             done += f"; lost replies count as {amount(self.lost, unit, 4)} in all besides"
-        return "\n".join([f"{done}.", *self.shortfalls])
+        told = [f"{done}."]
+        if self.latency > 0:
+            high = digits(self.latency_high)
+            told.append(f"A question took {digits(self.latency)} s on average, and 90 % took at most {high} s.")
+        return "\n".join([*told, *self.shortfalls])
 
     @cleaned
     def __str__(self) -> str:

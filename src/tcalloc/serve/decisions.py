@@ -6,17 +6,18 @@ finished question, the draws and the samples granted for each are therefore kept
 """
 
 import json
+import math
 import os
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from tcalloc._files import lines_of, naming, open_regular, strict_json
 
-__all__ = ["Decisions"]
+__all__ = ["Decision", "Decisions"]
 
-# One draw: the model's arm, samples asked for, samples received.
-Drawn = tuple[str, int, int]
+# One draw: the model, samples asked for, samples had, and what was billed of samples that were cut off, if any were.
+Decision: TypeAlias = tuple[str, int, int, float | None]
 
 
 class Decisions:
@@ -34,16 +35,16 @@ class Decisions:
         self._path = None if out is None else os.path.join(out, "decisions.jsonl")
         self._budget = budget
         self._guard = threading.Lock()
-        self._known: dict[str, list[Drawn]] = {}
+        self._known: dict[str, list[Decision]] = {}
         if self._path is not None and os.path.lexists(self._path):
             for line in lines_of(self._path):
                 self._read(line)
 
-    def of(self, question: str) -> list[Drawn] | None:
+    def of(self, question: str) -> list[Decision] | None:
         """Return the draws of a question that was finished; None if it was not."""
         return self._known.get(question)
 
-    def keep(self, question: str, draws: Sequence[Drawn]) -> None:
+    def keep(self, question: str, draws: Sequence[Decision]) -> None:
         """Keep what was drawn for a question that is finished."""
         if self._path is None or self._known.get(question) == list(draws):
             return
@@ -56,6 +57,11 @@ class Decisions:
         try:
             row: Any = strict_json(line)
             if row["budget"] == self._budget:
-                self._known[row["id"]] = [(str(arm), int(asked), int(had)) for arm, asked, had in row["draws"]]
+                draws = [
+                    (str(arm), int(n), int(had), None if cut is None else float(cut))
+                    for arm, n, had, cut in row["draws"]
+                ]
+                if all(cut is None or 0 <= cut < math.inf for _, _, _, cut in draws):
+                    self._known[row["id"]] = draws
         except (ValueError, TypeError, KeyError, OverflowError):
             return  # a line that was cut off: that question is decided again

@@ -1,5 +1,6 @@
 """The samples drawn for one question: what the policy sees of them, and the answer that they give."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -8,6 +9,7 @@ from tcalloc.llm.questions import Question
 from tcalloc.runs.records import SampleRecord
 from tcalloc.runs.verdicts import failed
 from tcalloc.serve.answers import Answered
+from tcalloc.serve.decisions import Decision
 
 __all__ = ["Drawn", "answered_of", "result_of"]
 
@@ -19,8 +21,8 @@ class Drawn:
     records: list[SampleRecord] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
     """The samples of each client's arm."""
-    draws: list[tuple[str, int, int]] = field(default_factory=list)
-    """Each draw: the arm, the samples asked for, the samples received."""
+    draws: list[Decision] = field(default_factory=list)
+    """Each draw: the arm, the samples asked for and received, and what was billed of samples that were cut off."""
     failed: bool = False
     """Whether a request failed; the missing samples may be drawn later."""
     halted: bool = False
@@ -28,11 +30,22 @@ class Drawn:
     cheaper: bool = False
     """Whether the money did not allow what was decided."""
 
+    late: bool = False
+    """Whether the deadline came before the policy had ended."""
+    cut: int = 0
+    """Samples that were cut off."""
+    drawing: float = 0.0
+    """What the last draw cost besides its samples, where replies do not say it."""
+    seconds: float = 0.0
+    """How long its samples were waited for."""
+
     @property
     def status(self) -> str:
         """What happened to the policy's decision; see `Answered.status`."""
         if self.failed or self.halted:
             return "incomplete"
+        if self.late:
+            return "late"
         if not self.cheaper:
             return "as decided"
         return "cheaper than decided" if self.records else "left out"
@@ -76,11 +89,14 @@ def answered_of(question: Question, run: Run, drawn: Drawn) -> Answered:
         None if with_it is None else with_it.get("text"),
         run.spend,
         len(drawn.records),
-        sum(had > 0 for _, _, had in drawn.draws),
+        sum(had > 0 for _, _, had, _ in drawn.draws),
         run.vote_share,
         (with_it["correct"] if with_it is not None else None if broken else False) if question.golds else None,
         drawn.status,
         getattr(run, "probability", None),
         len(broken),
         broken[0]["error"] if broken else None,
+        drawn.seconds,
+        drawn.cut,
+        math.fsum(cut or 0.0 for _, _, _, cut in drawn.draws),
     )

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
-from tcalloc.learn.protocol import DecidedRun, Draw, Policy, Run
+from tcalloc.learn.protocol import DecidedRun, Draw, Policy, Result, Run
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.concurrency import event_loop
 from tcalloc.llm.concurrency.event_loop import Call
@@ -25,10 +27,11 @@ from tcalloc.runs.run_files import samples_of
 from tcalloc.runs.store import Store
 from tcalloc.serve.answers import Answered, Answers
 from tcalloc.serve.clients import Clients
-from tcalloc.serve.decisions import Decisions
+from tcalloc.serve.decisions import Decision, Decisions
 from tcalloc.serve.drawn import Drawn, answered_of, result_of
 from tcalloc.serve.live_costs import LiveCosts
 from tcalloc.serve.payments import Hold, Payments
+from tcalloc.serve.wave import Wave
 
 __all__ = ["Job"]
 
@@ -40,7 +43,7 @@ _OTHER_UNIT = 3.0
 
 
 # A question that continues later: its run, its current draw, what it has, and its earlier decisions.
-_Parked: TypeAlias = tuple[Run, Draw | None, Drawn, list[tuple[str, int, int]] | None]
+_Parked: TypeAlias = tuple[Run, Draw | None, Drawn, list[Decision] | None]
 
 
 class Job:
@@ -64,11 +67,16 @@ class Job:
         ladder: Sequence[Action],
         concurrency: int,
         call: Call,
+        *,
+        at_once: int = 1,
+        cancel: bool = False,
+        deadline: float | None = None,
     ):
         self.questions, self.rows, self.policy = questions, rows, policy
         self.clients = Clients(client, policy, verifier)
         self.verifier, self.store, self.meter, self.payments = verifier, store, meter, payments
         self.decisions, self.call, self.stop = decisions, call, call.stop
+        self.at_once, self.cancel, self.deadline = at_once, cancel, deadline
         self.concurrency, self.fewer = affordable(concurrency)
         self.costs, self.trained, self.ladder = costs, trained, ladder
         keep = (lambda record: None) if store is None else store.append
@@ -186,15 +194,20 @@ class Job:
                 self.begun_before.add(record["id"])
         for lost in () if journal is None else journal.lost:
             if (model := models.get(lost.arm)) is not None:
-                self.payments.count_lost(model, lost.n, lost.most)
+                count = self.payments.count_cut if lost.cut else self.payments.count_lost
+                count(model, lost.n, lost.most)
 
     def _begin(self, i: int) -> tuple[Run, Draw | None]:
         run = self.policy.start(self.rows[i])
         return run, run.next()
 
-    def _go_on(self, question: Question, run: Run, model: str, records: list[SampleRecord]) -> Draw | None:
-        prices = self.payments.prices
-        run.add([result_of(question, record, prices.cost(model, record), self.verifier) for record in records])
+    def _go_on(
+        self, question: Question, run: Run, model: str, records: list[SampleRecord], extra: float
+    ) -> Draw | None:
+        results = [self._result(question, model, record) for record in records]
+        if extra:  # what the draw cost besides these samples
+            results[0] = replace(results[0], cost=results[0].cost + extra)
+        run.add(results)
         return run.next()
 
     async def _expect(self, i: int) -> None:
@@ -246,19 +259,24 @@ class Job:
         while draw is not None:
             client, model = self.clients.of(draw.action)
             at = len(drawn.draws)
-            if decided is not None and at < len(decided) and decided[at][:2] == (client.arm, draw.n):
-                had: int | None = decided[at][2]
-            else:  # not decided before, or decided differently by another policy
-                had, decided = None, None
+            if decided is not None and (at >= len(decided) or decided[at][:2] != (client.arm, draw.n)):
+                decided = None  # decided otherwise before, by another policy
             model = self.costs.key(draw.action, model)
-            records = await self._paid(question, client, model, draw, drawn, had)
+            records = await self._paid(question, client, model, draw, drawn, run, decided)
             if records is None:
                 self.parked[i] = run, draw, drawn, decided
                 self.silent = 0
                 return
-            drawn.cheaper |= len(records) < draw.n
             if records:
-                draw = await aside(self._go_on, question, run, model, records)
+                billed = drawn.draws[-1][3]
+                draw = await aside(self._go_on, question, run, model, records, drawn.drawing + (billed or 0.0))
+                if billed is not None and not drawn.late:
+                    break  # it is settled
+                if self.deadline is not None and (drawn.late or drawn.seconds >= self.deadline):
+                    drawn.late |= draw is not None
+                    break
+            elif drawn.late:
+                break
             elif (other := self._instead(draw.action, client, drawn)) is not None:
                 run = DecidedRun(other)
                 draw = run.next()
@@ -294,56 +312,107 @@ class Job:
         )
 
     async def _paid(
-        self, question: Question, client: ChatClient, model: str, draw: Draw, drawn: Drawn, had: int | None
+        self,
+        question: Question,
+        client: ChatClient,
+        model: str,
+        draw: Draw,
+        drawn: Drawn,
+        run: Run,
+        decided: Sequence[Decision] | None,
     ) -> list[SampleRecord] | None:
         """Return the samples of a draw that are there or granted; of an earlier decision, as many; None: comes later.
 
         `model` is the name by which `Prices` knows the cost of a sample: the model's or the action's.
         """
-        start = drawn.numbers.get(client.arm, 0)
+        start, at = drawn.numbers.get(client.arm, 0), len(drawn.draws)
         numbers = range(start, start + draw.n)
         key = question.id, client.params(question.messages)
         there = self.stored.get(key, {})
         missing = [j for j in numbers if j not in there]
-        if had is not None and draw.n - len(missing) >= had:
-            missing = []
-        fresh: dict[int, SampleRecord] = {}
-        while missing and not drawn.failed and not drawn.halted:
-            if not self.stop.on and self.payments.comes_later(question.id, model, len(missing)):
-                self.stored[key] = there | fresh
-                return None
-            holds = await self._granted(question, client, model, len(missing))
-            drawn.halted |= not holds and self.stop.on
-            if not holds:
-                break
-            now, missing = missing[: len(holds)], missing[len(holds) :]
-            try:
-                asked = await self._together(client, question, key[1], now, holds)
-            finally:
-                for hold in holds:
-                    hold.release()
-                self.payments.tried(model)
-                self.settled.set()
-            drawn.failed |= any(isinstance(one, LlmError) and not isinstance(one, BudgetSpent) for one in asked)
-            drawn.halted |= any(isinstance(one, Stopped | LimitReached) for one in asked)
-            fresh |= {record["sample"]: record for record in asked if isinstance(record, dict)}
-            if any(isinstance(one, BudgetSpent) for one in asked):
-                break
+        billed: float | None = None  # of samples that were cut off; None: none was
+        if decided is not None and draw.n - len(missing) >= decided[at][2]:
+            missing, billed = [], decided[at][3]
+        # What the draw costs besides its samples, where replies do not say it.
+        drawn.drawing = owed = self.costs.round_cost(model, start > 0)
+        began, fresh = time.monotonic(), dict[int, SampleRecord]()
+        left = None if self.deadline is None else self.deadline - drawn.seconds
+        wave = Wave(
+            question,
+            self.drawers[client.arm],
+            run,
+            functools.partial(self._result, question, model),
+            len(missing),
+            self.stop,
+            self.slots,
+            left,
+            at_once=self.at_once,
+            cancel=self.cancel,
+        )
+        with wave:
+            await wave.had([there[j] for j in numbers if j in there])
+            while missing and not drawn.failed and not drawn.halted and not wave.cut.on:
+                if not self.stop.on and self.payments.comes_later(question.id, model, len(missing)):
+                    self.stored[key] = there | fresh
+                    drawn.seconds += time.monotonic() - began
+                    return None
+                holds = await self._granted(question, client, model, len(missing), wave, owed)
+                owed = 0.0 if holds else owed  # the first of them pays for the draw
+                drawn.halted |= not holds and self.stop.on
+                if not holds:
+                    break
+                now, missing = missing[: len(holds)], missing[len(holds) :]
+                try:
+                    asked = await wave.ask(key[1], now, holds)
+                    cost = self.payments.cut(model, holds, wave.cut)
+                    billed = (billed or 0.0) + cost if wave.cut.on else None
+                finally:
+                    for hold in holds:
+                        hold.release()
+                    self.payments.tried(model)
+                    self.settled.set()
+                self._take(asked, drawn)
+                fresh |= {record["sample"]: record for record in asked if isinstance(record, dict)}
+                if any(isinstance(one, BudgetSpent) for one in asked):
+                    break
         records = [there.get(j) or fresh[j] for j in numbers if j in there or j in fresh]
         drawn.numbers[client.arm] = start + draw.n
+        drawn.seconds += time.monotonic() - began
+        if owed and records:  # all of it was there already
+            self.payments.ledger.count(owed)
+        if wave.cut.on:
+            billed = billed or 0.0
+        drawn.cheaper |= len(records) < draw.n and billed is None
+        drawn.late |= wave.late
+        drawn.cut += wave.cut.samples
         drawn.records.extend(records)
-        drawn.draws.append((client.arm, draw.n, len(records)))
+        drawn.draws.append((client.arm, draw.n, len(records), billed))
         return records
 
-    async def _granted(self, question: Question, client: ChatClient, model: str, n: int) -> list[Hold]:
-        """Return the samples that are granted; if others may give money back, wait without blocking the loop."""
+    def _take(self, asked: list[Any], drawn: Drawn) -> None:
+        """Note what went wrong with requests; raise what is no failure of theirs."""
+        for one in {id(one): one for one in asked if isinstance(one, BaseException)}.values():
+            if not isinstance(one, LlmError):
+                raise one
+            self._fail(one)
+        drawn.failed |= any(isinstance(one, LlmError) and not isinstance(one, BudgetSpent) for one in asked)
+        drawn.halted |= any(isinstance(one, Stopped | LimitReached) for one in asked)
+
+    def _result(self, question: Question, model: str, record: SampleRecord) -> Result:
+        """Return what a run is told of a sample."""
+        return result_of(question, record, self.payments.prices.cost(model, record), self.verifier)
+
+    async def _granted(
+        self, question: Question, client: ChatClient, model: str, n: int, wave: Wave, round_cost: float
+    ) -> list[Hold]:
+        """Return the samples that are granted; where others may give money back, wait without blocking the loop."""
         most = client.most_cost(question.messages) if self.payments.varies(model) else None
         while True:
             self.settled.clear()
-            holds = self.payments.grant(question.id, model, n, most)
+            holds = self.payments.grant(question.id, model, n, most, round_cost)
             if holds is not None:
                 return holds
-            if self.stop.on:
+            if self.stop.on or wave.cut.on:
                 return []
             await self._wait()
 
@@ -352,38 +421,6 @@ class Job:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.1):
                 await self.settled.wait()
-
-    async def _together(
-        self, client: ChatClient, question: Question, params: str, numbers: list[int], holds: list[Hold]
-    ) -> list[Any]:
-        """Ask for some samples at the same time; return a record or an error for each."""
-        drawer = self.drawers[client.arm]
-
-        async def ask(number: int, hold: Hold) -> SampleRecord:
-            (record,) = await drawer.ask(question, params, [number], self.stop, hold.lost, hold.another)
-            hold.paid(record)
-            return record
-
-        under_way: list[asyncio.Task[SampleRecord]] = []
-        try:
-            for number, hold in zip(numbers, holds, strict=True):
-                await self.slots.acquire()  # before there is a task: what waits for its turn costs nothing
-                under_way.append(asyncio.ensure_future(ask(number, hold)))
-                under_way[-1].add_done_callback(self._free_slot)
-        finally:  # also where the call was dropped while this waited
-            if len(under_way) < len(numbers):
-                for task in under_way:
-                    task.cancel()
-            asked = await asyncio.gather(*under_way, return_exceptions=True)
-        for one in asked:
-            if isinstance(one, LlmError):
-                self._fail(one)
-            elif isinstance(one, BaseException):
-                raise one
-        return asked
-
-    def _free_slot(self, _: object) -> None:
-        self.slots.release()
 
     def _fail(self, error: LlmError) -> None:
         if isinstance(error, Stopped | BudgetSpent):

@@ -18,6 +18,8 @@ class LiveCosts:
     """The cost of a sample of each model, by the names of the clients."""
     by_action: Mapping[str, float] = field(default_factory=dict)
     """The cost of a sample of each action, by the action's name, if that is known more precisely."""
+    rounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """What a question's first draw of each model and its later ones cost besides their samples."""
 
     @classmethod
     def trained(cls, policy: Any, models: Sequence[str]) -> "LiveCosts":
@@ -31,6 +33,7 @@ class LiveCosts:
             The models that can be asked. If there is one, it stands for the policy's only model, whatever its name.
         """
         by_model = dict(getattr(policy, "sample_costs_", None) or {})
+        rounds = dict(getattr(policy, "round_costs_", None) or {})
         by_action: dict[str, float] = {}
         if not by_model:
             known = [(a.samples, a, float(cost) / a.samples) for a, cost in _priced(policy)]
@@ -38,13 +41,18 @@ class LiveCosts:
                 by_action[action.name] = each
                 by_model.setdefault(action.model or "", each)  # the first action has the fewest samples
         if len(models) == 1 and len(by_model) == 1:
-            return cls({models[0]: next(iter(by_model.values()))}, by_action)
-        return cls({name: by_model[name] for name in models if name in by_model}, by_action)
+            rounds = dict.fromkeys(models, *rounds.values()) if rounds else {}
+            return cls({models[0]: next(iter(by_model.values()))}, by_action, rounds)
+        return cls({name: by_model[name] for name in models if name in by_model}, by_action, rounds)
 
     @property
     def by_key(self) -> dict[str, float]:
         """All costs, by the names that `key` returns."""
         return {**self.by_model, **self.by_action}
+
+    def round_cost(self, model: str, again: bool) -> float:
+        """Return what a draw of a model costs besides its samples; 0 where replies say what they cost."""
+        return self.rounds.get(model, (0.0, 0.0))[again] if model in self.by_model else 0.0
 
     def key(self, action: Action, model: str) -> str:
         """Return the name by which the cost of a sample is known."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from tcalloc._counts import counted
 from tcalloc.errors import InputError
+from tcalloc.llm.concurrency.cut import Cut
 from tcalloc.serve.budget_ledger import BudgetLedger
 
 __all__ = ["Hold", "Payments", "Prices"]
@@ -102,16 +103,27 @@ class Prices:
 class Hold:
     """One sample that may be drawn, with the share of the budget that is reserved for it."""
 
-    def __init__(self, payments: "Payments", question: str, model: str, unit: float, likely: float, first: bool):
+    def __init__(
+        self,
+        payments: "Payments",
+        question: str,
+        model: str,
+        unit: float,
+        likely: float,
+        first: bool,
+        round_cost: float = 0.0,
+    ):
         self._payments, self._question, self._model = payments, question, model
         self._unit, self._likely, self._first = unit, likely, first
+        self.round_cost = round_cost
+        """What its draw costs besides its samples, if this one pays for it."""
         self._held = True
         payments.under_way += 1
 
     def paid(self, record: Mapping[str, Any]) -> None:
         """Settle with the sample that was received."""
         cost = self._payments.prices.cost(self._model, record)
-        self._end(cost)
+        self._end(cost + self.round_cost)
         self._payments.drop(self._question)
         self._payments.came(self._model, cost)
 
@@ -122,6 +134,15 @@ class Hold:
         self._payments.gone(cost)
         if self._first:
             self._payments.expect_again(self._question)
+
+    @property
+    def held(self) -> bool:
+        """Whether it is not settled."""
+        return self._held
+
+    def cut(self, bill: float) -> None:
+        """Settle a sample that was cut off, with what was billed of it."""
+        self._end(bill)
 
     def another(self) -> bool:
         """Reserve money for one more try; return whether there was enough."""
@@ -169,9 +190,21 @@ class Payments:
         The cost of samples.
     tries : int
         How often one sample may be paid at most until it is received; see `BudgetLedger`.
+    billed : bool
+        Whether replies say what samples cost.
+    rounds : mapping of str to float, optional
+        What a question's first draw of each model costs besides its samples, where replies do not say it.
     """
 
-    def __init__(self, budget: float | None, questions: int, prices: Prices, tries: int = 1):
+    def __init__(
+        self,
+        budget: float | None,
+        questions: int,
+        prices: Prices,
+        tries: int = 1,
+        billed: bool = False,
+        rounds: Mapping[str, float] | None = None,
+    ):
         if budget is not None and not (isinstance(budget, (int, float)) and math.isfinite(budget) and budget >= 0):
             raise InputError(
                 f"budget is {budget!r}; expected the average cost per question, a number of at least 0. Leave it out "
@@ -189,6 +222,7 @@ class Payments:
             )
         self.budget, self.prices, self.ledger = budget, prices, BudgetLedger(total, tries)
         self.lost = 0.0
+        self._billed, self._rounds = billed, dict(rounds or {})
         self._scouts: set[str] = set()
         self._kinds: set[str] = set()
         self._kind_of: dict[str, str] = {}  # question without a sample: its kind
@@ -207,6 +241,36 @@ class Payments:
         cost = most if unit is None else n * unit[1]
         self.ledger.count(cost)
         self.lost += cost
+
+    def count_cut(self, model: str, n: int, bill: float) -> None:
+        """Count samples that an earlier call cut off, and what was billed of them."""
+        self.ledger.count(self._cut_bill(model, n, bill))
+
+    def cut(self, model: str, holds: Sequence[Hold], cut: Cut) -> float:
+        """Settle the samples of a draw that were cut off; return what they cost, in the policy's unit.
+
+        Parameters
+        ----------
+        model : str
+            What they are priced by.
+        holds : sequence of Hold
+            What pays for the samples of the draw; those that are not settled were cut off, or failed.
+        cut : Cut
+            What was billed; it is emptied.
+        """
+        sent, billed = cut.taken()
+        bill = self._cut_bill(model, sent, billed)
+        waiting = [hold for hold in holds if hold.held]
+        owed = bill + math.fsum(hold.round_cost for hold in waiting)  # a draw is paid for whichever samples came
+        if waiting and owed:
+            waiting[0].cut(owed)
+        elif owed:
+            self.ledger.count(owed)
+        return bill
+
+    def _cut_bill(self, model: str, sent: int, billed: float) -> float:
+        # Where replies do not say what a sample costs, one that was cut off counts as a whole one.
+        return billed if self._billed and not self.prices.fixed(model) else sent * self.prices.cost(model, {})
 
     def drop(self, question: str) -> None:
         """Keep nothing more for a question: it has a sample, or it will have none."""
@@ -241,7 +305,9 @@ class Payments:
         unit = self.prices.unit(model)
         return unit is None or self.ledger.room(question, unit[1], n, hopeful=True) < n
 
-    def grant(self, question: str, model: str, n: int, most: float | None = None) -> list[Hold] | None:
+    def grant(
+        self, question: str, model: str, n: int, most: float | None = None, round_cost: float = 0.0
+    ) -> list[Hold] | None:
         """Return the samples that the money covers; None: ask again when open samples have settled.
 
         Fewer than n may be granted although there is money: one while little is known about a model's price, and one
@@ -255,9 +321,13 @@ class Payments:
             The number of samples wanted.
         most : float, optional
             The most that one sample can cost, if rates and max_tokens limit that.
+        round_cost : float
+            What the draw costs besides its samples, where samples have a fixed cost. The first one pays for it.
         """
         first = self.ledger.first(question)
         unit = self.prices.unit(model)
+        if unit is not None and round_cost:
+            return self._grant_draw(question, model, n, unit[0], round_cost, first)
         if self.budget is None:
             granted = self.ledger.reserve(question, 0.0, n)
             return [Hold(self, question, model, 0.0, 0.0, first) for _ in range(granted)]
@@ -284,6 +354,18 @@ class Payments:
         if not granted and first and self.ledger.reserve(question, mean):
             granted, highest = 1, mean  # no question is left out because of what a sample might cost at most
         return [Hold(self, question, model, highest, mean, first) for _ in range(granted)]
+
+    def _grant_draw(
+        self, question: str, model: str, n: int, each: float, round_cost: float, first: bool
+    ) -> list[Hold] | None:
+        """Return as many samples as there is money for, if each pays its share of what their draw costs."""
+        for k in range(n, 0, -1):
+            unit = 0.0 if self.budget is None else each + round_cost / k
+            if self.ledger.room(question, unit, k) == k:
+                self.ledger.reserve(question, unit, k)
+                extras = [round_cost, *[0.0] * (k - 1)]
+                return [Hold(self, question, model, unit, unit, first, extra) for extra in extras]
+        return None if self.under_way and self.ledger.room(question, each + round_cost, 1, hopeful=True) else []
 
     def _seen_enough(self, question: str, cost: float) -> bool:
         """Return whether a first sample may cost more than what is kept for it; at the start only a few may."""
@@ -319,5 +401,5 @@ class Payments:
         # Number of tries up to the first reply that is not lost: mean, and its standard error over those that wait.
         tries = 1.0 + self._gone / max(self._came, 1)
         tries += _MARGIN * math.sqrt(tries * (tries - 1.0) / max(waiting, 1))
-        price = self.prices.kept(kind, waiting)
+        price = self.prices.kept(kind, waiting) + self._rounds.get(kind, 0.0)
         self.ledger.set_price(kind, price, price * tries)

@@ -33,7 +33,7 @@ def test_costs_that_were_seen_are_not_all_that_can_come(make):
     policy = make().fit(x[:200], Table(acc[:200], cost[:200]))
     with pytest.raises(
         InputError,
-        match=r"highest cost seen is not the highest possible\. Pass high= \(--high\), which is the largest number of samples",
+        match=r"highest cost seen is not the highest possible\. Pass high= \(--high\), which is the largest number of",
     ) as caught:
         policy.calibrate(x[200:], Table(acc[200:], cost[200:]), budget=2.2, confidence=0.95)
     assert "cost=[...] of shape (K,)" in str(caught.value)

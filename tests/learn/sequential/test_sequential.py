@@ -33,8 +33,8 @@ def votes():
 def rich():
     codes = drawn(seed=3)
     texts = [f"question {i} of {'hard' if (row == 0).mean() < 0.6 else 'easy'} kind" for i, row in enumerate(codes)]
-    return Sequential(budget=2.5, waves=(1, 2), round_cost=0.1, most=7).fit(
-        texts, Samples(codes, tokens=lengths(codes))
+    return Sequential(budget=2.5, waves=(1, 2), most=7).fit(
+        texts, Samples(codes, tokens=lengths(codes), round_cost=0.3, later_round_cost=0.1)
     )
 
 
@@ -196,12 +196,12 @@ def test_actions_carry_their_parameters():
 def test_waves_save_rounds():
     codes = drawn(120, 16, low=0.3, high=0.8)
     one, many = (
-        Sequential(budget=6.0, waves=waves, round_cost=1.0).fit(None, Samples(codes)).frontier()
+        Sequential(budget=6.0, waves=waves).fit(None, Samples(codes, round_cost=1.0)).frontier()
         for waves in ((1,), (1, 2, 4))
     )
     at = [int(np.argmin(abs(found.spend - 6.0))) for found in (one, many)]
     assert many.rounds[at[1]] < 0.8 * one.rounds[at[0]]
-    assert many.accuracy[at[1]] > one.accuracy[at[0]] - 0.03
+    assert many.accuracy[at[1]] > one.accuracy[at[0]] + 0.01
 
 
 # ------------------------------------------------------------------------------------- what it learns
@@ -364,7 +364,6 @@ def test_a_state_that_does_not_fit_is_refused(votes):
         ({"answer_by": "score"}, "no scores were recorded"),
         ({"waves": ()}, "waves is empty"),
         ({"waves": (0,)}, "one of waves is 0"),
-        ({"round_cost": -1.0}, "round_cost is -1"),
         ({"most": 0}, "most is 0"),
         ({"most": {"other": 3}}, "no model 'other'"),
         ({"random_state": -1}, "random_state is -1"),

@@ -24,18 +24,17 @@ class Kind:
 NOISE = np.where(np.arange(N) % 2, 1.0, -1.0) * 0.01 * np.sqrt(N - 1)
 
 
-def candidate(name, gains=0.0, errors=0.0, blind=False, rounds=None):
+def candidate(name, gains=0.0, errors=0.0, blind=False):
     """A family that gains so much over the plain one at each spend, each gain with so many hundredths of error."""
     spend = np.tile(SPENDS[:, None], (1, N))
     gains, errors = (np.broadcast_to(np.asarray(values, float), SPENDS.shape) for values in (gains, errors))
     accuracy = (PLAIN + gains)[:, None] + errors[:, None] * NOISE
-    drawn = spend if rounds is None else np.broadcast_to(np.asarray(rounds, float)[:, None], spend.shape)
-    return Candidate(name, Kind(blind), Outcomes(spend, accuracy, drawn))
+    return Candidate(name, Kind(blind), Outcomes(spend, accuracy, spend))
 
 
-def chosen(others, budget, **parameters):
+def chosen(others, budget):
     candidates = [candidate("votes", blind=True), *others]
-    return candidates[Choices(candidates, 1.0, **parameters).at(budget).candidate].name
+    return candidates[Choices(candidates, 1.0).at(budget).candidate].name
 
 
 def test_counts_are_chosen_by_their_means():
@@ -79,13 +78,6 @@ def test_of_two_that_are_proven_the_better_is_used():
 
 def test_alike_is_no_gain():
     assert chosen([candidate("texts"), candidate("rules", blind=True)], 2.0) == "votes"
-
-
-def test_rounds_count_where_they_cost():
-    """The other reaches as much in fewer rounds."""
-    few = candidate("together", -0.001, blind=True, rounds=np.minimum(SPENDS, 1.0))
-    assert chosen([few], 4.0) == "votes"
-    assert chosen([few], 4.0, round_cost=0.5) == "together"
 
 
 def test_one_question_proves_nothing():

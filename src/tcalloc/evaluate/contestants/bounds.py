@@ -14,7 +14,7 @@ from tcalloc.evaluate.problem import Problem
 from tcalloc.evaluate.thresholds import BINDS, LUCKY
 from tcalloc.learn.holdout.folds import Frontier, Tuned
 from tcalloc.learn.holdout.half_samples import halvings
-from tcalloc.learn.replay.all_orders import arm_costs, random_orders
+from tcalloc.learn.replay.all_orders import arm_costs, random_orders, round_costs
 from tcalloc.learn.training import LEAST_STEP
 from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples
@@ -251,14 +251,14 @@ def _first_right(problem: Problem) -> tuple[Floats, Floats]:
     """
     samples = problem.samples
     assert samples is not None
-    costs = arm_costs(samples)
+    costs, rounds = arm_costs(samples), round_costs(samples)
     least = np.full((problem.orders, len(problem)), np.inf)
     for a, (name, arm) in enumerate(samples.by_model.items()):
         order = random_orders(arm.drawn, problem.orders, a)
         paid = np.cumsum(np.take_along_axis(costs[name][None], order, axis=2), axis=2)
         right = np.take_along_axis((arm.correct & arm.drawn)[None], order, axis=2)
         where = right.argmax(axis=2)[:, :, None]
-        first = np.take_along_axis(paid, where, axis=2)[:, :, 0]
+        first = np.take_along_axis(paid, where, axis=2)[:, :, 0] + rounds[name].first  # all in one draw
         least = np.minimum(least, np.where(right.any(axis=2), first, np.inf))
     known = np.sort(least[np.isfinite(least)])
     if not len(known):

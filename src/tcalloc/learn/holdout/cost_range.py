@@ -23,7 +23,7 @@ from tcalloc._counts import counted
 from tcalloc._inputs import scalar
 from tcalloc._rounding import COMPUTED
 from tcalloc.errors import InputError
-from tcalloc.learn.replay.all_orders import arm_costs
+from tcalloc.learn.replay.all_orders import arm_costs, round_costs
 from tcalloc.learn.training import Training
 from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples
@@ -41,10 +41,9 @@ def most_of(action: Action | None) -> float | None:
     if action is None:
         return 0.0
     rates = action.rates
-    if rates is None or action.max_tokens is None or rates.input > 0:
+    if rates is None or action.max_tokens is None or rates.most_per_input_token > 0:
         return None
-    per_token = max(rates.output, rates.output if rates.reasoning is None else rates.reasoning)
-    return action.samples * action.max_tokens * per_token
+    return rates.most(0, action.samples, action.max_tokens)
 
 
 def same_costs(shared: bool, cost: Floats, held: Training) -> bool:
@@ -133,14 +132,14 @@ class CostRange:
 def sample_costs(
     arms: Sequence[str], seen: Floats, samples: Samples, actions: Mapping[str, Action], high: Any
 ) -> Floats:
-    """Return the most that one sample of each model can cost, (arms,).
+    """Return the most that one sample of each model can cost, what its draw costs included, (arms,).
 
     Parameters
     ----------
     arms : sequence of str
         The models.
     seen : ndarray, (arms,)
-        The highest cost of a training sample of each model.
+        The highest cost of a training sample of each model, with its draw.
     samples : Samples
         The held-out samples, under the same names.
     actions : mapping of str to Action
@@ -158,15 +157,17 @@ def sample_costs(
             f"high: no model {unknown[0]!r} among the samples; there are {', '.join(map(repr, arms))}."
             f"{did_you_mean(unknown[0], arms)}"
         )
-    recorded = arm_costs(samples)
+    recorded, rounds = arm_costs(samples), round_costs(samples)
     found = []
     for a, arm in enumerate(arms):
         of = f" of {arm}" if arm else ""
         model = samples.by_model[arm]
         given = high.get(arm) if isinstance(high, Mapping) else high
         most = None if given is None else scalar(given, f"high{of}")
-        if most is None and (model.cost is None or np.ndim(model.cost) == 0):
-            each = 1.0 if model.cost is None else float(model.cost)
+        drawing = max(float(rounds[arm].first.max()), float(rounds[arm].later.max()))
+        same = all(value is None or np.ndim(value) == 0 for value in (model.cost, model.round_cost))
+        if most is None and same:
+            each = (1.0 if model.cost is None else float(model.cost)) + drawing
             # There is one cost for all samples, and the training samples had the same.
             most = each if math.isclose(float(seen[a]), each, rel_tol=COMPUTED) else None
         if most is None and arm in actions:
@@ -179,7 +180,7 @@ def sample_costs(
                 "prompt * the rate of an input token. "
                 "If all samples cost the same, say so: Samples(..., cost=one number)."
             )
-        paid = max(float(recorded[arm].max(initial=0.0)), float(seen[a]))
+        paid = max(float(recorded[arm].max(initial=0.0)) + drawing, float(seen[a]))
         if not 0 <= most < math.inf or paid > most * (1 + COMPUTED):
             raise InputError(
                 f"high{of} is {most!r}, but a recorded sample cost {paid:.6g}; expected a finite number: the most that "

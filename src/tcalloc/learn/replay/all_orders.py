@@ -22,9 +22,10 @@ from numpy.typing import ArrayLike, NDArray
 from tcalloc.errors import InputError
 from tcalloc.learn.replay.vote_states import TOP, States, Walk, distinct_states
 from tcalloc.measure.halves import random_order
+from tcalloc.measure.round_costs import RoundCosts
 from tcalloc.measure.samples import Samples
 
-__all__ = ["TOP", "CountRule", "Paths", "States", "arm_costs", "random_orders"]
+__all__ = ["TOP", "CountRule", "Paths", "States", "arm_costs", "random_orders", "round_costs"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -108,6 +109,11 @@ def arm_costs(samples: Samples) -> dict[str, Floats]:
     return {name: _sample_costs(arm, name) for name, arm in arms.items()}
 
 
+def round_costs(samples: Samples) -> dict[str, RoundCosts]:
+    """Return what draws of each model cost besides their samples; nothing where nothing was recorded."""
+    return {name: RoundCosts.of(arm) for name, arm in samples.by_model.items()}
+
+
 def _sample_costs(arm: Samples, name: str) -> Floats:
     shape = arm.drawn.shape
     if arm.cost is None:
@@ -155,7 +161,9 @@ class Paths:
     first : ndarray of float32, (R, n, S)
         The score if a tie goes to the answer that came first, as in a live run.
     paid : ndarray of float64, (R, n, S)
-        The spend up to each draw.
+        What the samples cost until then.
+    rounds_cost : RoundCosts
+        What draws cost besides.
 
     Notes
     -----
@@ -176,6 +184,7 @@ class Paths:
         self.shape = order.shape
         self.size = np.asarray(samples.drawn.sum(axis=1)[picked], np.int64)
         cost = arm_costs(samples)[""][picked]
+        self.rounds_cost = RoundCosts.of(samples).take(picked)
         self._counted = samples.cost is None  # if so, the spend is the number of samples
         self.paid = np.cumsum(np.take_along_axis(cost[None], order, axis=2), axis=2)
         if verifier:
@@ -226,10 +235,12 @@ class Paths:
             drawn = self._first(self._stop(listed[same[0]]))
             for j in same:
                 spends[j], scores[j] = self.at(np.minimum(drawn, listed[j].cap), right)
+                if self.rounds_cost.any:
+                    spends[j] += self.rounds_cost.of_rounds(self._rounds(listed[j])).mean(axis=0)
         return spends, scores
 
     def at(self, drawn: Ints, right: NDArray[np.float32] | None = None) -> tuple[Floats, Floats]:
-        """Return spend and score of stopping after `drawn` samples, (R, n), means over the orders."""
+        """Return the cost and the score of the first `drawn` samples, (R, n), means over the orders."""
         right = self.even if right is None else right
         place = np.minimum(drawn, self.size) - 1
         r, n, s = self.shape
@@ -245,12 +256,15 @@ class Paths:
 
     def rounds(self, rule: CountRule) -> Floats:
         """Return the number of draws (of one or several samples at once) of a rule, (n,), means over the orders."""
+        return np.asarray(self._rounds(rule).mean(axis=0))
+
+    def _rounds(self, rule: CountRule) -> Ints:
         batches = np.where(self._stop(rule), 0, np.maximum(rule.batch(self.states), 1))
         zero = np.zeros(1, np.int64)
         nothing = States(zero, zero, np.zeros((1, TOP), np.int64), zero, zero, zero > 0)
         first = min(int(max(rule.batch(nothing)[0], 1)), rule.cap)
         left = np.maximum(rule.cap - self.states.n, 0)
-        return np.asarray(self.walk(np.minimum(batches, left), first)[1].mean(axis=0))
+        return self.walk(np.minimum(batches, left), first)[1]
 
     def walk(self, draws: ArrayLike, first: int) -> tuple[Ints, Ints]:
         """Follow a plan that decides only at the end of each draw, as one that draws several samples at once does.

@@ -18,7 +18,7 @@ ignores all count.
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,16 +29,19 @@ from tcalloc._printing import cleaned
 from tcalloc._rates import Rates
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Draw, Policy, Result, Run
-from tcalloc.learn.replay.all_orders import arm_costs, random_orders
+from tcalloc.learn.replay.all_orders import arm_costs, random_orders, round_costs
+from tcalloc.measure.costs import answer_costs, lacking_tokens
+from tcalloc.measure.round_costs import RoundCosts
 from tcalloc.measure.samples import Samples
 
 __all__ = ["Meter", "Outcome", "drive", "replay"]
 
 Floats = NDArray[np.float64]
+# What answers and draws of a model cost at some rates, and where that is known.
+Priced: TypeAlias = tuple[Floats, RoundCosts, NDArray[np.bool_]]
 
 # A run with this many draws counts as endless.
 ENDLESS = 100_000
-KINDS = ("input", "output", "reasoning")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,12 +98,15 @@ class Meter:
 
     __slots__ = (
         "_arms",
+        "_asked",
         "_costs",
         "_names",
         "_order",
         "_place",
+        "_priced",
         "_rated",
         "_right",
+        "_rounds",
         "_row",
         "_verifier",
         "drawn",
@@ -116,10 +122,15 @@ class Meter:
         *,
         verifier: bool = False,
         costs: dict[str, Floats] | None = None,
+        rounds: dict[str, RoundCosts] | None = None,
+        priced: dict[tuple[Rates, str], Priced] | None = None,
         rated: bool = True,
     ):
         self._arms = samples.by_model
         self._costs = arm_costs(samples) if costs is None else costs
+        self._rounds = round_costs(samples) if rounds is None else rounds
+        self._priced = {} if priced is None else priced
+        self._asked = dict.fromkeys(self._arms, False)
         self._row, self._rated = row, rated
         self._order = {
             name: [column for column in order[name].tolist() if arm.drawn[row, column]]
@@ -173,26 +184,40 @@ class Meter:
         )
 
     def _charge(self, rates: Rates | None, name: str, columns: list[int]) -> list[float]:
+        """Return what each sample of a draw costs; the first one pays for the draw."""
+        each = False
         if rates is None or not self._rated:
-            return [float(self._costs[name][self._row, column]) for column in columns]
-        tokens = self._arms[name].tokens
-        needed = {"input": rates.input, "output": rates.output}
-        lacking = [kind for kind, rate in needed.items() if rate > 0 and (tokens is None or kind not in tokens)]
-        if tokens is None or lacking:
+            sampled, rounds = self._costs[name][self._row], self._rounds[name]
+        else:
+            if (rates, name) not in self._priced:
+                self._priced[rates, name] = self._by_rates(rates, name)
+            answers, rounds, known = self._priced[rates, name]
+            sampled, each = np.where(known, answers, np.nan)[self._row], not rates.prompt_once
+        costs = [float(sampled[column]) for column in columns]
+        for j in range(len(columns) if each else min(1, len(columns))):
+            costs[j] += float((rounds.later if self._asked[name] else rounds.first)[self._row])
+            self._asked[name] = True
+        if not np.isfinite(costs).all():
+            raise InputError(
+                f"tokens of {name or 'the model'} are unknown (NaN) at question {self._row}: no rate can be charged."
+            )
+        return costs
+
+    def _by_rates(self, rates: Rates, name: str) -> Priced:
+        """Return what answers and draws of a model cost at some rates, and where that is known."""
+        arm = self._arms[name]
+        lacking = lacking_tokens(rates, arm.tokens)
+        if arm.tokens is None or lacking:
             raise InputError(
                 f"the policy draws from {name or 'the model'} at rates, but its {' and '.join(lacking)} tokens were "
                 "not recorded. Give tokens={'input': …, 'output': …}, or leave the rates out."
             )
-        used = {kind: tokens[kind][self._row, columns] if kind in tokens else np.zeros(len(columns)) for kind in KINDS}
-        costs = rates.of(0.0, used["output"], np.nan_to_num(used["reasoning"]))
-        prompt = used["input"] * rates.input
-        if rates.prompt_once:
-            prompt[1:] = 0.0  # the samples are choices of one prompt
-        if not np.isfinite(costs + prompt).all():
-            raise InputError(
-                f"tokens of {name or 'the model'} are unknown (NaN) at question {self._row}, so no rate can be charged."
-            )
-        return [float(cost) for cost in costs + prompt]
+        prompts = np.isfinite(arm.tokens.get("input", np.zeros(arm.drawn.shape)))
+        return (
+            answer_costs(rates, arm.tokens, arm.drawn),
+            RoundCosts.by_rates(rates, arm.tokens, arm.drawn),
+            prompts | (rates.most_per_input_token == 0),
+        )
 
     def _result(self, name: str, column: int, cost: float) -> Result:
         arm, row = self._arms[name], self._row
@@ -301,7 +326,8 @@ def replay(
     arms = samples.by_model
     picked = _picked(rows, len(samples))
     ordered = {name: random_orders(arm.drawn, int(orders), random_state) for name, arm in arms.items()}
-    costs = arm_costs(samples)
+    costs, rounds = arm_costs(samples), round_costs(samples)
+    priced: dict[tuple[Rates, str], Priced] = {}
     found = np.zeros((5, len(picked)))
     for p, row in enumerate(picked.tolist()):
         for r in range(int(orders)):
@@ -311,6 +337,8 @@ def replay(
                 {name: order[r, row] for name, order in ordered.items()},
                 verifier=verifier,
                 costs=costs,
+                rounds=rounds,
+                priced=priced,
                 rated=rated,
             )
             run = drive(policy.start(told(row)), meter)

@@ -1,6 +1,7 @@
 """The base class of the rivals: they look only at counts of votes, and stop when a number reaches a threshold."""
 
 from collections.abc import Hashable, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from tcalloc._checks import whole
 from tcalloc.errors import InputError
-from tcalloc.learn.protocol import Draw, Result, checked, leading
+from tcalloc.learn.protocol import Draw, Result, checked, leading, unbeatable
 from tcalloc.learn.replay.all_orders import TOP, States
 from tcalloc.measure.actions import Action, Best
 
@@ -148,6 +149,24 @@ class CountingRun:
             if result.correct and self._verified is None:
                 self._verified = result.answer
             self._votes[result.answer] = self._votes.get(result.answer, 0) + 1
+
+    def settled(self, results: Sequence[Result], missing: int) -> bool:
+        """Return whether these results of the draw end the run, or decide its answer whatever the missing ones are.
+
+        Parameters
+        ----------
+        results : sequence of Result
+            Those that came so far.
+        missing : int
+            How many have not come yet.
+        """
+        trial = copy(self)
+        trial._votes = dict(self._votes)
+        trial.add(results)
+        if trial.next() is None:
+            return True
+        last = trial._n + missing >= self._policy.cap and self._policy.action.combine == "vote"
+        return last and trial._verified is None and unbeatable(list(trial._votes.values()), missing)
 
     @property
     def answer(self) -> Hashable | None:

@@ -32,7 +32,7 @@ from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.outcomes import PolicyOutcomes, budgets_of
 from tcalloc.learn.protocol import uniform
 from tcalloc.learn.registry import MARGIN_CAP, SUCCESS_STOP
-from tcalloc.learn.replay.all_orders import Paths, arm_costs
+from tcalloc.learn.replay.all_orders import Paths, arm_costs, round_costs
 from tcalloc.learn.rivals.counting import Counting, CountingRun
 from tcalloc.learn.rivals.replayed import ORDERS, Replayed, described, unknown
 from tcalloc.learn.rivals.serialize import pack, unpack
@@ -151,7 +151,10 @@ class TunedRule(StoppingEstimator):
         costs = arm_costs(samples)
         drawn = {arm: part.drawn for arm, part in samples.by_model.items()}
         self.sample_costs_ = {arm: float(cost[drawn[arm]].mean()) for arm, cost in costs.items() if drawn[arm].any()}
-        self.dearest_ = {arm: float(cost[drawn[arm]].max()) for arm, cost in costs.items() if drawn[arm].any()}
+        drawing = {arm: max(of.first.max(), of.later.max()) for arm, of in round_costs(samples).items()}
+        self.dearest_ = {
+            arm: float(cost[drawn[arm]].max() + drawing[arm]) for arm, cost in costs.items() if drawn[arm].any()
+        }
         if self.budget_ is not None:
             self._check(self.budget_)
         return self

@@ -22,6 +22,7 @@ from tcalloc.learn.replay.all_orders import Paths, random_orders
 from tcalloc.learn.routing.shrinkage import Shrinkage
 from tcalloc.learn.training import Training
 from tcalloc.measure.actions import Action
+from tcalloc.measure.round_costs import RoundCosts
 from tcalloc.measure.samples import Samples
 
 __all__ = ["AfterProbe", "Draws", "ProbePlan", "draws_of", "plan_of", "shown_by"]
@@ -101,6 +102,7 @@ def plan_of(samples: Samples, training: Training, m: int) -> ProbePlan:
             "action; some have fewer. Leave them out, or use probe=0."
         )
     probing = float(samples.table([alike], False).cost[0])
+    again = float(RoundCosts.of(arms[arm]).later.mean())  # what goes on from the probe is a second draw
     columns, draws, cost = [-1], [m], [probing]
     for a, action in enumerate(training.actions):
         price = float(training.mean_cost[a])
@@ -109,7 +111,7 @@ def plan_of(samples: Samples, training: Training, m: int) -> ProbePlan:
         if a not in own:
             columns, draws, cost = [*columns, a], [*draws, 0], [*cost, probing + price]
         elif own[a] > m:
-            columns, draws, cost = [*columns, a], [*draws, own[a]], [*cost, price]
+            columns, draws, cost = [*columns, a], [*draws, own[a]], [*cost, price + again]
     reference = min(own, key=lambda a: own[a])
     return ProbePlan(arm, alike, tuple(columns), tuple(draws), tuple(cost), reference)
 
@@ -159,9 +161,11 @@ def draws_of(samples: Samples, plan: ProbePlan, acc: Floats, cost: Floats, order
     paid = np.empty(reached.shape)
     for c, (column, k) in enumerate(zip(plan.columns, plan.draws, strict=True)):
         if k:
-            reached[:, :, c], paid[:, :, c] = paths.even[:, :, k - 1], paths.paid[:, :, k - 1]
+            drawing = paths.rounds_cost.of_rounds(2 if k > m else 1)
+            reached[:, :, c], paid[:, :, c] = paths.even[:, :, k - 1], paths.paid[:, :, k - 1] + drawing
         else:
-            reached[:, :, c], paid[:, :, c] = acc[:, column], paths.paid[:, :, m - 1] + cost[:, column]
+            probing = paths.paid[:, :, m - 1] + paths.rounds_cost.first
+            reached[:, :, c], paid[:, :, c] = acc[:, column], probing + cost[:, column]
     return Draws(key.reshape(orders, n), extra.reshape(orders, n, -1), reached, paid)
 
 

@@ -47,7 +47,7 @@ def crossfitted(choices: Choices, seed: int) -> StoppingFrontier:
     if n >= 2:
 
         def fit(train: Rows, held: Rows, _: int) -> Tuned:
-            some = Choices([c.take(train) for c in choices.candidates], choices.sample, choices.round_cost)
+            some = Choices([c.take(train) for c in choices.candidates], choices.sample)
             own = np.maximum(some.budgets(), LEAST)
             made = some.mixtures(own)
             spent, reached = (choices.mixed(made, what, "claimed") for what in ("spend", "accuracy"))

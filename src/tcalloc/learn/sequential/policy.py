@@ -53,11 +53,10 @@ class Sequential(StoppingEstimator):
     answer_by : {"vote", "verifier", "score"}, optional
         What makes the answer: the most votes, the first sample that a verifier accepts, the highest score. Default:
         votes. A verifier is never assumed.
-    waves : tuple of int
-        How many samples may be drawn at once. Several at once save rounds, which only counts if a round costs
-        something.
-    round_cost : float
-        What a round costs besides its samples, in their unit; it steers the rules, and is no part of the spend.
+    waves : tuple of int, optional
+        How many samples may be drawn at once. Several at once share what their draw costs (``Samples(round_cost=…)``,
+        the prompt of a request), which is part of the spend. Default: 1, and where later draws cost something besides
+        their samples 1, 2, 4 or 8, whichever suits the state.
     most : int or mapping of str to int, optional
         The most samples of a question, of each model. Default: all that were recorded; of several models 8 of the
         cheapest and 4 of the others. Of one model, beyond 40 samples only rules with a threshold and a cap go on.
@@ -76,6 +75,8 @@ class Sequential(StoppingEstimator):
         Models, from the cheapest on: the order in which they are drawn from.
     sample_costs_ : dict of str to float
         What a recorded sample of each model cost on average, in the unit of all costs and budgets.
+    round_costs_ : dict of str to (float, float)
+        What a question's first draw of each model and its later draws cost besides their samples, on average.
     budget_ : float or None
         Mean cost of a question to which it is set, by `fit`, `at` or `calibrate`.
     guarantee_ : Calibration or None
@@ -103,8 +104,7 @@ class Sequential(StoppingEstimator):
         budget: float | None = None,
         *,
         answer_by: str | None = None,
-        waves: Sequence[int] = (1,),
-        round_cost: float = 0.0,
+        waves: Sequence[int] | None = None,
         most: int | Mapping[str, int] | None = None,
         cap: float | None = None,
         deadline: float | None = None,
@@ -114,7 +114,6 @@ class Sequential(StoppingEstimator):
         self.budget = budget
         self.answer_by = answer_by
         self.waves = waves
-        self.round_cost = round_cost
         self.most = most
         self.cap = cap
         self.deadline = deadline
@@ -144,7 +143,7 @@ class Sequential(StoppingEstimator):
             If the samples do not hold what `answer_by` needs, X does not fit them, or a parameter is not allowed.
         """
         budget, cap, _ = self._limits()
-        settings = Settings.of(samples, self.answer_by, self.waves, self.round_cost, self.most, cap, self.random_state)
+        settings = Settings.of(samples, self.answer_by, self.waves, self.most, cap, self.random_state)
         if not isinstance(self.actions, Mapping | None):
             raise InputError(f"actions is {type(self.actions).__name__}; expected a mapping of models to actions.")
         for arm, action in (self.actions or {}).items():
@@ -211,7 +210,8 @@ class Sequential(StoppingEstimator):
         low : float, optional
             The least that one question may cost; default: 0.
         high : float or mapping of str to float, optional
-            The most that one sample may cost, also of questions to come; per model if models differ. Known without it
+            The most that one sample may cost, also of questions to come, its draw included; per model if models differ.
+            Known without it
             where one cost was given for all samples of a model, and where `actions` say it by rates without a charge
             for the prompt and max_tokens. What a question may cost follows from the most samples that its rule draws.
         orders : int
@@ -234,9 +234,9 @@ class Sequential(StoppingEstimator):
         mixtures = trained.choices.mixtures(budgets)
         limits: dict[str, Any] = {}
         if confidence is not None:
-            named, _ = samples_of(samples, None, trained.settings.arms)
             settings = trained.settings
-            most = sample_costs(settings.arms, settings.dearest, named, self.actions or {}, high)
+            named, _ = samples_of(samples, None, settings.arms)
+            most = sample_costs(settings.arms, settings.dearest_draws, named, self.actions or {}, high)
             limit = room(settings, most, asked, level_of("confidence", confidence), len(named))
             mixtures = [replace(mixture, limit=limit) for mixture in mixtures]
             limits = {"low": low or 0.0, "high": highest_costs(trained, mixtures, most)}
@@ -252,6 +252,12 @@ class Sequential(StoppingEstimator):
         """What a recorded sample of each model cost on average."""
         settings = self._fitted().settings
         return {arm: cost for arm, cost in zip(settings.arms, settings.usual, strict=True) if cost is not None}
+
+    @property
+    def round_costs_(self) -> dict[str, tuple[float, float]]:
+        """What a question's first draw of each model and its later ones cost besides their samples, on average."""
+        settings = self._fitted().settings
+        return dict(zip(settings.arms, settings.usual_rounds, strict=True))
 
     # ------------------------------------------------------------------------------------------ use
 
@@ -292,6 +298,7 @@ class Sequential(StoppingEstimator):
             told,
             settings.caps,
             settings.dearest,
+            settings.dearest_rounds,
             settings.limit if mixture.limit is None else min(mixture.limit, settings.limit),
             self._limits()[2],
             self._believing(candidate, setting),
@@ -399,7 +406,6 @@ class Sequential(StoppingEstimator):
                 "budget": budget,
                 "answer_by": self.answer_by,
                 "waves": list(trained["waves"]),
-                "round_cost": float(self.round_cost),
                 "most": most,
                 "cap": cap,
                 "deadline": deadline,

@@ -76,12 +76,12 @@ def room(settings: Settings, most: Floats, budget: float, confidence: float, n: 
     limit = max(fair, 2 * budget + float(most.max()))
     # A run draws while the dearest recorded sample fits; one that costs more than that may exceed the limit.
     limit -= _excess(settings, most)
-    return None if limit >= settings.limit else max(limit, float(settings.dearest.min()))
+    return None if limit >= settings.limit else max(limit, float(settings.dearest_draws.min()))
 
 
 def _excess(settings: Settings, most: Floats) -> float:
     """Return by how much the last draw of a run can exceed the limit on its cost."""
-    return max(settings.waves) * max(float((most - settings.dearest).max()), 0.0)
+    return max(settings.waves) * max(float((most - settings.dearest_draws).max()), 0.0)
 
 
 def highest_costs(trained: Trained, mixtures: Sequence[Mixture], most: Floats) -> Floats:
@@ -94,7 +94,7 @@ def highest_costs(trained: Trained, mixtures: Sequence[Mixture], most: Floats) -
     mixtures : sequence of Mixture
         Mixtures of two rules, each with its limit.
     most : ndarray, (arms,)
-        The most that one sample of each model can cost.
+        The most that one sample of each model can cost, with its draw.
     """
     settings = trained.settings
     drawn: dict[tuple[int, int], float] = {}

@@ -81,7 +81,7 @@ def replayed(
             counts_only=family.blind,
             columns=None if columns is None else dict(columns),
         )
-        used[c] = numbers, outcomes(family, trails, None, numbers, limit, settings.dearest)
+        used[c] = numbers, outcomes(family, trails, None, numbers, limit, settings.dearest, settings.dearest_rounds)
     parts = [trained.choices.replayed(mixture, used) for mixture in mixtures]
     return Outcomes(*(np.stack([getattr(part, name) for part in parts]) for name in ("spend", "accuracy", "rounds")))
 

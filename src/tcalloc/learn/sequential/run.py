@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Hashable, Sequence
+from copy import copy
 from reprlib import Repr
 from typing import Any
 
@@ -40,8 +41,8 @@ class SequentialRun:
         What was predicted of the question.
     caps : tuple of int
         The most samples of each model.
-    dearest : ndarray, (arms,)
-        What a sample of each costs at most.
+    dearest, dearest_rounds : ndarray, (arms,)
+        What a sample of each costs at most, and a draw of it besides.
     limit : float
         The most that the question may cost; nothing is drawn that could exceed it.
     deadline : float or None
@@ -58,6 +59,7 @@ class SequentialRun:
         "_codes",
         "_combine",
         "_dearest",
+        "_dearest_rounds",
         "_ended",
         "_evidence",
         "_family",
@@ -82,13 +84,15 @@ class SequentialRun:
         told: Any,
         caps: tuple[int, ...],
         dearest: Any,
+        dearest_rounds: Any,
         limit: float = np.inf,
         deadline: float | None = None,
         believing: Callable[[Any, Any, Any], float] | None = None,
     ):
         self._family, self._setting = family, np.array([setting])
         self._reading, self._actions, self._combine = reading, actions, combine
-        self._caps, self._dearest, self._limit = caps, dearest, limit
+        self._caps, self._limit = caps, limit
+        self._dearest, self._dearest_rounds = dearest, dearest_rounds
         self._believing = believing
         self._until = None if deadline is None else time.monotonic() + deadline
         self._evidence = Evidence(1, len(actions), len(reading.features), told=told)
@@ -119,7 +123,8 @@ class SequentialRun:
             move = self._family.moves[choice - 1]
             n = min(move.samples, self._caps[move.arm] - at[move.arm])
             if self._limit < np.inf:
-                n = min(n, int(affordable(self._limit - self._spend, float(self._dearest[move.arm]))))
+                most = float(self._dearest[move.arm]), float(self._dearest_rounds[move.arm])
+                n = min(n, int(affordable(self._limit - self._spend, *most)))
             if n > 0:
                 self._asked = (move.arm, n)
                 return self._again()
@@ -177,6 +182,33 @@ class SequentialRun:
                 self._tally[code] += float(weight)
                 self._voted += 1
             self._spend += result.cost
+
+    def settled(self, results: Sequence[Result], missing: int) -> bool:
+        """Return whether the rule would end with these results, or ends with the same answer whatever the others are.
+
+        Parameters
+        ----------
+        results : sequence of Result
+            Those of the draw under way that came so far.
+        missing : int
+            How many have not come yet.
+        """
+        trial = copy(self)
+        trial._evidence, trial._codes = self._evidence.copy(), dict(self._codes)
+        trial._labels, trial._tally = list(self._labels), list(self._tally)
+        trial.add(results)
+        return trial.next() is None or trial._decided(missing)
+
+    def _decided(self, missing: int) -> bool:
+        """Return whether so many more samples of the last model end the run, and leave the answer as it is."""
+        first, second = (int(count[0]) for count in self._evidence.top_two())
+        if not self._family.blind or self._combine != "vote" or first - second <= missing or len(self._caps) > 1:
+            return False
+        # Each of them votes for the first answer, for one of the others, or for none.
+        ways = [(i, j) for i in range(missing + 1) for j in range(missing + 1 - i)]
+        leading, behind = (np.array([count + way[k] for way in ways]) for k, count in enumerate((first, second)))
+        at = (int(self._evidence.n[0]) + missing,)
+        return not self._family.choose(at, None, leading, behind, self._setting).any()
 
     @property
     def answer(self) -> Hashable | None:

@@ -83,13 +83,11 @@ class Choices:
     candidates : list of Candidate
         The first, or the best that looks at counts alone, is used unless another has proven to be better.
     sample : float
-        What a sample of the cheapest model costs.
-    round_cost : float
-        What a round costs besides its samples: it is no part of the spend, but counts where families are compared.
+        What a first draw of one sample of the cheapest model costs.
     """
 
-    def __init__(self, candidates: list[Candidate], sample: float, round_cost: float = 0.0):
-        self.candidates, self.sample, self.round_cost = candidates, sample, round_cost
+    def __init__(self, candidates: list[Candidate], sample: float):
+        self.candidates, self.sample = candidates, sample
         self.hulls = [Frontier.of(c.inner.spend.mean(axis=1), c.inner.accuracy.mean(axis=1)) for c in candidates]
         self.level = [i for i, c in enumerate(candidates) if i == 0 or c.family.blind]
         self.others = [i for i in range(len(candidates)) if i not in self.level]
@@ -151,16 +149,9 @@ class Choices:
         return found
 
     def _compared(self, budgets: Floats) -> tuple[list[Any], list[Floats]]:
-        """Return each family's mixtures for the budgets, and their accuracy less what rounds cost, (B, N) each."""
-        mixtures = [hull.mix_each(budgets) for hull in self.hulls]
-        scores = [self._means(i, *parts) for i, parts in enumerate(mixtures)]
-        if self.round_cost:
-            charge = self.round_cost * np.array([self.hulls[0].slope(b) for b in budgets.tolist()])[:, None]
-            scores = [
-                score - charge * self._means(i, *parts, what="rounds")
-                for i, (score, parts) in enumerate(zip(scores, mixtures, strict=True))
-            ]
-        return mixtures, scores
+        """Return each family's mixtures for the budgets, and their accuracy, (B, N) each."""
+        mixed = [hull.mix_each(budgets) for hull in self.hulls]
+        return mixed, [self._means(i, *parts) for i, parts in enumerate(mixed)]
 
     def _proven(self, budgets: Floats, scores: list[Floats]) -> NDArray[np.bool_]:
         """Return which families read more and are clearly better somewhere: below one sample each, and above, (2, I).

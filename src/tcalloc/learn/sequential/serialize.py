@@ -40,7 +40,6 @@ def pack(trained: Trained) -> Parts:
         "arms": list(settings.arms),
         "combine": settings.combine,
         "waves": list(settings.waves),
-        "round_cost": settings.round_cost,
         "caps": list(settings.caps),
         "unit": settings.unit,
         "usual": list(settings.usual),
@@ -53,7 +52,11 @@ def pack(trained: Trained) -> Parts:
         "asking": None,
         "candidates": [],
     }
-    arrays: Arrays = {"dearest": settings.dearest}
+    arrays: Arrays = {
+        "dearest": settings.dearest,
+        "dearest_rounds": settings.dearest_rounds,
+        "usual_rounds": np.array(settings.usual_rounds, np.float64).reshape(len(settings.arms), 2),
+    }
     arrays |= {f"reading.{name}": getattr(reading, name) for name in ("centre", "scale", "tilt")}
     if trained.asking is not None:
         features, kept, _ = trained.asking.features._state()
@@ -122,14 +125,18 @@ def unpack(meta: dict[str, Any], arrays: Arrays) -> Trained:
     limit = np.inf if meta["limit"] is None else float(meta["limit"])
     features = tuple(meta["features"])
     dearest = _numbers(arrays, "dearest", (len(arms),))
+    rounds = _numbers(arrays, "dearest_rounds", (len(arms),)), _numbers(arrays, "usual_rounds", (len(arms), 2))
+    if any((costs < 0).any() for costs in rounds):
+        raise InputError("what draws cost is negative.")
     if not arms or len(caps) != len(arms) or meta["combine"] not in COMBINES or not set(features) <= set(FEATURES):
         raise InputError("arms, caps, combine or features do not fit each other.")
     # Policies that were saved before did not have it.
     usual = tuple(None if cost is None else float(cost) for cost in meta.get("usual") or [None] * len(arms))
     if len(usual) != len(arms) or not all(cost is None or 0 <= cost < np.inf for cost in usual):
         raise InputError("what samples usually cost does not fit the arms.")
-    settings = Settings(arms, meta["combine"], waves, float(meta["round_cost"]), caps, dearest, float(meta["unit"]),
-                        limit, whole("seed", meta["seed"], 0, 1 << 62), usual)  # fmt: skip
+    settings = Settings(arms, meta["combine"], waves, caps, dearest, rounds[0], float(meta["unit"]), limit,
+                        whole("seed", meta["seed"], 0, 1 << 62), usual,
+                        tuple((first, later) for first, later in rounds[1].tolist()))  # fmt: skip
     shape = (len(arms), len(features))
     reading = Reading(
         arms,
@@ -162,7 +169,7 @@ def unpack(meta: dict[str, Any], arrays: Arrays) -> Trained:
     if tells is None:
         tells = _tells([candidate.family for candidate in candidates], settings.combine)
     reading = replace(reading, tells=tells, unscored=unscored)
-    choices = Choices(candidates, settings.unit, settings.round_cost)
+    choices = Choices(candidates, settings.unit)
     return Trained(settings, reading, asking, choices, questions, _belief(meta.get("belief"), arrays, len(arms)))
 
 

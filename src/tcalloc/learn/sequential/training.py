@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from tcalloc._checks import did_you_mean, one_of, whole
 from tcalloc._counts import counted
-from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
 from tcalloc.learn.holdout.folds import Frontier, split
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.registry import FIXED_K, MARGIN_CAP
-from tcalloc.learn.replay.all_orders import arm_costs
+from tcalloc.learn.replay.all_orders import arm_costs, round_costs
 from tcalloc.learn.rows import as_rows
 from tcalloc.learn.sequential.crossfit import crossfitted
 from tcalloc.learn.sequential.rules.families import (
@@ -39,7 +38,15 @@ from tcalloc.measure.samples import Samples
 if TYPE_CHECKING:
     from tcalloc.learn.sequential.question_model import Asking
 
-__all__ = ["LARGEST_WAVE", "MOST", "Settings", "Trained", "names_of_arms", "train", "unknown_arm"]
+__all__ = [
+    "LARGEST_WAVE",
+    "MOST",
+    "Settings",
+    "Trained",
+    "names_of_arms",
+    "train",
+    "unknown_arm",
+]
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -50,6 +57,8 @@ MOST_FIRST, MOST_OTHERS = 8, 4
 AHEAD = 40
 # More samples of a question than anyone records.
 MOST = 65_535
+# Samples at once that there is a choice of where several at once save rounds that cost something.
+USUAL_WAVES = (1, 2, 4, 8)
 LARGEST_WAVE = 255  # the tables of choices hold it in 8 bits
 # Prices, in accuracy per cost of the cheapest sample: from where nothing is gained to where nothing is drawn.
 PRICES = np.geomspace(1e-4, 1.5, 48)
@@ -74,23 +83,29 @@ class Settings:
     """Models, from the cheapest on."""
     combine: str
     waves: tuple[int, ...]
-    round_cost: float
     caps: tuple[int, ...]
     """The most samples of each model."""
     dearest: Floats
     """(arms,) the dearest recorded sample."""
+    dearest_rounds: Floats
+    """(arms,) what the dearest draw cost besides its samples."""
     unit: float
-    """The mean cost of the cheapest model's sample."""
+    """The mean cost of a first draw of one sample of the cheapest model."""
     limit: float
     """The most that a question may cost."""
     seed: int
     usual: tuple[float | None, ...]
     """(arms,) what a recorded sample cost on average; None: not known."""
+    usual_rounds: tuple[tuple[float, float], ...]
+    """(arms,) what a question's first draw and its later ones cost besides their samples, on average."""
+
+    @property
+    def dearest_draws(self) -> Floats:
+        """(arms,) the most that a draw of one sample cost."""
+        return self.dearest + self.dearest_rounds
 
     @classmethod
-    def of(
-        cls, samples: Samples, combine: Any, waves: Any, round_cost: Any, most: Any, cap: float | None, seed: Any
-    ) -> "Settings":
+    def of(cls, samples: Samples, combine: Any, waves: Any, most: Any, cap: float | None, seed: Any) -> "Settings":
         """Check the parameters against the samples."""
         if not isinstance(samples, Samples):
             raise InputError(f"samples is {type(samples).__name__}; expected Samples (see tcalloc.measure).")
@@ -113,28 +128,29 @@ class Settings:
             raise InputError("answer_by is 'score', but no scores were recorded. Give Samples(scores=…).")
         if len(samples) < 2:
             raise InputError(f"{len(samples)} question: learning when to stop needs at least two, better hundreds.")
-        sizes = _waves(waves)
-        paid = scalar(round_cost, "round_cost")
-        if paid < 0:
-            raise InputError(f"round_cost is {paid:g}; expected at least 0.")
         whole("random_state", seed)
-        costs = arm_costs(samples)
+        costs, rounds = arm_costs(samples), round_costs(samples)
+        sizes = _waves(waves, any(of.later.any() for of in rounds.values()))
         mean = {arm: float(costs[arm][model.drawn].mean()) if model.drawn.any() else np.inf
                 for arm, model in models.items()}  # fmt: skip
-        arms = tuple(sorted(models, key=lambda arm: mean[arm]))
-        unit = next((mean[arm] for arm in arms if 0 < mean[arm] < np.inf), 1.0)
+        single = {arm: mean[arm] + float(rounds[arm].first.mean()) for arm in models}
+        arms = tuple(sorted(models, key=lambda arm: single[arm]))
+        unit = next((single[arm] for arm in arms if 0 < single[arm] < np.inf), 1.0)
         caps = _caps(most, arms, {arm: int(model.drawn.sum(axis=1).max()) for arm, model in models.items()})
         dearest = np.array([float(costs[arm].max()) for arm in arms])
+        drawing = np.array([max(rounds[arm].first.max(), rounds[arm].later.max()) for arm in arms])
         limit = np.inf if cap is None else float(cap)
-        if not any(affordable(limit, float(most_paid)) for most_paid in dearest):
-            a = int(dearest.argmin())
+        if not any(affordable(limit, float(most), float(extra)) for most, extra in zip(dearest, drawing, strict=True)):
+            a = int((dearest + drawing).argmin())
+            least = dearest[a] + drawing[a]
             raise InputError(
-                f"cap is {limit:g}, but a sample{f' of {arms[a]}' if arms[a] else ''} costs up to {dearest[a]:g} among "
-                f"those recorded: nothing could ever be drawn. Give a cap of at least {dearest[a]:g}, in the unit of "
+                f"cap is {limit:g}, but a sample{f' of {arms[a]}' if arms[a] else ''} costs up to {least:g} among "
+                f"those recorded: nothing could ever be drawn. Give a cap of at least {least:g}, in the unit of "
                 "the samples' costs, or none."
             )
         usual = tuple(mean[arm] if mean[arm] < np.inf else None for arm in arms)
-        return cls(arms, combine, sizes, paid, caps, dearest, unit, limit, int(seed), usual)
+        means = tuple((float(rounds[arm].first.mean()), float(rounds[arm].later.mean())) for arm in arms)
+        return cls(arms, combine, sizes, caps, dearest, drawing, unit, limit, int(seed), usual, means)
 
 
 def names_of_arms(arms: tuple[str, ...]) -> str:
@@ -147,7 +163,9 @@ def unknown_arm(arm: str, arms: tuple[str, ...]) -> str:
     return f"no model {arm!r} among the samples; there are {names_of_arms(arms)}.{did_you_mean(arm, arms)}"
 
 
-def _waves(waves: Any) -> tuple[int, ...]:
+def _waves(waves: Any, paid: bool) -> tuple[int, ...]:
+    if waves is None:
+        return USUAL_WAVES if paid else (1,)
     found = [waves] if isinstance(waves, int) else list(waves)
     for k in found:
         whole("one of waves", k, 1, LARGEST_WAVE, of="samples")
@@ -210,6 +228,7 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
     enough = min(ENOUGH_ORDERS, MOST_RUNS // len(samples))
     orders = int(np.clip((RUNS_SEVERAL if several else RUNS_ONE) // len(samples), max(enough, 4), 40))
     prices = PRICES / settings.unit
+    limits = settings.limit, settings.dearest, settings.dearest_rounds
     candidates: list[Candidate] = []
     belief: Belief | None = None
 
@@ -231,7 +250,7 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
         if learns and len(samples) >= FOLDS:
             inner = _out_of_fold(lambda train, _: (make(train), trails), len(samples), settings)
         else:
-            inner = outcomes(family, trails, None, None, settings.limit, settings.dearest)
+            inner = outcomes(family, trails, None, None, *limits)
         candidates.append(Candidate(name, family, inner, believed(family, inner, trails)))
 
     def believed(family: Family, inner: Outcomes, trails: Trails) -> Floats | None:
@@ -242,14 +261,14 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
             belief = Belief.fit(trails, tuple(min(cap, AHEAD) for cap in trails.caps))
         hull = Frontier.of(inner.spend.mean(axis=1), inner.accuracy.mean(axis=1)).settings
         mean = np.zeros(family.settings)
-        found = outcomes(family, belief.along(trails), None, hull, settings.limit, settings.dearest)
+        found = outcomes(family, belief.along(trails), None, hull, *limits)
         mean[hull] = found.accuracy.mean(axis=1)
         return mean
 
     def induced(trails: Trails, telling: Floats | None, weighted: bool, name: str, reads: bool = True) -> Maker:
         width = 0 if telling is None else telling.shape[1]
         return lambda rows: Induced.fit(
-            trails, prices, settings.waves, settings.round_cost, PSEUDO_REGRESSION, width, weighted, name, rows, reads
+            trails, prices, settings.waves, PSEUDO_REGRESSION, width, weighted, name, rows, reads
         )
 
     if several or settings.combine == "score":
@@ -260,7 +279,7 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
         cap, trails = settings.caps[0], count()
         if settings.combine == "vote":
             judge("votes", trails, lambda rows: optimal(model.take(rows), min(cap, AHEAD), prices, settings.waves,
-                                                        settings.round_cost, PSEUDO_CELLS), True)  # fmt: skip
+                                                        PSEUDO_CELLS), True)  # fmt: skip
             judge(MARGIN_CAP, trails, lambda rows: margins(cap, settings.waves), False)
             judge("Adaptive-Consistency", trails, lambda rows: adaptive(cap, settings.waves), False)
         # With a verifier a run ends at its first success: none is ever drawn for nothing.
@@ -287,7 +306,7 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
             return induced(retold, telling, weighted, "questions")(train), retold
 
         candidates[-1] = replace(candidates[-1], nested=_out_of_fold(anew, len(samples), settings))
-    choices = Choices(candidates, settings.unit, settings.round_cost)
+    choices = Choices(candidates, settings.unit)
     return Trained(settings, reading, asking, choices, len(samples), belief)
 
 
@@ -296,7 +315,7 @@ def _out_of_fold(learn: Callable[[Rows, Rows], tuple[Family, Trails]], n: int, s
     found, order = [], []
     for train_rows, held in split(n, FOLDS, settings.seed):
         family, trails = learn(train_rows, held)
-        found.append(outcomes(family, trails, held, None, settings.limit, settings.dearest))
+        found.append(outcomes(family, trails, held, None, settings.limit, settings.dearest, settings.dearest_rounds))
         order.append(held)
     back = np.argsort(np.concatenate(order))
     parts = (np.concatenate([getattr(part, name) for part in found], axis=1)[:, back]

@@ -1,9 +1,12 @@
-"""Replies that are wrapped: as a stream of events that nobody asked for, or as JSON inside a JSON string."""
+"""Replies that are wrapped: as a stream of events, asked for or not, or as JSON inside a JSON string."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
-__all__ = ["unwrapped"]
+__all__ = ["Stream", "unwrapped"]
+
+_OF_ANSWERS = ("completion_tokens", "output_tokens", "total_tokens")
 
 
 def unwrapped(body: bytes) -> bytes:
@@ -29,35 +32,94 @@ def unwrapped(body: bytes) -> bytes:
 
 def _put_together(body: bytes) -> bytes:
     """Return one document from the chunks of a stream; the body itself if the stream did not come to its end."""
-    whole: dict[str, Any] = {}
-    choices: dict[int, dict[str, Any]] = {}
-    ended = False
-    for data in _events(body.decode("utf-8-sig", "replace")):
+    stream = Stream()
+    stream.feed(body, last=True)
+    return stream.document() if stream.whole else body
+
+
+class Stream:
+    """A stream of events as it comes, put together."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._head: dict[str, Any] = {}
+        self._choices: dict[int, dict[str, Any]] = {}
+        self._ended = self._broken = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether it came to its end."""
+        ended = self._ended or all(choice.get("finish_reason") for choice in self._choices.values())
+        return ended and not self._broken
+
+    def feed(self, piece: bytes, *, last: bool = False) -> list[int]:
+        """Take a piece of the body; return the numbers of the choices that it brought to an end.
+
+        Parameters
+        ----------
+        piece : bytes
+            What came.
+        last : bool
+            Whether nothing follows, so that an event without an empty line after it is one too.
+        """
+        text = (self._rest + piece).removeprefix(b"\xef\xbb\xbf")
+        held = text[-1:] if text.endswith(b"\r") and not last else b""  # the end of a line may come in two pieces
+        events = text[: len(text) - len(held)].replace(b"\r\n", b"\n").split(b"\n\n")
+        self._rest = b"" if last else events.pop() + held
+        ended = []
+        for event in events:
+            lines = [line[5:].removeprefix(" ") for line in event.decode("utf-8", "replace").split("\n")
+                     if line.startswith("data:")]  # fmt: skip
+            if lines and not self._ended and not self._broken:
+                ended += self._take("\n".join(lines))
+        return ended
+
+    def _take(self, data: str) -> list[int]:
+        """Take one event."""
         if data.strip() == "[DONE]":
-            ended = True
-            break
+            self._ended = True
+            return []
         chunk = json.loads(data)
         if not isinstance(chunk, dict):
-            return body
+            self._broken = True
+            return []
         if chunk.get("error"):
-            return json.dumps({"error": chunk["error"]}).encode()
-        whole |= {key: value for key, value in chunk.items() if key != "choices" and value is not None}
+            self._head, self._ended = {"error": chunk["error"]}, True
+            return []
+        self._head |= {key: value for key, value in chunk.items() if key != "choices" and value is not None}
+        before = {index for index, choice in self._choices.items() if choice.get("finish_reason")}
         for item in chunk.get("choices") or []:
-            _add(choices, item)
-    if not ended and not all(choice.get("finish_reason") for choice in choices.values()):
-        return body
-    return json.dumps(whole | {"choices": [choices[index] for index in sorted(choices)]}).encode()
+            _add(self._choices, item)
+        return [i for i, choice in self._choices.items() if choice.get("finish_reason") and i not in before]
 
+    def document(self, only: Collection[int] | None = None) -> bytes:
+        """Return what came as the document of a reply; of these choices alone, if any are named."""
+        if "error" in self._head:
+            return json.dumps(self._head).encode()
+        head = self._head
+        kept = [self._choices[index] for index in sorted(self._choices) if only is None or index in only]
+        if len(kept) < len(self._choices) and isinstance(usage := head.get("usage"), dict):
+            # What is counted of answers is of all of them.
+            head = head | {"usage": {name: value for name, value in usage.items() if name not in _OF_ANSWERS}}
+        return json.dumps(head | {"choices": kept}).encode()
 
-def _events(text: str) -> list[str]:
-    """Return the data of each event; several data lines of one event are its lines."""
-    found: list[list[str]] = [[]]
-    for line in text.splitlines():
-        if not line:
-            found.append([])
-        elif line.startswith("data:"):
-            found[-1].append(line[5:].removeprefix(" "))
-    return ["\n".join(lines) for lines in found if lines]
+    def text(self, index: int) -> str:
+        """Return the completion of one choice as far as it came."""
+        return str(self._choices[index]["message"].get("content") or "")
+
+    @property
+    def under_way(self) -> list[int]:
+        """Characters of each choice that did not come to its end, reasoning included."""
+        return [
+            sum(len(value) for key, value in choice["message"].items() if key != "role")
+            for choice in self._choices.values()
+            if not choice.get("finish_reason")
+        ]
+
+    @property
+    def ended(self) -> list[int]:
+        """The numbers of the choices that came to their end."""
+        return [index for index, choice in self._choices.items() if choice.get("finish_reason")]
 
 
 def _add(choices: dict[int, dict[str, Any]], item: Any) -> None:

@@ -1,5 +1,6 @@
 """What is known about a server, and what its replies mean: an answer, another try, or the end."""
 
+import re
 import threading
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from tcalloc.llm.http.replies import (
     is_quota,
     message_of,
     parse_reply,
+    prompt_size,
 )
 from tcalloc.llm.http.retry import is_busy, retry_after
 from tcalloc.llm.http.transport import Exchange, Lost
@@ -52,6 +54,8 @@ class KnownServer:
         Fields that the server does not take.
     notes : list of str
         What was noticed, each once.
+    prompts : TokenCounter
+        Estimates tokens of prompts.
     """
 
     def __init__(
@@ -64,6 +68,8 @@ class KnownServer:
         self.left_out: set[str] = set()
         self.notes: list[str] = []
         self._noted: set[str] = set()
+        self._answers = self._tokens = 0
+        self.prompts = TokenCounter()
         self._ids: dict[str, None] = {}
         self._same_ids = False
         self._guard = threading.Lock()
@@ -74,10 +80,18 @@ class KnownServer:
     def take_note(self, reply: Reply, wanted: int) -> None:
         """Learn from an answer to a request for so many choices."""
         self.succeeded = True
+        with self._guard:
+            self._answers += len(reply.choices)
+            self._tokens += reply.output_tokens
         if len(reply.choices) < wanted:
             self._limit_n(len(reply.choices))
         if reply.input_estimated or any(choice.estimated for choice in reply.choices):
             self._note("usage", "does not count all tokens of its replies; what is missing is estimated")
+
+    @property
+    def usual_tokens(self) -> float:
+        """Tokens of an answer on average; 1 as long as there was none."""
+        return self._tokens / self._answers if self._answers else 1.0
 
     def judge(
         self, exchange: Exchange | Lost, messages: list[dict[str, Any]], n: int, doubted: set[str]
@@ -102,13 +116,15 @@ class KnownServer:
             return Failed(error, again=True, billed=exchange.sent, bad=exchange.bad, gone=not exchange.sent)
         if exchange.status != 200:
             return self._judge_status(exchange.status, exchange, error_of(exchange.body, self._redact), n)
-        size = sum(len(str(message.get("content", ""))) for message in messages)
+        size = prompt_size(messages)
         failed: BadReply | ServerError
         try:
             reply = parse_reply(unwrapped(exchange.body), n, size, self.counter, self._redact)
         except (BadReply, ServerError) as error:
             failed = error
         else:
+            if not reply.input_estimated:
+                self.prompts.learn(size, reply.input_tokens)
             if self._repeated(reply, doubted):
                 return replace(self._bad_reply("it repeats an earlier one"), repeated=True)
             return reply
@@ -162,8 +178,10 @@ class KnownServer:
             "max_tokens", "wants max_completion_tokens for max_tokens"
         ):
             return Adapted(n, said)
-        for name in ("seed", "logprobs"):
-            if (name in param or name in low) and self._leave_out(name, f"does not take {name}; left out"):
+        for name in ("seed", "logprobs", "stream"):
+            if (name in param or re.search(rf"\b{name}", low)) and self._leave_out(
+                name, f"does not take {name}; left out"
+            ):
                 return Adapted(n, said)
         if n > 1:  # if that was the reason, the next reply shows it
             return Adapted(n // 2, said)
@@ -172,7 +190,9 @@ class KnownServer:
     def _leave_out(self, name: str, note: str) -> bool:
         """Stop sending a field. True if the request is worth another try without it."""
         p = self.parameters
-        sent = {"max_tokens": p.max_tokens, "seed": p.seed, "logprobs": p.logprobs or None}[name] is not None
+        streamed = None if "stream" in self.left_out else True
+        given = {"max_tokens": p.max_tokens, "seed": p.seed, "logprobs": p.logprobs or None, "stream": streamed}
+        sent = given[name] is not None
         # If another thread noticed it while this request was under way, it is; a server that goes on complaining
         # of what it was not sent is stopped by the bound on such tries.
         self.left_out.add(name)

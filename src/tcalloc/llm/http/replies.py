@@ -7,12 +7,13 @@ out of the completion's tokens. What is missing or cannot be is estimated and ma
 import json
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from tcalloc._checks import is_number, is_whole
 from tcalloc._printing import shown_shortly
+from tcalloc.llm.http.usage import LARGEST, Usage, read_usage
 
 __all__ = [
     "BadReply",
@@ -24,12 +25,11 @@ __all__ = [
     "is_quota",
     "message_of",
     "parse_reply",
+    "prompt_size",
 ]
 
 Redact: TypeAlias = Callable[[str], str]
 
-# No reply holds as many tokens, and no token is as improbable: larger numbers are not what they claim to be.
-LARGEST = 1e9
 TEXT_PARTS = ("text", "output_text")
 _QUOTA = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance")
 
@@ -89,17 +89,22 @@ class Reply:
     Attributes
     ----------
     choices : tuple of Choice
-        At least one; perhaps fewer than were asked for.
+        At least one, if nothing was cut off; perhaps fewer than were asked for.
     input_tokens : int
-        Tokens of the prompt, charged once for all choices.
+        Tokens of the whole prompt, charged once for all choices.
     input_estimated : bool
-        Whether they are estimated.
+        Whether they are estimated, or counted in ways that contradict each other.
     id, model : str
         As the server named them.
     seconds : float
         From sending the request to the end of its reply.
     seed : int or None
         As it was sent.
+    cached_tokens, cache_write_tokens, cache_write_1h_tokens : int
+        Tokens of the prompt that were read from the provider's cache, written to it, and written to be kept for an hour
+        (see `tcalloc.llm.http.usage.Usage`).
+    cut : tuple of int
+        Of each choice that was cut off, the tokens that were generated until then, estimated.
     """
 
     choices: tuple[Choice, ...]
@@ -109,6 +114,10 @@ class Reply:
     model: str
     seconds: float = 0.0
     seed: int | None = None
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    cut: tuple[int, ...] = ()
 
     __repr__ = shown_shortly
 
@@ -116,6 +125,11 @@ class Reply:
     def text(self) -> str:
         """The first choice's text."""
         return self.choices[0].text
+
+    @property
+    def prompt(self) -> tuple[int, int, int, int]:
+        """The tokens of the prompt, as `Rates.request_cost` takes them."""
+        return self.input_tokens, self.cached_tokens, self.cache_write_tokens, self.cache_write_1h_tokens
 
     @property
     def output_tokens(self) -> int:
@@ -148,6 +162,11 @@ class TokenCounter:
         with self._guard:
             ratio = self._tokens / self._characters if self.calibrated else 0.25
         return max(1, words, math.ceil(ratio * characters))
+
+
+def prompt_size(messages: Iterable[Mapping[str, Any]]) -> int:
+    """Return how many characters a prompt has."""
+    return sum(len(str(message.get("content", ""))) for message in messages)
 
 
 def parse_reply(
@@ -195,15 +214,19 @@ def _parsed(body: bytes, n: int, prompt_characters: int, counter: TokenCounter, 
         index = index if is_whole(index) else place
         if index not in choices and len(choices) < n:
             choices[index] = choice
-    usage = document.get("usage")
-    usage = usage if isinstance(usage, dict) else {}
-    prompt = _tokens(usage.get("prompt_tokens"))
+    usage = read_usage(document.get("usage"))
+    prompt = usage.input_tokens
+    if prompt is None:  # as much as the cache had a part in, at least
+        prompt = max(1, math.ceil(prompt_characters / 4), usage.cached_tokens + usage.cache_write_tokens)
     return Reply(
         choices=_count(tuple(choices[index] for index in sorted(choices)), usage, counter),
-        input_tokens=prompt or max(1, math.ceil(prompt_characters / 4)),
-        input_estimated=not prompt,
+        input_tokens=prompt,
+        input_estimated=usage.input_tokens is None or usage.doubtful,
         id=_name(document.get("id"), redact),
         model=_name(document.get("model"), redact),
+        cached_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        cache_write_1h_tokens=usage.cache_write_1h_tokens,
     )
 
 
@@ -268,19 +291,10 @@ def _logprobs(given: Any, finish: str) -> tuple[float | None, int | None]:
     return math.fsum(values), len(entries) + (finish == "stop")
 
 
-def _count(choices: tuple[Choice, ...], usage: dict[str, Any], counter: TokenCounter) -> tuple[Choice, ...]:
+def _count(choices: tuple[Choice, ...], usage: Usage, counter: TokenCounter) -> tuple[Choice, ...]:
     """Give every choice its tokens: as counted by its logprobs, by the server, or estimated."""
-    total = _tokens(usage.get("completion_tokens"))
-    details = usage.get("completion_tokens_details")
-    reasoning = _tokens(details.get("reasoning_tokens")) if isinstance(details, dict) else 0
+    total, reasoning = usage.output_tokens, usage.reasoning_tokens
     apart = sum(choice.reasoning for choice in choices)
-    everything = _tokens(usage.get("total_tokens"))
-    if (
-        reasoning
-        and total
-        and (reasoning > total or everything == _tokens(usage.get("prompt_tokens")) + total + reasoning)
-    ):
-        total += reasoning  # a server that counts it beside the completion
     sizes = [len(choice.text) + choice.reasoning for choice in choices]
     guesses = [counter.estimate(size, len(c.text.split())) for size, c in zip(sizes, choices, strict=True)]
     estimated = False
@@ -326,11 +340,6 @@ def _share(total: int, weights: list[int]) -> list[int]:
         shares.append(upto - taken)
         taken = upto
     return shares
-
-
-def _tokens(value: Any) -> int:
-    """Return a count of tokens; 0 for what is none."""
-    return int(value) if is_number(value) and 0 < value < LARGEST else 0
 
 
 def _unchanged(text: str) -> str:

@@ -13,6 +13,7 @@ import ssl
 import time
 import weakref
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -139,8 +140,18 @@ class Transport:
         """Send one body and wait for the reply in this thread."""
         return event_loop.run(self.exchange(body))
 
-    async def exchange(self, body: bytes) -> Exchange | Lost:
-        """Send one body and await the reply, on the loop of `tcalloc.llm.concurrency.event_loop`."""
+    async def exchange(self, body: bytes, look: Callable[[bytes], object] | None = None) -> Exchange | Lost:
+        """Send one body and await the reply, on the loop of `tcalloc.llm.concurrency.event_loop`.
+
+        A task that is cancelled meanwhile closes the connection.
+
+        Parameters
+        ----------
+        body : bytes
+            What is sent.
+        look : callable, optional
+            Called with every piece of a reply with status 200, as it comes.
+        """
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "tcalloc"}
         headers["Content-Type"] = "application/json"
         if self._key is not None:
@@ -164,7 +175,7 @@ class Transport:
                             allow_redirects=False,
                         ) as response,
                     ):
-                        content = await self._read(response)
+                        content = await self._read(response, look if response.status == 200 else None)
                         return content if isinstance(content, Lost) else self._exchange(response, content)
                 except (self._aiohttp.ClientError, OSError, ValueError, EOFError, zlib.error, MemoryError) as error:
                     problem = error  # TimeoutError is an OSError
@@ -185,7 +196,7 @@ class Transport:
             header("Retry-After-Ms"),
         )
 
-    async def _read(self, response: Any) -> bytes | Lost:
+    async def _read(self, response: Any, look: Callable[[bytes], object] | None) -> bytes | Lost:
         """Read the body piece by piece, at most so many bytes."""
         large = Lost(f"its reply is larger than {self._max_body:,} bytes", sent=True, bad=True)
         if response.content_length is not None and response.content_length > self._max_body:
@@ -196,6 +207,8 @@ class Transport:
         async for piece in response.content.iter_any():
             pieces.append(piece)
             size += len(piece)
+            if look is not None:
+                look(piece)
             if size > self._max_body:
                 response.close()
                 return large

@@ -87,6 +87,11 @@ class Bill:
         elif not self._paid:
             self.stored()
 
+    def cut(self, n: int, cost: float) -> None:
+        """Note what was billed of samples that were cut off, before the try is crossed out."""
+        if self._journal is not None and n > 0:
+            self._journal.sent(Lost(self._arm, n, cost, cut=True))
+
     def stored(self) -> None:
         """Cross the last try out in the journal: its samples are stored, or it was not billed."""
         if self._journal is not None and self._number is not None:

@@ -32,6 +32,8 @@ class Lost:
     """Samples that it asked for."""
     most: float
     """The most that it can have cost by the client's rates; 0 without rates."""
+    cut: bool = False
+    """Whether its samples were cut off since they were not needed any more; `most` is then what was billed of them."""
 
 
 class Journal:
@@ -63,7 +65,11 @@ class Journal:
 
     def lost_cost(self, *, judges: bool = False) -> float:
         """Return what lost replies of earlier processes may have cost at most: of judges, or of all other models."""
-        return math.fsum(one.most for one in self.lost if one.arm.startswith(JUDGE) == judges)
+        return math.fsum(one.most for one in self.lost if one.arm.startswith(JUDGE) == judges and not one.cut)
+
+    def cut_cost(self) -> float:
+        """Return what was billed of samples that earlier processes cut off."""
+        return math.fsum(one.most for one in self.lost if one.cut)
 
     def sent(self, request: Lost) -> int:
         """Note a request before it is sent; return its number."""
@@ -91,7 +97,9 @@ class Journal:
                 raise OSError(errno.ENOSPC, "only half of a line could be written")
 
     def _line(self, request: Lost) -> bytes:
-        row = {"request": self._next, "arm": request.arm, "n": request.n, "most": request.most}
+        row: dict[str, Any] = {"request": self._next, "arm": request.arm, "n": request.n, "most": request.most}
+        if request.cut:
+            row["cut"] = True
         self._next += 1
         return json.dumps(row).encode() + b"\n"
 
@@ -105,7 +113,7 @@ def _open_ones(path: str) -> dict[int, Lost]:
             if "ended" in row:
                 found.pop(int(row["ended"]), None)
             else:
-                one = Lost(str(row["arm"]), int(row["n"]), float(row["most"]))
+                one = Lost(str(row["arm"]), int(row["n"]), float(row["most"]), row.get("cut") is True)
                 if one.most >= 0 and 0 < one.n <= 1 << 20:
                     found[int(row["request"])] = one
         except (ValueError, TypeError, KeyError, OverflowError):

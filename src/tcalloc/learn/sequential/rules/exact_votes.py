@@ -162,6 +162,7 @@ class Chances:
         waves: tuple[int, ...] = (1,),
         round_cost: float = 0.0,
         pseudo: float = 10.0,
+        later_round_cost: float | None = None,
     ) -> Rules:
         """Return the rule of each price, by backward induction on the chances.
 
@@ -175,34 +176,53 @@ class Chances:
         waves : tuple of int
             How many samples may be drawn at once, ascending.
         round_cost : float
-            What a round costs besides its samples, in their unit; it steers the rule and is no part of its spend.
+            What a question's first draw costs besides its samples, in their unit.
         pseudo : float
             Advantages are shrunk to the mean of their margin c1 − c2, and that to the mean of all after n samples,
             with so many questions' weight. 0 where the chances are the truth.
+        later_round_cost : float, optional
+            What each later draw costs besides its samples; default: as the first.
         """
+        rounds = round_cost, round_cost if later_round_cost is None else later_round_cost
         prices = np.ascontiguousarray(prices, np.float64)
         better = self.orders is not None and not pseudo
-        if better and not round_cost:
+        if better and not rounds[1]:
             waves = (min(waves),)  # several samples at once only save rounds
-        wave = self.tables(prices, waves, round_cost, pseudo)
+        wave = self.tables(prices, waves, rounds[0], pseudo, rounds[1])
         if self.orders is not None and better:
-            wave = self._bettered(self.orders, prices, wave, waves, round_cost)
-        return self.follow(prices, wave)
+            wave = self._bettered(self.orders, prices, wave, waves, rounds)
+        return self.follow(prices, wave, *rounds)
 
-    def tables(self, prices: Floats, waves: tuple[int, ...], round_cost: float, pseudo: float) -> NDArray[np.uint8]:
+    def tables(
+        self,
+        prices: Floats,
+        waves: tuple[int, ...],
+        round_cost: float,
+        pseudo: float,
+        later_round_cost: float | None = None,
+    ) -> NDArray[np.uint8]:
         """Return the tables of backward induction on the pooled chances; parameters as in `rules`."""
+        later = round_cost if later_round_cost is None else later_round_cost
         prices = np.ascontiguousarray(prices, np.float64)
         cap = len(self.mass) - 1
         wave = np.zeros((len(prices), *self.mass.shape), np.uint8)
         worth = np.empty(len(prices))
         steps = (self.going, self.stop, self.up, self.side, self.cost)
         sizes = np.array([k for k in waves if k <= cap], np.int32)
-        if stopping_kernel.induct(*steps, prices, sizes, round_cost, pseudo, wave, worth):
+        if stopping_kernel.induct(*steps, prices, sizes, later, pseudo, wave, worth):
             raise MemoryError("no memory for the induction")
+        # The first draw comes before all states, and costs as much more whatever its size: it only decides whether to
+        # begin at all.
+        wave[worth - prices * (round_cost - later) <= self.stop[0, 0, 0], 0, 0, 0] = 0
         return wave
 
     def _bettered(
-        self, orders: Orders, prices: Floats, wave: NDArray[np.uint8], waves: tuple[int, ...], round_cost: float
+        self,
+        orders: Orders,
+        prices: Floats,
+        wave: NDArray[np.uint8],
+        waves: tuple[int, ...],
+        rounds: tuple[float, float],
     ) -> NDArray[np.uint8]:
         """Return the best of four tables per price: that of the induction, margin + cap, and both improved.
 
@@ -213,32 +233,43 @@ class Chances:
         caps = sorted({*range(min(cap, 8)), *np.linspace(0, cap, 12).round().astype(int).tolist()})
         plain = np.stack([((c1 - c2 < m) & (n < k)) * np.minimum(step, np.maximum(k - n, 0))
                           for m in (*range(1, min(cap, 6) + 1), cap + 1) for k in caps]).astype(np.uint8)  # fmt: skip
-        worth = self._worth(orders, plain, prices[:, None], round_cost)
+        worth = self._worth(orders, plain, prices[:, None], rounds)
         starts, others = [wave, plain[worth.argmax(axis=1)]], self._orders(0)
         assert others is not None
-        tables = np.stack([*starts, *(others.improved(start, prices, waves, round_cost) for start in starts)])
-        values = np.stack([np.diagonal(self._worth(orders, some, prices[:, None], round_cost)) for some in tables])
+        tables = np.stack([*starts, *(others.improved(start, prices, waves, *rounds) for start in starts)])
+        values = np.stack([np.diagonal(self._worth(orders, some, prices[:, None], rounds)) for some in tables])
         return np.asarray(tables[values.argmax(axis=0), np.arange(len(prices))])
 
     @staticmethod
-    def _worth(orders: Orders, wave: NDArray[np.uint8], prices: Floats, round_cost: float) -> Floats:
+    def _worth(orders: Orders, wave: NDArray[np.uint8], prices: Floats, rounds: tuple[float, float]) -> Floats:
         """Return what tables are worth at prices, (P, tables)."""
-        accuracy, spend, rounds = orders.follow(wave)
-        return accuracy - prices * (spend + round_cost * rounds)
+        accuracy, spend, _ = _charged(orders.follow(wave), wave, *rounds)
+        return accuracy - prices * spend
 
-    def follow(self, prices: Floats, wave: NDArray[np.uint8]) -> Rules:
+    def follow(
+        self, prices: Floats, wave: NDArray[np.uint8], round_cost: float = 0.0, later_round_cost: float = 0.0
+    ) -> Rules:
         """Return what rules reach and spend.
 
         Where the chances are of recorded samples and the state does not say all, that is a replay of these samples in
         many orders (`Orders`). Otherwise it follows from the chances, and is exact.
         """
         if self.orders is not None:
-            return Rules(prices, wave, *self.orders.follow(wave))
+            return Rules(prices, wave, *_charged(self.orders.follow(wave), wave, round_cost, later_round_cost))
         accuracy, spend, rounds = (np.empty(len(prices)) for _ in range(3))
         steps = (self.going, self.stop, self.up, self.side, self.cost)
         if stopping_kernel.follow(*steps, np.ascontiguousarray(wave, np.uint8), accuracy, spend, rounds):
             raise MemoryError("no memory for following the rules")
-        return Rules(prices, wave, accuracy, spend, rounds)
+        return Rules(prices, wave, *_charged((accuracy, spend, rounds), wave, round_cost, later_round_cost))
+
+
+def _charged(
+    found: tuple[Floats, Floats, Floats], wave: NDArray[np.uint8], first: float, later: float
+) -> tuple[Floats, Floats, Floats]:
+    """Return accuracy, spend and rounds of rules, with what draws cost in the spend."""
+    accuracy, spend, rounds = found
+    begun = wave[:, 0, 0, 0] > 0
+    return accuracy, spend + np.where(begun, first + later * (rounds - 1), 0.0), rounds
 
 
 def _share(part: Floats, whole: Floats) -> Floats:

@@ -24,6 +24,7 @@ from tcalloc.learn.registry import FIXED_K, MARGIN_CAP
 from tcalloc.learn.rivals.adaptive_consistency import beta_criterion
 from tcalloc.learn.sequential.rules.exact_votes import Chances
 from tcalloc.learn.sequential.states.simulated_runs import Drawn, Trails
+from tcalloc.measure.round_costs import RoundCosts
 from tcalloc.measure.samples import Samples
 
 __all__ = [
@@ -195,12 +196,12 @@ class Thresholds(_OfCounts):
         return np.asarray(going * room, np.uint8)
 
 
-def optimal(
-    samples: Samples, cap: int, prices: Floats, waves: Sequence[int], round_cost: float, pseudo: float
-) -> Tables:
+def optimal(samples: Samples, cap: int, prices: Floats, waves: Sequence[int], pseudo: float) -> Tables:
     """Return stopping at a price on the votes alone, by the chances of recorded answers; one rule per price."""
     cost = None if samples.cost is None else _mean_costs(samples)
-    wave = Chances.of(samples.answers, cap, cost).tables(prices, tuple(waves), round_cost, pseudo)
+    rounds = RoundCosts.of(samples)
+    first, later = float(rounds.first.mean()), float(rounds.later.mean())
+    wave = Chances.of(samples.answers, cap, cost).tables(prices, tuple(waves), first, pseudo, later)
     return Tables.of(wave, "votes")
 
 
@@ -266,7 +267,7 @@ class Outcomes:
     """What each rule does on each question, means over the orders; all are (J, N)."""
 
     spend: Floats
-    """Cost."""
+    """Cost, with what draws cost besides their samples."""
     accuracy: Floats
     """Accuracy."""
     rounds: Floats
@@ -282,7 +283,13 @@ class Outcomes:
 
 
 def outcomes(
-    family: Family, trails: Trails, rows: Any = None, settings: Any = None, limit: float = np.inf, dearest: Any = None
+    family: Family,
+    trails: Trails,
+    rows: Any = None,
+    settings: Any = None,
+    limit: float = np.inf,
+    dearest: Any = None,
+    dearest_rounds: Any = None,
 ) -> Outcomes:
     """Return what some rules do along trails.
 
@@ -300,16 +307,21 @@ def outcomes(
         The most that a question may cost; nothing is drawn that could exceed it.
     dearest : ndarray, (arms,), optional
         What a sample of each model costs at most; needed with `limit`.
+    dearest_rounds : ndarray, (arms,), optional
+        What a draw of each model costs at most besides its samples; default: 0.
     """
+    dearest_rounds = np.zeros(len(trails.caps)) if dearest_rounds is None else dearest_rounds
     settings = np.arange(family.settings) if settings is None else np.asarray(settings)
     questions = np.arange(trails.questions) if rows is None else np.arange(trails.questions)[rows]
     runs = (np.arange(trails.orders)[:, None] * trails.questions + questions).ravel()
     if isinstance(family, Thresholds) and family.step == 1:
-        return _stopped(family, trails, runs, settings, limit, dearest)
+        return _stopped(family, trails, runs, settings, limit, dearest, dearest_rounds)
     shape = (len(runs), len(settings))
     totals = np.zeros((3, len(settings), len(questions)))
     alive: dict[Drawn, NDArray[np.bool_]] = {tuple(0 for _ in trails.caps): np.ones(shape, bool)}
     rounds = np.zeros(shape, np.uint16)
+    # What the draws so far cost besides their samples.
+    extra = np.zeros(shape) if trails.rounds_cost else np.zeros((1, 1))
     for at, node in trails.nodes.items():
         here = alive.pop(at, None)
         if here is None:
@@ -326,43 +338,57 @@ def outcomes(
             room = min(move.samples, trails.caps[move.arm] - at[move.arm])
             moving = np.zeros(shape, bool)
             moving[some] = here[some] & (moves == m + 1)
-            left = trails.size[move.arm, runs] - at[move.arm]
+            left = (trails.size[move.arm, runs] - at[move.arm])[:, None]
             if limit < np.inf:
-                left = np.minimum(left, affordable(limit - trails.cost(at)[runs], dearest[move.arm]))
+                rest = limit - trails.cost(at)[runs][:, None] - extra
+                left = np.minimum(left, affordable(rest, dearest[move.arm], dearest_rounds[move.arm]))
+            drawing = trails.round_cost(at, move.arm)[runs][:, None] if trails.rounds_cost else None
             for k in range(1, room + 1):
                 # A draw that finds fewer samples than it asks for gets what there is.
-                able = moving & ((left >= k) if k == room else (left == k))[:, None]
+                able = moving & ((left >= k) if k == room else (left == k))
                 if able.any():
                     to = (*at[: move.arm], at[move.arm] + k, *at[move.arm + 1 :])
                     alive[to] = alive[to] | able if to in alive else able
                     rounds += able
                     going |= able
+                    if drawing is not None:
+                        extra += able * drawing
         stopped = here & ~going
         cost = trails.cost(at)[runs]
         parts: tuple[Any, ...] = (
-            stopped * cost[:, None],
+            stopped * (cost[:, None] + extra),
             stopped * node.score[runs][:, None].astype(np.float64),
             stopped * rounds,
         )
         for total, part in zip(totals, parts, strict=True):
             total += part.reshape(trails.orders, len(questions), -1).sum(axis=0).T
         rounds[stopped] = 0
+        if trails.rounds_cost:
+            extra[stopped] = 0.0
     return Outcomes(*(totals / trails.orders))
 
 
 def _stopped(
-    family: Thresholds, trails: Trails, runs: NDArray[np.intp], settings: NDArray[np.intp], limit: float, dearest: Any
+    family: Thresholds,
+    trails: Trails,
+    runs: NDArray[np.intp],
+    settings: NDArray[np.intp],
+    limit: float,
+    dearest: Any,
+    dearest_rounds: Any,
 ) -> Outcomes:
     """Return what `outcomes` returns, of rules that draw one by one: when each level is met serves all its caps."""
     last = trails.caps[0]
     end = np.minimum(trails.size[0, runs], last)
     score, paid = np.zeros((last + 1, len(runs)), np.float32), trails.paid[0][:, runs]
+    if trails.rounds_cost:
+        paid = paid + trails.rounds[0].take(runs).of_rounds(np.arange(last + 1)[:, None])
     measure = np.empty((last + 1, len(runs)))
     for (n,), node in trails.nodes.items():
         score[n], measure[n] = node.score[runs], family.measured(node.first[runs], node.second[runs])
         first = node.done[runs]
         if limit < np.inf:
-            first = first | (affordable(limit - paid[n], dearest[0]) < 1)
+            first = first | (affordable(limit - paid[n], dearest[0], dearest_rounds[0]) < 1)
         end[first] = np.minimum(end[first], n)
     totals = np.zeros((3, len(settings), len(runs) // trails.orders))
     every = np.arange(len(runs))
@@ -376,7 +402,8 @@ def _stopped(
     return Outcomes(*totals)
 
 
-def affordable(rest: Any, dearest: float) -> Any:
-    """Return how many samples fit into what is left, whatever they turn out to cost."""
+def affordable(rest: Any, dearest: float, dearest_round: float = 0.0) -> Any:
+    """Return how many samples of one draw fit into what is left, whatever they turn out to cost."""
     # Bounded, so that samples for nothing are a number too.
-    return np.clip(np.floor(rest / max(dearest, 1e-300) + 1e-9), 0, ANY_NUMBER).astype(np.int64)
+    found = np.clip(np.floor((rest - dearest_round) / max(dearest, 1e-300) + 1e-9), 0, ANY_NUMBER)
+    return found.astype(np.int64)

@@ -124,7 +124,15 @@ class Orders:
             found[:, p] = [float(self.share @ part) for part in parts]
         return found[0], found[1], found[2]
 
-    def improved(self, wave: Waves, prices: Floats, waves: Sequence[int], round_cost: float, rounds: int = 4) -> Waves:
+    def improved(
+        self,
+        wave: Waves,
+        prices: Floats,
+        waves: Sequence[int],
+        round_cost: float,
+        later_round_cost: float,
+        rounds: int = 4,
+    ) -> Waves:
         """Return tables that are worth at least as much at their prices.
 
         A run is in one state after n samples, so what the choices after n samples bring adds up over states: all of
@@ -137,7 +145,7 @@ class Orders:
             The tables to begin with, one per price.
         prices : ndarray, (P,)
             In accuracy per unit of cost.
-        waves, round_cost
+        waves, round_cost, later_round_cost
             As in `Chances.rules`.
         rounds : int
             The most rounds of improvement.
@@ -147,11 +155,11 @@ class Orders:
         for p, price in enumerate(prices.tolist()):
             table = better[p].reshape(self.shape[0], -1)
             for _ in range(rounds):
-                if not self._improve(table, price, sizes, round_cost):
+                if not self._improve(table, price, sizes, round_cost, later_round_cost):
                     break
         return better
 
-    def _improve(self, table: Waves, price: float, waves: list[int], round_cost: float) -> bool:
+    def _improve(self, table: Waves, price: float, waves: list[int], first: float, later: float) -> bool:
         cap, span, every = self.shape[0] - 1, table.shape[1], np.arange(len(self.share))
         value, comes = self.stop.copy(), self._comes(table)
         draws = np.array([0, *waves], np.uint8)
@@ -161,7 +169,7 @@ class Orders:
             options = [self.stop[n]]
             for k in waves:
                 to = np.minimum(n + k, self.length)
-                going = value[to, every] - price * (self.cost * (to - n) + round_cost)
+                going = value[to, every] - price * (self.cost * (to - n) + (later if n else first))
                 options.append(np.where(open_, going, self.stop[n]))
             present = np.flatnonzero(comes[n])
             old = np.searchsorted(draws, table[n])

@@ -179,7 +179,6 @@ class Induced:
         trails: Trails,
         prices: Floats,
         waves: Sequence[int],
-        round_cost: float,
         pseudo: float,
         told: int,
         weighted: bool,
@@ -197,8 +196,6 @@ class Induced:
             In accuracy per unit of cost.
         waves : sequence of int
             How many samples may be drawn at once.
-        round_cost : float
-            What a round costs besides.
         pseudo : float
             Penalty, in questions.
         told : int
@@ -251,7 +248,7 @@ class Induced:
                     _, seen, inverse = solved
                     if table is None:
                         table = np.full((len(moves), seen.shape[1] + 1, len(prices)), -np.inf, np.float32)
-                    extra = (trails.cost(to) - trails.cost(at))[runs][able] + round_cost
+                    extra = (trails.cost(to) - trails.cost(at) + trails.round_cost(at, moves[m].arm))[runs][able]
                     target = value[to][able] - extra.astype(np.float32)[:, None] * prices.astype(np.float32)
                     gain = target - stop[able][:, None].astype(np.float32)
                     mean = gain.mean(axis=0, dtype=np.float64)

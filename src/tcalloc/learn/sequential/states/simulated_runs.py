@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tcalloc.learn.replay.all_orders import arm_costs, random_orders
 from tcalloc.learn.sequential.states.sample_features import Reading
 from tcalloc.learn.sequential.states.state import Evidence
+from tcalloc.measure.round_costs import RoundCosts
 from tcalloc.measure.samples import Samples
 
 __all__ = ["Drawn", "Node", "Trails"]
@@ -49,6 +50,8 @@ class Trails:
     """By samples of each model; ascending, so that what comes later stands later."""
     paid: list[Floats]
     """Per model, (cap + 1, M): the cost of its first samples."""
+    rounds: tuple[RoundCosts, ...]
+    """Per model, of the runs: what draws cost besides their samples."""
     size: NDArray[np.int64]
     """(arms, M) samples that there are."""
     caps: Drawn
@@ -63,8 +66,17 @@ class Trails:
         """M."""
         return self.questions * self.orders
 
+    @property
+    def rounds_cost(self) -> bool:
+        """Whether a draw costs anything besides its samples."""
+        return any(rounds.any for rounds in self.rounds)
+
+    def round_cost(self, at: Drawn, arm: int) -> Floats:
+        """Return what a draw from a model costs besides its samples, after so many samples of each model, (M,)."""
+        return self.rounds[arm].later if at[arm] else self.rounds[arm].first
+
     def cost(self, drawn: Drawn) -> Floats:
-        """Return what the runs paid for so many samples, (M,)."""
+        """Return what the runs paid for so many samples, without what draws cost besides, (M,)."""
         return np.asarray(sum(paid[n] for paid, n in zip(self.paid, drawn, strict=True)))
 
     def there(self, drawn: Drawn) -> NDArray[np.bool_]:
@@ -128,7 +140,7 @@ class Trails:
         if columns is not None:
             orders = len(next(iter(columns.values())))
         runs = len(samples) * orders
-        drawn, paid, sizes = [], [], []
+        drawn, paid, sizes, rounds = [], [], [], []
         for a, (arm, model, cap) in enumerate(zip(reading.arms, models, caps, strict=True)):
             order = (random_orders(model.drawn, orders, seed) if columns is None else columns[arm])[:, :, :cap]
 
@@ -147,6 +159,7 @@ class Trails:
             steps = np.zeros((cap + 1, runs))
             steps[1 : order.shape[2] + 1] = along(costs[arm])
             paid.append(np.cumsum(steps, axis=0))
+            rounds.append(RoundCosts.of(model).take(np.tile(np.arange(len(samples)), orders)))
             sizes.append(np.tile(model.drawn.sum(axis=1), orders))
         telling = None if told is None else np.tile(told, (orders, 1))
         width = 1 + max(int(part[0].max(initial=0)) for part in drawn)
@@ -163,7 +176,7 @@ class Trails:
                 evidence.success.copy(),
             )
         nodes = {at: found[at] for at in product(*(range(cap + 1) for cap in reach))}
-        return cls(nodes, paid, np.stack(sizes), reach, len(samples), orders)
+        return cls(nodes, paid, tuple(rounds), np.stack(sizes), reach, len(samples), orders)
 
 
 def _visit(
