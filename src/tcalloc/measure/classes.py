@@ -54,7 +54,7 @@ class Classes:
         """How many levels each kind has."""
         return len(self.heights)
 
-    def fit(self, right: Floats, drawn: Floats, models: slice = slice(None)) -> Floats:
+    def fit(self, right: Floats | Ints, drawn: Floats | Ints, models: slice = slice(None)) -> Floats:
         """Return the log-likelihood of the samples of some models, (N, M), under each class, (N, C)."""
         rates, hits, size = self.rates[:, models], right[:, models], drawn[:, models]
         wrong = np.log1p(-rates)

@@ -9,6 +9,7 @@ What to use when
 """
 
 import asyncio
+import functools
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -131,7 +132,7 @@ class Wave:
             for group in groups:
                 slot = await self._slot()  # before there is a task: what waits for its turn costs nothing
                 task = asyncio.ensure_future(self._request(params, numbers[group], holds[group], slot))
-                task.add_done_callback(lambda _, slot=slot: slot())
+                task.add_done_callback(functools.partial(_freed, slot))
                 under_way.append(task)
         finally:  # also where the call was dropped while this waited
             if len(under_way) < len(groups):
@@ -219,3 +220,7 @@ class Wave:
         enough = self._missing > 0 and not self.cut.on
         if enough and await event_loop.crew().run(self._settled, list(self._results), self._missing):
             self.cut.set()
+
+
+def _freed(slot: Callable[[], None], _: object) -> None:
+    slot()
