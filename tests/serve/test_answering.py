@@ -192,7 +192,7 @@ def test_async():
         ({"questions": [{"id": "a", "question": "1"}, {"id": "a", "question": "2"}]}, "like questions"),
         ({"budget": float("nan")}, "budget is nan"),
         ({"budget": -1}, "budget is -1"),
-        ({"X": [1]}, "X has 1 rows"),
+        ({"X": [1]}, "X has 1 row, but"),
         ({"concurrency": 0}, "concurrency"),
         ({"max_cost": 1.0}, "max_cost needs rates"),
         ({"costs": {"tiny": -1}}, "costs"),
