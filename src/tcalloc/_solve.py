@@ -21,12 +21,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc import _search
 from tcalloc._checks import one_of, whole
+from tcalloc._frames import frame_of
 from tcalloc._inputs import Labels, prepare, prepare_rows, scalar
 from tcalloc._kernel import kernel
 from tcalloc._printing import cleaned, whole_characters
 from tcalloc._search import Infeasible, Outcome, Split, exactly
 from tcalloc._units import infeasible, scaled_limit, scaled_price, unscale, unscale_price, weight_sum
-from tcalloc.errors import InputError, MissingExtraError
+from tcalloc.errors import InputError
 
 if TYPE_CHECKING:
     import pandas
@@ -109,10 +110,6 @@ class Allocation:
         MissingExtraError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingExtraError("to_frame needs pandas: pip install pandas") from error
         n = len(self.actions)
         columns: dict[str, Any] = {
             "id": np.arange(n) if self.ids is None else _readable(self.ids),
@@ -131,7 +128,7 @@ class Allocation:
             ):
                 if given is not None:
                     columns[name] = np.ldexp(values[rows, self.actions], exponent)
-        return pd.DataFrame(columns)
+        return frame_of(columns)
 
     @cleaned
     def __repr__(self) -> str:

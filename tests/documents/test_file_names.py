@@ -30,6 +30,16 @@ def missing(document):
 
 
 @pytest.mark.skipif(not (CHECKOUT / "bench").is_dir(), reason="not a checkout")
+def test_the_house_has_every_room():
+    package = CHECKOUT / "src" / "tcalloc"
+    rooms = {f"{path.parent.relative_to(package)}/" for path in package.glob("*/**/__init__.py")}
+    files = {path.name for ending in ("py", "pyx", "h") for path in package.glob(f"_[a-z]*.{ending}")}
+    named = set(re.findall(r"`([^`]+)`", (CHECKOUT / IN_ROWS).read_text(encoding="utf-8")))
+    assert len(rooms) > 20
+    assert (rooms | files) - {"_version.py"} - named == set()
+
+
+@pytest.mark.skipif(not (CHECKOUT / "bench").is_dir(), reason="not a checkout")
 def test_files_that_are_named_exist():
     texts = [path for path in documents() if path.suffix in KINDS and path.name != "CHANGELOG.md"]
     assert len(texts) > 300

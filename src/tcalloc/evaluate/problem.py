@@ -66,8 +66,6 @@ class Problem:
     """X, checked."""
     labels: NDArray[np.intp] | None
     """(N,) the difficulty label of each question, as codes; None: none."""
-    label_names: tuple[str, ...]
-    """What the codes stand for."""
     single: Floats
     """(N,) mean accuracy of a single sample of whichever model is best on that question, by what was recorded of it (of
     a table: the mean over its actions)."""
@@ -161,7 +159,7 @@ class Problem:
             whole("orders", orders, 1, hint=", or None")
         n = len(data) if isinstance(data, Samples) else len(data.acc)
         rows = checked_rows(X, n)
-        labels, label_names = _labels(difficulty, n)
+        labels = _labels(difficulty, n)
         checked = bool(verifier)
         if isinstance(data, Samples) and data.sizes.all():
             data, kept = data.of_every_model()
@@ -174,7 +172,7 @@ class Problem:
         if orders is None and isinstance(data, Samples):
             orders = _orders(n, max(arm.drawn.shape[1] for arm in data.by_model.values()))
         return cls(
-            given=X, rows=rows, labels=labels, label_names=label_names, feature_cost=charged, usual=actions is None,
+            given=X, rows=rows, labels=labels, feature_cost=charged, usual=actions is None,
             costs_known=bool(costs_known), orders=int(orders or 1), seed=int(seed), **made,
         )  # fmt: skip
 
@@ -243,9 +241,9 @@ def checked_rows(X: Any, n: int) -> Rows | None:
     return rows
 
 
-def _labels(difficulty: Any, n: int) -> tuple[NDArray[np.intp] | None, tuple[str, ...]]:
+def _labels(difficulty: Any, n: int) -> NDArray[np.intp] | None:
     if difficulty is None:
-        return None, ()
+        return None
     given, values = difficulty, np.asarray(difficulty)
     if values.shape != (n,):
         raise InputError(f"difficulty has shape {values.shape}; expected ({n},), one label per question.")
@@ -254,9 +252,7 @@ def _labels(difficulty: Any, n: int) -> tuple[NDArray[np.intp] | None, tuple[str
         raise InputError(f"difficulty[{place}] is {values[place]}; expected a label or a finite number for each.")
     if values.dtype.kind in "iuf" and len(np.unique(values)) > VALUES:
         edges = np.unique(np.quantile(values, np.arange(1, PARTS) / PARTS))
-        codes = np.searchsorted(edges, values, side="right")
-        names = [f"below {edges[0]:g}", *(f"from {edge:g}" for edge in edges)]
-        return np.asarray(codes, np.intp), tuple(names)
+        return np.asarray(np.searchsorted(edges, values, side="right"), np.intp)
     # As they were given: NumPy makes the text "nan" of a NaN among texts.
     cells = list(given) if isinstance(given, (list, tuple)) else values.tolist()
     for place, value in enumerate(cells):
@@ -266,8 +262,7 @@ def _labels(difficulty: Any, n: int) -> tuple[NDArray[np.intp] | None, tuple[str
                 "a label of their own, 'unknown', or leave them out."
             )
     texts = np.array([str(value) for value in cells], object)
-    known, codes = np.unique(texts, return_inverse=True)
-    return np.asarray(codes, np.intp), tuple(str(name) for name in known)
+    return np.asarray(np.unique(texts, return_inverse=True)[1], np.intp)
 
 
 def _absent(value: Any) -> bool:

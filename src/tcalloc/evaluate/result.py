@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import did_you_mean
+from tcalloc._frames import frame_of
 from tcalloc._printing import cleaned, whole_characters
-from tcalloc.errors import InputError, MissingExtraError
+from tcalloc.errors import InputError
 from tcalloc.evaluate.thresholds import WORTH
 
 if TYPE_CHECKING:
@@ -201,10 +202,6 @@ class ComparisonFigures:
         MissingExtraError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingExtraError("to_frame needs pandas: pip install pandas") from error
         count = len(self.budgets)
         columns: dict[str, list[Any]] = {name: [] for name in ("policy", "kind", "budget", *PER_BUDGET, "marks")}
         for standing in self.standings:
@@ -214,7 +211,7 @@ class ComparisonFigures:
             for name in PER_BUDGET:
                 columns[name] += getattr(standing, name).tolist()
             columns["marks"] += ["; ".join(standing.marks)] * count
-        return pd.DataFrame(columns)
+        return frame_of(columns)
 
     def to_dict(self, *, questions: bool = False) -> dict[str, Any]:
         """Return all figures as what JSON can hold: lists, numbers, words; null (None) where there is no number.

@@ -25,6 +25,7 @@ from typing import Any, BinaryIO
 
 from tcalloc._counts import counted
 from tcalloc._files import MOST_LINE, lines_of, naming, open_regular, parse_json, replacing
+from tcalloc._frames import frame_of
 from tcalloc._printing import cleaned, whole_characters
 from tcalloc._version import __version__
 from tcalloc.errors import InputError, MissingExtraError
@@ -334,11 +335,7 @@ class Run:
 
         Half of a surrogate pair, which no UTF-8 holds, is written as an escape such as ``\ud800``.
         """
-        try:
-            import pandas as pd
-        except ImportError:
-            raise MissingExtraError("to_frame: needs pandas: pip install pandas") from None
-        return pd.DataFrame.from_records(self._rows())
+        return frame_of(self._rows())
 
     def to_arrow(self) -> Any:
         """Return the samples as a pyarrow Table, one row each; half of a surrogate pair as in `to_frame`."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from tcalloc._amounts import amount, digits
 from tcalloc._counts import agreeing, counted
+from tcalloc._frames import frame_of
 from tcalloc._printing import cleaned, shown_shortly, whole_characters
-from tcalloc.errors import MissingExtraError
 from tcalloc.runs.verdicts import Failures
 
 __all__ = ["Answered", "Answers"]
@@ -183,12 +183,8 @@ class Answers(Sequence[Answered]):
 
     def to_frame(self) -> Any:
         """Return a pandas DataFrame, one row per question."""
-        try:
-            import pandas as pd
-        except ImportError:
-            raise MissingExtraError("to_frame: needs pandas: pip install pandas") from None
         rows = [{key: whole_characters(value) for key, value in asdict(one).items()} for one in self.answered]
-        return pd.DataFrame.from_records(rows)
+        return frame_of(rows)
 
     @cleaned
     def summary(self, unit: str | None = None) -> str:
