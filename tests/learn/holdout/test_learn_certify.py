@@ -267,7 +267,7 @@ def test_words_and_json():
     ("chosen", "options", "words"),
     [
         ([0.5, 1.0], {}, "expected whole numbers"),
-        ([0], {}, "X has 1 rows, but table has 2"),
+        ([0], {}, "X has 1 row, but table has 2"),
         ([0, 2], {}, r"chosen\[1\] is 2; the table has the columns 0 to 1"),
         ([1, 0], {}, r"chosen\[0\] is 1 \(b\), an action that the question does not have"),
         ([0, 0], {"price": -1.0}, "price is -1.0; expected at least 0"),
@@ -275,7 +275,7 @@ def test_words_and_json():
         ([0, 0], {"splits": 0}, "splits is 0"),
         ([0, 0], {"budget": math.nan}, "budget is nan"),
         ([0, 0], {"samples": Samples([[0, 1]] * 2)}, "it is not known what the table's actions are"),
-        ([0, 0], {"samples": Samples([[0, 1]]), "actions": [Vote(1), Vote(3)]}, "samples has 1 questions"),
+        ([0, 0], {"samples": Samples([[0, 1]]), "actions": [Vote(1), Vote(3)]}, "samples has 1 question,"),
     ],
 )
 def test_refusals(chosen, options, words):
