@@ -57,8 +57,11 @@ extensions = [
     for name in KERNELS
 ]
 
-# build_dir: generated C stays out of src/, and so out of the sdist.
+# A source distribution and metadata need no C. build_dir: what is generated stays out of src/, and so out of the sdist.
+if not {"sdist", "egg_info", "dist_info"} & set(sys.argv):
+    extensions = cythonize(extensions, build_dir="build/cython", compiler_directives=directives)
+
 setup(
-    ext_modules=cythonize(extensions, build_dir="build/cython", compiler_directives=directives),
+    ext_modules=extensions,
     options={"bdist_wheel": {"py_limited_api": "cp{}{}".format(*OLDEST_PYTHON)}} if stable_abi else {},
 )
