@@ -187,7 +187,7 @@ BAD = {
     "answer": ([{"id": 1, "answer": {}}], "logs.jsonl, line 1: 'answer' is '{}'; expected text; no other field is"),
     "lengths": (
         [{"id": 1, "answer": ["a", "b"], "correct": [1]}],
-        "logs.jsonl, line 1: 'correct' has 1 entries, others 2",
+        "logs.jsonl, line 1: 'correct' has 1 entry, others 2",
     ),
     "one answer for several marks": (
         [{"id": i, "pred": ["a", "b"], "correct": [1, 0]} for i in range(3)]
