@@ -20,6 +20,7 @@ __all__ = [
     "naming",
     "open_regular",
     "parse_json",
+    "read_at_most",
     "read_bounded",
     "replaced_by",
     "replacing",
@@ -81,12 +82,30 @@ def read_bounded(path: str, most: int) -> bytes:
     """
     try:
         with open_regular(path) as file:
-            data = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else None
+            if os.fstat(file.fileno()).st_size > most:
+                raise _too_large(path, most)
+            return read_at_most(file, path, most)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from None
-    if data is None or len(data) > most:
-        raise InputError(f"{path}: larger than {most:,} bytes, the most that tcalloc reads.")
+
+
+def read_at_most(file: BinaryIO, path: str, most: int, remedy: str = "") -> bytes:
+    """Read an open file of at most `most` bytes, such as one that is compressed; see `read_bounded`.
+
+    Raises
+    ------
+    InputError
+        If it is larger.
+    """
+    data = file.read(most + 1)
+    if len(data) > most:
+        raise _too_large(path, most, remedy)
     return data
+
+
+def _too_large(path: str, most: int, remedy: str = "") -> InputError:
+    end = f". {remedy}." if remedy else "."
+    return InputError(f"{path}: larger than {most:,} bytes, the most that tcalloc reads{end}")
 
 
 def lines_of(path: str) -> Iterator[bytes]:

@@ -175,7 +175,7 @@ def test_answers_that_only_some_samples_have(tmp_path):
 
 
 BAD = {
-    "not JSON": (["{"], "logs.jsonl, line 1: one JSON document over many lines, not one object a line."),
+    "not JSON": (["{"], "logs.jsonl, line 2: not JSON (Expecting property name"),
     "second line": ([{"id": 1, "answer": "a"}, "{bad"], "logs.jsonl, line 2: not JSON (Expecting property name"),
     "no id": ([{"answer": "a"}], "logs.jsonl, line 1: no field 'id'; say which one it is, e.g. --field id=NAME. The"),
     "nothing": ([{"id": 1, "x": 2}], "logs.jsonl, line 1: none of 'text', 'answer', 'correct'; name them, e.g. --fie"),
@@ -247,7 +247,7 @@ def test_bad_options(tmp_path):
     assert "has no group 'id'" in refused(tmp_path, rows, split_id="(.*)")
     assert "does not match --split-id" in refused(tmp_path, rows, split_id=r"(?P<id>x)")
     assert refused(tmp_path, rows, format="csv").startswith(
-        "format is 'csv'; allowed are 'auto', 'jsonl', 'lm-eval' and 'openai-ba"
+        "format is 'csv'; allowed are 'auto', 'jsonl', 'lm-eval', 'openai-batch' and 'anth"
     )
     assert refused(tmp_path, rows, grader="numeric").startswith("question '1': the gold answer 'a' is not a number.")
     questions = jsonl(tmp_path, [{"id": "2", "question": "?"}], "q.jsonl")

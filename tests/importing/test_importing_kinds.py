@@ -362,7 +362,7 @@ def test_whole_replies_in_a_field(tmp_path):
         (None, False, None),
     ]
     (tmp_path / "one").mkdir()
-    said = "'correct' has 1 entries for 2 choices; write one entry per choice"
+    said = "'correct' has 1 entry for 2 choices; write one entry per choice"
     rows = [{"id": i, "response": two if i == 2 else reply, "correct": True} for i in range(5)]
     assert said in refused(tmp_path / "one", rows)
     (tmp_path / "none").mkdir()

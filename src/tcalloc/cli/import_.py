@@ -15,7 +15,7 @@ __all__ = ["add_arguments", "run"]
 
 # At most this many fields and models are named; the others are counted, and complete in --json.
 UNREAD, MODELS = 20, 20
-FORMATS = ("auto", "jsonl", "lm-eval", "openai-batch")
+FORMATS = ("auto", "jsonl", "lm-eval", "openai-batch", "anthropic-batch")
 
 DESCRIPTION = """\
 Make a run folder from answers that you have already, so that nothing needs to
@@ -38,7 +38,8 @@ examples:
                                                several models into one run
   tcalloc solve run/ --budget 4                the next step
 
-JSON lines (also .gz): one sample per line, or lists with an entry per sample:
+JSON lines (also .gz): one sample per line, or lists with an entry per sample.
+A JSON list and a CSV file with a head are read alike:
 
   {{"id": "q1", "answer": "42", "correct": true, "cost": 0.002}}
   {{"id": "q1", "text": "6 times 7 is 42.", "gold": "42", "output_tokens": 9}}
@@ -88,7 +89,9 @@ class _Fields(argparse.Action):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to its parser."""
-    parser.add_argument("logs", metavar="LOG", nargs="+", help="a .jsonl or .jsonl.gz file; several become one run")
+    parser.add_argument(
+        "logs", metavar="LOG", nargs="+", help="a file of JSON lines, JSON or CSV (also .gz); several become one run"
+    )
     parser.add_argument("--out", metavar="RUN", required=True, help="the run folder to make")
     parser.add_argument("--format", choices=FORMATS, default="auto", help="default: auto, by the first line")
     parser.add_argument("--questions", metavar="FILE", help="the questions file; its gold answers then count")

@@ -1,16 +1,17 @@
-"""Replies of OpenAI-compatible servers, as samples: batch output, and logs that keep whole replies."""
+"""Replies of servers, as samples: batch output of OpenAI and of Anthropic, and logs that keep whole replies."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from tcalloc._checks import is_number
 from tcalloc.errors import InputError
 from tcalloc.importing import values as values
 from tcalloc.importing.rows import Reader, Row, Sample
 from tcalloc.importing.values import Failed
 from tcalloc.llm.http.replies import BadReply, ServerError, TokenCounter, parse_reply
 
-__all__ = ["BatchReader", "reply_samples"]
+__all__ = ["AnthropicReader", "BatchReader", "reply_samples"]
 
 
 class BatchReader(Reader):
@@ -28,6 +29,25 @@ class BatchReader(Reader):
             raise Failed(_reason(body.get("error") if isinstance(body, dict) else error, status))
         name = values.name(row["custom_id"], "custom_id")
         model, samples, taken = reply_samples(body, "response.body")
+        return Row(name, samples, model, taken=[("id", "custom_id", row["custom_id"]), *taken])
+
+
+class AnthropicReader(Reader):
+    """Reads the results of Anthropic's message batches."""
+
+    def read(self, row: Mapping[str, Any]) -> Row | None:
+        """Return what one row holds."""
+        result = row.get("result")
+        if row.get("custom_id") is None or not isinstance(result, dict):
+            raise InputError("no fields 'custom_id' and 'result'; expected a line of an Anthropic batch's results")
+        message = result.get("message")
+        if result.get("type") != "succeeded" or not isinstance(message, dict):
+            error = result.get("error")
+            inner = error.get("error") if isinstance(error, dict) else None
+            raise Failed(_reason(inner or error or {"type": str(result.get("type"))}))
+        name = values.name(row["custom_id"], "custom_id")
+        model, samples, taken = reply_samples(_of_anthropic(message), "result.message")
+        taken = [(ours, path.replace(".choices", ".content"), value) for ours, path, value in taken]
         return Row(name, samples, model, taken=[("id", "custom_id", row["custom_id"]), *taken])
 
 
@@ -116,6 +136,24 @@ def _as_chat(body: dict[str, Any]) -> dict[str, Any]:
         ]
         return body | {"choices": choices}
     return body
+
+
+def _of_anthropic(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a message of Anthropic's as the body of a chat completion."""
+    usage: Mapping[str, Any] = message["usage"] if isinstance(message.get("usage"), dict) else {}
+    read = [usage.get(key) for key in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")]
+    known = [count for count in read if is_number(count)]
+    return {
+        "model": message.get("model"),
+        "choices": [
+            {
+                "index": 0,
+                "message": {"content": values.message_text(message.get("content")) or ""},
+                "finish_reason": "length" if message.get("stop_reason") == "max_tokens" else "stop",
+            }
+        ],
+        "usage": {"prompt_tokens": sum(known) if known else None, "completion_tokens": usage.get("output_tokens")},
+    }
 
 
 def _reason(error: Any, status: Any = None) -> str:

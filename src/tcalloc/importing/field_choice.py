@@ -143,6 +143,11 @@ class _Chooser:
         if self.graded:
             fitting = [c for c in fitting if c is not self.evidence.gold]
             self._take("text", written or fitting)
+            if "text" not in self.plan.paths:
+                raise Unusable(
+                    "no field holds a text that could be graded; name it, e.g. --field text=NAME. The fields are "
+                    f"{self.columns.fields()}"
+                )
             return
         self._take("text", written)
         self._take("answer", [c for c in fitting if c is not self.evidence.gold])

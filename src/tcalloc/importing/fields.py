@@ -22,6 +22,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         *("gold", "target", "reference", "expected", "ground_truth", "groundtruth", "gt", "gt_answer", "gold_answer"),
         *("golden_answer", "golden_answers", "gold_answers", "gold_label", "answer_key", "answerkey", "answerKey"),
         *("reference_answer", "ref_answer", "ref", "expected_answer", "expected_output", "correct_answer"),
+        *("expectedOutput", "expectedAnswer", "correctAnswer"),
         *("correct_option", "correct_choice", "right_answer", "true_answer", "target_answer", "ideal", "truth"),
         *("solution_answer", "label"),
     ),
@@ -44,6 +45,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     ),
     "answer": (
         *("prediction", "predictions", "pred", "preds", "predicted", "predicted_answer", "pred_answer"),
+        *("predicted_text",),
         *("model_answer", "model_answers", "extracted", "extracted_answer", "extracted_answers", "parsed_answer"),
         *("parsed", "final_answer", "generated_answer", "llm_answer", "student_answer", "actual", "scores.*.answer"),
         *("answer", "answers"),
@@ -62,11 +64,12 @@ ALIASES: dict[str, tuple[str, ...]] = {
     ),
     "cost": (
         *("cost", "price", "cost_usd", "usd", "total_cost", "response_cost", "spend", "usage.cost"),
-        *("usage.total_cost", "cost.total", "response.usage.cost"),
+        *("usage.total_cost", "cost.total", "response.usage.cost", "calculatedTotalCost", "totalCost"),
     ),
     "input_tokens": (
         *("input_tokens", "prompt_tokens", "usage.prompt_tokens", "usage.input_tokens", "tokens.input"),
         *("tokens.prompt", "response.usage.input_tokens", "output.usage.input_tokens"),
+        *("usage.input", "inputTokens", "promptTokens"),
     ),
     "cached_tokens": (
         *("cached_tokens", "cached_input_tokens", "cache_read_input_tokens", "prompt_cache_hit_tokens"),
@@ -85,6 +88,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "output_tokens": (
         *("output_tokens", "completion_tokens", "tokens", "usage.completion_tokens", "usage.output_tokens"),
         *("tokens.output", "tokens.completion", "response.usage.output_tokens", "output.usage.output_tokens"),
+        *("usage.output", "outputTokens", "completionTokens"),
     ),
     "reasoning_tokens": (
         *("reasoning_tokens", "usage.completion_tokens_details.reasoning_tokens"),

@@ -12,7 +12,8 @@ from typing import Any
 
 from tcalloc._checks import did_you_mean, one_of
 from tcalloc.errors import InputError
-from tcalloc.importing.batch import BatchReader
+from tcalloc.importing.batch import AnthropicReader, BatchReader
+from tcalloc.importing.documents import rows_of
 from tcalloc.importing.fields import ALIASES
 from tcalloc.importing.generic import GenericReader
 from tcalloc.importing.harness import HarnessReader
@@ -22,12 +23,16 @@ from tcalloc.importing.rows import EXAMPLES, Options, Reader, guess_format
 from tcalloc.importing.writing import Writer
 from tcalloc.llm.graders import check_golds, make_grader
 from tcalloc.llm.questions import as_questions, gold_words
-from tcalloc.runs.jsonl import read_objects
 from tcalloc.runs.recorded_answers import notes_of
 
 __all__ = ["FORMATS", "ImportReport", "import_frame", "import_logs"]
 
-READERS: dict[str, type[Reader]] = {"jsonl": GenericReader, "lm-eval": HarnessReader, "openai-batch": BatchReader}
+READERS: dict[str, type[Reader]] = {
+    "jsonl": GenericReader,
+    "lm-eval": HarnessReader,
+    "openai-batch": BatchReader,
+    "anthropic-batch": AnthropicReader,
+}
 FORMATS = ("auto", *READERS)
 _TASK = re.compile(r"samples_(?P<task>.+?)(?:_(?P<date>\d{4}-\d\d-\d\dT.*))?\.jsonl(?:\.gz)?")
 
@@ -47,8 +52,9 @@ def import_logs(
         The logs; several become one run, so that models can be compared.
     out : path
         The run folder; must not exist yet, or be empty.
-    format : {"auto", "jsonl", "lm-eval", "openai-batch"}
-        What the logs are; "auto" decides by their first line.
+    format : {"auto", "jsonl", "lm-eval", "openai-batch", "anthropic-batch"}
+        What the logs are; "auto" decides by their first row. Rows of any format may be JSON lines, a JSON document or a
+        table with separators (CSV).
     options
         See `import_frame`; and for logs of lm-evaluation-harness: ``filter`` (which of its filters counts: a name,
         ``"TASK=NAME"`` for one task, or a list of these) and ``metric`` (which of its metrics says right or wrong).
@@ -171,16 +177,14 @@ def _plain(value: Any) -> Any:
 
 def _file(name: str, format: str, options: Options) -> Source:
     if format == "auto":
-        first = next(read_objects(name, EXAMPLES["jsonl"], lambda *_: None), None)
+        first = next(rows_of(name, EXAMPLES["jsonl"], lambda _: None), None)
         if first is None:
-            next(read_objects(name, EXAMPLES["jsonl"]), None)  # says what is wrong with the first line
+            next(rows_of(name, EXAMPLES["jsonl"]), None)  # says what is wrong with the first line
             raise InputError(f"{name}: only empty lines; expected one JSON object a line.")
         format = guess_format(first[1])
 
     def read(on_bad: Callable[[InputError], None] | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        bad = None if on_bad is None else lambda number, error: on_bad(error)
-        for number, row in read_objects(name, EXAMPLES[format], bad):
-            yield f"{name}, line {number}", row
+        yield from rows_of(name, EXAMPLES[format], on_bad)
 
     named = _TASK.fullmatch(os.path.basename(name)) if format == "lm-eval" else None
     # lm-evaluation-harness writes into a folder of the model's name, and dates the file.

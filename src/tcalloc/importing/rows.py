@@ -17,6 +17,7 @@ EXAMPLES = {
     "jsonl": '{"id": "q1", "answer": "42", "correct": true, "cost": 0.002}',
     "lm-eval": '{"doc_id": 0, "target": "42", "resps": [["... 42"]], "filtered_resps": ["42"], "exact_match": 1.0}',
     "openai-batch": '{"custom_id": "q1", "response": {"status_code": 200, "body": {"choices": [...]}}, "error": null}',
+    "anthropic-batch": '{"custom_id": "q1", "result": {"type": "succeeded", "message": {"content": [...]}}}',
 }
 # Yields place and row; what cannot be read is passed over.
 Rows: TypeAlias = Callable[[], Iterator[tuple[str, Mapping[str, Any]]]]
@@ -100,6 +101,8 @@ def guess_format(row: Mapping[str, Any]) -> str:
     """Return the format that a first row is of."""
     if "custom_id" in row and ("response" in row or "error" in row):
         return "openai-batch"
+    if "custom_id" in row and isinstance(row.get("result"), Mapping) and "type" in row["result"]:
+        return "anthropic-batch"
     if "doc_id" in row and ("resps" in row or "filtered_resps" in row):
         return "lm-eval"
     return "jsonl"

@@ -32,6 +32,8 @@ MARKS: dict[str, bool] = {
     **dict.fromkeys(("unresolved", "unsolved", "timeout", "timed out"), False),
 }
 _PARTS = ("text", "output_text")
+# A sign or code of a currency before or after an amount.
+_CURRENCY = re.compile(r"\s*(?:[$€£¥₹]|usd|eur|gbp)\s*(?=[\d.])|(?<=\d)\s*(?:[$€£¥₹]|usd|eur|gbp)\s*$", re.IGNORECASE)
 
 
 class Failed(Exception):
@@ -141,6 +143,8 @@ def quantity(value: Any, name: str) -> float | None:
     if isinstance(value, str):
         if not value.strip():
             return None
+        if name == "cost":
+            value = _CURRENCY.sub("", value, count=1)
         try:
             value = float(value) if "_" not in value else None
         except ValueError:

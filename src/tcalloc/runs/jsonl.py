@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NoReturn, cast
 from tcalloc._files import bounded_lines
 from tcalloc.errors import InputError
 
-__all__ = ["read_objects", "snippet"]
+__all__ = ["opened", "read_objects", "refuse_constant", "snippet"]
 
 
 def snippet(value: object, limit: int = 40) -> str:
@@ -42,7 +42,7 @@ def read_objects(
     """
     number = 0
     try:
-        with _opened(path) as file:
+        with opened(path) as file:
             for number, line in enumerate(bounded_lines(file, path), 1):
                 if number == 1:
                     if line[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -69,7 +69,8 @@ class _Bad(Exception):
     """A line that is no JSON object."""
 
 
-def _opened(path: str) -> BinaryIO:
+def opened(path: str) -> BinaryIO:
+    """Open a file for reading; gzip is seen by its first bytes, whatever the name says."""
     try:
         file = open(path, "rb", buffering=1 << 20)  # noqa: SIM115  # the caller closes it
     except FileNotFoundError:
@@ -120,9 +121,10 @@ def _object(path: str, number: int, line: bytes, example: str) -> dict[str, Any]
     return value
 
 
-def _refuse(name: str) -> NoReturn:
+def refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN and Infinity, which are no JSON."""
     raise ValueError(f"{name} is no JSON")
 
 
 # One for all lines: json.loads with an option would make a new one for each.
-_decode = json.JSONDecoder(parse_constant=_refuse).decode
+_decode = json.JSONDecoder(parse_constant=refuse_constant).decode
