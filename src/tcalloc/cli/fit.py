@@ -48,7 +48,7 @@ examples:
                                                by text and by the field "task"
                                                of the questions
   tcalloc fit run/ --budget 4 --policy imitator --out policy/
-                                               as in arXiv 2604.14853, to compare
+                                               the method of arXiv 2604.14853
   tcalloc fit run/ --budget 3 --policy sequential --out policy/
                                                draw until another sample is not
                                                worth its cost
