@@ -267,7 +267,7 @@ class Induced:
 
 
 def _steps(at: Drawn, moves: tuple[Move, ...], trails: Trails) -> Any:
-    """Yield the possible draws after given numbers of samples, and where they lead; no draw goes back to an earlier model."""
+    """Yield the possible draws after given numbers of samples, and where they lead; earlier models are not drawn."""
     latest = max((a for a, n in enumerate(at) if n), default=0)
     for m, move in enumerate(moves):
         to = (*at[: move.arm], at[move.arm] + move.samples, *at[move.arm + 1 :])

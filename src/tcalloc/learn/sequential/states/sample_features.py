@@ -68,7 +68,7 @@ class Reading:
     ) -> "Reading":
         """Learn from recorded samples.
 
-        A vote's log weight is linear in the features of the sample. The coefficients compare the samples of one question
+        A vote's log weight is linear in the features of a sample. The coefficients compare the samples of one question
         with each other, because long answers may come from hard questions and still be the right ones there. They
         are from a logistic regression of being right on the features less their question's mean, offset by the
         question's own rate.
