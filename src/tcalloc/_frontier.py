@@ -199,9 +199,10 @@ class Frontier:
     def _reachable(self, target: float) -> None:
         best = float(self.accuracies[-1])
         if target > best + abs(best) * FEASIBLE:
+            percent = f"If it is meant in %, write {target / 100:g}. " if best <= 1 < target <= 100 else ""
             raise BudgetError(
                 f"accuracy is {target!r}, but the best action of every instance reaches {best!r}: that is the highest "
-                "accuracy that any budget buys. Ask for less, or offer better actions.",
+                f"accuracy that any budget buys. {percent}Ask for less, or offer better actions.",
                 best,
             )
 

@@ -101,7 +101,13 @@ def infeasible(labels: Labels, cheapest: Sums, asked: float, *, is_total: bool) 
         word, unit = "budget", "per instance"
         least = unscale(exactly(cheapest.spend) / exactly(cheapest.weight), labels.cost_exponent)
     return BudgetError(
-        f"{word} is {asked!r}, but the cheapest action of every instance already costs {least!r} {unit}: that is the "
-        f"smallest feasible {word}. Raise it, or offer cheaper actions (a cost of 0 means: not answered).",
+        f"{word} is {asked!r}, but the cheapest action of every instance already costs {_short(least)} {unit}: that is "
+        f"the smallest feasible {word}. Raise it, or offer cheaper actions (a cost of 0 means: not answered).",
         least,
     )
+
+
+def _short(value: float) -> str:
+    """Return a number in at most 15 digits; a budget of the printed number is feasible if one of the number is."""
+    exact = repr(value)
+    return exact if len(exact) <= 15 else f"{value:.15g}"

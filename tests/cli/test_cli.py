@@ -37,8 +37,8 @@ vote4           1  33.3 %          4         0.8000
 Best fixed mixture at the same spend: accuracy 0.6333 (66.7 % vote1, 33.3 % vote4); choosing per
 instance: +0.1.
 
-Caution: accuracies that were estimated on the same samples that now choose flatter themselves (by
-1 to 9 points in real tables). Score the chosen actions on samples that did not choose.
+Caution: accuracies estimated on the same samples that now choose are too high (by 1 to 9 points
+in real tables). Score the chosen actions on samples that did not choose.
 """
     )
 
@@ -107,7 +107,7 @@ def test_solve_where_actions_or_names_are_missing(table, run, tmp_path):
     _, out, _ = run("solve", "u.npz", "--budget", 5)
     assert out.startswith("u.npz: 2 instances, weighted, 2 actions\n")
     assert "0               1  75.0 %          1         0.5000\n" in out
-    assert "Best fixed mixture at the same spend: not computed, since some instances do not have every action." in out
+    assert "Best fixed mixture at the same spend: not computed; some instances do not have every action." in out
     save_table(Table([[0.5, 0.9], [0.5, 0.9]], [[1, 2], [2, 1]]), "v.npz")
     _, out, _ = run("solve", "v.npz", "--budget", 1)
     assert "none is this cheap; the cheapest action for everyone costs 1.5." in " ".join(out.split())
@@ -219,7 +219,7 @@ budget  accuracy   price  best fixed mixture
      2    0.7333  0.0333              0.6333
      3    0.7667       0              0.7000
 
-Accuracies estimated on few samples flatter the curve: it chooses on the estimates that it reports.
+If the accuracies are estimated on few samples, the curve is too high: it chooses on what it reports.
 """
     )
 
@@ -260,7 +260,7 @@ def test_frontier_where_the_mixture_has_no_value(run, tmp_path, monkeypatch):
     assert "-: no fixed mixture is this cheap; instances differ in which action is the cheapest." in out
     (tmp_path / "u.csv").write_text("acc:a,cost:a,acc:b,cost:b\n1,1,2,2\n1,1,,\n")
     _, out, _ = run("frontier", "u.csv", "--points", 3)
-    assert "Best fixed mixture: not computed, since some instances do not have every action." in out
+    assert "Best fixed mixture: not computed; some instances do not have every action." in out
     assert json.loads(run("frontier", "u.csv", "--json")[1])["points"][0]["best_fixed_mixture"] is None
 
 

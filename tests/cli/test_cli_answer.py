@@ -89,7 +89,7 @@ def test_what_is_left_out_is_said_and_makes_the_exit_code_1(questions, tmp_path,
         assert code == 1
         assert out.startswith("6 of 12 questions answered, ")
         assert "\n6 questions have no answer: 6 because the budget was spent.\n" in out
-        assert "error: 6 of 12 questions have no answer. To accept that, say --allow-unanswered.\n" in err
+        assert "error: 6 of 12 questions have no answer. To accept that, add --allow-unanswered.\n" in err
         code, out, err = call(capsys, *argv, "--budget", 0.5, "--allow-unanswered", "--json")
         assert (code, err) == (0, "")
         document = json.loads(out)

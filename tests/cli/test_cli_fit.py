@@ -155,7 +155,7 @@ def test_a_run_without_texts_gets_the_best_fixed_mixture(run, home):
     assert code == 0
     assert err == (
         "tcalloc: note: textless: does not hold the texts of its questions, so the policy is the best fixed mixture, "
-        "which does without. For one that looks at the texts, give the file that was sampled: --questions FILE.\n"
+        "which does not need them. For one that looks at the texts, give the file that was sampled: --questions FILE.\n"
     )
     assert "p4: Mixture (best fixed mixture)" in out
     assert "50% vote1, 50% vote3" in out
@@ -186,7 +186,7 @@ def test_questions_left_without_an_answer_are_said(run):
     assert "50% nothing, 50% vote1" in out
     assert re.fullmatch(
         r"tcalloc: note: half: leaves (2|3)\d of 60 questions without an answer, because the compute brings more on "
-        r"others\. --answer-all keeps it from that\.\n",
+        r"others\. --answer-all prevents that\.\n",
         err,
     )
     argv = ["fit", "run", "--budget", 3, "--out", "all", "--folds", 2, "--answer-all", "--json"]
@@ -322,7 +322,7 @@ def test_stopping_needs_no_texts(tmp_path, capsys):
     assert main(argv) == 0
     err = capsys.readouterr().err
     assert err.startswith(f"tcalloc: note: {tmp_path / 'run'}: does not hold the texts of its questions, so the policy")
-    assert "goes by their samples alone" in err
+    assert "decides by samples alone" in err
     assert err.count("\n") == 1
     policy = load_policy(tmp_path / "policy")
     assert policy.start("any").next().n >= 1
@@ -345,7 +345,7 @@ def test_right_and_wrong_alone_train_one_sample(policy, tmp_path, capsys):
     marks = [{key: row[key] for key in ("id", "question", "correct")} for row in rows]
     log.write_text("".join(json.dumps(row) + "\n" for row in marks), encoding="utf-8")
     assert main(["import", log, "--out", tmp_path / "run"]) == 0
-    assert "what a vote reaches cannot" in capsys.readouterr().err
+    assert "that of a vote cannot" in capsys.readouterr().err
     argv = ["fit", tmp_path / "run", "--budget", 2, "--policy", policy, "--out", tmp_path / "policy", "--folds", 2]
     code = main(argv)
     found = capsys.readouterr()

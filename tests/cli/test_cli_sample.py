@@ -126,7 +126,7 @@ def test_wrong_command_lines(argv, words, tmp_path, capsys):
         ("ftp://127.0.0.1/v1", [], "is not a URL"),
         ("http://me:secret@127.0.0.1/v1", [], "in the URL is not taken"),
         ("http://127.0.0.1/v1?key=secret", [], "in the URL is not taken"),
-        ("http://127.0.0.1:1/v1", [], "refused the connection. Is the URL right?"),
+        ("http://127.0.0.1:1/v1", [], "refused the connection. Is the server running, and is the URL right?"),
         ("https://api.openai.com/v1", [], "no key for api.openai.com: export OPENAI_API_KEY"),
         ("http://127.0.0.1:1/v1", ["--api-key-env", "NOT_SET"], "NOT_SET is not set"),
         ("http://127.0.0.1:1/v1", ["--api-key-file", "/nowhere/key"], "the key cannot be read (No such file"),

@@ -108,7 +108,7 @@ def test_the_mixture_gains_nothing_over_itself():
     assert not found.gain.high - found.gain.low < 1e-6  # an interval without width says that nothing can be otherwise
     assert "-0.0" not in str(found)
     assert "; not held out" not in str(found).split("of the oracle's gain")[1].splitlines()[0]
-    assert "No half of the samples can choose" in found.notes[0]
+    assert "Half of the samples is too few to choose" in found.notes[0]
 
 
 def test_who_serves_the_mixture_has_no_interval_of_no_width(tmp_path):

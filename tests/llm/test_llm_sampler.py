@@ -193,7 +193,10 @@ def test_nobody_there(tmp_path):
     with Chaos() as server:
         pass
     outcome = draw(server, tmp_path / "run")
-    assert outcome.stopped == f"{server.url}: 127.0.0.1:{server.port} refused the connection. Is the URL right?"
+    assert (
+        outcome.stopped
+        == f"{server.url}: 127.0.0.1:{server.port} refused the connection. Is the server running, and is the URL right?"
+    )
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ start here:
   tcalloc fit run/ --budget 4 --out policy/    learn to decide from the text
   tcalloc answer new.jsonl --policy policy/ --budget 4 --local
                                                answer new questions with it
-  tcalloc doctor                               what is installed, for bug reports
+  tcalloc doctor                               what is installed, for reports
   tcalloc solve --help                         the table's layout, examples
 
 {EXIT_CODES}"""

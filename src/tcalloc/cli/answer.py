@@ -34,7 +34,7 @@ examples:
   tcalloc answer questions.jsonl --policy policy/ --budget 3 --local
                                                a small model here, no key
   tcalloc answer questions.jsonl --policy vote3 --local --answers -
-                                               the same action for all questions;
+                                               one action for all questions; the
                                                answers on standard output
   tcalloc answer questions.jsonl --policy policy/ --base-url ... \\
       --model small --also-model large --costs small=1,large=2.6

@@ -223,9 +223,14 @@ def _plot(result: "Comparison", path: str, name: str) -> None:
 def _budgets(text: str) -> list[float]:
     found = []
     for part in text.split(","):
-        value = shared.budget(part.strip())
+        try:
+            value = float(part)
+        except ValueError:
+            value = math.nan
         if not 0 <= value < math.inf:
-            raise argparse.ArgumentTypeError(f"{part.strip()!r} is no budget; such as 1.5,2,3,4")
+            raise argparse.ArgumentTypeError(
+                f"{part.strip()!r} is not a budget; expected numbers of at least 0, with commas between them: 1.5,2,3"
+            )
         found.append(value)
     return found
 

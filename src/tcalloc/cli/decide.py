@@ -25,7 +25,7 @@ examples:
                                                one more unit of cost must gain
                                                one point of accuracy
   tcalloc decide policy/ new_questions.jsonl --out actions.csv
-                                               id, action, cost of every question
+                                               id, action, cost of each question
   tcalloc decide policy/ new_questions.jsonl --out - | head
                                                the same on standard output
   tcalloc decide policy/ new_questions.jsonl --json

@@ -19,7 +19,8 @@ examples:
   tcalloc doctor --json
 
 The exit code is 1 if something is broken. An extra that is not installed is not
-broken. If tcalloc itself cannot be imported: TCALLOC_KERNEL=reference tcalloc doctor
+broken. If tcalloc itself cannot be imported, run
+  TCALLOC_KERNEL=reference tcalloc doctor
 
 {EXIT_CODES}"""
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ examples:
                                                by text and by the field "task"
                                                of the questions
   tcalloc fit run/ --budget 4 --policy imitator --out policy/
-                                               as in arXiv 2604.14853, to compare
+                                               the method of arXiv 2604.14853
   tcalloc fit run/ --budget 3 --policy sequential --out policy/
                                                draw until another sample is not
                                                worth its cost
@@ -183,8 +184,15 @@ def _read(args: argparse.Namespace) -> tuple["Samples", list[Any] | None]:
     from tcalloc.runs.recorded_answers import notes_for
 
     if not os.path.isdir(args.table):
-        what = "no such folder" if not os.path.exists(args.table) else "not a folder"
-        raise InputError(f"{args.table}: {what}; expected a run folder that tcalloc sample or tcalloc import wrote.")
+        what = "not a folder" if os.path.exists(args.table) else "no such folder"
+        name, remedy = shlex.quote(args.table), ""
+        if os.path.isfile(args.table) and args.table.lower().endswith((".jsonl", ".jsonl.gz", ".json")):
+            remedy = f" A log is imported first: tcalloc import {name} --out run/"
+        elif os.path.isfile(args.table) and args.table.lower().endswith((".csv", ".npz", ".parquet")):
+            remedy = f" A table is fitted in Python, by the lines that this prints: tcalloc compare {name}"
+        raise InputError(
+            f"{args.table}: {what}; expected a run folder that tcalloc sample or tcalloc import wrote.{remedy}"
+        )
     samples, _ = Samples.load(args.table).of_every_model()
     for note in notes_for(samples.notes, args.verifier):
         shared.say(f"note: {args.table}: {note}")

@@ -116,7 +116,7 @@ def _summary(args: argparse.Namespace, table: Table, curve: Frontier, points: di
     knows = shared.hindsight(table, args.table, "this curve", args.verifier)
     notes = [CAUTION] if table.se is None and knows is None else []
     if len(accuracies) == 1:
-        notes.insert(0, "Best fixed mixture: not computed, because some instances do not have every action.")
+        notes.insert(0, "Best fixed mixture: not computed; some instances do not have every action.")
     elif "-" in said:
         notes.insert(0, "-: no fixed mixture is this cheap; instances differ in which action is the cheapest.")
     return "\n\n".join(

@@ -23,8 +23,8 @@ EPILOG = f"""\
 examples:
   tcalloc sample questions.jsonl --base-url http://127.0.0.1:8080/v1 \\
       --model smollm2 --samples 16 --out run/
-  tcalloc sample ... --dry-run                 an estimate of time and cost, from
-                                               5 paid calls, which are kept
+  tcalloc sample ... --dry-run                 time and cost, estimated from 5
+                                               paid calls, which are kept
   tcalloc sample ... --max-tokens 512 --price-in 0.15 --price-out 0.6 \\
       --max-cost 2
   tcalloc sample questions.jsonl --local --samples 16 --out run/

@@ -144,7 +144,7 @@ def _mixture_words(table: Table, plan: Allocation, unit: str | None) -> str:
     except BudgetError as error:
         return f"none is this cheap; giving all instances the cheapest action costs {shared.cost(error.limit, unit)}."
     if mixed is None:
-        return "not computed, because some instances do not have every action."
+        return "not computed; some instances do not have every action."
     parts = ", ".join(f"{shared.share(part)} {name}" for name, part in mixed.parts)
     text = (
         f"accuracy {shared.columns_of([mixed.accuracy], trim=False)[0]} ({parts}); choosing per instance: "

@@ -157,8 +157,14 @@ class RoutingReport(FitReport):
         """Return how many questions are left without an answer, as one sentence; "" where there are none."""
         if not self.unanswered:
             return ""
-        none = self.unanswered == self.questions
-        why = "no action was ever right" if none else "the compute brings more on others"
+        drawing = [
+            cost for action, cost in zip(self.policy.actions_, self.policy.cost_, strict=True) if action is not None
+        ]
+        why = "the compute brings more on others"
+        if self.unanswered == self.questions:
+            cheapest = float(min(drawing))
+            pays = self.budget >= cheapest * (1 - SUMMED)
+            why = "no action was ever right" if pays else f"the cheapest action costs {_amounts.amount(cheapest, unit)}"
         return f"leaves {self.unanswered:,} of {counted(self.questions, 'question')} without an answer, because {why}."
 
     def to_dict(self) -> dict[str, Any]:

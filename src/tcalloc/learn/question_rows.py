@@ -71,7 +71,7 @@ def categories_of(questions: Iterable[Question], name: str, place: str) -> list[
         if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
             raise InputError(
                 f"{place}: the question {question.id!r} has no category {name!r}; expected a text or a whole number. "
-                "Fill in the field, or fit without it."
+                "Fill in the field, or leave the category out."
             )
         found.append(str(value))
     return found

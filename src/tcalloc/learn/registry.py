@@ -248,7 +248,9 @@ def entry_of(name: str, *, deployable: bool = False) -> Entry:
         if entry.name.casefold() == wanted and (entry.deployable or not deployable):
             return entry
     allowed = names(deployable=deployable)
-    raise InputError(f"policy is {name!r}; allowed are {', '.join(map(repr, allowed))}.{did_you_mean(name, allowed)}")
+    bound = ", a bound, which cannot be fitted" if wanted in map(str.casefold, names()) else ""
+    listed = ", ".join(map(repr, allowed))
+    raise InputError(f"policy is {name!r}{bound}; allowed are {listed}.{did_you_mean(name, allowed)}")
 
 
 def unregistered() -> list[str]:

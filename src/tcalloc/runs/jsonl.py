@@ -108,6 +108,10 @@ def _object(path: str, number: int, line: bytes, example: str) -> dict[str, Any]
                 f"{path}, line 1: one JSON document over many lines, not one object a line. Write each object on a "
                 f"line of its own, like {example}."
             ) from None
+        if number == 1 and path.lower().endswith((".csv", ".tsv")):
+            raise _Bad(
+                f"{path}: a table of comma- or tab-separated values. Write one object a line, like {example}."
+            ) from None
         raise _Bad(
             f"{path}, line {number}: not JSON ({error.msg}, character {error.colno}). Write one object a line, like "
             f"{example}."

@@ -279,6 +279,8 @@ def _top(folder: str) -> tuple[dict[str, Any], str]:
     main = os.path.join(folder, "policy.json")
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: no such folder; expected one that a policy was saved to.")
+    if not os.path.lexists(main):
+        raise InputError(f"{folder}: holds no policy (no policy.json); expected a folder that tcalloc fit wrote.")
     data = read_bounded(main, MOST_META)
 
     def refuse(word: str) -> Any:

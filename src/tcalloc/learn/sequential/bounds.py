@@ -3,9 +3,9 @@
 What to use when
 ----------------
 `budget_of`, `budgets_of`
-    A mean cost of a question, and several.
+    One mean cost per question, and several.
 `limit_of`
-    The most of something; none if there is none.
+    A limit on something; None if there is none.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ __all__ = ["budget_of", "budgets_of", "limit_of"]
 
 
 def budget_of(budget: Any) -> float:
-    """Return a budget.
+    """Return a budget, checked.
 
     Raises
     ------
@@ -37,12 +37,12 @@ def budget_of(budget: Any) -> float:
 
 
 def budgets_of(budgets: Any) -> list[float]:
-    """Return several budgets.
+    """Return several budgets, checked.
 
     Raises
     ------
     InputError
-        If it is no sequence, is empty, or one of them is not a budget.
+        If it is no sequence, is empty, or holds something that is not a budget.
     """
     if isinstance(budgets, (str, bytes)) or not isinstance(budgets, Iterable):
         raise InputError(
@@ -55,14 +55,14 @@ def budgets_of(budgets: Any) -> list[float]:
 
 
 def limit_of(value: Any, name: str, what: str) -> float | None:
-    """Return a limit; None where there is none.
+    """Return a limit; None if there is none.
 
     Parameters
     ----------
     value : float or None
-        The limit; infinite is none.
+        The limit; infinity means none.
     name, what : str
-        Of the argument, and what it limits; for messages.
+        The name of the argument, and what it limits, for messages.
 
     Raises
     ------

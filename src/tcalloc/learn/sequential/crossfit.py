@@ -1,4 +1,4 @@
-"""The held-out figures of a `Sequential`: whatever was chosen was chosen without the questions that it is scored on.
+"""The held-out figures of a `Sequential`: every choice is made without the questions that score it.
 
 What to use when
 ----------------
@@ -17,20 +17,20 @@ __all__ = ["crossfitted"]
 
 Rows = NDArray[np.intp]
 
-# Folds of the choice, and how often they are drawn anew: more often where there are few questions.
+# Number of folds, and of repetitions of the choice: more if there are few questions.
 FOLDS, TIMES, QUESTIONS = 10, 4, 500
 # A budget has to be above 0.
 LEAST = 1e-9
 
 
 def crossfitted(choices: Choices, seed: int) -> StoppingFrontier:
-    """Return what the choices are worth on questions that they were not made on.
+    """Return spend and accuracy of the choices on questions that did not choose.
 
-    Every candidate was judged on each question while it was trained without it (`Candidate.claimed`). Picking the hull,
-    the family and the mixture on those same figures overstates them. So the whole choice is made again on nine tenths
-    of the questions and scored on the others, at the same real spend (`tcalloc.learn.holdout.folds.held_out`). All
-    folds share one dial, which is what a mixture spends on all questions. Where questions differ in cost, the folds'
-    own spends would cut off the corners of their hulls.
+    Every candidate was judged on each question while it was trained without it (`Candidate.claimed`). Choosing the
+    hull, the family and the mixture by those same figures overstates accuracy. So the whole choice is repeated on nine
+    tenths of the questions and scored on the others, at the same real spend (`tcalloc.learn.holdout.folds.held_out`).
+    All folds share one dial: what a mixture spends on all questions. If questions differ in cost, the folds' own spends
+    would cut off the corners of their hulls.
 
     Parameters
     ----------

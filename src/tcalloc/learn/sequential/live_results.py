@@ -1,9 +1,9 @@
-"""What a live result must hold, so that a refused one leaves its run as it was: all is checked before any is counted.
+"""The check of live results. All are checked before any is counted, so a refused one leaves its run unchanged.
 
 What to use when
 ----------------
 `accepted`
-    Results as a run can take them.
+    Results in the form that a run takes.
 """
 
 from collections.abc import Sequence
@@ -19,21 +19,22 @@ __all__ = ["accepted"]
 
 
 def accepted(results: Sequence[Result], combine: str, unscored: bool) -> list[Result]:
-    """Return results whose costs are finite numbers and which hold what makes the answer.
+    """Return results whose costs are finite, and which hold what the policy needs.
 
     Parameters
     ----------
     results : sequence of Result
-        What came back.
+        The results of a draw.
     combine : {"vote", "verifier", "score"}
-        What makes the answer: a verifier's word and scores must be there for each answer.
+        What determines the answer. If it is a verifier or scores, each answer must have its mark or score.
     unscored : bool
-        Whether an answer may lack a score all the same; it then ranks last.
+        Whether an answer may lack a score nevertheless; it then ranks last.
 
     Raises
     ------
     InputError
-        If a cost is not finite or negative, an answer cannot be compared, or what decides is missing; names the place.
+        If a cost is negative or not finite, an answer cannot be compared, or a mark or score is missing; names the
+        place.
     """
     return [_accepted(result, f"add: results[{i}]", combine, unscored) for i, result in enumerate(results)]
 
@@ -56,13 +57,13 @@ def _accepted(result: Result, place: str, combine: str, unscored: bool) -> Resul
     judged = isinstance(correct, (bool, np.bool_, int, np.integer)) and correct in (0, 1)
     if combine == "verifier" and not judged and not (silent and correct is None):
         raise InputError(
-            f"{place}.correct is {correct!r}, but this policy goes by a verifier; expected what it says, True or "
+            f"{place}.correct is {correct!r}, but this policy needs a verifier's marks; expected True or "
             "False. Pass Result(…, correct=…); to replay, replay(…, verifier=True)."
         )
     score = _optional(result.score, f"{place}.score")
     if combine == "score" and not silent and not unscored and (score is None or not np.isfinite(score)):
         raise InputError(
-            f"{place}.score is {result.score!r}, but this policy goes by scores; expected a finite number, as each "
+            f"{place}.score is {result.score!r}, but this policy decides by scores; expected a finite number, as each "
             "answer had that it was trained on. Pass Result(…, score=…), or answer=None for a sample to leave out."
         )
     tokens = _optional(result.tokens, f"{place}.tokens")
@@ -73,7 +74,7 @@ def _accepted(result: Result, place: str, combine: str, unscored: bool) -> Resul
 
 
 def _optional(value: Any, place: str) -> float | None:
-    """Check what may be unknown: None and NaN, and as in records -inf."""
+    """Return a number that may be unknown: None, NaN, and as in records -inf."""
     if value is None:
         return None
     found = _number(value)
@@ -83,7 +84,7 @@ def _optional(value: Any, place: str) -> float | None:
 
 
 def _number(value: Any) -> float | None:
-    """Return a number; None: it is none, and texts and truth values are none."""
+    """Return a value as a number; None if it is none, like texts and truth values."""
     if isinstance(value, (str, bytes, bool, np.bool_)):
         return None
     try:

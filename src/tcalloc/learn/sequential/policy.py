@@ -39,48 +39,48 @@ Floats = NDArray[np.float64]
 class Sequential(StoppingEstimator):
     """Draw samples until another is no longer worth its cost.
 
-    Learns from recorded samples by backward induction at many prices at once. Where counts of votes decide, the chances
-    of the next vote are exact means over all orders of the samples, pooled over questions; where more is seen, the
-    advantage of going on is a regression. Rules with a threshold and a cap (margin + cap, fixed k) stand beside them.
-    All are judged on questions that were held out, and two neighbouring rules are mixed to spend the budget. With a
-    verifier a run always stops at the first success.
+    Learns from recorded samples by backward induction at many prices at once. For rules that look at counts of votes
+    only, the chances of the next vote are exact means over all orders of the samples, pooled over questions. For rules
+    that see more, the advantage of another sample is a regression. Rules with a threshold and a cap (margin + cap,
+    fixed k) compete with them. All are judged on held-out questions, and two neighbouring rules are mixed to spend the
+    budget. With a verifier, a run always stops at the first success.
 
     Parameters
     ----------
     budget : float, optional
-        Mean cost of a question, in the unit of the samples' costs (samples, if none were recorded). Can be given later:
+        Mean cost per question, in the unit of the samples' costs (samples, if none were recorded). Can be given later:
         ``policy.at(budget)``.
     answer_by : {"vote", "verifier", "score"}, optional
-        What makes the answer: the most votes, the first sample that a verifier accepts, the highest score. Default:
-        votes. A verifier is never assumed.
+        What determines the answer: the most votes, the first sample that a verifier accepts, or the highest score.
+        Default: votes. A verifier is never assumed.
     waves : tuple of int, optional
         How many samples may be drawn at once. Several at once share what their draw costs (``Samples(round_cost=…)``,
         the prompt of a request), which is part of the spend. Default: 1, and where later draws cost something besides
         their samples 1, 2, 4 or 8, whichever suits the state.
     most : int or mapping of str to int, optional
-        The most samples of a question, of each model. Default: all that were recorded; of several models 8 of the
-        cheapest and 4 of the others. Of one model, beyond 40 samples only rules with a threshold and a cap go on.
+        The most samples per question, of each model. Default: all that were recorded; for several models 8 of the
+        cheapest and 4 of the others. For one model, only rules with a threshold and a cap continue beyond 40 samples.
     cap : float, optional
         The most that one question may cost: nothing is drawn that could exceed it at the highest cost recorded.
     deadline : float, optional
-        Seconds, above 0, after which a run draws nothing more. No replay knows it, and no figure counts it in.
+        Seconds, above 0, after which a run draws nothing more. Replays and all figures ignore it.
     actions : mapping of str to Action, optional
-        What a draw of a model is, with all its parameters; default: just its name.
+        The action of a draw from each model, with all its parameters; default: just its name.
     random_state : int
         Random seed of orders, folds and mixtures.
 
     Attributes
     ----------
     arms_ : tuple of str
-        Models, from the cheapest on: the order in which they are drawn from.
+        The models, from the cheapest on, which is the order of the draws.
     sample_costs_ : dict of str to float
-        What a recorded sample of each model cost on average, in the unit of all costs and budgets.
+        Mean cost of a recorded sample of each model, in the unit of all costs and budgets.
     round_costs_ : dict of str to (float, float)
         What a question's first draw of each model and its later draws cost besides their samples, on average.
     budget_ : float or None
-        Mean cost of a question to which it is set, by `fit`, `at` or `calibrate`.
+        The mean cost per question for which it is set, by `fit`, `at` or `calibrate`.
     guarantee_ : Calibration or None
-        What `calibrate` promises.
+        The result of `calibrate`.
 
     Examples
     --------
@@ -131,7 +131,7 @@ class Sequential(StoppingEstimator):
             The questions, as they will be given to `start`; needs the [learn] extra. With None a question is not
             looked at.
         samples : Samples
-            Of one model or of several; with tokens, logprobs and scores if there are any.
+            Samples of one model or of several; with tokens, logprobs and scores if there are any.
 
         Returns
         -------
@@ -154,7 +154,7 @@ class Sequential(StoppingEstimator):
         return self._begin(train(samples, X, settings), budget)
 
     def _limits(self) -> tuple[float | None, float | None, float | None]:
-        """Return the budget, the cap and the deadline, checked; None where there is none."""
+        """Return the budget, the cap and the deadline, checked; None if there is none."""
         budget = None if self.budget is None else budget_of(self.budget)
         cap = limit_of(self.cap, "cap", "the most that a question may cost")
         return budget, cap, limit_of(self.deadline, "deadline", "seconds after which nothing more is drawn")
@@ -170,7 +170,7 @@ class Sequential(StoppingEstimator):
         return self
 
     def at(self, budget: float) -> Self:
-        """Return the same policy at another budget; nothing is learned anew.
+        """Return the same policy for another budget; nothing is learned again.
 
         Parameters
         ----------
@@ -195,25 +195,25 @@ class Sequential(StoppingEstimator):
         high: float | Mapping[str, float] | None = None,
         orders: int = 8,
     ) -> Self:
-        """Set what may be spent on held-out questions, so that the budget is kept there.
+        """Set on held-out questions what may be spent, so that the policy keeps the budget there.
 
         Parameters
         ----------
         X, samples : as in `fit`
-            Of questions that were not trained on.
+            Samples of questions that were not trained on.
         budget : float
             Mean cost of a question.
         confidence : float, optional
             With it, P(expected spend > budget) ≤ 1 − confidence over the draw of the held-out questions, under the
-            assumptions that `guarantee_` lists. Rules then stop at a limit on what one question may cost that suits the
-            number of held-out questions: fewer questions can only guarantee a budget that no question exceeds by far.
+            assumptions that `guarantee_` lists. Rules then stop at a limit on the cost of one question, which suits the
+            number of held-out questions: few questions can only guarantee a budget that no question exceeds by far.
         low : float, optional
             The least that one question may cost; default: 0.
         high : float or mapping of str to float, optional
-            The most that one sample may cost, also of questions to come, its draw included; per model if models differ.
-            Known without it
-            where one cost was given for all samples of a model, and where `actions` say it by rates without a charge
-            for the prompt and max_tokens. What a question may cost follows from the most samples that its rule draws.
+            The most that one sample may cost, its draw and future questions included; per model if models differ. It is
+            known without being given if one cost was given for all samples of a model, or if `actions` have max_tokens
+            and rates without a charge for the prompt. What a question may cost follows from the most samples that its
+            rule draws.
         orders : int
             Random orders of each question's samples.
 
@@ -224,9 +224,9 @@ class Sequential(StoppingEstimator):
         Raises
         ------
         BudgetError
-            If nothing keeps the budget (with that confidence).
+            If no rule keeps the budget (with that confidence).
         InputError
-            If an argument is not allowed, or the most that a sample may cost is needed and not known.
+            If an argument is not allowed, or the highest cost of a sample is needed but not known.
         """
         trained = self._fitted()
         asked = budget_of(budget)
@@ -249,7 +249,7 @@ class Sequential(StoppingEstimator):
 
     @property
     def sample_costs_(self) -> dict[str, float]:
-        """What a recorded sample of each model cost on average."""
+        """Mean cost of a recorded sample of each model."""
         settings = self._fitted().settings
         return {arm: cost for arm, cost in zip(settings.arms, settings.usual, strict=True) if cost is not None}
 
@@ -264,14 +264,13 @@ class Sequential(StoppingEstimator):
     def start(self, x: Any = None) -> SequentialRun:
         """Begin with one question.
 
-        Besides what every run has, a run of this policy has `probability`: how probable it is that its answer is right.
+        A run of this policy also has `probability`, the probability that its answer is right.
 
         Parameters
         ----------
         x : str, vector or mapping, optional
-            One row of X; also decides which of two neighbouring rules is used, so that the same question gets the same.
-            Without it that is drawn at random, anew for each run; the runs of a policy come in an order that its
-            random_state fixes.
+            One row of X. It also decides which of two neighbouring rules is used, so that the same question always gets
+            the same rule. Without it the rule is drawn at random for each run; `random_state` fixes the sequence.
 
         Raises
         ------
@@ -311,7 +310,7 @@ class Sequential(StoppingEstimator):
         return self._mixture
 
     def _believing(self, candidate: Candidate, setting: int) -> Callable[[Any, Any, Any], float] | None:
-        """Return a function from a run's state to how probable it is that its answer is right."""
+        """Return a function from a run's state to the probability that its answer is right."""
         belief = self._fitted().belief
         if belief is None or candidate.believed is None:
             return None
@@ -331,9 +330,9 @@ class Sequential(StoppingEstimator):
     def frontier(self) -> StoppingFrontier:
         """Return spend and accuracy at many budgets, on training questions that were held out.
 
-        A question is scored by rules, hull and mixture that were learned and chosen without it; so are predictions from
-        X. Only what a vote weighs is learned from all questions: from 60 questions on that moves a figure by less than
-        0.1 points.
+        A question is scored by rules, hull and mixture that were learned and chosen without it, and so are predictions
+        from X. Only the weights of votes are learned from all questions; from 60 questions on, that changes a figure by
+        less than 0.1 points.
         """
         return self._fitted().frontier
 
@@ -349,13 +348,13 @@ class Sequential(StoppingEstimator):
     ) -> Outcomes:
         """Return what the policy does at several budgets on recorded samples of other questions.
 
-        All states of all runs at once. It is the same as `tcalloc.learn.replay.metered.replay` of each, except that
-        mixtures are not drawn but averaged, and that ties of votes count in even shares.
+        It replays all states of all runs at once. The result is that of `tcalloc.learn.replay.metered.replay`, except
+        that mixtures are averaged, not drawn, and that ties of votes count in even shares.
 
         Parameters
         ----------
         X, samples : as in `fit`
-            Recorded.
+            Recorded samples.
         budgets : sequence of float, optional
             Mean costs of a question. Default: the policy's own setting.
         orders, random_state : int
@@ -371,7 +370,7 @@ class Sequential(StoppingEstimator):
         Raises
         ------
         InputError
-            If the samples are not of the policy's models or lack what it goes by, X does not fit them, or budgets,
+            If the samples are not from the policy's models or lack what it needs, X does not fit them, or budgets,
             orders, random_state or columns are not allowed.
         """
         choices = self._fitted().choices
@@ -391,13 +390,13 @@ class Sequential(StoppingEstimator):
         Parameters
         ----------
         path : path
-            A folder: new, empty, or one that holds a policy, which is replaced.
+            A new or empty folder, or one that holds a policy, which is replaced.
         """
         self._fitted()
         save_policy(self, path)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
-        """Return what to save: values for JSON, arrays; no boosters."""
+        """Return the state to save: values for JSON, and arrays; there are no boosters."""
         trained, arrays = pack(self._fitted())
         most = dict(self.most) if isinstance(self.most, Mapping) else self.most
         budget, cap, deadline = self._limits()
@@ -423,7 +422,7 @@ class Sequential(StoppingEstimator):
     def _from_state(
         cls, meta: dict[str, Any], arrays: dict[str, NDArray[Any]], boosters: dict[str, bytes]
     ) -> "Sequential":
-        """Return the policy whose state this is; everything is checked as if a stranger had written it."""
+        """Return the policy with this state; everything is checked as if a stranger had written it."""
         actions = meta["actions"]
         made = cls(
             **meta["parameters"],

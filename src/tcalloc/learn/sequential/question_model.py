@@ -1,11 +1,11 @@
-"""What a question's text or features say before anything is paid for: how often each model is right on it.
+"""What a question's text or features predict before sampling: how often each model is right on it.
 
 What to use when
 ----------------
 `Asking.fit`
-    Learn it from X; returns the predictions of the training questions too, each out of fold.
+    Learns from X; also returns the predictions of the training questions, each out of fold.
 `Asking.predict`
-    Of new questions.
+    The predictions of new questions.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(slots=True, eq=False)
 class Asking:
-    """A ridge regression on `Features`, of each model's share of right samples."""
+    """A ridge regression of each model's share of right samples on `Features`."""
 
     features: Features
     """Fitted."""
@@ -39,9 +39,9 @@ class Asking:
     def fit(
         cls, X: Any, samples: Samples, arms: tuple[str, ...], seed: int, features: Features | None = None
     ) -> tuple["Asking", Floats]:
-        """Learn; return it with out-of-fold predictions of the training questions, (N, arms).
+        """Return the fitted model, with out-of-fold predictions of the training questions, (N, arms).
 
-        Features are learned without labels, on all questions; the ridge, its penalty and the folds from the samples.
+        Features are learned without labels, on all questions. The ridge and its penalty are learned from the samples.
         """
         rows = as_rows(X)
         made = Features(random_state=seed) if features is None else Features(**features.get_params(deep=False))

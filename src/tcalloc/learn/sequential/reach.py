@@ -1,13 +1,13 @@
-"""The most that a rule can draw, and what that can cost: a guarantee is the sharper, the less one question can cost.
+"""The most that a rule can draw, and what that can cost; the lower this cost, the sharper a guarantee.
 
 What to use when
 ----------------
 `most_drawn`
-    How many samples each rule of a family can draw, whatever the samples show.
+    The most samples that each rule of a family can draw, whatever the samples show.
 `highest_costs`
     The most that a question can cost under mixtures of two rules.
 `room`
-    The limit on a question's cost that suits so many held-out questions.
+    A limit on a question's cost that suits the number of held-out questions.
 """
 
 import math
@@ -30,10 +30,10 @@ WASTE = 0.06
 
 
 def most_drawn(family: Family, caps: Sequence[int], rules: Ints) -> Ints:
-    """Return the most samples of each model that some rules can draw, (len(rules), arms).
+    """Return the most samples of each model that rules can draw, (len(rules), arms).
 
-    Of rules with tables of counts all states are followed that some samples lead to; thresholds have their own cap. Of
-    other rules only the most samples of each model are known.
+    For rules with tables of counts, all states that samples can lead to are followed. Thresholds have their own cap.
+    For other rules only the most samples of each model are known.
     """
     if isinstance(family, Tables):
         return np.minimum(_followed(family.wave[rules]), caps[0])[:, None]
@@ -43,7 +43,7 @@ def most_drawn(family: Family, caps: Sequence[int], rules: Ints) -> Ints:
 
 
 def _followed(wave: NDArray[np.uint8]) -> Ints:
-    """Follow all states (samples, votes of the first and of the second answer) that rules can come to."""
+    """Follow all states (samples, votes of the first and of the second answer) that rules can reach."""
     rules, size = wave.shape[0], wave.shape[1] - 1
     first, second = np.ogrid[: wave.shape[2], : wave.shape[3]]
     met = np.zeros(wave.shape, bool)
@@ -66,21 +66,21 @@ def _followed(wave: NDArray[np.uint8]) -> Ints:
 
 
 def room(settings: Settings, most: Floats, budget: float, confidence: float, n: int) -> float | None:
-    """Return a limit on what a question may cost that suits n held-out questions; None where none is needed.
+    """Return a limit on a question's cost that suits n held-out questions; None if none is needed.
 
-    Where one question can cost many times the budget, a guarantee from few questions must leave much of it unspent:
-    about log(1/δ)·(limit − budget)/n. The limit keeps that to a small share of the budget. It never keeps a question
-    that has spent less than twice the budget from one more sample.
+    If one question can cost many times the budget, a guarantee from few questions must leave much of it unspent: about
+    log(1/δ)·(limit − budget)/n. The limit keeps that to a small share of the budget. A question that has spent less
+    than twice the budget can always have one more sample.
     """
     fair = budget * (1 + WASTE * n / math.log(1 / (1 - confidence)))
     limit = max(fair, 2 * budget + float(most.max()))
-    # A run draws while the dearest recorded sample fits; one that costs more than that may exceed the limit.
+    # A run draws while the most expensive recorded sample fits; a sample that costs more may exceed the limit.
     limit -= _excess(settings, most)
     return None if limit >= settings.limit else max(limit, float(settings.dearest_draws.min()))
 
 
 def _excess(settings: Settings, most: Floats) -> float:
-    """Return by how much the last draw of a run can exceed the limit on its cost."""
+    """Return the amount by which the last draw of a run can exceed the limit on its cost."""
     return max(settings.waves) * max(float((most - settings.dearest_draws).max()), 0.0)
 
 

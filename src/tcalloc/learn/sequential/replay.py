@@ -1,11 +1,11 @@
-"""A trained `Sequential` on recorded samples of other questions: what it needs of them, and what it does.
+"""A trained `Sequential` on recorded samples of other questions: the checks, and the outcomes.
 
 What to use when
 ----------------
 `samples_of`
-    Samples under the names that the policy knows.
+    The samples by the names that the policy knows.
 `replayed`
-    What mixtures of rules spend and reach, all runs at once.
+    Spend and accuracy of mixtures of rules, all runs at once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,22 +38,22 @@ def replayed(
     seed: Any,
     columns: Columns | None = None,
 ) -> Outcomes:
-    """Return what mixtures of two rules do on recorded samples, (mixtures, questions).
+    """Return the outcomes of mixtures of two rules on recorded samples, (mixtures, questions).
 
     Parameters
     ----------
     trained : Trained
         The rules.
     mixtures : sequence of Mixture
-        Which of them; all with the same limit.
+        The mixtures; all have the same limit.
     samples, X, orders, seed, columns
         As in `Sequential.replay`.
 
     Raises
     ------
     InputError
-        If the samples are not of the same models or lack what decides, X does not fit them, or orders, seed or columns
-        are not allowed.
+        If the samples are not from the same models or lack what decides, X does not fit them, or orders, seed or
+        columns are not allowed.
     """
     settings = trained.settings
     samples, columns = samples_of(samples, columns, settings.arms)
@@ -87,7 +87,7 @@ def replayed(
 
 
 def samples_of(samples: Any, columns: Any, arms: tuple[str, ...]) -> tuple[Samples, Columns | None]:
-    """Return the samples under the policy's names; one model without a name is whichever the policy knows."""
+    """Return the samples by the policy's names; a single model without a name is the one that the policy knows."""
     if not isinstance(samples, Samples):
         raise InputError(f"samples is {type(samples).__name__}; expected Samples (see tcalloc.measure).")
     if columns is not None and not isinstance(columns, Mapping):
@@ -138,7 +138,7 @@ def _check_scores(samples: Samples, trained: Trained) -> None:
 
 
 def _check_answers(samples: Samples, trained: Trained, family: Family) -> None:
-    """Refuse samples of which only right and wrong are known, where rules look at which answers agree."""
+    """Raise an error if only right and wrong are known of the samples, but rules look at which answers agree."""
     if trained.reading.tells != "which" or (family.blind and trained.settings.combine != "vote"):
         return
     if any(samples.by_model[arm].answers is None for arm in trained.settings.arms):

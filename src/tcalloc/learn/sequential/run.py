@@ -1,4 +1,4 @@
-"""One question under way, live or metered."""
+"""The run of one question, live or metered."""
 
 import time
 from collections.abc import Callable, Hashable, Sequence
@@ -32,23 +32,23 @@ class SequentialRun:
     family, setting : Family, int
         The rule.
     reading : Reading
-        What is read off results.
+        How to read the features of results.
     actions : tuple of Action
-        What a draw of each model is called.
+        The action of a draw from each model.
     combine : {"vote", "verifier", "score"}
-        What makes the answer.
+        What determines the answer.
     told : ndarray, (1, T), or None
-        What was predicted of the question.
+        The predictions for the question.
     caps : tuple of int
         The most samples of each model.
     dearest, dearest_rounds : ndarray, (arms,)
-        What a sample of each costs at most, and a draw of it besides.
+        The highest cost of a sample of each model, and what a draw costs besides its samples.
     limit : float
         The most that the question may cost; nothing is drawn that could exceed it.
     deadline : float or None
         Seconds from now after which nothing more is drawn.
     believing : callable, optional
-        From samples of each model and the two highest counts to how probable it is that the answer is right.
+        Maps the samples of each model and the two highest counts to the probability that the answer is right.
     """
 
     __slots__ = (
@@ -106,7 +106,7 @@ class SequentialRun:
         self._voted = 0
 
     def next(self) -> Draw | None:
-        """Return what to draw next; None: more is not worth its cost, cannot be paid, or comes too late."""
+        """Return what to draw next; None: another sample is not worth its cost, cannot be paid, or comes too late."""
         if self._ended or self._asked is not None:
             return self._again()
         seen = self._evidence
@@ -116,7 +116,7 @@ class SequentialRun:
             return None
         at = tuple(int(n) for n in seen.n)
         first, second = seen.top_two()
-        # In the precision of the recorded states that the rule was learned and judged on.
+        # In the precision of the recorded states on which the rule was learned and judged.
         x = None if self._family.blind else seen.describe().astype(np.float32)
         choice = int(self._family.choose(at, x, first, second, self._setting)[0, 0])
         if choice:
@@ -132,18 +132,18 @@ class SequentialRun:
         return None
 
     def _again(self) -> Draw | None:
-        """Return the draw that is under way: asking twice changes nothing."""
+        """Return the open draw; asking twice changes nothing."""
         return None if self._asked is None else Draw(self._actions[self._asked[0]], self._asked[1])
 
     def add(self, results: Sequence[Result]) -> None:
-        """Take what came back of the last draw.
+        """Take the results of the last draw.
 
         Raises
         ------
         InputError
-            If nothing was asked for, more came back than was asked for, or a result is not what it has to be: a cost
-            that is not a finite number, an answer that cannot be hashed, no word of the verifier or no score where
-            that decides. The run is then as it was, and what is right can be added.
+            If nothing was asked for, there are more results than asked for, or a result is not allowed. It may have a
+            cost that is not finite, an answer that cannot be hashed, or no verifier's mark or score where these decide.
+            The run is then unchanged, and correct results can be added.
         """
         results = checked(results)
         if self._asked is None:
@@ -200,7 +200,7 @@ class SequentialRun:
         return trial.next() is None or trial._decided(missing)
 
     def _decided(self, missing: int) -> bool:
-        """Return whether so many more samples of the last model end the run, and leave the answer as it is."""
+        """Return whether `missing` more samples of the last model end the run without changing the answer."""
         first, second = (int(count[0]) for count in self._evidence.top_two())
         if not self._family.blind or self._combine != "vote" or first - second <= missing or len(self._caps) > 1:
             return False
@@ -212,7 +212,7 @@ class SequentialRun:
 
     @property
     def answer(self) -> Hashable | None:
-        """The answer as of now; None: none."""
+        """The answer so far; None: there is none."""
         code = int(self._evidence.chosen(self._combine)[0])
         return None if code < 0 else self._labels[code]
 
@@ -223,12 +223,12 @@ class SequentialRun:
 
     @property
     def rounds(self) -> int:
-        """Draws so far that brought something."""
+        """Number of draws so far that brought a sample."""
         return self._rounds
 
     @property
     def vote_share(self) -> float:
-        """The answer's share of the samples, by weight if votes are weighted; by a verifier 1 or 0."""
+        """The answer's share of the samples, by weight if votes are weighted; with a verifier 1 or 0."""
         seen = self._evidence
         if self._combine == "verifier":
             return float(seen.success[0])
@@ -239,11 +239,11 @@ class SequentialRun:
 
     @property
     def probability(self) -> float | None:
-        """How probable it is that the answer is right, as far as its votes say; 0 without an answer, None if unknown.
+        """The probability that the answer is right, as its votes show it; 0 without an answer, None if unknown.
 
-        By a verifier it is 1 or 0. Otherwise it is the share of right answers among recorded runs in the same state,
-        moved to the accuracy that the rule reached on held-out questions. Of many ended runs to which it gives 0.8,
-        about 80 % are right, if the questions are like those that were trained on.
+        With a verifier it is 1 or 0. Otherwise it is the share of right answers among recorded runs in the same state,
+        adjusted to the accuracy that the rule reached on held-out questions. If it is 0.8 for many ended runs, about
+        80 % of them are right, provided that the questions are like the training questions.
         """
         seen = self._evidence
         if self._combine == "verifier":

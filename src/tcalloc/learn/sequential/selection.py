@@ -1,11 +1,11 @@
-"""Which family of rules to use at a budget: judged on questions that it was not trained on.
+"""The choice of a family of rules at a budget, judged on questions that it was not trained on.
 
 What to use when
 ----------------
 `Candidate`
-    A family, fitted, with what its rules did on the training questions while those were held out.
+    A fitted family, with the figures of its rules on the training questions while those were held out.
 `Choices`
-    From candidates to the mixture of two neighbouring rules that spends a budget.
+    Chooses among candidates the mixture of two neighbouring rules that spends a budget.
 """
 
 from dataclasses import dataclass, replace
@@ -22,39 +22,39 @@ __all__ = ["Candidate", "Choices", "Mixture"]
 
 Floats = NDArray[np.float64]
 
-# Rules of counts are chosen among by their means: they differ by little, and none can be far off. Rules that read more
-# have to be better than the best of them by so many standard errors at some budget …
+# Rules of counts are chosen by their means, because they differ little and none can be far off. Rules that read more
+# have to be better than the best of them by this many standard errors at some budget …
 PROOF = 2.5
-# … and are then used wherever they are better by so many. One gate for both lets noise in, or keeps gains out.
+# … and are then used wherever they are better by this many. One gate for both lets noise in, or keeps gains out.
 HERE = 0.75
-# Gains below are rounding.
+# Gains below this are rounding errors.
 LEAST_GAIN = 1e-9
-# Budgets of the printed frontier.
+# Number of budgets of the printed frontier.
 STEPS = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A family and how it did."""
+    """A family of rules and its figures."""
 
     name: str
     family: Family
     inner: Outcomes
-    """(J, N) on the training questions, each while it was held out."""
+    """(J, N) figures on the training questions, each while it was held out."""
 
     believed: Floats | None = None
-    """(J,) the mean belief in its answers, of the rules on the hull (`belief`); None: not known, or a verifier's."""
+    """(J,) mean belief in the answers of the rules on the hull (`belief`); None: not known, or a verifier decides."""
     nested: Outcomes | None = None
-    """(J, N) as `inner`, where predictions from texts were also learned without the question that they are for. It is
-    what may be claimed; None: `inner` needs no such predictions."""
+    """(J, N) as `inner`, but predictions from texts are also learned without their own question. These figures may be
+    claimed; None: `inner` needs no such predictions."""
 
     @property
     def claimed(self) -> Outcomes:
-        """(J, N) what may be claimed of its rules on each question."""
+        """(J, N) the figures that may be claimed for its rules on each question."""
         return self.inner if self.nested is None else self.nested
 
     def take(self, rows: NDArray[np.intp]) -> "Candidate":
-        """Return it with what it did on some of the questions."""
+        """Return the candidate with its figures on some of the questions."""
         nested = None if self.nested is None else self.nested.of(rows)
         return replace(self, inner=self.inner.of(rows), believed=None, nested=nested)
 
@@ -64,15 +64,15 @@ class Mixture:
     """Two neighbouring rules of one family."""
 
     candidate: int
-    """Which family."""
+    """The number of the family."""
     low: int
     """The cheaper rule."""
     high: int
     """The more expensive one."""
     share: float
-    """How often the more expensive one is used."""
+    """The share of the more expensive rule."""
     limit: float | None = None
-    """The most that a question may cost, where a guarantee limits it."""
+    """The most that a question may cost, if a guarantee limits it."""
 
 
 class Choices:
@@ -81,9 +81,9 @@ class Choices:
     Parameters
     ----------
     candidates : list of Candidate
-        The first, or the best that looks at counts alone, is used unless another has proven to be better.
+        The first one, or the best that looks at counts only, is used unless another has proven to be better.
     sample : float
-        What a first draw of one sample of the cheapest model costs.
+        The cost of a first draw of one sample of the cheapest model.
     """
 
     def __init__(self, candidates: list[Candidate], sample: float):
@@ -94,7 +94,7 @@ class Choices:
 
     @property
     def most(self) -> float:
-        """The largest spend that any family finds a use for."""
+        """The largest spend from which any family gains."""
         return max(float(hull.spend[-1]) for hull in self.hulls)
 
     def at(self, budget: float) -> Mixture:
@@ -156,8 +156,8 @@ class Choices:
     def _proven(self, budgets: Floats, scores: list[Floats]) -> NDArray[np.bool_]:
         """Return which families read more and are clearly better somewhere: below one sample each, and above, (2, I).
 
-        Below, what counts is which questions to try at all, above, when to stop: who knows the one need not know the
-        other.
+        Below one sample each, the choice is which questions to try at all; above, it is when to stop. A family may be
+        good at one and not at the other.
         """
         proven = np.zeros((2, len(self.candidates)), bool)
         if self.others:
@@ -194,25 +194,25 @@ class Choices:
         mixture : Mixture
             Two rules of a candidate.
         what : {"accuracy", "spend", "rounds"}
-            Of which figure.
+            The figure to return.
         of : {"inner", "claimed"}
-            What rules are chosen by, or what may be claimed of them (see `Candidate`).
+            The figures that choose the rules, or those that may be claimed (see `Candidate`).
         """
         return np.asarray(self.mixed([mixture], what, of)[0])
 
     def budgets(self) -> Floats:
-        """Return budgets from the smallest to the largest use, closer together where they are small."""
+        """Return budgets from the smallest to the largest useful one, closer together where they are small."""
         smallest = min(float(s) for hull in self.hulls for s in hull.spend if s > 0) if self.most > 0 else 0.0
         if self.most <= 0:
             return np.zeros(1)
         low = np.linspace(0.0, smallest, 9)[1:-1]
         grid = np.geomspace(smallest, max(self.most, smallest), STEPS)
-        # With every corner of the hulls among them, mixing two neighbours never cuts one off.
+        # They include every corner of the hulls, so mixing two neighbours never cuts a corner off.
         corners = np.concatenate([hull.spend[hull.spend > 0] for hull in self.hulls])
         return np.unique(np.concatenate([low, grid, corners]))
 
     def replayed(self, mixture: Mixture, outcomes: dict[int, tuple[Any, Outcomes]]) -> Outcomes:
-        """Return what a mixture does, from outcomes of the rules that are used (numbers, outcomes) by candidate."""
+        """Return the figures of a mixture, from outcomes of the rules in use (numbers, outcomes) by candidate."""
         numbers, done = outcomes[mixture.candidate]
         low, high = np.searchsorted(numbers, [mixture.low, mixture.high])
         parts = [(1 - mixture.share) * values[low] + mixture.share * values[high]

@@ -1,6 +1,6 @@
-"""What a fitted `Sequential` is made of, as values for JSON and arrays, and back.
+"""The parts of a fitted `Sequential` as values for JSON and arrays, and back.
 
-What is read may come from a stranger: everything is rebuilt through constructors, and shapes are checked against each
+A file may come from a stranger. So everything is rebuilt through constructors, and shapes are checked against each
 other before use.
 """
 
@@ -26,9 +26,9 @@ __all__ = ["pack", "unpack"]
 Arrays = dict[str, NDArray[Any]]
 Parts = tuple[dict[str, Any], Arrays]
 
-# What is kept of rules, per question.
+# The figures of rules that are kept per question.
 FIGURES = ("spend", "accuracy", "rounds")
-# The level of a rule that draws nothing: files hold finite numbers.
+# The level of a rule that draws nothing, because files hold finite numbers only.
 NOTHING = -1e300
 COLUMNS = ("columns", "centre", "scale", "index", "knots", "told_knots", "cells", "margins", "mean", "spread")
 
@@ -112,7 +112,7 @@ def _pack_family(family: Family) -> Parts:
 
 
 def unpack(meta: dict[str, Any], arrays: Arrays) -> Trained:
-    """Return what `pack` took apart.
+    """Return the object that `pack` took apart.
 
     Raises
     ------
@@ -185,10 +185,10 @@ def _belief(caps: Any, arrays: Arrays, arms: int) -> Belief | None:
 
 
 def _tells(families: list[Family], combine: str) -> str:
-    """Return what answers told a policy that was saved without saying so: what its rules came to look at.
+    """Return what answers show, for a policy that was saved without this; it is inferred from what its rules look at.
 
-    With a verifier a state without two different answers was met in training if answers were recorded; where none was,
-    they told nothing, and must not be read now.
+    With a verifier, training met a state without two different answers if answers were recorded. If it met none,
+    answers showed nothing, and must not be read now.
     """
     induced = [family for family in families if isinstance(family, Induced)]
     if combine != "verifier" or any(group for family in induced for _, group in family.bases):

@@ -1,4 +1,4 @@
-"""Fitting `Sequential`: candidates, each judged on the training questions while they are held out."""
+"""The fit of `Sequential`: candidates, each judged on the training questions while they are held out."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -51,27 +51,27 @@ __all__ = [
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
-# Of one model all recorded samples may be drawn; of several, these many of the cheapest and of each other.
+# With one model, all recorded samples may be drawn; with several, this many of the cheapest and of each other model.
 MOST_FIRST, MOST_OTHERS = 8, 4
-# Samples after which only rules with a threshold on counts go on: the others look no further ahead.
+# Number of samples after which only rules with a threshold on counts continue; the others look no further ahead.
 AHEAD = 40
-# More samples of a question than anyone records.
+# More samples per question than anyone records.
 MOST = 65_535
 # Samples at once that there is a choice of where several at once save rounds that cost something.
 USUAL_WAVES = (1, 2, 4, 8)
 LARGEST_WAVE = 255  # the tables of choices hold it in 8 bits
 # Prices, in accuracy per cost of the cheapest sample: from where nothing is gained to where nothing is drawn.
 PRICES = np.geomspace(1e-4, 1.5, 48)
-# Questions' worth of evidence to which the advantages of cells, and of regressions, are shrunk.
+# Weights, in questions, by which the advantages of cells, and of regressions, are shrunk.
 PSEUDO_CELLS, PSEUDO_REGRESSION = 5.0, 3.0
-# Runs to learn from, of one model and of several: more orders of few questions, and enough of many.
+# Number of runs to learn from, for one model and for several: more orders if there are few questions.
 RUNS_ONE, RUNS_SEVERAL = 4000, 3000
 ENOUGH_ORDERS, MOST_RUNS = 12, 16_000
 # Runs on which rules of counts are judged, if those are more, in whole turns of the record, so that each sample comes
 # first equally often.
 RUNS_COUNTS, MOST_ORDERS = 16_000, 240
 FOLDS = 4
-# Of fewer questions a regression on lengths or texts learns noise, and whether it does is not seen either.
+# With fewer questions, a regression on lengths or texts learns noise, and the figures cannot show that.
 ENOUGH_QUESTIONS = 50
 
 
@@ -80,22 +80,22 @@ class Settings:
     """Checked parameters."""
 
     arms: tuple[str, ...]
-    """Models, from the cheapest on."""
+    """The models, from the cheapest on."""
     combine: str
     waves: tuple[int, ...]
     caps: tuple[int, ...]
     """The most samples of each model."""
     dearest: Floats
-    """(arms,) the dearest recorded sample."""
+    """(arms,) the cost of the most expensive recorded sample."""
     dearest_rounds: Floats
-    """(arms,) what the dearest draw cost besides its samples."""
+    """(arms,) what the most expensive draw cost besides its samples."""
     unit: float
     """The mean cost of a first draw of one sample of the cheapest model."""
     limit: float
     """The most that a question may cost."""
     seed: int
     usual: tuple[float | None, ...]
-    """(arms,) what a recorded sample cost on average; None: not known."""
+    """(arms,) the mean cost of a recorded sample; None: not known."""
     usual_rounds: tuple[tuple[float, float], ...]
     """(arms,) what a question's first draw and its later ones cost besides their samples, on average."""
 
@@ -113,9 +113,9 @@ class Settings:
         if combine is None:
             if not samples.answered:
                 raise InputError(
-                    "answer_by is None and only right and wrong were recorded: nothing tells when to stop. If a "
-                    "verifier recognises right answers live, say answer_by='verifier'. Else use a policy that draws "
-                    "one sample, such as Mixture or PricedPolicy on One actions."
+                    "answer_by is None and only right and wrong were recorded, so nothing shows when to stop. If a "
+                    "verifier recognises right answers live, pass answer_by='verifier'. Otherwise use a policy that "
+                    "draws one sample, such as Mixture or PricedPolicy on One actions."
                 )
             combine = "vote"
         one_of("answer_by", combine, COMBINES)
@@ -159,7 +159,7 @@ def names_of_arms(arms: tuple[str, ...]) -> str:
 
 
 def unknown_arm(arm: str, arms: tuple[str, ...]) -> str:
-    """Return the words for a model that there is not."""
+    """Return the message about an unknown model."""
     return f"no model {arm!r} among the samples; there are {names_of_arms(arms)}.{did_you_mean(arm, arms)}"
 
 
@@ -190,20 +190,20 @@ def _caps(most: Any, arms: tuple[str, ...], sizes: Mapping[str, int]) -> tuple[i
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """All that was learned."""
+    """Everything that was learned."""
 
     settings: Settings
     reading: Reading
     asking: "Asking | None"
     choices: Choices
     questions: int
-    """How many there were."""
+    """Number of training questions."""
     belief: Belief | None
-    """How probable it is that an answer is right; None: a verifier says it, or the policy was saved without."""
+    """The probability that an answer is right; None: a verifier decides, or the policy was saved without it."""
 
     @cached_property
     def frontier(self) -> StoppingFrontier:
-        """What can be had for which spend, held out; worked out when it is first asked for."""
+        """Accuracy at each spend, held out; computed on first use."""
         return crossfitted(self.choices, self.settings.seed)
 
 
@@ -282,7 +282,7 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
                                                         PSEUDO_CELLS), True)  # fmt: skip
             judge(MARGIN_CAP, trails, lambda rows: margins(cap, settings.waves), False)
             judge("Adaptive-Consistency", trails, lambda rows: adaptive(cap, settings.waves), False)
-        # With a verifier a run ends at its first success: none is ever drawn for nothing.
+        # With a verifier a run ends at its first success, so no sample is drawn in vain.
         name = "first success, at most k" if settings.combine == "verifier" else FIXED_K
         together = settings.combine != "verifier"
         most = min(cap, AHEAD) if together and max(settings.waves) > 1 else cap
@@ -298,7 +298,7 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
         judge("questions", trails, induced(trails, told, weighted, "questions"), True)
 
         def anew(train: Rows, held: Rows) -> tuple[Family, Trails]:
-            """Predict without the held-out questions too: what they were helps to predict the others."""
+            """Predict without the held-out questions too, because their outcomes help to predict the others."""
             asked, outside = Asking.fit(rows.take(train), samples.take(train), settings.arms, settings.seed)
             telling = np.empty(told.shape)
             telling[train], telling[held] = outside, asked.predict(rows.take(held))
@@ -311,7 +311,7 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
 
 
 def _out_of_fold(learn: Callable[[Rows, Rows], tuple[Family, Trails]], n: int, settings: Settings) -> Outcomes:
-    """Return what rules do on each question, learned without it: ``learn(training rows, held-out rows)``."""
+    """Return the outcomes of rules on each question, learned without it: ``learn(training rows, held-out rows)``."""
     found, order = [], []
     for train_rows, held in split(n, FOLDS, settings.seed):
         family, trails = learn(train_rows, held)

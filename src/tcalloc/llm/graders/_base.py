@@ -156,7 +156,7 @@ def gold_keys(question: Question, key: Callable[[str], str | None], what: str) -
         if normal is None:
             raise InputError(
                 f"question {snippet(question.id)}: the gold answer {snippet(gold)} is not {what}. Correct it, or "
-                "choose another grader."
+                "choose another grader, such as normalized (for texts)."
             )
         keys.append(normal)
     return keys

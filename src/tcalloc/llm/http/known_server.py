@@ -110,9 +110,8 @@ class KnownServer:
             Ids of replies that this request refused as repetitions before; more are added.
         """
         if isinstance(exchange, Lost):
-            error = UnreachableError(
-                f"{self.base_url}: {exchange.reason}. {'' if self.succeeded else 'Is the URL right?'}".rstrip()
-            )
+            ask = "" if self.succeeded else " Is the server running, and is the URL right?"
+            error = UnreachableError(f"{self.base_url}: {exchange.reason}.{ask}")
             return Failed(error, again=True, billed=exchange.sent, bad=exchange.bad, gone=not exchange.sent)
         if exchange.status != 200:
             return self._judge_status(exchange.status, exchange, error_of(exchange.body, self._redact), n)

@@ -63,6 +63,8 @@ def layout(path: str, headers: Sequence[str]) -> Layout:
         raise InputError(f"{path}: no acc:NAME column; {EXPECTED}. {_met(headers)}")
     for name in names:
         if f"cost:{name}" not in found:
+            if _separated(headers):
+                raise InputError(f"{path}: {_met(headers)}")
             raise InputError(
                 f"{path}: column {shown('acc:' + name)} has no {shown('cost:' + name)} beside it; {EXPECTED}."
             )
@@ -81,11 +83,15 @@ def layout(path: str, headers: Sequence[str]) -> Layout:
     )
 
 
+def _separated(headers: Sequence[str]) -> str:
+    """Return what seems to separate the columns of a header that was read as one column; "" if nothing."""
+    marks = {";": "semicolons", "\t": "tabs", "|": "bars"} if len(headers) == 1 else {}
+    return next((word for mark, word in marks.items() if mark in headers[0]), "")
+
+
 def _met(headers: Sequence[str]) -> str:
-    if len(headers) == 1:
-        for mark, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
-            if mark in headers[0]:
-                return f"The header seems to be separated by {word}; separate by commas."
+    if word := _separated(headers):
+        return f"The header seems to be separated by {word}; separate by commas."
     more = f" and {len(headers) - 6} more" if len(headers) > 6 else ""
     return f"The columns are {', '.join(shown(h, 30) for h in headers[:6])}{more}."
 

@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any
@@ -41,7 +42,9 @@ def suffix_of(path: str) -> str:
         if suffix in (".gz", ".zst", ".bz2", ".xz", ".zip"):
             raise InputError(f"{path}: compressed files ({suffix}) are not read or written; decompress it first.")
         got = f"unknown suffix {suffix!r}" if suffix else "a name without a suffix"
-        raise InputError(f"{path}: {got}; allowed are .csv, .parquet and .npz.")
+        log = f" A log is imported first: tcalloc import {shlex.quote(path)} --out run/"
+        logged = log if path.lower().endswith((".jsonl", ".json")) and os.path.isfile(path) else ""
+        raise InputError(f"{path}: {got}; allowed are .csv, .parquet and .npz.{logged}")
     return suffix
 
 

@@ -1,17 +1,17 @@
-"""Votes alone: the chances of every state, and the rule that each price makes of them.
+"""Rules for votes only: the chances of every state, and the best rule at each price.
 
 What to use when
 ----------------
 `Chances.of`
-    What recorded answers say about the course of a vote: exact means over all orders in which they could have come.
+    The course of a vote by recorded answers: exact means over all orders in which they could have come.
 `Chances.rules`
-    When to stop, at many prices: tables of states, which a replay can look up, with what they really spend and reach.
+    When to stop, at many prices: tables of states that a replay can look up, with their real spend and accuracy.
 `Chances.tables`
     The tables alone, by backward induction on the chances.
 
-Backward induction on pooled chances is exact if the state (n, c1, c2) says all that matters: if no question has more
-than three answers, or more than two where some samples have none. Otherwise it is an approximation, and what a rule is
-worth is measured along the orders of the recorded samples (`tcalloc.learn.sequential.rules.orders`).
+Backward induction on pooled chances is exact if the state (n, c1, c2) holds all that matters. This is so if no
+question has more than three answers, or more than two if some samples have none. Otherwise it is an approximation, and
+the worth of a rule is measured along the orders of the recorded samples (`tcalloc.learn.sequential.rules.orders`).
 """
 
 from dataclasses import dataclass, replace
@@ -34,50 +34,50 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rules:
-    """When to stop, per price: ``wave[p, n, c1, c2]`` is how many samples to draw next, 0 to stop.
+    """When to stop, per price: ``wave[p, n, c1, c2]`` is the number of samples to draw next; 0 means stop.
 
-    n samples were drawn, c1 of them voted for the leading answer, c2 for the one behind it.
+    n samples were drawn; c1 of them voted for the leading answer, c2 for the second.
     """
 
     prices: Floats
-    """(P,) of one unit of cost, in accuracy."""
+    """(P,) prices of one unit of cost, in accuracy."""
     wave: NDArray[np.uint8]
     """(P, cap + 1, cap + 1, cap//2 + 1)."""
     accuracy: Floats
-    """(P,) what each reaches; see `Chances.follow`."""
+    """(P,) accuracy of each rule; see `Chances.follow`."""
     spend: Floats
-    """(P,) what each spends."""
+    """(P,) spend of each rule."""
     rounds: Floats
-    """(P,) draws, each of one or more samples at once."""
+    """(P,) number of draws, each of one or more samples at once."""
 
     @property
     def cap(self) -> int:
-        """The most samples of a question."""
+        """The most samples per question."""
         return int(self.wave.shape[1] - 1)
 
 
 @dataclass(frozen=True, eq=False)
 class Chances:
-    """A vote's course, all questions pooled; all arrays are [n, c1, c2] (see `Rules`)."""
+    """The course of a vote, all questions pooled; all arrays are [n, c1, c2] (see `Rules`)."""
 
     mass: Floats
-    """How many questions are in a state after n samples."""
+    """Number of questions in a state after n samples."""
     going: Floats
-    """The part of them with samples left to draw."""
+    """The part of these questions with samples left to draw."""
     stop: Floats
     """The accuracy of the leading answer; ties split evenly."""
     up: Floats
-    """The chance that one more sample votes for the leader (any leader, at a tie)."""
+    """The probability that one more sample votes for the leader (any leader, at a tie)."""
     side: Floats
-    """The chance that it votes for the second and only that; 0 at ties."""
+    """The probability that it votes for the only second answer; 0 at ties."""
     cost: Floats
-    """Of one more sample."""
+    """The cost of one more sample."""
     recorded: tuple[NDArray[Any], Floats] | None = None
-    """The answer codes and what a sample of each question costs, where the state does not say all; None: it does."""
+    """Answer codes and sample costs of each question, if the state does not hold all that matters; None: it does."""
 
     @cached_property
     def orders(self) -> Orders | None:
-        """Orders of the recorded samples, where the state does not say all: those that rules are judged along."""
+        """Orders of the recorded samples along which rules are judged, if the state does not hold all that matters."""
         return self._orders(1)
 
     def _orders(self, seed: int) -> Orders | None:
@@ -96,7 +96,7 @@ class Chances:
         cap : int
             The most samples of a question, 1 to 255.
         cost : ndarray, (N,), optional
-            Of one sample of each question; None: 1.
+            Cost of one sample of each question; None: 1.
 
         Raises
         ------
@@ -166,20 +166,20 @@ class Chances:
     ) -> Rules:
         """Return the rule of each price, by backward induction on the chances.
 
-        Without shrinkage, and where the state does not say all, the induction's table and the best margin + cap are
-        then improved along the recorded orders, and the better one is returned: a local optimum.
+        Without shrinkage, and if the state does not hold all that matters, the induction's table and the best margin +
+        cap are then improved along the recorded orders. The better one is returned, which is a local optimum.
 
         Parameters
         ----------
         prices : ndarray, (P,)
-            In accuracy per unit of cost.
+            Accuracy per unit of cost.
         waves : tuple of int
             How many samples may be drawn at once, ascending.
         round_cost : float
             What a question's first draw costs besides its samples, in their unit.
         pseudo : float
             Advantages are shrunk to the mean of their margin c1 − c2, and that to the mean of all after n samples,
-            with so many questions' weight. 0 where the chances are the truth.
+            with the weight of this many questions. 0 if the chances are the truth.
         later_round_cost : float, optional
             What each later draw costs besides its samples; default: as the first.
         """
@@ -226,7 +226,7 @@ class Chances:
     ) -> NDArray[np.uint8]:
         """Return the best of four tables per price: that of the induction, margin + cap, and both improved.
 
-        They are improved along other orders than those that they are judged along.
+        They are improved along other orders than those along which they are judged.
         """
         n, c1, c2 = np.ogrid[: wave.shape[1], : wave.shape[2], : wave.shape[3]]
         cap, step = wave.shape[1] - 1, min(waves)
@@ -242,17 +242,17 @@ class Chances:
 
     @staticmethod
     def _worth(orders: Orders, wave: NDArray[np.uint8], prices: Floats, rounds: tuple[float, float]) -> Floats:
-        """Return what tables are worth at prices, (P, tables)."""
+        """Return the worth of tables at prices, (P, tables)."""
         accuracy, spend, _ = _charged(orders.follow(wave), wave, *rounds)
         return accuracy - prices * spend
 
     def follow(
         self, prices: Floats, wave: NDArray[np.uint8], round_cost: float = 0.0, later_round_cost: float = 0.0
     ) -> Rules:
-        """Return what rules reach and spend.
+        """Return accuracy and spend of rules.
 
-        Where the chances are of recorded samples and the state does not say all, that is a replay of these samples in
-        many orders (`Orders`). Otherwise it follows from the chances, and is exact.
+        If the chances are from recorded samples and the state does not hold all that matters, this is a replay of these
+        samples in many orders (`Orders`). Otherwise it follows from the chances, and is exact.
         """
         if self.orders is not None:
             return Rules(prices, wave, *_charged(self.orders.follow(wave), wave, round_cost, later_round_cost))
@@ -273,5 +273,5 @@ def _charged(
 
 
 def _share(part: Floats, whole: Floats) -> Floats:
-    """Return part/whole, 0 where there is nothing."""
+    """Return part/whole; 0 if whole is 0."""
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

@@ -1,16 +1,16 @@
-"""Families of rules: for each setting (price, threshold, …) what to draw next in each state.
+"""Families of rules: for each setting (price, threshold, …), what to draw next in each state.
 
 What to use when
 ----------------
 `Tables`
-    Rules of one model that look at counts alone, as tables of states: stopping at a price by the chances of votes.
+    Rules of one model that look at counts only, as tables of states: stopping at a price by the chances of votes.
 `Thresholds`
     Rules of one model with a threshold on counts and a cap: margin + cap, Adaptive-Consistency, fixed k, and with a
     verifier "first success, at most k".
 `Family`
-    What all families can do; the third one is `tcalloc.learn.sequential.rules.regression_induction.Induced`.
+    The interface of all families; the third one is `tcalloc.learn.sequential.rules.regression_induction.Induced`.
 `outcomes`
-    What each rule of a family spends and reaches on recorded samples: all of them at once.
+    Spend and accuracy of all rules of a family on recorded samples at once.
 """
 
 from collections.abc import Sequence
@@ -47,22 +47,22 @@ Choice = NDArray[np.uint8]
 
 # More samples than any question gets.
 ANY_NUMBER = 1 << 31
-# Margins up to here have a rule each; above, one that only its cap stops.
+# Margins up to this have a rule each; beyond it, there is one that only its cap stops.
 MARGINS = 10
-# All caps up to here have rules. Each larger cap is the next one divided by √2: rules with caps in between differ by
-# less than their noise, and picking the best of many of them costs accuracy on other questions.
+# All caps up to this have rules. Each larger cap is the next one divided by √2. Rules with caps in between differ by
+# less than their noise, and choosing the best of many of them costs accuracy on other questions.
 FINE = 10
 CONFIDENCES = (0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One thing to do next."""
+    """One possible draw."""
 
     arm: int
-    """Which model."""
+    """The number of the model."""
     samples: int
-    """How many samples at once."""
+    """Number of samples at once."""
 
 
 class Family(Protocol):
@@ -70,11 +70,11 @@ class Family(Protocol):
 
     @property
     def moves(self) -> tuple[Move, ...]:
-        """What there is to do; 0 in a choice is to stop, i is moves[i - 1]."""
+        """The possible draws; in a choice, 0 means stop, and i means moves[i - 1]."""
 
     @property
     def settings(self) -> int:
-        """How many rules."""
+        """Number of rules."""
 
     @property
     def weighted(self) -> bool:
@@ -86,7 +86,7 @@ class Family(Protocol):
 
     @property
     def blind(self) -> bool:
-        """Whether it looks at counts alone."""
+        """Whether it looks at counts only."""
 
     def choose(self, at: Drawn, x: Any, first: Any, second: Any, settings: Any) -> Choice:
         """Return the moves of some rules in some states, (M, len(settings)).
@@ -100,12 +100,12 @@ class Family(Protocol):
         first, second : ndarray of int, (M,)
             The two highest counts of votes.
         settings : ndarray of int or slice
-            Which rules.
+            The numbers of the rules.
         """
 
 
 class _OfCounts:
-    """Rules that look at counts alone: not at the question, and every vote weighs the same."""
+    """Rules that look at counts only, not at the question; every vote weighs the same."""
 
     __slots__ = ()
 
@@ -121,24 +121,24 @@ class _OfCounts:
 
     @property
     def blind(self) -> bool:
-        """Whether it looks at counts alone: yes."""
+        """Whether it looks at counts only: yes."""
         return True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tables(_OfCounts):
-    """Rules of one model that look at counts alone."""
+    """Rules of one model that look at counts only."""
 
     wave: Choice
-    """(J, cap + 1, cap + 1, cap//2 + 1) how many samples next, by samples so far and the two highest counts."""
+    """(J, cap + 1, cap + 1, cap//2 + 1) samples to draw next, by the samples so far and the two highest counts."""
     moves: tuple[Move, ...]
-    """One per number of samples that occurs."""
+    """One draw per number of samples that occurs."""
     name: str
-    """What they are."""
+    """The name of the rules."""
 
     @property
     def settings(self) -> int:
-        """How many rules."""
+        """Number of rules."""
         return len(self.wave)
 
     def choose(self, at: Drawn, x: Any, first: Any, second: Any, settings: Any) -> Choice:
@@ -160,18 +160,18 @@ class Tables(_OfCounts):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Thresholds(_OfCounts):
-    """Rules of one model that go on while a measure of the counts is below a level and n is below a cap."""
+    """Rules of one model that continue while a measure of the counts is below a level and n is below a cap."""
 
     measure: Floats
-    """By the two highest counts; larger counts than it holds are read as its largest."""
+    """The measure by the two highest counts; counts beyond the table are read as its largest."""
     levels: Floats
-    """(J,) it stops where the measure is at least this."""
+    """(J,) the rule stops when the measure is at least this."""
     caps: NDArray[np.int64]
-    """(J,) it stops after so many samples."""
+    """(J,) the rule stops after this many samples."""
     step: int
-    """How many samples at once, as long as the cap leaves room."""
+    """Number of samples at once, as long as the cap leaves room."""
     name: str
-    """What they are."""
+    """The name of the rules."""
 
     @property
     def moves(self) -> tuple[Move, ...]:
@@ -180,7 +180,7 @@ class Thresholds(_OfCounts):
 
     @property
     def settings(self) -> int:
-        """How many rules."""
+        """Number of rules."""
         return len(self.levels)
 
     def measured(self, first: Any, second: Any) -> Floats:
@@ -197,7 +197,7 @@ class Thresholds(_OfCounts):
 
 
 def optimal(samples: Samples, cap: int, prices: Floats, waves: Sequence[int], pseudo: float) -> Tables:
-    """Return stopping at a price on the votes alone, by the chances of recorded answers; one rule per price."""
+    """Return rules that stop at a price, by the chances of votes in recorded answers; one rule per price."""
     cost = None if samples.cost is None else _mean_costs(samples)
     rounds = RoundCosts.of(samples)
     first, later = float(rounds.first.mean()), float(rounds.later.mean())
@@ -215,7 +215,7 @@ def _mean_costs(samples: Samples) -> Floats:
 
 
 def margins(cap: int, waves: Sequence[int]) -> "Thresholds":
-    """Return margin + cap: stop where c₁ − c₂ ≥ m or n = cap; one rule per m and cap."""
+    """Return margin + cap: stop when c₁ − c₂ ≥ m or n = cap; one rule per m and cap."""
     levels = [*range(1, min(cap, MARGINS) + 1), cap + 1]
     c1, c2 = _counts(cap)
     return _thresholds(c1 - c2, levels, _caps(cap), waves, MARGIN_CAP)
@@ -257,14 +257,14 @@ def _caps(cap: int) -> list[int]:
 
 
 def _thresholds(measure: Any, levels: Any, caps: Any, waves: Sequence[int], name: str) -> "Thresholds":
-    """Return one rule per level and cap, in the smallest wave there is; the first draws nothing."""
+    """Return one rule per level and cap, with the smallest number of samples at once; the first draws nothing."""
     pairs = np.array([(-np.inf, 0), *((level, cap) for level in levels for cap in caps)])
     return Thresholds(np.asarray(measure, np.float64), pairs[:, 0], pairs[:, 1].astype(np.int64), int(min(waves)), name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcomes:
-    """What each rule does on each question, means over the orders; all are (J, N)."""
+    """The figures of each rule on each question, means over the orders; all are (J, N)."""
 
     spend: Floats
     """Cost, with what draws cost besides their samples."""
@@ -291,7 +291,7 @@ def outcomes(
     dearest: Any = None,
     dearest_rounds: Any = None,
 ) -> Outcomes:
-    """Return what some rules do along trails.
+    """Return the outcomes of rules along simulated runs.
 
     Parameters
     ----------

@@ -1,17 +1,17 @@
-"""Recorded questions in many orders: what a table of stopping really spends and reaches, and how to better it.
+"""Recorded questions in many orders: the real spend and accuracy of a stopping table, and how to improve it.
 
 What to use when
 ----------------
 `Orders.of`
-    The orders: all of a question that has few, random ones of a question that has many.
+    The orders: all orders of a question that has few, random ones of a question that has many.
 `Orders.follow`
-    What tables spend and reach along them.
+    Spend and accuracy of tables along these orders.
 `Orders.improved`
-    Tables that are worth at least as much along them, at their prices.
+    Tables that are worth at least as much along these orders, at their prices.
 
-The counts (n, c1, c2) do not say all that matters once there are more than three answers to a question. A rule that
-stops some courses of a vote leaves other questions in a state than those that pass through it. Chances of a step that
-are pooled over all courses then overstate a rule's worth. Along the orders themselves nothing is pooled.
+The counts (n, c1, c2) do not hold all that matters if a question has more than three answers. The questions that a rule
+stops in a state then differ from those that pass through it. So chances that are pooled over all courses of a vote
+overstate a rule's worth. Along the orders themselves nothing is pooled.
 
 References
 ----------
@@ -35,12 +35,12 @@ __all__ = ["Orders", "sufficient"]
 Floats = NDArray[np.float64]
 Waves = NDArray[np.uint8]
 
-# Runs in all, and at least so many of each question. Questions with fewer orders are followed through all of them.
+# Number of runs in all, and the least number per question. Questions with fewer orders are followed through all.
 RUNS, LEAST = 8000, 4
 
 
 def sufficient(codes: NDArray[Any]) -> bool:
-    """Return whether (n, c1, c2) says all: up to three answers a question, or two and samples without an answer."""
+    """Return whether (n, c1, c2) suffices: up to three answers per question, or two and samples without an answer."""
     ordered = np.sort(np.maximum(codes, -1), axis=1)
     answers = (np.diff(ordered, axis=1, prepend=-1) > 0).sum(axis=1).max(initial=0)
     return bool(answers <= 2 or (answers == 3 and not (codes == -1).any()))
@@ -55,13 +55,13 @@ class Orders:
     stop: Floats
     """(cap + 1, M) the accuracy of stopping there; ties split evenly."""
     length: NDArray[np.int64]
-    """(M,) samples that there are."""
+    """(M,) number of recorded samples."""
     cost: Floats
-    """(M,) of one sample."""
+    """(M,) cost of one sample."""
     share: Floats
-    """(M,) of all questions; the sum is 1."""
+    """(M,) share of all questions; the sum is 1."""
     shape: tuple[int, ...]
-    """Of a table of one rule: (cap + 1, cap + 1, cap//2 + 1)."""
+    """The shape of a table of one rule: (cap + 1, cap + 1, cap//2 + 1)."""
 
     @classmethod
     def of(cls, codes: NDArray[Any], cap: int, cost: Floats, seed: int = 0) -> "Orders":
@@ -74,9 +74,9 @@ class Orders:
         cap : int
             The most samples of a question.
         cost : ndarray, (N,)
-            Of one sample of each question.
+            Cost of one sample of each question.
         seed : int
-            Random seed of the orders of questions that have too many.
+            Random seed of the orders of questions that have too many orders.
         """
         n, s = codes.shape
         rows, owner, weight = [], [], []
@@ -135,16 +135,16 @@ class Orders:
     ) -> Waves:
         """Return tables that are worth at least as much at their prices.
 
-        A run is in one state after n samples, so what the choices after n samples bring adds up over states: all of
-        them are made anew at once, given which runs come there and what they do later. From the last n to the first,
-        and again until nothing changes. States that no run comes to keep their choice.
+        A run is in one state after n samples, so the worth of the choices after n samples is a sum over states. All
+        these choices are made again at once, given which runs come there and what they do later. This is done from the
+        last n to the first, and repeated until nothing changes. States that no run reaches keep their choice.
 
         Parameters
         ----------
         wave : ndarray, (P, cap + 1, cap + 1, cap//2 + 1)
-            The tables to begin with, one per price.
+            The initial tables, one per price.
         prices : ndarray, (P,)
-            In accuracy per unit of cost.
+            Accuracy per unit of cost.
         waves, round_cost, later_round_cost
             As in `Chances.rules`.
         rounds : int
@@ -196,7 +196,7 @@ class Orders:
 
 
 def _count(drawn: NDArray[np.int64]) -> int:
-    """Return in how many orders some samples can come, equal ones being one."""
+    """Return the number of distinct orders of some samples."""
     found = factorial(len(drawn))
     for times in np.unique(drawn, return_counts=True)[1].tolist():
         found //= factorial(times)
@@ -204,7 +204,7 @@ def _count(drawn: NDArray[np.int64]) -> int:
 
 
 def _arrangements(ordered: NDArray[np.int64]) -> Iterator[tuple[int, ...]]:
-    """Yield all orders of some samples, each once."""
+    """Yield all distinct orders of some samples."""
     if not len(ordered):
         yield ()
         return

@@ -1,10 +1,11 @@
-"""Stopping where more is seen than counts: the advantage of going on, regressed on the state, for all prices at once.
+"""Rules that see more than counts: the advantage of another sample, regressed on the state, for all prices at once.
 
-From the last state back: each recorded run knows what going on along its own path brings it under the rule so far
-(value later − price·cost − value of stopping here). Its mean given the state is the advantage; drawing more pays where
-that is positive (Longstaff and Schwartz 2001, doi:10.1093/rfs/14.1.113). The regression is a ridge towards the mean of
-all runs after so many samples, on an index (the log odds that the answer is right), hinges of it, what was seen, and
-the cells of counts. The rows are the same at every price, so one factorization serves them all.
+The induction goes from the last state back. Each recorded run knows what continuing along its own path brings under the
+rule so far (value later − price·cost − value of stopping here). The mean of this, given the state, is the advantage;
+drawing more pays if it is positive (Longstaff and Schwartz 2001, doi:10.1093/rfs/14.1.113). The regression is a ridge
+towards the mean of all runs after as many samples. It is on an index (the log odds that the answer is right), hinges of
+the index, the features seen, and the cells of counts. The rows are the same at every price, so one factorization serves
+all prices.
 """
 
 from collections.abc import Sequence
@@ -22,16 +23,16 @@ __all__ = ["Basis", "Induced"]
 Floats = NDArray[np.float64]
 
 CLIP = 4.0
-# Places of the columns of `Evidence.describe` that are counts.
+# Positions of the columns of `Evidence.describe` that are counts.
 VOTES, SECOND, COUNTS = 3, 4, 10
-# Cells of counts that get a column of their own: the most frequent, if so many of the runs are in them.
+# Cells of counts that get a column of their own: at most this many, each with at least this share of the runs.
 CELLS, RARE = 48, 0.002
-# Columns of cells count as if they were twice as large: they are shrunk less than what is read off samples.
+# Columns of cells count as if they were twice as large, so they are shrunk less than the features of samples.
 CELL = 0.5
 GROUPS = 2
-# The index is a logistic regression with this penalty, in questions.
+# Penalty, in questions, of the logistic regression that gives the index.
 INDEX_PENALTY = 5.0
-# Runs from which columns, knots and index are found: more only take longer.
+# Number of runs from which columns, knots and index are found; more only take longer.
 ENOUGH = 4000
 
 
@@ -40,14 +41,14 @@ class Basis:
     """The columns of one regression."""
 
     columns: NDArray[np.intp]
-    """Those of x that vary."""
+    """The columns of x that vary."""
     centre: Floats
     scale: Floats
     index: Floats
-    """Of the log odds, the last is the constant."""
+    """Coefficients of the log odds; the last is the constant."""
     knots: Floats
     told: int
-    """So many of the last columns of x were known before: they get hinges too."""
+    """Number of the last columns of x that were known before sampling; they get hinges too."""
     told_knots: Floats
     cells: NDArray[np.int64]
     margins: NDArray[np.int64]
@@ -76,7 +77,7 @@ class Basis:
         raw = made._raw(x)
         deviation = raw.std(axis=0)
         made.mean = raw.mean(axis=0)
-        # A cell's column keeps its size, so that rare cells are shrunk more; others are measured by their spread.
+        # A cell's column keeps its size, so that rare cells are shrunk more; other columns are scaled by their spread.
         deviation[raw.shape[1] - len(made.cells) - len(made.margins) :] = CELL
         made.spread = np.where(deviation > 1e-9, deviation, np.inf)
         return made
@@ -97,7 +98,7 @@ class Basis:
 
 
 def _group(x: Any) -> Any:
-    """Return which regression a state belongs to: where all agree, and where not, features mean other things."""
+    """Return the regression of a state: features mean different things if all answers agree and if they do not."""
     return (x[:, SECOND] > 0).astype(np.int64)
 
 
@@ -129,11 +130,11 @@ class Induced:
     """One rule per price, of one model or of several."""
 
     moves: tuple[Move, ...]
-    """What there is to do."""
+    """The possible draws."""
     bases: dict[tuple[Drawn, int], Basis]
-    """By samples of each model, and by group of states (`_group`)."""
+    """The regressions by samples of each model, and by group of states (`_group`)."""
     advantage: dict[tuple[Drawn, int], NDArray[np.float32]]
-    """(moves, width + 1, J) coefficients, the last is the mean; -inf where a move is not possible."""
+    """(moves, width + 1, J) coefficients; the last is the mean; -inf if a draw is not possible."""
     weighted: bool
     """Whether votes are weighted."""
     settings: int
@@ -141,13 +142,13 @@ class Induced:
     told: bool
     """Whether they look at the question."""
     reads: bool
-    """Whether they look at what is read off samples; if not, only at counts."""
+    """Whether they look at the features of samples; if not, only at counts."""
     name: str
     """What they are."""
 
     @property
     def blind(self) -> bool:
-        """Whether counts are all that has to be known: no."""
+        """Whether it looks at counts only: no."""
         return False
 
     def choose(self, at: Drawn, x: Any, first: Any, second: Any, settings: Any) -> Choice:
@@ -199,13 +200,13 @@ class Induced:
         pseudo : float
             Penalty, in questions.
         told : int
-            How many of the last columns were known before.
+            Number of the last columns that were known before sampling.
         weighted, name
             As in the class.
         rows : ndarray of int, optional
             Only these questions.
         reads : bool
-            Whether to look at what is read off samples.
+            Whether to look at the features of samples.
         """
         questions = np.arange(trails.questions) if rows is None else np.arange(trails.questions)[rows]
         runs = (np.arange(trails.orders)[:, None] * trails.questions + questions).ravel()
@@ -226,7 +227,7 @@ class Induced:
             after = value[at].copy()
             for g in range(GROUPS):
                 rows_ = open_ & (group == g)
-                # With fewer runs than two questions' there is nothing to learn.
+                # With fewer runs than those of two questions there is nothing to learn.
                 if rows_.sum() < 2 * trails.orders:
                     continue
                 some = np.flatnonzero(rows_)
@@ -243,7 +244,7 @@ class Induced:
                         seen = basis.of(x[able])
                         gram = seen.T @ seen
                         gram[np.diag_indices_from(gram)] += penalty
-                        # All runs at all prices: in single precision, which halves the time. What is solved is not.
+                        # In single precision, which halves the time; the equations are solved in double precision.
                         solved = (able, seen.astype(np.float32), np.linalg.inv(gram))
                     _, seen, inverse = solved
                     if table is None:
@@ -266,7 +267,7 @@ class Induced:
 
 
 def _steps(at: Drawn, moves: tuple[Move, ...], trails: Trails) -> Any:
-    """Yield what can be done after so many samples, and where it leads; earlier models are not come back to."""
+    """Yield the possible draws after given numbers of samples, and where they lead; earlier models are not drawn."""
     latest = max((a for a, n in enumerate(at) if n), default=0)
     for m, move in enumerate(moves):
         to = (*at[: move.arm], at[move.arm] + move.samples, *at[move.arm + 1 :])

@@ -1,1 +1,1 @@
-"""What a stopping rule sees: the votes, weights and features of a run, live, recorded or simulated."""
+"""The states that a stopping rule sees: votes, weights and features of a run, live, recorded or simulated."""

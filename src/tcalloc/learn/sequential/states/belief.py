@@ -1,4 +1,4 @@
-"""How probable it is that an answer is right, by its votes: learned where it is known which answers were right.
+"""The probability that an answer is right, by its votes; learned from samples that are marked right or wrong.
 
 What to use when
 ----------------
@@ -7,7 +7,7 @@ What to use when
 `Belief.at`
     That share in some states.
 `levelled`
-    The same for the runs that a rule stops in a state: they are not all those that pass through it.
+    The same for the runs that a rule stops in a state, which are not all runs that pass through it.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ __all__ = ["Belief", "levelled"]
 
 Floats = NDArray[np.float64]
 
-# Questions' worth of evidence to which a state is shrunk: to its margin, and that to all states after as many samples.
+# Weight, in questions, by which a state is shrunk to its margin, and a margin to all states after as many samples.
 PSEUDO = 5.0
 
 
@@ -35,7 +35,7 @@ class Belief:
     share: Floats
     """(nodes, votes + 1, votes//2 + 1) by samples of each model, and by the two highest counts."""
     caps: Drawn
-    """The most samples of each model; nodes stand in the order of their numbers of samples."""
+    """The most samples of each model; nodes are in the order of their numbers of samples."""
 
     @classmethod
     def fit(cls, trails: Trails, caps: Drawn) -> "Belief":
@@ -44,9 +44,9 @@ class Belief:
         Parameters
         ----------
         trails : Trails
-            The runs; those of one question count as one question.
+            The runs; all runs of one question count as one question.
         caps : tuple of int
-            Samples of each model up to which states are told apart.
+            The number of samples of each model up to which states are distinguished.
         """
         most = sum(caps)
         first, second = np.ogrid[: most + 1, : most // 2 + 1]
@@ -65,34 +65,34 @@ class Belief:
         return cls(share, caps)
 
     def at(self, drawn: Sequence[int], first: Any, second: Any) -> Floats:
-        """Return the share of right answers after so many samples of each model, by the two highest counts, (M,)."""
+        """Return the share of right answers after `drawn` samples of each model, by the two highest counts, (M,)."""
         node = np.ravel_multi_index([min(n, cap) for n, cap in zip(drawn, self.caps, strict=True)],
                                     [cap + 1 for cap in self.caps])  # fmt: skip
         rows, columns = self.share.shape[1:]
         return np.asarray(self.share[node, np.minimum(first, rows - 1), np.minimum(second, columns - 1)])
 
     def along(self, trails: Trails) -> Trails:
-        """Return runs whose score is what is believed of them."""
+        """Return the runs, with the belief in each state as its score."""
         nodes = {at: replace(node, score=self.at(at, node.first, node.second).astype(np.float32))
                  for at, node in trails.nodes.items()}  # fmt: skip
         return replace(trails, nodes=nodes)
 
 
 def levelled(share: Any, believed: Any, reached: Any) -> Floats:
-    """Return shares, moved so that their mean is what was reached.
+    """Return shares, adjusted so that their mean is the accuracy reached.
 
     Parameters
     ----------
     share : float or ndarray
-        What is believed of some states.
+        The belief in some states.
     believed, reached : float
         The mean belief where a rule stopped, and the accuracy that it reached while questions were held out.
 
     Returns
     -------
     ndarray
-        In [0, 1], in the same order. Shares too high on average are scaled down; where they are too low, the chances of
-        being wrong are.
+        In [0, 1], in the same order. If shares are too high on average, they are scaled down. If they are too low, the
+        probabilities of being wrong are scaled down.
     """
     share = np.asarray(share, np.float64)
     if reached <= believed:

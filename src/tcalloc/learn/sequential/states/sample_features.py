@@ -1,15 +1,15 @@
-"""What is read off a sample: length, log-probability, score; what that makes its vote weigh; what answers tell apart.
+"""Features of a sample (length, log-probability, score), the weight of its vote, and which answers are distinguished.
 
 What to use when
 ----------------
 `Reading.fit`
-    Means and spreads per model, and the weights, from recorded samples.
+    Learns means and spreads per model, and the weights, from recorded samples.
 `Reading.of_samples`, `Reading.of_result`
     The features and weights of recorded samples, and of one live result: the same numbers.
 `without_score`
-    Which samples have an answer but no score.
+    Returns the samples that have an answer but no score.
 `Reading.codes`
-    What a rule may know of answers: what was never seen to differ while it learned is not read later either.
+    The answers as a rule may see them: answers that never differed in training are not distinguished later either.
 """
 
 from collections.abc import Mapping
@@ -29,26 +29,26 @@ __all__ = ["FEATURES", "TELLS", "Reading", "without_score"]
 Floats = NDArray[np.float64]
 
 FEATURES = ("length", "logprob", "logprob per token", "score")
-# What recorded answers say: which one it is, only whether there is one, or nothing.
+# What recorded answers show: which one it is, only whether there is one, or nothing.
 TELLS = ("which", "whether", "nothing")
 CLIP = 4.0
-# A vote weighs at most this many times the usual.
+# A vote weighs at most this many times the usual weight.
 HEAVIEST = 20.0
-# Votes do not multiply as odds do: the log weights are tempered by what wins most votes of up to so many samples.
+# Votes do not multiply as odds do, so the log weights are scaled: the best factor for votes of up to this many samples.
 TEMPERS = (0.25, 0.5, 0.75, 1.0)
 MOST_VOTES, ORDERS = 6, 8
-# A gain of weights over none counts from so many standard errors.
+# Weights are used if their gain over equal weights is at least this many standard errors.
 GATE = 1.0
-# Questions' worth of evidence that a vote weighs what any other does.
+# Weight, in questions, of the assumption that all votes weigh the same.
 PENALTY = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """How to read samples."""
+    """How to compute features and weights of samples."""
 
     arms: tuple[str, ...]
-    """Models, in the order of the columns."""
+    """The models, in the order of the columns."""
     features: tuple[str, ...]
     """Which of `FEATURES` were recorded."""
     centre: Floats
@@ -60,7 +60,7 @@ class Reading:
     tells: str = "which"
     """One of `TELLS`."""
     unscored: bool = False
-    """Whether an answer may lack a score where scores decide: some of those recorded did."""
+    """Whether an answer may lack a score if scores decide, because some recorded answers did."""
 
     @classmethod
     def fit(
@@ -68,9 +68,10 @@ class Reading:
     ) -> "Reading":
         """Learn from recorded samples.
 
-        A vote's log weight is linear in what is read off the sample. The coefficients compare the samples of one
-        question with each other (a logistic regression of being right on features less their question's mean, offset by
-        the question's own rate): long answers may come from hard questions and still be the right ones there.
+        A vote's log weight is linear in the features of a sample. The coefficients compare the samples of one question
+        with each other, because long answers may come from hard questions and still be the right ones there. They
+        are from a logistic regression of being right on the features less their question's mean, offset by the
+        question's own rate.
         """
         models = samples.by_model
         raw = [_raw(models[arm]) for arm in arms]
@@ -101,7 +102,7 @@ class Reading:
         return np.asarray(np.clip(np.where(np.isfinite(values), values, 0.0), -CLIP, CLIP))
 
     def of_samples(self, samples: Samples, arm: int) -> Floats:
-        """Return the features of one model's samples, (N, S, features); 0 (usual) where nothing was recorded."""
+        """Return the features of one model's samples, (N, S, features); 0 (the mean) if nothing was recorded."""
         columns = [FEATURES.index(name) for name in self.features]
         return self._scaled(_raw(samples)[..., columns], arm)
 
@@ -114,14 +115,14 @@ class Reading:
         return self._scaled(raw[[FEATURES.index(name) for name in self.features]], arm)
 
     def weights(self, features: Floats, arm: int, weighted: bool = True) -> Floats:
-        """Return what votes weigh, from features (…, features); 1 if they are all to count alike."""
+        """Return the weights of votes, from features (…, features); 1 if all votes count alike."""
         if not weighted:
             return np.ones(features.shape[:-1])
         bound = np.log(HEAVIEST)
         return np.asarray(np.exp(np.clip(features @ self.tilt[arm, :-1] + self.tilt[arm, -1], -bound, bound)))
 
     def codes(self, answers: NDArray[Any]) -> NDArray[np.int64]:
-        """Return answers as rules tell them apart: those that were never seen to differ are one."""
+        """Return answers as rules distinguish them: answers that never differed in training are one."""
         if self.tells == "which":
             return np.asarray(answers, np.int64)
         return np.where(answers < 0, -1, 0) if self.tells == "whether" else np.zeros(answers.shape, np.int64)
@@ -134,9 +135,9 @@ def without_score(samples: Samples) -> NDArray[np.bool_]:
 
 
 def _tells(models: list[Samples], combine: str) -> str:
-    """Return what answers tell in the states in which a rule has to decide.
+    """Return what answers show in the states in which a rule has to decide.
 
-    With a verifier those are states without a success: only wrong answers count.
+    With a verifier these are the states without a success, so only wrong answers count.
     """
     if combine == "vote":
         return "which"
@@ -153,7 +154,7 @@ def _tells(models: list[Samples], combine: str) -> str:
 
 
 def _raw(samples: Samples) -> Floats:
-    """Return (N, S, len(FEATURES)) as recorded; NaN where it was not."""
+    """Return (N, S, len(FEATURES)) as recorded; NaN if a value was not recorded."""
     nothing = np.full(samples.drawn.shape, np.nan)
     tokens: Mapping[str, Any] = samples.tokens or {}
     scores = nothing if samples.scores is None else np.asarray(samples.scores, np.float64)
@@ -186,7 +187,7 @@ def _tilt(features: list[Floats], models: list[Samples]) -> Floats:
     x = (x - (x * drawn[:, :, None]).sum(axis=1, keepdims=True) / count[:, None, None])[mixed][drawn[mixed]]
     y = right[mixed][drawn[mixed]].astype(np.float64)
     offset = np.broadcast_to(np.log(rate[mixed] / (1 - rate[mixed]))[:, None], drawn[mixed].shape)[drawn[mixed]]
-    # Samples of a question repeat it: each question weighs the same, as one.
+    # All samples of a question repeat it, so each question has the same weight in all.
     weight = np.broadcast_to((1.0 / count[mixed])[:, None], drawn[mixed].shape)[drawn[mixed]] * 4.0
     beta = np.zeros(x.shape[1])
     for _ in range(30):

@@ -1,9 +1,9 @@
-"""Many random orders of recorded samples, as the states that runs on them would come through.
+"""Many random orders of recorded samples, as the states that runs on them would pass through.
 
 What to use when
 ----------------
 `Trails.walk`
-    States of all numbers of samples from each model up to a cap; what stopping there scores, and what it cost.
+    Returns the states for all numbers of samples from each model up to a cap, with the score and the cost there.
 """
 
 from collections.abc import Iterator
@@ -28,32 +28,32 @@ Drawn = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """The states after so many samples of each model."""
+    """The states after given numbers of samples of each model."""
 
     x: NDArray[np.float32] | None
-    """(M, columns) what a rule looks at (`Evidence.describe`); None if only counts were asked for."""
+    """(M, columns) the features that a rule sees (`Evidence.describe`); None if only counts were asked for."""
     score: NDArray[np.float32]
     """(M,) the accuracy of stopping here."""
     first: NDArray[np.uint16]
     """(M,) votes of the leading answer."""
     second: NDArray[np.uint16]
-    """(M,) votes of the one behind it."""
+    """(M,) votes of the second answer."""
     done: NDArray[np.bool_]
-    """(M,) whether the verifier accepted an answer: nothing is left to gain."""
+    """(M,) whether the verifier accepted an answer, so that nothing is left to gain."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trails:
-    """M = orders × N runs; models stand in the order in which they are drawn from."""
+    """M = orders × N runs; the models are in the order of the draws."""
 
     nodes: dict[Drawn, Node]
-    """By samples of each model; ascending, so that what comes later stands later."""
+    """The nodes by numbers of samples of each model, ascending, so that later nodes come later."""
     paid: list[Floats]
     """Per model, (cap + 1, M): the cost of its first samples."""
     rounds: tuple[RoundCosts, ...]
     """Per model, of the runs: what draws cost besides their samples."""
     size: NDArray[np.int64]
-    """(arms, M) samples that there are."""
+    """(arms, M) number of recorded samples."""
     caps: Drawn
     """The most samples of each model."""
     questions: int
@@ -80,7 +80,7 @@ class Trails:
         return np.asarray(sum(paid[n] for paid, n in zip(self.paid, drawn, strict=True)))
 
     def there(self, drawn: Drawn) -> NDArray[np.bool_]:
-        """Return which runs have so many samples, (M,)."""
+        """Return which runs have `drawn` samples, (M,)."""
         return np.asarray((np.array(drawn)[:, None] <= self.size).all(axis=0))
 
     def per_question(self, values: NDArray[Any]) -> Floats:
@@ -119,19 +119,19 @@ class Trails:
         samples : Samples
             Recorded.
         reading : Reading
-            What is read off a sample, and what its vote weighs.
+            The features of a sample, and the weight of its vote.
         told : ndarray, (N, T), optional
-            What was predicted of each question.
+            The predictions for each question.
         caps : tuple of int
             The most samples of each model of `reading.arms`.
         combine : {"vote", "verifier", "score"}
-            What makes the answer.
+            What determines the answer.
         weighted : bool
-            Whether votes weigh what `reading` says.
+            Whether votes are weighted by `reading`.
         orders, seed : int
             As in `tcalloc.learn.replay.all_orders.random_orders`.
         counts_only : bool
-            Leave out what rules on features look at.
+            Whether to leave out the features.
         columns : mapping of str to ndarray, (orders, N, S), optional
             The orders themselves, per model, in place of `orders` and `seed`.
         """

@@ -1,11 +1,11 @@
-"""What runs have seen so far, and how a rule looks at it: one code for a million replayed states and for a live one.
+"""What runs have seen so far, and how a rule sees it: the same code for a million replayed states and a live one.
 
 What to use when
 ----------------
 `Evidence`
     Votes, weights and features of what was drawn, for M runs that drew equally often from each model.
 `names_of`
-    What the columns of `Evidence.describe` are.
+    The names of the columns of `Evidence.describe`.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ def names_of(arms: tuple[str, ...], features: tuple[str, ...], told: tuple[str, 
     Parameters
     ----------
     arms, features, told : tuple of str
-        Models; what is read off each sample; what was predicted before any.
+        The models; the features of each sample; the predictions before any sample.
     """
     found = ["voted", "log weight", "share", "first", "second", "margin", "silent", "distinct", "score", "score gap"]
     found += [f"mean {feature} {arm}".strip() for arm in arms for feature in features]
@@ -44,20 +44,20 @@ def heaviest(weight: Floats) -> NDArray[np.bool_]:
 
 
 class Evidence:
-    """What M runs have seen; all have drawn equally many samples of each model.
+    """What M runs have seen; all have drawn the same number of samples of each model.
 
     Parameters
     ----------
     runs : int
-        M.
+        M, the number of runs.
     arms : int
-        Models.
+        Number of models.
     width : int
-        Features of a sample.
+        Number of features of a sample.
     answers : int
-        Different answers that there is room for; grows.
+        Number of different answers that there is room for; it grows.
     told : ndarray, (M, T), optional
-        What was predicted of each question before any sample.
+        The predictions for each question before any sample.
     """
 
     def __init__(self, runs: int, arms: int, width: int, answers: int = 4, told: Floats | None = None):
@@ -67,7 +67,7 @@ class Evidence:
         self.votes = np.zeros((runs, answers))
         self.weight = np.zeros((runs, answers))
         self.first = np.full((runs, answers), LATE, np.int64)
-        """When an answer first came; ties go to the earliest."""
+        """When an answer came first; ties go to the earliest."""
         self.sums = np.zeros((arms, runs, width))
         self.by_answer = np.zeros((runs, answers, width))
         self.last = np.zeros((runs, width))
@@ -75,12 +75,12 @@ class Evidence:
         self.winner = np.full(runs, -1, np.int64)
         """The answer that the verifier accepted, or that has the highest score; -1: none."""
         self.opening = np.full(runs, -1, np.int64)
-        """The first answer that came, where a verifier or scores decide; -1: none."""
+        """The first answer that came, if a verifier or scores decide; -1: none."""
         self.best = np.full(runs, -np.inf)
         self.runner_up = np.full(runs, -np.inf)
 
     def copy(self) -> "Evidence":
-        """Return a copy that draws on by itself."""
+        """Return an independent copy."""
         made = object.__new__(Evidence)
         for name, value in vars(self).items():
             setattr(made, name, value if name == "told" else value.copy())
@@ -96,24 +96,24 @@ class Evidence:
         scores: Floats | None = None,
         names: Ints | None = None,
     ) -> None:
-        """Take one sample of a model in each run.
+        """Add one sample of a model to each run.
 
         Parameters
         ----------
         arm : int
-            Of which model.
+            The number of the model.
         codes : ndarray of int, (M,)
-            Which answer, as far as rules may tell answers apart; negative: none.
+            The answer, as far as rules may distinguish answers; negative: none.
         features : ndarray, (M, width)
-            What is read off the sample.
+            The features of the sample.
         weights : ndarray, (M,)
-            What its vote counts.
+            The weight of its vote.
         right : ndarray of bool, (M,), optional
-            What the verifier says.
+            The verifier's mark.
         scores : ndarray, (M,), optional
-            Of a reward model; NaN ranks last.
+            The score of a reward model; NaN ranks last.
         names : ndarray of int, (M,), optional
-            Which answer it is, for `chosen` and `gold`, where rules do not tell answers apart; default: `codes`.
+            The answer, for `chosen` and `gold`, if rules do not distinguish answers; default: `codes`.
         """
         names = codes if names is None else names
         self._make_room(int(codes.max(initial=0)) + 1)
@@ -150,11 +150,11 @@ class Evidence:
             self.by_answer = np.pad(self.by_answer, ((0, 0), (0, more), (0, 0)))
 
     def tied(self) -> NDArray[np.bool_]:
-        """Return which answers have the highest weight, (M, A); none where nothing voted."""
+        """Return which answers have the highest weight, (M, A); none if nothing voted."""
         return heaviest(self.weight) & (self.votes > 0)
 
     def leader(self) -> Ints:
-        """Return the answer in the lead, of equals the one that came first; -1: none."""
+        """Return the leading answer; on a tie, the one that came first; -1: none."""
         when = np.where(self.tied(), self.first, LATE)
         lead = when.argmin(axis=1)
         return np.where(when[np.arange(len(lead)), lead] < LATE, lead, -1)
@@ -165,15 +165,15 @@ class Evidence:
         Parameters
         ----------
         combine : {"vote", "verifier", "score"}
-            Without a success, what a verifier refuses is still answered: the first sample that gave an answer. What it
-            accepts without a name has none.
+            If the verifier accepted nothing, the answer is that of the first sample that gave one. An accepted sample
+            without an answer has none.
         """
         if combine == "vote":
             return self.leader()
         return np.where((self.winner >= 0) | self.success, self.winner, self.opening)
 
     def gold(self, combine: str) -> Floats:
-        """Return what the answer as of now scores if answer 0 is the right one; ties of votes split evenly."""
+        """Return the score of the current answer if answer 0 is the right one; ties of votes are split evenly."""
         if combine == "verifier":
             return np.asarray(self.success, np.float64)
         if combine == "score":
@@ -182,14 +182,14 @@ class Evidence:
         return np.where(tied[:, 0], 1.0 / np.maximum(tied.sum(axis=1), 1), 0.0)
 
     def top_two(self) -> tuple[Ints, Ints]:
-        """Return the two highest counts of votes, whatever they weigh."""
+        """Return the two highest counts of votes, without their weights."""
         if self.votes.shape[1] == 1:
             return self.votes[:, 0].astype(np.int64), np.zeros(len(self.votes), np.int64)
         two = np.partition(self.votes, self.votes.shape[1] - 2, axis=1)[:, -2:]
         return two[:, 1].astype(np.int64), two[:, 0].astype(np.int64)
 
     def describe(self) -> Floats:
-        """Return what a rule looks at, (M, columns); see `names_of`."""
+        """Return the features that a rule sees, (M, columns); see `names_of`."""
         runs = np.arange(len(self.votes))
         lead = np.maximum(self.leader(), 0)
         votes, weight = self.votes[runs, lead], self.weight[runs, lead]
