@@ -52,6 +52,7 @@ BAD = {
     "budget nan": ({"budget": np.nan}, r"budget is nan; expected a number"),
     "budget -inf": ({"budget": -np.inf}, r"budget is -inf; expected a number"),
     "budget text": ({"budget": "much"}, r"budget is 'much'; expected a number"),
+    "budget of thousands of digits": ({"budget": 10**4000}, r"budget is 1[0.]{20,60}; expected a number"),
     "budget array": ({"budget": [1.0, 2.0]}, r"budget is \[1.0, 2.0\]; expected a number"),
     "budget none": ({"budget": None}, r"neither of budget and total given"),
     "both": ({"total": 4.0}, r"both of budget and total given; expected one"),

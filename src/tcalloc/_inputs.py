@@ -5,6 +5,7 @@ too. Other numbers are converted; nothing is ever modified.
 """
 
 import math
+import reprlib
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -149,7 +150,7 @@ def scalar(value: Any, name: str) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{name} is {value!r}; expected a number.") from None
+        raise InputError(f"{name} is {reprlib.repr(value)}; expected a number.") from None
     if math.isnan(number) or number == -math.inf:
         raise InputError(f"{name} is {number}; expected a number (inf means: no limit).")
     return number

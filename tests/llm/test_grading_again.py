@@ -525,6 +525,17 @@ def test_sessions_of_strangers_do_no_harm(sampled):
         grade(sampled, "numeric")
 
 
+def test_an_id_that_stands_twice_is_refused(sampled):
+    """By which gold answer its samples would be graded is not known."""
+    path = sampled / "questions.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(lines) + json.dumps(json.loads(lines[0]) | {"gold": "other"}) + "\n", encoding="utf-8")
+    before = (sampled / "samples.jsonl").read_bytes()
+    with pytest.raises(InputError, match=f"line {len(lines) + 1}: the id .* was given on an earlier line"):
+        grade(sampled, "exact")
+    assert (sampled / "samples.jsonl").read_bytes() == before
+
+
 def test_the_command_line(sampled, capsys):
     code, out, err = tcalloc_run(capsys, "grade", "run", "--grader", "exact")
     assert (code, err) == (0, "")

@@ -37,11 +37,11 @@ def test_requests_that_find_the_prompt_in_the_cache():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"round_cost": -1}, "round_cost.* is -1.0; allowed are finite numbers, at least 0"),
+        ({"round_cost": -1}, r"round_cost.* is -1.0; allowed are numbers from 0 to 1e\+100"),
         ({"round_cost": [1, 2]}, r"round_cost has shape \(2,\); expected one number, or \(3,\), one per question"),
         ({"round_cost": [1, 2, np.inf]}, r"round_cost\[2\] is inf"),
         ({"later_round_cost": 1}, "later_round_cost is given without round_cost"),
-        ({"round_cost": "much"}, "round_cost cannot be made an array of numbers"),
+        ({"round_cost": "much"}, "round_cost cannot be converted to an array of numbers"),
     ],
 )
 def test_what_is_no_cost_is_refused(given, message):

@@ -32,7 +32,7 @@ from tcalloc.llm.money.bill import Bill
 from tcalloc.llm.progress import Progress
 from tcalloc.llm.questions import Question, question_from
 from tcalloc.llm.run_folder import journal_of
-from tcalloc.runs.jsonl import read_objects
+from tcalloc.runs.jsonl import read_objects, snippet
 from tcalloc.runs.records import SampleRecord
 from tcalloc.runs.run_files import LIVE
 from tcalloc.runs.store import Store
@@ -377,5 +377,10 @@ def _questions(path: str) -> dict[str, Question]:
         # What else the folder holds of a question is a category, whatever it is called.
         plain = {key: row[key] for key in ("id", "question", "gold", "accept", "choices") if row.get(key) is not None}
         question = question_from(plain | {"id": str(row.get("id"))}, f"{name}, line {number}", str(number))
+        if question.id in found:
+            raise InputError(
+                f"{name}, line {number}: the id {snippet(question.id)} was given on an earlier line. The file was "
+                "changed; restore it."
+            )
         found[question.id] = question
     return found

@@ -11,6 +11,7 @@ from tcalloc._counts import agreeing, counted
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action, Best, One, Vote
+from tcalloc.runs.records import LARGEST
 
 __all__ = ["NOT_DRAWN", "SampleArrays"]
 
@@ -304,7 +305,7 @@ def _two_dimensional(name: str, values: Any) -> NDArray[Any]:
 def _refuse(name: str, values: NDArray[Any], bad: NDArray[np.bool_], allowed: str) -> None:
     if bad.any():
         place = np.argwhere(bad)[0].tolist()
-        raise InputError(f"{name}{place} is {values[tuple(place)]}; allowed are {allowed}.")
+        raise InputError(f"{name}{place or ''} is {values[tuple(place)]}; allowed are {allowed}.")
 
 
 def _numbers(name: str, values: Any) -> Floats:
@@ -335,7 +336,9 @@ def _costs(cost: Any, drawn: NDArray[np.bool_]) -> Any:
             "per sample."
         )
     there = drawn if array.ndim == 2 else np.ones(array.shape, bool)
-    _refuse("cost", array, there & (np.isinf(array) | (array < 0)), "finite numbers, at least 0, and NaN (unknown)")
+    # Larger ones add up to infinity.
+    bad = there & ((array > LARGEST) | (array < 0))
+    _refuse("cost", array, bad, f"numbers from 0 to {LARGEST:g}, and NaN (unknown)")
     if not np.isfinite(array[there]).any():
         raise InputError("cost is NaN everywhere; leave it out to count samples.")
     return array
@@ -347,7 +350,7 @@ def _round_cost(name: str, cost: Any, n: int) -> Any:
     array = _numbers(name, cost)
     if array.shape not in ((), (n,)):
         raise InputError(f"{name} has shape {array.shape}; expected one number, or ({n},), one per question.")
-    _refuse(name, array, ~(np.isfinite(array) & (array >= 0)), "finite numbers, at least 0")
+    _refuse(name, array, ~((array >= 0) & (array <= LARGEST)), f"numbers from 0 to {LARGEST:g}")
     return array
 
 

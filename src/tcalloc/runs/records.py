@@ -9,13 +9,13 @@ from typing import Annotated, Any, Required, TypedDict, get_args, get_type_hints
 from tcalloc._checks import is_number
 from tcalloc.runs.held_samples import MOST_SAMPLES
 
-__all__ = ["SampleRecord", "manifest_problem", "question_problem", "record_problem"]
+__all__ = ["LARGEST", "SampleRecord", "manifest_problem", "question_problem", "record_problem"]
 
 # So that no sum or product of them leaves float64.
-_LARGEST = 1e100
+LARGEST = 1e100
 # A number with its least value; null is "not known", never 0.
 _Amount = Annotated[float | None, 0.0]
-_Number = Annotated[float | None, -_LARGEST]
+_Number = Annotated[float | None, -LARGEST]
 
 
 class SampleRecord(TypedDict, total=False):
@@ -94,7 +94,7 @@ def _shown(value: Any) -> str:
 
 
 def _is_number(value: Any, least: float) -> bool:
-    return is_number(value) and least <= value <= _LARGEST
+    return is_number(value) and least <= value <= LARGEST
 
 
 def record_problem(record: Any) -> str | None:
@@ -116,10 +116,10 @@ def record_problem(record: Any) -> str | None:
             return f"{name} is {_shown(value)}; expected true, false or null"
     for name, least in _LEAST.items():
         if (value := get(name)) is not None and not _is_number(value, least):
-            allowed = "a finite number or null" if least < 0 else f"a number from 0 to {_LARGEST:g}, or null"
+            allowed = "a finite number or null" if least < 0 else f"a number from 0 to {LARGEST:g}, or null"
             return f"{name} is {_shown(value)}; expected {allowed}"
     answer = get("answer")
-    if answer is not None and type(answer) not in (str, bool) and not _is_number(answer, -_LARGEST):
+    if answer is not None and type(answer) not in (str, bool) and not _is_number(answer, -LARGEST):
         return f"answer is {_shown(answer)}; expected a text, a number or null"
     return None
 

@@ -97,6 +97,10 @@ def broken(handler, body):
     handler.reply(200, gzip.compress(json.dumps(completion(body)).encode())[20:], [("Content-Encoding", "gzip")])
 
 
+def only_said(handler, body):
+    handler.reply(200, completion(body), [("Content-Encoding", "zstd")])
+
+
 def test_compressed_without_being_asked_to():
     with Chaos([compressed, "ok"]) as server, client_of(server.url) as client:
         assert client.complete(ASK).text.startswith("The answer is")
@@ -105,8 +109,10 @@ def test_compressed_without_being_asked_to():
         large = pytest.raises(LlmError, match="larger than")
         with large:
             client.complete(ASK)
-    with Chaos([broken]) as server, client_of(server.url) as client, pytest.raises(LlmError):
-        client.complete(ASK)
+    for fault in (broken, only_said):
+        words = pytest.raises(LlmError, match="is not compressed as it says")
+        with Chaos(default=fault) as server, client_of(server.url) as client, words:
+            client.complete(ASK)
 
 
 def test_a_request_is_one_piece(monkeypatch):

@@ -243,6 +243,8 @@ class Transport:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 return Lost("too many files are open: ask for fewer at one time, or raise ulimit -n", sent=False)
             return Lost(f"{host} refused the connection", sent=False)
+        if isinstance(error, zlib.error):
+            return Lost(f"what {host} sent is not compressed as it says", sent=True)
         if isinstance(error, a.ClientResponseError):
             return Lost(f"what {host} sent is not HTTP, or its headers are too large", sent=True)
         return Lost(f"the connection to {host} was lost", sent=True)
