@@ -110,7 +110,7 @@ def test_solve_where_actions_or_names_are_missing(table, run, tmp_path):
     assert "Best fixed mixture at the same spend: not computed; some instances do not have every action." in out
     save_table(Table([[0.5, 0.9], [0.5, 0.9]], [[1, 2], [2, 1]]), "v.npz")
     _, out, _ = run("solve", "v.npz", "--budget", 1)
-    assert "none is this cheap; the cheapest action for everyone costs 1.5." in " ".join(out.split())
+    assert "none is this cheap; giving all instances the cheapest action costs 1.5." in " ".join(out.split())
     save_table(Table(np.ones((2, 30)), np.arange(30.0)), "w.npz")
     _, out, _ = run("solve", "w.npz", "--budget", 1)
     assert "\n(29 more actions are not used)\n" in out

@@ -166,7 +166,7 @@ def test_a_run_without_texts_gets_the_best_fixed_mixture(run, home):
     code, out, err = run("fit", "textless", "--budget", 3, "--out", "p6", "--policy", "priced")
     assert (code, out) == (1, "")
     assert err == (
-        "tcalloc: error: textless: holds no text of its questions, and a policy learns from texts. Give the file that "
+        "tcalloc: error: textless: holds no text of its questions, but a policy learns from texts. Give the file that "
         "was sampled: --questions FILE.\n"
     )
     assert not os.path.exists("p6")

@@ -125,7 +125,7 @@ def test_questions_that_a_model_was_not_asked_are_left_out():
     ("more", "words"),
     [
         ({"policy": "nope"}, "policy is 'nope'; allowed are 'fixed k'"),
-        ({"policy": "hindsight bound"}, "policy is 'hindsight bound'; allowed are"),
+        ({"policy": "hindsight bound"}, "policy is 'hindsight bound', a bound, which cannot be fitted; allowed are"),
         ({"policy": "priced"}, "my run: the policy 'priced' cannot be fitted"),
         ({"policy": "difficulty label", "X": ["a"] * 60}, "my run: the policy 'difficulty label' cannot be fitted"),
         ({"policy": "prompt length", "X": np.ones((60, 2))}, "my run: the policy 'prompt length' cannot be fitted"),

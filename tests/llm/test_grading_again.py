@@ -191,7 +191,7 @@ def test_sample_says_it_and_grade_mends_it(folder, capsys, monkeypatch):
         code, out, err = tcalloc_run(capsys, "sample", *asked(server, "--samples", "3", "--no-text"))
         assert code == 1
         assert "15 of 15 samples" in out
-        words = "6 answers could not be graded: SystemExit: 0. They count as neither right nor wrong until they are"
+        words = "6 answers could not be graded: SystemExit: 0. They count as neither right nor wrong until graded"
         assert words in err
         assert "tcalloc grade run" in err
         assert [r["correct"] for r in read_run("run").records if r["id"] == "1"] == [None] * 3
@@ -382,7 +382,7 @@ def test_what_cannot_be_graded_is_refused(sampled, tmp_path):
     with Store.open(sampled) as store:
         record = {key: value for key, value in next(store.records()).items() if key != "text"}
         store.append(record | {"sample": 99})
-    with pytest.raises(InputError, match=r"1 of 16 samples to grade have no text \(question '0', sample 99\)"):
+    with pytest.raises(InputError, match=r"1 of 16 samples to grade has no text \(question '0', sample 99\)"):
         grade(sampled, "exact")
     assert (sampled / "samples.jsonl").read_bytes().startswith(before)
     assert not (sampled / "verdicts.jsonl").exists()

@@ -4,7 +4,7 @@
     reply = client.complete([{"role": "user", "content": "6 × 7 = ?"}], n=4)
     [choice.text for choice in reply.choices]      # perhaps fewer than 4: ask again for the rest
 
-What a server does not know (choices `n`, seeds, the old name of max_tokens) is noticed once and left out from then on.
+If a server does not support a field (choices `n`, seeds, the old name of max_tokens), it is left out from then on.
 """
 
 import json
@@ -47,11 +47,11 @@ class ChatClient:
     Parameters
     ----------
     base_url : str
-        What goes before ``/chat/completions``: http://127.0.0.1:8080/v1.
+        The URL before ``/chat/completions``, for example http://127.0.0.1:8080/v1.
     model : str
         The model's name.
     parameters : Parameters, optional
-        What is asked for besides the question.
+        The fields of a request besides the question.
     key : Key, "find" or None
         The API key; "find" looks where `tcalloc.llm.http.keys` says. None sends none.
     rates : Rates, optional
@@ -63,12 +63,12 @@ class ChatClient:
     max_body : int, optional
         The largest reply that is read, in bytes.
     label : str, optional
-        What stands for the server in a run's keys, instead of its host: for servers that are not always at one place.
+        The name of the server in a run's keys, instead of its host: for servers whose address changes.
 
     Attributes
     ----------
     host : str
-        The server as samples are keyed by it: without the port, which changes when a local server starts again.
+        The server's name in the keys of samples: without the port, which changes when a local server restarts.
     arm : str
         A short hash of model, host and parameters.
     """
@@ -115,7 +115,7 @@ class ChatClient:
         self.close()
 
     def close(self) -> None:
-        """Drop all connections."""
+        """Close all connections."""
         self._transport.close()
 
     @property
@@ -125,13 +125,13 @@ class ChatClient:
 
     @property
     def notes(self) -> list[str]:
-        """What was noticed about the server, each once."""
+        """Remarks about the server, each once."""
         return self._known.notes
 
     # ------------------------------------------------------------------------------------------ identity
 
     def messages(self, messages: Messages) -> list[dict[str, Any]]:
-        """Return what is sent: the system message, if there is one, and the messages.
+        """Return the messages to send: the system message, if there is one, and the given messages.
 
         Parameters
         ----------
@@ -143,7 +143,7 @@ class ChatClient:
         return [*first, *(dict(message) for message in messages)]
 
     def params(self, messages: Messages) -> str:
-        """Return a short hash of model, host, parameters and prompt: what a sample is keyed by.
+        """Return a short hash of model, host, parameters and prompt, the key of a sample.
 
         Parameters
         ----------
@@ -164,7 +164,7 @@ class ChatClient:
         """
         if self.parameters.seed is None:
             return None
-        # Servers give choice i of a request seed + i, so neighbours must not be one apart.
+        # Servers give choice i of a request the seed + i, so the seeds of neighbours must not differ by one.
         return int(_hash(self.parameters.seed, question, sample)[:8], 16) & _MOST_SEED
 
     # ------------------------------------------------------------------------------------------ asking
@@ -172,18 +172,18 @@ class ChatClient:
     def complete(
         self, messages: Messages, n: int = 1, seed: int | None = None, meter: Meter | Bill | None = None
     ) -> Reply:
-        """Ask once, however many tries it takes, and wait for the reply in this thread.
+        """Send a request, with retries if needed, and wait for the reply in this thread.
 
         Parameters
         ----------
         messages : sequence of mapping
             The conversation.
         n : int
-            Choices; a server that cannot give so many gives fewer.
+            Number of choices; a server may give fewer.
         seed : int, optional
-            As it is sent.
+            The random seed to send.
         meter : Meter, optional
-            Counts every request and what it costs.
+            Counts requests and their cost.
 
         Returns
         -------
@@ -207,16 +207,16 @@ class ChatClient:
         cut: Cut | None = None,
         look: Callable[[str], object] | None = None,
     ) -> Reply:
-        """Ask once, however many tries it takes, without blocking the event loop; any loop will do.
+        """Send a request, with retries if needed, without blocking the event loop; any loop will do.
 
-        A task that is cancelled drops its request; others on the same client go on.
+        A task that is cancelled drops its request; others on the same client continue.
 
         Parameters
         ----------
         messages, n, seed, meter
-            As of `complete`.
+            As in `complete`.
         stop : Stop, optional
-            Once it is set, nothing more is sent, and what waits for its turn or its retry ends with `Stopped`.
+            Once it is set, nothing more is sent, and requests that wait for their turn or a retry end with `Stopped`.
         cut : Cut, optional
             Once it is set, the request is dropped. Its reply then holds the choices that came to their end, and the
             tokens of the others as far as they came. The reply is asked for as a stream.
@@ -272,13 +272,13 @@ class ChatClient:
                 bad += 1
             else:
                 tries += 1
-            # A server that never answered is rather a wrong URL than a busy one: say so before minutes have passed.
+            # A server that never answered probably has a wrong URL: report that before minutes have passed.
             most = self._backoff.retries if self._known.succeeded or not outcome.gone else min(3, self._backoff.retries)
             if tries > most or bad > self._backoff.bad_replies:
                 raise outcome.error
             pause = self._backoff.pause(tries + bad - 1, outcome.after)
             if outcome.after is not None:
-                with self._guard:  # all others wait as well: the server said so
+                with self._guard:  # the server's pause holds for all other requests too
                     self._not_before = max(
                         self._not_before, time.monotonic() + min(outcome.after, self._backoff.longest)
                     )
@@ -299,7 +299,7 @@ class ChatClient:
         cut: Cut | None,
         look: Callable[[str], object] | None,
     ) -> "Reply | Failed | Adapted":
-        """Send one request and settle what it cost."""
+        """Send one request and settle its cost."""
         body = self._body(messages, n, seed, stream=cut is not None)
         most = self.rates.most(len(body), n, self.parameters.max_tokens or 0) if self.rates is not None else 0.0
         if meter is not None:
@@ -320,7 +320,7 @@ class ChatClient:
                 self._transport.reconnect()
             if isinstance(outcome, Reply):
                 outcome = replace(outcome, seconds=time.monotonic() - started, seed=seed)
-                billed = False  # it is paid for as what it is, not as what it could have been
+                billed = False  # it is settled at its real cost, not at the highest possible cost
                 if meter is not None:
                     meter.pay(self.cost(outcome) or 0.0)
             else:
@@ -351,12 +351,12 @@ class ChatClient:
         return Reply((), 0, False, "", self.model, cut=(0,) * n)
 
     async def _reserve(self, meter: Meter | Bill, most: float, stop: Stop) -> None:
-        """Reserve the most that a request can cost; while others may give theirs back, wait without blocking."""
+        """Reserve the most that a request can cost; while other requests may give money back, wait without blocking."""
         while not meter.try_reserve(most):
             await self._wait(0.02, stop)
 
     def most_cost(self, messages: Messages) -> float | None:
-        """Return the most that one sample can cost; None where rates and max_tokens do not bound it.
+        """Return the most that one sample can cost; None if rates and max_tokens do not limit it.
 
         Parameters
         ----------
@@ -370,7 +370,7 @@ class ChatClient:
 
     @property
     def most_tries(self) -> int:
-        """How often one request may be sent, and so billed, until it brings a reply or fails."""
+        """The most times that one request may be sent, and billed, until it brings a reply or fails."""
         return 1 + self._backoff.retries + self._backoff.bad_replies
 
     def cost(self, reply: Reply) -> float | None:
@@ -379,7 +379,7 @@ class ChatClient:
         Parameters
         ----------
         reply : Reply
-            What the server sent.
+            The server's reply.
         """
         if self.rates is None:
             return None

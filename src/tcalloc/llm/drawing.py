@@ -1,4 +1,4 @@
-"""One request of one question: asked, graded, made into the records that a run folder holds, and stored."""
+"""One request for one question: sent, graded, made into records of a run folder, and stored."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -22,24 +22,24 @@ __all__ = ["Drawer", "graded"]
 
 
 class Drawer:
-    """Asks one model, on the loop of `tcalloc.llm.concurrency.event_loop`.
+    """Asks one model for samples, on the loop of `tcalloc.llm.concurrency.event_loop`.
 
     Parameters
     ----------
     client : ChatClient
-        Whom to ask, and how.
+        The client of the model.
     grader : Grader
         See `tcalloc.llm.graders`.
     meter : Meter
-        Counts requests and what they cost.
+        Counts requests and their cost.
     keep : callable
-        Stores a record, before anything else is done with it.
+        Stores a record, before it is used in any other way.
     text : bool
         Whether records hold the completions.
     journal : Journal, optional
-        Keeps what was paid and lost.
+        Records requests that were paid and lost.
     blind : bool
-        Whether the answer to vote by is found without the gold answer, as it must be where a policy looks at it; the
+        Whether the answer for the vote is found without the gold answer, as it must be if a policy looks at it. The
         record still says whether it is right.
     """
 
@@ -78,20 +78,20 @@ class Drawer:
         question : Question
             The question.
         params : str
-            What the client's `params` says of its messages.
+            The client's `params` for the messages.
         samples : sequence of int
             The numbers of the samples; the seed is the first one's.
         stop : Stop
             Once it is set, nothing more is sent.
         lost, another : callable, optional
-            As of `Bill`.
+            As in `Bill`.
         cut, look : optional
             As of `ChatClient.complete_async`.
         """
         bill = Bill(self.meter, self._journal, self.client.arm, len(samples), lost, another)
         seed = self.client.seed(f"{question.id}\0{question.text}", samples[0])
         reply = await self.client.complete_async(question.messages, len(samples), seed, bill, stop, cut, look)
-        if getattr(self.grader, "quick", False):  # passing it to a thread and back would take longer
+        if getattr(self.grader, "quick", False):  # passing the text to a thread and back would take longer
             records = call_guarded(self._records, question, params, samples, reply)
         else:
             records = await event_loop.crew().run(self._records, question, params, samples, reply)
@@ -153,7 +153,7 @@ class Drawer:
             "request_cost": request,
             "seconds": round(reply.seconds, 6),
         }
-        if not self._text and grade.error is None:  # to be graded again, the text is needed
+        if not self._text and grade.error is None:  # otherwise the text is needed to grade it again
             del record["text"]
         return record
 

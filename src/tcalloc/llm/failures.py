@@ -1,4 +1,4 @@
-"""What can go wrong between here and a server, and what a caller may want to tell apart."""
+"""The errors of requests to a server, in the classes that a caller may want to distinguish."""
 
 from tcalloc.errors import TcallocError
 
@@ -15,13 +15,13 @@ __all__ = [
 
 
 class LlmError(TcallocError):
-    """A request failed for good. `fatal` is whether all others would fail in the same way."""
+    """A request failed for good. `fatal` says whether all others would fail in the same way."""
 
     fatal = False
 
 
 class RefusedError(LlmError):
-    """The server refused this request (4xx); sent again it would be refused again."""
+    """The server refused this request (4xx); another try would be refused too."""
 
 
 class AccessError(LlmError):
@@ -47,7 +47,7 @@ class LimitReached(LlmError):
 
 
 class BudgetSpent(LlmError):
-    """A reply was paid and lost, and the budget does not pay for another try of this request; others go on."""
+    """A reply was paid and lost, and the budget does not pay for another try of this request; others continue."""
 
 
 class Stopped(LlmError):

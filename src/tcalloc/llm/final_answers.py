@@ -1,4 +1,4 @@
-"""Where a solution writes its final answer: in the last box, or behind the mark of GSM8K."""
+"""The place of the final answer in a solution: in the last box, or after the mark of GSM8K."""
 
 import re
 
@@ -10,8 +10,8 @@ _BRACE = re.compile(r"(?<!\\)[{}]")
 
 
 def last_boxed(text: str) -> str | None:
-    r"""Return what stands in the last ``\boxed{...}`` (or ``\fbox``), braces matched; None if there is none."""
-    # A box that is never closed is passed over; a few at most, since each is looked for up to the end.
+    r"""Return the contents of the last ``\boxed{...}`` (or ``\fbox``), braces matched; None if there is none."""
+    # A box that is never closed is skipped; at most a few, because each is searched for up to the end.
     for box in list(_BOX.finditer(text))[:-20:-1]:
         if box[1] is None:  # \boxed 42
             if bare := _BARE.match(text, box.end()):
@@ -26,5 +26,5 @@ def last_boxed(text: str) -> str | None:
 
 
 def final_answer(text: str) -> str:
-    """Return what GSM8K writes behind its mark, after the reasoning; without the mark the text itself."""
+    """Return the text after the mark of GSM8K, which follows the reasoning; without the mark, the whole text."""
     return text.rpartition("####")[2].strip() if "####" in text else text

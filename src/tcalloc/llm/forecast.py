@@ -1,4 +1,4 @@
-"""What a whole run will take, and what it will tell, from the samples that are there already."""
+"""Estimates of the cost, time and precision of a whole run, from the samples that are stored already."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -10,28 +10,28 @@ __all__ = ["Forecast", "forecast"]
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The estimate for a run of so many samples per question.
+    """The estimate for a run.
 
     Attributes
     ----------
     seen : int
-        Samples that it rests on.
+        Number of samples on which the estimate is based.
     samples, requests : int
-        Still to be drawn, and the requests that takes if none fails.
+        Samples still to be drawn, and the requests for them if none fails.
     input_tokens, output_tokens : float
-        Expected for what is still to be drawn.
+        Expected tokens of the samples still to be drawn.
     cost, cost_high : float or None
-        Expected, and a high guess (two standard errors more); None without prices.
+        Expected cost, and a high estimate (two standard errors more); None without prices.
     seconds : float
-        Expected, if the server is as fast for many requests at once as for the pilot's.
+        Expected time, if the server is as fast for many requests at once as for those of the pilot.
     truncated : float
-        Share of the samples seen that max_tokens cut off.
+        Share of these samples that max_tokens cut off.
     accuracy : float or None
-        Share of the samples seen that are right; None without gold answers.
+        Share of these samples that are right; None without gold answers.
     mean_interval : float
         Half the width, at most, of the 95 % interval of the mean accuracy of one sample.
     question_interval : float
-        The same of one question's own accuracy.
+        The same for the accuracy of one question.
     largest_vote : int
         Votes over more samples than this cannot be estimated.
     """
@@ -61,16 +61,16 @@ def forecast(
     n_limit: int | None = None,
     concurrency: int,
 ) -> Forecast | None:
-    """Estimate what is still to come.
+    """Estimate the rest of a run.
 
     Parameters
     ----------
     records : iterable of mapping
         A run's samples.
     arm : str
-        Those of this arm count.
+        The arm whose samples count.
     questions, n : int
-        Questions, and samples for each.
+        Number of questions, and of samples for each.
     n_per_request : int
         Choices per request.
     n_limit : int or None
@@ -81,7 +81,7 @@ def forecast(
     Returns
     -------
     Forecast or None
-        None if there is no sample to go by.
+        None if there is no sample.
     """
     seen = [record for record in records if record.get("arm") == arm]
     if not seen:
@@ -92,7 +92,7 @@ def forecast(
     costs = [r["cost"] for r in seen if r.get("cost") is not None]
     known = [bool(r["correct"]) for r in seen if r.get("correct") is not None]
     cost, error = _mean(costs), _error(costs)
-    # With few samples the rate is drawn towards one half, where the interval is widest.
+    # With few samples the rate is shrunk towards one half, where the interval is widest.
     p = (sum(known) + 1) / (len(known) + 2) if len(known) >= 30 else 0.5
     return Forecast(
         seen=len(seen),
@@ -105,7 +105,7 @@ def forecast(
         seconds=_mean([r["seconds"] for r in seen]) * requests / concurrency,
         truncated=_mean([bool(r["truncated"]) for r in seen]),
         accuracy=_mean(known) if known else None,
-        # The samples of one question may all agree: then only the number of questions counts.
+        # If the samples of each question all agree, only the number of questions counts.
         mean_interval=1.96 * math.sqrt(p * (1 - p) / questions),
         question_interval=1.96 * math.sqrt(0.25 / n),
         largest_vote=n,
@@ -117,7 +117,7 @@ def _mean(values: list[Any]) -> float:
 
 
 def _error(values: list[float]) -> float:
-    """Return the standard error of the mean; of one value it is taken to be half of it."""
+    """Return the standard error of the mean; for a single value, half of it."""
     if len(values) < 2:
         return _mean(values) / 2
     mean = _mean(values)

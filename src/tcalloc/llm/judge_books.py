@@ -1,4 +1,4 @@
-"""What a judge costs that grades a run folder again: one budget over all calls, lost replies included."""
+"""The cost of a judge that grades a run folder again: one budget over all calls, lost replies included."""
 
 import threading
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def priced_judge(grader: object, max_cost: float | None) -> ChatClient | None:
     Raises
     ------
     InputError
-        If there is a `max_cost`, and it could not be held.
+        If there is a `max_cost` that could not be kept.
     """
     client = grader.client if isinstance(grader, JudgeGrader) else None
     client = client if isinstance(client, ChatClient) else None
@@ -39,20 +39,20 @@ def priced_judge(grader: object, max_cost: float | None) -> ChatClient | None:
 class JudgeBooks:
     """The bills of a judge. Threads share it.
 
-    A request is noted in the folder's journal before it is sent, and crossed out when its verdict is stored.
+    A request is entered in the folder's journal before it is sent, and crossed out when its verdict is stored.
 
     Parameters
     ----------
     judge : JudgeGrader
-        Its calls are billed here until `close`.
+        The judge whose calls are billed here until `close`.
     client : ChatClient
-        Whom it asks.
+        The client of the judge model.
     journal : Journal
-        Of the run folder.
+        The journal of the run folder.
     spent : float
-        What stored verdicts cost.
+        The cost of stored verdicts.
     max_cost : float or None
-        What judges of this folder may cost in all; None: no limit.
+        The most that judges of this folder may cost in all; None: no limit.
     """
 
     def __init__(self, judge: JudgeGrader, client: ChatClient, journal: Journal, spent: float, max_cost: float | None):
@@ -68,7 +68,7 @@ class JudgeBooks:
 
     @contextmanager
     def verdict(self) -> Iterator[list[Bill]]:
-        """Collect the bills of one verdict, asked for in this thread; if all goes well it is stored at the end."""
+        """Collect the bills of one verdict that is asked for in this thread; if it succeeds, it is stored."""
         bills: list[Bill] = []
         self._here.bills = bills
         yield bills
@@ -76,6 +76,6 @@ class JudgeBooks:
             bill.stored()
 
     def close(self) -> None:
-        """Let the judge's calls be billed no more."""
+        """Stop billing the judge's calls."""
         self._judge.bill = None
         self._journal.close()

@@ -1,4 +1,4 @@
-"""What is asked of a model besides the question."""
+"""The fields of a request besides the question."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -11,26 +11,26 @@ __all__ = ["Parameters"]
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What is asked for besides the question; None is left to the server.
+    """The fields of a request besides the question; None is left to the server.
 
     Parameters
     ----------
     temperature, top_p : float or None
         How samples are drawn.
     max_tokens : int or None
-        Where an answer is cut off.
+        Number of tokens after which an answer is cut off.
     stop : tuple of str
         Texts that end an answer.
     reasoning_effort : str or None
-        low, medium, high, or what else the server knows.
+        low, medium, high, or another level that the server knows.
     system : str or None
-        A message that goes before the question's.
+        A system message before the question.
     logprobs : bool
         Whether to ask for the tokens' log-probabilities.
     seed : int or None
-        What the samples' seeds derive from, with question and sample number; None sends no seeds.
+        The random seed from which the samples' seeds derive, with question and sample number; None sends no seeds.
     extra : tuple of (str, value)
-        Further fields of the request, as they are.
+        Further fields of the request, sent unchanged.
     """
 
     temperature: float | None = None
@@ -52,7 +52,7 @@ class Parameters:
             raise InputError(f"max_tokens = {self.max_tokens}; allowed is a whole number of at least 1.")
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what is set, as a run's manifest tells it."""
+        """Return the fields that are set, for a run's manifest."""
         values = asdict(self)
         values["stop"], values["extra"] = list(self.stop), dict(self.extra)
         return {k: v for k, v in values.items() if v is not None and v is not False and v != [] and v != {}}

@@ -1,4 +1,4 @@
-"""How far a run is, on standard error: one line that changes on a terminal, else a line now and then."""
+"""The progress of a run on standard error: one changing line on a terminal, otherwise a line now and then."""
 
 import sys
 import time
@@ -17,15 +17,15 @@ class Progress:
     Parameters
     ----------
     total, there : int
-        Samples in all, and those that were there before.
+        Number of samples in all, and of those that were there before.
     meter : Meter or None
-        Knows the spend; None where there is none.
+        Knows the spend; None if there is none.
     priced : bool
-        Whether there are prices; else requests are shown for the spend.
+        Whether there are prices; otherwise the number of requests is shown.
     stream : file, optional
-        Standard error if not given.
+        Default: standard error.
     what : str
-        What is counted.
+        The name of what is counted.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Progress:
         self._width = 0
 
     def line(self, done: int, failed: int = 0) -> str:
-        """Return the line for so many samples, those that were there before included."""
+        """Return the line for `done` samples, those that were there before included."""
         seconds = time.monotonic() - self._started
         rate = (done - self._there) / seconds if seconds > 0 else 0.0
         parts = [f"{done:,}/{self._total:,} {self._what} ({100 * done / max(1, self._total):.1f} %)"]
@@ -60,12 +60,12 @@ class Progress:
         return ", ".join(parts)
 
     def show(self, done: int, failed: int = 0, *, last: bool = False) -> None:
-        """Show it if it is time to."""
+        """Show the line if it is time to."""
         now = time.monotonic()
         if self._stream is None or (not last and now - self._shown < self._every):
             return
         if last and not self._live and now - self._started < self._every:
-            return  # too short a run for lines of progress
+            return  # the run is too short for lines of progress
         self._shown = now
         text = "tcalloc: " + self.line(done, failed)
         try:
@@ -76,7 +76,7 @@ class Progress:
                 self._stream.write(text + "\n")
             self._stream.flush()
         except (OSError, ValueError):
-            self._stream = None  # nobody looks any more
+            self._stream = None  # the output was closed
 
 
 def clock(seconds: float) -> str:

@@ -1,4 +1,4 @@
-r"""Questions and their gold answers: reading a questions file, and what is said about a malformed one.
+r"""Questions and their gold answers: reading a questions file, and the messages about a malformed one.
 
 A questions file has one JSON object a line (``.jsonl``, also compressed with gzip)::
 
@@ -8,7 +8,7 @@ A questions file has one JSON object a line (``.jsonl``, also compressed with gz
     {"id": "q4", "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]}
 
 The files of GSM8K (``answer`` ends in ``#### 42``) and of MATH (``problem`` and a ``solution`` with ``\boxed{...}``)
-are read as they are. A question without an answer is fine: then only agreement can be told.
+are read as they are. A question may have no answer; then only agreement is known.
 """
 
 import os
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 EXAMPLE = '{"question": "What is 6 times 7?", "answer": "42"}'
-# The first name is ours; the others are what published files use.
+# The first name is ours; published files use the others.
 NAMES = {
     "id": ("id", "qid", "unique_id"),
     "question": ("question", "problem", "prompt"),
@@ -50,16 +50,16 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Question:
-    """One question: what is sent to a model, and what counts as right.
+    """One question: the messages for a model, and the right answers.
 
     Attributes
     ----------
     id : str
-        Its name; no two questions of a file share one.
+        Its name; all questions of a file have different names.
     messages : tuple of dict
-        What is sent: the messages of the file, or the few-shot examples as turns and then the question.
+        The messages to send: those of the file, or the few-shot examples as turns and then the question.
     text : str
-        The question itself (of a conversation: the last message of the user).
+        The question itself (for a conversation: the last message of the user).
     gold : str or None
         The right answer; None if it is not known.
     accept : tuple of str
@@ -69,7 +69,7 @@ class Question:
     few_shot : tuple of (str, str)
         Examples of question and answer; they are in `messages` already.
     extra : mapping
-        What else the file says of the question.
+        The other fields of the question in the file.
     """
 
     id: str
@@ -178,7 +178,7 @@ def question_from(row: Mapping[str, Any], place: str, default_id: str) -> Questi
     row : mapping
         A line of a questions file.
     place : str
-        Where it stands, for the messages.
+        Its place, for the messages.
     default_id : str
         The id if the row has none.
 
@@ -189,7 +189,7 @@ def question_from(row: Mapping[str, Any], place: str, default_id: str) -> Questi
     """
     text, answer, name = row.get("question"), row.get("answer"), row.get("id", default_id)
     if (
-        row.keys() <= PLAIN  # most files: nothing to look for
+        row.keys() <= PLAIN  # most files: there is nothing to search for
         and type(text) is type(answer) is type(name) is str
         and text.strip()
         and answer.strip()
@@ -234,17 +234,17 @@ def question_from(row: Mapping[str, Any], place: str, default_id: str) -> Questi
 
 
 def refuse_half_pairs(questions: Iterable[Question]) -> None:
-    r"""Refuse questions that no server would take: JSON can escape half of a surrogate pair (\ud800), UTF-8 has none.
+    r"""Raise an error for questions that cannot be sent: JSON can hold half of a surrogate pair (\ud800), UTF-8 cannot.
 
     Parameters
     ----------
     questions : iterable of Question
-        What is to be asked.
+        The questions to ask.
 
     Raises
     ------
     InputError
-        Naming the question, the field and the place in it.
+        The message names the question, the field and the place in it.
     """
     for i, question in enumerate(questions):
         fields = [("id", question.id)]
@@ -262,7 +262,7 @@ def refuse_half_pairs(questions: Iterable[Question]) -> None:
 
 
 def gold_words(questions: Iterable[Question]) -> str | None:
-    """Say what can be told if answers are not known; None if all are.
+    """Return a sentence about questions without gold answers; None if all have one.
 
     Parameters
     ----------
@@ -292,7 +292,7 @@ def gold_words(questions: Iterable[Question]) -> str | None:
 
 
 def _kind(value: object) -> str:
-    """Name what was found where something else was expected."""
+    """Return a name for a value of an unexpected type."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -305,7 +305,7 @@ def _kind(value: object) -> str:
 
 
 def _named(row: Mapping[str, Any], names: tuple[str, ...], place: str) -> str | None:
-    """Return under which of its names a field is there."""
+    """Return the name under which a field is present."""
     present = [name for name in names if row.get(name) is not None]
     if len(present) > 1 and row[present[0]] != row[present[1]]:
         raise InputError(f"{place}: '{present[0]}' and '{present[1]}' mean the same and differ. Keep one of them.")
@@ -318,7 +318,7 @@ def _plain(value: object, place: str, what: str) -> str:
         return value.strip()
     if not is_number(value):
         raise InputError(f"{place}: expected {what} (text or a number), got {_kind(value)}. Write it as text.")
-    if not abs(value) < 1e300:  # also NaN, which is equal to no answer
+    if not abs(value) < 1e300:  # also NaN, which equals no answer
         raise InputError(f"{place}: expected {what}, got a number that is too large or none. Write it as text.")
     return str(value)
 

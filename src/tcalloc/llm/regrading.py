@@ -1,11 +1,11 @@
-"""Grading again what a run folder holds: what could not be graded, or everything by another grader.
+"""Grading the samples of a run folder again: those that could not be graded, or all with another grader.
 
     result = grade("run/")                      # what could not be graded, by the same grader
     result = grade("run/", "math")              # everything, by another
     print(result)
 
-No model is asked for answers, so nothing is paid but a judge. Verdicts are stored as they come, in verdicts.jsonl, and
-with them those that they replace; see `tcalloc.runs.verdicts`.
+No model is asked for answers, so only a judge costs money. Verdicts are stored as they come, in verdicts.jsonl,
+together with those that they replace; see `tcalloc.runs.verdicts`.
 """
 
 import math
@@ -40,15 +40,15 @@ from tcalloc.runs.verdicts import Failures, Session, failed, key_of
 
 __all__ = ["Grading", "grade"]
 
-# So many answers in a row that a judge could not grade, and none that it could: it is down.
+# If a judge could not grade this many answers in a row, and none before, it is down.
 _HOPELESS = 16
-# Answers that a thread takes at a time where grading one takes less time than passing it on.
+# Number of answers that a thread takes at a time if grading one takes less time than passing it on.
 _CHUNK = 256
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Grading:
-    """What one call of `grade` did.
+    """The result of one call of `grade`.
 
     Attributes
     ----------
@@ -59,23 +59,23 @@ class Grading:
     samples : int
         Samples in the folder.
     graded, changed : int
-        Samples that this grading covered, and how many verdicts differ from those before.
+        Number of samples in this grading, and of verdicts that differ from those before.
     marked, right : int
-        How many of all samples are marked right or wrong now, and how many are right.
+        Number of all samples that are marked right or wrong now, and of those that are right.
     failures : Failures
-        What could not be graded, and why. These samples count as neither right nor wrong.
+        The samples that could not be graded, and why. They count as neither right nor wrong.
     applied : bool
         Whether the folder holds the new verdicts. False if nothing could be graded, or the call ended early.
     stopped : str or None
-        Why it ended early.
+        The reason of an early end.
     interrupted : bool
-        Whether ctrl-C ended it; the same call goes on.
+        Whether ctrl-C ended it; the same call continues.
     notes : tuple of str
-        What else should be known.
+        Further remarks.
     spent : float or None
-        What judges of this folder cost by their rates, earlier calls included; None without rates.
+        Cost of the judges of this folder by their rates, earlier calls included; None without rates.
     lost : float
-        What replies of judges may have cost at most that were paid and lost, earlier calls included.
+        The most that lost replies of judges may have cost, earlier calls included.
     """
 
     out: str
@@ -124,7 +124,7 @@ def grade(
     grace: float = 10.0,
     say: Callable[[str], object] = lambda message: None,
 ) -> Grading:
-    """Grade again the samples that a run folder holds.
+    """Grade the samples of a run folder again.
 
     Parameters
     ----------
@@ -132,33 +132,33 @@ def grade(
         The run folder, of ``tcalloc sample``, ``import`` or ``answer``.
     grader : str, callable or Grader, optional
         See `make_grader`. Default: the grader that the folder names; then only samples whose grading failed are graded.
-        By another grader all are.
+        With another grader, all are graded.
     everything : bool
-        Whether to grade all samples although the grader is the same: after a change of your own function.
+        Whether to grade all samples although the grader is the same, for example after a change of your own function.
     max_cost : float, optional
-        What judges of this folder may cost in all, earlier calls and lost replies included. Needs a judge that is asked
-        through a `ChatClient` with rates and max_tokens. When the money ends, the verdicts so far are kept, and the
-        same call with more money goes on.
+        The most that judges of this folder may cost in all, earlier calls and lost replies included. Needs a judge that
+        is asked through a `ChatClient` with rates and max_tokens. When the limit is reached, the verdicts so far are
+        kept, and the same call with a higher limit continues.
     concurrency : int
-        How many answers are graded at one time.
+        Number of answers that are graded at one time.
     progress : bool
         Whether to show on standard error how far it is.
     grace : float
-        After ctrl-C, seconds in which verdicts under way may come back.
+        After ctrl-C, number of seconds in which open verdicts may still finish.
     say : callable
         Told one line when ctrl-C came.
 
     Returns
     -------
     Grading
-        What was done. If not a single answer could be graded, the folder keeps the verdicts that it has. The verdicts
-        that are replaced stay in verdicts.jsonl.
+        The result. If no answer at all could be graded, the folder keeps its verdicts. Replaced verdicts stay in
+        verdicts.jsonl.
 
     Raises
     ------
     InputError
-        If the folder holds no run, is being written to, or holds no text to grade; if it does not tell the grader; if a
-        gold answer is not of the grader's kind; if `max_cost` could not be held.
+        If the folder holds no run, is being written to, or holds no text to grade; if it does not name the grader; if a
+        gold answer is not of the grader's kind; if `max_cost` could not be kept.
 
     Examples
     --------
@@ -188,7 +188,7 @@ class _Job:
         self.judge, self.max_cost = priced_judge(grader, max_cost), max_cost
         self.books: JudgeBooks | None = None
         self.name = str(getattr(grader, "name", type(grader).__name__))
-        # A grader that needs the interpreter alone gains nothing from threads.
+        # A grader that needs only the interpreter gains nothing from threads.
         self.concurrency, self.chunk = (1, _CHUNK) if getattr(grader, "quick", False) else (concurrency, 1)
         self.before = graders_of(store.manifest)
         self.blind = any(os.path.exists(os.path.join(store.path, name)) for name in LIVE)
@@ -219,7 +219,7 @@ class _Job:
                 yield cast("SampleRecord", record | {"grader": by})
 
     def _survey(self) -> tuple[int, int]:
-        """Return how many samples there are and how many are to be graded; refuse what cannot be graded."""
+        """Return the number of samples and of those to be graded; raise an error if a sample cannot be graded."""
         silent: SampleRecord | None = None
         asked: dict[str, Question] = {}
         count = missing = 0
@@ -243,7 +243,7 @@ class _Job:
         return sum(1 for _ in self.store.records()), count
 
     def run(self, progress: bool, grace: float, say: Callable[[str], object]) -> Grading:
-        """Grade what is to be graded, and write it."""
+        """Grade the samples that need it, and write the verdicts."""
         if not self.wanted and "regrading" not in self.store.manifest:
             self.notes.append(
                 "there is nothing to grade: this grader has graded every sample. To grade all again, use --all."
@@ -263,7 +263,7 @@ class _Job:
         look = None if bar is None else lambda: bar.show(self.done, self.failures.count)
         work = self.call.side_by_side([self._work(tasks) for _ in range(self.concurrency)], look)
         supervise(work, self.call, grace, say, "verdicts")
-        session.close()  # what comes later is not stored
+        session.close()  # later verdicts are not stored
         if bar is not None:
             bar.show(self.done, self.failures.count, last=True)
         if self.broken is not None:
@@ -308,7 +308,7 @@ class _Job:
         )
 
     def _manifest(self) -> dict[str, Any]:
-        """Return what run.json says of the grader from now on."""
+        """Return the grader's entry in run.json from now on."""
         manifest = self.store.manifest
         if "" in self.before:  # an import
             return {"grader": self.name}
@@ -350,7 +350,7 @@ class _Job:
 
 
 def graders_of(manifest: dict[str, Any]) -> dict[str, str | None]:
-    """Return who graded the samples of each arm; of an import, under the name "", who graded all."""
+    """Return the name of the grader of each arm; for an import, under the name "", of the grader of all samples."""
     if "imported" in manifest or "grader" in manifest:
         return {"": manifest.get("grader")}
     return {str(arm.get("arm")): arm.get("grader") for arm in manifest["arms"] if isinstance(arm, dict)}
@@ -374,7 +374,7 @@ def _questions(path: str) -> dict[str, Question]:
     name = os.path.join(path, "questions.jsonl")
     found = {}
     for number, row in read_objects(name, '{"id": "q1", "question": "6 times 7?", "gold": "42"}'):
-        # What else the folder holds of a question is a category, whatever it is called.
+        # Any other field of a question is a category, whatever its name.
         plain = {key: row[key] for key in ("id", "question", "gold", "accept", "choices") if row.get(key) is not None}
         question = question_from(plain | {"id": str(row.get("id"))}, f"{name}, line {number}", str(number))
         if question.id in found:

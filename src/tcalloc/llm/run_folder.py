@@ -1,4 +1,4 @@
-"""The run folder as the sampler uses it: opening it, and what is known from the samples in it."""
+"""The run folder of the sampler: opening it, and learning from the samples in it."""
 
 import json
 import shlex
@@ -17,12 +17,12 @@ __all__ = ["arm_of", "journal_of", "open_run", "spent_before", "spread"]
 
 
 def open_run(out: str, questions: Sequence[Question], client: ChatClient, grader: Any) -> Store:
-    """Make the run folder, or open it to go on with the same questions and grader."""
+    """Make the run folder, or open it to continue with the same questions and grader."""
     digest = _digest(questions)
     arm = arm_of(client, grader)
     if not Store.exists(out):
         manifest = {"questions": len(questions), "questions_sha256": digest, "arms": [arm]}
-        # With their texts, which policies learn from; what else the file says may be a category.
+        # With their texts, from which policies learn; other fields of the file may be categories.
         own = ({"id": q.id, "question": q.text, "gold": q.gold, "accept": list(q.accept)} for q in questions)
         rows = (
             dict(q.extra) | row | ({"choices": list(q.choices)} if q.choices else {})  # for graders that need them
@@ -49,13 +49,13 @@ def open_run(out: str, questions: Sequence[Question], client: ChatClient, grader
 
 
 def journal_of(store: Store) -> Journal:
-    """Return the requests of an open run folder: what was paid and lost counts in the next call."""
+    """Return the requests of an open run folder; those that were paid and lost count in the next call."""
     store.claim(NAME)
     return Journal(store.path)
 
 
 def arm_of(client: ChatClient, grader: Any) -> dict[str, Any]:
-    """Return what a run's manifest says of one way to ask."""
+    """Return the entry of an arm in a run's manifest."""
     rates = client.rates
     return {
         "arm": client.arm,
@@ -76,7 +76,7 @@ def _digest(questions: Iterable[Question]) -> str:
 
 
 def spent_before(store: Store, client: ChatClient) -> float:
-    """Return what the samples that are there cost; learn from them how many tokens texts have."""
+    """Return the cost of the stored samples; learn from them how many tokens texts have."""
     spent = 0.0
     for record in store.records():
         spent += record.get("cost") or 0.0
@@ -88,6 +88,6 @@ def spent_before(store: Store, client: ChatClient) -> float:
 
 
 def spread(questions: Sequence[Question], count: int) -> list[Question]:
-    """Return so many questions, evenly spread: files are often sorted."""
+    """Return `count` questions, evenly spread, because files are often sorted."""
     count = min(count, len(questions))
     return [questions[(2 * i + 1) * len(questions) // (2 * count)] for i in range(count)]

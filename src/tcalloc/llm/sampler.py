@@ -1,4 +1,4 @@
-"""Sampling: every question n times, each sample graded and stored at once; what is stored is not asked for again."""
+"""Sampling: every question n times, each sample graded and stored at once; stored samples are not drawn again."""
 
 import contextlib
 import itertools
@@ -28,15 +28,15 @@ from tcalloc.runs.verdicts import failures_of
 __all__ = ["Outcome", "sample"]
 
 Task: TypeAlias = tuple[Question, str, list[int]]
-# So many refusals before any answer mean that the server will refuse all.
+# If this many requests are refused before any answer, the server will refuse all.
 _HOPELESS = 8
-# Samples asked for one by one, to learn how many tokens a text has, before a request brings several.
+# Number of samples asked for one by one, to learn the tokens of a text, before a request brings several.
 _SINGLES = 3
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Outcome:
-    """What one call of `sample` did.
+    """The result of one call of `sample`.
 
     Attributes
     ----------
@@ -45,27 +45,27 @@ class Outcome:
     arm : str
         The key of model, host and parameters in it.
     wanted, there, drawn, failed : int
-        Samples asked for; those that were there before; those that are new; those that failed and are still missing.
+        Numbers of samples: asked for; there before; new; failed and still missing.
     requests : int
         Requests sent, retries included.
     spent : float or None
-        What all samples of the folder cost, earlier calls included; None without prices.
+        Cost of all samples of the folder, earlier calls included; None without prices.
     lost : float
-        What requests without a usable reply may have cost besides, at most, earlier calls included.
+        The most that requests without a usable reply may have cost in addition, earlier calls included.
     seconds : float
-        How long it took.
+        Duration of the call.
     stopped : str or None
-        Why it ended before its time: a limit, or an error that all requests would meet.
+        The reason of an early end: a limit, or an error that all requests would meet.
     interrupted : bool
         Whether ctrl-C ended it.
     reasons : tuple of str
-        Why samples failed, each reason once.
+        The reasons why samples failed, each once.
     notes : tuple of str
-        What was noticed about the folder and the server.
+        Remarks about the folder and the server.
     ungraded : int
         Samples of this arm in the folder that could not be graded, those of earlier calls included.
     ungraded_words : str or None
-        Why, and how to grade them again.
+        The reason, and how to grade them again.
     """
 
     out: str
@@ -110,50 +110,50 @@ def sample(
     grace: float = 10.0,
     say: Callable[[str], object] = lambda message: None,
 ) -> Outcome:
-    """Draw what is missing of n samples per question, grade it and store it.
+    """Draw the missing samples of n per question, grade and store them.
 
     Parameters
     ----------
     questions : path, or iterable of str, mapping or Question
-        A questions file, or texts, or what its lines hold; see `tcalloc.llm.questions.as_questions`.
+        A questions file, or texts, or objects as in its lines; see `tcalloc.llm.questions.as_questions`.
     client : ChatClient
-        Whom to ask, and how.
+        The client of the model.
     grader : str, callable or Grader
         See `tcalloc.llm.graders.make_grader`; threads share it, unless it is ``quick``.
     n : int
-        Samples per question.
+        Number of samples per question.
     out : str
-        The run folder; made, or gone on with.
+        The run folder: new, or one to continue.
     max_cost : float, optional
-        What the folder's requests may cost, earlier calls and lost replies included. Needs the client's rates and
-        max_tokens.
+        The most that the folder's requests may cost, earlier calls and lost replies included. Needs the client's
+        rates and max_tokens.
     max_requests : int, optional
-        How many requests this call may send, retries included.
+        The most requests that this call may send, retries included.
     concurrency : int, optional
-        Requests under way at one time; fewer, with a note, where the process may not open as many connections.
+        The largest number of open requests; fewer, with a note, if the process may not open as many connections.
     n_per_request : int, optional
-        Choices per request, where the server gives them: the prompt is then paid once.
+        Choices per request, if the server supports them; the prompt is then paid once.
     text : bool, optional
         Whether to store the completions besides their answers.
     progress : bool, optional
-        Whether to show on standard error how far it is.
+        Whether to show progress on standard error.
     pilot : int, optional
-        Draw only one sample each of so many questions, spread over all.
+        Draw only one sample each for this many questions, spread over all.
     grace : float, optional
-        After ctrl-C, seconds in which requests under way may come back; a second ctrl-C drops them.
+        After ctrl-C, number of seconds in which open requests may still finish; a second ctrl-C drops them.
     say : callable, optional
-        Told one line when ctrl-C came.
+        Called with one line after ctrl-C.
 
     Returns
     -------
     Outcome
         What was done. A limit, ctrl-C or a server that fails end it early and raise nothing: `stopped` and
-        `interrupted` tell, and the same call goes on.
+        `interrupted` say so, and the same call continues.
 
     Raises
     ------
     InputError
-        For what cannot be asked or graded, before anything is sent: no questions, ids that are given twice, a gold
+        If something cannot be asked or graded, before anything is sent: no questions, ids that are given twice, a gold
         answer that the grader can never find, a limit of cost without prices.
     """
     for name, value in (("n", n), ("concurrency", concurrency), ("n_per_request", n_per_request)):
@@ -217,7 +217,7 @@ class _Job:
         if pilot is None:
             wanted = self.n * len(self.questions)
             missing = sum(len(samples) for _, _, samples in self._missing(self.n))
-            # A few alone first: what is wrong with the URL, the key or the model shows before all ask at once.
+            # A few requests first, so that an error of the URL, the key or the model shows before all are sent.
             singles = _SINGLES if self.n_per_request > 1 and not client.counter.calibrated else 1
             phases = [
                 (singles, itertools.islice(self._missing(1), singles)),
@@ -256,7 +256,7 @@ class _Job:
         )
 
     def _missing(self, size: int, questions: Iterable[Question] | None = None) -> Iterator[Task]:
-        """Return what is not there, in pieces of at most `size` samples of one question."""
+        """Return the missing samples, in groups of at most `size` samples of one question."""
         for question in self.questions if questions is None else questions:
             params = self.client.params(question.messages)
             held = self.store.held(question.id, params)
@@ -275,12 +275,12 @@ class _Job:
         while not self.call.stop.on:
             try:
                 question, params, samples = next(tasks)
-                await self._draw(question, params, samples)  # which takes out of the list what is stored
+                await self._draw(question, params, samples)  # this removes stored samples from the list
             except (StopIteration, Stopped):
                 return
             except LlmError as error:
                 self._fail(error, samples)
-            except Exception as error:  # a full disk, a bug: nothing goes on, and the caller gets it
+            except Exception as error:  # a full disk, a bug: everything stops, and the caller gets it
                 self.broken = self.broken or error
                 self.call.stop.set()
 

@@ -127,7 +127,9 @@ def _check_scores(samples: Samples, trained: Trained) -> None:
     for arm in trained.settings.arms:
         model, of = samples.by_model[arm], f" of {arm}" if arm else ""
         if model.scores is None:
-            raise InputError(f"samples{of}: the policy goes by scores, but none were recorded. Give Samples(scores=…).")
+            raise InputError(
+                f"samples{of}: the policy decides by scores, but none were recorded. Give Samples(scores=…)."
+            )
         lacking = without_score(model)
         if lacking.any() and not trained.reading.unscored:
             row, column = np.argwhere(lacking)[0].tolist()

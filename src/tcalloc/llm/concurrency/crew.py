@@ -1,4 +1,4 @@
-"""Threads for what may block while requests go on: graders, verifiers and policies."""
+"""Threads for work that may block while requests continue: graders, verifiers and policies."""
 
 import asyncio
 import queue
@@ -12,12 +12,12 @@ T = TypeVar("T")
 
 
 class Crew:
-    """Threads that start as they are needed, and never hold up the end of the program.
+    """Threads that start when they are needed, and never delay the end of the program.
 
     Parameters
     ----------
     most : int
-        Threads at most. Where the process may have no more, those that are there do the work.
+        The largest number of threads. If the process may start no more, the existing threads do the work.
     """
 
     def __init__(self, most: int):
@@ -54,7 +54,7 @@ class Crew:
             except Exception as raised:
                 error = raised
             loop.call_soon_threadsafe(_settle, future, result, error)
-            del loop, future, function, result, error  # nothing is kept alive until the next comes
+            del loop, future, function, result, error  # nothing is kept alive until the next call
 
 
 def _settle(future: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
@@ -67,7 +67,7 @@ def _settle(future: "asyncio.Future[Any]", result: Any, error: Exception | None)
 
 
 def call_guarded(function: Callable[..., T], *args: Any) -> T:
-    """Call what others wrote; what would end the program becomes an error of the call."""
+    """Call a function of the user's; an exit of the program becomes an error of the call."""
     try:
         return function(*args)
     except BaseException as error:

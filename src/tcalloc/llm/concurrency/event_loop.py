@@ -1,7 +1,7 @@
-"""The event loop on which all requests run: one thread of this process, however many requests are under way.
+"""The event loop on which all requests run: one thread of this process, however many requests are open.
 
-Callers with and without an event loop of their own use it alike: `run` blocks a thread, `bridge` is awaited on any
-loop. So a client is bound to no loop of a caller, and what a policy or a grader takes never holds up the caller's loop.
+Callers with and without an event loop of their own can use it: `run` blocks a thread, `bridge` is awaited on any loop.
+So a client is bound to no loop of a caller, and a slow policy or grader never blocks the caller's loop.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class _Here:
-    """What belongs to this process; a child of a fork makes its own."""
+    """The objects of this process; the child of a fork makes its own."""
 
     def __init__(self) -> None:
         self.guard = threading.Lock()
@@ -55,7 +55,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
     while True:
-        # A task that ends with SystemExit passes it on to the loop, which others still need.
+        # A task that ends with SystemExit passes it on to the loop, which other tasks still need.
         with contextlib.suppress(BaseException):
             loop.run_forever()
             return
@@ -71,7 +71,7 @@ def _start(work: Coroutine[Any, Any, T]) -> "concurrent.futures.Future[T]":
 
 
 def is_serving(loop: asyncio.AbstractEventLoop) -> bool:
-    """Say whether a loop is the one that runs in this process: not its parent's before a fork."""
+    """Return whether a loop is the one that runs in this process, not that of its parent before a fork."""
     return loop is _here.loop and not loop.is_closed()
 
 
@@ -99,7 +99,7 @@ async def bridge(work: Coroutine[Any, Any, T]) -> T:
 
 
 class Stop:
-    """Ends one call: what waits for its turn or its retry is not sent. Any thread may set it."""
+    """Ends one call: requests that wait for their turn or a retry are not sent. Any thread may set it."""
 
     def __init__(self) -> None:
         self._on = False
@@ -111,12 +111,12 @@ class Stop:
         return self._on
 
     def set(self) -> None:
-        """Let nothing more be sent."""
+        """Stop sending."""
         self._on = True
         _loop().call_soon_threadsafe(self._event.set)
 
     async def wait(self, seconds: float) -> bool:
-        """Wait on the loop for so long at most; return whether it is set."""
+        """Wait on the loop for at most `seconds`; return whether it is set."""
         if not self._on and seconds > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
@@ -144,7 +144,7 @@ class Call:
     async def side_by_side(
         self, works: "list[Coroutine[Any, Any, None]]", look: Callable[[], object] | None = None
     ) -> None:
-        """Run coroutines until all have ended, or are dropped; call `look` now and then until the call is stopped."""
+        """Run coroutines until all have ended or are dropped; call `look` now and then until the call is stopped."""
         self._tasks = [asyncio.ensure_future(work) for work in works]
         if self._dropped:
             self._cancel()
@@ -158,7 +158,7 @@ class Call:
             await crew().run(look)  # a terminal may block
 
     def drop(self) -> None:
-        """Send nothing more, and do not wait for what is under way. Any thread may call it."""
+        """Send nothing more, and do not wait for open requests. Any thread may call it."""
         self.stop.set()
         _loop().call_soon_threadsafe(self._cancel)
 
@@ -180,15 +180,15 @@ def supervise(
     Parameters
     ----------
     work : coroutine
-        What the call does.
+        The work of the call.
     call : Call
-        What ctrl-C stops.
+        The call that ctrl-C stops.
     grace : float
-        Seconds after it in which what is under way may come back.
+        Number of seconds after ctrl-C in which open requests may still finish.
     say : callable
-        Given one line then.
+        Called with one line after ctrl-C.
     what : str
-        What is under way, for that line.
+        The name of what is still open, for that line.
     """
     future = _start(work)
     deadline, pause = None, 0.001
@@ -216,11 +216,11 @@ async def supervise_async(work: Coroutine[Any, Any, T], call: Call, grace: float
     Parameters
     ----------
     work : coroutine
-        What the call does.
+        The work of the call.
     call : Call
-        What a cancellation stops.
+        The call that a cancellation stops.
     grace : float, optional
-        Seconds after a cancellation in which requests under way may come back; as long as they take if not given.
+        Number of seconds after a cancellation in which open requests may still finish. Default: as long as they take.
     """
     future = asyncio.wrap_future(_start(work))
     try:
@@ -253,7 +253,7 @@ def crew() -> Crew:
 
 
 def request_slot() -> asyncio.Semaphore:
-    """Return what every exchange holds while it is under way, so that files do not run out over many calls."""
+    """Return the semaphore that limits open exchanges, so that files do not run out over many calls."""
     if _here.slots is None:
         _here.slots = asyncio.Semaphore(most_requests())
     return _here.slots
@@ -261,7 +261,7 @@ def request_slot() -> asyncio.Semaphore:
 
 def _after_fork() -> None:
     global _here
-    _left_behind.append(_here)  # its connections are the parent's: not to be closed here
+    _left_behind.append(_here)  # its connections belong to the parent and must not be closed here
     _here = _Here()
 
 

@@ -1,4 +1,4 @@
-"""How much at one time this process may do: its limits of open files and of memory."""
+"""The number of requests and threads that this process may have at one time, by its limits of files and memory."""
 
 import contextlib
 import os
@@ -7,16 +7,16 @@ __all__ = ["affordable", "most_requests", "most_threads"]
 
 # Files that the process may need besides its connections: the run folder, graders' pipes, the caller's own.
 _OTHER_FILES = 64
-# Address space that one request under way takes, generously: its task, its connection's buffers and its reply.
+# Address space of one open request, estimated generously: its task, its connection's buffers and its reply.
 _BYTES_PER_REQUEST = 512 << 10
-# Address space of one thread: its stack, and what the allocator takes for it.
+# Address space of one thread: its stack, and the allocator's memory for it.
 _BYTES_PER_THREAD = 16 << 20
 _MOST_THREADS = 64
 _MOST_REQUESTS = 1 << 20
 
 
 def affordable(concurrency: int) -> tuple[int, str | None]:
-    """Return how many requests can be under way at one time, and a note if that is fewer than asked for."""
+    """Return how many requests can be open at one time, and a note if that is fewer than asked for."""
     files, memory = _files(), _memory()
     by_memory = _MOST_REQUESTS if memory is None else max(1, memory // 2 // _BYTES_PER_REQUEST)
     most = min(files, by_memory)
@@ -30,7 +30,7 @@ def affordable(concurrency: int) -> tuple[int, str | None]:
 
 
 def most_requests() -> int:
-    """Return how many requests can be under way at one time."""
+    """Return how many requests can be open at one time."""
     return affordable(_MOST_REQUESTS)[0]
 
 

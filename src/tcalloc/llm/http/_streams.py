@@ -25,13 +25,13 @@ def unwrapped(body: bytes) -> bytes:
         if start.startswith(b'"'):
             inner = json.loads(body)
             return inner.encode() if isinstance(inner, str) and inner.lstrip().startswith("{") else body
-    except (ValueError, RecursionError):  # cut off or no stream: the one who parses it says so
+    except (ValueError, RecursionError):  # cut off or no stream: the parser of the body reports it
         return body
     return body
 
 
 def _put_together(body: bytes) -> bytes:
-    """Return one document from the chunks of a stream; the body itself if the stream did not come to its end."""
+    """Return one document from the chunks of a stream; the body itself if the stream is incomplete."""
     stream = Stream()
     stream.feed(body, last=True)
     return stream.document() if stream.whole else body

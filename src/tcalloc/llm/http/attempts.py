@@ -1,4 +1,4 @@
-"""Where requests go, and what became of one that brought no reply."""
+"""The address of requests, and the results of a request that brought no reply."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ __all__ = ["Adapted", "Failed", "endpoint"]
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A request that brought nothing: whether to send it again, and whether it may have been billed."""
+    """A request without a reply: whether to send it again, and whether it may have been billed."""
 
     error: LlmError
     again: bool = False
@@ -20,20 +20,20 @@ class Failed:
     billed: bool = False
     bad: bool = False
     gone: bool = False
-    repeated: bool = False  # it came before, over a connection that brought it twice
+    repeated: bool = False  # the reply came before, over a connection that sent it twice
 
 
 @dataclass(frozen=True, slots=True)
 class Adapted:
-    """A refused request that goes again at once, without what was refused."""
+    """A refused request that is sent again at once, without the refused field."""
 
     n: int
     said: str
 
 
 def endpoint(base_url: str) -> str:
-    """Return the URL that chat completions are posted to; refuse what is no server's."""
-    shown = re.sub(r"//[^/]*@", "//", base_url)  # without a user and a password
+    """Return the URL to which chat completions are posted; raise an error if it is no URL of a server."""
+    shown = re.sub(r"//[^/]*@", "//", base_url)  # without user and password
     try:
         parts = urlsplit(base_url)  # refuses brackets that are open, and letters that turn into / or ?
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)

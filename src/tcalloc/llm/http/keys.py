@@ -1,14 +1,14 @@
-"""API keys: where they come from, and to whom they may go.
+"""API keys: where they are found, and to which host they may be sent.
 
-The precedence, first found wins:
+The first key that is found counts:
 
-1. what was named: the environment variable of ``--api-key-env`` or the file of ``--api-key-file``;
+1. the environment variable of ``--api-key-env`` or the file of ``--api-key-file``;
 2. the environment variable of the host, for the hosts in `VARIABLES` (``OPENAI_API_KEY`` for api.openai.com, ...);
-3. the file ``~/.config/tcalloc/keys.json``: ``{"api.example.com": "key"}``, readable by its owner alone.
+3. the file ``~/.config/tcalloc/keys.json``: ``{"api.example.com": "key"}``, readable only by its owner.
 
-A key is bound to the host it was found for and goes nowhere else: OPENAI_API_KEY never reaches another server. It is
-in no repr, no attribute, no message, no file, and cannot be pickled. What a server sends back is stored and printed
-without it, however it is escaped.
+A key is bound to the host for which it was found: OPENAI_API_KEY never reaches another server. A key is in no repr,
+attribute, message or file, and cannot be pickled. Replies of a server are stored and printed without the key, however
+it is escaped.
 """
 
 import base64
@@ -38,25 +38,25 @@ VARIABLES = {
     "api.anthropic.com": "ANTHROPIC_API_KEY",
     "generativelanguage.googleapis.com": "GEMINI_API_KEY",
 }
-# Shorter keys are no secrets; still shorter ones would be found in every text.
+# Shorter keys are no secrets; even shorter ones would be found in every text.
 _SECRET, _PLACEHOLDER = 8, 4
-# Names of variables that are repeated in messages: a key has another shape.
+# Names of variables that may be repeated in messages, because a key has another form.
 _PLAIN_NAME = re.compile(r"[A-Z]{1,20}[0-9]{0,2}(?:_[A-Z]{0,20}[0-9]{0,2}){0,8}")
-# What most keys look like, for text that may hold one by mistake.
+# The form of most keys, for text that may contain one by mistake.
 _LIKE_A_KEY = re.compile(r"\b(?:sk|pk|rk|gsk|xai|hf|key|fw|tgp|AIza)[-_A-Za-z0-9]{12,}|[A-Za-z0-9_-]{32,}")
-# No key is longer; a file that is, is not a key's.
+# No key is longer than this; a longer file is not a key file.
 _LONGEST = 1 << 14
 
 
 class Key:
-    """A secret that goes to one host and is shown to nobody.
+    """A secret that is sent to one host and shown nowhere.
 
     Parameters
     ----------
     secret : str
         The key.
     host : str
-        The host it is for.
+        The host of the key.
     source : str
         Where it was found, for messages.
     """
@@ -71,7 +71,7 @@ class Key:
             raise InputError(
                 f"the key for {host} ({source}) holds blanks, line feeds or characters outside ASCII. Check it."
             )
-        # Closures, so that whoever prints all attributes of all objects does not print the key.
+        # Closures, so that code that prints all attributes of all objects does not print the key.
         self._reveal: Callable[[], str] = lambda: secret
         self._hide = _redactor(secret)
         self.host = host
@@ -91,7 +91,7 @@ class Key:
         return f"Bearer {self._reveal()}"
 
     def redact(self, text: str) -> str:
-        """Return text that a server sent, without the key: some echo it in their messages.
+        """Return text from a server without the key, because some servers repeat it in their messages.
 
         It is found in upper and lower case, escaped as in JSON, URLs and HTML, and in base64. Placeholders such as
         "EMPTY", of fewer than 8 characters, are found as words only, and those of fewer than 4 not at all.
@@ -100,7 +100,7 @@ class Key:
 
 
 def _redactor(secret: str) -> Callable[[str], str]:
-    """Return what takes a key out of a text."""
+    """Return a function that removes a key from a text."""
     if len(secret) < _PLACEHOLDER:
         return lambda text: text
     if len(secret) < _SECRET:
@@ -113,7 +113,7 @@ def _redactor(secret: str) -> Callable[[str], str]:
     def hide(text: str) -> str:
         for form in coded:
             text = text.replace(form, "[key]")
-        # The pattern takes a tenth of a millisecond for each thousand characters: only where it may find something.
+        # The pattern takes 0.1 ms per thousand characters, so it is used only if it may find something.
         if lower in text.lower() or any(mark in text for mark in ("\\", "%", "&#")):
             text = escaped.sub("[key]", text)
         return text
@@ -122,10 +122,10 @@ def _redactor(secret: str) -> Callable[[str], str]:
 
 
 def _in_base64(secret: str) -> Iterator[str]:
-    """Yield what of a key is seen in the base64 of a longer text, which depends on where the key begins in it."""
+    """Yield the visible parts of a key in the base64 of a longer text; they depend on where the key begins in it."""
     for shift in range(3):
         whole = base64.b64encode(b"\0" * shift + secret.encode()).decode().rstrip("=")
-        # The first characters hold bits of what stands before, the last one of what stands behind.
+        # The first characters hold bits of the text before the key, the last one bits of the text after it.
         inner = whole[(0, 2, 3)[shift] : len(whole) - ((len(secret) + shift) % 3 != 0)]
         yield inner
         yield inner.replace("+", "-").replace("/", "_")
@@ -156,14 +156,14 @@ def find_key(
     url : str
         The server.
     variable, file : str, optional
-        The environment variable or the file that was named for it; not both.
+        The named environment variable or file; not both.
     keys_file : str, optional
         Another file than ``~/.config/tcalloc/keys.json``.
 
     Returns
     -------
     Key or None
-        None if nothing was named and nothing is there; refused if the host is known to want one.
+        None if nothing was named and none is found; an error if the host is known to need a key.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""

@@ -1,4 +1,4 @@
-"""What is known about a server, and what its replies mean: an answer, another try, or the end."""
+"""Knowledge about a server, and the meaning of its replies: an answer, another try, or the end."""
 
 import re
 import threading
@@ -31,18 +31,18 @@ _STREAM = "text/event-stream"
 
 
 class KnownServer:
-    """One model on one server, as its replies have shown it. Threads share it.
+    """What the replies of one model on one server have shown. Threads share it.
 
     Parameters
     ----------
     base_url, host, model : str
-        As of the client.
+        Those of the client.
     parameters : Parameters
-        What is asked for besides the question.
+        The fields of a request besides the question.
     counter : TokenCounter
         Estimates tokens that a reply does not count.
     key : Key or None
-        Taken out of what the server says.
+        The key, which is removed from the server's messages.
 
     Attributes
     ----------
@@ -51,9 +51,9 @@ class KnownServer:
     n_limit : int or None
         The most choices a request can have, as far as is known.
     left_out : set of str
-        Fields that the server does not take.
+        Fields that the server does not accept.
     notes : list of str
-        What was noticed, each once.
+        Remarks, each once.
     prompts : TokenCounter
         Estimates tokens of prompts.
     """
@@ -78,7 +78,7 @@ class KnownServer:
         return text if self._key is None else self._key.redact(text)
 
     def take_note(self, reply: Reply, wanted: int) -> None:
-        """Learn from an answer to a request for so many choices."""
+        """Learn from an answer to a request for `n` choices."""
         self.succeeded = True
         with self._guard:
             self._answers += len(reply.choices)
@@ -90,24 +90,24 @@ class KnownServer:
 
     @property
     def usual_tokens(self) -> float:
-        """Tokens of an answer on average; 1 as long as there was none."""
+        """Mean number of tokens of an answer; 1 as long as there was none."""
         return self._tokens / self._answers if self._answers else 1.0
 
     def judge(
         self, exchange: Exchange | Lost, messages: list[dict[str, Any]], n: int, doubted: set[str]
     ) -> Reply | Failed | Adapted:
-        """Say what became of a request.
+        """Return the result of a request.
 
         Parameters
         ----------
         exchange : Exchange or Lost
-            What came.
+            The exchange.
         messages : list of dict
-            What was sent, for the prompt's tokens.
+            The messages sent, for the prompt's tokens.
         n : int
-            Choices asked for.
+            Number of choices asked for.
         doubted : set of str
-            Ids of replies that this request refused as repetitions before; more are added.
+            Ids of replies that this request refused as repetitions; more are added.
         """
         if isinstance(exchange, Lost):
             ask = "" if self.succeeded else " Is the server running, and is the URL right?"
@@ -171,7 +171,7 @@ class KnownServer:
         return Failed(RefusedError(f"{said}."))
 
     def _adapt(self, message: str, param: str, n: int, said: str) -> Adapted | None:
-        """Leave out what the server says it does not take; ask for fewer choices."""
+        """Leave out the fields that the server does not accept, or ask for fewer choices."""
         low = message.lower()
         if "max_completion_tokens" in low and self._leave_out(
             "max_tokens", "wants max_completion_tokens for max_tokens"
@@ -192,8 +192,8 @@ class KnownServer:
         streamed = None if "stream" in self.left_out else True
         given = {"max_tokens": p.max_tokens, "seed": p.seed, "logprobs": p.logprobs or None, "stream": streamed}
         sent = given[name] is not None
-        # If another thread noticed it while this request was under way, it is; a server that goes on complaining
-        # of what it was not sent is stopped by the bound on such tries.
+        # It is if another thread removed the field while this request was open. A server that keeps complaining about
+        # a field that was not sent is stopped by the limit on such tries.
         self.left_out.add(name)
         if sent:
             self._note(name, note)
@@ -215,7 +215,7 @@ class KnownServer:
         return Failed(error, again=True, billed=True, bad=True)
 
     def _repeated(self, reply: Reply, doubted: set[str]) -> bool:
-        """Say whether this reply came before: to another request, over a connection that brought it twice.
+        """Return whether this reply came before, to another request, over a connection that sent it twice.
 
         `doubted` holds the ids that this request refused as repetitions before.
         """
@@ -237,7 +237,7 @@ class KnownServer:
 
 
 def _target(location: str) -> str:
-    """Return where a redirect leads, without what may be secret in it."""
+    """Return the target of a redirect, without parts that may be secret."""
     try:
         where = urlsplit(location)
         name = where.hostname

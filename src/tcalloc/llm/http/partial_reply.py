@@ -1,4 +1,4 @@
-"""A reply that was cut off: what came of it, and what is billed of the rest."""
+"""A reply that was cut off: the choices that arrived, and the estimated bill of the rest."""
 
 import math
 from collections.abc import Callable
@@ -12,12 +12,12 @@ __all__ = ["PartialReply"]
 
 
 class PartialReply:
-    """A reply as it comes, piece by piece.
+    """A reply that arrives piece by piece.
 
     Parameters
     ----------
     look : callable, optional
-        Called with the text of each choice that comes to its end before the whole reply does.
+        Called with the text of each choice that ends before the whole reply does.
     """
 
     def __init__(self, look: Callable[[str], object] | None = None):
@@ -26,7 +26,7 @@ class PartialReply:
         self._broken = False
 
     def take(self, piece: bytes) -> None:
-        """Take a piece of the body; what is no stream is passed over."""
+        """Add a piece of the body; pieces that are no stream are ignored."""
         if self._broken:
             return
         try:
@@ -45,18 +45,18 @@ class PartialReply:
         answers: TokenCounter,
         usual: float,
     ) -> Reply:
-        """Return what came: the choices that came to their end, and the tokens of the others, estimated.
+        """Return the choices that ended, and the estimated tokens of the others.
 
         Parameters
         ----------
         n : int
-            Choices that were asked for.
+            Number of choices asked for.
         messages : list of dict
-            What was sent.
+            The messages sent.
         prompts, answers : TokenCounter
             Estimate tokens from characters.
         usual : float
-            Tokens that an answer usually has: what counts where it is not known how much was generated.
+            The usual number of tokens of an answer; it is used if it is not known how much was generated.
         """
         size = prompt_size(messages)
         ended = [] if self._broken else self._stream.ended[:n]
@@ -67,7 +67,7 @@ class PartialReply:
                 found = replace(found, input_tokens=prompts.estimate(size))
         under_way = [] if self._broken else self._stream.under_way
         tokens = [answers.estimate(characters) for characters in under_way][: n - len(ended)]
-        # Of a choice of which nothing came, it is not known how far it got: at most as far as the others.
+        # How far a choice got of which nothing arrived is not known; it is at most as far as the others.
         silent = math.ceil(usual) if not tokens and not ended else max(tokens, default=math.ceil(usual))
         tokens += [silent] * (n - len(ended) - len(tokens))
         return replace(found, cut=tuple(tokens))

@@ -1,7 +1,7 @@
-"""What a server sent back, as choices with their tokens; and what its `usage` is worth.
+"""The reply of a server as choices with their tokens, and a check of its `usage`.
 
-Servers differ in what they count: some send no usage, some count the first of n choices alone, some leave reasoning
-out of the completion's tokens. What is missing or cannot be is estimated and marked, never taken as 0.
+Servers count differently: some send no usage, some count only the first of n choices, some leave reasoning out of the
+completion's tokens. Counts that are missing or impossible are estimated and marked, never taken as 0.
 """
 
 import json
@@ -39,7 +39,7 @@ class BadReply(Exception):
 
 
 class ServerError(Exception):
-    """An error that came under status 200; `status` is what it should have been."""
+    """An error that came with status 200; `status` is what it should have been."""
 
     def __init__(self, status: int | None, body: dict[str, Any]):
         super().__init__(status)
@@ -54,15 +54,15 @@ class Choice:
     Attributes
     ----------
     text : str
-        The completion, without reasoning that the server sends apart.
+        The completion, without reasoning that the server sends separately.
     finish : str
-        Why it ended: stop, length, content_filter, ...
+        The reason of its end: stop, length, content_filter, ...
     output_tokens, reasoning_tokens : int
         Tokens of the completion, and those among them that are reasoning.
     estimated : bool
-        Whether the tokens are estimated, since the server did not count them or counted wrong.
+        Whether the tokens are estimated, because the server did not count them or counted wrong.
     logprob : float or None
-        Sum over the tokens, where the server gives it.
+        Sum over the tokens, if the server gives it.
     """
 
     text: str
@@ -84,7 +84,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Reply:
-    """What one request brought.
+    """The reply to one request.
 
     Attributes
     ----------
@@ -95,16 +95,16 @@ class Reply:
     input_estimated : bool
         Whether they are estimated, or counted in ways that contradict each other.
     id, model : str
-        As the server named them.
+        The names that the server gave.
     seconds : float
         From sending the request to the end of its reply.
     seed : int or None
-        As it was sent.
+        The seed that was sent.
     cached_tokens, cache_write_tokens, cache_write_1h_tokens : int
         Tokens of the prompt that were read from the provider's cache, written to it, and written to be kept for an hour
         (see `tcalloc.llm.http.usage.Usage`).
     cut : tuple of int
-        Of each choice that was cut off, the tokens that were generated until then, estimated.
+        For each choice that was cut off, the estimated number of tokens generated until then.
     """
 
     choices: tuple[Choice, ...]
@@ -146,19 +146,19 @@ class TokenCounter:
         self._tokens = 0.0
 
     def learn(self, characters: int, tokens: int) -> None:
-        """Take note of a text whose tokens were counted."""
+        """Record a text whose tokens were counted."""
         with self._guard:
             self._characters += characters
             self._tokens += tokens
 
     @property
     def calibrated(self) -> bool:
-        """Whether enough was counted to say that a server counts wrong."""
+        """Whether enough was counted to decide that a server counts wrong."""
         return self._characters >= 200 or (self._characters > 0 and self._tokens >= 20)
 
     def estimate(self, characters: int, words: int = 0) -> int:
-        """Return about how many tokens a text has; at least 1, since its end is one."""
-        # English has 4 to 5 characters a token, mathematics 2 to 3: 4 until something was counted.
+        """Return an estimate of a text's tokens; at least 1, because its end is one."""
+        # English has 4 to 5 characters per token, mathematics 2 to 3; 4 is used until something was counted.
         with self._guard:
             ratio = self._tokens / self._characters if self.calibrated else 0.25
         return max(1, words, math.ceil(ratio * characters))
@@ -177,20 +177,20 @@ def parse_reply(
     Parameters
     ----------
     body : bytes
-        As it came.
+        The body as received.
     n : int
-        How many choices were asked for; what is beyond, or repeats an index, is dropped.
+        Number of choices asked for; further choices, and those that repeat an index, are dropped.
     prompt_characters : int
         The prompt's length, for its tokens if the server does not count them.
     counter : TokenCounter
-        Estimates what was not counted.
+        Estimates missing counts.
     redact : callable, optional
-        Takes the key out of a decoded text (see `tcalloc.llm.http.keys.Key.redact`).
+        Removes the key from a decoded text (see `tcalloc.llm.http.keys.Key.redact`).
 
     Raises
     ------
     BadReply
-        If it is no answer, whatever it is instead.
+        If it is no answer.
     ServerError
         If it is an error that the server reports.
     """
@@ -198,7 +198,7 @@ def parse_reply(
         return _parsed(body, n, prompt_characters, counter, redact or _unchanged)
     except (BadReply, ServerError):
         raise
-    except Exception as error:  # nothing that a server sends may end the run
+    except Exception as error:  # no reply of a server may end the run
         raise BadReply(f"it cannot be read ({type(error).__name__})") from None
 
 
@@ -216,7 +216,7 @@ def _parsed(body: bytes, n: int, prompt_characters: int, counter: TokenCounter, 
             choices[index] = choice
     usage = read_usage(document.get("usage"))
     prompt = usage.input_tokens
-    if prompt is None:  # as much as the cache had a part in, at least
+    if prompt is None:  # at least the tokens that concern the cache
         prompt = max(1, math.ceil(prompt_characters / 4), usage.cached_tokens + usage.cache_write_tokens)
     return Reply(
         choices=_count(tuple(choices[index] for index in sorted(choices)), usage, counter),
@@ -292,7 +292,7 @@ def _logprobs(given: Any, finish: str) -> tuple[float | None, int | None]:
 
 
 def _count(choices: tuple[Choice, ...], usage: Usage, counter: TokenCounter) -> tuple[Choice, ...]:
-    """Give every choice its tokens: as counted by its logprobs, by the server, or estimated."""
+    """Set the tokens of every choice: counted by its logprobs, counted by the server, or estimated."""
     total, reasoning = usage.output_tokens, usage.reasoning_tokens
     apart = sum(choice.reasoning for choice in choices)
     sizes = [len(choice.text) + choice.reasoning for choice in choices]
@@ -300,21 +300,21 @@ def _count(choices: tuple[Choice, ...], usage: Usage, counter: TokenCounter) -> 
     estimated = False
     if total and len(choices) == 1:
         counts = [total]
-        if total <= 4 * sizes[0] + 16:  # no text has more; a wrong count must not spoil later estimates
+        if total <= 4 * sizes[0] + 16:  # no text has more tokens; a wrong count must not affect later estimates
             counter.learn(sizes[0], total)
     elif not apart and not reasoning and all(choice.counted for choice in choices):
         counts = [choice.counted or 1 for choice in choices]
     elif not total:
         counts, estimated = guesses, True
     elif total < (0.75 if counter.calibrated else 0.6) * sum(guesses) or total < len(choices):
-        # It counted the first choice alone, so much is plain; the others are in proportion to it.
+        # It evidently counted only the first choice; the others are in proportion to it.
         scale = max(0.5, min(2.0, total / guesses[0]))
         counts, estimated = [total, *(max(1, round(scale * guess)) for guess in guesses[1:])], True
         reasoning *= len(choices)
     else:
         counts = _share(total, guesses)
     if not reasoning and apart:
-        # Sent, but not counted: as much of the tokens as of the characters.
+        # The reasoning was sent but not counted: its share of the tokens is taken from its share of the characters.
         parts = [
             round(count * c.reasoning / size) if size else 0
             for count, c, size in zip(counts, choices, sizes, strict=True)
@@ -357,7 +357,7 @@ def _name(value: Any, redact: Redact) -> str:
 
 
 def _redacted(value: Any, redact: Redact, depth: int = 0) -> Any:
-    """Return a decoded document without the key, cut where it is nested too deeply for a message."""
+    """Return a decoded document without the key, cut off where it is nested too deeply for a message."""
     if isinstance(value, str):
         return redact(value)
     if depth > 8 and isinstance(value, dict | list):
@@ -370,11 +370,11 @@ def _redacted(value: Any, redact: Redact, depth: int = 0) -> Any:
 
 
 def error_of(body: bytes, redact: Redact | None = None) -> dict[str, Any]:
-    """Return the error object in a body, without the key; what is no object is taken as its message."""
+    """Return the error object in a body, without the key; anything else is taken as its message."""
     try:
         document = json.loads(body[: 1 << 16])
     except (ValueError, RecursionError):
-        return {}  # HTML of a proxy says less than the status
+        return {}  # the HTML of a proxy says less than the status
     if not isinstance(document, dict):
         return {}
     error = document.get("error", document)
@@ -383,12 +383,12 @@ def error_of(body: bytes, redact: Redact | None = None) -> dict[str, Any]:
 
 
 def message_of(error: Mapping[str, Any]) -> str:
-    """Return what an error says, short and on one line."""
+    """Return the message of an error, short and on one line."""
     message = error.get("message") or error.get("detail") or ""
     text = " ".join(str(message).split()).rstrip(".")
     return text if len(text) <= 200 else text[:197] + "..."
 
 
 def is_quota(error: Mapping[str, Any]) -> bool:
-    """Say whether an error means that the account has no money left."""
+    """Return whether an error means that the account has no money left."""
     return any(str(error.get(key, "")) in _QUOTA for key in ("code", "type"))

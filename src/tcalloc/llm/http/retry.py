@@ -1,4 +1,4 @@
-"""When to try again: after which replies, and how long to wait by our own back-off and the server's Retry-After."""
+"""Retries: after which replies, and how long to wait, by our own back-off and the server's Retry-After."""
 
 import email.utils
 import math
@@ -16,11 +16,11 @@ class Backoff:
     Attributes
     ----------
     retries : int
-        Times after the first try that a request is sent when the server is busy or gone (`is_busy`, lost connections).
+        Number of retries of a request when the server is busy or gone (`is_busy`, lost connections).
     bad_replies : int
         The same for replies that are no answer (broken JSON, an error under status 200): they may have been billed.
     base, cap : float
-        Seconds before the first retry, and at most; each is twice the one before it.
+        Seconds before the first retry, and the longest pause; each pause is twice the one before it.
     longest : float
         The longest Retry-After that is honoured, in seconds.
     """
@@ -33,18 +33,18 @@ class Backoff:
 
     def pause(self, attempt: int, asked: float | None = None) -> float:
         """Return the seconds to wait before retry number `attempt` (from 0), at least what the server asked for."""
-        # Jitter over the upper half: clients that failed together do not come back together, and none comes at once.
+        # Jitter over the upper half, so that clients that failed together do not return together or at once.
         wait = min(self.cap, self.base * 2.0 ** min(attempt, 60)) * random.uniform(0.5, 1.0)
         if asked is None:
             return wait
-        # A server may ask for more than our back-off, never for less: 0 or a time that is past does not switch it off.
-        # A little more than asked, so that not all that wait come in the same instant.
+        # A server may ask for a longer pause than our back-off, never for a shorter one (0, or a time in the past). The
+        # pause is slightly longer than asked for, so that the waiting requests do not all come at the same instant.
         least = min(max(asked, 0.0), self.longest)
         return max(wait, least + min(wait, 0.1 * self.base + 0.1 * least))
 
 
 def is_busy(status: int) -> bool:
-    """Say whether a status means that the same request may succeed later.
+    """Return whether a status means that the same request may succeed later.
 
     These are 408 (Request Timeout), 409 (Conflict), 425 (Too Early), 429 (Too Many Requests) and 5xx, except 501 (Not
     Implemented).
@@ -53,7 +53,7 @@ def is_busy(status: int) -> bool:
 
 
 def retry_after(value: str | None, milliseconds: str | None = None, now: float | None = None) -> float | None:
-    """Return the seconds that a server asks to wait; None if it asks for nothing sensible.
+    """Return the seconds that a server asks to wait; None if it does not say so in a valid form.
 
     Parameters
     ----------

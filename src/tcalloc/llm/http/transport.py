@@ -1,4 +1,4 @@
-"""One HTTP exchange: sends a body, returns status, headers and body, or says how the connection was lost.
+"""One HTTP exchange: sends a body and returns status, headers and body, or how the connection was lost.
 
 On aiohttp: no redirects, no .netrc, no cookies, no proxies from the environment for this machine, a bound on the body,
 a deadline for the whole exchange. Nothing that holds the key leaves this module: exceptions of aiohttp carry the
@@ -40,10 +40,10 @@ class Timeouts:
     connect : float
         For the connection.
     read : float
-        For the first byte, and between two. A busy local server does not say 429: its requests queue, so this must
-        cover the queue.
+        For the first byte, and between two bytes. A busy local server does not answer 429, its requests queue; so
+        this must cover the queue.
     total : float
-        For the whole exchange, whatever the server sends meanwhile.
+        For the whole exchange, whatever the server sends in the meantime.
     """
 
     connect: float = 10.0
@@ -53,7 +53,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A reply that came whole."""
+    """A complete reply."""
 
     status: int
     kind: str  # the content type, without parameters
@@ -65,11 +65,11 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """No reply, or not all of it. `sent` is whether the server may have answered, and billed."""
+    """No reply, or an incomplete one. `sent` says whether the server may have answered, and billed."""
 
     reason: str
     sent: bool
-    bad: bool = False  # it came, and is not to be used: too large
+    bad: bool = False  # it came, but is too large to be used
 
 
 class Transport:
@@ -78,9 +78,9 @@ class Transport:
     Parameters
     ----------
     url : str
-        Where bodies are posted to.
+        The URL to which bodies are posted.
     key : Key or None
-        Sent with each.
+        The key, which is sent with each body.
     timeouts : Timeouts
         How long to wait.
     max_body : int
@@ -129,11 +129,11 @@ class Transport:
         return f"Transport({self.url!r})"
 
     def close(self) -> None:
-        """Drop all connections."""
+        """Close all connections."""
         self._sessions.close()
 
     def reconnect(self) -> None:
-        """Use new connections from now on: what else comes over those that are there cannot be trusted."""
+        """Use new connections from now on, because further data on the existing ones cannot be trusted."""
         self._sessions.retire()
 
     def send(self, body: bytes) -> Exchange | Lost:
@@ -148,7 +148,7 @@ class Transport:
         Parameters
         ----------
         body : bytes
-            What is sent.
+            The body to send.
         look : callable, optional
             Called with every piece of a reply with status 200, as it comes.
         """
