@@ -41,7 +41,7 @@ def test_requests_that_find_the_prompt_in_the_cache():
         ({"round_cost": [1, 2]}, r"round_cost has shape \(2,\); expected one number, or \(3,\), one per question"),
         ({"round_cost": [1, 2, np.inf]}, r"round_cost\[2\] is inf"),
         ({"later_round_cost": 1}, "later_round_cost is given without round_cost"),
-        ({"round_cost": "much"}, "round_cost cannot be made an array of numbers"),
+        ({"round_cost": "much"}, "round_cost cannot be converted to an array of numbers"),
     ],
 )
 def test_what_is_no_cost_is_refused(given, message):
