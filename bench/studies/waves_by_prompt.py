@@ -77,13 +77,13 @@ def plot(rows: list[dict[str, float]], path: str, stem: str) -> None:
         label = {"in turn": "one after another", "four": "four at once", "chosen": "as Sequential chooses"}[name]
         left.plot(prompts, [100 * row[name] for row in full], style, marker="o", markersize=3, label=label)
     left.set(xscale="log", xlabel="tokens of the prompt", ylabel="accuracy, %", title="no cache, equal budgets")
-    left.legend(frameon=False)
+    left.legend(frameon=False, loc="lower left")
     for cached in CACHED:
         some = [row for row in rows if row["cached"] == cached]
         label = "no cache" if cached == 1.0 else f"cached tokens at {cached:.0%} of the price"
         right.plot(prompts, [row["per draw"] for row in some], marker="o", markersize=3, label=label)
     right.set(xscale="log", xlabel="tokens of the prompt", ylabel="samples per draw", title="as Sequential chooses")
-    right.legend(frameon=False)
+    right.legend(frameon=False, loc="upper left", fontsize=8)
     figure.suptitle(f"{stem}: answers of {ANSWER} tokens, at four times the price of input tokens", fontsize=10)
     figure.savefig(path, dpi=130, metadata={"Software": "python -m bench.studies.waves_by_prompt"})
 
