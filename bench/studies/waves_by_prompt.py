@@ -1,6 +1,6 @@
 """How many samples to draw at once, by the length of the prompt: where several at once become better than one in turn.
 
-    python -m bench.studies.waves_by_prompt                                      the table below, two minutes
+    python -m bench.studies.waves_by_prompt                                      the table of docs/costs.md, 15 minutes
     python -m bench.studies.waves_by_prompt --plot docs/waves.png                and its picture
     python -m bench.studies.waves_by_prompt --prompts 30 3000 --questions 150    less of it
 
