@@ -1,4 +1,4 @@
-"""What requests and their tokens cost: `Rates`, for clients that pay and for actions that are priced.
+"""The cost of requests and of their tokens: `Rates`, for clients that pay and for actions that are priced.
 
 A bill has two parts. `Rates.request_cost` is what a request costs whatever its answers: its price, and its prompt.
 `Rates.answer_cost` is what each answer costs. Every cost in this package, recorded, expected or live, is made of these.
@@ -17,14 +17,14 @@ __all__ = ["Rates"]
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What a request and its tokens cost, in one unit of your choice (dollars, seconds).
+    """The cost of a request and of its tokens, in a unit of your choice (dollars, seconds).
 
     `Rates.per_million` takes prices per million tokens, as providers list them.
 
     Parameters
     ----------
     input : float
-        Per token of the prompt that is neither read from the provider's cache nor written to it.
+        Cost per token of the prompt that is neither read from the provider's cache nor written to it.
     output : float
         Cost per token of an answer, without reasoning tokens.
     reasoning : float, optional
@@ -33,13 +33,13 @@ class Rates:
         The prompt and the price of a request are charged once for all choices of a request (``n``). False: once per
         sample, for servers that ignore ``n`` or if each sample is a call.
     cached_input : float, optional
-        Per token of the prompt that is read from the provider's cache; None: like input.
+        Cost per token of the prompt that is read from the provider's cache; None: like input.
     cache_write : float, optional
-        Per token of the prompt that is written to the provider's cache; None: like input.
+        Cost per token of the prompt that is written to the provider's cache; None: like input.
     cache_write_1h : float, optional
-        Per token that is written to be kept for an hour; None: like cache_write.
+        Cost per token that is written to be kept for an hour; None: like cache_write.
     request : float
-        Per request, whatever its tokens.
+        Cost per request, whatever its tokens.
 
     Raises
     ------
@@ -102,14 +102,15 @@ class Rates:
         reasoning : float, optional
             Price of the completion's reasoning tokens; like `output` if not given.
         cached_input : float, optional
-            Of prompt tokens that are read from the provider's cache; like `input` if not given.
-        cache_write, cache_write_1h : float, optional
-            Of prompt tokens that are written to the provider's cache, and of those that it keeps for an hour; like
-            `input`, and like `cache_write`, if not given.
+            Price of prompt tokens that are read from the provider's cache; like `input` if not given.
+        cache_write : float, optional
+            Price of prompt tokens that are written to the provider's cache; like `input` if not given.
+        cache_write_1h : float, optional
+            Price of written tokens that are kept for an hour; like `cache_write` if not given.
         request : float
-            Per million requests: 10,000 is one cent per request.
+            Price of a million requests: 10,000 dollars are one cent per request.
         prompt_once : bool
-            As of `Rates`.
+            As in `Rates`.
         """
 
         def rate(name: str, price: float) -> float:
@@ -151,18 +152,18 @@ class Rates:
     def request_cost(
         self, input_tokens: Any, cached_tokens: Any = 0, cache_write_tokens: Any = 0, cache_write_1h_tokens: Any = 0
     ) -> Any:
-        """Return what one request costs before any answer: its price, and its prompt.
+        """Return the cost of one request before any answer: its price, and its prompt.
 
         Parameters
         ----------
         input_tokens : float or array
-            Of the whole prompt, cached or not.
+            Tokens of the whole prompt, cached or not.
         cached_tokens : float or array
-            Those among them that were read from the provider's cache.
+            Tokens among them that were read from the provider's cache.
         cache_write_tokens : float or array
-            Those among them that were written to the cache.
+            Tokens among them that were written to the cache.
         cache_write_1h_tokens : float or array
-            Those among the written ones that are kept for an hour.
+            Written tokens that are kept for an hour.
         """
         cached = self.input if self.cached_input is None else self.cached_input
         write = self.input if self.cache_write is None else self.cache_write
@@ -178,12 +179,12 @@ class Rates:
     def answer_cost(self, output_tokens: NDArray[Any], reasoning_tokens: Any = 0) -> NDArray[np.float64]: ...
 
     def answer_cost(self, output_tokens: Any, reasoning_tokens: Any = 0) -> Any:
-        """Return what one answer costs, its request aside.
+        """Return the cost of one answer, without its request.
 
         Parameters
         ----------
         output_tokens, reasoning_tokens : float or array
-            Of the answer. As OpenAI's ``usage`` counts, output tokens include the reasoning tokens.
+            Tokens of the answer. As in OpenAI's ``usage``, output tokens include the reasoning tokens.
         """
         reasoning = self.output if self.reasoning is None else self.reasoning
         return (output_tokens - reasoning_tokens) * self.output + reasoning_tokens * reasoning
@@ -249,7 +250,7 @@ class Rates:
         samples : int
             Number of samples drawn.
         cached_tokens, cache_write_tokens, cache_write_1h_tokens : float or array
-            As of `request_cost`.
+            As in `request_cost`.
 
         Returns
         -------

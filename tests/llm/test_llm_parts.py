@@ -16,6 +16,7 @@ from tcalloc import Rates
 from tcalloc.errors import InputError
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.failures import AccessError, LimitReached
+from tcalloc.llm.forecast import forecast
 from tcalloc.llm.http.keys import Key, find_key
 from tcalloc.llm.http.replies import BadReply, ServerError, TokenCounter, parse_reply
 from tcalloc.llm.http.retry import Backoff, retry_after
@@ -279,3 +280,15 @@ def test_progress(monkeypatch):
         assert text.count("\n") == (1 if stream.isatty() else 2)
         assert text.endswith("\n")
     assert (clock(5), clock(754), clock(10921)) == ("0:05", "12:34", "3:02:01")
+
+
+def test_a_forecast_shares_prompts_as_the_run_will():
+    alone = {"arm": "a", "sample": 0, "input_tokens": 10, "output_tokens": 5, "seconds": 1.0, "truncated": False,
+             "choices": 1, "request_cost": 8.0, "cost": 10.0}  # fmt: skip
+    four = alone | {"choices": 4, "request_cost": 2.0, "cost": 4.0}
+    for record in (alone, four):
+        for per_request, prompt_once, each in ((1, True, 10.0), (4, True, 4.0), (4, False, None)):
+            plan = forecast([record], "a", 2, 4, n_per_request=per_request, prompt_once=prompt_once, concurrency=1)
+            assert plan.cost == pytest.approx(7 * (record["cost"] if each is None else each))
+    older = {key: value for key, value in alone.items() if key != "request_cost"}
+    assert forecast([older], "a", 2, 4, n_per_request=4, concurrency=1).cost == 70.0

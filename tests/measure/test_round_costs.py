@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import tcalloc
 from tcalloc import InputError, Rates
 from tcalloc.learn.protocol import Draw
 from tcalloc.learn.replay.all_orders import Paths
@@ -83,7 +84,7 @@ def test_rates_charge_the_first_request_in_full_and_later_ones_by_the_cache():
     np.testing.assert_allclose(samples.table([Vote(3, rates=each.rates)], shrink=False).cost, [first + 2 * later + 60])
 
 
-def folder(path, requests, **arm):
+def folder(path, requests, seconds=None, **arm):
     """Write a run folder: per question, requests as (what each of its samples pays for it, how many samples)."""
     questions = [{"id": f"q{i}", "question": "2 + 2", "gold": "4"} for i in range(len(requests))]
     store = Store.create(path, {"arms": [{"arm": "a", "model": "m", "grader": "numeric", **arm}]}, questions)
@@ -94,7 +95,7 @@ def folder(path, requests, **arm):
                 store.append({
                     "id": f"q{i}", "sample": number, "params": "p", "arm": "a", "model": "m", "answer": "4",
                     "correct": True, "choice": place, "choices": choices, "request_cost": share,
-                    "cost": (share or 0.0) + 2.0,
+                    "cost": (share or 0.0) + 2.0, "seconds": seconds and seconds * (i + 1),
                 })  # fmt: skip
                 number += 1
     store.close()
@@ -128,3 +129,31 @@ def test_folders_without_prices_of_requests_cost_what_they_did(tmp_path):
     samples = Samples.load(path)
     assert samples.round_cost is None
     np.testing.assert_allclose(samples.cost, [[5, 2], [5, 3]])
+
+
+def test_a_second_has_a_price(tmp_path):
+    path = folder(tmp_path / "run", [[(3.0, 2)], [(4.0, 2)]], seconds=2.0)
+    plain, timed = Samples.load(path), Samples.load(path, per_second=0.5)
+    np.testing.assert_allclose(timed.round_cost, plain.round_cost + np.array([1.0, 2.0]))
+    np.testing.assert_allclose(timed.later_round_cost, plain.later_round_cost + np.array([1.0, 2.0]))
+    np.testing.assert_array_equal(timed.cost, plain.cost)
+    untimed = folder(tmp_path / "untimed", [[(3.0, 2)], [(4.0, 2)]])
+    with pytest.raises(InputError, match="per_second is given, but it was not recorded how long requests of 'm' took"):
+        Samples.load(untimed, per_second=0.5)
+    with pytest.raises(InputError, match="per_second is -1; expected a cost per second, at least 0"):
+        Samples.load(path, per_second=-1)
+
+
+def test_compare_charges_every_policy_for_its_draws():
+    rng = np.random.default_rng(0)
+    codes = np.where(rng.random((60, 8)) < rng.uniform(0.3, 1, (60, 1)), 0, rng.integers(1, 4, (60, 8)))
+    plain, drawing = Samples(codes), Samples(codes, round_cost=2.0)
+    found = [
+        tcalloc.compare(samples, policies=["margin + cap"], budgets=[budget], folds=2)
+        for samples, budget in ((plain, 5.0), (drawing, 7.0))
+    ]
+    drawn = np.array([name != "nothing" for name in found[0].actions])
+    np.testing.assert_allclose(found[1].action_spend, found[0].action_spend + 2.0 * drawn)
+    # Rounds have a price now, so rules that stop between draws gain less over votes that are drawn at once.
+    gains = [next(s.gain[0] for s in one.standings if s.name == "margin + cap") for one in found]
+    assert gains[1] < min(0.0, gains[0]) - 0.005

@@ -7,12 +7,15 @@ import time
 import pytest
 from streams import PROMPT, Streams
 
-from tcalloc import Rates, answer
+from tcalloc import InputError, Rates, answer
+from tcalloc.cli import main
 from tcalloc.learn.protocol import Always, Result
 from tcalloc.learn.rivals import FixedK
 from tcalloc.learn.sequential import Sequential
 from tcalloc.llm.client import ChatClient, Parameters
+from tcalloc.llm.http.retry import Backoff
 from tcalloc.measure import Best, Samples, Vote
+from tcalloc.serve.payments import Payments
 
 LONG = 400  # words of an answer that nobody waits for
 RATES = Rates(input=1.0, output=10.0, request=5.0)
@@ -68,7 +71,7 @@ def test_three_of_four_that_agree_are_enough(n_per_request, tmp_path):
     assert 0 < done.cut_cost < done.spent
     least = prompts * 0.95 * PROMPT + 3 * 5 * 10.0
     assert least <= done.spend <= 1.1 * least + (whole + 100) * 10.0
-    assert "3 samples cut off" in str(done)
+    assert "3 samples were cut off because the answer was settled" in str(done)
     assert "s on average" in str(done)
     # The same call asks for nothing, and says the same.
     with Streams(quick_and_slow(3)) as server, client_of(server) as client:
@@ -186,3 +189,80 @@ def test_a_folder_counts_what_was_cut_off(tmp_path):
         # Another policy on the same folder: what was cut off before is spent.
         more = answer(QUESTIONS[:1], Always(Vote(2)), client, out=tmp_path / "run")
     assert more.spent == pytest.approx(done.spent)
+
+
+def test_draws_are_charged_where_replies_do_not_say_what_they_cost():
+    codes = [[0] * 8] * 30 + [[0, 1, 0, 2, 0, 3, 1, 0]] * 30
+    samples = Samples(codes, cost=1.0, round_cost=5.0, later_round_cost=2.0)
+    policy = Sequential(budget=9.0, waves=(2, 4), most=8).fit(None, samples)
+    few = [{"id": f"q{i}", "question": f"2 + 2, and {i}", "answer": "4"} for i in range(20)]
+    with Streams(lambda body, choice: (f"The answer is {4 + body['seed'] % 2}.", 0.001)) as server:
+        with client_of(server, rates=None) as client:
+            done = answer(few, policy, client, budget=9.0)
+        assert all("stream" not in one["body"] for one in server.requests)
+        assert any(one["body"].get("n", 1) > 1 for one in server.requests)  # a draw by one request, as it was trained
+    for one in done:
+        assert one.spend == pytest.approx(one.samples * 1.0 + 5.0 + 2.0 * (one.rounds - 1))
+    assert done.spend <= 9.0 * (1 + 1e-9)
+
+
+def test_waiting_has_a_price():
+    with Streams(lambda body, choice: ("The answer is 4.", 0.05)) as server, client_of(server, rates=None) as client:
+        plain, timed = (answer(QUESTIONS, Always(Vote(2)), client, per_second=price) for price in (0.0, 10.0))
+    assert plain.spend == 2.0
+    for one in timed:
+        assert one.spend == pytest.approx(2.0 + 10.0 * one.seconds, abs=0.5)
+        assert one.seconds > 0.15
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"n_per_request": 0}, "n_per_request is 0; expected a whole number of samples, at least 1"),
+        ({"deadline": 0}, "deadline is 0; expected a number above 0: seconds per question"),
+        ({"per_second": -1}, "per_second is -1; expected a cost per second, at least 0"),
+        ({"cancel": "yes"}, "cancel is 'yes'; allowed are True and False"),
+    ],
+)
+def test_bad_options_are_refused(given, message):
+    with Streams(None) as server, client_of(server) as client, pytest.raises(InputError, match=message):
+        answer(QUESTIONS, Always(Vote(2)), client, **given)
+
+
+def test_the_command_reports_both_sides(capsys, tmp_path):
+    (tmp_path / "questions.jsonl").write_text("".join(json.dumps(one) + "\n" for one in QUESTIONS))
+    with Streams(quick_and_slow(3)) as server:
+        command = ["answer", str(tmp_path / "questions.jsonl"), "--policy", "vote4", "--base-url", server.url]
+        command += ["--model", "tiny", "--price-in", "1e6", "--price-out", "1e7", "--price-request", "5e6"]
+        assert main([*command, "--cancel", "--n-per-request", "4", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["cut"] == 3
+    assert 0 < found["cut_cost"] < found["spent"]
+    assert 0 < found["latency"] <= found["latency_high"] < 10
+    assert all(one["seconds"] > 0 for one in found["answers"])
+
+
+@pytest.mark.parametrize("n_per_request", [1, 4])
+def test_the_ledger_stays_exact_while_requests_fail(n_per_request, monkeypatch):
+    kept = []
+
+    def remember(*arguments, **options):
+        kept.append(Payments(*arguments, **options))
+        return kept[-1]
+
+    monkeypatch.setattr("tcalloc.serve.answer.Payments", remember)
+    many = questions(10)
+    fast = Backoff(retries=8, bad_replies=8, base=0.001, cap=0.01)
+    with Streams(quick_and_slow(3)) as server, client_of(server, backoff=fast) as client:
+        server.script.extend(["reset", "429", "cut", "status:500", "html"] * 4)
+        done = answer(
+            many, Always(Vote(4)), client, budget=40 * PROMPT, cancel=True, n_per_request=n_per_request, concurrency=4
+        )
+    [payments] = kept
+    ledger = payments.ledger
+    assert ledger.reserved == 0
+    assert ledger.settled + ledger.free == pytest.approx(ledger.total, rel=1e-12)
+    assert ledger.settled == pytest.approx(math.fsum(one.spend for one in done) + done.lost)
+    assert ledger.settled <= ledger.total
+    assert done.cut > 0
+    assert payments.under_way == 0

@@ -83,7 +83,7 @@ def _run(args: argparse.Namespace) -> Given:
 
     if args.text is not None:
         raise shared.UsageError("--text names a column of a table; a run folder holds the texts of its questions.")
-    samples = Samples.load(args.table)
+    samples = Samples.load(args.table, per_second=args.per_second)
     for note in notes_for(samples.notes, args.verifier):
         shared.say(f"note: {args.table}: {note}")
     try:

@@ -138,6 +138,28 @@ def _ending(text: str, allowed: tuple[str, ...], said: str) -> str:
     return text
 
 
+def add_per_second(parser: Any) -> None:
+    """Add the option that prices waiting."""
+    parser.add_argument(
+        "--per-second",
+        metavar="C",
+        type=price_of_time,
+        default=0.0,
+        help="cost of a second of waiting for a draw, of a run folder (default: 0)",
+    )
+
+
+def price_of_time(text: str) -> float:
+    """Return a cost per second."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a cost per second: a number, at least 0")
+    return value
+
+
 def add_unit(parser: Any) -> None:
     """Add the option that names the unit of the costs."""
     parser.add_argument(

@@ -81,6 +81,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--deadline", type=models.seconds, metavar="S", help="seconds that a question's samples are waited for"
     )
+    how.add_argument(
+        "--per-second",
+        type=shared.price_of_time,
+        default=0.0,
+        metavar="C",
+        help="cost of a second of waiting for a draw",
+    )
     how.add_argument("--costs", type=_costs, metavar="M=X,...", help="what one sample of each model costs")
     models.add_sending(how)
     parser.add_argument(
@@ -138,6 +145,7 @@ def run(args: argparse.Namespace) -> int:
             n_per_request=args.n_per_request,
             cancel=args.cancel,
             deadline=args.deadline,
+            per_second=args.per_second,
             progress=True,
             say=shared.say,
         )

@@ -103,6 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="repetitions with other folds; from 2 on the noise of training is shown (default: 1)",
     )
     how.add_argument("--seed", metavar="N", type=lambda text: shared.count(text, 0), default=0, help="(default: 0)")
+    shared.add_per_second(how)
     how.add_argument("--jobs", metavar="N", type=shared.count, help="processes (default: one per core)")
     out = parser.add_argument_group("what is written")
     out.add_argument("--report", metavar="PATH", type=shared.page, help="write a page that needs no network: .html")

@@ -129,6 +129,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument("--folds", metavar="N", type=_folds, default=5, help="of the cross-validation (default: 5)")
     parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="random seed (default: 0)")
+    shared.add_per_second(parser)
     shared.add_unit(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the summary")
 
@@ -193,7 +194,7 @@ def _read(args: argparse.Namespace) -> tuple["Samples", list[Any] | None]:
         raise InputError(
             f"{args.table}: {what}; expected a run folder that tcalloc sample or tcalloc import wrote.{remedy}"
         )
-    samples, _ = Samples.load(args.table).of_every_model()
+    samples, _ = Samples.load(args.table, per_second=args.per_second).of_every_model()
     for note in notes_for(samples.notes, args.verifier):
         shared.say(f"note: {args.table}: {note}")
     try:

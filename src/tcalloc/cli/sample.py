@@ -160,6 +160,7 @@ def _report_plan(args: argparse.Namespace, questions: int, client: "ChatClient",
         args.samples,
         n_per_request=args.n_per_request,
         n_limit=client.n_limit,
+        prompt_once=client.rates is None or client.rates.prompt_once,
         concurrency=args.concurrency,
     )
     if plan is None:

@@ -165,7 +165,7 @@ def _one_cost(samples: Samples, action: Action) -> bool:
     """Return whether one cost was given for all samples of an action's model."""
     arms = samples.by_model
     arm = next((arms[name] for name in (action.arm, action.model, "") if name in arms), next(iter(arms.values())))
-    return action.rates is None and (arm.cost is None or np.ndim(arm.cost) == 0)
+    return action.rates is None and all(np.ndim(cost) == 0 for cost in (arm.cost, arm.round_cost) if cost is not None)
 
 
 def _actions(actions: Any) -> tuple[Action | None, ...]:

@@ -59,6 +59,7 @@ def forecast(
     *,
     n_per_request: int,
     n_limit: int | None = None,
+    prompt_once: bool = True,
     concurrency: int,
 ) -> Forecast | None:
     """Estimate the rest of a run.
@@ -75,6 +76,8 @@ def forecast(
         Choices per request.
     n_limit : int or None
         The most choices that the server gave; None: not known.
+    prompt_once : bool
+        Whether all choices of a request pay its prompt once; see `Rates`.
     concurrency : int
         Requests at one time.
 
@@ -89,7 +92,8 @@ def forecast(
     missing = max(0, questions * n - sum(record["sample"] < n for record in seen))
     requests = math.ceil(missing / min(n_per_request, n_limit or n_per_request)) if missing else 0
     inputs, outputs = (_mean([r[key] for r in seen]) for key in ("input_tokens", "output_tokens"))
-    costs = [r["cost"] for r in seen if r.get("cost") is not None]
+    together = min(n_per_request, n_limit or n_per_request)
+    costs = [_cost(record, together, prompt_once) for record in seen if record.get("cost") is not None]
     known = [bool(r["correct"]) for r in seen if r.get("correct") is not None]
     cost, error = _mean(costs), _error(costs)
     # With few samples the rate is shrunk towards one half, where the interval is widest.
@@ -110,6 +114,13 @@ def forecast(
         question_interval=1.96 * math.sqrt(0.25 / n),
         largest_vote=n,
     )
+
+
+def _cost(record: Mapping[str, Any], together: int, prompt_once: bool) -> float:
+    """Return the cost of a sample if one request brings so many."""
+    share = record.get("request_cost") or 0.0
+    own = share * (record.get("choices") or 1) / together if prompt_once else share
+    return float(record["cost"] - share + own)
 
 
 def _mean(values: list[Any]) -> float:

@@ -44,7 +44,7 @@ class Loaded:
     notes: tuple[str, ...]
 
 
-def load_run(path: str | os.PathLike[str]) -> Loaded:
+def load_run(path: str | os.PathLike[str], per_second: float = 0.0) -> Loaded:
     """Read a run folder and lay its samples out: a row per question, a column per sample, an arm per model.
 
     Codes: 0 for right answers, 1, 2, … for a question's others in the order in which they appear (the same answer has
@@ -116,6 +116,11 @@ def load_run(path: str | os.PathLike[str]) -> Loaded:
             notes.append("some samples have no recorded cost: costs count samples instead.")
         for found, name in itertools.product(arrays.values(), ("cost", "round_cost", "later_round_cost")):
             found.pop(name, None)
+    if per_second:
+        for arm, found in arrays.items():
+            waited = per_second * _seconds(name, arm, arms[arm], rows)
+            for draw in ("round_cost", "later_round_cost"):
+                found[draw] = found.get(draw, 0.0) + waited
     guessed = sum(bool(record.get("estimated")) for record in kept)
     if guessed:
         notes.append(f"the token counts of {counted(guessed, 'sample')} are estimates, because the server gave none.")
@@ -205,6 +210,21 @@ def _apart(records: list[SampleRecord], arms: Any) -> bool:
     name = str(records[0].get("arm"))
     rates = next((arm.get("rates") for arm in arms if isinstance(arm, dict) and str(arm.get("arm")) == name), None)
     return isinstance(rates, dict) and rates.get("prompt_once") is False
+
+
+def _seconds(path: str, arm: str, records: list[SampleRecord], rows: dict[str, int]) -> Floats:
+    """Return how long the requests of each question took on average; of all questions where that is not known."""
+    total, count = np.zeros(len(rows)), np.zeros(len(rows))
+    for record in records:
+        if not record.get("choice") and (seconds := record.get("seconds")) is not None:
+            total[rows[str(record["id"])]] += seconds
+            count[rows[str(record["id"])]] += 1
+    if not count.any():
+        raise InputError(
+            f"{path}: per_second is given, but it was not recorded how long requests of {snippet(arm)} took. Leave it "
+            "out."
+        )
+    return np.where(count > 0, total / np.maximum(count, 1), total.sum() / count.sum())
 
 
 def _layout(

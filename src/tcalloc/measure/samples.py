@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from tcalloc._checks import number
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action
 from tcalloc.measure.load_run import load_run
@@ -156,13 +157,16 @@ class Samples(SampleArrays):
         return tabulate(self, actions, shrink, cross_fit, cost_per=cost_per, threads=threads)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "Samples":
+    def load(cls, path: str | os.PathLike[str], *, per_second: float = 0.0) -> "Samples":
         """Return the samples of a run folder.
 
         Parameters
         ----------
         path : path
             What ``tcalloc sample`` or ``tcalloc import`` wrote.
+        per_second : float
+            Cost of a second of waiting, in the unit of the costs. Each draw then costs as much more as its question's
+            requests took on average.
 
         Returns
         -------
@@ -178,7 +182,7 @@ class Samples(SampleArrays):
         """
         if not isinstance(path, (str, os.PathLike)) or not os.path.isdir(path):
             raise InputError(f"{path}: no run folder; expected one that tcalloc sample or tcalloc import wrote.")
-        found = load_run(path)
+        found = load_run(path, number("per_second", per_second, ends=True, of="a cost per second"))
         if len(found.arms) == 1:
             return cls(**next(iter(found.arms.values())), ids=found.ids, notes=found.notes)
         arms = {name: cls(**arrays) for name, arrays in found.arms.items()}

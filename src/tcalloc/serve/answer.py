@@ -54,6 +54,7 @@ def answer(
     n_per_request: int | None = None,
     cancel: bool = False,
     deadline: float | None = None,
+    per_second: float = 0.0,
     progress: bool = False,
     grace: float = 10.0,
     say: Callable[[str], object] = lambda message: None,
@@ -109,6 +110,9 @@ def answer(
     deadline : float, optional
         Seconds, above 0, that a question's samples are waited for. Then what is under way is cut off, and the answer is
         what the samples so far say.
+    per_second : float
+        Cost of a second of waiting for a draw, in the policy's unit. It counts in the spend and in the budget, as in
+        training (``Samples.load(…, per_second=…)``).
     progress : bool
         Whether to show progress on standard error.
     grace : float
@@ -148,6 +152,7 @@ def answer(
         n_per_request=n_per_request,
         cancel=cancel,
         deadline=deadline,
+        per_second=per_second,
     )
     return supervise(_answer(make, call, progress), call, grace, say)
 
@@ -169,6 +174,7 @@ async def answer_async(
     n_per_request: int | None = None,
     cancel: bool = False,
     deadline: float | None = None,
+    per_second: float = 0.0,
     progress: bool = False,
     grace: float | None = None,
 ) -> Answers:
@@ -185,7 +191,7 @@ async def answer_async(
     ----------
     questions, policy, client, budget, X, grader, verifier, costs, out, max_cost, max_requests, concurrency
         As in `answer`.
-    n_per_request, cancel, deadline, progress
+    n_per_request, cancel, deadline, per_second, progress
         As in `answer`.
     grace : float, optional
         Number of seconds after a cancellation in which open requests may still finish. Default: as long as they take.
@@ -218,6 +224,7 @@ async def answer_async(
         n_per_request=n_per_request,
         cancel=cancel,
         deadline=deadline,
+        per_second=per_second,
     )
     return await supervise_async(_answer(make, call, progress), call, grace)
 
@@ -251,6 +258,7 @@ def _job(
     n_per_request: int | None,
     cancel: bool,
     deadline: float | None,
+    per_second: float,
 ) -> Job:
     """Check the arguments, open the run folder and make the job; `stack` closes the folder."""
     refuse_unverified(policy, verifier)
@@ -260,6 +268,7 @@ def _job(
     if n_per_request is not None:
         whole("n_per_request", n_per_request, 1, of="samples")
     flag("cancel", cancel)
+    number("per_second", per_second, ends=True, of="a cost per second")
     if deadline is not None:
         number("deadline", deadline, hint=": seconds per question. Leave it out for no limit")
     if max_requests is not None:
@@ -311,6 +320,7 @@ def _job(
         asked, rows, policy, client, grader, verifier, store, journal, meter, payments, decisions, live, trained,
         ladder, concurrency, call,
         at_once=n_per_request or (MOST_AT_ONCE if shared_by(policy) else 1), cancel=cancel, deadline=deadline,
+        per_second=per_second,
     )  # fmt: skip
 
 

@@ -203,9 +203,10 @@ class Answers(Sequence[Answered]):
             drawn += " sample" if drawn == "1" else " samples"
             done += f"{right}; {drawn} and a spend of {amount(self.spend, unit, 4)}{allowed} per question"
         if self.cut:
+            verb = "was" if self.cut == 1 else "were"
             done += (
-                f"; {self.cut:,} sample{'s' * (self.cut != 1)} cut off, since the answer was settled or the deadline "
-                f"came, for {amount(self.cut_cost, unit, 4)} of the spend in all"
+                f"; {counted(self.cut, 'sample')} {verb} cut off because the answer was settled or the deadline came, "
+                f"and cost {amount(self.cut_cost, unit, 4)} of the spend in all"
             )
         if self.lost:
             done += f"; lost replies count as {amount(self.lost, unit, 4)} in all besides"

@@ -71,12 +71,13 @@ class Job:
         at_once: int = 1,
         cancel: bool = False,
         deadline: float | None = None,
+        per_second: float = 0.0,
     ):
         self.questions, self.rows, self.policy = questions, rows, policy
         self.clients = Clients(client, policy, verifier)
         self.verifier, self.store, self.meter, self.payments = verifier, store, meter, payments
         self.decisions, self.call, self.stop = decisions, call, call.stop
-        self.at_once, self.cancel, self.deadline = at_once, cancel, deadline
+        self.at_once, self.cancel, self.deadline, self.per_second = at_once, cancel, deadline, per_second
         self.concurrency, self.fewer = affordable(concurrency)
         self.costs, self.trained, self.ladder = costs, trained, ladder
         keep = (lambda record: None) if store is None else store.append
@@ -377,7 +378,11 @@ class Job:
                     break
         records = [there.get(j) or fresh[j] for j in numbers if j in there or j in fresh]
         drawn.numbers[client.arm] = start + draw.n
-        drawn.seconds += time.monotonic() - began
+        waited = time.monotonic() - began
+        drawn.seconds += waited
+        if self.per_second and fresh:
+            self.payments.ledger.count(self.per_second * waited)
+            drawn.drawing += self.per_second * waited
         if owed and records:  # all of it was there already
             self.payments.ledger.count(owed)
         if wave.cut.on:

@@ -33,7 +33,8 @@ class LiveCosts:
             The models that can be asked. If there is one, it stands for the policy's only model, whatever its name.
         """
         by_model = dict(getattr(policy, "sample_costs_", None) or {})
-        rounds = dict(getattr(policy, "round_costs_", None) or {})
+        drawing = getattr(policy, "round_costs_", None) or {}
+        rounds = {model: costs for model, costs in drawing.items() if any(costs)}
         by_action: dict[str, float] = {}
         if not by_model:
             known = [(a.samples, a, float(cost) / a.samples) for a, cost in _priced(policy)]

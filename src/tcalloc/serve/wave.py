@@ -198,12 +198,21 @@ class Wave:
                 slot()
             for record, hold in zip(records, waiting, strict=False):
                 hold.paid(record)
-                if (text := record.get("text") or "") in looked:
-                    looked.remove(text)
-                else:
-                    await self._came(record)
+            for record in self._unseen(records, looked):
+                await self._came(record)
             found += records
         return found
+
+    @staticmethod
+    def _unseen(records: list[SampleRecord], looked: list[str]) -> list[SampleRecord]:
+        """Return the records of samples that were not looked at while they came."""
+        left, found = list(looked), []
+        for record in records:
+            if (text := record.get("text") or "") in left:
+                left.remove(text)
+            else:
+                found.append(record)
+        return found[: len(records) - len(looked)]
 
     async def _look(self, text: str) -> None:
         """Take a sample that came to its end while others of its request are under way."""

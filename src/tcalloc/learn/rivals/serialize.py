@@ -45,6 +45,7 @@ def pack(policy: "TunedRule") -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         "rules": rules,
         "arms": list(policy.rule_arms_),
         "sample_costs": policy.sample_costs_,
+        "round_costs": {arm: list(costs) for arm, costs in policy.round_costs_.items()},
         "dearest": policy.dearest_,
         "guarantee": None if policy.guarantee_ is None else policy.guarantee_.to_dict(),
     }
@@ -82,6 +83,10 @@ def unpack(policy: "TunedRule", meta: Any, arrays: dict[str, NDArray[Any]]) -> N
     policy.sample_costs_, policy.dearest_ = (
         {str(arm): scalar(cost, name) for arm, cost in meta[name].items()} for name in ("sample_costs", "dearest")
     )
+    policy.round_costs_ = {
+        str(arm): (scalar(first, "round_costs"), scalar(later, "round_costs"))
+        for arm, (first, later) in meta["round_costs"].items()
+    }
     policy._begin(None if meta["budget"] is None else scalar(meta["budget"], "budget"))
     policy._spending = None if meta["spending"] is None else scalar(meta["spending"], "spending")
     policy.guarantee_ = None if meta["guarantee"] is None else Calibration.from_dict(meta["guarantee"])

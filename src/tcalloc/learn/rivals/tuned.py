@@ -77,6 +77,8 @@ class TunedRule(StoppingEstimator):
         The models that the settings draw from.
     sample_costs_ : dict of str to float
         Mean cost of a recorded sample of each model, in the unit of all costs and budgets.
+    round_costs_ : dict of str to (float, float)
+        What a question's first draw of each model and its later draws cost besides their samples, on average.
     budget_ : float or None
         The mean cost per question for which it is set, by `fit`, `at` or `calibrate`.
     guarantee_ : Calibration or None
@@ -151,7 +153,9 @@ class TunedRule(StoppingEstimator):
         costs = arm_costs(samples)
         drawn = {arm: part.drawn for arm, part in samples.by_model.items()}
         self.sample_costs_ = {arm: float(cost[drawn[arm]].mean()) for arm, cost in costs.items() if drawn[arm].any()}
-        drawing = {arm: max(of.first.max(), of.later.max()) for arm, of in round_costs(samples).items()}
+        rounds = round_costs(samples)
+        self.round_costs_ = {arm: (float(of.first.mean()), float(of.later.mean())) for arm, of in rounds.items()}
+        drawing = {arm: max(of.first.max(), of.later.max()) for arm, of in rounds.items()}
         self.dearest_ = {
             arm: float(cost[drawn[arm]].max() + drawing[arm]) for arm, cost in costs.items() if drawn[arm].any()
         }

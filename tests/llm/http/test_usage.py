@@ -18,9 +18,9 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tcalloc.llm.replies import TokenCounter, parse_reply
 
 from tcalloc import Rates
+from tcalloc.llm.http.replies import TokenCounter, parse_reply
 from tcalloc.llm.http.usage import Usage, read_usage
 
 OPENAI = {
