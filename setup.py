@@ -40,7 +40,7 @@ else:
     # -g0 shrinks the library to a third. Hidden: nothing but the modules' initialisers can be seen from outside.
     compile_args, link_args = ["-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"], []
 if sanitize:
-    flags = [f"-fsanitize={sanitize}", "-fno-omit-frame-pointer", "-g", "-O1"]
+    flags = [f"-fsanitize={sanitize}", "-fno-omit-frame-pointer", "-g1", "-O1"]
     compile_args, link_args = [*compile_args, *flags], [f"-fsanitize={sanitize}"]
 
 extensions = [
