@@ -137,7 +137,7 @@ GOOD = Samples([[0, 1, 0], [0, 0, 1]])
     ("data", "options", "words"),
     [
         ([[0, 1]], {}, "expected Samples, a Table"),
-        (GOOD, {"X": ["a"]}, "X has 1 rows, but there are 2 questions"),
+        (GOOD, {"X": ["a"]}, "X has 1 row, but there are 2 questions"),
         (GOOD, {"difficulty": [1]}, r"expected \(2,\), one label"),
         (GOOD, {"difficulty": [1.0, np.nan]}, r"difficulty\[1\] is nan"),
         (GOOD, {"difficulty": [None, "easy"]}, r"difficulty\[0\] is None; expected a label"),
@@ -220,7 +220,7 @@ def test_who_takes_part_and_why_not(signal, routed):
     assert "one number per question" in skipped["Sequential"]
     blind = Problem.of(Samples(np.zeros((30, 4), int)))
     assert "not given" in contestants_of(blind, [2.0])[1]["priced"]
-    assert "too few" in contestants_of(Problem.of(GOOD, X=["a", "b"]), [1.0])[1]["kNN"]
+    assert "at least 20 questions" in contestants_of(Problem.of(GOOD, X=["a", "b"]), [1.0])[1]["kNN"]
     few = [c.name for c in contestants_of(signal, [2.0], ["ESC", "cascade"])[0]]
     assert few == ["best fixed mixture", "Sequential", "ESC", "oracle, held out", "hindsight bound"]
     for bad in ("some", ["ESC", "nobody"], 3):
