@@ -2,8 +2,8 @@
 # cython: autotestdict=False, freethreading_compatible=True, embedsignature=False
 """The kernel of stopping: which states of a vote are met how often, and when to stop at a price.
 
-It trusts its caller (`learn/sequential/rules/exact_votes.py`): counts are not negative, binomials are finite, shapes fit.
-Its twin in NumPy, same names and signatures, is `_reference_stopping.py`.
+It trusts its caller, `learn/sequential/rules/exact_votes.py`: counts are not negative, binomials are finite, and shapes
+fit. Its twin in NumPy, same names and signatures, is `_reference_stopping.py`.
 
 (A) States.  After n samples a vote is at (n, c1, c2): the votes of the leading answer and of the one behind it. Arrays
     over states are dense, [n, c1, c2] with n, c1 up to `cap` and c2 up to cap/2; impossible states hold 0.
