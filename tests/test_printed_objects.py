@@ -90,8 +90,7 @@ def returns_text(node):
     """Whether it is a method that makes words of its own; abstract ones and properties of a reply do not."""
     public = (
         ast.unparse(node.returns or ast.Name("None")) == "str"
-        and node.args.args[:1]
-        and node.args.args[0].arg == "self"
+        and [each.arg for each in node.args.args][: 1 + (node.name == "text")] == ["self"]  # not a part by its number
     )
     return (
         public and not isinstance(node.body[-1], ast.Raise) and "property" not in map(ast.unparse, node.decorator_list)
