@@ -14,11 +14,11 @@ Contestants (`methods.py`): fixed, the best fixed mixture, random, length; the p
 depth 5) with and without the call; ours: priced, priced after one response, and stopping at a price; two oracles.
 
 What counts (`figures.py`). Five folds over questions: nothing is trained, tuned or gated on the questions that score
-it. Spends are matched as in `tcalloc.learn.holdout.folds`; what cannot spend so much is marked, and compared where it
-is. The gain is over the best fixed mixture at the same real spend, paired by question, with a 95 % interval over
-questions (of one cell: nothing is corrected for many cells). "oracle, own samples" chooses by the samples that score
-it, as a table of estimates makes easy, and flatters itself; "oracle, held out" chooses on one half of a question's
-samples, among votes that fit in it, and is scored on the other. Fidelity stands beside the share of the oracle's most
+it. Spends are matched as in `tcalloc.learn.holdout.folds`; a method that cannot spend as much is marked, and compared
+where it is. The gain is over the best fixed mixture at the same real spend, paired by question, with a 95 % interval
+over questions (of one cell: nothing is corrected for many cells). "oracle, own samples" chooses by the samples that
+score it, as a table of estimates makes easy, and overstates accuracy; "oracle, held out" chooses on one half of a
+question's samples, among votes that fit in it, and is scored on the other. Fidelity stands beside the share of the oracle's most
 frequent action and the agreement of two oracles from half of the samples each;
 `bench/studies/paper_regime.py` says what it can mean.
 
@@ -26,10 +26,10 @@ What is printed (`words.py`): a table of methods by budgets for each data set an
 beside the paper's claims: up to 12.8 % relative gain on MATH, more than 91 % fidelity. One row that others report of
 it, setting unknown, stands apart: no figure here is comparable with it.
 
-Before money is spent it is said how much, from the questions' lengths, and asked (--yes answers); a few paid calls then
-make the estimate better, and if it got dearer than what was agreed to it is asked again. A run stops at what was agreed
-to. Prices in `presets.py` are list prices with date and source: check them before you trust them. Keys are found as by
-``tcalloc sample``.
+Before money is spent, the command estimates the cost from the questions' lengths and asks for consent (--yes gives it).
+A few paid calls then improve the estimate. If that is more than what was agreed to, the command asks again. A run stops
+at the agreed amount. Prices in `presets.py` are list prices with date and source: check them before you trust them.
+Keys are found as by ``tcalloc sample``.
 
 The files: GSM8K's (``question``, ``answer`` that ends in ``#### 42``) and MATH's (``problem``, ``solution`` with
 ``\boxed{…}``, perhaps ``level``), one JSON object a line. MATH is graded by math-verify: pip install 'tcalloc[math]'.

@@ -40,12 +40,12 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME",
-        help=f"who answers them: {', '.join(PRESETS)}, or any with --base-url; may be repeated",
+        help=f"the models that answer them: {', '.join(PRESETS)}, or any with --base-url; may be repeated",
     )
     what.add_argument(
         "--local", action="store_true", help=f"{LOCAL} on this machine; without files, small ones of ours"
     )
-    what.add_argument("--limit", type=_count, metavar="N", help="so many questions of each, spread evenly")
+    what.add_argument("--limit", type=_count, metavar="N", help="at most N questions of each, spread evenly")
     what.add_argument("--responses", type=_count, metavar="S", help="per question (48; 16 with --local)")
     asked = parser.add_argument_group("how models are asked")
     asked.add_argument("--out", default="paper-runs", metavar="DIR", help="where responses are kept (paper-runs)")
@@ -131,7 +131,7 @@ def _compared(data: Data, args: argparse.Namespace, names: list[str]) -> Figures
     return figures
 
 
-# ---------------------------------------------------------------------------------------------- who is asked
+# ---------------------------------------------------------------------------------------------- the models
 
 
 def _jobs(args: argparse.Namespace, stack: contextlib.ExitStack) -> Iterator[Job]:

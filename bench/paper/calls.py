@@ -60,7 +60,7 @@ def shown(samples: Samples) -> tuple[str, Floats]:
 
 
 def calls_of(samples: Samples, votes: list[int], orders: int, seed: int) -> Calls:
-    """Replay every question in so many orders.
+    """Replay every question in `orders` random orders.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from tcalloc.measure.actions import Action
 __all__ = ["BUDGETS", "LEAST", "VOTES", "Data", "actions_of", "budgets_of"]
 
 VOTES = (1, 2, 4, 8, 16, 48)
-"""The paper's actions: a majority vote over so many responses."""
+"""The paper's actions: a majority vote over this many responses."""
 BUDGETS = (1.5, 2.0, 3.0, 4.0, 8.0, 16.0)
 """Mean responses per question, if nothing is said."""
 LEAST = 10
@@ -67,7 +67,7 @@ class Data:
         return int(self.samples.sizes.min())
 
     def take(self, limit: int | None) -> "Data":
-        """Return so many of the questions, spread evenly over all; None: all."""
+        """Return at most this many questions, spread evenly over all; None: all."""
         if limit is None or limit >= len(self.texts):
             return self
         rows: NDArray[np.intp] = ((np.arange(limit) + 0.5) * len(self.texts) / limit).astype(np.intp)
@@ -80,7 +80,7 @@ class Data:
 
 
 def actions_of(most: int) -> list[Action]:
-    """Return the paper's actions where there are so many responses: a larger vote becomes one over all of them."""
+    """Return the paper's actions for this many responses: a larger vote becomes one over all of them."""
     return [Vote(k) for k in dict.fromkeys(min(k, most) for k in VOTES)]
 
 

@@ -81,7 +81,7 @@ class Figures:
 
 
 def compare(work: Work, names: Sequence[str], say: Callable[[str], object] = lambda line: None) -> Figures:
-    """Run methods and return their figures; `say` is told what takes how long."""
+    """Run methods and return their figures; `say` gets lines on the progress."""
     began = time.perf_counter()
     results: dict[str, Result] = {}
     for name in names:

@@ -57,7 +57,7 @@ class Work:
     folds: int = 5
     seeds: tuple[int, ...] = (0,)
     turns: int = 1
-    """Every response comes first so many times in the replays."""
+    """Number of times that each response comes first in the replays."""
 
     @cached_property
     def votes(self) -> list[int]:
@@ -107,7 +107,7 @@ class Work:
         """Return the budgets at which a policy is asked: those of the work, some between, and both ends."""
         asked = np.array(self.budgets)
         between = np.sqrt(asked[1:] * asked[:-1])
-        # Beyond the last one too: who spends less than it is made for still reaches it.
+        # Beyond the last one too: a method that spends less than it is made for still reaches it.
         beyond = np.minimum(np.array([1.4, 2.0, 3.0]) * asked[-1], self.cost[-1])
         more = np.geomspace(1.0, self.cost[-1], 24) if fine else beyond
         return np.unique(np.concatenate([[1.0], asked, between, more]))
@@ -279,7 +279,7 @@ def mixture_fit(work: Work) -> Fit:
 
 
 def _fixed(work: Work) -> Result:
-    """Take the dearest action that the budget allows."""
+    """Take the most expensive action that the budget allows."""
     best = np.searchsorted(work.cost, np.array(work.budgets), side="right") - 1
     spend = np.broadcast_to(work.cost[best][:, None], (len(best), len(work.acc)))
     return Result(Held(np.array(work.budgets), spend, work.acc.T[best]))
@@ -318,7 +318,7 @@ METHODS: dict[str, Method] = {
     "fixed": Method("baseline", "the largest vote that the budget allows", _fixed),
     UNIFORM: Method("baseline", "two fixed votes by lot: uniform allocation at that spend", _mixture),
     "random": Method("baseline", "all votes by lot", _knob(_random)),
-    "length": Method("baseline", "the dearer vote for the longest questions", _knob(_length)),
+    "length": Method("baseline", "the more expensive vote for the longest questions", _knob(_length)),
     "imitator": Method("paper", "XGBoost on the oracle's actions, 16 lexical features", _knob(_imitator, fine=False)),
     IMITATOR: Method("paper", "the same, and what the first response shows", _knob(_imitator_call, fine=False)),
     "priced": Method(

@@ -196,7 +196,7 @@ class Job:
         Incomplete
             If not all are there in the end.
         Refused
-            If it turns out dearer than what was agreed to, and the answer is no.
+            If it costs more than what was agreed to, and the answer is no.
         """
         grader = make_grader(self.task.grader)
         try:

@@ -52,7 +52,7 @@ def _sum(rng: Random, kind: int) -> tuple[str, str, int]:
 
 
 def _rows(make: Make, count: int, seed: int) -> list[tuple[str, str, int, str]]:
-    """Return so many different questions, the kinds in turn: text, step, answer and level."""
+    """Return `count` different questions, the kinds in turn: text, step, answer and level."""
     rng = Random(seed)
     seen: set[str] = set()
     found: list[tuple[str, str, int, str]] = []
@@ -72,7 +72,7 @@ def _examples(make: Make, form: str) -> list[list[str]]:
 
 
 def gsm8k_like(count: int, seed: int = 0) -> list[Row]:
-    """Return so many questions with the fields of GSM8K."""
+    """Return `count` questions with the fields of GSM8K."""
     examples = _examples(_story, "{step} = {answer}")
     return [
         {"question": text, "answer": f"{step} = {answer}\n#### {answer}", "few_shot": examples, "level": level}
@@ -81,7 +81,7 @@ def gsm8k_like(count: int, seed: int = 0) -> list[Row]:
 
 
 def math_like(count: int, seed: int = 0) -> list[Row]:
-    """Return so many questions with the fields of MATH."""
+    """Return `count` questions with the fields of MATH."""
     form = "${step} = \\boxed{{{answer}}}$"
     examples = _examples(_sum, "{answer}")  # a step and a box are too much for the smallest models
     return [

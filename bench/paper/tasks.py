@@ -1,4 +1,4 @@
-"""Data sets to be asked: their questions, how a model is told to answer them, and how answers are graded."""
+"""Data sets to be asked: their questions, how a model is asked to answer them, and how answers are graded."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +39,7 @@ class Task:
     questions : list of Question
         With gold answers.
     system : str or None
-        How the model is told to answer; None where examples show it.
+        How the model is asked to answer; None if examples show it.
     grader : str
         See `tcalloc.llm.graders`.
     max_tokens, usual_tokens : int

@@ -169,7 +169,7 @@ def _same(plain: Instance) -> Instance:
             ("float32 acc, float64 cost", _mixed, {}),
             ("Fortran order", _fortran, {}),
             ("strided cells", _strided, {}),
-            ("dearest action first", _backwards, {}),
+            ("most expensive action first", _backwards, {}),
             ("rows sorted", _sorted, {}),
             ("a tenth unavailable", _masked, {}),
             ("weights", _weighted, {}),

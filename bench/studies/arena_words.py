@@ -186,8 +186,8 @@ def _best(results: Sequence[Result]) -> str:
             rows.append(
                 [result["name"], f"{budget:g}", first["name"], accuracy(first["accuracy"][b]), gain(first, b), lead]
             )
-    told = "Who is best was picked on the very questions it is scored on, which flatters it a little."
-    return told + "\n\n" + rows_of(["table", "spend", "best", "accuracy", "gain", "second"], rows)
+    caution = "The best policy of a cell is chosen on the questions that score it, which overstates it slightly."
+    return caution + "\n\n" + rows_of(["table", "spend", "best", "accuracy", "gain", "second"], rows)
 
 
 # ---------------------------------------------------------------------------------------------- one table

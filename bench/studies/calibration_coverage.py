@@ -74,7 +74,7 @@ def tokens(rng: np.random.Generator, prices: Floats, n: int) -> Floats:
 
 
 def two_points(rng: np.random.Generator, prices: Floats, n: int) -> Floats:
-    """Nearly all cost 1; the dear ones come in at low prices."""
+    """Nearly all cost 1; the expensive ones are chosen only at low prices."""
     rank = rng.random(n)
     return np.where(rank[:, None] < 0.012 * (1 - prices / prices.max()), 50.0, 1.0)
 

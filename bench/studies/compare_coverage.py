@@ -1,6 +1,6 @@
 """Whether the 95 % intervals of `tcalloc.compare` cover what they say, in 93 to 97 of 100 comparisons.
 
-    python -m bench.studies.compare_coverage                      1,000 comparisons; who is slow in fewer of them
+    python -m bench.studies.compare_coverage                      1,000 comparisons; slow contestants take part in fewer
     python -m bench.studies.compare_coverage --quick              100, without the learned policies: a minute
     python -m bench.studies.compare_coverage --only "ESC;priced"  these
     python -m bench.studies.compare_coverage --costs              of questions that differ in what they cost
@@ -16,9 +16,9 @@ Gains of policies that learn have intervals wider by sqrt(5/4) (`tcalloc.evaluat
 those of kNN, imitator, priced and probed covered in 88 to 94 % of 240 comparisons, the label's at 1.5 in 88 % of 400.
 
 ± is twice the Monte-Carlo error of the coverage itself. "plain" resamples the matched accuracies as if their spends had
-not been matched: without it the intervals do not know that a dear sample of questions buys less. "always": a contestant
-that does just what the mixture does (a gate closed in all folds) gains exactly nothing, in truth too, and its
-interval of no length covers that; such comparisons are counted apart, not as covered.
+not been matched: without it the intervals do not know that an expensive sample of questions buys less. "always": a
+contestant that does just what the mixture does (a gate closed in all folds) gains exactly nothing, in truth too, and
+its interval of no length covers that; such comparisons are counted apart, not as covered.
 """
 
 import argparse
@@ -50,7 +50,7 @@ Floats = NDArray[np.float64]
 POPULATION, SAMPLES, QUESTIONS, FOLDS = 600, 10, 200, 5
 BUDGETS = np.array([1.5, 3.0])
 LOW, HIGH = 0.93, 0.97
-# Who takes long to train takes part in one of so many comparisons, unless asked for by name.
+# A contestant that is slow to train takes part in one of this many comparisons, unless asked for by name.
 SELDOM = {"imitator": 2, "priced, probe 2": 2, "Sequential": 20}
 # Who learns from X, or from probes: not in the quick run. The second imitator is the first with other weights.
 LEARNED = ("kNN", "imitator", "priced", "priced, probe 2", "Sequential")
@@ -212,7 +212,7 @@ def coverage(
 
 
 def report(counts: Counts) -> str:
-    """Return the table, and who is out of bounds."""
+    """Return the table, and the contestants that are out of bounds."""
     names = list(dict.fromkeys(name for name, _ in counts))
     wide = max(len(name) for name in names)
     heads = "".join(f"{kind:>18}" for kind in KINDS)

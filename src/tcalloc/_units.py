@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._inputs import Labels, Problem
+from tcalloc._rounding import FEASIBLE
 from tcalloc._search import Sums, exactly
 from tcalloc.errors import BudgetError, InputError
 
@@ -108,6 +109,6 @@ def infeasible(labels: Labels, cheapest: Sums, asked: float, *, is_total: bool) 
 
 
 def _short(value: float) -> str:
-    """Return a number in at most 15 digits; a budget of the printed number is feasible if one of the number is."""
-    exact = repr(value)
-    return exact if len(exact) <= 15 else f"{value:.15g}"
+    """Return a number with as few digits as keep a budget of it feasible: 0.0001 for 0.00010000000000000002."""
+    rounded = (float(f"{value:.{digits}g}") for digits in range(6, 17))
+    return repr(next((one for one in rounded if abs(one - value) <= abs(value) * FEASIBLE / 2), value))

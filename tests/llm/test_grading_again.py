@@ -207,7 +207,7 @@ def test_sample_says_it_and_grade_mends_it(folder, capsys, monkeypatch):
         code, out, err = tcalloc_run(capsys, "grade", "run")
         assert (code, (folder / "run" / "samples.jsonl").read_bytes()) == (1, before)
         assert "6 answers could not be graded: SystemExit: 0." in err
-        assert "keeps the verdicts" in err
+        assert "keeps its verdicts" in err
         monkeypatch.setenv("MODE", "")
         code, out, err = tcalloc_run(capsys, "grade", "run")
         assert (code, err) == (0, "")

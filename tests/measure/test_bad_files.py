@@ -171,7 +171,7 @@ BAD_NPZ = {
         ": acc[0, 1] (id 'x', action 'v') is nan, which is not finite.",
     ),
     "negative": ({"acc": A, "cost": [1.0, -1]}, ": cost[0, 1] is -1.0, which is negative."),
-    "names": ({"acc": A, "cost": A, "actions": ["a"]}, ": actions has 1 names for 2 actions"),
+    "names": ({"acc": A, "cost": A, "actions": ["a"]}, ": actions has 1 name for 2 actions"),
     "available dtype": ({"acc": A, "cost": A, "available": [[1, 1], [0, 0]]}, ": available has dtype int64; expected"),
     "no action": (
         {"acc": A, "cost": A, "available": [[True, True], [False, False]], "ids": ["x", "y"]},

@@ -453,7 +453,7 @@ def test_cross_fit():
     [
         (
             lambda table: table.claim(Table([[1.0]], [1]).solve(1.0)),
-            "plan has 1 instances and 1 actions, but the table",
+            "plan has 1 instance and 1 action, but the table",
         ),
         (lambda table: table.claim(table.solve(1.0), level=95), "level is 95; expected a number between 0 and 1"),
         (lambda table: table.interval(table.solve(1.0), of="all"), "of is 'all'; allowed are 'questions' and"),

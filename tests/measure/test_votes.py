@@ -103,7 +103,7 @@ def test_many_samples():
     ways = sum(math.comb(gold, g) * math.comb(s - gold, k - g) for g in range(51, 102))
     row = [0] * gold + [1] * (s - gold)
     assert vote_accuracy([row], k)[0] == pytest.approx(ways / math.comb(s, k), rel=1e-12)
-    with pytest.raises(InputError, match=r"k is 1000 of 2000 samples: the number of subsets does not fit"):
+    with pytest.raises(InputError, match=r"k is 1000 of 2,000 samples: the number of subsets does not fit"):
         vote_accuracy([[0] * 2000], 1000)
     assert vote_accuracy([[0] * 1500 + [1] * 500], 3)[0] == pytest.approx(0.75**3 + 3 * 0.75**2 * 0.25, abs=1e-3)
 

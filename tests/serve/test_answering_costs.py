@@ -174,7 +174,7 @@ def test_a_verifier_is_asked_for_before_anything_is_paid():
         recognised = answer(QUESTIONS[:4], policies[0], client, verifier=lambda question, text: "4" in text)
         assert len(server.requests) == 8
         assert [one.vote_share for one in recognised][2] == 1.0
-    with pytest.raises(InputError, match="nothing tells when to stop"):
+    with pytest.raises(InputError, match="nothing shows when to stop"):
         Sequential(budget=1.0).fit(None, marks)
 
 

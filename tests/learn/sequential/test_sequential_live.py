@@ -376,7 +376,7 @@ BAD = [
     ("votes", {"tokens": -1}, "tokens is -1"),
     ("votes", {"logprob": "x"}, "logprob is 'x'"),
     ("votes", {"score": float("inf")}, "score is inf"),
-    ("verifier, right and wrong", {}, r"correct is None, but this policy needs a verifier; .* verifier=True"),
+    ("verifier, right and wrong", {}, r"correct is None, but this policy needs a verifier's marks; .* verifier=True"),
     ("verifier, right and wrong", {"correct": "yes"}, "correct is 'yes'"),
     ("verifier, right and wrong", {"correct": 2}, "correct is 2"),
     ("scores", {}, "score is None, but this policy decides by scores"),
