@@ -93,7 +93,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "logs", metavar="LOG", nargs="+", help="a file of JSON lines, JSON or CSV (also .gz); several become one run"
     )
     parser.add_argument("--out", metavar="RUN", required=True, help="the run folder to make")
-    parser.add_argument("--format", choices=FORMATS, default="auto", help="default: auto, by the first line")
+    parser.add_argument(
+        "--format",
+        metavar="NAME",
+        choices=FORMATS,
+        default="auto",
+        help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]} (default: auto, by the first line)",
+    )
     parser.add_argument("--questions", metavar="FILE", help="the questions file; its gold answers then count")
     parser.add_argument("--grader", metavar="GRADER", help="grade the texts (below)")
     parser.add_argument(

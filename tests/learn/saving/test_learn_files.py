@@ -1,8 +1,10 @@
 """The files of a saved policy: arrays and trees are read, or refused with what is wrong."""
 
+import dataclasses
 import io
 import json
 import pickle
+import re
 import zipfile
 
 import numpy as np
@@ -166,6 +168,14 @@ def test_a_checked_booster_predicts_the_same_bits(kind, parameters):
     assert ours.features == 5
     if "early_stopping_rounds" in parameters:
         assert ours.best == model.best_iteration < ours.rounds - 1
+
+
+@pytest.mark.parametrize("version", [(2, 1, 4), (3, 0, 5), (3, 2, 0)])
+def test_the_base_score_has_as_many_digits_as_every_xgboost_reads(version):
+    model, _ = trained()
+    ours = dataclasses.replace(read_booster(model.get_booster().save_raw("json"), "x"), base=(1 / 3,), version=version)
+    found = re.search(rb"base_score[^0-9]*([0-9.]+)", ours.to_bytes())
+    assert found[1] == b"0.33333334"  # the float32, which is 0.3333333432674408
 
 
 @pytest.mark.parametrize(

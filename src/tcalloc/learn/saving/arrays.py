@@ -44,7 +44,7 @@ def write_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
             raise InputError(f"the array {name!r} holds a value that is not finite.")
         ready[name] = np.ascontiguousarray(array) if array.ndim else array
     file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **ready)
+    np.savez(file, **ready)  # no allow_pickle: before NumPy 2.1 that would be one more array
     return file.getvalue()
 
 

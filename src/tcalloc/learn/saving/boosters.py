@@ -101,7 +101,8 @@ class Booster:
             objective["softmax_multiclass_param"] = {"num_class": str(self.outputs)}
         else:
             objective["reg_loss_param"] = {"scale_pos_weight": "1"}
-        base = [repr(float(np.float32(value))) for value in self.base]
+        # At most 9 digits: before version 3.1, XGBoost takes 0.5 for a number with more, and says nothing.
+        base = [str(np.float32(value)) for value in self.base]
         learner = {
             "attributes": {} if self.best is None else {"best_iteration": str(self.best)},
             "feature_names": [],

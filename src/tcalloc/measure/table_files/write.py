@@ -53,7 +53,8 @@ def write_columns(path: str, columns: Mapping[str, NDArray[Any]]) -> None:
     suffix = suffix_of(path)
     if suffix == ".npz":
         with replacing(path) as file:
-            np.savez(file, allow_pickle=False, **{name: _plain(values) for name, values in columns.items()})
+            # No allow_pickle: before NumPy 2.1 that would be one more array.
+            np.savez(file, **{name: _plain(values) for name, values in columns.items()})
     elif suffix == ".parquet":
         try:
             import pyarrow as pa
