@@ -13,7 +13,7 @@ from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action, Best, One, Vote
 from tcalloc.runs.records import LARGEST
 
-__all__ = ["NOT_DRAWN", "SampleArrays"]
+__all__ = ["NOT_DRAWN", "TOKENS", "SampleArrays"]
 
 # What else is known of samples and of the draws that brought them.
 _PER_SAMPLE = ("cost", "scores", "tokens", "logprobs", "round_cost", "later_round_cost")
