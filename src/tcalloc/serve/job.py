@@ -336,6 +336,7 @@ class Job:
             missing, billed = [], decided[at][3]
         # What the draw costs besides its samples, where replies do not say it.
         drawn.drawing = owed = self.costs.round_cost(model, start > 0)
+        asking = bool(missing)
         began, fresh = time.monotonic(), dict[int, SampleRecord]()
         left = None if self.deadline is None else self.deadline - drawn.seconds
         wave = Wave(
@@ -378,7 +379,7 @@ class Job:
                     break
         records = [there.get(j) or fresh[j] for j in numbers if j in there or j in fresh]
         drawn.numbers[client.arm] = start + draw.n
-        waited = time.monotonic() - began
+        waited = time.monotonic() - began if asking else 0.0
         drawn.seconds += waited
         if self.per_second and fresh:
             self.payments.ledger.count(self.per_second * waited)

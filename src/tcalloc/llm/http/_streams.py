@@ -103,7 +103,7 @@ class Stream:
             head = head | {"usage": {name: value for name, value in usage.items() if name not in _OF_ANSWERS}}
         return json.dumps(head | {"choices": kept}).encode()
 
-    def text(self, index: int) -> str:
+    def completion(self, index: int) -> str:
         """Return the completion of one choice as far as it came."""
         return str(self._choices[index]["message"].get("content") or "")
 

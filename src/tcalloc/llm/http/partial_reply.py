@@ -35,7 +35,7 @@ class PartialReply:
             self._broken = True
             return
         for index in ended if self._look is not None else ():
-            self._look(self._stream.text(index))  # type: ignore[misc]
+            self._look(self._stream.completion(index))  # type: ignore[misc]
 
     def reply(
         self,
