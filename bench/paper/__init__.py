@@ -18,8 +18,8 @@ it. Spends are matched as in `tcalloc.learn.holdout.folds`; a method that cannot
 where it is. The gain is over the best fixed mixture at the same real spend, paired by question, with a 95 % interval
 over questions (of one cell: nothing is corrected for many cells). "oracle, own samples" chooses by the samples that
 score it, as a table of estimates makes easy, and overstates accuracy; "oracle, held out" chooses on one half of a
-question's samples, among votes that fit in it, and is scored on the other. Fidelity stands beside the share of the oracle's most
-frequent action and the agreement of two oracles from half of the samples each;
+question's samples, among votes that fit in it, and is scored on the other. Fidelity stands beside the share of the
+oracle's most frequent action and the agreement of two oracles from half of the samples each;
 `bench/studies/paper_regime.py` says what it can mean.
 
 What is printed (`words.py`): a table of methods by budgets for each data set and model, gains, fidelity, and ours
