@@ -355,18 +355,20 @@ class ChatClient:
         while not meter.try_reserve(most):
             await self._wait(0.02, stop)
 
-    def most_cost(self, messages: Messages) -> float | None:
-        """Return the most that one sample can cost; None if rates and max_tokens do not limit it.
+    def most_cost(self, messages: Messages, n: int = 1) -> float | None:
+        """Return the most that a request of n samples can cost; None if rates and max_tokens do not limit it.
 
         Parameters
         ----------
         messages : sequence of mapping
             The conversation.
+        n : int
+            The number of samples.
         """
         if self.rates is None or self.parameters.max_tokens is None:
             return None
-        body = self._body(self.messages(messages), 1, _MOST_SEED)
-        return self.rates.most(len(body), 1, self.parameters.max_tokens)
+        body = self._body(self.messages(messages), n, _MOST_SEED)
+        return self.rates.most(len(body), n, self.parameters.max_tokens)
 
     @property
     def most_tries(self) -> int:

@@ -28,7 +28,8 @@ from tcalloc.serve.clients import clients_of
 from tcalloc.serve.decisions import Decisions
 from tcalloc.serve.job import Job
 from tcalloc.serve.live_costs import LiveCosts, ladder_of, refuse_unverified
-from tcalloc.serve.payments import Payments, Prices
+from tcalloc.serve.payments import Payments
+from tcalloc.serve.prices import Prices
 from tcalloc.serve.wave import shared_by
 
 __all__ = ["answer", "answer_async"]
@@ -311,15 +312,16 @@ def _job(
     known = bool(live.by_key) or any(one.rates is not None for one in named.values())
     priced = all(one.rates is not None for one in named.values())
     tries = max(one.most_tries for one in named.values())
+    at_once = n_per_request or (MOST_AT_ONCE if shared_by(policy) else 1)
     firsts = {model: live.round_cost(model, False) for model in live.by_model}
     payments = Payments(
-        budget, len(asked), Prices(live.by_key, None if known else 1.0, trained.by_key), tries, priced, firsts
+        budget, len(asked), Prices(live.by_key, None if known else 1.0, trained.by_key), tries, priced, firsts, at_once
     )
     decisions = Decisions(out, budget)
     return Job(
         asked, rows, policy, client, grader, verifier, store, journal, meter, payments, decisions, live, trained,
         ladder, concurrency, call,
-        at_once=n_per_request or (MOST_AT_ONCE if shared_by(policy) else 1), cancel=cancel, deadline=deadline,
+        at_once=at_once, cancel=cancel, deadline=deadline,
         per_second=per_second,
     )  # fmt: skip
 

@@ -149,7 +149,7 @@ class Job:
     def _units(self) -> Iterator[str]:
         """Yield a note for each model whose samples cost much more or less than in the policy's training."""
         for model, mean in self.payments.prices.means.items():
-            usual = self.trained.by_model.get(model, 0.0)
+            usual = self.trained.by_model.get(model, 0.0) + self.trained.rounds.get(model, (0.0, 0.0))[0]
             if min(mean, usual) > 0 and max(mean / usual, usual / mean) > _OTHER_UNIT:
                 yield (
                     f"a sample of {model} cost {mean:.3g} here on average, {usual:.3g} where the policy was trained. "
@@ -375,6 +375,7 @@ class Job:
                     self.settled.set()
                 self._take(asked, drawn)
                 fresh |= {record["sample"]: record for record in asked if isinstance(record, dict)}
+                missing = [j for j in now if j not in fresh] + missing  # of a server that gives fewer than asked for
                 if any(isinstance(one, BudgetSpent) for one in asked):
                     break
         records = [there.get(j) or fresh[j] for j in numbers if j in there or j in fresh]
@@ -412,7 +413,12 @@ class Job:
         self, question: Question, client: ChatClient, model: str, n: int, wave: Wave, round_cost: float
     ) -> list[Hold]:
         """Return the samples that are granted; where others may give money back, wait without blocking the loop."""
-        most = client.most_cost(question.messages) if self.payments.varies(model) else None
+        most = None
+        if client.n_limit is not None:
+            self.payments.brings(client.n_limit)
+        if self.payments.varies(model):
+            most = client.most_cost(question.messages, min(n, self.at_once))
+            most = None if most is None else most * -(-n // self.at_once) if self.at_once > 1 else most
         while True:
             self.settled.clear()
             holds = self.payments.grant(question.id, model, n, most, round_cost)

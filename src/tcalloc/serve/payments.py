@@ -1,4 +1,4 @@
-"""The payments of a live call: prices as far as they are known, and samples that hold a share of the budget."""
+"""The payments of a live call: samples that hold a share of the budget."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,100 +8,17 @@ from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.llm.concurrency.cut import Cut
 from tcalloc.serve.budget_ledger import BudgetLedger
+from tcalloc.serve.prices import FEW, MARGIN, Prices
 
-__all__ = ["Hold", "Payments", "Prices"]
-
-# Standard errors by which first samples of unknown price may cost more than those before them.
-_MARGIN = 3.0
-# Number of tries from which the highest cost and the share of lost replies are good estimates.
-_FEW = 16
-
-
-class Prices:
-    """The cost of a sample of each model: as given, or as seen so far.
-
-    Parameters
-    ----------
-    known : mapping of str to float
-        Costs by model or action, which hold whatever a reply says.
-    usual : float or None
-        The cost of a sample of any other model before one was seen; None: not known.
-    trained : mapping of str to float
-        The cost of samples in training; only the ratios count, for models that were not seen yet.
-    """
-
-    def __init__(self, known: Mapping[str, float], usual: float | None, trained: Mapping[str, float]):
-        for model, cost in known.items():
-            if not (isinstance(cost, (int, float)) and math.isfinite(cost) and cost >= 0):
-                raise InputError(f"costs[{model!r}] is {cost!r}; expected what one sample costs, at least 0.")
-        self._known, self._usual, self._trained = dict(known), usual, dict(trained)
-        self._seen: dict[str, tuple[float, float, int, float]] = {}  # sum, sum of squares, number, highest
-
-    @property
-    def least(self) -> float:
-        """The least that a sample is known to cost."""
-        return min(self._known.values(), default=self._usual or 0.0)
-
-    @property
-    def means(self) -> dict[str, float]:
-        """The mean cost of a sample of each model so far."""
-        return {model: total / n for model, (total, _, n, _) in self._seen.items()}
-
-    def cost(self, model: str, record: Mapping[str, Any]) -> float:
-        """Return the cost of a sample, in the policy's unit."""
-        if model in self._known:
-            return float(self._known[model])
-        cost = record.get("cost")
-        return 1.0 if cost is None else float(cost)
-
-    def learn(self, model: str, cost: float) -> None:
-        """Record the cost of a sample."""
-        total, squares, n, highest = self._seen.get(model, (0.0, 0.0, 0, 0.0))
-        self._seen[model] = total + cost, squares + cost * cost, n + 1, max(highest, cost)
-
-    def unit(self, model: str) -> tuple[float, float] | None:
-        """Return the mean cost of a sample, and the highest cost seen so far; None if nothing is known."""
-        if model in self._known:
-            return self._known[model], self._known[model]
-        if model in self._seen:
-            total, _, n, highest = self._seen[model]
-            return min(total / n, highest), highest
-        return None if self._usual is None else (self._usual, self._usual)
-
-    def fixed(self, model: str) -> bool:
-        """Return whether all samples of a model cost the same, whatever their replies say."""
-        return model in self._known
-
-    def few(self, model: str) -> bool:
-        """Return whether costs vary, as far as is known, and too few samples were seen to say how much."""
-        return model not in self._known and model in self._seen and self._seen[model][2] < _FEW
-
-    def kept(self, model: str, waiting: int) -> float:
-        """Return the amount to keep for each of `waiting` samples of a model; 0 if nothing is known."""
-        unit = self.unit(model)
-        if unit is None:
-            ratios = [
-                mean * (self._trained[model] / self._trained[seen] if self._both(model, seen) else 1.0)
-                for seen, mean in self.means.items()
-            ]
-            return min(ratios, default=0.0)
-        if model in self._known or model not in self._seen:
-            return unit[0]
-        total, squares, n, _ = self._seen[model]
-        spread = math.sqrt(max(squares / n - (total / n) ** 2, 0.0))
-        return min(unit[1], unit[0] + _MARGIN * spread / math.sqrt(max(waiting, 1)))
-
-    def lost(self, model: str, most: float) -> float:
-        """Return the cost of a lost reply: the highest cost seen of its model, else the highest possible bill."""
-        unit = self.unit(model)
-        return most if unit is None else unit[1]
-
-    def _both(self, model: str, seen: str) -> bool:
-        return self._trained.get(model, 0.0) > 0 and self._trained.get(seen, 0.0) > 0
+__all__ = ["Hold", "Payments"]
 
 
 class Hold:
-    """One sample that may be drawn, with the share of the budget that is reserved for it."""
+    """One sample that may be drawn, with the share of the budget that is reserved for it.
+
+    Of samples that share a request, one holds what is reserved for all `n` of them. The others hold nothing: their `n`
+    is 0.
+    """
 
     def __init__(
         self,
@@ -111,25 +28,31 @@ class Hold:
         unit: float,
         likely: float,
         first: bool,
+        n: int = 1,
         round_cost: float = 0.0,
     ):
         self._payments, self._question, self._model = payments, question, model
         self._unit, self._likely, self._first = unit, likely, first
+        self.n = n
+        """Samples that it pays for."""
         self.round_cost = round_cost
-        """What its draw costs besides its samples, if this one pays for it."""
+        """What its draw costs besides its samples, if this one pays for it and replies do not say it."""
         self._held = True
         payments.under_way += 1
 
     def paid(self, record: Mapping[str, Any]) -> None:
         """Settle with the sample that was received."""
         cost = self._payments.prices.cost(self._model, record)
-        self._end(cost + self.round_cost)
+        self.settle(cost + self.round_cost)
+        self.round_cost = 0.0
         self._payments.drop(self._question)
-        self._payments.came(self._model, cost)
+        self._payments.came(self._model, record)
 
     def lost(self, most: float) -> None:
         """Settle a try that was paid and lost; a question without samples is expected again."""
-        cost = self._payments.prices.lost(self._model, most)
+        if not self.n:
+            return
+        cost = self._payments.prices.lost(self._model, most, self.n) + self.round_cost
         self._end(cost)
         self._payments.gone(cost)
         if self._first:
@@ -140,12 +63,17 @@ class Hold:
         """Whether it is not settled."""
         return self._held
 
-    def cut(self, bill: float) -> None:
-        """Settle a sample that was cut off, with what was billed of it."""
-        self._end(bill)
+    def settle(self, bill: float) -> None:
+        """Settle with what was billed. What is held for a whole draw is held until it is released."""
+        if self.n > 1:
+            self._payments.ledger.count(bill)
+        else:
+            self._end(bill)
 
     def another(self) -> bool:
         """Reserve money for one more try; return whether there was enough."""
+        if not self.n:
+            return True
         ledger, alone = self._payments.ledger, not self._payments.under_way
         if not ledger.reserve(self._question, self._unit, likely=self._likely):
             if not (self._first and alone and ledger.reserve(self._question, self._likely)):
@@ -194,6 +122,8 @@ class Payments:
         Whether replies say what samples cost.
     rounds : mapping of str to float, optional
         What a question's first draw of each model costs besides its samples, where replies do not say it.
+    at_once : int
+        The most samples that one request asks for. Beyond 1, draws are granted and paid as a whole.
     """
 
     def __init__(
@@ -204,6 +134,7 @@ class Payments:
         tries: int = 1,
         billed: bool = False,
         rounds: Mapping[str, float] | None = None,
+        at_once: int = 1,
     ):
         if budget is not None and not (isinstance(budget, (int, float)) and math.isfinite(budget) and budget >= 0):
             raise InputError(
@@ -222,7 +153,7 @@ class Payments:
             )
         self.budget, self.prices, self.ledger = budget, prices, BudgetLedger(total, tries)
         self.lost = 0.0
-        self._billed, self._rounds = billed, dict(rounds or {})
+        self._billed, self._rounds, self._at_once = billed, dict(rounds or {}), at_once
         self._scouts: set[str] = set()
         self._kinds: set[str] = set()
         self._kind_of: dict[str, str] = {}  # question without a sample: its kind
@@ -231,9 +162,8 @@ class Payments:
 
     def count(self, model: str, record: Mapping[str, Any]) -> None:
         """Count a sample that an earlier call has paid for."""
-        cost = self.prices.cost(model, record)
-        self.ledger.count(cost)
-        self.learn(model, cost)
+        self.ledger.count(self.prices.cost(model, record))
+        self.learn(model, record)
 
     def count_lost(self, model: str, n: int, most: float) -> None:
         """Count samples that an earlier call may have paid for and lost."""
@@ -263,7 +193,7 @@ class Payments:
         waiting = [hold for hold in holds if hold.held]
         owed = bill + math.fsum(hold.round_cost for hold in waiting)  # a draw is paid for whichever samples came
         if waiting and owed:
-            waiting[0].cut(owed)
+            waiting[0].settle(owed)
         elif owed:
             self.ledger.count(owed)
         return bill
@@ -302,8 +232,15 @@ class Payments:
         """Return whether a question has to wait until others have their first samples."""
         if self.budget is None or self.ledger.first(question) or not self.ledger.without:
             return False
+        if self._at_once > 1:
+            draw = self._draw(model, n)
+            return draw is None or not self.ledger.room(question, draw[1], 1, hopeful=True)
         unit = self.prices.unit(model)
         return unit is None or self.ledger.room(question, unit[1], n, hopeful=True) < n
+
+    def brings(self, at_once: int) -> None:
+        """Take note that a server gives at most so many samples per request."""
+        self._at_once = min(self._at_once, at_once)
 
     def grant(
         self, question: str, model: str, n: int, most: float | None = None, round_cost: float = 0.0
@@ -320,14 +257,14 @@ class Payments:
         n : int
             The number of samples wanted.
         most : float, optional
-            The most that one sample can cost, if rates and max_tokens limit that.
+            The most that one sample can cost, if rates and max_tokens limit that; with `at_once`, the whole draw.
         round_cost : float
-            What the draw costs besides its samples, where samples have a fixed cost. The first one pays for it.
+            What the draw costs besides its samples, where replies do not say it.
         """
         first = self.ledger.first(question)
+        if self._at_once > 1 or round_cost:
+            return self._grant_draw(question, model, n, most, round_cost, first)
         unit = self.prices.unit(model)
-        if unit is not None and round_cost:
-            return self._grant_draw(question, model, n, unit[0], round_cost, first)
         if self.budget is None:
             granted = self.ledger.reserve(question, 0.0, n)
             return [Hold(self, question, model, 0.0, 0.0, first) for _ in range(granted)]
@@ -356,32 +293,59 @@ class Payments:
         return [Hold(self, question, model, highest, mean, first) for _ in range(granted)]
 
     def _grant_draw(
-        self, question: str, model: str, n: int, each: float, round_cost: float, first: bool
+        self, question: str, model: str, n: int, most: float | None, round_cost: float, first: bool
     ) -> list[Hold] | None:
-        """Return as many samples as there is money for, if each pays its share of what their draw costs."""
-        for k in range(n, 0, -1):
-            unit = 0.0 if self.budget is None else each + round_cost / k
-            if self.ledger.room(question, unit, k) == k:
-                self.ledger.reserve(question, unit, k)
-                extras = [round_cost, *[0.0] * (k - 1)]
-                return [Hold(self, question, model, unit, unit, first, extra) for extra in extras]
-        return None if self.under_way and self.ledger.room(question, each + round_cost, 1, hopeful=True) else []
+        """Return the samples of a draw, for which money is reserved as a whole; half of them, if it is too little."""
+        mean = highest = 0.0
+        if self.budget is None:
+            self.ledger.reserve(question, 0.0)
+        elif (draw := self._draw(model, n)) is None:  # one draw is sent first, and the others wait
+            if self.ledger.free <= (self.ledger.total or 0.0) * 2**-39:
+                return []
+            if model in self._scouts:
+                return None
+            self._scouts.add(model)
+            self.ledger.reserve(question, 0.0)
+        else:
+            mean, highest = (cost + round_cost for cost in draw)
+            if most is not None and self.varies(model):
+                highest = max(highest, most)
+            one = self._draw(model, 1)
+            if first and not self._seen_enough(question, mean if one is None else one[0]):
+                return None
+            if self.under_way:  # open samples may give money back
+                sure = self.ledger.room(question, highest, 1, likely=mean)
+                if sure < self.ledger.room(question, mean, 1, hopeful=True) or (not sure and first):
+                    return None
+            if not self.ledger.reserve(question, highest, likely=mean):
+                if n > 1:
+                    return self._grant_draw(question, model, n // 2, most, round_cost, first)
+                if not first or not self.ledger.reserve(question, mean):
+                    return []
+                highest = mean  # no question is left out because of what a sample might cost at most
+        rest = [Hold(self, question, model, 0.0, 0.0, first, 0) for _ in range(n - 1)]
+        # The one that pays stands last, so that the money is held until the whole draw is there.
+        return [*rest, Hold(self, question, model, highest, mean, first, n, round_cost)]
+
+    def _draw(self, model: str, n: int) -> tuple[float, float] | None:
+        """Return the mean and the highest cost of a draw; None: not known."""
+        return self.prices.draw(model, n, -(-n // self._at_once))
 
     def _seen_enough(self, question: str, cost: float) -> bool:
         """Return whether a first sample may cost more than what is kept for it; at the start only a few may."""
         kind, tries = self._kind_of.get(question), self._came + self._gone
         if kind is None or cost <= self.prices.kept(kind, 1):
             return True
-        return tries >= _FEW or tries + self.under_way < _FEW
+        return tries >= FEW or tries + self.under_way < FEW
 
     def tried(self, model: str) -> None:
         """Let another sample be sent first if the price of a model is still not known."""
         self._scouts.discard(model)
 
-    def came(self, model: str, cost: float) -> None:
+    def came(self, model: str, record: Mapping[str, Any]) -> None:
         """Record a sample that was received."""
         self._came += 1
-        self.learn(model, cost)
+        self.learn(model, record)
 
     def gone(self, cost: float) -> None:
         """Record a try that was paid and lost, and compute again what is kept."""
@@ -390,9 +354,13 @@ class Payments:
         for kind in self._kinds:
             self._reprice(kind)
 
-    def learn(self, model: str, cost: float) -> None:
+    def learn(self, model: str, record: Mapping[str, Any]) -> None:
         """Record the cost of a sample, and compute again what is kept."""
-        self.prices.learn(model, cost)
+        cost, share = self.prices.cost(model, record), record.get("request_cost")
+        if self._at_once > 1 and share is not None and not self.prices.fixed(model):
+            self.prices.learn(model, cost + share * ((record.get("choices") or 1) - 1), max(cost - share, 0.0))
+        else:
+            self.prices.learn(model, cost)
         for kind in self._kinds:
             self._reprice(kind)
 
@@ -400,6 +368,6 @@ class Payments:
         waiting = self.ledger.waiting(kind)
         # Number of tries up to the first reply that is not lost: mean, and its standard error over those that wait.
         tries = 1.0 + self._gone / max(self._came, 1)
-        tries += _MARGIN * math.sqrt(tries * (tries - 1.0) / max(waiting, 1))
+        tries += MARGIN * math.sqrt(tries * (tries - 1.0) / max(waiting, 1))
         price = self.prices.kept(kind, waiting) + self._rounds.get(kind, 0.0)
         self.ledger.set_price(kind, price, price * tries)

@@ -18,7 +18,6 @@ from tcalloc.llm.concurrency import event_loop
 from tcalloc.llm.concurrency.cut import Cut
 from tcalloc.llm.concurrency.event_loop import Stop
 from tcalloc.llm.drawing import Drawer
-from tcalloc.llm.failures import LlmError
 from tcalloc.llm.questions import Question
 from tcalloc.runs.records import SampleRecord
 from tcalloc.serve.payments import Hold
@@ -114,7 +113,9 @@ class Wave:
                 await self._came(record)
 
     async def ask(self, params: str, numbers: list[int], holds: list[Hold]) -> list[SampleRecord | BaseException]:
-        """Ask for some samples at the same time; return the records of those that came, and an error for each other.
+        """Ask for some samples at the same time; return the records of those that came, and errors of those that failed.
+
+        A server may give fewer samples than a request asks for; the others are not returned.
 
         Parameters
         ----------
@@ -127,7 +128,7 @@ class Wave:
         """
         size = min(self._at_once, self._drawer.client.n_limit or self._at_once)
         groups = [slice(start, start + size) for start in range(0, len(numbers), size)]
-        under_way: list[asyncio.Task[list[SampleRecord | BaseException]]] = []
+        under_way: list[asyncio.Task[list[SampleRecord]]] = []
         try:
             for group in groups:
                 slot = await self._slot()  # before there is a task: what waits for its turn costs nothing
@@ -154,54 +155,47 @@ class Wave:
 
     async def _request(
         self, params: str, numbers: list[int], holds: list[Hold], slot: Callable[[], None]
-    ) -> list[SampleRecord | BaseException]:
-        """Ask for some samples by one request, or by as many as the server needs; `slot` frees the first one's slot."""
-        found: list[SampleRecord | BaseException] = []
+    ) -> list[SampleRecord]:
+        """Ask for some samples by one request, whose slot it frees; a server may give fewer."""
+        looked: list[str] = []
+
+        def look(text: str) -> None:
+            looked.append(text)
+            task = asyncio.ensure_future(self._look(text))
+            self._looking.add(task)
+            task.add_done_callback(self._looking.discard)
+
+        def lost(most: float) -> None:
+            payers = [hold for hold in holds if hold.n]
+            for hold in payers:
+                hold.lost(most / len(payers))
+
+        def another() -> bool:
+            granted = [hold for hold in holds if hold.another()]
+            if len(granted) < len(holds):
+                for hold in granted:
+                    hold.release()
+            return len(granted) == len(holds)
+
         cuttable = self._seconds is not None or (self._settled is not None and self._missing > 1)
-        while len(found) < len(numbers) and not self.cut.on:
-            waiting = holds[len(found) :]
-            looked: list[str] = []
-
-            def look(text: str, looked: list[str] = looked) -> None:
-                looked.append(text)
-                task = asyncio.ensure_future(self._look(text))
-                self._looking.add(task)
-                task.add_done_callback(self._looking.discard)
-
-            def lost(most: float, waiting: list[Hold] = waiting) -> None:
-                for hold in waiting:
-                    hold.lost(most / len(waiting))
-
-            def another(waiting: list[Hold] = waiting) -> bool:
-                granted = [hold for hold in waiting if hold.another()]
-                if len(granted) < len(waiting):
-                    for hold in granted:
-                        hold.release()
-                return len(granted) == len(waiting)
-
-            if found:
-                slot = await self._slot()
-            try:
-                records = await self._drawer.ask(
-                    self._question,
-                    params,
-                    numbers[len(found) :],
-                    self._stop,
-                    lost,
-                    another,
-                    self.cut if cuttable else None,
-                    look if cuttable and len(waiting) > 1 else None,
-                )
-            except LlmError as error:
-                return [*found, *[error] * len(waiting)]
-            finally:
-                slot()
-            for record, hold in zip(records, waiting, strict=False):
-                hold.paid(record)
-            for record in self._unseen(records, looked):
-                await self._came(record)
-            found += records
-        return found
+        try:
+            records = await self._drawer.ask(
+                self._question,
+                params,
+                numbers,
+                self._stop,
+                lost,
+                another,
+                self.cut if cuttable else None,
+                look if cuttable and len(numbers) > 1 else None,
+            )
+        finally:
+            slot()
+        for record, hold in zip(records, holds, strict=False):
+            hold.paid(record)
+        for record in self._unseen(records, looked):
+            await self._came(record)
+        return records
 
     @staticmethod
     def _unseen(records: list[SampleRecord], looked: list[str]) -> list[SampleRecord]:
