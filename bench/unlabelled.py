@@ -168,6 +168,7 @@ def plot(cells: list[dict[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     whole = {table: max(o["questions"] for o in cells if o["table"] == table) for table in {o["table"] for o in cells}}
+    place = {table: i for i, table in enumerate(sorted(whole))}
     most = {table: max(o["samples"] for o in cells if o["table"] == table) for table in whole}
     for ax, what, chosen in (
         (axes[0], "questions", [o for o in cells if o["samples"] == most[o["table"]]]),
@@ -176,7 +177,7 @@ def plot(cells: list[dict[str, Any]], path: Path) -> None:
         for one in chosen:
             low = one["mode"] < 0.45
             ax.errorbar(
-                one[what] * (1 + 0.02 * (hash(one["table"]) % 7 - 3)), 100 * one["gap"], 100 * one["half"], fmt="o",
+                one[what] * (1 + 0.02 * (place[one["table"]] % 7 - 3)), 100 * one["gap"], 100 * one["half"], fmt="o",
                 ms=3, lw=0.7, color="#b3541e" if low else "#1257a8", alpha=0.6,
             )  # fmt: skip
         ax.axhline(0, color="#333333", lw=1)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import leading
-from tcalloc.measure import Samples, Vote
+from tcalloc.measure import Samples, Vote, load_table, save_table
 from tcalloc.measure.labels import GOLD, Labels, best_codes, leading_codes, parse_labels
+from tcalloc.measure.misleading import signs_of
 from tcalloc.measure.referee import judged
 
 CODES = st.lists(
@@ -178,3 +179,38 @@ def test_labels_travel():
         Labels.from_dict(found.labels.to_dict() | {"samples": -1})
     with pytest.raises(InputError, match="allowed are gold, agreement"):
         Labels.from_dict(found.labels.to_dict() | {"kind": "truth"})
+
+
+def test_an_unsure_reference_is_warned_of():
+    """Where halves hardly agree, the reference is bounded; where they do, nothing is said."""
+    rng = np.random.default_rng(0)
+    unsure = Samples(rng.integers(0, 5, (200, 8))).labelled("agreement")
+    assert len([note for note in unsure.notes if note.startswith("the reference is unsure")]) == 1
+    sure = Samples(np.where(rng.random((200, 8)) < 0.8, 0, rng.integers(1, 5, (200, 8)))).labelled("agreement")
+    assert not any("unsure" in note for note in sure.notes)
+    # The bound holds: the most frequent answer of half of the samples is right no more often.
+    for chance in (0.3, 0.5, 0.8):
+        codes = np.where(rng.random((400, 8)) < chance, 0, rng.integers(1, 5, (400, 8)))
+        bound = signs_of(Samples(codes).labelled("agreement")).most_right
+        assert (leading_codes(codes[:, :4]) == 0).mean() <= bound + 0.03
+
+
+@pytest.mark.parametrize("suffix", ["csv", "npz", "parquet"])
+def test_a_tables_file_keeps_its_labels(tmp_path, suffix):
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    table = marked()[1].labelled("agreement").table([Vote(1), Vote(3)])
+    path = tmp_path / f"table.{suffix}"
+    save_table(table, path)
+    read = load_table(path)
+    assert read.labels == table.labels
+    assert read.ignored == ()
+    assert np.array_equal(read.acc, table.acc)
+    assert str(read.claim(read.solve(1e6))).startswith("agreement with the reference")
+    gold = Samples(marked()[0]).table([Vote(1)])
+    save_table(gold, tmp_path / f"gold.{suffix}")
+    assert load_table(tmp_path / f"gold.{suffix}").labels is GOLD
+    if suffix == "csv":
+        path.write_text(path.read_text().replace("agreement", "something", 1))
+        with pytest.raises(InputError, match="tcalloc_labels is not what tcalloc writes"):
+            load_table(path)

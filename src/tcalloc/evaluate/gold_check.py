@@ -36,6 +36,8 @@ Rows = NDArray[np.intp]
 
 # With fewer gold answers, no policy is trained on them to compare with.
 FEWEST_GOLD = 30
+# Below this share of right references, learning from them was not tested to be as good as learning from gold answers.
+RIGHT_ENOUGH = 0.45
 # A difference that is worth knowing: one point.
 POINT = 0.01
 # Of the budget: each policy is replayed at these spends too, so that two of them are compared at the same spend.
@@ -99,6 +101,12 @@ class GoldCheck:
             f"on {own} at a spend of {amount(self.spend, unit, 3)}. A vote over {self.samples} samples is right on "
             f"{whole}."
         ]
+        if self.whole_accuracy < RIGHT_ENOUGH:
+            found.append(
+                f"That is below {percent(RIGHT_ENOUGH, 0)}: the most frequent answer is a poor reference here, and "
+                "what is "
+                "learned from it may mislead. Learn from gold answers, or from a stronger model's."
+            )
         if math.isfinite(self.difference):
             span = interval(self.difference_low, self.difference_high)
             differs = "differs" if self.difference_low > 0 or self.difference_high < 0 else "does not differ"

@@ -14,7 +14,7 @@ What to use when
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action
 from tcalloc.measure.labels import GOLD, parse_labels
 from tcalloc.measure.load_run import load_run
+from tcalloc.measure.misleading import signs_of
 from tcalloc.measure.referee import by_gold, judged, label
 from tcalloc.measure.sample_arrays import SampleArrays
 from tcalloc.measure.table import Table
@@ -215,7 +216,9 @@ class Samples(SampleArrays):
                     f"gold has shape {known.shape} and dtype {known.dtype}; expected ({len(self)},) of booleans: in "
                     "which questions the code 0 is the gold answer."
                 )
-        return label(self, labels, known)
+        found = label(self, labels, known)
+        warning = "" if found.labels.gold else signs_of(found).warning()
+        return replace(found, notes=(*found.notes, warning)) if warning else found
 
     def by_gold(self) -> "tuple[Samples, NDArray[np.intp]]":
         """Return the questions whose gold answer is known, with it as code 0, and their row numbers.
