@@ -142,7 +142,8 @@ def test_without_gold_the_words_say_so(tmp_path):
     assert told(run, "correct") == [(None,), (True,)]
     assert report.marked == 1
     assert report.notes == [
-        "1 of 2 questions has no gold answer. There, only the agreement between samples is known, not their accuracy."
+        "1 of 2 questions has no gold answer. --labels agreement uses all questions by how often their answers agree; "
+        "without it, these are left out."
     ]
 
 
@@ -342,8 +343,8 @@ def test_the_command(tmp_path, capsys):
         "imported          2        3  50.0 %",
         "",
         "tcalloc: note: 2 lines of id q are taken as 2 samples.",
-        "tcalloc: note: 1 of 2 questions has no gold answer. There, only the agreement between samples is known, "
-        "not their accuracy.",
+        "tcalloc: note: 1 of 2 questions has no gold answer. --labels agreement uses all questions by how often their "
+        "answers agree; without it, these are left out.",
     ]
     assert run_command(path, "--out", tmp_path / "two", "--field", "id=uid", "--skip-bad", "--json") == 0
     document = json.loads(capsys.readouterr().out)

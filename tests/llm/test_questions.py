@@ -219,8 +219,8 @@ def test_words_about_missing_answers():
     with_gold = Question("a", (), "?", "1")
     without = Question("b", (), "?")
     assert gold_words([with_gold]) is None
-    assert gold_words([without]).startswith("No question has a gold answer, so only the agreement")
-    assert gold_words([with_gold, without]).startswith("1 of 2 questions has no gold answer. There, only the agreement")
+    assert gold_words([without]).startswith("No question has a gold answer, so that accuracy will not be known.")
+    assert gold_words([with_gold, without]).startswith("1 of 2 questions has no gold answer. --labels agreement uses")
 
 
 def test_whatever_a_caller_has(tmp_path):

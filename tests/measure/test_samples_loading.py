@@ -87,7 +87,8 @@ def test_a_run_of_two_models_with_costs_and_gaps(tmp_path):
     assert samples.arms["big p2"].answers.tolist() == [[2], [0]]
     assert samples.arms["big p3"].answers.tolist() == [[-2], [1]]
     assert samples.notes == (
-        "1 of 4 questions has no gold answer, cannot be scored, and is left out.",
+        "1 of 4 questions has no gold answer and is left out. To use all questions, judge answers by how often they "
+        "agree: labels='agreement' (--labels agreement).",
         "1 of 4 questions has no samples yet and is left out.",
         "the token counts of 1 sample are estimates, because the server gave none.",
     )
@@ -211,7 +212,7 @@ def test_runs_that_make_no_table(tmp_path):
     with pytest.raises(InputError, match="holds no samples yet"):
         Samples.load(tmp_path / "empty")
     write_run(tmp_path / "ungraded", [record("q1", 0, correct=None)])
-    with pytest.raises(InputError, match=r"no question has a gold answer\. How often answers agree is known"):
+    with pytest.raises(InputError, match=r"no question has a gold answer.*labels='agreement' \(--labels agreement\)"):
         Samples.load(tmp_path / "ungraded")
     with pytest.raises(InputError):
         Samples.load(tmp_path / "nowhere")
@@ -260,3 +261,25 @@ def test_arms_of_one_model_are_named_by_what_tells_them_apart(tmp_path):
     table = samples.table(asked, shrink=False)
     assert table.actions == tuple(asked)
     assert table.acc.tolist() == [[0.5, 0.5, 0.5]]
+
+
+def test_a_run_without_gold_answers_is_loaded_by_agreement(tmp_path):
+    """Gold answers of some questions are kept aside; what could not be graded stays out."""
+    records = [record("q1", j, answer=answer, correct=None) for j, answer in enumerate("7787")]
+    records += [record("q2", j, answer=a, correct=a == "42") for j, a in enumerate(["41", "42", "41", "41", "42"])]
+    records += [record("q2", 5, answer=None, correct=None, error="TimeoutError: late.")]
+    write_run(tmp_path / "run", records)
+    samples = Samples.load(tmp_path / "run", labels="agreement")
+    assert samples.answers.tolist() == [[0, 0, 2, 0, -2], [0, 1, 0, 0, 1]]
+    assert samples.gold.tolist() == [-2, 1]
+    assert samples.labels.samples == 4
+    right, rows = samples.by_gold()
+    assert rows.tolist() == [1]
+    assert right.correct.tolist() == [[False, True, False, False, True]]
+    # The name of the only model may be given.
+    assert np.array_equal(Samples.load(tmp_path / "run", labels="agreement:m").answers, samples.answers)
+    with pytest.raises(InputError, match="run: labels is 'model:other'"):
+        Samples.load(tmp_path / "run", labels="model:other")
+    write_run(tmp_path / "silent", [record("q1", 0, answer=None, correct=None)])
+    with pytest.raises(InputError, match="No answers were recorded either"):
+        Samples.load(tmp_path / "silent", labels="agreement")

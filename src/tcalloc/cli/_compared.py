@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tcalloc._checks import did_you_mean
 from tcalloc.cli import _shared as shared
 from tcalloc.errors import InputError
@@ -68,6 +70,8 @@ def _demo(args: argparse.Namespace) -> Given:
         if value:
             raise shared.UsageError(f"--demo compares on the recorded table, which has its own; leave {option} out.")
     samples, texts, difficulty = recorded_samples()
+    if args.labels != "gold":
+        samples = samples.labelled(args.labels, gold=np.ones(len(samples), bool))
     head = ["import tcalloc", "from tcalloc.measure.recorded import recorded_samples"]
     more = ["from tcalloc.learn.question_rows import rows_of"]
     data = ["", "data, X, difficulty = recorded_samples()"]
@@ -83,7 +87,7 @@ def _run(args: argparse.Namespace) -> Given:
 
     if args.text is not None:
         raise shared.UsageError("--text names a column of a table; a run folder holds the texts of its questions.")
-    samples = Samples.load(args.table, per_second=args.per_second)
+    samples = Samples.load(args.table, args.labels, per_second=args.per_second)
     for note in notes_for(samples.notes, args.verifier):
         shared.say(f"note: {args.table}: {note}")
     try:
@@ -117,6 +121,8 @@ def _table(args: argparse.Namespace) -> Given:
         raise shared.UsageError(f"--actions is for run folders; the actions of {args.table} are its columns.")
     if args.verifier:
         shared.refuse_verifier(args.table)
+    if args.labels != "gold":
+        raise shared.UsageError(f"--labels is for run folders: {args.table} holds no answers. Leave it out.")
     if args.text is not None and args.questions is not None:
         raise shared.UsageError("--text and --questions both give the texts of the questions; choose one.")
     table = load_table(args.table)

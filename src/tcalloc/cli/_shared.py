@@ -255,7 +255,7 @@ def refuse_verifier(path: str) -> None:
     raise UsageError(f"--verifier is for run folders: a verifier looks at samples, and {path} holds none.")
 
 
-def load(path: str, actions: str | None = None, verifier: bool = False) -> "Table":
+def load(path: str, actions: str | None = None, verifier: bool = False, labels: str = "gold") -> "Table":
     """Read a table, or make one from a run folder; print a note about what was ignored.
 
     Parameters
@@ -266,16 +266,22 @@ def load(path: str, actions: str | None = None, verifier: bool = False) -> "Tabl
         For a run folder: names of actions, separated by commas; None: the usual actions.
     verifier : bool
         For a run folder: whether a verifier recognises right answers live.
+    labels : str
+        For a run folder: what counts as the right answer.
     """
     from tcalloc.measure.actions import Action
+    from tcalloc.measure.labels import GOLD
+    from tcalloc.measure.labels import refuse_verifier as refuse_both
+    from tcalloc.measure.referee import judged
     from tcalloc.measure.samples import Samples
     from tcalloc.measure.table_files.load_and_save import load_table
     from tcalloc.runs.recorded_answers import notes_for
 
     if os.path.isdir(path):
-        samples = Samples.load(path)
+        samples = Samples.load(path, labels)
+        refuse_both(samples, verifier)
         if actions is None:
-            asked = samples.usual_actions(verifier)
+            asked = judged(samples, 1)[0].usual_actions(verifier)
         else:
             asked = [Action.parse(name.strip()) for name in actions.split(",")]
         if checked := [action.name for action in asked if action.by == "verifier"]:
@@ -293,6 +299,8 @@ def load(path: str, actions: str | None = None, verifier: bool = False) -> "Tabl
         raise UsageError(f"--actions is for run folders; the actions of {path} are its columns.")
     if verifier:
         refuse_verifier(path)
+    if labels != GOLD.kind:
+        raise UsageError(f"--labels is for run folders: {path} holds no answers that could be compared. Leave it out.")
     table = load_table(path)
     if table.ignored:
         names = [repr(name if len(name) <= 30 else name[:27] + "...") for name in table.ignored[:8]]

@@ -108,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
     from tcalloc.learn.question_rows import rows_for
     from tcalloc.llm.graders import make_grader
     from tcalloc.llm.questions import load_questions
+    from tcalloc.measure.labels import labels_of
     from tcalloc.serve.answer import answer
     from tcalloc.serve.answers import Answered
 
@@ -120,6 +121,12 @@ def run(args: argparse.Namespace) -> int:
         shared.check_output(args.answers, args.questions, names, force=args.force, what="questions file")
     questions = load_questions(args.questions)
     policy = _policy(args.policy)
+    trained_on = labels_of(policy)
+    if not trained_on.gold:
+        shared.say(
+            f"note: {args.policy}: learned without gold answers, from agreement with {trained_on.reference}. How often "
+            "its answers are true is not known."
+        )
     x = rows_for(policy, questions, args.questions)
     grader = make_grader(args.grader)
     with contextlib.ExitStack() as stack:

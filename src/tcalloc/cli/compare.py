@@ -12,6 +12,7 @@ from tcalloc._checks import did_you_mean
 from tcalloc._outputs import save_picture
 from tcalloc.cli import _compared as compared
 from tcalloc.cli import _shared as shared
+from tcalloc.cli._labels import add_labels
 from tcalloc.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--policies", metavar="NAMES", help="the policies to compare, separated by commas, by the names in the result"
     )
     shared.add_verifier(what)
+    add_labels(what)
     shared.add_actions(what)
     known = parser.add_argument_group("what is known about a question before sampling")
     known.add_argument("--questions", metavar="FILE", help="a questions file with the texts")

@@ -7,6 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from tcalloc.cli import _shared as shared
+from tcalloc.cli._labels import add_labels
 from tcalloc.errors import InputError
 from tcalloc.learn.registry import POLICIES, REFERENCE, entry_of
 
@@ -55,6 +56,9 @@ examples:
   tcalloc fit run/ --budget 3 --policy "margin + cap" --out policy/
                                                any policy of tcalloc compare, by
                                                the name that it prints
+  tcalloc fit run/ --budget 3 --labels agreement --out policy/
+                                               no gold answers: learn from how
+                                               often the answers agree
   tcalloc decide policy/ new_questions.jsonl   which action for which question
   tcalloc answer new_questions.jsonl --policy policy/ --local
                                                answer them live
@@ -111,6 +115,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="a verifier recognises right answers live, as unit tests do; it is never assumed",
     )
+    add_labels(parser)
     parser.add_argument(
         "--answer-all",
         action="store_true",
@@ -194,7 +199,7 @@ def _read(args: argparse.Namespace) -> tuple["Samples", list[Any] | None]:
         raise InputError(
             f"{args.table}: {what}; expected a run folder that tcalloc sample or tcalloc import wrote.{remedy}"
         )
-    samples, _ = Samples.load(args.table, per_second=args.per_second).of_every_model()
+    samples, _ = Samples.load(args.table, args.labels, per_second=args.per_second).of_every_model()
     for note in notes_for(samples.notes, args.verifier):
         shared.say(f"note: {args.table}: {note}")
     try:

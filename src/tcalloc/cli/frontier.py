@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from tcalloc._amounts import digits
 from tcalloc._frontier import Frontier
 from tcalloc._outputs import save_picture
 from tcalloc.cli import _shared as shared
+from tcalloc.cli._labels import add_labels
 from tcalloc.errors import MissingExtraError
 from tcalloc.learn.registry import REFERENCE
 from tcalloc.measure import Table
@@ -63,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", metavar="PATH", type=shared.picture, help="draw the curve: .png, .svg or .pdf")
     shared.add_actions(parser)
     shared.add_verifier(parser)
+    add_labels(parser)
     shared.add_unit(parser)
     shared.add_force(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table of points")
@@ -79,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
             import matplotlib.figure  # noqa: F401  # whether it is there, before the work
         except ImportError:
             raise MissingExtraError("--plot needs Matplotlib: pip install 'tcalloc[plot]'") from None
-    table = shared.load(args.table, args.actions, args.verifier)
+    table = shared.load(args.table, args.actions, args.verifier, args.labels)
     curve = table.frontier(threads=args.threads)
     mixture = fixed_mixture(table)
     if args.out is not None:
@@ -99,7 +102,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _summary(args: argparse.Namespace, table: Table, curve: Frontier, points: dict[str, Any]) -> str:
     n, k = table.acc.shape
-    heads = ["budget" if args.unit is None else f"budget ({shared.unit_words(args.unit)})", "accuracy", "price"]
+    heads = [
+        "budget" if args.unit is None else f"budget ({shared.unit_words(args.unit)})",
+        table.labels.words.noun,
+        "price",
+    ]
     accuracies = [points["accuracy"].tolist()]
     if "best_fixed_mixture" in points:
         heads.append(REFERENCE)
@@ -122,6 +129,7 @@ def _summary(args: argparse.Namespace, table: Table, curve: Frontier, points: di
     return "\n\n".join(
         [
             *([] if knows is None else [knows]),
+            *([textwrap.fill(reference, 98)] if (reference := table.labels.sentence()) else []),
             f"{args.table}: {shared.counted(n, 'instance')}{weighted}, {shared.counted(k, 'action')}, "
             f"a curve of {shared.counted(len(curve.prices), 'step')}",
             shared.text_table(heads, [*zip(*columns, strict=True)], left=0),
@@ -134,6 +142,7 @@ def _document(args: argparse.Namespace, table: Table, curve: Frontier, points: d
     rows = zip(*(values.tolist() for values in points.values()), strict=True)
     return {
         "table": args.table,
+        "labels": table.labels.to_dict(),
         "instances": table.acc.shape[0],
         "action_names": table.action_names,
         "smallest_budget": shared.finite(curve.budgets[0]),
@@ -169,7 +178,7 @@ def _plot(args: argparse.Namespace, table: Table, curve: Frontier, mixture: Fron
         ax.xaxis.set_minor_locator(NullLocator())
     counted = "" if args.unit is None else f", {shared.unit_words(args.unit)}"
     ax.set_xlabel(f"budget (mean cost per instance{counted})", parse_math=False)
-    ax.set_ylabel("mean expected accuracy")
+    ax.set_ylabel(f"mean expected {table.labels.words.full}")
     n, k = table.acc.shape
     title = f"{os.path.basename(args.table)}: {shared.counted(n, 'instance')}, {shared.counted(k, 'action')}"
     ax.set_title(title, loc="left", parse_math=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tcalloc.cli import _models as models
 from tcalloc.cli import _shared as shared
+from tcalloc.cli._labels import without_gold
 
 if TYPE_CHECKING:
     from tcalloc.llm.client import ChatClient
@@ -32,7 +33,7 @@ examples:
 
 the questions: one JSON object per line, such as
   {{"question": "6 times 7?", "answer": "42"}}
-answer may be missing (then only agreement is known); also id, accept,
+answer may be missing (then --labels agreement); also id, accept,
 choices, few_shot, messages; .jsonl or .jsonl.gz.
 
 the key: --api-key-env or --api-key-file; else the variable of a known host
@@ -109,7 +110,10 @@ def run(args: argparse.Namespace) -> int:
             )
             for note in outcome.notes:
                 shared.say(f"note: {note}")
-            code = _report_plan(args, len(questions), client, outcome) if args.dry_run else _report(args, outcome)
+            if args.dry_run:
+                code = _report_plan(args, len(questions), client, outcome)
+            else:
+                code = _report(args, outcome, some_gold=any(question.golds for question in questions))
     finally:
         close = getattr(grader, "close", None)  # worker processes
         if close is not None:
@@ -120,15 +124,16 @@ def run(args: argparse.Namespace) -> int:
 # ---------------------------------------------------------------------------------------------- reports
 
 
-def _report(args: argparse.Namespace, outcome: "Outcome") -> int:
+def _report(args: argparse.Namespace, outcome: "Outcome", *, some_gold: bool) -> int:
     if args.json:
         shared.print_json(asdict(outcome) | {"complete": outcome.complete})
     elif outcome.drawn or outcome.there:
         spent = "" if outcome.spent is None else f", {shared.number(outcome.spent)} spent in all"
         lost = f" (and up to {shared.number(outcome.lost)} on replies that were lost)" if outcome.lost else ""
+        more = "" if some_gold else f"\n{without_gold(outcome.out, args.samples)}"
         print(
             f"{outcome.out}: {outcome.there + outcome.drawn:,} of {shared.counted(outcome.wanted, 'sample')}, "
-            f"{outcome.drawn:,} new; {shared.counted(outcome.requests, 'request')}{spent}{lost}."
+            f"{outcome.drawn:,} new; {shared.counted(outcome.requests, 'request')}{spent}{lost}.{more}"
         )
     return _end(outcome, "The same command continues.")
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tcalloc._solve import Allocation
 from tcalloc.cli import _shared as shared
+from tcalloc.cli._labels import add_labels
 from tcalloc.errors import BudgetError
 from tcalloc.measure import Table
 from tcalloc.measure.summaries import action_uses, mixture_beside
@@ -94,6 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     shared.add_actions(parser)
     shared.add_verifier(parser)
+    add_labels(parser)
     shared.add_unit(parser)
     shared.add_force(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the summary")
@@ -104,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     if args.accuracy is not None and args.method != "exact":
         raise shared.UsageError("--method bisect works with --budget and --total only, not with --accuracy.")
     shared.check_outputs(args, HEADS)
-    table = shared.load(args.table, args.actions, args.verifier)
+    table = shared.load(args.table, args.actions, args.verifier, args.labels)
     least = None
     if args.accuracy is None:
         plan = table.solve(args.budget, total=args.total, method=args.method, threads=args.threads)
@@ -147,12 +149,12 @@ def _mixture_words(table: Table, plan: Allocation, unit: str | None) -> str:
         return "not computed; some instances do not have every action."
     parts = ", ".join(f"{shared.share(part)} {name}" for name, part in mixed.parts)
     text = (
-        f"accuracy {shared.columns_of([mixed.accuracy], trim=False)[0]} ({parts}); choosing per instance: "
-        f"{'-' if mixed.gain < 0 else '+'}{shared.number(abs(mixed.gain))}."
+        f"{table.labels.words.noun} {shared.columns_of([mixed.accuracy], trim=False)[0]} ({parts}); choosing per "
+        f"instance: {'-' if mixed.gain < 0 else '+'}{shared.number(abs(mixed.gain))}."
     )
     if mixed.gain > 0 and unit is not None and not table.single_outcomes:
         needed = mixed.spend_for_the_same_accuracy
-        text += " For the accuracy of this plan " + (
+        text += f" For the {table.labels.words.noun} of this plan " + (
             "no fixed mixture is good enough."
             if needed is None
             else f"it needs {shared.cost(needed, unit)}: the plan saves "
@@ -171,6 +173,7 @@ def _summary(
     least: float | None,
 ) -> str:
     n, k = table.acc.shape
+    words = table.labels.words
     accuracy, bound = shared.columns_of([plan.accuracy, plan.upper_bound], trim=False)
     if least is not None:
         limits = f"asked for {shared.number(args.accuracy)}"
@@ -184,9 +187,9 @@ def _summary(
     if table.single_outcomes:
         limits = f"in hindsight, {limits}"
     facts = [
-        ("accuracy", accuracy, limits),
+        (words.noun, accuracy, limits),
         ("spend", shared.cost(plan.spend, args.unit), spent),
-        ("price", shared.number(plan.price), _price_words(plan.price, args.unit)),
+        ("price", shared.number(plan.price), _price_words(plan.price, args.unit, words.noun)),
     ]
     listed = [use for use in action_uses(table, plan) if use.instances or k <= LISTED]
     rows = zip(
@@ -198,10 +201,12 @@ def _summary(
         strict=True,
     )
     counted = "" if args.unit is None else f" ({shared.unit_words(args.unit)})"
-    heads = ("action", "instances", "share", f"mean cost{counted}", "mean accuracy")
+    heads = ("action", "instances", "share", f"mean cost{counted}", f"mean {words.noun}")
     weighted = "" if table.weights is None else ", weighted"
+    said = table.labels.sentence()
     blocks = [
         f"{args.table}: {shared.counted(n, 'instance')}{weighted}, {shared.counted(k, 'action')}",
+        *([textwrap.fill(said, 98)] if said else []),
         shared.text_table(("", "", ""), facts, left=3).lstrip("\n"),
         shared.text_table(heads, [*rows])
         + (f"\n({k - len(listed)} more actions are not used)" if len(listed) < k else ""),
@@ -219,8 +224,8 @@ def _honesty(table: Table, plan: Allocation) -> str:
         return CAUTION
     claim = table.claim(plan)
     if claim.why:
-        return f"The accuracy of {claim.accuracy:.4f} has {claim.why}."
-    text = f"The accuracy is estimated from samples, and corrected for choosing on them: {claim}."
+        return f"The {table.labels.words.noun} of {claim.accuracy:.4f} has {claim.why}."
+    text = f"The {table.labels.words.noun} is estimated from samples, and corrected for choosing on them: {claim}."
     if abs(claim.correction) >= 0.00005:
         text += (
             f" Samples that chose nothing moved it by {100 * claim.correction:+.2f} points from the plan's own "
@@ -229,13 +234,13 @@ def _honesty(table: Table, plan: Allocation) -> str:
     return text
 
 
-def _price_words(price: float, unit: str | None) -> str:
+def _price_words(price: float, unit: str | None, noun: str) -> str:
     if price == 0:
         return "spending more would gain nothing"
     if math.isinf(price):
         return "only the cheapest actions can be paid"
     one = "one more unit of cost" if unit is None else f"{shared.in_unit('1', unit)} more"
-    return f"{one} must buy {shared.number(price)} accuracy"
+    return f"{one} must buy {shared.number(price)} {noun}"
 
 
 # ---------------------------------------------------------------------------------------------- for programs
@@ -266,6 +271,7 @@ def _document(
         split = plan.split._asdict()
     return {
         "table": args.table,
+        "labels": table.labels.to_dict(),
         "instances": len(plan.actions),
         "method": args.method,
         "asked": {

@@ -31,7 +31,7 @@ def remarks(problem: Problem, standings: Sequence[Standing], budgets: NDArray[np
 
 
 def _of_questions(problem: Problem, standings: Sequence[Standing]) -> list[str]:
-    n = len(problem)
+    n = problem.questions
     halves = [
         50 * float(high - low)
         for standing in standings
@@ -54,13 +54,21 @@ def _of_answers(problem: Problem) -> list[str]:
     if len(problem.menu.names) == 1:
         return ["There is only one action, so every policy does the same."]
     if not known.any():
-        return ["No recorded answer is right, so no policy can gain anything, and the cheapest action is best."]
+        return [
+            f"No recorded answer {problem.reference.words.is_right}, so no policy can gain anything, and the cheapest "
+            "action is best."
+        ]
     if (known == 1).all():
-        return ["Every recorded answer is right, so no policy can gain anything, and the cheapest action is best."]
+        return [
+            f"Every recorded answer {problem.reference.words.is_right}, so no policy can gain anything, and the "
+            "cheapest "
+            "action is best."
+        ]
     found = []
     if problem.data == "single answers":
         found.append(
-            "Each cell is a single answer, right or wrong. The hindsight bound chooses by these outcomes, so much of "
+            f"Each cell is a single answer, {problem.reference.words.outcome}. The hindsight bound chooses by these "
+            "outcomes, so much of "
             "it is luck, and no policy can reach it. Several samples per question would separate luck from skill."
         )
     if problem.samples is not None:

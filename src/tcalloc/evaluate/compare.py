@@ -49,6 +49,7 @@ def compare(
     policies: "str | Iterable[str]" = "all",
     budgets: "ArrayLike | None" = None,
     *,
+    labels: str = "gold",
     X: Any = None,
     difficulty: "ArrayLike | None" = None,
     actions: "Iterable[Action | None] | None" = None,
@@ -80,6 +81,11 @@ def compare(
         take part. Who cannot take part is in `Comparison.skipped`, with the reason.
     budgets : array_like, optional
         Mean spends per question. Default: four, where more compute still pays.
+    labels : str
+        What counts as the right answer. "gold": the gold answer. "agreement": the samples' own most frequent answer,
+        for questions without gold answers; `tcalloc.Samples.labelled` names all kinds. Accuracies are then agreement
+        with the reference of other samples: random halves of each question's samples judge each other, so that no
+        policy draws more than half of them.
     X : sequence of str, matrix or frame, optional
         What may be known of each question beforehand: its text, or features. Without it no policy decides by the text.
     difficulty : array_like, (N,), optional
@@ -137,10 +143,10 @@ def compare(
     workers(n_jobs)
     problem = Problem.of(
         data, X=X, difficulty=difficulty, actions=actions, verifier=verifier, feature_cost=feature_cost,
-        costs_known=costs_known, orders=orders, seed=random_state,
+        costs_known=costs_known, orders=orders, seed=random_state, labels=labels,
     )  # fmt: skip
     counted_in = problem.unit if unit is None else _unit(unit, problem)
-    n = len(problem)
+    n = problem.questions
     if n < 2:
         raise InputError(f"data has {counted(n, 'question')}; a comparison needs at least 2.")
     notes = []
@@ -153,11 +159,13 @@ def compare(
     contestants, skipped = contestants_of(problem, spends, policies, own)
     fixed = problem.fixed_cost, problem.fixed_accuracy
     ran = run(
-        contestants, n, folds=folds, repeats=repeats, seed=random_state, n_jobs=n_jobs, progress=progress, fixed=fixed
+        contestants, n, folds=folds, repeats=repeats, seed=random_state, n_jobs=n_jobs, progress=progress, fixed=fixed,
+        copies=problem.copies,
     )  # fmt: skip
     skipped |= ran.skipped
     taking = [contestant for contestant in contestants if contestant.name in ran.parts]
-    found = standings(taking, ran.parts, spends, n, random_state, fixed)
+    means = problem.per_question(fixed[0]), problem.per_question(fixed[1])
+    found = standings(taking, ran.parts, spends, n, random_state, means)
     paid = problem.fixed_cost.mean(axis=0)
     return Comparison(
         budgets=spends,
@@ -182,6 +190,7 @@ def compare(
         seconds=time.perf_counter() - began,
         versions=versions(),
         from_table=problem.samples is None,
+        labels=problem.reference,
     )
 
 
@@ -213,8 +222,9 @@ def default_budgets(problem: Problem) -> Floats:
 
 def difficulty_of(problem: Problem) -> NDArray[np.intp]:
     """Return each question's group, (N,): 0 a single sample is nearly always right, 2 nothing helps, 1 between."""
-    best = problem.fixed_accuracy.max(axis=1)
-    codes = np.where(problem.single >= EASY - COMPUTED, 0, np.where(best <= HOPELESS + COMPUTED, 2, 1))
+    best = problem.per_question(problem.fixed_accuracy).max(axis=1)
+    single = problem.per_question(problem.single)
+    codes = np.where(single >= EASY - COMPUTED, 0, np.where(best <= HOPELESS + COMPUTED, 2, 1))
     return np.asarray(codes, np.intp)
 
 

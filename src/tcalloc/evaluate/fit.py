@@ -24,7 +24,8 @@ from tcalloc._counts import counted
 from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
 from tcalloc.evaluate.fit_report import FitReport, FixedNumbers, RoutingReport, StoppingReport
-from tcalloc.evaluate.problem import checked_rows
+from tcalloc.evaluate.gold_check import GoldCheck, check_by_gold
+from tcalloc.evaluate.problem import checked_rows, labelled_rows
 from tcalloc.evaluate.recipe import Recipe, held_out_curve
 from tcalloc.evaluate.thresholds import FEWEST
 from tcalloc.learn.holdout.certify import certify
@@ -34,6 +35,8 @@ from tcalloc.learn.question_rows import TEXT, texts_of_run
 from tcalloc.learn.registry import PRICED, REFERENCE, entry_of
 from tcalloc.learn.rows import take_rows
 from tcalloc.learn.saving.policy_folder import refuse_out
+from tcalloc.measure.labels import refuse_verifier
+from tcalloc.measure.referee import judged
 from tcalloc.measure.samples import Samples
 
 __all__ = ["CALIBRATE", "Fitting", "default_policy", "fit", "refuse_few"]
@@ -69,6 +72,7 @@ def fit(
     budget: float,
     policy: str | None = None,
     *,
+    labels: str = "gold",
     X: Any = None,
     verifier: bool = False,
     answer_all: bool = False,
@@ -94,6 +98,10 @@ def fit(
     policy : str, optional
         A name of `tcalloc.learn.registry`, as `tcalloc.compare` prints it. Default: "priced"; where nothing is known
         of the questions, the best fixed mixture.
+    labels : str
+        What counts as the right answer. "gold": the gold answer. "agreement": the samples' own most frequent answer,
+        for questions without gold answers; `tcalloc.Samples.labelled` names all kinds. The policy learns from the
+        reference of all samples. The report judges one random half of the samples by the reference of the other half.
     X : sequence of str, matrix or frame, optional
         What is known of each question beforehand, one row per question of `samples`. Default: of a run folder, the
         texts that it holds.
@@ -148,8 +156,11 @@ def fit(
     True
     """
     if isinstance(samples, (str, os.PathLike)):
-        place, samples = os.fspath(samples), Samples.load(samples)
+        place, samples = os.fspath(samples), Samples.load(samples, labels)
         X = texts_of_run(place, samples.ids) if X is None else X
+    elif isinstance(samples, Samples):
+        samples, kept = labelled_rows(samples, labels)
+        X = take_rows(X, kept)
     return Fitting.of(
         samples,
         budget,
@@ -205,6 +216,10 @@ class Fitting:
     """The confidence, and the limits of costs; None: no guarantee."""
     folds: int
     seed: int
+    judged: Samples
+    """What figures are made from: the samples or, without gold answers, a random half judged by the other half."""
+    measured: Recipe
+    """How the policies are fitted whose figures are shown: half of the samples allow fewer actions."""
 
     @classmethod
     def of(
@@ -246,26 +261,31 @@ class Fitting:
             raise InputError("low and high belong to confidence, which is None. Give it, such as confidence=0.95.")
         budget = scalar(budget, "budget")
         rows = checked_rows(X, len(samples))
+        refuse_verifier(samples, verifier)
         columns = () if rows is None or rows.feature_names is None else rows.feature_names
         categories = tuple(name for name in columns if name != TEXT)
         samples, kept = samples.of_every_model()
         X = take_rows(X, kept)
         refuse_few(len(samples), folds, place)
         entry = entry_of(default_policy(X) if policy is None else policy, deployable=True)
+        half = judged(samples, 1, random_state)[0]
         try:
-            recipe = Recipe.of(
-                entry,
-                samples,
-                text=rows is not None and (bool(rows.texts) or "text" not in entry.needs),
-                label=bool(categories),
-                budget=budget,
-                verifier=verifier,
-                answer_all=answer_all,
-            )
+            recipes = [
+                Recipe.of(
+                    entry,
+                    some,
+                    text=rows is not None and (bool(rows.texts) or "text" not in entry.needs),
+                    label=bool(categories),
+                    budget=budget,
+                    verifier=verifier,
+                    answer_all=answer_all,
+                )
+                for some in ([samples] if half is samples else [samples, half])
+            ]
         except InputError as error:
             raise InputError(f"{place}: {error}") from None
         limits = None if confidence is None else {"confidence": confidence, "low": low, "high": high}
-        return cls(recipe, samples, X, categories, budget, limits, folds, random_state)
+        return cls(recipes[0], samples, X, categories, budget, limits, folds, random_state, half, recipes[-1])
 
     def report(self, out: str | os.PathLike[str] | None = None) -> FitReport:
         """Fit the policy, and measure it on questions that it has not seen.
@@ -285,21 +305,29 @@ class Fitting:
         beforehand = self.recipe.actions is not None and self.recipe.entry.family != "probed"
         if out is not None:
             refuse_out(os.fspath(out))
-        policy, learned = self._fitted(np.arange(len(self.samples)))
+        everyone = np.arange(len(self.samples))
+        policy, learned = self._fitted(everyone, self.recipe, self.samples)
         if out is not None:
             policy.save(out)
-        return self._routing(policy) if beforehand else self._stopping(policy, learned)
+        if beforehand:
+            return self._routing(policy)
+        if self.judged is self.samples:
+            return self._stopping(policy, policy, learned)
+        return self._stopping(policy, *self._fitted(everyone, self.measured, self.judged))
 
     def _routing(self, policy: Any) -> RoutingReport:
         """Report on a policy that decides beforehand."""
         n = len(self.samples)
         names = [str(i) for i in range(n)] if self.X is None else self.X
         chosen = np.empty(n, np.int32)
+        shown = policy
         for train, held in split(n, self.folds, self.seed):
-            chosen[held] = self._fitted(train)[0].decide(take_rows(names, held))
+            one = self._fitted(train, self.measured, self.judged)[0]
+            chosen[held] = one.decide(take_rows(names, held))
+            shown = shown if self.judged is self.samples else one
         # An imitator's own price is no rate of accuracy; the oracle's that it imitates is.
-        price = getattr(policy, "oracle_price_", policy.price_)
-        actions = list(policy.actions_)
+        price = getattr(shown, "oracle_price_", shown.price_)
+        actions = list(shown.actions_)
         return RoutingReport(
             policy=policy,
             name=self.recipe.entry.name,
@@ -307,29 +335,41 @@ class Fitting:
             budget=self.budget,
             verifier=self.recipe.verifier,
             certificate=certify(
-                chosen, self.samples, price, budget=self.budget, actions=actions, random_state=self.seed
+                chosen, self.judged, price, budget=self.budget, actions=actions, random_state=self.seed
             ),
             unanswered=int((chosen == actions.index(None)).sum()) if None in actions else 0,
             categories=self.categories,
             folds=self.folds,
+            labels=self.judged.labels,
+            gold=self._by_gold(),
         )
 
-    def _stopping(self, policy: Any, learned: Rows) -> StoppingReport:
-        """Report on a policy that decides while sampling."""
-        samples, X = self.samples.take(learned), take_rows(self.X, learned)
+    def _stopping(self, policy: Any, measured: Any, learned: Rows) -> StoppingReport:
+        """Report on a policy that decides while sampling, by the figures of one fitted on what is judged."""
+        samples, X = self.judged.take(learned), take_rows(self.X, learned)
         return StoppingReport(
             policy=policy,
             name=self.recipe.entry.name,
             questions=len(self.samples),
             budget=self.budget,
             verifier=self.recipe.verifier,
-            frontier=policy.frontier() if hasattr(policy, "frontier") else self._curve(policy, samples, X),
+            frontier=measured.frontier() if hasattr(measured, "frontier") else self._curve(measured, samples, X),
             fixed=_fixed_numbers(samples, self.recipe.verifier),
             learned_from=len(learned),
             one_sample=_cheapest_sample(samples, self.recipe.verifier),
+            labels=self.judged.labels,
+            gold=self._by_gold(),
         )
 
-    def _fitted(self, rows: Rows) -> tuple[Any, Rows]:
+    def _by_gold(self) -> GoldCheck | None:
+        """Return what gold answers say of a policy that learned without them."""
+        if self.samples.labels.gold:
+            return None
+        return check_by_gold(
+            self.recipe, self.samples, self.X, budget=self.budget, folds=self.folds, random_state=self.seed
+        )
+
+    def _fitted(self, rows: Rows, recipe: Recipe, samples: Samples) -> tuple[Any, Rows]:
         """Return the policy of some questions, and those that it learned from.
 
         With a guarantee, the price is set on a part of them that it does not learn from.
@@ -339,20 +379,16 @@ class Fitting:
             order = np.random.default_rng([self.seed, 1]).permutation(rows)
             size = max(int(CALIBRATE * len(rows)), 1)
             rows, held = np.sort(order[size:]), np.sort(order[:size])
-        policy = self.recipe.fit(
-            take_rows(self.X, rows), self.samples.take(rows), budget=self.budget, random_state=self.seed
-        )
+        policy = recipe.fit(take_rows(self.X, rows), samples.take(rows), budget=self.budget, random_state=self.seed)
         if self.limits is not None:
-            self.recipe.calibrate(
-                policy, take_rows(self.X, held), self.samples.take(held), budget=self.budget, **self.limits
-            )
+            recipe.calibrate(policy, take_rows(self.X, held), samples.take(held), budget=self.budget, **self.limits)
         return policy, rows
 
     def _curve(self, policy: Any, samples: Samples, X: Any) -> StoppingFrontier:
         """Return what a policy without a frontier of its own spends and reaches, held out."""
         low, high = float(policy.mix_.cost[0]), max(float(policy.probed_.spends[-1]), self.budget)
         budgets = np.unique(np.append(np.geomspace(max(low, high / 50), high, POINTS), self.budget))
-        spend, accuracy = held_out_curve(self.recipe, samples, X, budgets, folds=self.folds, random_state=self.seed)
+        spend, accuracy = held_out_curve(self.measured, samples, X, budgets, folds=self.folds, random_state=self.seed)
         rules = ["probe" if policy.gate_.open_at(float(budget)) else REFERENCE for budget in budgets]
         order = np.argsort(spend, kind="stable")
         nothing = np.full(len(budgets), np.nan)

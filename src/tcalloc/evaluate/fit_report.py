@@ -23,12 +23,14 @@ from tcalloc import _amounts
 from tcalloc._counts import counted
 from tcalloc._printing import cleaned, text_table
 from tcalloc._rounding import SUMMED
-from tcalloc._student import quantile
+from tcalloc.evaluate.gold_check import GoldCheck
+from tcalloc.evaluate.half_width import half_width
 from tcalloc.evaluate.result import plain
 from tcalloc.learn.holdout.certify import Certificate
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
+from tcalloc.measure.labels import GOLD, Labels
 
-__all__ = ["FitReport", "FixedNumbers", "Point", "RoutingReport", "StoppingReport", "half_width"]
+__all__ = ["FitReport", "FixedNumbers", "Point", "RoutingReport", "StoppingReport"]
 
 Floats = NDArray[np.float64]
 
@@ -55,6 +57,10 @@ class FitReport:
         Whether a verifier recognises right answers live.
     unanswered : int
         How many held-out questions get no answer. 0 where the policy decides while sampling: it always answers.
+    labels : Labels
+        What accuracies are shares of: answers that equal the gold answer, or a reference that other samples give.
+    gold : GoldCheck or None
+        Of a policy that learned without gold answers: its accuracy where gold answers are known after all.
     """
 
     policy: Any
@@ -63,6 +69,8 @@ class FitReport:
     budget: float
     verifier: bool
     unanswered: int = 0
+    labels: Labels = GOLD
+    gold: GoldCheck | None = None
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Store the policy in a folder, which `tcalloc.load_policy` reads.
@@ -107,9 +115,15 @@ class FitReport:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {counted(self.questions, 'question')}, budget={self.budget:g})"
 
+    def _below(self, unit: str | None) -> list[str]:
+        """Return what the gold answers say, as lines; nothing where there are none."""
+        return [] if self.gold is None else [textwrap.fill(self.gold.text(unit), WIDTH)]
+
     def _head(self, run: str, more: str, unit: str | None) -> str:
         costs = "" if unit is None else f", costs in {_amounts.unit_words(unit)}"
-        return f"{_before(run)}{counted(self.questions, 'question')}{more}{costs}"
+        head = f"{_before(run)}{counted(self.questions, 'question')}{more}{costs}"
+        said = self.labels.sentence()
+        return f"{head}\n\n{textwrap.fill(said, WIDTH)}" if said else head
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
@@ -149,6 +163,7 @@ class RoutingReport(FitReport):
                 # The notes stand below, each in lines of its own.
                 f"{held_out}\n\n{replace(self.certificate, notes=())}",
                 *(textwrap.fill(note, WIDTH) for note in self.certificate.notes),
+                *self._below(unit),
             ]
         )
 
@@ -164,7 +179,8 @@ class RoutingReport(FitReport):
         if self.unanswered == self.questions:
             cheapest = float(min(drawing))
             pays = self.budget >= cheapest * (1 - SUMMED)
-            why = "no action was ever right" if pays else f"the cheapest action costs {_amounts.amount(cheapest, unit)}"
+            never = f"no action was ever {self.labels.words.right}"
+            why = never if pays else f"the cheapest action costs {_amounts.amount(cheapest, unit)}"
         return f"leaves {self.unanswered:,} of {counted(self.questions, 'question')} without an answer, because {why}."
 
     def to_dict(self) -> dict[str, Any]:
@@ -174,6 +190,8 @@ class RoutingReport(FitReport):
             "policy": type(policy).__name__,
             "name": self.name,
             "verifier": self.verifier,
+            "labels": self.labels.to_dict(),
+            "gold": None if self.gold is None else self.gold.to_dict(),
             "questions": self.questions,
             "budget": plain(float(self.budget)),
             "price": plain(float(policy.price_)),
@@ -293,13 +311,43 @@ class StoppingReport(FitReport):
             )
             for point in points
         ]
-        table = text_table(("spend", "accuracy", "±", "fixed number", "rounds", "rules".ljust(wide)), rows)
+        table = text_table(("spend", self.labels.words.noun, "±", "fixed number", "rounds", "rules".ljust(wide)), rows)
         held_out = (
             "What it reaches, by cross-validation (every question by rules that have not seen it), beside the same\n"
             f"number of samples for everyone{below};\n"
             f"± is half of the 95 % interval over {counted(self.learned_from, 'question')}, at most:"
         )
-        return f"{self._head(run, '', unit)}\n\n{_before(out)}{self.policy!r}\n\n{held_out}\n\n{table}"
+        said = self.comparison(unit)
+        parts = [self._head(run, "", unit), f"{_before(out)}{self.policy!r}", held_out, table]
+        return "\n\n".join([*parts, *([textwrap.fill(said, WIDTH)] if said else []), *self._below(unit)])
+
+    def comparison(self, unit: str | None = None) -> str:
+        """Return what the policy gives up and saves against all samples that were judged; "" with gold answers.
+
+        Parameters
+        ----------
+        unit : str, optional
+            What costs are counted in, such as "usd".
+        """
+        if self.labels.gold or self.fixed is None:
+            return ""
+        own = self.at(min(self.budget, float(self.frontier.spend[-1])))
+        n, paid = self.fixed.samples[-1], float(self.fixed.spend[-1])
+        share = 1 - own.spend / paid
+        judge = f"{self.labels.samples} other samples" if self.labels.held_out else "the reference"
+        reached = np.flatnonzero(self.frontier.accuracy >= self.fixed.accuracy[-1] - SUMMED)
+        as_often = ""
+        if len(reached) and (least := float(self.frontier.spend[reached[0]])) < paid:
+            as_often = (
+                f" To do so as often as {n} samples, it needs {_amounts.amount(least, unit, 3)}: "
+                f"{100 * (1 - least / paid):.0f} % less."
+            )
+        return (
+            f"{n} samples per question give the same answer as {judge} on {100 * self.fixed.accuracy[-1]:.1f} % of the "
+            f"questions. At a spend of {_amounts.amount(own.spend, unit, 3)} the policy does so on "
+            f"{100 * own.accuracy:.1f} % (± {100 * own.half_width:.1f}), and costs {abs(100 * share):.0f} % "
+            f"{'less' if share >= 0 else 'more'}.{as_often}"
+        )
 
     @cleaned
     def note(self, unit: str | None = None) -> str:
@@ -307,6 +355,11 @@ class StoppingReport(FitReport):
         most = float(self.frontier.spend[-1])
         if self.budget <= most * (1 + 1e-9):
             return ""
+        if self.labels.held_out:
+            return (
+                f"the figures end at a spend of {_amounts.amount(most, unit, 4)}, since one half of the samples judges "
+                f"the other half. What the budget of {_amounts.amount(self.budget, unit, 4)} reaches is not known."
+            )
         return (
             f"a budget of {_amounts.amount(self.budget, unit, 4)} does not bind: no rule finds a use for more than "
             f"{_amounts.amount(most, unit, 4)} a question, and that is what the policy spends."
@@ -319,6 +372,8 @@ class StoppingReport(FitReport):
             "policy": type(policy).__name__,
             "name": self.name,
             "verifier": self.verifier,
+            "labels": self.labels.to_dict(),
+            "gold": None if self.gold is None else self.gold.to_dict(),
             "questions": self.questions,
             "learned_from": self.learned_from,
             "budget": plain(float(self.budget)),
@@ -332,23 +387,6 @@ class StoppingReport(FitReport):
                 for k, spend, accuracy in zip(*self.fixed, strict=True)
             ],
         }
-
-
-def half_width(accuracy: float, n: int) -> float:
-    """Return half of the widest 95 % interval that an accuracy over n questions can have.
-
-    Accuracies of single questions lie between 0 and 1; with the mean p their variance is p(1 - p) at most. Agresti
-    and Coull's p keeps 0 and 1 from looking certain.
-
-    Parameters
-    ----------
-    accuracy : float
-        Mean over the questions.
-    n : int
-        Questions, at least 2.
-    """
-    p = (n * accuracy + 2) / (n + 4)
-    return quantile(n - 1) * math.sqrt(p * (1 - p) / (n - 1))
 
 
 def _before(name: str) -> str:

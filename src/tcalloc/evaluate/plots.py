@@ -341,7 +341,7 @@ def _dress(
         ax.spines[side].set_color(palette.ink)
     ax.tick_params(colors=palette.ink, labelsize=size)
     ax.set_xlabel(f"{phrases.spending(result.unit)}{' (log scale)' if log else ''}", color=palette.ink, fontsize=size)
-    ax.set_ylabel("questions answered right, held out", color=palette.ink, fontsize=size)
+    ax.set_ylabel(f"{result.words.answered_right}, held out", color=palette.ink, fontsize=size)
 
 
 def _ticks(left: float, right: float) -> list[float]:

@@ -41,7 +41,8 @@ def table(result: ComparisonFigures) -> str:
             taken = 0
         blocks[-1].append(column)
         taken += wide
-    lines = [*_wrapped(_heading(result)), ""]
+    said = result.labels.sentence()
+    lines = [*([*_wrapped(said), ""] if said else []), *_wrapped(_heading(result)), ""]
     for number, block in enumerate(blocks):
         if captured and number == len(blocks) - 1:
             block = [*block, _told(captured)]
@@ -55,8 +56,8 @@ def _heading(result: ComparisonFigures) -> str:
     return (
         f"{phrases.counted(result.questions, 'question')}{phrases.with_verifier(result.verifier)}. Each is scored by "
         f"policies that were trained without it ({counted(result.folds, 'fold')}{times}). For each mean spend "
-        f"({spend} per question): accuracy in %, and gain in points over the {result.reference} that spends the "
-        "same, ± half of its 95 % interval."
+        f"({spend} per question): {result.words.full} in %, and gain in points over the {result.reference} that spends "
+        "the same, ± half of its 95 % interval."
     )
 
 
@@ -72,7 +73,7 @@ def _column(result: ComparisonFigures, b: int) -> list[str]:
     parts = [part for cell in cells for part in cell.split("\n")]
     wide = max(len(part) for part in [*parts, "accur.  gain"])
     head = f"{_number(float(result.budgets[b])):^{wide}}"
-    return [head, f"{'acc.':>5} {'gain':<{wide - 6}}", *(f"{cell}" for cell in cells)]
+    return [head, f"{result.words.short:>5} {'gain':<{wide - 6}}", *(f"{cell}" for cell in cells)]
 
 
 def _told(captured: list[str]) -> list[str]:
@@ -139,7 +140,8 @@ def _notes(result: ComparisonFigures) -> list[str]:
     ]
     if halves:
         lines += _wrapped(
-            f"The accuracies themselves are known to ±{min(halves):.1f} to ±{max(halves):.1f} points (95 %). "
+            f"The {result.words.plural} themselves are known to ±{min(halves):.1f} to ±{max(halves):.1f} points (95 "
+            "%). "
             "to_frame() and --json give all figures, with both ends of each interval."
         )
     if any(_captured(result, standing) for standing in result.standings):

@@ -12,7 +12,7 @@ on average: neither is known to a policy before it has paid.
 """
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
@@ -27,17 +27,22 @@ from tcalloc.errors import InputError
 from tcalloc.evaluate.menu import filled, of_samples, of_table
 from tcalloc.learn.rows import Rows, as_rows, take_rows
 from tcalloc.learn.training import Training
+from tcalloc.measure.labels import GOLD, Labels, refuse_verifier
+from tcalloc.measure.referee import judged
 from tcalloc.measure.samples import Samples
+from tcalloc.measure.stacked import stacked
 from tcalloc.measure.table import Table
 from tcalloc.measure.table_files.load_and_save import load_table
 
-__all__ = ["Problem", "checked_rows"]
+__all__ = ["Problem", "checked_rows", "labelled_rows"]
 
 Floats = NDArray[np.float64]
 
 # Random orders of each question's samples: about this many runs, at most this many orders, and no more prefixes of runs
 # than fit into some hundred megabytes.
 RUNS, MOST, PREFIXES = 50_000, 200, 10_000_000
+# Random halves of each question's samples where no gold answers are known; each counts in both directions.
+SPLITS = 2
 # A numeric difficulty with more values than this is cut into fifths.
 VALUES, PARTS = 20, 5
 
@@ -89,9 +94,24 @@ class Problem:
     """What was noticed; each is a sentence."""
     token: str = field(default_factory=lambda: uuid4().hex)
     """Tells it from others where things are remembered, in every process."""
+    reference: Labels = GOLD
+    """What accuracies are shares of: answers that equal the gold answer, or a reference that others' samples give."""
+    copies: int = 1
+    """How often each question stands among the rows, N = copies * questions: without gold answers once for each half
+    of its samples that is judged by the other half. Row q + c * questions is question q. The first copy trains, and all
+    are held out together."""
 
     def __len__(self) -> int:
         return len(self.menu.acc)
+
+    @property
+    def questions(self) -> int:
+        """The number of questions."""
+        return len(self) // self.copies
+
+    def per_question(self, values: Floats) -> Floats:
+        """Return the mean over the copies of what is known by row, (N, ...)."""
+        return np.asarray(values.reshape(self.copies, self.questions, *values.shape[1:]).mean(axis=0))
 
     @cleaned
     def __repr__(self) -> str:
@@ -111,6 +131,7 @@ class Problem:
         costs_known: bool = False,
         orders: int | None = None,
         seed: int = 0,
+        labels: str = "gold",
     ) -> "Problem":
         """Check what the user passed.
 
@@ -135,6 +156,8 @@ class Problem:
             Random orders in which samples are replayed.
         seed : int
             Of the orders.
+        labels : str
+            Of samples: what counts as the right answer; see `tcalloc.compare`.
 
         Raises
         ------
@@ -142,10 +165,20 @@ class Problem:
             If an argument is not allowed, or they do not fit each other.
         """
         if isinstance(data, (str, os.PathLike)):
-            data = Samples.load(data) if os.path.isdir(data) else load_table(data)
+            data = Samples.load(data, labels) if os.path.isdir(data) else load_table(data)
         if not isinstance(data, (Samples, Table)):
             raise InputError(
                 f"data is {type(data).__name__}; expected Samples, a Table, or the path of a run folder or a table."
+            )
+        if isinstance(data, Samples):
+            asked = len(data)
+            data, kept = labelled_rows(data, labels)
+            if len(kept) < asked:
+                X = take_rows(X, kept)
+                difficulty = None if difficulty is None else np.asarray(difficulty)[kept]
+        elif labels != "gold":
+            raise InputError(
+                f"labels is {labels!r}, but data is a table, which holds no answers. Compare a run folder."
             )
         charged = scalar(feature_cost, "feature_cost")
         if not np.isfinite(charged):
@@ -159,21 +192,29 @@ class Problem:
             whole("orders", orders, 1, hint=", or None")
         n = len(data) if isinstance(data, Samples) else len(data.acc)
         rows = checked_rows(X, n)
-        labels = _labels(difficulty, n)
+        codes = _labels(difficulty, n)
         checked = bool(verifier)
         if isinstance(data, Samples) and data.sizes.all():
             data, kept = data.of_every_model()
             if len(kept) < n:
-                n, X, labels = len(kept), take_rows(X, kept), None if labels is None else labels[kept]
+                n, X, codes = len(kept), take_rows(X, kept), None if codes is None else codes[kept]
                 rows = checked_rows(X, n)
+        refuse_verifier(data, checked)
+        copies = 1
+        if isinstance(data, Samples) and len(parts := judged(data, SPLITS, int(seed))) > 1:
+            data, copies = stacked(parts), len(parts)
+            again = np.tile(np.arange(n), copies)
+            n, X, codes = len(data), take_rows(X, again), None if codes is None else codes[again]
+            rows = None if rows is None else rows.take(again)
         made = of_samples(data, actions, checked) if isinstance(data, Samples) else of_table(data, actions, checked)
         if not (made["fixed_cost"] > 0).any():
             raise InputError("every cost is 0, so there is nothing to allocate. Leave costs out to count samples.")
         if orders is None and isinstance(data, Samples):
             orders = _orders(n, max(arm.drawn.shape[1] for arm in data.by_model.values()))
         return cls(
-            given=X, rows=rows, labels=labels, feature_cost=charged, usual=actions is None,
-            costs_known=bool(costs_known), orders=int(orders or 1), seed=int(seed), **made,
+            given=X, rows=rows, labels=codes, feature_cost=charged, usual=actions is None,
+            costs_known=bool(costs_known), orders=int(orders or 1), seed=int(seed), reference=data.labels,
+            copies=copies, **made,
         )  # fmt: skip
 
     # ------------------------------------------------------------------------------------------ for contestants
@@ -214,6 +255,27 @@ class Problem:
 
 
 # ---------------------------------------------------------------------------------------------- checks
+
+
+def labelled_rows(samples: Samples, labels: str) -> tuple[Samples, NDArray[np.intp]]:
+    """Return samples with the labels that are asked for, and which questions have a reference.
+
+    Samples that are labelled already stay as they are, where nothing else is asked for.
+
+    Parameters
+    ----------
+    samples : Samples
+        As they were recorded.
+    labels : str
+        What `tcalloc.Samples.labelled` takes.
+    """
+    n = np.arange(len(samples))
+    if labels in ("gold", samples.labels.option):
+        return samples, n
+    numbered = replace(samples, ids=n)
+    found = numbered.labelled(labels)
+    kept = np.asarray(found.ids, np.intp)
+    return replace(found, ids=None if samples.ids is None else samples.ids[kept]), kept
 
 
 def _orders(n: int, size: int) -> int:

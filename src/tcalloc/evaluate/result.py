@@ -16,6 +16,8 @@ from tcalloc._frames import frame_of
 from tcalloc._printing import cleaned, whole_characters
 from tcalloc.errors import InputError
 from tcalloc.evaluate.thresholds import WORTH
+from tcalloc.measure.labels import GOLD, Labels
+from tcalloc.measure.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import pandas
@@ -167,6 +169,13 @@ class ComparisonFigures:
     """Of Python, tcalloc, NumPy and whatever else was used."""
     from_table: bool = False
     """Whether a table was compared, which has no samples that a policy could be fitted on."""
+    labels: Labels = GOLD
+    """What accuracies are shares of: answers that equal the gold answer, or a reference."""
+
+    @property
+    def words(self) -> Vocabulary:
+        """What the accuracies are called: agreement, where no gold answers were used."""
+        return self.labels.words
 
     def __getitem__(self, name: str) -> Standing:
         """Return one policy's standing.
@@ -237,6 +246,8 @@ def plain(value: Any) -> Any:
     """Return a field's value as what JSON can hold: NaN and infinities become None, arrays and tuples lists."""
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
+    if isinstance(value, Labels):
+        return value.to_dict()
     if isinstance(value, (list, tuple)):
         return [plain(part) for part in value]
     if isinstance(value, dict):

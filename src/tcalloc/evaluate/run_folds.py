@@ -86,6 +86,12 @@ class Plan:
     seed: int
     fixed: "tuple[Floats, Floats] | None" = None
     """(N, F) costs and accuracies of the fixed actions, whose hull makes the dial that all folds share."""
+    copies: int = 1
+    """How often each question stands among the rows: `tcalloc.evaluate.problem.Problem.copies`."""
+
+    def rows(self, held: Rows) -> Rows:
+        """Return all copies of some questions, copy by copy."""
+        return np.concatenate([held + copy * self.n for copy in range(self.copies)])
 
     def dial(self, train: Rows) -> Dial | None:
         """Return one fold's dial: an action of the training hull stands where all questions' mean cost of it is."""
@@ -129,6 +135,7 @@ def run(
     n_jobs: int = 1,
     progress: bool = False,
     fixed: tuple[Floats, Floats] | None = None,
+    copies: int = 1,
 ) -> Ran:
     """Train and score all contestants in all folds.
 
@@ -146,6 +153,9 @@ def run(
         Whether to show on standard error how far it is.
     fixed : tuple of ndarray, (N, F) each, optional
         Costs and accuracies of the fixed actions. They bring the training spends of all folds to one dial.
+    copies : int
+        How often each question stands among the rows that contestants know, N = copies × n. The first copy trains, and
+        a held-out question is scored by the mean over its copies.
 
     Returns
     -------
@@ -154,7 +164,7 @@ def run(
         raised in the user's own policies comes through as it is.
     """
     count = workers(n_jobs)
-    plan = Plan(n, folds, repeats, seed, fixed)
+    plan = Plan(n, folds, repeats, seed, fixed, copies)
     own = [c for c, contestant in enumerate(contestants) if contestant.kind == "own"]
     grouped: dict[str, list[int]] = {}
     for c, contestant in enumerate(contestants):
@@ -213,7 +223,7 @@ def run(
     return ran
 
 
-def part_of(tuned: Tuned, held: Rows, dial: Dial | None = None) -> Part:
+def part_of(tuned: Tuned, held: Rows, dial: Dial | None = None, copies: int = 1) -> Part:
     """Return what is left of a training when only the settings on the hull are kept.
 
     Parameters
@@ -225,14 +235,21 @@ def part_of(tuned: Tuned, held: Rows, dial: Dial | None = None) -> Part:
     dial : Dial, optional
         The fold's; see `tcalloc.learn.holdout.folds.placed`. None of what is not matched, which keeps its spends in
         training.
+    copies : int
+        How often each held-out question was scored; what is kept is the mean.
     """
     frontier = Frontier.of(tuned.spend, tuned.accuracy)
     kept = frontier.settings
+
+    def by_question(values: Floats) -> Floats:
+        known = np.asarray(values, np.float64)[kept]
+        return np.asarray(known.reshape(len(known), copies, -1).mean(axis=1))
+
     claimed = np.full(len(kept), np.nan) if tuned.claimed is None else np.asarray(tuned.claimed, np.float64)[kept]
     return Part(
         placed(tuned, frontier, dial),
-        np.asarray(tuned.held_spend, np.float64)[kept],
-        np.asarray(tuned.held_accuracy, np.float64)[kept],
+        by_question(tuned.held_spend),
+        by_question(tuned.held_accuracy),
         claimed,
         held,
     )
@@ -257,8 +274,8 @@ def work(contestants: Sequence["Contestant | None"], plan: Plan, piece: Piece) -
         contestant = contestants[c]
         assert contestant is not None
         try:
-            tuned = contestant.fit(train, held, seed)
-            parts[c] = part_of(tuned, held, plan.dial(train) if contestant.matched else None)
+            tuned = contestant.fit(train, plan.rows(held), seed)
+            parts[c] = part_of(tuned, held, plan.dial(train) if contestant.matched else None, plan.copies)
         except TcallocError as error:
             if contestant.kind == "own":
                 raise

@@ -172,7 +172,7 @@ POLICIES: tuple[Entry, ...] = (
     ),
     Entry(
         HINDSIGHT, "the hindsight bound", "bound", "bound", marks=(
-            "a bound that no policy can reach: it knows which answers are right before it pays",
+            "a bound that no policy can reach: it knows what each answer is worth before it pays",
         ),
     ),
 )  # fmt: skip

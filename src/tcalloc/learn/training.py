@@ -14,6 +14,7 @@ from tcalloc.learn.hull import neighbours, upper_hull
 from tcalloc.measure.actions import Action, action_names
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table
+from tcalloc.measure.tabulate import tabulate
 
 __all__ = ["LEAST_STEP", "MOST_IMITATED", "NOTHING", "Mix", "Training", "affordable", "as_table", "fallback", "parsed"]
 
@@ -112,7 +113,7 @@ def as_table(table: Any, n: int, actions: Any, cost: Any, *, argument: str = "sa
     if isinstance(table, Samples):
         known = tuple(table.usual_actions()) if known is None else known
         # What is paid is each question's own mean. What is known before sampling is the mean over questions.
-        made = table.table([action for action in known if action is not None], shrink=False, cost_per="question")
+        made = tabulate(table, [action for action in known if action is not None], False, cost_per="question")
         found = _with_nothing(made, known)
         shared = all(_one_cost(table, action) for action in known if action is not None)
     elif isinstance(table, Table):

@@ -281,10 +281,13 @@ def gold_words(questions: Iterable[Question]) -> str | None:
     if not without:
         return None
     if without == total:
-        return "No question has a gold answer, so only the agreement between samples is known, not their accuracy."
+        return (
+            "No question has a gold answer, so that accuracy will not be known. How often answers agree will be: use "
+            "--labels agreement with tcalloc fit, compare, solve and frontier."
+        )
     return (
-        f"{without:,} of {counted(total, 'question')} {agreeing(without, 'has', 'have')} no gold answer. There, only "
-        "the agreement between samples is known, not their accuracy."
+        f"{without:,} of {counted(total, 'question')} {agreeing(without, 'has', 'have')} no gold answer. --labels "
+        "agreement uses all questions by how often their answers agree; without it, these are left out."
     )
 
 

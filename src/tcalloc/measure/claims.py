@@ -105,6 +105,8 @@ class Claim:
         What was added to the plan's own accuracy since left-out samples disagreed with it; 0 with a single model.
     why : str
         Why there is no interval; empty if there is one.
+    measures : str
+        What `accuracy` is a share of: "accuracy" or, without gold answers, "agreement with the reference".
     """
 
     accuracy: float
@@ -116,12 +118,13 @@ class Claim:
     cross_fitted: bool
     correction: float = 0.0
     why: str = ""
+    measures: str = "accuracy"
 
     @cleaned
     def __str__(self) -> str:
         how = ", cross-fitted" if self.cross_fitted else ""
         if self.why:
-            return f"accuracy {self.accuracy:.4f}{how} ({self.why})"
+            return f"{self.measures} {self.accuracy:.4f}{how} ({self.why})"
         parts = [
             f"{low:.4f} to {high:.4f} on {of}"
             for low, high, of in (
@@ -131,8 +134,8 @@ class Claim:
             if math.isfinite(low) and math.isfinite(high)
         ]
         if not parts:
-            return f"accuracy {self.accuracy:.4f}{how} (no interval: one question says nothing about others)"
-        return f"accuracy {self.accuracy:.4f}{how} ({self.level:.0%} interval: {', '.join(parts)})"
+            return f"{self.measures} {self.accuracy:.4f}{how} (no interval: one question says nothing about others)"
+        return f"{self.measures} {self.accuracy:.4f}{how} ({self.level:.0%} interval: {', '.join(parts)})"
 
 
 def claim(table: "Table", plan: Allocation, level: float = 0.95) -> Claim:
@@ -157,7 +160,10 @@ def claim(table: "Table", plan: Allocation, level: float = 0.95) -> Claim:
     accuracy = planned if excess == 0 else min(max(planned - KEPT * excess, 0.0), 1.0)
     if _knows_outcomes(table, plan):
         none = math.nan
-        return Claim(accuracy, none, none, none, none, float(level), bool(table.trials), why=KNOWS_OUTCOMES)
+        return Claim(
+            accuracy, none, none, none, none, float(level), bool(table.trials), why=KNOWS_OUTCOMES,
+            measures=table.labels.words.full,
+        )  # fmt: skip
     # An interval of shares ends at 0 and 1; utilities on other scales have no such ends.
     shares = bool(((chosen >= 0) & (chosen <= 1)).all())
     size = 1 / float(weights @ weights)  # how many questions of equal weight say as much
@@ -181,6 +187,7 @@ def claim(table: "Table", plan: Allocation, level: float = 0.95) -> Claim:
         level=float(level),
         cross_fitted=bool(table.trials),
         correction=accuracy - planned,
+        measures=table.labels.words.full,
     )
 
 

@@ -42,15 +42,19 @@ class Loaded:
     arms: dict[str, dict[str, Any]]
     ids: NDArray[Any]
     notes: tuple[str, ...]
+    known: NDArray[np.bool_]
+    """(N,) questions that have a gold answer."""
 
 
-def load_run(path: str | os.PathLike[str], per_second: float = 0.0) -> Loaded:
+def load_run(path: str | os.PathLike[str], per_second: float = 0.0, *, gold: bool = True) -> Loaded:
     """Read a run folder and lay its samples out: a row per question, a column per sample, an arm per model.
+
+    With `gold`, questions without a gold answer are left out; else all stay.
 
     Codes: 0 for right answers, 1, 2, … for a question's others in the order in which they appear (the same answer has
     one code in all arms), −1 for none. A model whose samples are marked but have no answers has no codes, only marks
-    (`tcalloc.runs.recorded_answers` distinguishes that from abstaining). Questions whose samples could not be marked
-    (no gold answer) are left out, and a note says how many: without a gold answer there is agreement, not accuracy.
+    (`tcalloc.runs.recorded_answers` distinguishes that from abstaining). A note says how many questions were left out
+    because they have no gold answer: without one there is agreement, not accuracy.
     """
     name = os.fspath(path)
     run = read_run(name)
@@ -82,16 +86,23 @@ def load_run(path: str | os.PathLike[str], per_second: float = 0.0) -> Loaded:
         notes.append(f"Samples were left out. {ungraded.words(name)}")
     if not marked and ungraded.count:
         raise InputError(f"{name}: no sample is marked right or wrong. {ungraded.words(name)}")
-    if not marked:
+    answered = any(record.get("answer") is not None for record in kept)
+    if not marked and not (answered and not gold):
         raise InputError(
-            f"{name}: no sample is marked right or wrong, because no question has a gold answer. How often answers "
-            "agree is known; how often they are right is not. Give gold answers (field 'answer') and grade again."
+            f"{name}: no sample is marked right or wrong, because no question has a gold answer. "
+            + (
+                "Its answers can be judged by how often they agree with each other: labels='agreement' (--labels "
+                "agreement). Or give gold answers (field 'answer') and grade again."
+                if answered
+                else "No answers were recorded either. Grade the texts: tcalloc grade RUN --grader NAME."
+            )
         )
     unmarked = {str(record["id"]) for record in kept} - marked
-    if unmarked:
+    if unmarked and gold:
         notes.append(
             f"{len(unmarked):,} of {counted(len(index), 'question')} {agreeing(len(unmarked), 'has', 'have')} no gold "
-            f"answer, cannot be scored, and {agreeing(len(unmarked), 'is', 'are')} left out."
+            f"answer and {agreeing(len(unmarked), 'is', 'are')} left out. To use all questions, judge answers by how "
+            "often they agree: labels='agreement' (--labels agreement)."
         )
     missing = len(index) - len(marked | unmarked | waiting)
     if missing:
@@ -100,7 +111,8 @@ def load_run(path: str | os.PathLike[str], per_second: float = 0.0) -> Loaded:
             f"{missing:,} of {counted(len(index), 'question')} {have} no samples yet and "
             f"{agreeing(missing, 'is', 'are')} left out."
         )
-    rows = {question: i for i, question in enumerate(q for q in index if q in marked)}
+    used = marked if gold else marked | unmarked
+    rows = {question: i for i, question in enumerate(q for q in index if q in used)}
     arms = _arms([record for record in kept if str(record["id"]) in rows], run.manifest["arms"])
     _refuse_padding(name, arms, len(rows))
     codes: dict[str, dict[Any, int]] = defaultdict(dict)
@@ -124,7 +136,8 @@ def load_run(path: str | os.PathLike[str], per_second: float = 0.0) -> Loaded:
     guessed = sum(bool(record.get("estimated")) for record in kept)
     if guessed:
         notes.append(f"the token counts of {counted(guessed, 'sample')} are estimates, because the server gave none.")
-    return Loaded(arrays, np.array(list(rows), dtype=object), tuple(notes))
+    known = np.array([question in marked for question in rows], bool)
+    return Loaded(arrays, np.array(list(rows), dtype=object), tuple(notes), known)
 
 
 def _refuse_padding(path: str, arms: dict[str, list[SampleRecord]], rows: int) -> None:

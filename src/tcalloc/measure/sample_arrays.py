@@ -11,6 +11,7 @@ from tcalloc._counts import agreeing, counted
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action, Best, One, Vote
+from tcalloc.measure.labels import GOLD, UNKNOWN, Labels
 from tcalloc.runs.records import LARGEST
 
 __all__ = ["NOT_DRAWN", "TOKENS", "SampleArrays"]
@@ -47,12 +48,17 @@ class SampleArrays:
     round_cost: Any = field(default=None, kw_only=True)
     later_round_cost: Any = field(default=None, kw_only=True)
     notes: tuple[str, ...] = field(default=(), kw_only=True)
+    labels: Labels = field(default=GOLD, kw_only=True)
+    gold: Any = field(default=None, kw_only=True)
     drawn: NDArray[np.bool_] = field(init=False)
 
     def __post_init__(self) -> None:
         put = object.__setattr__  # frozen for users, not for this
+        if not isinstance(self.labels, Labels):
+            raise InputError(f"labels is {self.labels!r}; expected Labels; of a text, labelled(text) makes them.")
         if self.arms is not None:
             self._check_arms()
+            put(self, "gold", _golds(self.gold, len(self.drawn)))
             return
         answers, correct, drawn = _outcomes(self.answers, self.correct)
         put(self, "answers", answers)
@@ -70,6 +76,7 @@ class SampleArrays:
         for name in ("round_cost", "later_round_cost"):
             put(self, name, _round_cost(name, getattr(self, name), len(drawn)))
         put(self, "ids", _ids(self.ids, len(drawn)))
+        put(self, "gold", _golds(self.gold, len(drawn)))
 
     def _check_arms(self) -> None:
         put = object.__setattr__
@@ -195,8 +202,13 @@ class SampleArrays:
         """
         if self.arms is not None:
             arms = {name: arm.take(rows) for name, arm in self.arms.items()}
-            return type(self)(arms=arms, ids=None if self.ids is None else self.ids[rows], notes=self.notes)
+            return self._joined(arms, rows, self.notes)
         return self._with(lambda values: values[rows])
+
+    def _joined(self, arms: Mapping[str, "SampleArrays"], rows: Any, notes: tuple[str, ...]) -> Self:
+        """Return several models' samples of some questions, which `arms` hold."""
+        ids, gold = (None if values is None else values[rows] for values in (self.ids, self.gold))
+        return type(self)(arms=arms, ids=ids, notes=notes, labels=self.labels, gold=gold)
 
     def of_every_model(self) -> tuple[Self, NDArray[np.intp]]:
         """Return the samples of the questions that every model was asked, and which questions these are.
@@ -224,7 +236,7 @@ class SampleArrays:
             f"model was asked ({counts}). The results hold for questions like the other {len(rows):,}."
         )
         arms = {name: arm.take(rows) for name, arm in self.arms.items()}
-        return type(self)(arms=arms, ids=None if self.ids is None else self.ids[rows], notes=(*self.notes, note)), rows
+        return self._joined(arms, rows, (*self.notes, note)), rows
 
     def columns(self, order: NDArray[np.intp]) -> Self:
         """Return some of each question's samples of one model: column numbers, (N, fewer).
@@ -243,9 +255,14 @@ class SampleArrays:
                 return {key: pick(value) for key, value in values.items()}
             return pick(values) if isinstance(values, np.ndarray) and values.ndim else values
 
-        fields = {name: some(getattr(self, name)) for name in ("answers", "ids", *_PER_SAMPLE)}
+        fields = {name: some(getattr(self, name)) for name in ("answers", "ids", "gold", *_PER_SAMPLE)}
         correct = np.where(self.drawn, self.correct, -1).astype(np.int8)
-        return type(self)(**fields, correct=None if self.answers is not None else pick(correct), notes=self.notes)
+        return type(self)(
+            **fields,
+            correct=None if self.answers is not None else pick(correct),
+            notes=self.notes,
+            labels=self.labels,
+        )
 
 
 def _outcomes(answers: Any, correct: Any) -> tuple[Any, NDArray[np.bool_], NDArray[np.bool_]]:
@@ -367,6 +384,18 @@ def _tokens(tokens: Any, drawn: NDArray[np.bool_]) -> dict[str, Floats] | None:
         _refuse(f"tokens[{key!r}]", array, drawn & (array < 0), "numbers, at least 0, and NaN (unknown)")
         found[key] = array
     return found
+
+
+def _golds(gold: Any, n: int) -> Any:
+    if gold is None:
+        return None
+    array = np.asarray(gold)
+    if array.shape != (n,) or array.dtype.kind not in "iu":
+        raise InputError(
+            f"gold has shape {array.shape} and dtype {array.dtype}; expected ({n},), the code of each question's gold "
+            f"answer, or {UNKNOWN} where it is not known."
+        )
+    return array
 
 
 def _ids(ids: Any, n: int) -> Any:

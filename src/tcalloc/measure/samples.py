@@ -6,24 +6,30 @@ What to use when
     From a run folder, which ``tcalloc sample`` or ``tcalloc import`` wrote.
 `Samples`
     From arrays you have.
+`Samples.labelled`
+    Where no gold answers are known: samples whose reference is their own most frequent answer, or a stronger model's.
 `Samples.table`
     What each action of a set reaches and costs on each question, ready to solve.
 """
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._checks import number
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action
+from tcalloc.measure.labels import GOLD, parse_labels
 from tcalloc.measure.load_run import load_run
+from tcalloc.measure.misleading import signs_of
+from tcalloc.measure.referee import by_gold, judged, label
 from tcalloc.measure.sample_arrays import SampleArrays
 from tcalloc.measure.table import Table
-from tcalloc.measure.tabulate import tabulate
+from tcalloc.measure.tabulate import mean_table, tabulate
 
 __all__ = ["Samples"]
 
@@ -60,6 +66,10 @@ class Samples(SampleArrays):
         Instead of all of the above but `ids`: the samples of several models (or settings) by name.
     notes : tuple of str
         What was noticed while they were read; each is a sentence.
+    labels : Labels
+        What the code 0 means; made by `labelled`. Default: the gold answer.
+    gold : array_like of int, (N,), optional
+        Of labelled samples: the code of each question's gold answer, −2 where it is not known. Made by `labelled`.
 
     Attributes
     ----------
@@ -154,16 +164,80 @@ class Samples(SampleArrays):
             If an action needs more samples than any question has, a model that is not there, answers or scores that
             were not recorded.
         """
-        return tabulate(self, actions, shrink, cross_fit, cost_per=cost_per, threads=threads)
+        parts = judged(self)
+        if len(parts) == 1:
+            return tabulate(self, actions, shrink, cross_fit, cost_per=cost_per, threads=threads)
+        asked = tuple(actions)
+        return mean_table(
+            [tabulate(part, asked, shrink, cross_fit, cost_per=cost_per, threads=threads) for part in parts]
+        )
+
+    def labelled(self, labels: str, *, gold: ArrayLike | None = None) -> "Samples":
+        """Return the samples with a reference as code 0, for questions whose gold answer is not known.
+
+        Their figures are agreement with the reference. `table`, `tcalloc.compare` and `tcalloc.fit` report the
+        agreement with the reference of other samples than those that are judged: random halves judge each other.
+
+        Parameters
+        ----------
+        labels : str
+            What the reference is. "agreement": the most frequent answer of the most expensive model; of equals, the
+            first. "agreement:MODEL": that of another model. "model:MODEL": the same for a model with fewer than four
+            samples per question; with a single one, it agrees with itself by construction. "teacher:MODEL": that model
+            only gives the reference, and is no choice of a policy. "score": the answer with the highest score.
+        gold : array_like of bool, (N,), optional
+            Questions in which the code 0 is the gold answer. These are kept aside, to say how often answers are right.
+            Default: none; the code 0 is then an answer like any other.
+
+        Returns
+        -------
+        Samples
+            Of the questions that have a reference; `labels` says how many that are.
+
+        Raises
+        ------
+        InputError
+            If answers, costs, scores or a model are missing, or if no question has enough samples.
+
+        Examples
+        --------
+        >>> from tcalloc.measure import Samples
+        >>> samples = Samples([[3, 3, 1, 3], [1, 2, 2, 2]]).labelled("agreement")
+        >>> samples.answers.tolist()
+        [[0, 0, 1, 0], [1, 0, 0, 0]]
+        >>> samples.labels.reference
+        'the most frequent answer in 4 samples'
+        """
+        known = None
+        if gold is not None:
+            known = np.asarray(gold)
+            if known.shape != (len(self),) or known.dtype != np.bool_:
+                raise InputError(
+                    f"gold has shape {known.shape} and dtype {known.dtype}; expected ({len(self)},) of booleans: in "
+                    "which questions the code 0 is the gold answer."
+                )
+        found = label(self, labels, known)
+        warning = "" if found.labels.gold else signs_of(found).warning()
+        return replace(found, notes=(*found.notes, warning)) if warning else found
+
+    def by_gold(self) -> "tuple[Samples, NDArray[np.intp]]":
+        """Return the questions whose gold answer is known, with it as code 0, and their row numbers.
+
+        Without such questions, the row numbers are empty.
+        """
+        return by_gold(self)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, per_second: float = 0.0) -> "Samples":
+    def load(cls, path: str | os.PathLike[str], labels: str = "gold", *, per_second: float = 0.0) -> "Samples":
         """Return the samples of a run folder.
 
         Parameters
         ----------
         path : path
             What ``tcalloc sample`` or ``tcalloc import`` wrote.
+        labels : str
+            What counts as the right answer: "gold", or what `labelled` takes, such as "agreement". With others than
+            "gold", questions without a gold answer are used too.
         per_second : float
             Cost of a second of waiting, in the unit of the costs. Each draw then costs as much more as its question's
             requests took on average.
@@ -182,8 +256,17 @@ class Samples(SampleArrays):
         """
         if not isinstance(path, (str, os.PathLike)) or not os.path.isdir(path):
             raise InputError(f"{path}: no run folder; expected one that tcalloc sample or tcalloc import wrote.")
-        found = load_run(path, number("per_second", per_second, ends=True, of="a cost per second"))
+        kind, model = parse_labels(labels)
+        cost = number("per_second", per_second, ends=True, of="a cost per second")
+        found = load_run(path, cost, gold=kind == GOLD.kind)
         if len(found.arms) == 1:
-            return cls(**next(iter(found.arms.values())), ids=found.ids, notes=found.notes)
-        arms = {name: cls(**arrays) for name, arrays in found.arms.items()}
-        return cls(arms=arms, ids=found.ids, notes=found.notes)
+            [(name, arrays)] = found.arms.items()
+            samples = cls(**arrays, ids=found.ids, notes=found.notes)
+            labels = kind if model == name and kind in ("agreement", "score") else labels
+        else:
+            arms = {name: cls(**arrays) for name, arrays in found.arms.items()}
+            samples = cls(arms=arms, ids=found.ids, notes=found.notes)
+        try:
+            return samples.labelled(labels, gold=found.known)
+        except InputError as error:
+            raise InputError(f"{os.fspath(path)}: {error}") from None

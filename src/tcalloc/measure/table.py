@@ -15,6 +15,7 @@ from tcalloc._solve import Allocation, solve
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action, check_actions
 from tcalloc.measure.claims import Check, Claim, Trial, claim
+from tcalloc.measure.labels import GOLD, Labels
 
 __all__ = ["Table", "only_outcomes"]
 
@@ -64,6 +65,8 @@ class Table:
         knows the outcomes beforehand, and its accuracy is a bound that no policy attains; `tcalloc.compare` gives
         attainable figures. Found by itself where all cells are 0 or 1; `Samples.table` sets it where every question has
         one sample per model. It is False where choosing per instance pays nothing, as with a single action.
+    labels : Labels
+        What the accuracies are shares of: samples that give the gold answer or, without gold answers, a reference.
 
     Raises
     ------
@@ -95,6 +98,7 @@ class Table:
     trials: tuple[Trial, ...] = field(default=(), kw_only=True)
     checks: Callable[[], tuple[Check, ...]] | None = field(default=None, kw_only=True)
     single_outcomes: bool = field(default=False, kw_only=True)
+    labels: Labels = field(default=GOLD, kw_only=True)
 
     def __post_init__(self) -> None:
         problem = prepare(self.acc, self.cost, self.available, self.weights, self.ids, self.action_names)

@@ -17,7 +17,7 @@ from tcalloc._checks import did_you_mean, one_of, whole
 from tcalloc._counts import agreeing, counted
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action, Best, One, action_names, check_actions
-from tcalloc.measure.claims import Trial
+from tcalloc.measure.claims import Check, Trial
 from tcalloc.measure.costs import cost_columns
 from tcalloc.measure.estimates import best_by_score, pass_at_k, score_errors, success_errors, vote_errors
 from tcalloc.measure.joint import Together, drawn_together
@@ -28,7 +28,7 @@ from tcalloc.measure.splits import trials as cross_fits
 from tcalloc.measure.table import Table
 from tcalloc.measure.votes import Tally, expected_votes, tally
 
-__all__ = ["tabulate"]
+__all__ = ["mean_table", "tabulate"]
 
 Floats = NDArray[np.float64]
 
@@ -117,7 +117,40 @@ def tabulate(
         trials=trials,
         checks=checks,
         single_outcomes=all(int(samples.by_model[arm].drawn.sum(axis=1).max()) == 1 for arm in arms),
+        labels=samples.labels,
     )
+
+
+def mean_table(tables: list[Table]) -> Table:
+    """Return the mean of several tables of the same questions and actions.
+
+    They are of halves of the same samples, so their standard errors are not reduced by averaging: those of the mean are
+    at most the mean of theirs.
+
+    Parameters
+    ----------
+    tables : list of Table
+        As `tabulate` made them.
+    """
+    first = tables[0]
+
+    def mean(name: str) -> Any:
+        return np.mean([getattr(table, name) for table in tables], axis=0)
+
+    known = [table.checks for table in tables if table.checks is not None]
+    return replace(
+        first,
+        acc=mean("acc"),
+        cost=mean("cost"),
+        se=mean("se"),
+        exact=mean("exact"),
+        trials=tuple(trial for table in tables for trial in table.trials),
+        checks=partial(_all_checks, tuple(known)) if known else None,
+    )
+
+
+def _all_checks(checks: tuple[Callable[[], tuple[Check, ...]], ...]) -> tuple[Check, ...]:
+    return tuple(found for check in checks for found in check())
 
 
 # ---------------------------------------------------------------------------------------------- what is asked

@@ -204,6 +204,8 @@ def headline(result: ComparisonFigures) -> list[str]:
     It is about the policy that `tcalloc.evaluate.conclusions.recommend.recommend` recommends.
     """
     who = f"On your {phrases.counted(result.questions, 'question')}{phrases.with_verifier(result.verifier)}"
+    if not result.labels.gold:
+        who += ", by agreement with the reference"
     standing = chosen(result)
     if standing is None:
         return _none_shown(result, who)
@@ -215,15 +217,15 @@ def headline(result: ComparisonFigures) -> list[str]:
     priced = result.votes and result.unit == "samples" and action == phrases.of_answer(round(found.action_spend))
     instead = "" if priced else f" instead of {phrases.about_price(found.action_spend, result.unit)}"
     first = (
-        f"{who}, {phrases.phrase(found.policy)} reaches {phrases.percent(found.accuracy)}, the accuracy of {action} on "
-        f"every question, for {phrases.about_price(found.spend, result.unit)}{instead}. "
+        f"{who}, {phrases.phrase(found.policy)} reaches {phrases.percent(found.accuracy)}, the {result.words.noun} of "
+        f"{action} on every question, for {phrases.about_price(found.spend, result.unit)}{instead}. "
         f"That is {phrases.saved(found.action_spend - found.spend, result.unit)} ({_saved(found)})."
     )
     if np.isfinite(found.mixture_spend):
         needed = phrases.about_price(found.mixture_spend, result.unit)
-        mixture = f"The best fixed mixture needs {needed} for that accuracy"
+        mixture = f"The best fixed mixture needs {needed} for that {result.words.noun}"
     else:
-        mixture = "The best fixed mixture does not reach that accuracy"
+        mixture = f"The best fixed mixture does not reach that {result.words.noun}"
     return [first, f"{mixture}. {_gain(result, standing, found.budget)}", *_untested(result, standing)]
 
 
@@ -256,8 +258,9 @@ def _most(result: ComparisonFigures, standing: Standing, who: str) -> list[str]:
     places = [b for b, row in enumerate(able) if standing in row] or [b for b, row in enumerate(able) if row]
     b = max(places, key=lambda place: float(standing.gain[place]))
     return [
-        f"{who}, {phrases.phrase(standing.name)} answers {phrases.percent(float(standing.accuracy[b]))} right "
-        f"{phrases.at_spend(float(standing.spend[b]), result.unit)}: {phrases.points(float(standing.gain[b]))} points "
+        f"{who}, {phrases.phrase(standing.name)} answers {phrases.percent(float(standing.accuracy[b]))} "
+        f"{result.words.right} {phrases.at_spend(float(standing.spend[b]), result.unit)}: "
+        f"{phrases.points(float(standing.gain[b]))} points "
         "over the best fixed mixture that spends the same.",
         f"Its 95 % interval is {phrases.interval(standing.gain_low[b], standing.gain_high[b])} points, "
         f"{phrases.chance(float(standing.p[b]))} (corrected).",
@@ -272,8 +275,8 @@ def _none_shown(result: ComparisonFigures, who: str) -> list[str]:
     if rows and max(row.accuracy for row in rows) - rows[0].accuracy < WORTH:
         name = rows[0].name if result.votes and result.unit == "samples" else phrases.action(rows[0].name)
         cheapest = (
-            f"The cheapest fixed action ({name}, {phrases.percent(rows[0].accuracy)}) is as accurate as any more "
-            "expensive one."
+            f"The cheapest fixed action ({name}, {phrases.percent(rows[0].accuracy)}) {result.words.as_good_as} any "
+            "more expensive one."
         )
         return [first, cheapest]
     return [first]

@@ -74,6 +74,8 @@ def arguments(result: ComparisonFigures, policy: str, budget: float) -> tuple[st
     found = ["--policy", policy, "--budget", _budget(budget)]
     if result.verifier:
         found.append("--verifier")
+    if not result.labels.gold:
+        found += ["--labels", result.labels.option]
     return (*found, "--unit", result.unit) if result.unit not in ("samples", "cost") else tuple(found)
 
 
@@ -86,7 +88,8 @@ def statements(result: ComparisonFigures, policy: str, budget: float) -> tuple[s
             "policy.save('policy/')",
         )
     verifier = ", verifier=True" if result.verifier else ""
-    return (f"print(tcalloc.fit(data, {_budget(budget)}, {policy!r}, X=X{verifier}, out='policy/'))",)
+    labels = "" if result.labels.gold else f", labels={result.labels.option!r}"
+    return (f"print(tcalloc.fit(data, {_budget(budget)}, {policy!r}, X=X{verifier}{labels}, out='policy/'))",)
 
 
 def obstacle(result: ComparisonFigures, overall: Standing | None) -> str:

@@ -35,6 +35,8 @@ from tcalloc.evaluate.conclusions.settles import needed_for, settles
 from tcalloc.evaluate.result import ComparisonFigures, Standing, plain
 from tcalloc.evaluate.thresholds import WORTH
 from tcalloc.learn.registry import REFERENCE
+from tcalloc.measure.labels import GOLD, Labels
+from tcalloc.measure.vocabulary import Vocabulary
 
 __all__ = ["Pick", "Recommendation", "recommend"]
 
@@ -104,6 +106,8 @@ class Recommendation:
     """Lines of Python that make it from `data` and `X` of the comparison; empty if tcalloc cannot make it."""
     unfit: str = ""
     """Why tcalloc cannot make it."""
+    labels: Labels = GOLD
+    """What accuracies are shares of."""
 
     __repr__ = shown_shortly
 
@@ -129,13 +133,14 @@ class Recommendation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as what JSON can hold; null (None) where there is no number."""
-        found: dict[str, Any] = plain(asdict(self))
+        found: dict[str, Any] = plain(asdict(self) | {"labels": self.labels})
         return found
 
     def sentences(self) -> list[str]:
         """Return for each budget what to use and how sure that is; then what to check of that."""
         checks = dict.fromkeys((pick.policy, pick.check) for pick in self.picks if pick.check)
-        return [*(_told(pick, self.unit) for pick in self.picks), *(_checked(*check) for check in checks)]
+        said = [_told(pick, self.unit, self.labels.words) for pick in self.picks]
+        return [*said, *(_checked(*check) for check in checks)]
 
     @cleaned
     def __str__(self) -> str:
@@ -198,6 +203,7 @@ def recommend(result: ComparisonFigures) -> Recommendation:
         fits=() if unfit else arguments(result, policy, budget),
         statements=() if unfit else statements(result, policy, budget),
         unfit=unfit,
+        labels=result.labels,
     )
 
 
@@ -294,7 +300,7 @@ def _verdict(advice: Recommendation) -> str:
     )
 
 
-def _told(pick: Pick, unit: str) -> str:
+def _told(pick: Pick, unit: str, words: Vocabulary) -> str:
     name = phrases.clean(pick.policy, phrases.LONGEST)
     where = phrases.at_spend(pick.budget, unit).capitalize()
     really = (
@@ -302,7 +308,7 @@ def _told(pick: Pick, unit: str) -> str:
         if math.isclose(pick.spend, pick.budget, rel_tol=0.006)
         else f", really spending {phrases.number(pick.spend)}"
     )
-    reached = f"{where}: {name}, {phrases.percent(pick.accuracy)} right{really}"
+    reached = f"{where}: {name}, {phrases.percent(pick.accuracy)} {words.right}{really}"
     figures = f"{phrases.points(pick.gain)} points {phrases.interval(pick.low, pick.high)}"
     if pick.policy != REFERENCE:
         level = [phrases.clean(other, phrases.LONGEST) for other in pick.level]
@@ -329,8 +335,10 @@ def _reasons(result: ComparisonFigures, overall: Standing | None) -> list[str]:
     ahead = None if overall is None else _ahead(result, overall)
     if overall is not None and ahead is not None:
         found.append(
-            f"{phrases.clean(ahead.name, phrases.LONGEST)} has the highest accuracy over the budgets, but no test here "
-            f"shows a difference from {phrases.clean(overall.name, phrases.LONGEST)}. Among such policies one default "
+            f"{phrases.clean(ahead.name, phrases.LONGEST)} has the highest {result.words.noun} over the budgets, but "
+            "no test "
+            f"here shows a difference from {phrases.clean(overall.name, phrases.LONGEST)}. Among such policies one "
+            "default "
             "is recommended, so that the recommendation does not change with the random seed."
         )
     if overall is not None:
@@ -342,8 +350,8 @@ def _reasons(result: ComparisonFigures, overall: Standing | None) -> list[str]:
             worst = float(off[np.nanargmax(np.abs(off))])
             size = phrases.points(abs(worst)).lstrip("+")
             far = f"at most {size} points too {'high' if worst > 0 else 'low'}"
-            kept = "right to a tenth of a point" if float(size) == 0 else far
-            found.append(f"The accuracy that it claimed, from training questions alone, was {kept}.")
+            kept = "exact to a tenth of a point" if float(size) == 0 else far
+            found.append(f"The {result.words.noun} that it claimed, from training questions alone, was {kept}.")
     telling = [one.name for one in result.standings if trusted(one) and to_check(one) == "X" and one is not overall]
     if overall is not None and telling and not to_check(overall):
         found.append(
@@ -355,7 +363,7 @@ def _reasons(result: ComparisonFigures, overall: Standing | None) -> list[str]:
     if tested > 1:
         found.append(
             f"{tested} policies were compared on the same questions. The best of many looks a little better than it "
-            "is: p-values are corrected for that, accuracies are not."
+            f"is: p-values are corrected for that, {result.words.plural} are not."
         )
     for standing in result.standings:
         if standing.kind in ("policy", "own") and not trusted(standing):

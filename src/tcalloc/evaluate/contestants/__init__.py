@@ -35,7 +35,7 @@ NAMES = names()
 
 COUNTING = tuple(entry.name for entry in POLICIES if entry.family == "rule")
 FIXED = (
-    f"the most accurate single action within the budget (a more expensive one must gain {100 * LEAST_STEP:.1f} "
+    f"the best single action within the budget (a more expensive one must gain {100 * LEAST_STEP:.1f} "
     "points); it does not mix actions, so it can spend less than the budget",
 )
 MEAN = ("its exact expectation, without random draws",)

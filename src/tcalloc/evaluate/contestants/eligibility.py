@@ -73,16 +73,16 @@ class Skipped:
             return "X holds no texts, so no prompt has a length"
         if x and len(problem.menu.names) < 2:
             return "there is only one action"
-        if x and len(problem) < FEWEST:
-            return f"learning from X takes at least {FEWEST} questions, and there are {len(problem)}"
+        if x and problem.questions < FEWEST:
+            return f"learning from X takes at least {FEWEST} questions, and there are {problem.questions}"
         return ""
 
     def _probe(self, needed: bool) -> str:
         problem = self.problem
         if not needed or problem.samples is None:
             return ""
-        if len(problem) < FEWEST:
-            return f"learning takes at least {FEWEST} questions, and there are {len(problem)}"
+        if problem.questions < FEWEST:
+            return f"learning takes at least {FEWEST} questions, and there are {problem.questions}"
         drawing = [action for action in problem.menu.actions or () if action is not None]
         if not any(action.samples > 1 for action in drawing) and len(drawing) < 2:
             return "no action draws more samples after a probe"

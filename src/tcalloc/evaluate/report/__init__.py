@@ -56,7 +56,7 @@ def render(result: ComparisonFigures, source: Source | str = "run/") -> str:
         title=f"Policies compared on {phrases.counted(result.questions, 'question')}",
         over=f"Policies compared on your own data{phrases.with_verifier(result.verifier)}: held out, at the same spend",
         first=first,
-        lead=more,
+        lead=[*([result.labels.sentence()] if result.labels.sentence() else []), *more],
         sections=[
             sections.advised(advice, source),
             sections.accuracy(result, about),

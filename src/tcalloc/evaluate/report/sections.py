@@ -85,12 +85,12 @@ def advised(advice: Recommendation, source: Source | str = "run/") -> Markup:
 def accuracy(result: ComparisonFigures, standing: Standing | None) -> Markup:
     """Draw accuracy over spend."""
     words = _curve_words(result, standing)
-    picture, lines = pictures.curves(result, "Accuracy over spend", words)
+    picture, lines = pictures.curves(result, f"{result.words.noun.capitalize()} over spend", words)
     banded = "The best fixed mixture carries a 95 % band"
     if standing is not None:
         banded = f"{phrases.clean(standing.name)} and the best fixed mixture carry 95 % bands"
     caption = (
-        f"Held-out accuracy over {phrases.spending(result.unit)}. {banded}: so far the accuracy may be off on all "
+        f"Held-out {result.words.full} over {phrases.spending(result.unit)}. {banded}: so far it may be off on all "
         "questions of this kind. All lines share the luck of the questions, so differences between policies are known "
         "better than the bands suggest; the gains below have their own intervals."
     )
@@ -98,7 +98,7 @@ def accuracy(result: ComparisonFigures, standing: Standing | None) -> Markup:
         caption += (
             f" {one.name} goes in steps: it does not mix actions, so it spends no more until it can pay the next one."
         )
-    return macro("accuracy", picture=picture, lines=lines, caption=caption)
+    return macro("accuracy", noun=result.words.noun, picture=picture, lines=lines, caption=caption)
 
 
 def _curve_words(result: ComparisonFigures, standing: Standing | None) -> str:
@@ -112,7 +112,9 @@ def _curve_words(result: ComparisonFigures, standing: Standing | None) -> str:
         ]
         parts.append(f"{one.name}: {', '.join(found)}")
     return (
-        f"Accuracy over {phrases.spending(result.unit)}. {'; '.join(parts)}. All figures are in the table of policies."
+        f"{result.words.noun.capitalize()} over {phrases.spending(result.unit)}. {'; '.join(parts)}. All figures are "
+        "in "
+        "the table of policies."
     )
 
 
@@ -126,8 +128,9 @@ def gained(result: ComparisonFigures) -> Markup:
     if not any(np.abs(standing.gain).max(initial=0.0) > 0 for standing in contenders(result)):
         return Markup("")  # all do what the mixture does
     caption = (
-        "Gain in accuracy over the best fixed mixture that really spends the same, paired by question, with 95 % "
-        "intervals. The intervals are not corrected for the number of policies; the p-values in the table are."
+        f"Gain in {result.words.noun} over the best fixed mixture that really spends the same, paired by question, "
+        "with "
+        "95 % intervals. The intervals are not corrected for the number of policies; the p-values in the table are."
     )
     return macro("gained", picture=picture, lines=lines, caption=caption)
 
@@ -140,8 +143,8 @@ def everyone(result: ComparisonFigures, advice: Recommendation) -> Markup:
     levels = ", ".join(f"{mark} p < {limit:g}" for limit, mark in reversed(STARS))
     tested = sum(int(np.isfinite(standing.p).sum()) for standing in result.standings)
     caption = (
-        f"For each {phrases.spending(result.unit)}: accuracy, and below it the gain in points over the best fixed "
-        f"mixture that spends the same, with its 95 % interval. {levels}: two-sided, corrected for {tested} "
+        f"For each {phrases.spending(result.unit)}: {result.words.noun}, and below it the gain in points over the best "
+        f"fixed mixture that spends the same, with its 95 % interval. {levels}: two-sided, corrected for {tested} "
         "comparisons (Holm). at: what the policy really spends, where it cannot spend the budget or needs less."
     )
     real = [s for s in result.standings if s.kind != "bound"]
@@ -207,11 +210,13 @@ def destinations(result: ComparisonFigures, standing: Standing | None) -> Markup
     caption = "Where the compute goes, and what comes of it, beside the best fixed mixture."
     if unequal:
         caption += (
-            " Where the two really spend different amounts, shares are of each one's own spend, and the accuracies "
+            " Where the two really spend different amounts, shares are of each one's own spend, and the "
+            f"{result.words.plural} "
             "here are not at the same spend. The gains in the table of all policies are."
         )
     return macro(
         "destinations",
+        noun=result.words.noun,
         meaning=_meaning(result),
         labels=result.difficulty_names,
         policy=standing.name,
@@ -225,14 +230,17 @@ def _meaning(result: ComparisonFigures) -> str:
     source = "The groups are made from all recorded answers, which no policy sees."
     if result.data == "samples":
         one = "a single sample" if result.votes else "a single sample of whichever model is best on the question"
-        return f"Easy: {one} is right at least 9 times in 10. Hopeless: none is right more than 1 time in 10. {source}"
+        word = result.words.is_right
+        return f"Easy: {one} {word} at least 9 times in 10. Hopeless: none {word} more than 1 time in 10. {source}"
     if result.data == "single answers" and not (result.difficulty == MEDIUM).any():
         # One recorded answer of each model: its best is right or wrong, and nothing lies between. Where nothing lies
         # between in a table of 0 and 1 either, it says the same of that.
-        return f"Easy: at least one action is right. Hopeless: none is. {source}"
+        word = result.words.is_right
+        return f"Easy: at least one action {word}. Hopeless: none {result.words.does}. {source}"
     return (
-        "Easy: the actions are right at least 9 times in 10, on average over them. Hopeless: not even the best one is "
-        "right more than 1 time in 10. The groups are made from the whole table, which no policy sees."
+        f"Easy: the actions {result.words.are_right} at least 9 times in 10, on average over them. Hopeless: not even "
+        f"the best one {result.words.is_right} more than 1 time in 10. The groups are made from the whole table, which "
+        "no policy sees."
     )
 
 
@@ -265,7 +273,8 @@ def claimed(result: ComparisonFigures, standing: Standing | None) -> Markup:
     )
     who = "" if standing is None else standing.name
     own = any(claim.policy == who for claim in found)
-    title, described = "Claimed and held-out accuracy", f"Held-out accuracy over claimed accuracy. {words}"
+    noun = result.words.noun
+    title, described = f"Claimed and held-out {noun}", f"Held-out {noun} over claimed {noun}. {words}"
     caption = "Points on the line reached what was claimed. Points below it claimed too much."
     if own:
         caption += f" In colour: {phrases.clean(who, phrases.LONGEST)}."
@@ -287,7 +296,14 @@ def claimed(result: ComparisonFigures, standing: Standing | None) -> Markup:
         "from the budget by more than 1 %."
     )
     return macro(
-        "claimed", words=words, picture=picture, caption=caption, below=below, budgets=_budgets(result), rows=rows
+        "claimed",
+        plural=result.words.plural,
+        words=words,
+        picture=picture,
+        caption=caption,
+        below=below,
+        budgets=_budgets(result),
+        rows=rows,
     )
 
 
@@ -310,11 +326,13 @@ def wanted(result: ComparisonFigures, standing: Standing | None) -> Markup:
         cells.append(_cheapest(target))
         rows.append(Row(phrases.percent(target.accuracy, _digits(found)), cells))
     caption = (
-        f"{phrases.spending(result.unit).capitalize()} at which the held-out curve reaches an accuracy; below that, "
+        f"{phrases.spending(result.unit).capitalize()} at which the held-out curve reaches a target; below that, "
         "where the ends of its 95 % band do. Beyond the budgets that were asked for, this is read off the curve and "
         "not tested."
     )
-    return macro("wanted", caption=caption, policies=[name(one.name) for one in standings], rows=rows)
+    policies = [name(one.name) for one in standings]
+    words = result.words
+    return macro("wanted", noun=words.noun, plural=words.plural, caption=caption, policies=policies, rows=rows)
 
 
 def _cheapest(target: findings.Target) -> Cell:
@@ -356,7 +374,7 @@ def caveats(result: ComparisonFigures) -> Markup:
         ]
         if spread:
             found.append(
-                "With other folds, a policy's accuracy varies by a standard deviation of up to "
+                f"With other folds, a policy's {result.words.noun} varies by a standard deviation of up to "
                 f"{100 * max(spread):.1f} points. The intervals do not include that."
             )
     found.append(
@@ -374,7 +392,7 @@ def method(result: ComparisonFigures) -> Markup:
     kinds = {
         "samples": "recorded samples, replayed: a policy sees only what it has paid for",
         "table": "a table with one expectation per question and action",
-        "single answers": "a single answer, right or wrong, per question and action",
+        "single answers": f"a single answer, {result.words.outcome}, per question and action",
     }
     times = f", {result.repeats} times with other folds" if result.repeats > 1 else ""
     same = "each policy's price (or other setting) is moved until the held-out questions really spend the budget"
@@ -386,6 +404,7 @@ def method(result: ComparisonFigures) -> Markup:
     rows = [
         ("questions", f"{result.questions:,}"),
         ("data", kinds.get(result.data, result.data)),
+        *([] if result.labels.gold else [("reference", result.labels.reference)]),
         ("fixed actions", fill("{}: {}", len(result.actions), actions)),
         (
             "spend",

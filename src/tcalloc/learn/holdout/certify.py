@@ -45,6 +45,8 @@ from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.holdout.half_samples import Halves, gains_at
 from tcalloc.learn.holdout.intervals import Estimate, Over
 from tcalloc.learn.training import Mix, Training, as_table
+from tcalloc.measure.labels import labels_of
+from tcalloc.measure.referee import judged
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table
 
@@ -100,6 +102,8 @@ class Certificate:
         Whether the oracle of `captured` chose on other samples than those that score it.
     notes : tuple of str
         Remarks on these figures; each is a sentence.
+    measures : str
+        What `accuracy` is a share of: "accuracy" or, without gold answers, "agreement with the reference".
     """
 
     n: int
@@ -119,6 +123,7 @@ class Certificate:
     captured: Estimate | None
     held_out: bool
     notes: tuple[str, ...] = ()
+    measures: str = "accuracy"
 
     @cleaned
     def __repr__(self) -> str:
@@ -145,7 +150,7 @@ class Certificate:
         shortfall = "" if self.shortfall is None else f"; on these {self.shortfall:z.4f}"
         rows = [
             ("", "", f"{self.level:.0%} interval"),
-            line("accuracy", self.accuracy),
+            line(self.measures, self.accuracy),
             line("spend", self.spend, end=f"; budget {_amounts.digits(self.budget, 6)}"),
             line("fidelity, %", self.fidelity, 100),
             line(f"  of always {self.majority_action}", self.majority, 100),
@@ -194,7 +199,7 @@ def certify(
         The columns that the policy picked.
     table : Table, Samples or array_like (N, K)
         The outcomes of the same questions. An array of accuracies needs `cost`. From Samples the exact expectation is
-        taken, and they also serve as `samples`.
+        taken, and they also serve as `samples`. Of samples without gold answers, a random half is judged by the other.
     price : float, optional
         The price λ of the policy. None, or ``inf``: the price that is optimal for the budget on this table.
     budget : float, optional
@@ -232,8 +237,10 @@ def certify(
     >>> found.regret.value, found.bound.value, found.shortfall
     (0.0, 2.0, 1.0)
     """
-    if samples is None and isinstance(table, Samples):
-        samples = table
+    if isinstance(table, Samples):
+        # Without gold answers, one random half of the samples is judged by the reference of the other.
+        table = judged(table, 1, random_state)[0]
+        samples = table if samples is None else samples
     picked = _whole(chosen)
     if isinstance(table, Table) and table.available is not None and not table.available.any(axis=0).all():
         table, picked, actions, cost = _without_absent(table, picked, actions, cost)
@@ -310,6 +317,7 @@ def certify(
         captured=captured,
         held_out=held_out,
         notes=tuple(notes),
+        measures=labels_of(table).words.full,
         **figures,
     )
 

@@ -14,6 +14,7 @@ from tcalloc.learn.training import Mix, Training, fallback
 from tcalloc.measure.actions import Action
 from tcalloc.measure.halves import random_order
 from tcalloc.measure.samples import Samples
+from tcalloc.measure.tabulate import tabulate
 
 __all__ = ["Halves", "gains_at", "halvings"]
 
@@ -119,7 +120,7 @@ def _accuracies(samples: Samples, actions: tuple[Action | None, ...]) -> Floats:
         for a, action in enumerate(actions)
         if action is not None and action.samples <= sizes.get(action.model or "", most)
     ]
-    made = samples.table([action for a in able if (action := actions[a]) is not None], shrink=False) if able else None
+    made = tabulate(samples, [action for a in able if (action := actions[a]) is not None], False) if able else None
     if made is not None:
         acc[:, able] = np.where(True if made.available is None else made.available, made.acc, np.nan)
     acc[:, [a for a, action in enumerate(actions) if action is None]] = 0.0  # doing nothing reaches 0
@@ -138,4 +139,4 @@ def halvings(samples: Samples, splits: int, rng: np.random.Generator) -> Iterato
                 return
             for half, part in enumerate(parts):
                 part[name] = arm.columns(order[:, half : 2 * width : 2])
-        yield tuple(p[""] if samples.arms is None else Samples(arms=p) for p in parts)  # type: ignore[misc]
+        yield tuple(p[""] if samples.arms is None else Samples(arms=p, labels=samples.labels) for p in parts)  # type: ignore[misc]

@@ -39,6 +39,7 @@ from tcalloc.learn.rivals.serialize import pack, unpack
 from tcalloc.learn.rivals.settings import families
 from tcalloc.learn.rows import as_row
 from tcalloc.learn.saving.policy_folder import save_policy
+from tcalloc.measure.labels import labels_of
 from tcalloc.measure.samples import Samples
 
 __all__ = ["TunedRule"]
@@ -149,6 +150,7 @@ class TunedRule(StoppingEstimator):
         replayed = Replayed.of(samples, self.family, orders=self.orders, verifier=checked)
         self.tune(replayed)
         self.n_ = len(samples)
+        self.trained_on_ = labels_of(samples)
         self.held_ = self._held(replayed)
         costs = arm_costs(samples)
         drawn = {arm: part.drawn for arm, part in samples.by_model.items()}

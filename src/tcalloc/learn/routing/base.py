@@ -28,6 +28,7 @@ from tcalloc.learn.rows import Rows, Schema, as_row, as_rows
 from tcalloc.learn.saving.common_state import Stored
 from tcalloc.learn.saving.policy_folder import save_policy
 from tcalloc.learn.training import Training, as_table
+from tcalloc.measure.labels import labels_of
 
 try:
     from sklearn.base import BaseEstimator
@@ -120,6 +121,7 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         self._check_parameters()
         rows = as_rows(X) if X is not None else self._unseen(samples)
         training = as_table(samples, rows.n, actions, cost)
+        self.trained_on_ = labels_of(samples)
         self._begin(rows.schema, training)
         self._learn(rows, training)
         asked = getattr(self, "budget", None)

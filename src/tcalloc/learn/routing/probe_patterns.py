@@ -24,6 +24,7 @@ from tcalloc.learn.training import Training
 from tcalloc.measure.actions import Action
 from tcalloc.measure.round_costs import RoundCosts
 from tcalloc.measure.samples import Samples
+from tcalloc.measure.tabulate import tabulate
 
 __all__ = ["AfterProbe", "Draws", "ProbePlan", "draws_of", "plan_of", "shown_by"]
 
@@ -101,7 +102,7 @@ def plan_of(samples: Samples, training: Training, m: int) -> ProbePlan:
             f"probe: every question needs at least {most} samples{f' of {arm}' if arm else ''}, as many as its largest "
             "action; some have fewer. Leave them out, or use probe=0."
         )
-    probing = float(samples.table([alike], False).cost[0])
+    probing = float(tabulate(samples, [alike], False).cost[0])
     again = float(RoundCosts.of(arms[arm]).later.mean())  # what goes on from the probe is a second draw
     columns, draws, cost = [-1], [m], [probing]
     for a, action in enumerate(training.actions):

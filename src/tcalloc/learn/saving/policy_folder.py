@@ -3,7 +3,8 @@
 The layout
 ----------
 =========================== ==========================================================================================
-policy.json                 format, schema, class, tcalloc's version, the state (parameters, feature names, actions,
+policy.json                 format, schema, class, tcalloc's version, what it was trained on (gold answers, or the
+                            agreement with a reference), the state (parameters, feature names, actions,
                             price, guarantee, training figures, ...), the name, size and SHA-256 of every other file,
                             and the SHA-256 of all of this
 arrays-XXXXXXXX.npz         arrays of numbers and of texts
@@ -36,6 +37,7 @@ from tcalloc.errors import InputError, TcallocError
 from tcalloc.learn.registry import POLICIES
 from tcalloc.learn.saving.arrays import read_arrays, write_arrays
 from tcalloc.learn.saving.boosters import MOST_BYTES, checked_booster
+from tcalloc.measure.labels import GOLD, Labels, labels_of
 
 __all__ = ["CLASSES", "SCHEMA", "load_policy", "refuse_folder", "refuse_out", "save_policy", "seal"]
 
@@ -96,6 +98,7 @@ def save_policy(policy: Any, path: str | os.PathLike[str]) -> None:
         "format": FORMAT,
         "schema": SCHEMA,
         "class": name,
+        "trained_on": labels_of(policy).to_dict(),
         "tcalloc": __version__,
         "files": files,
         "state": _plain(meta, "state"),
@@ -266,7 +269,10 @@ def load_policy(path: str | os.PathLike[str], *, embed: Callable[[list[str]], An
     checked = {label: checked_booster(*booster) for label, booster in boosters.items()}
     try:
         made = getattr(importlib.import_module(CLASSES[kind]), kind)
-        return made._from_state(_with_embed(state, embed, 0), found, checked)
+        policy = made._from_state(_with_embed(state, embed, 0), found, checked)
+        if not (labels := Labels.from_dict(top["trained_on"]) if "trained_on" in top else GOLD).gold:
+            policy.trained_on_ = labels
+        return policy
     except TcallocError as error:
         if not isinstance(error, InputError):
             raise

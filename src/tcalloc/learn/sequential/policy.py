@@ -29,6 +29,7 @@ from tcalloc.learn.sequential.serialize import pack, unpack
 from tcalloc.learn.sequential.states.belief import levelled
 from tcalloc.learn.sequential.training import Settings, Trained, train, unknown_arm
 from tcalloc.measure.actions import Action
+from tcalloc.measure.labels import labels_of
 from tcalloc.measure.samples import Samples
 
 __all__ = ["Sequential", "StoppingFrontier"]
@@ -151,6 +152,7 @@ class Sequential(StoppingEstimator):
                 raise InputError(f"actions: {unknown_arm(arm, settings.arms)}")
             if not isinstance(action, Action):
                 raise InputError(f"actions[{arm!r}] is {action!r}; expected an Action such as tcalloc.Vote(1).")
+        self.trained_on_ = labels_of(samples)
         return self._begin(train(samples, X, settings), budget)
 
     def _limits(self) -> tuple[float | None, float | None, float | None]:
@@ -470,9 +472,11 @@ class Sequential(StoppingEstimator):
             choices, m = self._trained.choices, self._mixture
             spend, rounds = (float(choices.expected(m, what).mean()) for what in ("spend", "rounds"))
             curve = self._trained.frontier
+            # By a reference of its own samples, a policy agrees with itself: only other samples tell its agreement.
             accuracy = float(np.interp(spend, curve.spend, curve.accuracy))
+            reached = f"accuracy {accuracy:.4f} at " if labels_of(self).gold else ""
             lines.append(
-                f"  {choices.candidates[m.candidate].name}: accuracy {accuracy:.4f} at spend {spend:.4g}, "
+                f"  {choices.candidates[m.candidate].name}: {reached}spend {spend:.4g}, "
                 f"{rounds:.3g} rounds (held out{')' if m.limit is None else ', without the limit below)'}"
             )
             if m.limit is not None:

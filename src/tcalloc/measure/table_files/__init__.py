@@ -13,6 +13,8 @@ cost:NAME  its expected cost, at least 0, in any unit: samples, tokens, dollars,
 weight     optional: how often the instance occurs, at least 0
 ========== ================================================================================================
 
+Where no gold answers were used, the column tcalloc_labels says what accuracies are shares of; `save_table` writes it.
+
 An empty cell (null or NaN in Parquet) in both acc:NAME and cost:NAME: the row does not have that action. Other columns
 are ignored, and said in `Table.ignored`. CSV is UTF-8 (a byte order mark is accepted), separated by commas, with one
 header line:

@@ -1,5 +1,6 @@
 """`load_table` and `save_table`: a table from a file and into one."""
 
+import json
 import os
 import re
 from typing import Any
@@ -8,12 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
+from tcalloc.measure.labels import GOLD, Labels
 from tcalloc.measure.table import Table
 from tcalloc.measure.table_files.columns import shown
+from tcalloc.measure.table_files.further_columns import read_column
 from tcalloc.measure.table_files.read import read_csv, read_npz, read_parquet
 from tcalloc.measure.table_files.write import suffix_of, write_columns
 
 __all__ = ["load_table", "save_table"]
+
+# The column that says what accuracies are shares of, where no gold answers were used: one JSON object per row.
+LABELS = "tcalloc_labels"
 
 
 def load_table(path: str | os.PathLike[str]) -> Table:
@@ -46,6 +52,9 @@ def load_table(path: str | os.PathLike[str]) -> Table:
         found = read(name)
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({error.strerror or error}).") from None
+    if LABELS in found.get("ignored", ()):
+        found["labels"] = _labels(name, read_column(name, LABELS, len(found["acc"])))
+        found["ignored"] = tuple(column for column in found["ignored"] if column != LABELS)
     try:
         return Table(**found)
     except InputError as error:
@@ -65,6 +74,25 @@ def _with_labels(message: str, found: dict[str, Any]) -> str:
     if found.get("action_names") is not None and place[3] is not None:
         labels.append(f"action {shown(found['action_names'][int(place[3])])}")
     return f"{place[0]} ({', '.join(labels)}){message[place.end() :]}" if labels else message
+
+
+def _labels(path: str, cells: list[str]) -> Labels:
+    """Return what the column of labels says.
+
+    Raises
+    ------
+    InputError
+        If its cells differ, or are not what `save_table` writes.
+    """
+    try:
+        [said] = set(cells)
+        found = json.loads(said)
+        return Labels.from_dict(GOLD.to_dict() | found)
+    except (ValueError, TypeError, InputError):
+        raise InputError(
+            f"{path}: the column {LABELS} is not what tcalloc writes: the same JSON object in each row. Drop it if the "
+            "accuracies are shares of gold answers."
+        ) from None
 
 
 def save_table(table: Table, path: str | os.PathLike[str]) -> None:
@@ -91,6 +119,9 @@ def save_table(table: Table, path: str | os.PathLike[str]) -> None:
     columns: dict[str, NDArray[Any]] = {}
     if table.ids is not None:
         columns["ids" if suffix == ".npz" else "id"] = _writable_ids(table.ids)
+    if not table.labels.gold:
+        said = {key: value for key, value in table.labels.to_dict().items() if value != GOLD.to_dict()[key]}
+        columns[LABELS] = np.full(len(table.acc), json.dumps(said), object)
     if suffix == ".npz":
         columns |= {"acc": table.acc, "cost": table.cost}
         if table.action_names is not None:
