@@ -29,7 +29,7 @@ def write_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     InputError
         If an array holds anything else.
     """
-    ready = {}
+    ready: dict[str, Any] = {}
     for name, value in arrays.items():
         array = np.asarray(value)
         if array.dtype.kind in "OT" and array.size and all(isinstance(cell, str) for cell in array.ravel().tolist()):

@@ -53,8 +53,8 @@ def write_columns(path: str, columns: Mapping[str, NDArray[Any]]) -> None:
     suffix = suffix_of(path)
     if suffix == ".npz":
         with replacing(path) as file:
-            # No allow_pickle: before NumPy 2.1 that would be one more array.
-            np.savez(file, **{name: _plain(values) for name, values in columns.items()})
+            plain: dict[str, Any] = {name: _plain(values) for name, values in columns.items()}
+            np.savez(file, **plain)  # no allow_pickle: before NumPy 2.1 that would be one more array
     elif suffix == ".parquet":
         try:
             import pyarrow as pa
