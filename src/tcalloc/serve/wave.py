@@ -113,7 +113,7 @@ class Wave:
                 await self._came(record)
 
     async def ask(self, params: str, numbers: list[int], holds: list[Hold]) -> list[SampleRecord | BaseException]:
-        """Ask for some samples at the same time; return the records of those that came, and errors of those that failed.
+        """Ask for some samples at the same time; return the records of those that came, and the errors of the others.
 
         A server may give fewer samples than a request asks for; the others are not returned.
 
