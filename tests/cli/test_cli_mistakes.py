@@ -51,7 +51,7 @@ SERVER = "--base-url http://127.0.0.1:9/v1 --model m --out s"
         (
             "import t.csv --out r",
             1,
-            "t.csv: a table of comma- or tab-separated values. Write one object a line, like {",
+            "t.csv, line 2: none of 'text', 'answer', 'correct'; name them, e.g. --field answer=NAME. The fields are",
         ),
         (f"sample words.jsonl {SERVER}", 1, "Correct it, or choose another grader, such as normalized (for texts)."),
         (
