@@ -153,6 +153,10 @@ def test_a_missing_usage_is_neither_nothing_nor_one():
         assert reply.choices[0].estimated
         assert reply.input_tokens == 100
         assert reply.output_tokens >= 40
+        # However short it is, a text has a token and its end.
+        short = {"choices": [{"message": {"content": "4"}}], "usage": usage}
+        reply = parse_reply(json.dumps(short).encode(), 1, 3, TokenCounter())
+        assert (reply.input_tokens, reply.output_tokens) == (2, 2)
 
 
 @pytest.mark.parametrize("value", [value for value in BROKEN if value is not None], ids=repr)

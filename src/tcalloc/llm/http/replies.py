@@ -157,11 +157,11 @@ class TokenCounter:
         return self._characters >= 200 or (self._characters > 0 and self._tokens >= 20)
 
     def estimate(self, characters: int, words: int = 0) -> int:
-        """Return an estimate of a text's tokens; at least 1, because its end is one."""
+        """Return an estimate of a text's tokens, of which its end is one."""
         # English has 4 to 5 characters per token, mathematics 2 to 3; 4 is used until something was counted.
         with self._guard:
             ratio = self._tokens / self._characters if self.calibrated else 0.25
-        return max(1, words, math.ceil(ratio * characters))
+        return max(1 + (characters > 0), words, math.ceil(ratio * characters))
 
 
 def prompt_size(messages: Iterable[Mapping[str, Any]]) -> int:
@@ -217,7 +217,8 @@ def _parsed(body: bytes, n: int, prompt_characters: int, counter: TokenCounter, 
     usage = read_usage(document.get("usage"))
     prompt = usage.input_tokens
     if prompt is None:  # at least the tokens that concern the cache
-        prompt = max(1, math.ceil(prompt_characters / 4), usage.cached_tokens + usage.cache_write_tokens)
+        counted = usage.cached_tokens + usage.cache_write_tokens
+        prompt = max(1 + (prompt_characters > 0), math.ceil(prompt_characters / 4), counted)
     return Reply(
         choices=_count(tuple(choices[index] for index in sorted(choices)), usage, counter),
         input_tokens=prompt,
