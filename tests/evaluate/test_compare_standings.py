@@ -236,7 +236,7 @@ def test_what_the_users_own_raises_comes_through_and_is_named():
 
 def test_members_of_a_group_are_trained_together(monkeypatch):
     seen = []
-    monkeypatch.setattr(run_folds, "part_of", lambda tuned, held, dial: seen.append(tuned) or held)
+    monkeypatch.setattr(run_folds, "part_of", lambda tuned, held, *_: seen.append(tuned) or held)
     contestants = [replace(contestant, group="g") for contestant in tiny()]
     plan = run_folds.Plan(60, 5, 1, 0)
     parts = run_folds.work(contestants, plan, run_folds.Piece((0, 1), 0, 2))

@@ -310,5 +310,5 @@ def test_memory_is_in_proportion_to_the_samples(kind, tmp_path):
     (tmp_path / "run" / "samples.jsonl").write_bytes(b"".join(seal(record(**some)) for some in records))
     found = subprocess.run([sys.executable, "-c", UNEVEN, str(tmp_path / "run")], capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
-    assert ("Samples(8000 questions, 1 samples)" if kind == "even" else "'q7' has") in found.stdout
+    assert ("Samples(8,000 questions, 1 sample)" if kind == "even" else "'q7' has") in found.stdout
     assert found.stdout.count("\n") == 1

@@ -133,7 +133,7 @@ def test_non_finite_features_are_refused():
         (lambda x, t: PricedPolicy(features="tfidf").fit(x, t), "features is 'tfidf'; expected Features"),
         (lambda x, t: PricedPolicy(budget=0.5).fit(x, t), "smallest feasible budget"),
         (lambda x, t: PricedPolicy().fit(x, t.acc), "together with cost="),
-        (lambda x, t: PricedPolicy().fit(x, t, actions=[Vote(1)]), "actions has 1 entries, but samples has 2"),
+        (lambda x, t: PricedPolicy().fit(x, t, actions=[Vote(1)]), "actions has 1 entry, but samples has 2 columns"),
         (lambda x, t: Imitator().fit(x, t), r"needs a budget"),
         (lambda x, t: Imitator(2.0, loss="all").fit(x, t), "loss is 'all'"),
         (lambda x, t: Imitator(2.0, classifier=LogisticRegression).fit(x, t), "expected a scikit-learn classifier"),

@@ -84,7 +84,7 @@ def test_names_stand_in_one_place():
     assert entry_of(" ac  beta").name == "AC Beta"
     with pytest.raises(InputError, match=r"policy is 'ESD'; allowed are 'fixed k', .*'hindsight bound'"):
         entry_of("ESD")
-    with pytest.raises(InputError, match=r"policy is 'hindsight bound'; allowed are .*'fixed k, success stop'\."):
+    with pytest.raises(InputError, match=r"'hindsight bound', a bound, .*; allowed are .*'fixed k, success stop'\."):
         entry_of("hindsight bound", deployable=True)
     with pytest.raises(InputError, match="'hindsight bound' is a bound"):
         entry_of("hindsight bound").policy()

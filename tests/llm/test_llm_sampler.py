@@ -109,8 +109,9 @@ def test_what_is_tried_again(script, tmp_path):
         run = check(tmp_path / "run", outcome)
     assert outcome.failed == 0
     assert outcome.requests == len(server.requests)
-    # No sample was asked for again once its answer came; a second reply takes the place of the next one's.
-    assert max(server.answered.values()) <= 1 + ("twice" in script[0])
+    # No sample was asked for again once its answer came. A second reply takes the place of the next one's, and a late
+    # one may do that to what is asked again, too.
+    assert max(server.answered.values()) <= {"twice": 2, "twice:0.02": 3}.get(script[0], 1)
     assert len({r["seed"] for r in run.records}) == len(run.records)
 
 

@@ -119,7 +119,8 @@ class SampleArrays:
         for name, arm in self.by_model.items():
             sizes = arm.drawn.sum(axis=1)
             low, high = int(sizes.min()), int(sizes.max())
-            parts.append((f"{name}: " if name else "") + (f"{low} to {high}" if low < high else f"{high}") + " samples")
+            drawn = f"{low} to {counted(high, 'sample')}" if low < high else counted(high, "sample")
+            parts.append((f"{name}: " if name else "") + drawn)
         return f"Samples({', '.join(parts)})"
 
     @property
