@@ -88,6 +88,7 @@ def test_a_certificate_prints_small_spends():
         "budget": 1e-4,
         "notes": (),
         "majority_action": "m",
+        "measures": "accuracy",
         "shortfall": 0.0,
     }
     text = str(Certificate(**blank | {"spend": Estimate(4e-5, 3e-5, 5e-5)}))

@@ -99,7 +99,7 @@ def test_a_claim_that_was_kept_is_not_said_to_be_off():
         return replaced(one, claimed=one.accuracy - 1e-5)
 
     said = words(recommend(with_standings(made(), kept)))
-    assert "claimed, from training questions alone, was right to a tenth of a point" in said
+    assert "claimed, from training questions alone, was exact to a tenth of a point" in said
     assert "at most 0.0" not in said
 
 

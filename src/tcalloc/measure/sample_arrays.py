@@ -14,10 +14,10 @@ from tcalloc.measure.actions import Action, Best, One, Vote
 from tcalloc.measure.labels import GOLD, UNKNOWN, Labels
 from tcalloc.runs.records import LARGEST
 
-__all__ = ["NOT_DRAWN", "TOKENS", "SampleArrays"]
+__all__ = ["NOT_DRAWN", "PER_SAMPLE", "TOKENS", "SampleArrays"]
 
 # What else is known of samples and of the draws that brought them.
-_PER_SAMPLE = ("cost", "scores", "tokens", "logprobs", "round_cost", "later_round_cost")
+PER_SAMPLE = ("cost", "scores", "tokens", "logprobs", "round_cost", "later_round_cost")
 TOKENS = ("input", "cached", "cache_write", "cache_write_1h", "output", "reasoning")
 # Answer codes below those of answers.
 NO_ANSWER, NOT_DRAWN = -1, -2
@@ -80,7 +80,7 @@ class SampleArrays:
 
     def _check_arms(self) -> None:
         put = object.__setattr__
-        given = [name for name in ("answers", "correct", *_PER_SAMPLE) if getattr(self, name) is not None]
+        given = [name for name in ("answers", "correct", *PER_SAMPLE) if getattr(self, name) is not None]
         if given:
             raise InputError(f"{given[0]} and arms given; expected one of them. Each arm holds its own {given[0]}.")
         arms = self.arms
@@ -256,7 +256,7 @@ class SampleArrays:
                 return {key: pick(value) for key, value in values.items()}
             return pick(values) if isinstance(values, np.ndarray) and values.ndim else values
 
-        fields = {name: some(getattr(self, name)) for name in ("answers", "ids", "gold", *_PER_SAMPLE)}
+        fields = {name: some(getattr(self, name)) for name in ("answers", "ids", "gold", *PER_SAMPLE)}
         correct = np.where(self.drawn, self.correct, -1).astype(np.int8)
         return type(self)(
             **fields,

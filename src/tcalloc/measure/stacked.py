@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.measure.sample_arrays import _PER_SAMPLE, NOT_DRAWN, SampleArrays
+from tcalloc.measure.sample_arrays import NOT_DRAWN, PER_SAMPLE, SampleArrays
 
 __all__ = ["stacked"]
 
@@ -53,7 +53,7 @@ def _stacked(parts: Sequence[Some]) -> Some:
             return values[0] if np.ndim(values[0]) == 0 else np.concatenate(values)
         return np.concatenate([_padded(value, width, empty) for value in values])
 
-    numbers = {name: below([getattr(part, name) for part in parts], np.nan) for name in (*_PER_SAMPLE, "ids", "gold")}
+    numbers = {name: below([getattr(part, name) for part in parts], np.nan) for name in (*PER_SAMPLE, "ids", "gold")}
     return replace(parts[0], answers=below([part.answers for part in parts], NOT_DRAWN), correct=None, **numbers)
 
 
