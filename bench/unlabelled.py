@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from bench.studies.unlabelled_cases import Case, cases, some_columns
 from tcalloc._student import beyond, quantile
 from tcalloc.errors import TcallocError
+from tcalloc.evaluate.gold_check import at_spend
 from tcalloc.evaluate.recipe import Recipe
 from tcalloc.evaluate.statistics import holm
 from tcalloc.learn.holdout.folds import split
@@ -94,7 +95,7 @@ def cell(case: Case, n: int, size: int, folds: int) -> list[dict[str, Any]]:
         at = min(max(target, least), most)
         if abs(at - target) > 0.1 * target:
             continue
-        by_gold, by_reference = (mixed(at, spend[which], accuracy[which]) for which in (0, 1))
+        by_gold, by_reference = (at_spend(at, spend[which], accuracy[which]) for which in (0, 1))
         gap = by_reference - by_gold
         se = float(gap.std(ddof=1)) / math.sqrt(count)
         found.append(
@@ -122,17 +123,6 @@ def trained(case: Case, samples: Samples, texts: list[str] | None, budget: float
     entry = entry_of(case.policy)
     recipe = Recipe.of(entry, samples, text=texts is not None, label=False, budget=budget)
     return recipe.fit(texts, samples, budget=budget)
-
-
-def mixed(target: float, spend: Floats, accuracy: Floats) -> Floats:
-    """Return each question's accuracy at a mean spend: two neighbouring budgets mixed."""
-    means = spend.mean(axis=1)
-    order = np.argsort(means, kind="stable")
-    low = int(np.clip(np.searchsorted(means[order], target) - 1, 0, len(order) - 2))
-    one, other = order[low], order[low + 1]
-    step = float(means[other] - means[one])
-    part = float(np.clip((target - means[one]) / step, 0.0, 1.0)) if step > 0 else 0.0
-    return np.asarray((1 - part) * accuracy[one] + part * accuracy[other])
 
 
 def table_of(cells: list[dict[str, Any]]) -> str:

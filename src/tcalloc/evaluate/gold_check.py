@@ -29,7 +29,7 @@ from tcalloc.learn.holdout.folds import split
 from tcalloc.learn.rows import take_rows
 from tcalloc.measure.samples import Samples
 
-__all__ = ["FEWEST_GOLD", "GoldCheck", "answers_needed", "check_by_gold"]
+__all__ = ["FEWEST_GOLD", "GoldCheck", "answers_needed", "at_spend", "check_by_gold"]
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -185,7 +185,7 @@ def check_by_gold(
     gaps, difference = own - whole, (math.nan,) * 3
     if n >= FEWEST_GOLD:
         trained = held_out([(right.take(train), take_rows(known, train), held) for train, held in folded])
-        gaps = own - _at(paid, *trained)
+        gaps = own - at_spend(paid, *trained)
         difference = _interval(gaps)
     return GoldCheck(n, paid, *_share(own), size, *_share(whole), *difference, answers_needed(gaps))
 
@@ -229,7 +229,7 @@ def _whole(right: Samples) -> tuple[Floats, int]:
     return found, int(np.median(sizes))
 
 
-def _at(target: float, spend: Floats, accuracy: Floats) -> Floats:
+def at_spend(target: float, spend: Floats, accuracy: Floats) -> Floats:
     """Return each question's accuracy at a mean spend: two neighbouring budgets mixed."""
     means = spend.mean(axis=1)
     order = np.argsort(means, kind="stable")
