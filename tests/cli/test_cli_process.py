@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from places import ENVIRONMENT
+from places import ENVIRONMENT, INTERRUPTED
 
 from tcalloc.measure import Table, save_table
 
@@ -32,7 +32,8 @@ def test_ctrl_c(tmp_path):
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, b"", b"tcalloc: interrupted.\n")
+    assert process.returncode in INTERRUPTED
+    assert (out, err) == (b"", b"tcalloc: interrupted.\n")
     assert os.listdir(tmp_path) == ["t.csv"]
 
 

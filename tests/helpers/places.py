@@ -1,6 +1,7 @@
 """Where things are: the checkout, the real tables beside it, and the environment of a process that a test starts."""
 
 import os
+import signal
 from pathlib import Path
 
 import tcalloc
@@ -15,3 +16,7 @@ ENVIRONMENT = os.environ | {
     "PYTHONPATH": os.pathsep.join([str(SOURCE), str(HELPERS), *_FOLDERS]),
     "PYTHONDONTWRITEBYTECODE": "1",
 }
+
+# What a process ends with after Ctrl-C; a shell sees 130 for both. Python itself chooses the second one where Ctrl-C
+# fell into the execution of a string, as it does while a data class is made, although the error was caught.
+INTERRUPTED = (130, -signal.SIGINT)
