@@ -52,7 +52,7 @@ class Action:
     model: str
     samples: int
     cost: float
-    """Of all its samples, in SmolLM2 samples."""
+    """Cost of all its samples, in SmolLM2 samples."""
     accuracy: float
     """Mean over the questions, if every one gets it."""
 

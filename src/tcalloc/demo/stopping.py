@@ -33,7 +33,7 @@ class Stopping:
     samples: int
     """The fixed number."""
     accuracy: float
-    """Of its vote."""
+    """Accuracy of its vote."""
     needed: float | None
     """What stopping spends for that accuracy, held out; None if it does not reach it."""
     needed_low: float | None
@@ -64,9 +64,9 @@ def stopping(
     fixed : int
         The number of samples to compare with.
     cost : float
-        Of one sample, in the unit of all costs.
+        Cost of one sample, in the unit of all costs.
     seed : int
-        Of folds and orders.
+        Random seed of folds and orders.
     progress : Progress, optional
         Where to show how far it is.
 

@@ -185,7 +185,7 @@ def refuse_few(n: int, folds: int, place: str) -> None:
     n : int
         Questions.
     folds : int
-        Of the cross-validation.
+        Number of folds of the cross-validation.
     place : str
         What the message calls the samples.
 

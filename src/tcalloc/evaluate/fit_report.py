@@ -5,9 +5,9 @@ What to use when
 `FitReport`
     What every report has: the policy, ``str(report)``, ``report.save(folder)``.
 `RoutingReport`
-    Of a policy that decides beforehand: what it is known to lose (its `Certificate`).
+    What a policy that decides beforehand is known to lose (its `Certificate`).
 `StoppingReport`
-    Of a policy that decides while sampling: what it reaches for which spend, beside a fixed number of samples.
+    What a policy that decides while sampling reaches at each spend, beside a fixed number of samples.
 """
 
 import math
@@ -60,7 +60,7 @@ class FitReport:
     labels : Labels
         What accuracies are shares of: answers that equal the gold answer, or a reference that other samples give.
     gold : GoldCheck or None
-        Of a policy that learned without gold answers: its accuracy where gold answers are known after all.
+        Accuracy of a policy that learned without gold answers, on the questions whose gold answer is known.
     """
 
     policy: Any
@@ -137,7 +137,7 @@ class RoutingReport(FitReport):
     categories : tuple of str
         The columns of X beside the text.
     folds : int
-        Of the cross-validation.
+        Number of folds of the cross-validation.
     """
 
     certificate: Certificate

@@ -73,7 +73,7 @@ class Forecast:
         Parameters
         ----------
         group : str
-            Of the contestants.
+            Group of the contestants.
         seconds : float
             What it took.
         process : int

@@ -152,7 +152,7 @@ def check_by_gold(
     budget : float
         Mean cost per question.
     folds : int
-        Of the cross-validation.
+        Number of folds of the cross-validation.
     random_state : int
         Seed of the folds and the policies.
     """

@@ -179,7 +179,7 @@ def draw(
     names : bool
         Whether the lines' names stand at their ends.
     size : float
-        Of all text, in points.
+        Size of all text, in points.
     """
     lines = _lines(result, palette)
     right = _right(result, lines)

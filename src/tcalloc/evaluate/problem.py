@@ -87,7 +87,7 @@ class Problem:
     orders: int
     """Random orders in which each question's samples are replayed."""
     seed: int
-    """Of orders and halves; folds have their own."""
+    """Random seed of orders and halves. Folds have their own."""
     usual: bool = True
     """Whether the menu is the usual one: the user listed no actions."""
     notes: tuple[str, ...] = ()
@@ -144,7 +144,7 @@ class Problem:
         difficulty : array_like, (N,), optional
             A label of each question, known beforehand; numbers of more than 20 values are taken in fifths.
         actions : list of Action or None, optional
-            Of samples: what policies that decide beforehand choose from; None in the list: no answer, for nothing.
+            With samples: the actions that policies choose from beforehand. None in the list: no answer, for nothing.
             Default: nothing, and the samples' usual actions. Of a table: what its columns mean.
         verifier : bool
             Whether a verifier recognises right answers live. Without one, no policy sees which samples are right.
@@ -155,9 +155,9 @@ class Problem:
         orders : int, optional
             Random orders in which samples are replayed.
         seed : int
-            Of the orders.
+            Random seed of the orders.
         labels : str
-            Of samples: what counts as the right answer; see `tcalloc.compare`.
+            With samples: what counts as the right answer. See `tcalloc.compare`.
 
         Raises
         ------

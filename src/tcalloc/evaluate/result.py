@@ -139,7 +139,7 @@ class ComparisonFigures:
     repeats: int
     """Times everything was done, each with other folds."""
     seed: int
-    """Of folds, trainings and the bootstrap."""
+    """Random seed of folds, trainings and the bootstrap."""
     unit: str
     """What is spent: "samples", "cost" (in a unit that is not known), or what `compare` was given, such as "usd"."""
     data: str
@@ -153,7 +153,7 @@ class ComparisonFigures:
     action_accuracy: Floats
     """(K,) mean over all questions."""
     votes: tuple[int, ...]
-    """Of samples of a single model: 1 … cap; otherwise empty."""
+    """Sizes of votes, 1 to the cap, if there are samples of a single model. Otherwise empty."""
     vote_accuracy: Floats
     """(len(votes),) exact accuracy of a vote of that many, over all questions."""
     difficulty: NDArray[np.intp]
@@ -166,7 +166,7 @@ class ComparisonFigures:
     seconds: float
     """That it took."""
     versions: dict[str, str]
-    """Of Python, tcalloc, NumPy and whatever else was used."""
+    """Versions of Python, tcalloc, NumPy and whatever else was used."""
     from_table: bool = False
     """Whether a table was compared, which has no samples that a policy could be fitted on."""
     labels: Labels = GOLD

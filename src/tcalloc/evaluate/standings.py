@@ -90,7 +90,7 @@ def standings(
     n : int
         Questions.
     seed : int
-        Of the bootstrap.
+        Random seed of the bootstrap.
     fixed : tuple of ndarray, (N, F) each, optional
         Costs and accuracies of the fixed actions, against which savings are counted.
     """

@@ -96,7 +96,7 @@ class Family:
     matched: bool = True
     """False: the nominal spend is the one asked for, whatever is really spent."""
     means: list[tuple[float, Floats, Floats, Floats]] = field(init=False)
-    """Of each fold: its share of the questions, nominal spends, mean held-out spends and accuracies."""
+    """For each fold: its share of the questions, nominal spends, mean held-out spends and accuracies."""
     knots: tuple[Floats, Floats] = field(init=False)
     """The nominal spends of all folds' settings, rising, and what the held-out questions spend there."""
 

@@ -21,7 +21,7 @@ from tcalloc.runs.jsonl import opened, read_objects, refuse_constant, snippet
 
 __all__ = ["rows_of"]
 
-# What the kind of a file is told by, and the largest JSON document that is read; JSON lines have no limit.
+# What the kind of a file is recognised by, and the largest JSON document that is read; JSON lines have no limit.
 HEAD, MOST_DOCUMENT = 1 << 16, 1 << 26
 SEPARATORS = ",;\t|"
 _TABLES, _NAME = (".csv", ".tsv"), re.compile(r"[\w .()/-]{1,60}")
@@ -39,7 +39,7 @@ Rows = Iterator[tuple[str, dict[str, Any]]]
 def rows_of(path: str, example: str, on_bad: OnBad = None) -> Rows:
     """Read the rows of a file: JSON lines, a JSON document, or a table with separators; gzip or not.
 
-    Of a JSON document, rows are the entries of its list, or of the only list of objects that it holds by name. Of a
+    In a JSON document, rows are the entries of its list, or of the only list of objects that it holds by name. In a
     table, the first line names the fields, and an empty cell is null.
 
     Parameters

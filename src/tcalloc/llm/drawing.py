@@ -71,7 +71,7 @@ class Drawer:
     ) -> list[SampleRecord]:
         """Send one request for some samples; return the records of those that came, at least one, stored.
 
-        Of a request that is cut off, those that came until then, perhaps none; `cut` counts the others.
+        If a request is cut off: the samples that came until then, perhaps none. `cut` counts the others.
 
         Parameters
         ----------

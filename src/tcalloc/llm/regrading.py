@@ -146,7 +146,7 @@ def grade(
     grace : float
         After ctrl-C, number of seconds in which open verdicts may still finish.
     say : callable
-        Told one line when ctrl-C came.
+        Called with one line when ctrl-C came.
 
     Returns
     -------

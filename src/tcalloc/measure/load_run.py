@@ -184,13 +184,13 @@ def _selected(path: str, arms: Iterable[list[SampleRecord]], questions: int) -> 
     ]
 
 
-def _arms(records: Iterable[SampleRecord], told: Any) -> dict[str, list[SampleRecord]]:
+def _arms(records: Iterable[SampleRecord], descriptions: Any) -> dict[str, list[SampleRecord]]:
     """Sort the samples by model; by model and settings where a model was asked in several ways."""
     found: dict[tuple[str, str], list[SampleRecord]] = defaultdict(list)
     for record in records:
         # "params" also hashes the prompt; "arm" is what the samples of different questions share.
         found[str(record.get("model", "")), str(record.get("arm", record.get("params", "")))].append(record)
-    asked = {str(arm.get("arm")): arm.get("parameters") for arm in told if isinstance(arm, dict)}
+    asked = {str(arm.get("arm")): arm.get("parameters") for arm in descriptions if isinstance(arm, dict)}
     named: dict[str, list[SampleRecord]] = {}
     for (model, arm), some in found.items():
         name = " ".join([model, *_differing(arm, [other for of, other in found if of == model], asked)]).strip()
@@ -206,14 +206,14 @@ def _differing(arm: str, others: list[str], asked: dict[str, Any]) -> list[str]:
         return [arm]
     short = {field: word for word, field in SETTINGS.items()}
     keys = sorted({key for other in others for key in asked[other]}, key=lambda key: [*short, key].index(key))
-    told = []
+    descriptions = []
     for key in keys:
         values = [asked[other].get(key) for other in others]
         value = asked[arm].get(key)
         if value is not None and any(value != other for other in values):
             text = f"{value:g}" if isinstance(value, float) else str(value)
-            told.append(f"{short.get(key, key)}={'_'.join(text.split())}")
-    return told
+            descriptions.append(f"{short.get(key, key)}={'_'.join(text.split())}")
+    return descriptions
 
 
 def _apart(records: list[SampleRecord], arms: Any) -> bool:

@@ -210,11 +210,11 @@ class Answers(Sequence[Answered]):
             )
         if self.lost:
             done += f"; lost replies count as {amount(self.lost, unit, 4)} in all besides"
-        told = [f"{done}."]
+        sentences = [f"{done}."]
         if self.latency > 0:
             high = digits(self.latency_high)
-            told.append(f"A question took {digits(self.latency)} s on average, and 90 % took at most {high} s.")
-        return "\n".join([*told, *self.shortfalls])
+            sentences.append(f"A question took {digits(self.latency)} s on average, and 90 % took at most {high} s.")
+        return "\n".join([*sentences, *self.shortfalls])
 
     @cleaned
     def __str__(self) -> str:

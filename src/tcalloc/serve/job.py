@@ -406,7 +406,7 @@ class Job:
         drawn.halted |= any(isinstance(one, Stopped | LimitReached) for one in asked)
 
     def _result(self, question: Question, model: str, record: SampleRecord) -> Result:
-        """Return what a run is told of a sample."""
+        """Return what a run gets of a sample."""
         return result_of(question, record, self.payments.prices.cost(model, record), self.verifier)
 
     async def _granted(

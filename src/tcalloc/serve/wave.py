@@ -46,7 +46,7 @@ class Wave:
     run : Run
         The question's run. One without ``settled`` waits for all samples.
     result : callable
-        From a record to what the run is told of it; may take long.
+        From a record to what the run gets of it; may take long.
     missing : int
         Samples that are still to come.
     stop : Stop
@@ -122,7 +122,7 @@ class Wave:
         params : str
             What the client's `params` says of the question.
         numbers : list of int
-            Of the samples.
+            Numbers of the samples.
         holds : list of Hold
             What pays for each. Those of samples that are cut off are not settled.
         """

@@ -194,7 +194,7 @@ def difference(one: Standing, other: Standing, budgets: int | Sequence[int], fol
     Parameters
     ----------
     one, other : Standing
-        Of one comparison.
+        Two standings of one comparison.
     budgets : int or sequence of int
         Places of the budgets; of several it is the mean.
     folds : int

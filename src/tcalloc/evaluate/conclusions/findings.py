@@ -31,13 +31,13 @@ class Group:
 
     name: str
     share: float
-    """Of the questions."""
+    """Share of the questions, 0 to 1."""
     spent: float
     """Share of the policy's spend."""
     mixture_spent: float
     """Share of the mixture's."""
     accuracy: float
-    """Of the policy, on these questions."""
+    """Accuracy of the policy on these questions."""
     mixture_accuracy: float
 
 
@@ -110,7 +110,7 @@ class Target:
 
     accuracy: float
     spans: tuple[Span, ...]
-    """Of the standings that were asked for."""
+    """One for each standing that was asked for."""
     action: str | None
     """The cheapest fixed action that reaches it; None: none does."""
     action_spend: float

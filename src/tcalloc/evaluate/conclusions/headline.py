@@ -57,7 +57,7 @@ class Saving:
     action: str
     """In words: 8 samples."""
     accuracy: float
-    """Of the action, over all questions."""
+    """Accuracy of the action over all questions."""
     action_spend: float
     policy: str
     spend: float
@@ -67,7 +67,7 @@ class Saving:
     budget: int
     """Place of the budget nearest to `spend`."""
     share: float
-    """Of the action's cost that is saved."""
+    """Share of the action's cost that is saved."""
     low: float
     """Lower end of its 95 % interval; NaN: unknown."""
     high: float

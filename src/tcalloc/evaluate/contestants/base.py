@@ -40,9 +40,9 @@ class Contestant:
     """Contestants of one group share what is computed of a fold: run them one after the other in one process, fold by
     fold, and it is computed once. It is faster, and changes no result."""
     beforehand: bool = field(default=False, kw_only=True)
-    """Whether it decides before any sample is drawn. One that then does better than the oracle that knows half of each
-    question's samples may have been told the answers (in X, in the label, or by memory), or what it is told says each
-    question's chances exactly; one that gains nearly what hindsight does knows luck, and was told."""
+    """Whether it decides before any sample is drawn. Such a policy can do better than the oracle that knows half of
+    each question's samples only if it has seen the answers (in X, in the label, or by memory), or if X holds the exact
+    chances. One that gains nearly what hindsight does knows luck, so it has seen the answers."""
     matched: bool = field(default=True, kw_only=True)
     """Whether its nominal spend may be moved until the real one is as asked. False: it plays what its training
     questions say for the spend as asked (fixed k: it mixes nothing, and spends less)."""
@@ -53,7 +53,7 @@ class FixedMixture:
     """The best fixed mixture: the hull of the fixed actions' training means."""
 
     problem: Problem
-    """Of which."""
+    """The comparison that it takes part in."""
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return every fixed action as a setting."""
@@ -72,7 +72,7 @@ class FixedAction:
     """
 
     problem: Problem
-    """Of which."""
+    """The comparison that it takes part in."""
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return a staircase: every step is an action, from its own cost to just below the next one's."""

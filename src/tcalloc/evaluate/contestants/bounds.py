@@ -55,7 +55,7 @@ class Halved:
     """
 
     problem: Problem
-    """Of which; nearly all questions have at least two samples of some model."""
+    """The comparison that it takes part in. Nearly all questions have at least two samples of some model."""
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return one setting per budget."""
@@ -98,9 +98,9 @@ def _halved(problem: Problem) -> tuple[Floats, Floats, Floats, Floats]:
         for action in samples.actions_of(name, [k for k in COUNTS if k <= max(1, int(size.max()))], problem.verifier):
             listed.append((name, action.samples))
             actions.append(action)
-    told = np.column_stack([k <= sizes[name] for name, k in listed])
+    enough = np.column_stack([k <= sizes[name] for name, k in listed])
     blind = np.column_stack([(sizes[name] == 0) & arms[name].drawn.any(axis=1) & (k == 1) for name, k in listed])
-    held_back = np.column_stack([told, np.zeros(len(samples), bool)]) & _largest(problem, listed, sizes)
+    held_back = np.column_stack([enough, np.zeros(len(samples), bool)]) & _largest(problem, listed, sizes)
     whole = np.nan_to_num(samples.table(actions, shrink=False).acc)
     whole_paid = costs_of(samples, actions)
     every = np.arange(len(problem))
@@ -116,14 +116,14 @@ def _halved(problem: Problem) -> tuple[Floats, Floats, Floats, Floats]:
         for choosing, scoring in ((0, 1), (1, 0)):
             planned, right, paid = np.zeros_like(whole), whole.copy(), whole_paid.copy()
             planned[:, columns] = np.nan_to_num(known[choosing])
-            right[:, columns] = np.where(told[:, columns], true[scoring], whole[:, columns])
+            right[:, columns] = np.where(enough[:, columns], true[scoring], whole[:, columns])
             paid[:, columns] = np.where(
-                told[:, columns], costs_of(parts[scoring], [actions[a] for a in columns]), whole_paid[:, columns]
+                enough[:, columns], costs_of(parts[scoring], [actions[a] for a in columns]), whole_paid[:, columns]
             )
             for a in np.flatnonzero(blind.any(axis=0)).tolist():
-                planned[blind[:, a], a] = _guessed(planned, told, listed, whole[:, a], blind[:, a], a)
+                planned[blind[:, a], a] = _guessed(planned, enough, listed, whole[:, a], blind[:, a], a)
             # Nothing is an action too, and the last column. What is planned costs what it costs on average.
-            there = np.column_stack([told | blind, np.ones(len(every), bool)])
+            there = np.column_stack([enough | blind, np.ones(len(every), bool)])
             curve = frontier(_with_nothing(planned), np.append(whole_paid.mean(axis=0), 0.0), available=there)
             paid, right = _with_nothing(paid), _with_nothing(right)
             for d, budget in enumerate(dial.tolist()):
@@ -170,22 +170,22 @@ def _table(part: Samples, actions: list[Action], shrink: bool) -> Floats:
 
 def _guessed(
     planned: Floats,
-    told: NDArray[np.bool_],
+    enough: NDArray[np.bool_],
     listed: list[tuple[str, int]],
     reached: Floats,
     rows: NDArray[np.bool_],
     a: int,
 ) -> Floats:
-    """Return what a model is predicted to reach where its own samples tell nothing: by what the others' halves tell.
+    """Return what a model is predicted to reach without samples of its own, from the halves of the others.
 
     It is a regression over the questions where it was recorded, on the other models at a single sample. A question
     where no other model is known has the mean.
     """
-    others = [c for c, (name, k) in enumerate(listed) if k == 1 and name != listed[a][0] and told[:, c].any()]
-    recorded = rows | told[:, a]
+    others = [c for c, (name, k) in enumerate(listed) if k == 1 and name != listed[a][0] and enough[:, c].any()]
+    recorded = rows | enough[:, a]
     mean = float(reached[recorded].mean())
-    seen = told[:, others]
-    level = [float(planned[told[:, c], c].mean()) for c in others]
+    seen = enough[:, others]
+    level = [float(planned[enough[:, c], c].mean()) for c in others]
     x = np.column_stack([np.where(seen, planned[:, others] - level, 0.0), np.ones(len(planned))])
     slopes, *_ = np.linalg.lstsq(x[recorded], reached[recorded] - mean, rcond=None)
     return np.asarray(np.clip(mean + x[rows] @ slopes, 0.0, 1.0))
@@ -196,7 +196,7 @@ class Hindsight:
     """The bound: it sees what was drawn before it pays for it, and pays only for what will be right."""
 
     problem: Problem
-    """Of which."""
+    """The comparison that it takes part in."""
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return one setting per step."""
@@ -208,7 +208,7 @@ class Hindsight:
         """Return how much of what is right is luck that hindsight knows and that no knowledge of chances tells, 0 to 1.
 
         Of samples it is the share of the variance of a sample's being right that lies within questions (unbiased); of
-        single answers it cannot be told, and is taken to be all. It is 0 of a table of expectations; and of 4 samples
+        single answers it cannot be known, and is taken to be all. It is 0 of a table of expectations; and of 4 samples
         per question or more, since who decides beforehand is then scored on so many draws of each question that hardly
         one of them is lucky: who gains what hindsight does chose questions that are surely right.
         """

@@ -24,7 +24,7 @@ class Stopping:
     """`Sequential` at all its budgets."""
 
     problem: Problem
-    """Of which; with samples."""
+    """The comparison that it takes part in. It has samples."""
     policy: Sequential | None = None
     """The user's own: its parameters are used. None: all that are usual."""
 
@@ -66,7 +66,7 @@ class Stopping:
         if known and problem.feature_cost:
             candidates = policy._fitted().choices
             families = [candidates.candidates[candidates.at(float(b)).candidate].family for b in budgets]
-            looks = problem.feature_cost * np.array([float(family.told) for family in families])
+            looks = problem.feature_cost * np.array([float(family.predicts) for family in families])
         return budgets + looks, frontier.accuracy[keep], found.spend + looks[:, None], found.accuracy
 
 

@@ -58,9 +58,9 @@ def _cheapest(found: Training) -> float:
 class Halves:
     """Pairs of accuracies (N, K), each from one half of the samples."""
 
-    def __init__(self, pairs: list[tuple[Floats, Floats]], told: NDArray[np.bool_], found: Training):
+    def __init__(self, pairs: list[tuple[Floats, Floats]], enough: NDArray[np.bool_], found: Training):
         self.pairs = pairs
-        self.told = told
+        self.enough = enough
         """(N, K) whether half of the samples is enough for the action."""
         self.found = found
 
@@ -72,17 +72,17 @@ class Halves:
         if found.actions is None:
             raise InputError("it is not known what the table's actions are; pass them: actions=[Vote(1), …].")
         pairs = []
-        told = np.isfinite(found.acc)
+        enough = np.isfinite(found.acc)
         for pair in halvings(samples, splits, np.random.default_rng(random_state)):
             one, other = (_accuracies(half, found.actions) for half in pair)
-            told &= np.isfinite(one) & np.isfinite(other)
+            enough &= np.isfinite(one) & np.isfinite(other)
             pairs.append((np.nan_to_num(one), np.nan_to_num(other)))
-        return cls(pairs, told if pairs else np.zeros(told.shape, bool), found)
+        return cls(pairs, enough if pairs else np.zeros(enough.shape, bool), found)
 
     @property
     def whole(self) -> bool:
         """Whether half of the samples is enough for all actions of the table."""
-        return bool((self.told == np.isfinite(self.found.acc)).all())
+        return bool((self.enough == np.isfinite(self.found.acc)).all())
 
     def agreement(self, price: float) -> tuple[Floats, NDArray[np.bool_]] | None:
         """Return how often the oracles of two halves agree, by question, among the actions that halves suffice for.
@@ -90,13 +90,14 @@ class Halves:
         The mask beside it says which questions count: those that choose between as many actions as most questions do.
         None: no question counts.
         """
-        choices = self.told.sum(axis=1)
+        choices = self.enough.sum(axis=1)
         rows: NDArray[np.bool_] = np.asarray(choices >= max(2, int(np.median(choices))))
         if not rows.any():
             return None
         agreed = np.zeros(int(rows.sum()))
         for pair in self.pairs:
-            one, other = (decide(half[rows], self.found.cost[rows], price, available=self.told[rows]) for half in pair)
+            there, cost = self.enough[rows], self.found.cost[rows]
+            one, other = (decide(half[rows], cost, price, available=there) for half in pair)
             agreed += np.asarray(one) == np.asarray(other)
         return agreed / len(self.pairs), rows
 

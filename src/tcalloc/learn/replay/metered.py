@@ -322,7 +322,7 @@ def replay(
     for name, value, least in (("orders", orders, 1), ("random_state", random_state, 0)):
         whole(name, value, least)
     flag("verifier", verifier)
-    told = _row_getter(samples, X)
+    row_of = _row_getter(samples, X)
     arms = samples.by_model
     picked = _picked(rows, len(samples))
     ordered = {name: random_orders(arm.drawn, int(orders), random_state) for name, arm in arms.items()}
@@ -341,7 +341,7 @@ def replay(
                 priced=priced,
                 rated=rated,
             )
-            run = drive(policy.start(told(row)), meter)
+            run = drive(policy.start(row_of(row)), meter)
             found[:, p] += meter.spend, meter.grade(run.answer), meter.rounds, meter.drawn, run.vote_share
     return Outcome(*(found / orders))
 

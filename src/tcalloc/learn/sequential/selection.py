@@ -228,7 +228,7 @@ class _Own:
     picked: list[Mixture]
     """For each budget, whatever smaller ones have."""
     accuracy: Floats
-    """Of each of them."""
+    """Accuracy of each of them."""
     best: NDArray[np.intp]
     """The most accurate up to each budget; the first of equals."""
     proven: NDArray[np.bool_]

@@ -9,7 +9,7 @@ from tcalloc.llm.graders.numbers import number_key
 
 __all__ = ["after_answer", "any_key", "bounded", "exact_key", "text_key"]
 
-# A longer key is cut and told apart by its hash: a run folder would hold every completion twice.
+# A longer key is cut, and its hash tells it from others: a run folder would hold every completion twice.
 LONGEST = 200
 # Of longer texts only the beginning is normalized.
 WHOLE = 100_000

@@ -253,15 +253,15 @@ class Transport:
 @lru_cache(maxsize=8)
 def _trusting(bundle: str, variable: str | None) -> ssl.SSLContext:
     """Return a context that trusts the certificates of a file or folder."""
-    told = f"the file of certificates {bundle} ({variable})" if variable else f"certifi's file {bundle}"
+    bundle_name = f"the file of certificates {bundle} ({variable})" if variable else f"certifi's file {bundle}"
     if not os.path.exists(bundle):
-        raise InputError(f"{told} is not there. Name one that is, or unset {variable}.")
+        raise InputError(f"{bundle_name} is not there. Name one that is, or unset {variable}.")
     try:
         if os.path.isdir(bundle):
             return ssl.create_default_context(capath=bundle)
         return ssl.create_default_context(cafile=bundle)
     except (OSError, ValueError):  # ssl.SSLError is an OSError
-        problem = InputError(f"{told} cannot be read. Expected certificates in PEM format.")
+        problem = InputError(f"{bundle_name} cannot be read. Expected certificates in PEM format.")
     raise problem
 
 

@@ -36,7 +36,7 @@ class Usage:
     Attributes
     ----------
     input_tokens : int or None
-        Of the whole prompt, cached or not; None: not known.
+        Tokens of the whole prompt, cached or not. None: not known.
     cached_tokens : int
         Those among them that were read from the provider's cache.
     cache_write_tokens : int
@@ -44,7 +44,7 @@ class Usage:
     cache_write_1h_tokens : int
         Those among the written ones that are kept for an hour.
     output_tokens : int or None
-        Of all choices, reasoning included; None: not known.
+        Tokens of all choices, reasoning included. None: not known.
     reasoning_tokens : int
         Those among them that are reasoning.
     doubtful : bool
