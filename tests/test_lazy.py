@@ -130,7 +130,7 @@ sys.modules["sklearn"] = sys.modules["sklearn.base"] = sys.modules["xgboost"] = 
 import tcalloc
 for name in ("PricedPolicy", "Imitator", "Features"):
     try:
-        getattr(tcalloc, name)
+        getattr(tcalloc, name)()
     except tcalloc.MissingExtraError as error:
         print(error)
 answers = [[0, 0, 1, 0], [1, 0, 1, 1], [0, 0, 0, 0]] * 8
@@ -140,3 +140,18 @@ print(tcalloc.Sequential(budget=2.0).fit(None, tcalloc.Samples(answers)).start("
     assert len(lines) == 4
     assert all("pip install 'tcalloc[learn]'" in line for line in lines[:3])
     assert lines[3] == "1"
+
+
+def test_help_and_a_star_import_work_without_extras():
+    code = """
+import sys
+for name in ("sklearn", "sklearn.base", "xgboost", "aiohttp", "matplotlib", "pyarrow"):
+    sys.modules[name] = None
+from tcalloc import *
+import pydoc, tcalloc
+print(solve([[0.5, 0.9]], [[1.0, 4.0]], 4.0).accuracy)
+for package in (tcalloc, tcalloc.learn, tcalloc.measure):
+    text = pydoc.plain(pydoc.render_doc(package))
+    print(all(name in text for name in package.__all__ if name != "__version__"), "Not installed: " in text)
+"""
+    assert run(code).splitlines() == ["0.9", "True True", "True True", "True False"]

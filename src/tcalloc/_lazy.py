@@ -21,7 +21,8 @@ def lazily(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], obj
         Its name. Its ``__all__`` must be defined when one of the two functions is called.
     places : mapping of str to str
         The name of each object that is imported late, and the module that holds it. A module of the package itself is
-        its own place. The module says what is missing if it needs an extra that is not installed.
+        its own place. If the module needs an extra that is not installed, the name stands for a class that says so when
+        it is called. So ``help(tcalloc)`` and ``from tcalloc import *`` work without extras.
 
     Returns
     -------
@@ -36,7 +37,10 @@ def lazily(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], obj
             if not name.startswith("_"):  # Python itself asks for such names, and for private modules
                 words += f".{import_module('tcalloc._checks').did_you_mean(name, __dir__())}"
             raise AttributeError(words.removesuffix("."), name=name)
-        module = import_module(places[name])
+        try:
+            module = import_module(places[name])
+        except import_module("tcalloc.errors").MissingExtraError as missing:  # imported only if there was an error
+            return _stand_in(package, name, missing)
         value = module if module.__name__ == f"{package}.{name}" else getattr(module, name)
         setattr(sys.modules[package], name, value)
         return value
@@ -45,3 +49,12 @@ def lazily(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], obj
         return sorted(sys.modules[package].__all__)
 
     return __getattr__, __dir__
+
+
+def _stand_in(package: str, name: str, missing: ImportError) -> type:
+    """Return a class that only raises the error of a missing extra."""
+
+    def refuse(cls: type, *arguments: object, **named: object) -> object:
+        raise type(missing)(str(missing))
+
+    return type(name, (), {"__new__": refuse, "__module__": package, "__doc__": f"Not installed: {missing}"})
