@@ -33,6 +33,11 @@ __all__ = ["mean_table", "tabulate"]
 Floats = NDArray[np.float64]
 
 
+# How an action's `combine` and `by` are estimated. A new kind of action needs an entry, and an estimate of its own in
+# `_exact`, `_errors`, `_halves` and `_windows`.
+ESTIMATES = {("one", None): "one", ("vote", None): "vote", ("best", "verifier"): "verifier", ("best", "score"): "score"}
+
+
 @dataclass(frozen=True, slots=True)
 class _Estimate:
     """Some actions' columns, (N, its actions); NaN where a question has fewer samples than an action needs."""
@@ -227,7 +232,7 @@ def _estimates(
     groups: dict[tuple[str, str], list[int]] = {}
     for a, (action, arm) in enumerate(zip(actions, arms, strict=True)):
         # One sample is one sample, however it would be combined.
-        how = "one" if action.combine == "one" else action.by or "vote"
+        how = ESTIMATES[action.combine, action.by]
         groups.setdefault(
             (arm, "vote" if how == "one" and samples.by_model[arm].answers is not None else how), []
         ).append(a)
@@ -316,7 +321,7 @@ def _exact(samples: SampleArrays, how: str, ks: list[int], threads: int, counts:
         return expected_votes(tally(samples.answers) if counts is None else counts, ks, threads)
     if how == "score":
         return best_by_score(samples.correct, samples.scores, samples.drawn, ks)
-    assert how in ("one", "verifier"), how  # a new kind of action needs an estimate of its own
+    assert how in ("one", "verifier"), how
     return pass_at_k(samples.correct.sum(axis=1), samples.drawn.sum(axis=1), ks)
 
 
@@ -325,6 +330,7 @@ def _errors(samples: SampleArrays, how: str, ks: list[int], threads: int, counts
         return vote_errors(counts, ks, threads)
     if how == "score":
         return score_errors(samples.correct, samples.scores, samples.drawn, ks)
+    assert how in ("one", "verifier"), how
     return success_errors(samples.correct.sum(axis=1), samples.drawn.sum(axis=1), ks)
 
 
@@ -351,6 +357,7 @@ def _halves(samples: SampleArrays, how: str, ks: list[int]) -> float:
             codes = np.where(some, np.take_along_axis(samples.answers, at, axis=1), -2)
             values = expected_votes(tally(codes), [1, *known])
         else:
+            assert how == "score", how
             values = best_by_score(
                 np.take_along_axis(samples.correct, at, axis=1),
                 np.take_along_axis(samples.scores, at, axis=1),

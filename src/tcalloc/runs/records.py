@@ -21,8 +21,8 @@ _Number = Annotated[float | None, -LARGEST]
 class SampleRecord(TypedDict, total=False):
     """One sample, a line of samples.jsonl: what the sampler and the importer write, and all readers read.
 
-    To change a field, change it here: mypy then names every place that writes or reads it. A field that is renamed
-    makes stored folders unreadable, so raise `tcalloc.runs.run_files.SCHEMA` with it.
+    To change a field, change it here: mypy and `tests/runs/test_records.py` name the places that use it. A field that
+    is renamed makes stored folders unreadable, so raise `tcalloc.runs.run_files.SCHEMA` with it.
     """
 
     id: Required[str]

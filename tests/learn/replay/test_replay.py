@@ -448,3 +448,18 @@ def test_real_table_vote_accuracy_and_published_beta_setting(shared_data):
     full = paths.outcome(FixedK(30))[1]
     assert spend.mean() < 15  # half of the samples and more are saved …
     assert accuracy.mean() > full.mean() - 0.01  # … at what the paper calls no loss
+
+
+def test_rules_of_different_classes_share_no_measure():
+    """A new rule that copies another one's key is not given its measure."""
+
+    class Opposite(MarginCap):
+        def measure(self, states):
+            return -super().measure(states)
+
+    samples = Samples(np.random.default_rng(0).integers(0, 3, (20, 8)))
+    paths = Paths(samples, 4, 0)
+    margin, opposite = MarginCap(2, 8), Opposite(2, 8)
+    assert margin.key == opposite.key
+    spends = [paths.outcome(rule)[0].mean() for rule in (margin, opposite)]
+    assert spends[0] < spends[1] == 8.0

@@ -47,7 +47,7 @@ class CountRule(Protocol):
 
     @property
     def key(self) -> Any:
-        """A hashable key; rules with the same key have the same measure, which is then computed once."""
+        """Hashable settings that the measure reads. Rules of one class with the same key share a measure."""
 
     def measure(self, states: States) -> Floats:
         """Return the number that is compared with the threshold, (M,)."""
@@ -299,9 +299,10 @@ class Paths:
 
     def _stop(self, rule: CountRule) -> NDArray[np.bool_]:
         """Return whether a rule stops in each state, (M,), without regard to its cap."""
-        if rule.key not in self._measures:
-            self._measures[rule.key] = np.asarray(rule.measure(self.states), np.float64)
-        return np.asarray(self._measures[rule.key] >= rule.threshold)
+        key = type(rule), rule.key
+        if key not in self._measures:
+            self._measures[key] = np.asarray(rule.measure(self.states), np.float64)
+        return np.asarray(self._measures[key] >= rule.threshold)
 
     def _first(self, stop: NDArray[np.bool_]) -> Ints:
         """Return the number of draws until a state in which to stop is first met, (R, n); S if there is none."""

@@ -40,8 +40,8 @@ class Counting:
 
     @property
     def key(self) -> Hashable:
-        """What the measure depends on, besides the state."""
-        return type(self).__name__
+        """The settings that `measure` reads besides the state. It is computed once for each value of them."""
+        return None
 
     def measure(self, states: States) -> Floats:
         """Return the number that is compared with the threshold, (M,).

@@ -44,7 +44,7 @@ class ESC(Counting):
     @property
     def key(self) -> Hashable:
         """One measure per window."""
-        return ("esc", self.window)
+        return self.window
 
     def measure(self, states: States) -> NDArray[np.float64]:
         """Return 1 at the end of a window whose answers were all the same.

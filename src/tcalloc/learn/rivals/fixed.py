@@ -1,6 +1,5 @@
 """Fixed k: the same number of samples for every question; and the same with a stop at the first success."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,11 +77,6 @@ class SuccessStop(Counting):
 
     def __post_init__(self) -> None:
         check_common(self, least=0)
-
-    @property
-    def key(self) -> Hashable:
-        """One measure for all k."""
-        return "success"
 
     def measure(self, states: States) -> NDArray[np.float64]:
         """Return 1 if an accepted sample was found.

@@ -4,7 +4,6 @@ It has the form of a sequential test between two answers, without its theory. If
 it comes close to optimal stopping.
 """
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,11 +43,6 @@ class MarginCap(Counting):
     def threshold(self) -> float:
         """The margin."""
         return float(self.margin)
-
-    @property
-    def key(self) -> Hashable:
-        """One measure for all margins."""
-        return "margin"
 
     def measure(self, states: States) -> NDArray[np.float64]:
         """Return c₁ − c₂.

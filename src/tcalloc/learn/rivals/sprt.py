@@ -69,7 +69,7 @@ class SPRT(Counting):
     @property
     def key(self) -> Hashable:
         """One measure per setting."""
-        return ("sprt", self.p1, self.alpha, self.beta)
+        return self.p1, self.alpha, self.beta
 
     @property
     def bounds(self) -> tuple[float, float]:

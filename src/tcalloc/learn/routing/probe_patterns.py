@@ -87,7 +87,7 @@ def plan_of(samples: Samples, training: Training, m: int) -> ProbePlan:
         raise InputError(
             "probe: the cheapest action chooses by score, which a probe's pattern does not show. Use probe=0."
         )
-    combine = "best" if first.combine == "best" else "vote"
+    combine = {"one": "vote", "vote": "vote", "best": "best"}[first.combine]  # a new kind needs an entry
     alike = replace(first, samples=m, combine=combine, by="verifier" if combine == "best" else None)
     own = {
         a: action.samples
