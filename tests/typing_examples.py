@@ -6,6 +6,7 @@ Each `assert_type` says what comes back; a line that is wrong on purpose carries
 from typing import Any, assert_type
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 import tcalloc
@@ -64,7 +65,10 @@ assert_type(Samples.load("run"), Samples)
 priced = PricedPolicy(budget=2.0, known_costs="predicted", random_state=1)
 assert_type(priced.fit(texts, samples, actions=[Vote(1), Vote(3)]), PricedPolicy)
 assert_type(priced.decide(texts), NDArray[np.int32])
+assert_type(priced.decide(pd.DataFrame({"question": texts, "length": [3, 5]})), NDArray[np.int32])
+assert_type(priced.decide([{"question": text} for text in texts]), NDArray[np.int32])
 assert_type(priced.route(texts[0]), str)
+assert_type(priced.route({"question": texts[0], "length": 3}), str)
 assert_type(priced.at(3.0), PricedPolicy)
 assert_type(priced.start(texts[0]), tcalloc.Run)
 assert_type(priced.calibrate(texts, samples, budget=2.0, confidence=0.95), PricedPolicy)
@@ -124,5 +128,8 @@ tcalloc.slove(acc, cost, 2.0)  # type: ignore[attr-defined]
 Vote("3")  # type: ignore[arg-type]
 Vote(3, temprature=0.8)  # type: ignore[call-arg]
 table.solve(budget=2.0, method=7)  # type: ignore[arg-type]
+priced.fit(texts, 7.5j, actions="vote1")  # type: ignore[arg-type]
+priced.decide({1, 2})  # type: ignore[arg-type]
+tcalloc.answer(7, stopping, client)  # type: ignore[arg-type]
 priced.route()  # type: ignore[call-arg]
 served(Vote(3))  # type: ignore[arg-type]

@@ -23,6 +23,7 @@ from tcalloc.evaluate.run_folds import run, workers
 from tcalloc.evaluate.standings import standings
 from tcalloc.learn.holdout.folds import Frontier
 from tcalloc.learn.registry import REFERENCE
+from tcalloc.learn.rows import RowsLike
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table
 
@@ -50,7 +51,7 @@ def compare(
     budgets: "ArrayLike | None" = None,
     *,
     labels: str = "gold",
-    X: Any = None,
+    X: RowsLike | None = None,
     difficulty: "ArrayLike | None" = None,
     actions: "Iterable[Action | None] | None" = None,
     verifier: bool = False,

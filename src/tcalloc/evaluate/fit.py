@@ -33,7 +33,7 @@ from tcalloc.learn.holdout.folds import split
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.question_rows import TEXT, texts_of_run
 from tcalloc.learn.registry import PRICED, REFERENCE, entry_of
-from tcalloc.learn.rows import take_rows
+from tcalloc.learn.rows import RowsLike, take_rows
 from tcalloc.learn.saving.policy_folder import refuse_out
 from tcalloc.measure.labels import refuse_verifier
 from tcalloc.measure.referee import judged
@@ -73,7 +73,7 @@ def fit(
     policy: str | None = None,
     *,
     labels: str = "gold",
-    X: Any = None,
+    X: RowsLike | None = None,
     verifier: bool = False,
     answer_all: bool = False,
     confidence: float | None = None,
@@ -228,7 +228,7 @@ class Fitting:
         budget: float,
         policy: str | None = None,
         *,
-        X: Any = None,
+        X: RowsLike | None = None,
         verifier: bool = False,
         answer_all: bool = False,
         confidence: float | None = None,

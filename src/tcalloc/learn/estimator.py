@@ -8,6 +8,7 @@ import inspect
 from typing import Any, Self
 
 from tcalloc.errors import InputError
+from tcalloc.learn.rows import RowLike
 
 __all__ = ["StoppingEstimator"]
 
@@ -58,7 +59,7 @@ class StoppingEstimator:
 
         return BaseEstimator.__sklearn_tags__(self)
 
-    def route(self, question: Any) -> str:
+    def route(self, question: RowLike) -> str:
         """Raise an error: such a policy fixes no action before it has seen samples.
 
         Parameters

@@ -16,16 +16,16 @@ another order. All checks are made here, before any work; an error about a value
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.learn.columns import column_of, columns_of, kind_of, role_of
 
-__all__ = ["Rows", "Schema", "as_row", "as_rows", "columnar", "take_rows", "unseen"]
+__all__ = ["RowLike", "Rows", "RowsLike", "Schema", "as_row", "as_rows", "columnar", "take_rows", "unseen"]
 
 EXPECTED = "a list of texts, a matrix of numbers (n, d), or a data frame"
 
@@ -174,6 +174,11 @@ class Rows:
             number_names=self.number_names,
             schema=self.schema,
         )
+
+
+# What a user may pass as X (data frames are array-like, since they convert to arrays), and as one question.
+RowsLike: TypeAlias = Rows | ArrayLike | Mapping[str, ArrayLike] | Sequence[Mapping[str, Any]]
+RowLike: TypeAlias = Rows | ArrayLike | Mapping[str, Any]
 
 
 def as_rows(X: Any, *, expected: Schema | None = None) -> Rows:

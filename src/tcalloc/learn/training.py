@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +16,24 @@ from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table
 from tcalloc.measure.tabulate import tabulate
 
-__all__ = ["LEAST_STEP", "MOST_IMITATED", "NOTHING", "Mix", "Training", "affordable", "as_table", "fallback", "parsed"]
+__all__ = [
+    "LEAST_STEP",
+    "MOST_IMITATED",
+    "NOTHING",
+    "ActionsLike",
+    "Mix",
+    "SamplesLike",
+    "Training",
+    "affordable",
+    "as_table",
+    "fallback",
+    "parsed",
+]
+
+# What a user may pass as samples (an array holds the accuracy of each action), and as actions (None: no answer).
+SamplesLike: TypeAlias = Samples | Table | ArrayLike
+ActionsLike: TypeAlias = Iterable[Action | None]
+
 
 Floats = NDArray[np.float64]
 

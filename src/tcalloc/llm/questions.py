@@ -17,7 +17,7 @@ from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from tcalloc._checks import is_number, is_whole
 from tcalloc._counts import agreeing, counted
@@ -28,6 +28,7 @@ from tcalloc.runs.jsonl import read_objects, snippet
 
 __all__ = [
     "Question",
+    "QuestionsLike",
     "as_questions",
     "gold_words",
     "load_questions",
@@ -129,7 +130,11 @@ def load_questions(path: str | os.PathLike[str]) -> list[Question]:
     return questions
 
 
-def as_questions(given: Any) -> list[Question]:
+# What a user may pass as questions: a file, or texts, mappings or questions in a list.
+QuestionsLike: TypeAlias = str | os.PathLike[str] | Iterable[str | Mapping[str, Any] | Question]
+
+
+def as_questions(given: QuestionsLike) -> list[Question]:
     """Return the questions of whatever a caller has: a file, texts, or what the lines of a file hold.
 
     Parameters

@@ -115,7 +115,7 @@ class Grading:
 
 def grade(
     run: str | os.PathLike[str],
-    grader: Any = None,
+    grader: str | Callable[..., Any] | None = None,
     *,
     everything: bool = False,
     max_cost: float | None = None,

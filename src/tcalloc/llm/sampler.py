@@ -19,7 +19,7 @@ from tcalloc.llm.graders import check_golds, make_grader
 from tcalloc.llm.money.journal import Journal
 from tcalloc.llm.money.meter import Meter
 from tcalloc.llm.progress import Progress
-from tcalloc.llm.questions import Question, as_questions, refuse_half_pairs
+from tcalloc.llm.questions import Question, QuestionsLike, as_questions, refuse_half_pairs
 from tcalloc.llm.run_folder import journal_of, open_run, spent_before, spread
 from tcalloc.runs.held_samples import refuse_count
 from tcalloc.runs.store import Store
@@ -94,7 +94,7 @@ class Outcome:
 
 
 def sample(
-    questions: Any,
+    questions: QuestionsLike,
     client: ChatClient,
     grader: Any,
     n: int,

@@ -17,11 +17,12 @@ from tcalloc._checks import flag, number, whole
 from tcalloc._counts import agreeing, counted
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Policy
+from tcalloc.learn.rows import RowsLike
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.concurrency.event_loop import Call, crew, supervise, supervise_async
 from tcalloc.llm.graders import check_golds, make_grader
 from tcalloc.llm.money.meter import Meter
-from tcalloc.llm.questions import as_questions, refuse_half_pairs
+from tcalloc.llm.questions import QuestionsLike, as_questions, refuse_half_pairs
 from tcalloc.llm.run_folder import arm_of, journal_of, open_run, spent_before
 from tcalloc.serve.answers import Answers
 from tcalloc.serve.clients import clients_of
@@ -39,13 +40,13 @@ MOST_AT_ONCE = 128
 
 
 def answer(
-    questions: Any,
+    questions: QuestionsLike,
     policy: Policy,
     client: ChatClient | Mapping[str, ChatClient],
     *,
     budget: float | None = None,
-    X: Any = None,
-    grader: Any = "numeric",
+    X: RowsLike | None = None,
+    grader: str | Callable[..., Any] = "numeric",
     verifier: Callable[[str, str], bool] | None = None,
     costs: Mapping[str, float] | None = None,
     out: str | None = None,
@@ -159,13 +160,13 @@ def answer(
 
 
 async def answer_async(
-    questions: Any,
+    questions: QuestionsLike,
     policy: Policy,
     client: ChatClient | Mapping[str, ChatClient],
     *,
     budget: float | None = None,
-    X: Any = None,
-    grader: Any = "numeric",
+    X: RowsLike | None = None,
+    grader: str | Callable[..., Any] = "numeric",
     verifier: Callable[[str, str], bool] | None = None,
     costs: Mapping[str, float] | None = None,
     out: str | None = None,
@@ -241,7 +242,7 @@ async def _answer(make: Callable[..., Job], call: Call, progress: bool) -> Answe
 
 
 def _job(
-    questions: Any,
+    questions: QuestionsLike,
     policy: Policy,
     client: ChatClient | Mapping[str, ChatClient],
     stack: ExitStack,

@@ -12,7 +12,7 @@ from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.learn.features._scan import blocks, scan
 from tcalloc.learn.features.lexical import LEXICAL, of_scan
 from tcalloc.learn.features.text import Hashing, Tfidf
-from tcalloc.learn.rows import Rows, Schema, as_row, as_rows
+from tcalloc.learn.rows import RowLike, Rows, RowsLike, Schema, as_row, as_rows
 
 try:
     from sklearn.base import BaseEstimator, TransformerMixin
@@ -88,7 +88,7 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     # ------------------------------------------------------------------------------------------ fit
 
-    def fit(self, X: Any, y: Any = None) -> "Features":
+    def fit(self, X: RowsLike, y: object = None) -> "Features":
         """Learn terms, directions, means and categories from training questions.
 
         Parameters
@@ -173,7 +173,7 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     # ------------------------------------------------------------------------------------------ transform
 
-    def transform(self, X: Any) -> NDArray[np.float64]:
+    def transform(self, X: RowsLike) -> NDArray[np.float64]:
         """Return the features of questions.
 
         Parameters
@@ -194,7 +194,7 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             check_is_fitted(self, "scale_")  # makes the error message; 40 times as slow as hasattr
         return self._standardized(as_rows(X, expected=self.schema_))
 
-    def transform_one(self, x: Any) -> NDArray[np.float64]:
+    def transform_one(self, x: RowLike) -> NDArray[np.float64]:
         """Return the features of one question, (d,): the same numbers as those of `transform`, but faster.
 
         Parameters
@@ -207,7 +207,7 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         row: NDArray[np.float64] = self._standardized(as_row(x, expected=self.schema_))[0]
         return row
 
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:
         """Return the columns' names: ``lexical:words``, ``tfidf:svd03``, ``task=gsm8k``, ``embedding:12``.
 
         Parameters

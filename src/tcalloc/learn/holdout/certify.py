@@ -44,7 +44,7 @@ from tcalloc._solve import decide, solve
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.holdout.half_samples import Halves, gains_at
 from tcalloc.learn.holdout.intervals import Estimate, Over
-from tcalloc.learn.training import Mix, Training, as_table
+from tcalloc.learn.training import ActionsLike, Mix, SamplesLike, Training, as_table
 from tcalloc.measure.labels import labels_of
 from tcalloc.measure.referee import judged
 from tcalloc.measure.samples import Samples
@@ -180,12 +180,12 @@ class Certificate:
 
 def certify(
     chosen: ArrayLike,
-    table: Any,
+    table: SamplesLike,
     price: float | None = None,
     *,
     budget: float | None = None,
     samples: Samples | None = None,
-    actions: Any = None,
+    actions: ActionsLike | None = None,
     cost: ArrayLike | None = None,
     splits: int = 4,
     level: float = 0.95,

@@ -37,7 +37,7 @@ from tcalloc.learn.rivals.counting import Counting, CountingRun
 from tcalloc.learn.rivals.replayed import ORDERS, Replayed, described, unknown
 from tcalloc.learn.rivals.serialize import pack, unpack
 from tcalloc.learn.rivals.settings import families
-from tcalloc.learn.rows import as_row
+from tcalloc.learn.rows import RowLike, RowsLike, as_row
 from tcalloc.learn.saving.policy_folder import save_policy
 from tcalloc.measure.labels import labels_of
 from tcalloc.measure.samples import Samples
@@ -118,7 +118,7 @@ class TunedRule(StoppingEstimator):
 
     # ------------------------------------------------------------------------------------------ fit
 
-    def fit(self, X: Any, samples: Samples) -> Self:
+    def fit(self, X: RowsLike | None, samples: Samples) -> Self:
         """Tune the settings.
 
         Parameters
@@ -239,7 +239,7 @@ class TunedRule(StoppingEstimator):
                 least,
             )
 
-    def start(self, x: Any = None) -> CountingRun:
+    def start(self, x: RowLike | None = None) -> CountingRun:
         """Begin with one question.
 
         Parameters
@@ -271,7 +271,7 @@ class TunedRule(StoppingEstimator):
 
     def replay(
         self,
-        X: Any,
+        X: RowsLike | None,
         samples: Samples,
         budgets: ArrayLike | None = None,
         *,
@@ -342,7 +342,7 @@ class TunedRule(StoppingEstimator):
 
     def calibrate(
         self,
-        X: Any,
+        X: RowsLike | None,
         samples: Samples,
         *,
         budget: float,
@@ -454,7 +454,7 @@ class TunedRule(StoppingEstimator):
         return "\n".join(lines)
 
 
-def _key(x: Any) -> Any:
+def _key(x: RowLike | None) -> Any:
     """Return the key that a question's random number depends on."""
     if isinstance(x, str):
         return x

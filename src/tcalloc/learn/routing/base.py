@@ -24,10 +24,10 @@ from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.learn.protocol import DecidedRun, Run
 from tcalloc.learn.routing.batch import Batch, checked_available, named
 from tcalloc.learn.routing.judging import Judging
-from tcalloc.learn.rows import Rows, Schema, as_row, as_rows
+from tcalloc.learn.rows import RowLike, Rows, RowsLike, Schema, as_row, as_rows
 from tcalloc.learn.saving.common_state import Stored
 from tcalloc.learn.saving.policy_folder import save_policy
-from tcalloc.learn.training import Training, as_table
+from tcalloc.learn.training import ActionsLike, SamplesLike, Training, as_table
 from tcalloc.measure.labels import labels_of
 
 try:
@@ -92,7 +92,14 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
 
     # ------------------------------------------------------------------------------------------ fit
 
-    def fit(self, X: Any, samples: Any, *, actions: Any = None, cost: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: RowsLike | None,
+        samples: SamplesLike,
+        *,
+        actions: ActionsLike | None = None,
+        cost: ArrayLike | None = None,
+    ) -> Self:
         """Learn from questions whose outcomes are known.
 
         Parameters
@@ -152,7 +159,7 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
 
     def decide(
         self,
-        X: Any,
+        X: RowsLike | None,
         *,
         budget: float | None = None,
         price: float | None = None,
@@ -190,7 +197,7 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         self._check_fitted()
         return self._decide(as_rows(X, expected=self.schema_), budget, price, cost, available)
 
-    def predict(self, X: Any) -> Actions:
+    def predict(self, X: RowsLike | None) -> Actions:
         """Choose an action for each question at the price of the policy; scikit-learn's name for `decide`.
 
         Parameters
@@ -266,7 +273,7 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         made.guarantee_, made.budget_, made.price_ = None, asked, self._price_of(asked)
         return made
 
-    def start(self, x: Any) -> Run:
+    def start(self, x: RowLike | None) -> Run:
         """Begin with one question: the run decides at the policy's price and draws once.
 
         Parameters
@@ -292,7 +299,7 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
             )
         return DecidedRun(self.actions_[self._decide_one(as_row(x, expected=self.schema_))])
 
-    def route(self, question: Any, *, cost: ArrayLike | None = None) -> str:
+    def route(self, question: RowLike, *, cost: ArrayLike | None = None) -> str:
         """Return the action for one request, by its name.
 
         Parameters

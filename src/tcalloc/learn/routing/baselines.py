@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._checks import did_you_mean, is_whole
 from tcalloc._solve import decide, solve
@@ -27,8 +27,8 @@ from tcalloc.errors import InputError
 from tcalloc.learn.outcomes import Part, Served, drawn
 from tcalloc.learn.routing.base import Actions, Batch, LearnedPolicy, named
 from tcalloc.learn.routing.mixing import mixed, obtainable
-from tcalloc.learn.rows import Rows
-from tcalloc.learn.training import Mix, Training
+from tcalloc.learn.rows import Rows, RowsLike
+from tcalloc.learn.training import ActionsLike, Mix, SamplesLike, Training
 
 __all__ = ["Fixed", "LengthHeuristic", "Mixture", "Oracle", "Random"]
 
@@ -136,7 +136,14 @@ class Mixture(LearnedPolicy):
         # Its price says too little: all points of a segment of the hull have the same price.
         return super()._own() if self.setting_ is None else (None, self.setting_)
 
-    def fit(self, X: Any, samples: Any, *, actions: Any = None, cost: Any = None) -> Self:
+    def fit(
+        self,
+        X: RowsLike | None,
+        samples: SamplesLike,
+        *,
+        actions: ActionsLike | None = None,
+        cost: ArrayLike | None = None,
+    ) -> Self:
         """Learn the actions' means.
 
         Parameters
@@ -318,7 +325,7 @@ class Random(LearnedPolicy):
     def _worth(self) -> float | None:
         return None
 
-    def chances(self, budget: float, cost: Any = None) -> Floats:
+    def chances(self, budget: float, cost: ArrayLike | None = None) -> Floats:
         """Return each action's chance at a budget, (K,).
 
         Parameters

@@ -19,7 +19,7 @@ from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.learn.features.matrix import fitted_features, transformed
 from tcalloc.learn.regression.boosted import booster_of
 from tcalloc.learn.routing.base import Actions, Batch, LearnedPolicy
-from tcalloc.learn.rows import Rows, as_rows
+from tcalloc.learn.rows import Rows, RowsLike, as_rows
 from tcalloc.learn.training import MOST_IMITATED, NOTHING, Mix, Training
 
 __all__ = ["Imitator", "imitated_columns"]
@@ -163,7 +163,7 @@ class Imitator(LearnedPolicy):
         prices = np.concatenate([[np.inf], np.geomspace(most, 1e-4 * most, 199), [0.0]])
         return prices, [{"price": float(price)} for price in prices]
 
-    def chances(self, X: Any) -> Floats:
+    def chances(self, X: RowsLike | None) -> Floats:
         """Return the classifier's probability of each action, (n, K); 0 for actions that the oracle never chose.
 
         Parameters

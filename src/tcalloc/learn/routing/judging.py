@@ -13,8 +13,8 @@ from tcalloc.learn.holdout.certify import Certificate, certify
 from tcalloc.learn.holdout.cost_range import CostRange, same_costs
 from tcalloc.learn.routing.batch import Batch
 from tcalloc.learn.routing.serving import Serving
-from tcalloc.learn.rows import Rows
-from tcalloc.learn.training import Training, as_table
+from tcalloc.learn.rows import Rows, RowsLike
+from tcalloc.learn.training import SamplesLike, Training, as_table
 from tcalloc.measure.actions import Action
 
 __all__ = ["Judging"]
@@ -57,8 +57,8 @@ class Judging(Serving):
 
     def calibrate(
         self,
-        X: Any,
-        samples: Any,
+        X: RowsLike | None,
+        samples: SamplesLike,
         *,
         budget: float,
         confidence: float | None = None,
@@ -116,7 +116,7 @@ class Judging(Serving):
         self._set_dial(found, settings[int(np.flatnonzero(prices == found.price)[0])])
         return self
 
-    def _held(self, samples: Any, n: int) -> Training:
+    def _held(self, samples: SamplesLike, n: int) -> Training:
         """Return the held-out outcomes of the policy's actions."""
         held = as_table(samples, n, self.actions_, None)
         if held.acc.shape[1] != len(self.cost_):
@@ -151,8 +151,8 @@ class Judging(Serving):
 
     def certify(
         self,
-        X: Any,
-        samples: Any,
+        X: RowsLike | None,
+        samples: SamplesLike,
         *,
         price: float | None = None,
         cost: ArrayLike | None = None,
@@ -191,7 +191,7 @@ class Judging(Serving):
         """
         self._check_fitted()
         asked = self._worth() if price is None else price
-        known = samples.cost if cost is None and self.known_costs == "given" else cost
+        known = getattr(samples, "cost", None) if cost is None and self.known_costs == "given" else cost
         chosen = self._decide(self._rows(X, samples), None, price, known, None)
         return certify(
             chosen,

@@ -14,10 +14,10 @@ A new question gets the action with the largest prediction − price·cost. For 
 
 import math
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._checks import flag, one_of, whole
 from tcalloc._counts import counted
@@ -35,8 +35,8 @@ from tcalloc.learn.routing.probe_patterns import AfterProbe, draws_of, plan_of
 from tcalloc.learn.routing.probe_policy import ProbingPolicy
 from tcalloc.learn.routing.probe_value import Probed
 from tcalloc.learn.routing.shrinkage import Shrinkage
-from tcalloc.learn.rows import Rows
-from tcalloc.learn.training import Mix, Training
+from tcalloc.learn.rows import Rows, RowsLike
+from tcalloc.learn.training import ActionsLike, Mix, SamplesLike, Training
 from tcalloc.measure.samples import Samples
 
 __all__ = ["PricedPolicy"]
@@ -136,7 +136,15 @@ class PricedPolicy(ProbingPolicy):
 
     # ------------------------------------------------------------------------------------------ fit
 
-    def fit(self, X: Any, samples: Any, *, actions: Any = None, cost: Any = None, predicted: int | None = None) -> Self:
+    def fit(
+        self,
+        X: RowsLike | None,
+        samples: SamplesLike,
+        *,
+        actions: ActionsLike | None = None,
+        cost: ArrayLike | None = None,
+        predicted: int | None = None,
+    ) -> Self:
         """Learn from questions whose outcomes are known.
 
         Parameters
@@ -162,7 +170,7 @@ class PricedPolicy(ProbingPolicy):
                 f"probe is {self.probe}, but samples is {type(samples).__name__}: only Samples show what the first "
                 "samples of a question say. Pass them, with actions=[…], or use probe=0."
             )
-        self._samples = samples if self.probe else None
+        self._samples = cast("Samples", samples) if self.probe else None
         self._asked = predicted
         self.setting_: float | None = None
         try:

@@ -1,6 +1,6 @@
 """What a policy with a probe needs besides deciding: runs, their replay, calibration on samples."""
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,8 +14,8 @@ from tcalloc.learn.routing.gate import Gate
 from tcalloc.learn.routing.mixing import mixed
 from tcalloc.learn.routing.probe_patterns import Draws, draws_of
 from tcalloc.learn.routing.probe_value import PROBE, Probed, ProbedRun
-from tcalloc.learn.rows import Rows, as_row
-from tcalloc.learn.training import Mix, Training, as_table
+from tcalloc.learn.rows import RowLike, Rows, RowsLike, as_row
+from tcalloc.learn.training import Mix, SamplesLike, Training, as_table
 from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples
 
@@ -44,7 +44,7 @@ class ProbingPolicy(LearnedPolicy):
 
         def _mixed(self, batch: Batch, budget: float) -> Actions: ...
 
-    def start(self, x: Any) -> Run:
+    def start(self, x: RowLike | None) -> Run:
         """Begin with one question; with a probe, first decide whether to draw it.
 
         Errors as in `LearnedPolicy.start`.
@@ -77,7 +77,7 @@ class ProbingPolicy(LearnedPolicy):
 
     def _replayed_at(
         self,
-        X: Any,
+        X: RowsLike | None,
         samples: Samples,
         *,
         price: float | None = None,
@@ -98,8 +98,8 @@ class ProbingPolicy(LearnedPolicy):
 
     def replay(
         self,
-        X: Any,
-        samples: Any,
+        X: RowsLike | None,
+        samples: SamplesLike,
         budgets: ArrayLike | None = None,
         *,
         cost: ArrayLike | None = None,
@@ -162,7 +162,7 @@ class ProbingPolicy(LearnedPolicy):
             np.concatenate([part.claimed for part in parts]),
         )
 
-    def _drawn_from(self, X: Any, samples: Samples, orders: int, seed: int) -> tuple[Rows, Training, Draws]:
+    def _drawn_from(self, X: RowsLike | None, samples: Samples, orders: int, seed: int) -> tuple[Rows, Training, Draws]:
         """Return the rows, what their actions reach, and recorded probes in random orders."""
         assert self.probed_ is not None
         rows = self._rows(X, samples)
@@ -187,12 +187,12 @@ class ProbingPolicy(LearnedPolicy):
 
     def calibrate(
         self,
-        X: Any,
-        samples: Any,
+        X: RowsLike | None,
+        samples: SamplesLike,
         *,
         budget: float,
         confidence: float | None = None,
-        cost: Any = None,
+        cost: ArrayLike | None = None,
         low: float | None = None,
         high: float | None = None,
     ) -> Self:

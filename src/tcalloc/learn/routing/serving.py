@@ -1,7 +1,8 @@
 """What a policy that decides before sampling serves at a budget, and what that reaches on recorded questions."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sized
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,8 +12,8 @@ from tcalloc.errors import InputError
 from tcalloc.learn.outcomes import Part, PolicyOutcomes, Served, budgets_of, drawn, outcomes_of
 from tcalloc.learn.protocol import uniform
 from tcalloc.learn.routing.batch import Batch
-from tcalloc.learn.rows import Rows, Schema, as_rows, unseen
-from tcalloc.learn.training import Mix, as_table
+from tcalloc.learn.rows import Rows, RowsLike, Schema, as_rows, unseen
+from tcalloc.learn.training import Mix, SamplesLike, as_table
 from tcalloc.measure.actions import Action
 from tcalloc.measure.table import Table
 
@@ -47,8 +48,8 @@ class Serving:
 
     def replay(
         self,
-        X: Any,
-        samples: Any,
+        X: RowsLike | None,
+        samples: SamplesLike,
         budgets: ArrayLike | None = None,
         *,
         cost: ArrayLike | None = None,
@@ -101,21 +102,21 @@ class Serving:
         asked = budgets_of(budgets)
         return outcomes_of(self._served(batch, asked), asked, held, self.feature_cost)
 
-    def _rows(self, X: Any, samples: Any) -> Rows:
+    def _rows(self, X: RowsLike | None, samples: SamplesLike) -> Rows:
         """Return the rows of X; if X is None, the names of the questions, which determine the random choices."""
         if X is not None:
             return as_rows(X, expected=self.schema_)
         n, ids = self._unseen(samples).n, getattr(samples, "ids", None)
         return as_rows([str(name) for name in (range(n) if ids is None else ids)], expected=self.schema_)
 
-    def _unseen(self, samples: Any) -> Rows:
+    def _unseen(self, samples: SamplesLike) -> Rows:
         """Return the rows if X is None; only policies that do not look at X allow that."""
         if not self.blind:
             raise InputError(
                 f"X is None, but a {type(self).__name__} decides by the questions. Pass their texts or features, or "
                 "use a policy that does not need them, such as Mixture or Sequential."
             )
-        return unseen(len(samples.acc) if isinstance(samples, Table) else len(samples))
+        return unseen(len(samples.acc) if isinstance(samples, Table) else len(cast(Sized, samples)))
 
     def _served(self, batch: Batch, budgets: list[float]) -> list[Served]:
         """Return what the policy serves at each budget; policies that share work between budgets do it here."""

@@ -18,6 +18,7 @@ from tcalloc.learn.holdout.calibrate import Calibration, calibrate_rising
 from tcalloc.learn.holdout.cost_range import cost_phrase, sample_costs
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.protocol import uniform
+from tcalloc.learn.rows import RowLike, RowsLike
 from tcalloc.learn.saving.policy_folder import save_policy
 from tcalloc.learn.sequential.bounds import budget_of, budgets_of, limit_of
 from tcalloc.learn.sequential.reach import highest_costs, room
@@ -123,7 +124,7 @@ class Sequential(StoppingEstimator):
 
     # ------------------------------------------------------------------------------------------ fit
 
-    def fit(self, X: Any, samples: Samples) -> Self:
+    def fit(self, X: RowsLike | None, samples: Samples) -> Self:
         """Learn from recorded samples.
 
         Parameters
@@ -188,7 +189,7 @@ class Sequential(StoppingEstimator):
 
     def calibrate(
         self,
-        X: Any,
+        X: RowsLike | None,
         samples: Samples,
         *,
         budget: float,
@@ -263,7 +264,7 @@ class Sequential(StoppingEstimator):
 
     # ------------------------------------------------------------------------------------------ use
 
-    def start(self, x: Any = None) -> SequentialRun:
+    def start(self, x: RowLike | None = None) -> SequentialRun:
         """Begin with one question.
 
         A run of this policy also has `probability`, the probability that its answer is right.
@@ -340,7 +341,7 @@ class Sequential(StoppingEstimator):
 
     def replay(
         self,
-        X: Any,
+        X: RowsLike | None,
         samples: Samples,
         budgets: Sequence[float] | None = None,
         *,
@@ -380,7 +381,7 @@ class Sequential(StoppingEstimator):
         return self._replayed(mixtures, samples, X, orders, random_state, columns)
 
     def _replayed(
-        self, mixtures: list[Mixture], samples: Samples, X: Any, orders: int, seed: int, columns: Any = None
+        self, mixtures: list[Mixture], samples: Samples, X: RowsLike | None, orders: int, seed: int, columns: Any = None
     ) -> Outcomes:
         return replayed(self._fitted(), mixtures, samples, X, orders, seed, columns)
 
