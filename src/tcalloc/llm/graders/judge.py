@@ -83,7 +83,7 @@ class JudgeGrader:
     calls, input_tokens, output_tokens : int
         What the judge has used so far.
     unmetered : int
-        Calls whose tokens the client did not tell; they are in none of the sums.
+        Calls whose tokens the client did not report. The sums leave them out.
     """
 
     def __init__(
