@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -261,20 +260,28 @@ def test_help_has_examples(run):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c(jobs, home):
     argv = [sys.executable, "-m", "tcalloc", "compare", "--demo", "--repeats", "50", "--jobs", str(jobs)]
-    argv += ["--report", "late.html", "--policies", "imitator,AC Beta"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    argv += ["--report", "late.html", "--policies", "fixed k,random"]
+    # On a terminal, its progress tells when it has begun to train.
+    ours, its = os.openpty()
     # A group of its own: Ctrl-C reaches the workers, too.
+    pipes = {"stdout": subprocess.PIPE, "stderr": its}
     process = subprocess.Popen(argv, env=ENVIRONMENT, cwd=home, start_new_session=True, **pipes)
+    os.close(its)
     try:
-        time.sleep(4)
-        assert process.poll() is None
+        shown = b""
+        while shown.count(b" trainings ") < 2:
+            shown += os.read(ours, 4096)
         os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=60)
+        with suppress(OSError):  # it has no more to show
+            while more := os.read(ours, 4096):
+                shown += more
     finally:
+        os.close(ours)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode in INTERRUPTED, err.decode()
+    assert process.returncode in INTERRUPTED, shown.decode()
     assert out == b""
-    assert err.decode().splitlines()[-1] == "tcalloc: interrupted."
-    assert "Traceback" not in err.decode()
+    assert shown.decode().splitlines()[-1] == "tcalloc: interrupted."
+    assert "Traceback" not in shown.decode()
     assert not [name for name in os.listdir(home) if name.startswith("late")]

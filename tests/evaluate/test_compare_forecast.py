@@ -97,29 +97,26 @@ class Terminal(io.StringIO):
 
 def test_the_line_on_a_terminal(capsys):
     now, terminal = 0.0, Terminal()
-    bar = Bar(["a"] * 4, True, stream=terminal, clock=lambda: now)
-    for _ in range(4):
-        now += 60
-        bar.step("a", 60.0)
-    bar.end()
+    with Bar(["a"] * 4, True, stream=terminal, clock=lambda: now) as bar:
+        for _ in range(4):
+            now += 60
+            bar.step("a", 60.0)
     lines = terminal.getvalue().split("\r")
     assert lines[1].strip() == "tcalloc: compare: 0 of 4 trainings (0:00)"
     assert lines[2].strip() == "tcalloc: compare: 1 of 4 trainings (1:00, about 3:00 left)"
     assert lines[-1].strip() == "tcalloc: compare: 4 of 4 trainings (4:00)"
     assert terminal.getvalue().endswith("\n")
-    silent = Bar(["a"], False)
-    silent.step("a", 1.0)
-    silent.end()
+    with Bar(["a"], False) as silent:
+        silent.step("a", 1.0)
     assert capsys.readouterr() == ("", "")
 
 
 def test_elsewhere_a_line_every_half_minute():
     now, file = 0.0, io.StringIO()
-    bar = Bar(["a"] * 10, True, stream=file, clock=lambda: now)
-    for _ in range(10):
-        now += 10
-        bar.step("a", 10.0)
-    bar.end()
+    with Bar(["a"] * 10, True, stream=file, clock=lambda: now) as bar:
+        for _ in range(10):
+            now += 10
+            bar.step("a", 10.0)
     assert file.getvalue().splitlines() == [
         f"tcalloc: compare: {done} of 10 trainings (0:{10 * done:02}, about {left} left)".replace(
             "0:60", "1:00"

@@ -153,11 +153,11 @@ def test_values_of_a_wrong_type_or_range(change, tmp_path):
     run = made(tmp_path / "run")
     with open(run / "samples.jsonl", "wb") as file:
         file.write(seal(record(**change)))
-    started = time.monotonic()
+    started = time.process_time()
     for read in (Samples.load, read_run):
         with pytest.raises(InputError, match=f"line 1: {next(iter(change))} is "):
             read(run)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(
@@ -265,9 +265,9 @@ def test_cells_that_a_spreadsheet_would_run(tmp_path):
 
 def test_layout_is_linear():
     headers = [f"{kind}:{i}" for kind in ("acc", "cost") for i in range(50_000)]
-    started = time.monotonic()
+    started = time.process_time()
     assert len(layout("t", headers).names) == 50_000
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")

@@ -125,6 +125,8 @@ class Forecast:
 class Bar:
     """How far it is, on standard error: one line that changes on a terminal, else a line now and then.
 
+    It is shown while its block runs. However that ends, what is printed next begins a new line.
+
     Parameters
     ----------
     pieces : sequence of str
@@ -154,8 +156,6 @@ class Bar:
         self._every = 0.2 if self._live else 30.0
         self._shown = 0.0
         self._width = 0
-        if self._live:
-            self._write()
 
     def step(self, group: str, seconds: float, process: int = 0) -> None:
         """Count one training as done; see `Forecast.done`."""
@@ -166,8 +166,13 @@ class Bar:
             self._shown = now
             self._write()
 
-    def end(self) -> None:
-        """Leave the line."""
+    def __enter__(self) -> "Bar":
+        if self._live:
+            self._write()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the line, so that what is said next has one of its own."""
         if self._live:
             self._write("\n")
 

@@ -193,7 +193,7 @@ def run(
                 found[c, piece.repeat, piece.fold] = part
         bar.step(group_of(piece), seconds, process)
 
-    with one_thread():
+    with one_thread(), bar:
         for piece in first:
             try:
                 take(piece, timed(contestants, plan, piece))
@@ -216,7 +216,6 @@ def run(
             pieces = sorted(left, key=lambda piece: (piece.members, piece.repeat, piece.fold))
         for piece in pieces:
             take(piece, timed(contestants, plan, piece))
-    bar.end()
     for c, contestant in enumerate(contestants):
         if contestant.name not in ran.skipped:
             ran.parts[contestant.name] = [[found[c, r, f] for f in range(folds)] for r in range(repeats)]

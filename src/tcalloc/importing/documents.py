@@ -187,7 +187,6 @@ def _separator(line: str) -> str:
 def _cells(path: str, encoding: str, text: str, on_bad: OnBad) -> Rows:
     """Yield the rows of a table with separators; the first line names the fields."""
     separator = _separator(text.partition("\n")[0])
-    csv.field_size_limit(max(csv.field_size_limit(), MOST_LINE))
     with opened(path) as file, io.TextIOWrapper(file, encoding, newline="") as stream:
         reader = csv.reader(stream, delimiter=separator)
         names = [name.strip() for name in next(_read(path, reader))]
@@ -213,8 +212,11 @@ def _cells(path: str, encoding: str, text: str, on_bad: OnBad) -> Rows:
 def _read(path: str, reader: Any) -> Iterator[list[str]]:
     """Yield lists of cells; what is wrong with the file is one sentence."""
     while True:
+        # The limit is one for the whole process, and other readers keep theirs.
+        before = csv.field_size_limit()
+        csv.field_size_limit(max(before, MOST_LINE))
         try:
-            yield next(reader)
+            cells = next(reader)
         except StopIteration:
             return
         except UnicodeDecodeError as error:
@@ -226,3 +228,6 @@ def _read(path: str, reader: Any) -> Iterator[list[str]]:
             raise InputError(f"{path}, line {reader.line_num}: no table ({error}). Correct the line.") from None
         except (EOFError, OSError) as error:
             raise InputError(f"{path}: damaged data after line {reader.line_num} ({error}). Copy it again.") from None
+        finally:
+            csv.field_size_limit(before)
+        yield cells

@@ -72,9 +72,9 @@ def test_texts_without_the_key_stay():
         "&#" * 50_000,
         "s" * 50_000,
     ):
-        started = time.perf_counter()
+        started = time.process_time()
         assert key.redact(text) == text
-        assert time.perf_counter() - started < 2
+        assert time.process_time() - started < 2
     assert Key("EMPTY", "h").redact("EMPTY, EMPTYING, empty") == "[key], EMPTYING, empty"
     assert Key("1", "h").redact("11 + 1") == "11 + 1"  # no secret, and answers hold it
 

@@ -204,11 +204,11 @@ def test_normal_texts_are_normalized_as_before(text):
 )
 def test_no_text_makes_a_grader_slow(unit):
     text = "x" + unit * (80_000 // len(unit))
-    started = time.perf_counter()
+    started = time.process_time()
     key = text_key(text)
     text_key(text, accents=False)
     any_key(text)
-    assert time.perf_counter() - started < 6  # 21 s before, for one of the three
+    assert time.process_time() - started < 6  # 21 s before, for one of the three
     assert key is None or len(key) <= 200
     assert text_key(text + "y") != key or key is None
 
@@ -224,8 +224,8 @@ def test_no_text_makes_a_whole_grader_slow(grader, unit):
 
 
 def test_a_text_of_many_megabytes_has_a_key_at_once():
-    started = time.perf_counter()
+    started = time.process_time()
     keys = {text_key("The Answer " * 1_000_000 + end) for end in ("", "a", "b")}
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert len(keys) == 3
     assert all(key.startswith("answer answer") for key in keys)

@@ -138,11 +138,13 @@ def test_a_request_is_one_piece(monkeypatch):
 
 
 def endless(first, piece, pause=0.05):
-    """Send a beginning, and then a piece again and again."""
+    """Send a beginning, and then a piece again and again: for ten seconds, twenty times what a client waits."""
 
     def fault(handler, body):
         handler.wfile.write(first)
-        while not handler.server.chaos.release.wait(pause):
+        for _ in range(200):
+            if handler.server.chaos.release.wait(pause):
+                break
             handler.wfile.write(piece)
             handler.wfile.flush()
 
@@ -169,16 +171,17 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
     ids=["status", "headers", "continue", "hints", "extension", "chunks", "trailers", "body", "no length"],
 )
 def test_the_total_time_bounds_everything(first, piece):
+    # Only the total time can end it.
     with (
         Chaos([endless(first, piece)]) as server,
-        client_of(server.url, timeouts=Timeouts(2.0, 2.0, 0.5)) as client,
+        client_of(server.url, timeouts=Timeouts(60.0, 60.0, 0.5)) as client,
     ):
-        started = time.monotonic()
         longer = pytest.raises(LlmError, match=r"longer than 0\.5 s|not HTTP")
         with longer:
             client.complete(ASK)
-        assert time.monotonic() - started < 10
-        assert client.complete(ASK).text.startswith("The answer is")  # the next is not spoiled
+        # The next is not spoiled; a busy machine may take longer for it.
+        client._transport._timeouts = Timeouts()
+        assert client.complete(ASK).text.startswith("The answer is")
 
 
 def test_what_is_not_final_is_waited_for():

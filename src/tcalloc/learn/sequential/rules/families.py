@@ -316,55 +316,63 @@ def outcomes(
     runs = (np.arange(simulated.orders)[:, None] * simulated.questions + questions).ravel()
     if isinstance(family, Thresholds) and family.step == 1:
         return _stopped(family, simulated, runs, settings, limit, highest_cost, highest_round_cost)
-    shape = (len(runs), len(settings))
+    # A rule is a row, so that rules which no run follows any more are left out.
+    shape = (len(settings), len(runs))
     totals = np.zeros((3, len(settings), len(questions)))
     alive: dict[Drawn, NDArray[np.bool_]] = {tuple(0 for _ in simulated.caps): np.ones(shape, bool)}
     rounds = np.zeros(shape, np.uint16)
     # What the draws so far cost besides their samples.
-    extra = np.zeros(shape) if simulated.rounds_cost else np.zeros((1, 1))
+    extra = np.zeros(shape) if simulated.rounds_cost else None
     for at, node in simulated.nodes.items():
-        here = alive.pop(at, None)
-        if here is None:
+        everywhere = alive.pop(at, None)
+        if everywhere is None:
             continue
-        some = np.flatnonzero(here.any(axis=1))
+        rules = np.flatnonzero(everywhere.any(axis=1))
+        here = everywhere[rules]
+        some = np.flatnonzero(here.any(axis=0))
         if not len(some):
             continue
         which = runs[some]
         x = None if node.x is None else node.x[which]
-        moves = family.choose(at, x, node.first[which], node.second[which], settings)
-        moves[node.done[which] | ~here[some].any(axis=1)] = 0
-        going = np.zeros(shape, bool)
+        leading, behind = node.first[which], node.second[which]
+        if family.blind:
+            moves = family.choose(at, x, leading, behind, settings[rules]).T
+        else:  # of all rules: the last bits of a product of matrices depend on the number of its columns
+            moves = family.choose(at, x, leading, behind, settings).T[rules]
+        moves = np.where(here[:, some] & ~node.done[which], moves, 0)
+        stopped = here.copy()
+        paid = simulated.cost(at)[runs]
         for m, move in enumerate(family.moves):
+            moving = np.zeros(here.shape, bool)
+            moving[:, some] = moves == m + 1
+            if not moving.any():
+                continue
             room = min(move.samples, simulated.caps[move.arm] - at[move.arm])
-            moving = np.zeros(shape, bool)
-            moving[some] = here[some] & (moves == m + 1)
-            left = (simulated.size[move.arm, runs] - at[move.arm])[:, None]
+            left = simulated.size[move.arm, runs] - at[move.arm]
             if limit < np.inf:
-                rest = limit - simulated.cost(at)[runs][:, None] - extra
+                rest = limit - paid - (0.0 if extra is None else extra[rules])
                 left = np.minimum(left, affordable(rest, highest_cost[move.arm], highest_round_cost[move.arm]))
-            drawing = simulated.round_cost(at, move.arm)[runs][:, None] if simulated.rounds_cost else None
             for k in range(1, room + 1):
                 # A draw that finds fewer samples than it asks for gets what there is.
                 able = moving & ((left >= k) if k == room else (left == k))
                 if able.any():
                     to = (*at[: move.arm], at[move.arm] + k, *at[move.arm + 1 :])
-                    alive[to] = alive[to] | able if to in alive else able
-                    rounds += able
-                    going |= able
-                    if drawing is not None:
-                        extra += able * drawing
-        stopped = here & ~going
-        cost = simulated.cost(at)[runs]
+                    if to not in alive:
+                        alive[to] = np.zeros(shape, bool)
+                    alive[to][rules] |= able
+                    rounds[rules] += able
+                    stopped &= ~able
+                    if extra is not None:
+                        extra[rules] += able * simulated.round_cost(at, move.arm)[runs]
+        ended = np.flatnonzero(stopped.any(axis=1))
+        stopped, rules = stopped[ended], rules[ended]
         parts: tuple[Any, ...] = (
-            stopped * (cost[:, None] + extra),
-            stopped * node.score[runs][:, None].astype(np.float64),
-            stopped * rounds,
+            stopped * (paid if extra is None else paid + extra[rules]),
+            stopped * node.score[runs].astype(np.float64),
+            stopped * rounds[rules],
         )
         for total, part in zip(totals, parts, strict=True):
-            total += part.reshape(simulated.orders, len(questions), -1).sum(axis=0).T
-        rounds[stopped] = 0
-        if simulated.rounds_cost:
-            extra[stopped] = 0.0
+            total[rules] += part.reshape(len(rules), simulated.orders, len(questions)).sum(axis=1)
     return Outcomes(*(totals / simulated.orders))
 
 
@@ -392,12 +400,14 @@ def _stopped(
         end[first] = np.minimum(end[first], n)
     totals = np.zeros((3, len(settings), len(runs) // simulated.orders))
     every = np.arange(len(runs))
+    costs, scores = paid.ravel(), score.ravel()
     for level in np.unique(family.levels[settings]):
         met = measure >= level
-        first = np.where(met.any(axis=0), met.argmax(axis=0), last)
+        stop = np.minimum(np.where(met.any(axis=0), met.argmax(axis=0), last), end)
         for j in np.flatnonzero(family.levels[settings] == level):
-            n = np.minimum(np.minimum(first, end), family.caps[settings[j]])
-            for total, part in zip(totals, (paid[n, every], score[n, every], n), strict=True):
+            n = np.minimum(stop, family.caps[settings[j]])
+            place = n * len(runs) + every
+            for total, part in zip(totals, (costs[place], scores[place], n), strict=True):
                 total[j] = part.reshape(simulated.orders, -1).mean(axis=0, dtype=np.float64)
     return Outcomes(*totals)
 
