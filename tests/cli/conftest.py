@@ -3,6 +3,7 @@
 import pytest
 
 from tcalloc import cli
+from tcalloc.measure import recorded
 
 CSV = "id,acc:vote1,acc:vote4,cost:vote1,cost:vote4\nq1,0.90,0.90,1,4\nq2,0.30,0.80,1,4\nq3,0.50,0.60,1,4\n"
 
@@ -13,6 +14,15 @@ def table(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t.csv").write_text(CSV)
     return "t.csv"
+
+
+@pytest.fixture
+def few_recorded(monkeypatch):
+    """Have --demo take 49 of the 293 recorded questions, for the sake of time; they are of all levels."""
+    samples, *known = recorded.recorded_samples()
+    rows = range(0, len(samples), 6)
+    few = recorded.RecordedSamples(samples.take(rows), *([column[i] for i in rows] for column in known))
+    monkeypatch.setattr(recorded, "recorded_samples", lambda: few)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ import tcalloc
 import tcalloc.evaluate.comparison
 from tcalloc.cli import compare as command
 from tcalloc.cli._shared import UsageError
+from tcalloc.evaluate import run_folds
 
 SOME = "fixed k,best fixed mixture,AC Beta,random"
 
@@ -86,7 +87,7 @@ def test_a_run_folder(run):
     assert out.endswith(f"\n\n{advice}\n")
 
 
-def test_json_says_what_python_says(run):
+def test_json_says_what_python_says(run, monkeypatch):
     argv = ["compare", "run", "--budgets", "2,4", "--policies", SOME, "--folds", 2, "--seed", 1, "--jobs", 1, "--json"]
     code, out, err = run(*argv)
     assert code == 0, err
@@ -99,9 +100,18 @@ def test_json_says_what_python_says(run):
     for one in same.standings:
         assert standings(found)[one.name]["accuracy"] == pytest.approx(one.accuracy.tolist(), nan_ok=True)
     assert found["recommendation"] == json.loads(json.dumps(same.recommend().to_dict()))
-    # Nobody's accuracy depends on how many processes there are.
+    # Nobody's accuracy depends on how many processes there are (test_compare_standings.py); two are made where two are
+    # asked for.
+    asked = []
+
+    def here(contestants, plan, pieces, count):
+        asked.append(count)
+        yield from ((piece, run_folds.timed(contestants, plan, piece)) for piece in pieces)
+
+    monkeypatch.setattr(run_folds, "spread", here)
     again = json.loads(run(*argv[:-3], "--jobs", 2, "--json")[1])
     assert [one["accuracy"] for one in again["standings"]] == [one["accuracy"] for one in found["standings"]]
+    assert asked == [2]
 
 
 def test_the_report_and_the_plot(run, home):
@@ -173,12 +183,14 @@ def test_tables(argv, run):
     assert found["difficulty label"]["accuracy"][0] > found["best fixed mixture"]["accuracy"][0] + 0.05
 
 
+@pytest.mark.usefixtures("few_recorded")
 def test_the_demonstration(run):
     code, out, err = run(
         "compare", "--demo", "--policies", "difficulty label,random", "--budgets", "1.5,3", "--folds", 2, "--jobs", 1
     )
     assert code == 0, err
-    assert out.startswith("the recorded table: 293 questions\n")
+    assert out.startswith("the recorded table: 49 questions\n")
+    assert "\ndifficulty label  " in out  # it has labels
 
 
 def test_names_of_policies_may_hold_commas():

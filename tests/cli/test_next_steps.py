@@ -19,7 +19,6 @@ from tcalloc import cli
 from tcalloc.demo.words import _NEXT
 from tcalloc.evaluate.conclusions.next_step import Source, quoted
 from tcalloc.evaluate.conclusions.recommend import Recommendation
-from tcalloc.measure import recorded
 
 QUICK = ["--folds", 2, "--jobs", 1]
 
@@ -94,11 +93,8 @@ def test_a_table_is_fitted_in_python(argv, decides, run, folder):
 
 
 @pytest.mark.parametrize("policy", ["margin + cap", "difficulty label"])
-def test_the_recorded_table_is_fitted_in_python(policy, run, folder, monkeypatch):
-    samples, *known = recorded.recorded_samples()
-    rows = range(0, 293, 6)  # 49 of the questions, for the sake of time
-    few = recorded.RecordedSamples(samples.take(rows), *([column[i] for i in rows] for column in known))
-    monkeypatch.setattr(recorded, "recorded_samples", lambda: few)
+@pytest.mark.usefixtures("few_recorded")
+def test_the_recorded_table_is_fitted_in_python(policy, run, folder):
     lines = compared(run, "--demo", "--budgets", 2, "--policies", policy)
     exec(lines.replace("out='policy/'", "folds=2, out='policy/'"), {})
     assert (folder / "policy" / "policy.json").exists()

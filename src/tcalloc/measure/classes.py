@@ -56,18 +56,11 @@ class Classes:
 
     def fit(self, right: Floats | Ints, drawn: Floats | Ints, models: slice = slice(None)) -> Floats:
         """Return the log-likelihood of the samples of some models, (N, M), under each class, (N, C)."""
-        rates, hits, size = self.rates[:, models], right[:, models], drawn[:, models]
-        wrong = np.log1p(-rates)
-        found = hits @ (np.log(rates) - wrong).T
-        if _same(size):  # mostly; a product of matrices less
-            return np.asarray(found + float(size.flat[0]) * wrong.sum(axis=1))
-        return np.asarray(found + size @ wrong.T)
+        return _fit(self.rates[:, models], right[:, models], drawn[:, models], _same(drawn[:, models]))
 
     def chances(self, fit: Floats) -> Floats:
         """Return the chances of the classes, (N, C), from the log-likelihood of samples, (N, C)."""
-        fit = fit + np.log(self.shares)
-        chance = np.exp(fit - fit.max(axis=1, keepdims=True))
-        return np.asarray(chance / chance.sum(axis=1, keepdims=True))
+        return _chances(fit, self.shares)
 
 
 def fit_classes(right: Ints, drawn: Ints, seed: int = 0, structure: tuple[int, int] | None = None) -> Classes:
@@ -182,13 +175,12 @@ def _steps(
     """Go on with EM from the kinds' logits (G, M), the levels' (T,) and the classes' shares, equal if not given."""
     count = len(base) * len(height)
     shares = np.full(count, 1 / count) if shares is None else shares
-    common = _common(hits, size)
+    common, same = _common(hits, size), _same(size)
     now = _rates(base, height)
     for _ in range(steps):
-        fit = Classes(now.reshape(count, -1), shares)
-        chance = fit.chances(fit.fit(hits, size))
+        chance = _chances(_fit(now.reshape(count, -1), hits, size, same), shares)
         shares = (chance.sum(axis=0) + 0.1) / (len(hits) + 0.1 * count)
-        right, drawn = _counts(chance, hits, size, common, now.shape)
+        right, drawn = _counts(chance, hits, size, same, common, now.shape)
         # One step of Newton's method for the kinds, one for the levels, held back.
         base = base + _step(right, drawn, now, 1)
         before, now = now, _rates(base, height)
@@ -206,7 +198,7 @@ def _extended(found: Classes, few: Ints, hits: Floats, size: Floats) -> Classes:
     common = _common(hits, size)
     base = np.repeat(np.log(common / (1 - common))[None], len(found.shares) // found.levels, axis=0)
     now = _rates(base, found.heights)
-    right, drawn = _counts(chance, hits, size, common, now.shape)
+    right, drawn = _counts(chance, hits, size, _same(size), common, now.shape)
     for _ in range(STEPS):
         base = base + _step(right, drawn, now, 1)
         before, now = now, _rates(base, found.heights)
@@ -223,14 +215,34 @@ def _common(hits: Floats, size: Floats) -> Floats:
 def _rates(base: Floats, height: Floats) -> Floats:
     """Return the success rates (G, T, M) of kinds' logits (G, M) at levels (T,)."""
     logit = base[:, None] + height[:, None]
-    return np.asarray(1 / (1 + np.exp(-np.clip(logit, -8.0, 8.0))))
+    return np.asarray(1 / (1 + np.exp(-_within(logit, 8.0))))
+
+
+def _within(values: Floats, most: float) -> Floats:
+    """Return values from -most to most. np.clip takes ten times as long for a few values, and this is done often."""
+    return np.asarray(np.minimum(np.maximum(values, -most), most))
+
+
+def _fit(rates: Floats, hits: Floats | Ints, size: Floats | Ints, same: bool) -> Floats:
+    """Return the log-likelihood of samples, (N, M), under classes of some rates, (N, C)."""
+    wrong = np.log1p(-rates)
+    found = hits @ (np.log(rates) - wrong).T
+    if same:  # mostly; a product of matrices less
+        return np.asarray(found + float(size.flat[0]) * wrong.sum(axis=1))
+    return np.asarray(found + size @ wrong.T)
+
+
+def _chances(fit: Floats, shares: Floats) -> Floats:
+    fit = fit + np.log(shares)
+    chance = np.exp(fit - fit.max(axis=1, keepdims=True))
+    return np.asarray(chance / chance.sum(axis=1, keepdims=True))
 
 
 def _counts(
-    chance: Floats, hits: Floats, size: Floats, common: Floats, shape: tuple[int, ...]
+    chance: Floats, hits: Floats, size: Floats, same: bool, common: Floats, shape: tuple[int, ...]
 ) -> tuple[Floats, Floats]:
     """Return the classes' right samples and samples of each model, smoothed, (G, T, M)."""
-    drawn = np.outer(chance.sum(axis=0), size[0]) if _same(size) else chance.T @ size
+    drawn = np.outer(chance.sum(axis=0), size[0]) if same else chance.T @ size
     return (chance.T @ hits + SMOOTHING * common).reshape(shape), (drawn + SMOOTHING).reshape(shape)
 
 
@@ -241,5 +253,6 @@ def _same(size: Floats | Ints) -> bool:
 
 def _step(right: Floats, drawn: Floats, now: Floats, over: int | tuple[int, ...]) -> Floats:
     """Return a step of Newton's method for logits that have the rates `now`, summed over axes, held back."""
-    gap, curve = (right - drawn * now).sum(over), (drawn * now * (1 - now)).sum(over)
-    return np.asarray(np.clip(gap / curve.clip(1e-9), -1, 1))
+    expected = drawn * now
+    gap, curve = (right - expected).sum(over), (expected * (1 - now)).sum(over)
+    return _within(gap / np.maximum(curve, 1e-9), 1.0)
