@@ -1,0 +1,101 @@
+"""How sure a model was while it wrote an answer, from the log-probabilities of the likeliest tokens.
+
+What to use when
+----------------
+`token_confidences`
+    One number per token.
+`Confidence`
+    The three figures that are stored with a sample: the mean, that of the end, and the lowest of any stretch.
+`groups`
+    The mean over a window that slides over the tokens; the lowest of them stops a stream early in DeepConf.
+
+References
+----------
+Fu, Wang, Tian and Zhao, "Deep Think with Confidence", arXiv 2508.15260.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc._checks import is_number
+
+__all__ = ["LARGEST_WINDOW", "SMALLEST_WINDOW", "Confidence", "groups", "token_confidences", "window_of"]
+
+Floats = NDArray[np.float64]
+
+# The window of the paper, whose answers have tens of thousands of tokens. Of shorter answers it is a quarter.
+LARGEST_WINDOW = 2048
+SMALLEST_WINDOW = 8
+# One likeliest token says nothing about the others: a token's confidence is a mean over at least this many.
+FEWEST = 2
+# Servers write -inf, or a huge number, for a token that cannot follow.
+LOWEST = -100.0
+
+
+def token_confidences(entries: Sequence[Any]) -> Floats | None:
+    """Return each token's confidence: minus the mean log-probability of the likeliest tokens at its place.
+
+    It is high where one token has nearly all of the probability, since the others are then very unlikely.
+
+    Parameters
+    ----------
+    entries : sequence
+        ``logprobs.content`` of a choice, as OpenAI-compatible servers send it, with ``top_logprobs`` of at least 2.
+
+    Returns
+    -------
+    ndarray or None
+        (tokens,), natural logarithm; None if the server sent no such lists.
+
+    Examples
+    --------
+    >>> top = [{"logprob": -0.5}, {"logprob": -1.5}]
+    >>> token_confidences([{"logprob": -0.5, "top_logprobs": top}]).tolist()
+    [1.0]
+    """
+    found = []
+    for entry in entries:
+        top = entry.get("top_logprobs") if isinstance(entry, dict) else None
+        values = [one.get("logprob") if isinstance(one, dict) else None for one in top] if isinstance(top, list) else []
+        if len(values) < FEWEST or not all(is_number(value) or value == -np.inf for value in values):
+            return None
+        found.append(-float(np.mean([max(float(value), LOWEST) for value in values])))
+    return np.array(found) if found else None
+
+
+def window_of(tokens: int) -> int:
+    """Return the window of an answer: a quarter of its tokens, from 8 to 2048, and no more than there are."""
+    return min(tokens, max(SMALLEST_WINDOW, min(LARGEST_WINDOW, tokens // 4)))
+
+
+def groups(confidences: Floats, window: int) -> Floats:
+    """Return the mean over each window of neighbouring tokens; of fewer tokens than the window, the one mean."""
+    size = min(window, len(confidences))
+    sums = np.cumsum(np.concatenate([[0.0], confidences]))
+    return np.asarray((sums[size:] - sums[:-size]) / size)
+
+
+class Confidence(NamedTuple):
+    """How sure the model was of one answer; all are means of token confidences, natural logarithm.
+
+    Examples
+    --------
+    >>> Confidence.of(np.repeat([4.0, 1.0, 4.0, 3.0], 8))
+    Confidence(mean=3.0, tail=3.0, lowest=1.0)
+    """
+
+    mean: float
+    """Over all tokens."""
+    tail: float
+    """Over the last window."""
+    lowest: float
+    """Over the window where it is lowest."""
+
+    @classmethod
+    def of(cls, confidences: Floats) -> "Confidence":
+        """Return the figures of an answer with at least one token."""
+        over = groups(confidences, window_of(len(confidences)))
+        return cls(float(confidences.mean()), float(over[-1]), float(over.min()))
