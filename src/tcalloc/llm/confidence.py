@@ -6,6 +6,8 @@ What to use when
     One number per token.
 `Confidence`
     The three figures that are stored with a sample: the mean, that of the end, and the lowest of any stretch.
+`stored`, `restored`
+    The three figures as fields of a stored sample, and back.
 `groups`
     The mean over a window that slides over the tokens; the lowest of them stops a stream early in DeepConf.
 
@@ -14,15 +16,15 @@ References
 Fu, Wang, Tian and Zhao, "Deep Think with Confidence", arXiv 2508.15260.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import is_number
 
-__all__ = ["LARGEST_WINDOW", "SMALLEST_WINDOW", "Confidence", "groups", "token_confidences", "window_of"]
+__all__ = ["Confidence", "groups", "restored", "stored", "token_confidences", "window_of"]
 
 Floats = NDArray[np.float64]
 
@@ -33,6 +35,8 @@ SMALLEST_WINDOW = 8
 FEWEST = 2
 # Servers write -inf, or a huge number, for a token that cannot follow.
 LOWEST = -100.0
+# Decimal places of what is stored.
+DIGITS = 4
 
 
 def token_confidences(entries: Sequence[Any]) -> Floats | None:
@@ -59,7 +63,9 @@ def token_confidences(entries: Sequence[Any]) -> Floats | None:
     found = []
     for entry in entries:
         top = entry.get("top_logprobs") if isinstance(entry, dict) else None
-        values = [one.get("logprob") if isinstance(one, dict) else None for one in top] if isinstance(top, list) else []
+        values: list[Any] = (
+            [one.get("logprob") if isinstance(one, dict) else None for one in top] if isinstance(top, list) else []
+        )
         if len(values) < FEWEST or not all(is_number(value) or value == -np.inf for value in values):
             return None
         found.append(-float(np.mean([max(float(value), LOWEST) for value in values])))
@@ -99,3 +105,28 @@ class Confidence(NamedTuple):
         """Return the figures of an answer with at least one token."""
         over = groups(confidences, window_of(len(confidences)))
         return cls(float(confidences.mean()), float(over[-1]), float(over.min()))
+
+
+class Stored(TypedDict, total=False):
+    """The fields of a stored sample that hold them."""
+
+    confidence_mean: float | None
+    confidence_tail: float | None
+    confidence_lowest: float | None
+
+
+def stored(confidence: Confidence | None) -> Stored:
+    """Return the fields of a stored sample; none where nothing is known."""
+    if confidence is None:
+        return {}
+    return {
+        "confidence_mean": round(confidence.mean, DIGITS),
+        "confidence_tail": round(confidence.tail, DIGITS),
+        "confidence_lowest": round(confidence.lowest, DIGITS),
+    }
+
+
+def restored(record: Mapping[str, Any]) -> Confidence | None:
+    """Return what `stored` wrote into a sample; None where it lacks a figure."""
+    mean, tail, lowest = (record.get(f"confidence_{name}") for name in Confidence._fields)
+    return None if mean is None or tail is None or lowest is None else Confidence(mean, tail, lowest)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tcalloc.learn.protocol import Result, Run
+from tcalloc.llm.confidence import restored
 from tcalloc.llm.questions import Question
 from tcalloc.runs.records import SampleRecord
 from tcalloc.runs.verdicts import failed
@@ -75,6 +76,7 @@ def result_of(
         logprob=record.get("logprob"),
         tokens=None if tokens is None else int(tokens),
         truncated=bool(record.get("truncated")),
+        confidence=restored(record),
     )
 
 
