@@ -66,9 +66,9 @@ def token_confidences(entries: Sequence[Any]) -> Floats | None:
         values: list[Any] = (
             [one.get("logprob") if isinstance(one, dict) else None for one in top] if isinstance(top, list) else []
         )
-        if len(values) < FEWEST or not all(is_number(value) or value == -np.inf for value in values):
+        if len(values) < FEWEST or not all(is_number(value) and value < np.inf for value in values):
             return None
-        found.append(-float(np.mean([max(float(value), LOWEST) for value in values])))
+        found.append(-float(np.mean([min(max(float(value), LOWEST), 0.0) for value in values])))
     return np.array(found) if found else None
 
 
