@@ -57,7 +57,7 @@ class WorkedSteps:
 
 
 def load_worked_steps() -> WorkedSteps:
-    """Return 60 questions about balls in a box, each answered COUNT times in about 61 tokens by SmolLM2-135M.
+    """Return 60 questions about balls in a box, each answered 7 times in about 62 tokens by SmolLM2-135M.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def load_worked_steps() -> WorkedSteps:
     --------
     >>> from tcalloc.datasets import load_worked_steps
     >>> load_worked_steps()
-    REPR
+    WorkedSteps(60 questions, 7 samples of 62 tokens)
     """
     with np.load(io.BytesIO((resources.files("tcalloc.datasets") / NAME).read_bytes()), allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
