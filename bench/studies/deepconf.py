@@ -6,7 +6,7 @@ On the shipped answers with worked steps (`tcalloc.datasets.load_worked_steps`).
 training: offline it weights the votes of k whole answers by their confidence, of all of them or of the surest 10, 50 or
 90 %. Online it draws 4 answers, takes a percentile of their lowest window as a threshold, and cuts off each further
 answer as soon as a window falls below it; it ends once 95 % of the weight are with one answer. `Sequential` learns on
-four fifths of the questions and is replayed on the others. Figures are means over the same random orders of the
+nine tenths of the questions and is replayed on the others. Figures are means over the same random orders of the
 samples; gaps are paired by question. Nothing is chosen on the questions that are scored.
 """
 
@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 Curve = tuple[Floats, Floats]
 """(settings, questions) spend and accuracy."""
 
-FOLDS, WINDOW, WARM, ENOUGH = 5, 16, 4, 0.95
+FOLDS, WINDOW, WARM, ENOUGH = 10, 16, 4, 0.95
 SHARES = (0.1, 0.5, 0.9, 1.0)
 SETTINGS = np.geomspace(1.0, 12.0, 14)
 
