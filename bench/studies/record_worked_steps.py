@@ -1,7 +1,7 @@
 """Record answers with worked steps from the package's local model, with the confidence of each of their tokens.
 
-    nice -n 15 python -m bench.studies.record_worked_steps --out build/steps --minutes 60   about 400 answers per hour
-                                                             on a third of a core; goes on when it is called again
+    python -m bench.studies.record_worked_steps --out build/steps --minutes 60   about 50 answers per minute of CPU time;
+                                                             goes on when it is called again
     python -m bench.studies.record_worked_steps --out build/steps --pack src/tcalloc/datasets/recorded_worked_steps.npz
 
 Needs ``pip install 'tcalloc[local]'``. The questions are made by `problem`: a box, some balls, one step. The few-shot
