@@ -170,7 +170,7 @@ def routing(case: Case) -> Fit:
 
 def sequential(case: Case, orders: int) -> Fit:
     """Return the family of `Sequential`, one setting per price."""
-    return price_family(case.told, case.texts, verifier=case.verifier, orders=orders)
+    return price_family(case.with_extras, case.texts, verifier=case.verifier, orders=orders)
 
 
 # ---------------------------------------------------------------------------------------------- what is printed

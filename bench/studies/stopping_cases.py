@@ -26,14 +26,14 @@ class Case:
     samples: Samples
     """Spends count samples unless there are costs."""
     texts: list[str] | None = None
-    """What a policy may be told about each question."""
+    """What a policy may know about each question."""
     verifier: bool = False
     spends: tuple[float, ...] = SPENDS
     extras: Samples | None = None
     """The same samples with lengths and log-probabilities: what a policy may read once it has paid."""
 
     @property
-    def told(self) -> Samples:
+    def with_extras(self) -> Samples:
         """What a policy is trained on and replayed with."""
         return self.samples if self.extras is None else self.extras
 

@@ -50,18 +50,18 @@ def policy_of(case: Case, seed: int) -> Sequential:
 def reached(policy: Sequential, case: Case, texts: Any, rows: Any, orders: int, seed: int) -> tuple[Floats, Floats]:
     """Return accuracy and spend of some questions, (spends, questions) each."""
     found = policy.replay(
-        take_rows(texts, rows), case.told.take(rows), budgets=SPENDS, orders=orders, random_state=seed
+        take_rows(texts, rows), case.with_extras.take(rows), budgets=SPENDS, orders=orders, random_state=seed
     )
     return found.accuracy, found.spend
 
 
 def references(case: Case) -> list[Floats]:
     """Return what each question brings and costs under two policies, with texts and without: (spends, questions)."""
-    n = len(case.told)
+    n = len(case.with_extras)
     some = np.sort(np.random.default_rng(5).permutation(n)[:LARGE])
     parts = []
     for texts in (case.texts, None):
-        policy = policy_of(case, 0).fit(take_rows(texts, some), case.told.take(some))
+        policy = policy_of(case, 0).fit(take_rows(texts, some), case.with_extras.take(some))
         blocks = [reached(policy, case, texts, rows, 16, 0) for rows in np.array_split(np.arange(n), -(-n // 200))]
         parts += [np.concatenate([block[i] for block in blocks], axis=1) for i in range(2)]
     return parts
@@ -78,14 +78,14 @@ def luck(samples: Samples, orders: int, seed: int) -> float:
 
 def draw(case: Case, known: list[Floats], n: int, seed: int) -> tuple[Floats, Floats, Any]:
     """Return one draw's bias and its known part, and which rules read more than counts, by spend."""
-    order = np.random.default_rng([seed, 55]).permutation(len(case.told))
+    order = np.random.default_rng([seed, 55]).permutation(len(case.with_extras))
     train, rest = np.sort(order[:n]), np.sort(order[n : n + REST])
-    policy = policy_of(case, seed).fit(take_rows(case.texts, train), case.told.take(train))
+    policy = policy_of(case, seed).fit(take_rows(case.texts, train), case.with_extras.take(train))
     curve = policy.frontier()
     true, _ = reached(policy, case, case.texts, rest, ORDERS, seed)
     bias = np.interp(SPENDS, curve.spend, curve.accuracy) - true.mean(axis=1)
     parts = [part[:, train].mean(axis=1) - part[:, rest].mean(axis=1) for part in known]
-    (model,) = case.told.by_model.values()
+    (model,) = case.with_extras.by_model.values()
     parts.append(np.full(len(SPENDS), luck(model.take(rest), ORDERS, seed)))
     names = [curve.family[int(np.abs(curve.spend - spend).argmin())] for spend in SPENDS]
     return bias, np.stack(parts), [name in ("lengths", "questions") for name in names]

@@ -22,7 +22,7 @@ from tcalloc.learn.sequential.rules.orders import Orders, sufficient
 from tcalloc.learn.sequential.selection import Candidate, Choices
 from tcalloc.learn.sequential.states.belief import levelled
 from tcalloc.learn.sequential.states.sample_features import Reading
-from tcalloc.learn.sequential.states.simulated_runs import Trails
+from tcalloc.learn.sequential.states.simulated_runs import SimulatedRuns
 from tcalloc.learn.sequential.training import FOLDS
 from tcalloc.measure import Samples
 
@@ -145,11 +145,11 @@ def test_thresholds_do_what_their_tables_do(make, verifier, limit):
     samples = Samples(codes, cost=rng.uniform(0.5, 1.0, codes.shape))
     combine = "verifier" if verifier else "vote"
     reading = Reading.fit(samples, ("",), combine=combine)
-    trails = Trails.walk(samples, reading, None, (8,), combine=combine, orders=6, counts_only=True)
+    simulated = SimulatedRuns.walk(samples, reading, None, (8,), combine=combine, orders=6, counts_only=True)
     family = make(8, (1,))
-    dearest = np.array([1.0])
-    ours = outcomes(family, trails, None, None, limit, dearest)
-    theirs = outcomes(generic(family), trails, None, None, limit, dearest)
+    highest_cost = np.array([1.0])
+    ours = outcomes(family, simulated, None, None, limit, highest_cost)
+    theirs = outcomes(generic(family), simulated, None, None, limit, highest_cost)
     for name in ("spend", "accuracy", "rounds"):
         np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), atol=1e-6)
 

@@ -46,7 +46,7 @@ def pack(policy: "TunedRule") -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         "arms": list(policy.rule_arms_),
         "sample_costs": policy.sample_costs_,
         "round_costs": {arm: list(costs) for arm, costs in policy.round_costs_.items()},
-        "dearest": policy.dearest_,
+        "highest_costs": policy.highest_costs_,
         "guarantee": None if policy.guarantee_ is None else policy.guarantee_.to_dict(),
     }
     arrays = {"spend": policy.spend_, "accuracy": policy.accuracy_, "held": policy.held_}
@@ -80,8 +80,8 @@ def unpack(policy: "TunedRule", meta: Any, arrays: dict[str, NDArray[Any]]) -> N
         raise InputError("settings: expected one number per rule.")
     policy._hull = Frontier(np.arange(h), spend, accuracy)
     policy.n_ = int(meta["n"])
-    policy.sample_costs_, policy.dearest_ = (
-        {str(arm): scalar(cost, name) for arm, cost in meta[name].items()} for name in ("sample_costs", "dearest")
+    policy.sample_costs_, policy.highest_costs_ = (
+        {str(arm): scalar(cost, name) for arm, cost in meta[name].items()} for name in ("sample_costs", "highest_costs")
     )
     policy.round_costs_ = {
         str(arm): (scalar(first, "round_costs"), scalar(later, "round_costs"))

@@ -158,7 +158,7 @@ class TunedRule(StoppingEstimator):
         rounds = round_costs(samples)
         self.round_costs_ = {arm: (float(of.first.mean()), float(of.later.mean())) for arm, of in rounds.items()}
         drawing = {arm: max(of.first.max(), of.later.max()) for arm, of in rounds.items()}
-        self.dearest_ = {
+        self.highest_costs_ = {
             arm: float(cost[drawn[arm]].max() + drawing[arm]) for arm, cost in costs.items() if drawn[arm].any()
         }
         if self.budget_ is not None:
@@ -388,7 +388,7 @@ class TunedRule(StoppingEstimator):
         limits: dict[str, Any] = {}
         arms = self.arms_
         if confidence is not None:
-            seen = np.array([self.dearest_[arm] for arm in arms])
+            seen = np.array([self.highest_costs_[arm] for arm in arms])
             most = sample_costs(arms, seen, samples, {}, high)
             each = dict(zip(arms, most.tolist(), strict=True))
             costs = np.array([rule.cap * each[arm] for rule, arm in zip(self.rules_, self.rule_arms_, strict=True)])

@@ -247,7 +247,7 @@ class Sequential(StoppingEstimator):
         if confidence is not None:
             settings = trained.settings
             named, _ = samples_of(samples, None, settings.arms)
-            most = sample_costs(settings.arms, settings.dearest_draws, named, self.actions or {}, high)
+            most = sample_costs(settings.arms, settings.highest_draw_costs, named, self.actions or {}, high)
             limit = room(settings, most, asked, level_of("confidence", confidence), len(named))
             mixtures = [replace(mixture, limit=limit) for mixture in mixtures]
             limits = {"low": low or 0.0, "high": highest_costs(trained, mixtures, most)}
@@ -270,7 +270,7 @@ class Sequential(StoppingEstimator):
     def looking_cost_(self) -> float:
         """What is paid for X per question at the present budget."""
         trained = self._fitted()
-        return trained.settings.looks * trained.choices.candidates[self._own().candidate].family.told
+        return trained.settings.looks * trained.choices.candidates[self._own().candidate].family.predicts
 
     @property
     def sample_costs_(self) -> dict[str, float]:
@@ -305,11 +305,11 @@ class Sequential(StoppingEstimator):
         trained = self._fitted()
         mixture = self._own()
         candidate = trained.choices.candidates[mixture.candidate]
-        told = None
+        predictions = None
         if trained.asking is not None:
             if x is None:
                 raise InputError("x is missing: the policy was fitted with X. Pass the question: start(x).")
-            told = trained.asking.predict_one(x) if candidate.family.told else None
+            predictions = trained.asking.predict_one(x) if candidate.family.predicts else None
         settings = trained.settings
         number = float(self._numbers.random()) if x is None else uniform(settings.seed, x)
         setting = mixture.high if number < mixture.share else mixture.low
@@ -319,10 +319,10 @@ class Sequential(StoppingEstimator):
             trained.reading,
             self._actions(),
             settings.combine,
-            told,
+            predictions,
             settings.caps,
-            settings.dearest,
-            settings.dearest_rounds,
+            settings.highest_cost,
+            settings.highest_round_cost,
             settings.room(candidate.family, mixture.limit),
             self._limits()[2],
             self._believing(candidate, setting),

@@ -76,12 +76,12 @@ def room(settings: Settings, most: Floats, budget: float, confidence: float, n: 
     limit = max(fair, 2 * budget + float(most.max()))
     # A run draws while the most expensive recorded sample fits; a sample that costs more may exceed the limit.
     limit -= _excess(settings, most)
-    return None if limit >= settings.limit else max(limit, float(settings.dearest_draws.min()) + settings.looks)
+    return None if limit >= settings.limit else max(limit, float(settings.highest_draw_costs.min()) + settings.looks)
 
 
 def _excess(settings: Settings, most: Floats) -> float:
     """Return the amount by which the last draw of a run can exceed the limit on its cost."""
-    return max(settings.waves) * max(float((most - settings.dearest_draws).max()), 0.0)
+    return max(settings.waves) * max(float((most - settings.highest_draw_costs).max()), 0.0)
 
 
 def highest_costs(trained: Trained, mixtures: Sequence[Mixture], most: Floats) -> Floats:

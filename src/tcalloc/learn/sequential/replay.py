@@ -20,7 +20,7 @@ from tcalloc.errors import InputError
 from tcalloc.learn.sequential.rules.families import Family, Outcomes
 from tcalloc.learn.sequential.selection import Mixture
 from tcalloc.learn.sequential.states.sample_features import without_score
-from tcalloc.learn.sequential.states.simulated_runs import Trails
+from tcalloc.learn.sequential.states.simulated_runs import SimulatedRuns
 from tcalloc.learn.sequential.training import Trained, names_of_arms
 from tcalloc.measure.samples import Samples
 
@@ -68,10 +68,10 @@ def replayed(
         family = trained.choices.candidates[c].family
         _check_answers(samples, trained, family)
         numbers = np.unique([n for m in mixtures if m.candidate == c for n in (m.low, m.high)])
-        trails = Trails.walk(
+        simulated = SimulatedRuns.walk(
             samples,
             trained.reading,
-            _told(trained, X, len(samples)) if family.told else None,
+            _predictions(trained, X, len(samples)) if family.predicts else None,
             settings.caps,
             combine=settings.combine,
             weighted=family.weighted,
@@ -80,7 +80,7 @@ def replayed(
             counts_only=family.blind,
             columns=None if columns is None else dict(columns),
         )
-        used[c] = numbers, settings.played(family, trails, None, numbers, given)
+        used[c] = numbers, settings.played(family, simulated, None, numbers, given)
     parts = [trained.choices.replayed(mixture, used) for mixture in mixtures]
     return Outcomes(*(np.stack([getattr(part, name) for part in parts]) for name in ("spend", "accuracy", "rounds")))
 
@@ -149,7 +149,7 @@ def _check_answers(samples: Samples, trained: Trained, family: Family) -> None:
         )
 
 
-def _told(trained: Trained, X: Any, n: int) -> Any:
+def _predictions(trained: Trained, X: Any, n: int) -> Any:
     if X is None:
         raise InputError("X is missing: the policy was fitted with X. Pass the questions.")
     if not hasattr(X, "__len__") or len(X) != n:

@@ -37,11 +37,11 @@ class SequentialRun:
         The action of a draw from each model.
     combine : {"vote", "verifier", "score"}
         What determines the answer.
-    told : ndarray, (1, T), or None
+    predictions : ndarray, (1, T), or None
         The predictions for the question.
     caps : tuple of int
         The most samples of each model.
-    dearest, dearest_rounds : ndarray, (arms,)
+    highest_cost, highest_round_cost : ndarray, (arms,)
         The highest cost of a sample of each model, and what a draw costs besides its samples.
     limit : float
         The most that the question may cost; nothing is drawn that could exceed it.
@@ -58,8 +58,8 @@ class SequentialRun:
         "_caps",
         "_codes",
         "_combine",
-        "_dearest",
-        "_dearest_rounds",
+        "_highest_cost",
+        "_highest_round_cost",
         "_ended",
         "_evidence",
         "_family",
@@ -81,10 +81,10 @@ class SequentialRun:
         reading: Reading,
         actions: tuple[Action, ...],
         combine: str,
-        told: Any,
+        predictions: Any,
         caps: tuple[int, ...],
-        dearest: Any,
-        dearest_rounds: Any,
+        highest_cost: Any,
+        highest_round_cost: Any,
         limit: float = np.inf,
         deadline: float | None = None,
         believing: Callable[[Any, Any, Any], float] | None = None,
@@ -92,10 +92,10 @@ class SequentialRun:
         self._family, self._setting = family, np.array([setting])
         self._reading, self._actions, self._combine = reading, actions, combine
         self._caps, self._limit = caps, limit
-        self._dearest, self._dearest_rounds = dearest, dearest_rounds
+        self._highest_cost, self._highest_round_cost = highest_cost, highest_round_cost
         self._believing = believing
         self._until = None if deadline is None else time.monotonic() + deadline
-        self._evidence = Evidence(1, len(actions), len(reading.features), told=told)
+        self._evidence = Evidence(1, len(actions), len(reading.features), predictions=predictions)
         self._codes: dict[Hashable, int] = {}
         self._labels: list[Hashable] = []
         self._tally: list[float] = []  # the weight of each label's votes
@@ -123,7 +123,7 @@ class SequentialRun:
             move = self._family.moves[choice - 1]
             n = min(move.samples, self._caps[move.arm] - at[move.arm])
             if self._limit < np.inf:
-                most = float(self._dearest[move.arm]), float(self._dearest_rounds[move.arm])
+                most = float(self._highest_cost[move.arm]), float(self._highest_round_cost[move.arm])
                 n = min(n, int(affordable(self._limit - self._spend, *most)))
             if n > 0:
                 self._asked = (move.arm, n)

@@ -30,7 +30,7 @@ Parts = tuple[dict[str, Any], Arrays]
 FIGURES = ("spend", "accuracy", "rounds")
 # The level of a rule that draws nothing, because files hold finite numbers only.
 NOTHING = -1e300
-COLUMNS = ("columns", "centre", "scale", "index", "knots", "told_knots", "cells", "margins", "mean", "spread")
+COLUMNS = ("columns", "centre", "scale", "index", "knots", "prediction_knots", "cells", "margins", "mean", "spread")
 
 
 def pack(trained: Trained) -> Parts:
@@ -53,8 +53,8 @@ def pack(trained: Trained) -> Parts:
         "candidates": [],
     }
     arrays: Arrays = {
-        "dearest": settings.dearest,
-        "dearest_rounds": settings.dearest_rounds,
+        "highest_costs": settings.highest_cost,
+        "highest_round_cost": settings.highest_round_cost,
         "usual_rounds": np.array(settings.usual_rounds, np.float64).reshape(len(settings.arms), 2),
     }
     arrays |= {f"reading.{name}": getattr(reading, name) for name in ("centre", "scale", "tilt")}
@@ -94,7 +94,7 @@ def _pack_family(family: Family) -> Parts:
         "kind": "induced",
         "moves": moves,
         "weighted": family.weighted,
-        "told": family.told,
+        "predicts": family.predicts,
         "reads": family.reads,
         "settings": family.settings,
         "states": [],
@@ -102,7 +102,7 @@ def _pack_family(family: Family) -> Parts:
     arrays = {}
     for k, ((at, group), table) in enumerate(family.advantage.items()):
         basis = family.bases[at, group]
-        meta["states"].append([list(at), group, basis.told])
+        meta["states"].append([list(at), group, basis.predictions])
         arrays[f"{k}.possible"] = np.isfinite(table[:, -1, 0])
         arrays[f"{k}.advantage"] = np.where(np.isfinite(table), table, 0.0).astype(np.float32)
         for name in COLUMNS:
@@ -124,8 +124,8 @@ def unpack(meta: dict[str, Any], arrays: Arrays, looks: float = 0.0) -> Trained:
     waves = tuple(whole("one of waves", k, 1, LARGEST_WAVE) for k in meta["waves"])
     limit = np.inf if meta["limit"] is None else float(meta["limit"])
     features = tuple(meta["features"])
-    dearest = _numbers(arrays, "dearest", (len(arms),))
-    rounds = _numbers(arrays, "dearest_rounds", (len(arms),)), _numbers(arrays, "usual_rounds", (len(arms), 2))
+    highest_cost = _numbers(arrays, "highest_costs", (len(arms),))
+    rounds = _numbers(arrays, "highest_round_cost", (len(arms),)), _numbers(arrays, "usual_rounds", (len(arms), 2))
     if any((costs < 0).any() for costs in rounds):
         raise InputError("what draws cost is negative.")
     if not arms or len(caps) != len(arms) or meta["combine"] not in COMBINES or not set(features) <= set(FEATURES):
@@ -134,7 +134,7 @@ def unpack(meta: dict[str, Any], arrays: Arrays, looks: float = 0.0) -> Trained:
     usual = tuple(None if cost is None else float(cost) for cost in meta.get("usual") or [None] * len(arms))
     if len(usual) != len(arms) or not all(cost is None or 0 <= cost < np.inf for cost in usual):
         raise InputError("what samples usually cost does not fit the arms.")
-    settings = Settings(arms, meta["combine"], waves, caps, dearest, rounds[0], float(meta["unit"]), limit,
+    settings = Settings(arms, meta["combine"], waves, caps, highest_cost, rounds[0], float(meta["unit"]), limit,
                         whole("seed", meta["seed"], 0, 1 << 62), usual,
                         tuple((first, later) for first, later in rounds[1].tolist()), looks)  # fmt: skip
     shape = (len(arms), len(features))
@@ -226,17 +226,17 @@ def _family(meta: Any, arrays: Arrays, arms: tuple[str, ...], features: tuple[st
         if not fine or limits.shape != levels.shape or limits.dtype.kind != "i" or not 0 <= limits.min() <= MOST:
             raise InputError("rules with thresholds do not fit together.")
         return Thresholds(measure, levels, limits.astype(np.int64), whole("step", meta["step"], 1, LARGEST_WAVE), "")
-    if meta["kind"] != "induced" or (meta["told"] and not asked):
+    if meta["kind"] != "induced" or (meta["predicts"] and not asked):
         raise InputError(f"rules of an unknown kind {meta['kind']!r}, or of questions that are not looked at.")
-    told = arms if meta["told"] else ()
-    width, settings = len(names_of(arms, features, told)), whole("settings", meta["settings"], 1, 1 << 20)
-    made = Induced(moves, {}, {}, bool(meta["weighted"]), settings, bool(meta["told"]), bool(meta["reads"]), "")
+    predictions = arms if meta["predicts"] else ()
+    width, settings = len(names_of(arms, features, predictions)), whole("settings", meta["settings"], 1, 1 << 20)
+    made = Induced(moves, {}, {}, bool(meta["weighted"]), settings, bool(meta["predicts"]), bool(meta["reads"]), "")
     for k, (at, group, known) in enumerate(meta["states"]):
         place = (tuple(whole("drawn", n, 0, MOST) for n in at), whole("group", group, 0, 1))
         own = _under(f"{k}.", arrays)
         parts = {name: np.asarray(own[name]) for name in COLUMNS}
         parts["spread"] = np.where(parts["spread"] > 0, parts["spread"], np.inf)
-        basis = Basis(told=whole("told", known, 0, len(told)), **parts)
+        basis = Basis(predictions=whole("predictions", known, 0, len(predictions)), **parts)
         if len(place[0]) != len(arms) or basis.columns.dtype.kind != "i" or basis.columns.max(initial=0) >= width:
             raise InputError("a state of the rules does not fit the models.")
         columns = basis.of(np.zeros((1, width))).shape[1]  # fails if the parts do not fit each other

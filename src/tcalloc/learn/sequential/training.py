@@ -31,7 +31,7 @@ from tcalloc.learn.sequential.rules.regression_induction import Induced
 from tcalloc.learn.sequential.selection import Candidate, Choices
 from tcalloc.learn.sequential.states.belief import Belief
 from tcalloc.learn.sequential.states.sample_features import Reading
-from tcalloc.learn.sequential.states.simulated_runs import Trails
+from tcalloc.learn.sequential.states.simulated_runs import SimulatedRuns
 from tcalloc.learn.sequential.states.state import COMBINES
 from tcalloc.measure.samples import Samples
 
@@ -85,9 +85,9 @@ class Settings:
     waves: tuple[int, ...]
     caps: tuple[int, ...]
     """The most samples of each model."""
-    dearest: Floats
+    highest_cost: Floats
     """(arms,) the cost of the most expensive recorded sample."""
-    dearest_rounds: Floats
+    highest_round_cost: Floats
     """(arms,) what the most expensive draw cost besides its samples."""
     unit: float
     """The mean cost of a first draw of one sample of the cheapest model."""
@@ -103,32 +103,34 @@ class Settings:
 
     def looking(self, family: Family) -> float:
         """Return what a question pays for X under the rules of a family."""
-        return self.looks if family.told else 0.0
+        return self.looks if family.predicts else 0.0
 
     def room(self, family: Family, limit: float | None = None) -> float:
         """Return the most that the samples of a question may cost, within a guarantee's limit if there is one."""
         return min(self.limit, np.inf if limit is None else limit) - self.looking(family)
 
     def played(
-        self, family: Family, trails: Trails, rows: Rows | None = None, rules: Rows | None = None,
+        self, family: Family, simulated: SimulatedRuns, rows: Rows | None = None, rules: Rows | None = None,
         limit: float | None = None,
     ) -> Outcomes:  # fmt: skip
         """Return what rules do on simulated runs; X is paid for where they read it.
 
         Parameters
         ----------
-        family, trails, rows, rules
+        family, simulated, rows, rules
             Those of `tcalloc.learn.sequential.rules.families.outcomes`.
         limit : float, optional
             The most that a question may cost, if a guarantee limits it.
         """
-        found = outcomes(family, trails, rows, rules, self.room(family, limit), self.dearest, self.dearest_rounds)
+        found = outcomes(
+            family, simulated, rows, rules, self.room(family, limit), self.highest_cost, self.highest_round_cost
+        )
         return replace(found, spend=found.spend + self.looking(family)) if self.looking(family) else found
 
     @property
-    def dearest_draws(self) -> Floats:
+    def highest_draw_costs(self) -> Floats:
         """(arms,) the most that a draw of one sample cost."""
-        return self.dearest + self.dearest_rounds
+        return self.highest_cost + self.highest_round_cost
 
     @classmethod
     def of(
@@ -165,12 +167,14 @@ class Settings:
         arms = tuple(sorted(models, key=lambda arm: single[arm]))
         unit = next((single[arm] for arm in arms if 0 < single[arm] < np.inf), 1.0)
         caps = _caps(most, arms, {arm: int(model.drawn.sum(axis=1).max()) for arm, model in models.items()})
-        dearest = np.array([float(costs[arm].max()) for arm in arms])
+        highest_cost = np.array([float(costs[arm].max()) for arm in arms])
         drawing = np.array([max(rounds[arm].first.max(), rounds[arm].later.max()) for arm in arms])
         limit = np.inf if cap is None else float(cap)
-        if not any(affordable(limit, float(most), float(extra)) for most, extra in zip(dearest, drawing, strict=True)):
-            a = int((dearest + drawing).argmin())
-            least = dearest[a] + drawing[a]
+        if not any(
+            affordable(limit, float(most), float(extra)) for most, extra in zip(highest_cost, drawing, strict=True)
+        ):
+            a = int((highest_cost + drawing).argmin())
+            least = highest_cost[a] + drawing[a]
             raise InputError(
                 f"cap is {limit:g}, but a sample{f' of {arms[a]}' if arms[a] else ''} costs up to {least:g} among "
                 f"those recorded: nothing could ever be drawn. Give a cap of at least {least:g}, in the unit of "
@@ -178,7 +182,7 @@ class Settings:
             )
         usual = tuple(mean[arm] if mean[arm] < np.inf else None for arm in arms)
         means = tuple((float(rounds[arm].first.mean()), float(rounds[arm].later.mean())) for arm in arms)
-        return cls(arms, combine, sizes, caps, dearest, drawing, unit, limit, int(seed), usual, means, looks)
+        return cls(arms, combine, sizes, caps, highest_cost, drawing, unit, limit, int(seed), usual, means, looks)
 
 
 def names_of_arms(arms: tuple[str, ...]) -> str:
@@ -240,7 +244,7 @@ Maker = Callable[[Rows], Family]
 
 def train(samples: Samples, X: Any, settings: Settings) -> Trained:
     """Fit all candidates on all questions, and judge each out of fold."""
-    asking, told = None, None
+    asking, predictions = None, None
     if X is not None:
         from tcalloc.learn.sequential.question_model import Asking  # needs the [learn] extra
 
@@ -250,7 +254,7 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
                 "same questions in order."
             )
         rows = as_rows(X)
-        asking, told = Asking.fit(rows, samples, settings.arms, settings.seed)
+        asking, predictions = Asking.fit(rows, samples, settings.arms, settings.seed)
     reading = Reading.fit(samples, settings.arms, combine=settings.combine)
     several = len(settings.arms) > 1
     enough = min(ENOUGH_ORDERS, MOST_RUNS // len(samples))
@@ -259,90 +263,92 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
     candidates: list[Candidate] = []
     belief: Belief | None = None
 
-    def walk(telling: Floats | None, weighted: bool) -> Trails:
+    def walk(telling: Floats | None, weighted: bool) -> SimulatedRuns:
         ahead = settings.caps if several else (min(settings.caps[0], AHEAD),)
-        return Trails.walk(samples, reading, telling, ahead, combine=settings.combine,
+        return SimulatedRuns.walk(samples, reading, telling, ahead, combine=settings.combine,
                            weighted=weighted, orders=orders, seed=settings.seed)  # fmt: skip
 
-    def count() -> Trails:
+    def count() -> SimulatedRuns:
         size = samples.by_model[settings.arms[0]].drawn.shape[1]
         many = min(RUNS_COUNTS // len(samples), MOST_ORDERS)
         many = max(orders, many // size * size or many)
-        return Trails.walk(samples, reading, None, settings.caps, combine=settings.combine,
+        return SimulatedRuns.walk(samples, reading, None, settings.caps, combine=settings.combine,
                            orders=many, seed=settings.seed, counts_only=True)  # fmt: skip
 
-    def judge(name: str, trails: Trails, make: Maker, learns: bool) -> None:
+    def judge(name: str, simulated: SimulatedRuns, make: Maker, learns: bool) -> None:
         everything = np.arange(len(samples))
         family = make(everything)
         if learns and len(samples) >= FOLDS:
-            inner = _out_of_fold(lambda train, _: (make(train), trails), len(samples), settings)
+            inner = _out_of_fold(lambda train, _: (make(train), simulated), len(samples), settings)
         else:
-            inner = settings.played(family, trails)
-        candidates.append(Candidate(name, family, inner, believed(family, inner, trails)))
+            inner = settings.played(family, simulated)
+        candidates.append(Candidate(name, family, inner, believed(family, inner, simulated)))
 
-    def believed(family: Family, inner: Outcomes, trails: Trails) -> Floats | None:
+    def believed(family: Family, inner: Outcomes, simulated: SimulatedRuns) -> Floats | None:
         nonlocal belief
         if settings.combine == "verifier":
             return None
         if belief is None:
-            belief = Belief.fit(trails, tuple(min(cap, AHEAD) for cap in trails.caps))
+            belief = Belief.fit(simulated, tuple(min(cap, AHEAD) for cap in simulated.caps))
         hull = Frontier.of(inner.spend.mean(axis=1), inner.accuracy.mean(axis=1)).settings
         mean = np.zeros(family.settings)
-        found = settings.played(family, belief.along(trails), None, hull)
+        found = settings.played(family, belief.along(simulated), None, hull)
         mean[hull] = found.accuracy.mean(axis=1)
         return mean
 
-    def induced(trails: Trails, telling: Floats | None, weighted: bool, name: str, reads: bool = True) -> Maker:
+    def induced(
+        simulated: SimulatedRuns, telling: Floats | None, weighted: bool, name: str, reads: bool = True
+    ) -> Maker:
         width = 0 if telling is None else telling.shape[1]
         return lambda rows: Induced.fit(
-            trails, prices, settings.waves, PSEUDO_REGRESSION, width, weighted, name, rows, reads
+            simulated, prices, settings.waves, PSEUDO_REGRESSION, width, weighted, name, rows, reads
         )
 
     if several or settings.combine == "score":
-        trails = walk(None, False)
-        judge("samples", trails, induced(trails, None, False, "samples", False), True)
+        simulated = walk(None, False)
+        judge("samples", simulated, induced(simulated, None, False, "samples", False), True)
     if not several:
         model = samples.by_model[settings.arms[0]]
-        cap, trails = settings.caps[0], count()
+        cap, simulated = settings.caps[0], count()
         if settings.combine == "vote":
-            judge("votes", trails, lambda rows: optimal(model.take(rows), min(cap, AHEAD), prices, settings.waves,
+            judge("votes", simulated, lambda rows: optimal(model.take(rows), min(cap, AHEAD), prices, settings.waves,
                                                         PSEUDO_CELLS), True)  # fmt: skip
-            judge(MARGIN_CAP, trails, lambda rows: margins(cap, settings.waves), False)
-            judge("Adaptive-Consistency", trails, lambda rows: adaptive(cap, settings.waves), False)
+            judge(MARGIN_CAP, simulated, lambda rows: margins(cap, settings.waves), False)
+            judge("Adaptive-Consistency", simulated, lambda rows: adaptive(cap, settings.waves), False)
         # With a verifier a run ends at its first success, so no sample is drawn in vain.
         name = "first success, at most k" if settings.combine == "verifier" else FIXED_K
         together = settings.combine != "verifier"
         most = min(cap, AHEAD) if together and max(settings.waves) > 1 else cap
-        judge(name, trails, lambda rows: fixed(most, settings.waves, together), False)
+        judge(name, simulated, lambda rows: fixed(most, settings.waves, together), False)
     many = len(samples) >= ENOUGH_QUESTIONS
     if many and reading.features and (settings.combine != "score" or several):
         weighted = settings.combine == "vote" and bool(reading.tilt.any())
-        trails = walk(None, weighted)
-        judge("lengths", trails, induced(trails, None, weighted, "lengths"), True)
-    if many and told is not None:
+        simulated = walk(None, weighted)
+        judge("lengths", simulated, induced(simulated, None, weighted, "lengths"), True)
+    if many and predictions is not None:
         weighted = settings.combine == "vote" and bool(reading.tilt.any())
-        trails = walk(told, weighted)
-        judge("questions", trails, induced(trails, told, weighted, "questions"), True)
+        simulated = walk(predictions, weighted)
+        judge("questions", simulated, induced(simulated, predictions, weighted, "questions"), True)
 
-        def anew(train: Rows, held: Rows) -> tuple[Family, Trails]:
+        def anew(train: Rows, held: Rows) -> tuple[Family, SimulatedRuns]:
             """Predict without the held-out questions too, because their outcomes help to predict the others."""
             asked, outside = Asking.fit(rows.take(train), samples.take(train), settings.arms, settings.seed)
-            telling = np.empty(told.shape)
+            telling = np.empty(predictions.shape)
             telling[train], telling[held] = outside, asked.predict(rows.take(held))
-            retold = trails.retold(telling)
-            return induced(retold, telling, weighted, "questions")(train), retold
+            again = simulated.with_predictions(telling)
+            return induced(again, telling, weighted, "questions")(train), again
 
         candidates[-1] = replace(candidates[-1], nested=_out_of_fold(anew, len(samples), settings))
     choices = Choices(candidates, settings.unit)
     return Trained(settings, reading, asking, choices, len(samples), belief)
 
 
-def _out_of_fold(learn: Callable[[Rows, Rows], tuple[Family, Trails]], n: int, settings: Settings) -> Outcomes:
+def _out_of_fold(learn: Callable[[Rows, Rows], tuple[Family, SimulatedRuns]], n: int, settings: Settings) -> Outcomes:
     """Return the outcomes of rules on each question, learned without it: ``learn(training rows, held-out rows)``."""
     found, order = [], []
     for train_rows, held in split(n, FOLDS, settings.seed):
-        family, trails = learn(train_rows, held)
-        found.append(settings.played(family, trails, held))
+        family, simulated = learn(train_rows, held)
+        found.append(settings.played(family, simulated, held))
         order.append(held)
     back = np.argsort(np.concatenate(order))
     parts = (np.concatenate([getattr(part, name) for part in found], axis=1)[:, back]

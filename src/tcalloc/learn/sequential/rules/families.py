@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tcalloc.learn.registry import FIXED_K, MARGIN_CAP
 from tcalloc.learn.rivals.adaptive_consistency import beta_criterion
 from tcalloc.learn.sequential.rules.exact_votes import Chances
-from tcalloc.learn.sequential.states.simulated_runs import Drawn, Trails
+from tcalloc.learn.sequential.states.simulated_runs import Drawn, SimulatedRuns
 from tcalloc.measure.round_costs import RoundCosts
 from tcalloc.measure.samples import Samples
 
@@ -81,7 +81,7 @@ class Family(Protocol):
         """Whether votes are weighted."""
 
     @property
-    def told(self) -> bool:
+    def predicts(self) -> bool:
         """Whether it looks at the question."""
 
     @property
@@ -115,7 +115,7 @@ class _OfCounts:
         return False
 
     @property
-    def told(self) -> bool:
+    def predicts(self) -> bool:
         """Whether it looks at the question: no."""
         return False
 
@@ -284,12 +284,12 @@ class Outcomes:
 
 def outcomes(
     family: Family,
-    trails: Trails,
+    simulated: SimulatedRuns,
     rows: Any = None,
     settings: Any = None,
     limit: float = np.inf,
-    dearest: Any = None,
-    dearest_rounds: Any = None,
+    highest_cost: Any = None,
+    highest_round_cost: Any = None,
 ) -> Outcomes:
     """Return the outcomes of rules along simulated runs.
 
@@ -297,7 +297,7 @@ def outcomes(
     ----------
     family : Family
         The rules.
-    trails : Trails
+    simulated : SimulatedRuns
         Recorded samples in random orders.
     rows : ndarray of int, optional
         Only these questions.
@@ -305,24 +305,24 @@ def outcomes(
         Only these rules.
     limit : float
         The most that a question may cost; nothing is drawn that could exceed it.
-    dearest : ndarray, (arms,), optional
+    highest_cost : ndarray, (arms,), optional
         What a sample of each model costs at most; needed with `limit`.
-    dearest_rounds : ndarray, (arms,), optional
+    highest_round_cost : ndarray, (arms,), optional
         What a draw of each model costs at most besides its samples; default: 0.
     """
-    dearest_rounds = np.zeros(len(trails.caps)) if dearest_rounds is None else dearest_rounds
+    highest_round_cost = np.zeros(len(simulated.caps)) if highest_round_cost is None else highest_round_cost
     settings = np.arange(family.settings) if settings is None else np.asarray(settings)
-    questions = np.arange(trails.questions) if rows is None else np.arange(trails.questions)[rows]
-    runs = (np.arange(trails.orders)[:, None] * trails.questions + questions).ravel()
+    questions = np.arange(simulated.questions) if rows is None else np.arange(simulated.questions)[rows]
+    runs = (np.arange(simulated.orders)[:, None] * simulated.questions + questions).ravel()
     if isinstance(family, Thresholds) and family.step == 1:
-        return _stopped(family, trails, runs, settings, limit, dearest, dearest_rounds)
+        return _stopped(family, simulated, runs, settings, limit, highest_cost, highest_round_cost)
     shape = (len(runs), len(settings))
     totals = np.zeros((3, len(settings), len(questions)))
-    alive: dict[Drawn, NDArray[np.bool_]] = {tuple(0 for _ in trails.caps): np.ones(shape, bool)}
+    alive: dict[Drawn, NDArray[np.bool_]] = {tuple(0 for _ in simulated.caps): np.ones(shape, bool)}
     rounds = np.zeros(shape, np.uint16)
     # What the draws so far cost besides their samples.
-    extra = np.zeros(shape) if trails.rounds_cost else np.zeros((1, 1))
-    for at, node in trails.nodes.items():
+    extra = np.zeros(shape) if simulated.rounds_cost else np.zeros((1, 1))
+    for at, node in simulated.nodes.items():
         here = alive.pop(at, None)
         if here is None:
             continue
@@ -335,14 +335,14 @@ def outcomes(
         moves[node.done[which] | ~here[some].any(axis=1)] = 0
         going = np.zeros(shape, bool)
         for m, move in enumerate(family.moves):
-            room = min(move.samples, trails.caps[move.arm] - at[move.arm])
+            room = min(move.samples, simulated.caps[move.arm] - at[move.arm])
             moving = np.zeros(shape, bool)
             moving[some] = here[some] & (moves == m + 1)
-            left = (trails.size[move.arm, runs] - at[move.arm])[:, None]
+            left = (simulated.size[move.arm, runs] - at[move.arm])[:, None]
             if limit < np.inf:
-                rest = limit - trails.cost(at)[runs][:, None] - extra
-                left = np.minimum(left, affordable(rest, dearest[move.arm], dearest_rounds[move.arm]))
-            drawing = trails.round_cost(at, move.arm)[runs][:, None] if trails.rounds_cost else None
+                rest = limit - simulated.cost(at)[runs][:, None] - extra
+                left = np.minimum(left, affordable(rest, highest_cost[move.arm], highest_round_cost[move.arm]))
+            drawing = simulated.round_cost(at, move.arm)[runs][:, None] if simulated.rounds_cost else None
             for k in range(1, room + 1):
                 # A draw that finds fewer samples than it asks for gets what there is.
                 able = moving & ((left >= k) if k == room else (left == k))
@@ -354,43 +354,43 @@ def outcomes(
                     if drawing is not None:
                         extra += able * drawing
         stopped = here & ~going
-        cost = trails.cost(at)[runs]
+        cost = simulated.cost(at)[runs]
         parts: tuple[Any, ...] = (
             stopped * (cost[:, None] + extra),
             stopped * node.score[runs][:, None].astype(np.float64),
             stopped * rounds,
         )
         for total, part in zip(totals, parts, strict=True):
-            total += part.reshape(trails.orders, len(questions), -1).sum(axis=0).T
+            total += part.reshape(simulated.orders, len(questions), -1).sum(axis=0).T
         rounds[stopped] = 0
-        if trails.rounds_cost:
+        if simulated.rounds_cost:
             extra[stopped] = 0.0
-    return Outcomes(*(totals / trails.orders))
+    return Outcomes(*(totals / simulated.orders))
 
 
 def _stopped(
     family: Thresholds,
-    trails: Trails,
+    simulated: SimulatedRuns,
     runs: NDArray[np.intp],
     settings: NDArray[np.intp],
     limit: float,
-    dearest: Any,
-    dearest_rounds: Any,
+    highest_cost: Any,
+    highest_round_cost: Any,
 ) -> Outcomes:
     """Return what `outcomes` returns, of rules that draw one by one: when each level is met serves all its caps."""
-    last = trails.caps[0]
-    end = np.minimum(trails.size[0, runs], last)
-    score, paid = np.zeros((last + 1, len(runs)), np.float32), trails.paid[0][:, runs]
-    if trails.rounds_cost:
-        paid = paid + trails.rounds[0].take(runs).of_rounds(np.arange(last + 1)[:, None])
+    last = simulated.caps[0]
+    end = np.minimum(simulated.size[0, runs], last)
+    score, paid = np.zeros((last + 1, len(runs)), np.float32), simulated.paid[0][:, runs]
+    if simulated.rounds_cost:
+        paid = paid + simulated.rounds[0].take(runs).of_rounds(np.arange(last + 1)[:, None])
     measure = np.empty((last + 1, len(runs)))
-    for (n,), node in trails.nodes.items():
+    for (n,), node in simulated.nodes.items():
         score[n], measure[n] = node.score[runs], family.measured(node.first[runs], node.second[runs])
         first = node.done[runs]
         if limit < np.inf:
-            first = first | (affordable(limit - paid[n], dearest[0], dearest_rounds[0]) < 1)
+            first = first | (affordable(limit - paid[n], highest_cost[0], highest_round_cost[0]) < 1)
         end[first] = np.minimum(end[first], n)
-    totals = np.zeros((3, len(settings), len(runs) // trails.orders))
+    totals = np.zeros((3, len(settings), len(runs) // simulated.orders))
     every = np.arange(len(runs))
     for level in np.unique(family.levels[settings]):
         met = measure >= level
@@ -398,12 +398,12 @@ def _stopped(
         for j in np.flatnonzero(family.levels[settings] == level):
             n = np.minimum(np.minimum(first, end), family.caps[settings[j]])
             for total, part in zip(totals, (paid[n, every], score[n, every], n), strict=True):
-                total[j] = part.reshape(trails.orders, -1).mean(axis=0, dtype=np.float64)
+                total[j] = part.reshape(simulated.orders, -1).mean(axis=0, dtype=np.float64)
     return Outcomes(*totals)
 
 
-def affordable(rest: Any, dearest: float, dearest_round: float = 0.0) -> Any:
+def affordable(rest: Any, highest_cost: float, highest_round_cost: float = 0.0) -> Any:
     """Return how many samples of one draw fit into what is left, whatever they turn out to cost."""
     # Bounded, so that samples for nothing are a number too.
-    found = np.clip(np.floor((rest - dearest_round) / max(dearest, 1e-300) + 1e-9), 0, ANY_NUMBER)
+    found = np.clip(np.floor((rest - highest_round_cost) / max(highest_cost, 1e-300) + 1e-9), 0, ANY_NUMBER)
     return found.astype(np.int64)

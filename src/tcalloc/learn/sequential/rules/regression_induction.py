@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.learn.sequential.rules.families import Choice, Move
-from tcalloc.learn.sequential.states.simulated_runs import Drawn, Trails
+from tcalloc.learn.sequential.states.simulated_runs import Drawn, SimulatedRuns
 
 __all__ = ["Basis", "Induced"]
 
@@ -47,16 +47,16 @@ class Basis:
     index: Floats
     """Coefficients of the log odds; the last is the constant."""
     knots: Floats
-    told: int
+    predictions: int
     """Number of the last columns of x that were known before sampling; they get hinges too."""
-    told_knots: Floats
+    prediction_knots: Floats
     cells: NDArray[np.int64]
     margins: NDArray[np.int64]
     mean: Floats
     spread: Floats
 
     @classmethod
-    def fit(cls, x: Floats, right: Floats, told: int, penalty: float, only: int | None) -> "Basis":
+    def fit(cls, x: Floats, right: Floats, predictions: int, penalty: float, only: int | None) -> "Basis":
         """Choose columns (of the first `only`), index and knots for states x, (M, columns), which score `right`."""
         spread = x.std(axis=0)
         spread[len(spread) if only is None else only :] = 0.0
@@ -66,13 +66,13 @@ class Basis:
         index = _logistic(z, right, penalty)
         odds = z @ index[:-1] + index[-1]
         knots = np.quantile(odds, [0.2, 0.4, 0.6, 0.8]) if len(columns) else np.zeros(0)
-        known = x[:, x.shape[1] - told :] if told else np.zeros((len(x), 0))
-        told_knots = np.quantile(known, [0.25, 0.5, 0.75], axis=0).T if told else np.zeros((0, 3))
+        known = x[:, x.shape[1] - predictions :] if predictions else np.zeros((len(x), 0))
+        prediction_knots = np.quantile(known, [0.25, 0.5, 0.75], axis=0).T if predictions else np.zeros((0, 3))
         ids, count = np.unique(_cell(x), return_counts=True)
         often = np.argsort(-count, kind="stable")[:CELLS]
         cells = ids[often][count[often] >= RARE * len(x)]
         margins = np.unique(_margin(x))
-        made = cls(columns, centre, scale, index, knots, told, told_knots, cells if len(cells) > 1 else cells[:0],
+        made = cls(columns, centre, scale, index, knots, predictions, prediction_knots, cells if len(cells) > 1 else cells[:0],
                    margins if len(margins) > 1 else margins[:0], np.zeros(0), np.ones(0))  # fmt: skip
         raw = made._raw(x)
         deviation = raw.std(axis=0)
@@ -86,8 +86,8 @@ class Basis:
         z = np.clip((x[:, self.columns] - self.centre) * self.scale, -CLIP, CLIP)
         odds = z @ self.index[:-1] + self.index[-1]
         parts = [z, odds[:, None], np.maximum(odds[:, None] - self.knots, 0.0)]
-        for j, knots in enumerate(self.told_knots):
-            parts.append(np.maximum(x[:, x.shape[1] - self.told + j, None] - knots, 0.0))
+        for j, knots in enumerate(self.prediction_knots):
+            parts.append(np.maximum(x[:, x.shape[1] - self.predictions + j, None] - knots, 0.0))
         parts.append((_cell(x)[:, None] == self.cells).astype(np.float64))
         parts.append((_margin(x)[:, None] == self.margins).astype(np.float64))
         return np.concatenate(parts, axis=1)
@@ -139,7 +139,7 @@ class Induced:
     """Whether votes are weighted."""
     settings: int
     """J."""
-    told: bool
+    predicts: bool
     """Whether they look at the question."""
     reads: bool
     """Whether they look at the features of samples; if not, only at counts."""
@@ -177,11 +177,11 @@ class Induced:
     @classmethod
     def fit(
         cls,
-        trails: Trails,
+        simulated: SimulatedRuns,
         prices: Floats,
         waves: Sequence[int],
         pseudo: float,
-        told: int,
+        predictions: int,
         weighted: bool,
         name: str,
         rows: Any = None,
@@ -191,7 +191,7 @@ class Induced:
 
         Parameters
         ----------
-        trails : Trails
+        simulated : SimulatedRuns
             The runs.
         prices : ndarray, (J,)
             In accuracy per unit of cost.
@@ -199,7 +199,7 @@ class Induced:
             How many samples may be drawn at once.
         pseudo : float
             Penalty, in questions.
-        told : int
+        predictions : int
             Number of the last columns that were known before sampling.
         weighted, name
             As in the class.
@@ -208,37 +208,41 @@ class Induced:
         reads : bool
             Whether to look at the features of samples.
         """
-        questions = np.arange(trails.questions) if rows is None else np.arange(trails.questions)[rows]
-        runs = (np.arange(trails.orders)[:, None] * trails.questions + questions).ravel()
-        moves = tuple(Move(a, int(k)) for a in range(len(trails.caps)) for k in sorted(waves) if k <= trails.caps[a])
-        made = cls(moves, {}, {}, weighted, len(prices), told > 0, reads, name)
+        questions = np.arange(simulated.questions) if rows is None else np.arange(simulated.questions)[rows]
+        runs = (np.arange(simulated.orders)[:, None] * simulated.questions + questions).ravel()
+        moves = tuple(
+            Move(a, int(k)) for a in range(len(simulated.caps)) for k in sorted(waves) if k <= simulated.caps[a]
+        )
+        made = cls(moves, {}, {}, weighted, len(prices), predictions > 0, reads, name)
         value: dict[Drawn, NDArray[np.float32]] = {}
-        penalty = pseudo * trails.orders
-        for at in reversed(list(trails.nodes)):
-            node = trails.nodes[at]
+        penalty = pseudo * simulated.orders
+        for at in reversed(list(simulated.nodes)):
+            node = simulated.nodes[at]
             stop = node.score[runs].astype(np.float64)
             value[at] = np.repeat(stop[:, None], len(prices), axis=1).astype(np.float32)
-            steps = list(_steps(at, moves, trails))
+            steps = list(_steps(at, moves, simulated))
             if not steps or node.x is None:
                 continue
             x = node.x[runs].astype(np.float64)
-            open_ = ~node.done[runs] & trails.there(at)[runs]
+            open_ = ~node.done[runs] & simulated.there(at)[runs]
             group = _group(x)
             after = value[at].copy()
             for g in range(GROUPS):
                 rows_ = open_ & (group == g)
                 # With fewer runs than those of two questions there is nothing to learn.
-                if rows_.sum() < 2 * trails.orders:
+                if rows_.sum() < 2 * simulated.orders:
                     continue
                 some = np.flatnonzero(rows_)
                 some = some[:: -(-len(some) // ENOUGH)]
-                penalized = INDEX_PENALTY * trails.orders * len(some) / rows_.sum()
-                basis = made.bases[at, g] = Basis.fit(x[some], stop[some], told, penalized, None if reads else COUNTS)
+                penalized = INDEX_PENALTY * simulated.orders * len(some) / rows_.sum()
+                basis = made.bases[at, g] = Basis.fit(
+                    x[some], stop[some], predictions, penalized, None if reads else COUNTS
+                )
                 table, best = None, np.zeros((len(runs), len(prices)), np.float32)
                 solved: Any = (None, None, None)
                 for m, to in steps:
-                    able = np.flatnonzero(rows_ & trails.there(to)[runs])
-                    if len(able) < 2 * trails.orders:
+                    able = np.flatnonzero(rows_ & simulated.there(to)[runs])
+                    if len(able) < 2 * simulated.orders:
                         continue
                     if solved[0] is None or not np.array_equal(solved[0], able):
                         seen = basis.of(x[able])
@@ -249,7 +253,9 @@ class Induced:
                     _, seen, inverse = solved
                     if table is None:
                         table = np.full((len(moves), seen.shape[1] + 1, len(prices)), -np.inf, np.float32)
-                    extra = (trails.cost(to) - trails.cost(at) + trails.round_cost(at, moves[m].arm))[runs][able]
+                    extra = (simulated.cost(to) - simulated.cost(at) + simulated.round_cost(at, moves[m].arm))[runs][
+                        able
+                    ]
                     target = value[to][able] - extra.astype(np.float32)[:, None] * prices.astype(np.float32)
                     gain = target - stop[able][:, None].astype(np.float32)
                     mean = gain.mean(axis=0, dtype=np.float64)
@@ -266,10 +272,10 @@ class Induced:
         return made
 
 
-def _steps(at: Drawn, moves: tuple[Move, ...], trails: Trails) -> Any:
+def _steps(at: Drawn, moves: tuple[Move, ...], simulated: SimulatedRuns) -> Any:
     """Yield the possible draws after given numbers of samples, and where they lead; earlier models are not drawn."""
     latest = max((a for a, n in enumerate(at) if n), default=0)
     for m, move in enumerate(moves):
         to = (*at[: move.arm], at[move.arm] + move.samples, *at[move.arm + 1 :])
-        if move.arm >= latest and to in trails.nodes:
+        if move.arm >= latest and to in simulated.nodes:
             yield m, to

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.learn.sequential.states.simulated_runs import Drawn, Trails
+from tcalloc.learn.sequential.states.simulated_runs import Drawn, SimulatedRuns
 
 __all__ = ["Belief", "levelled"]
 
@@ -38,12 +38,12 @@ class Belief:
     """The most samples of each model; nodes are in the order of their numbers of samples."""
 
     @classmethod
-    def fit(cls, trails: Trails, caps: Drawn) -> "Belief":
+    def fit(cls, simulated: SimulatedRuns, caps: Drawn) -> "Belief":
         """Count how often the answer was right along recorded runs.
 
         Parameters
         ----------
-        trails : Trails
+        simulated : SimulatedRuns
             The runs; all runs of one question count as one question.
         caps : tuple of int
             The number of samples of each model up to which states are distinguished.
@@ -54,11 +54,11 @@ class Belief:
         nodes = list(product(*(range(cap + 1) for cap in caps)))
         share = np.zeros((len(nodes), most + 1, most // 2 + 1))
         for k, at in enumerate(nodes):
-            node = trails.nodes[at]
-            there = trails.there(at)
+            node = simulated.nodes[at]
+            there = simulated.there(at)
             place = (node.first[there].astype(np.intp) * (most // 2 + 1)) + node.second[there]
-            mass = np.bincount(place, minlength=share[k].size) / trails.orders
-            right = np.bincount(place, node.score[there], share[k].size) / trails.orders
+            mass = np.bincount(place, minlength=share[k].size) / simulated.orders
+            right = np.bincount(place, node.score[there], share[k].size) / simulated.orders
             level = right.sum() / mass.sum() if mass.sum() else 0.0
             by = (np.bincount(margin, right) + PSEUDO * level) / (np.bincount(margin, mass) + PSEUDO)
             share[k] = ((right + PSEUDO * by[margin]) / (mass + PSEUDO)).reshape(share[k].shape)
@@ -71,11 +71,11 @@ class Belief:
         rows, columns = self.share.shape[1:]
         return np.asarray(self.share[node, np.minimum(first, rows - 1), np.minimum(second, columns - 1)])
 
-    def along(self, trails: Trails) -> Trails:
+    def along(self, simulated: SimulatedRuns) -> SimulatedRuns:
         """Return the runs, with the belief in each state as its score."""
         nodes = {at: replace(node, score=self.at(at, node.first, node.second).astype(np.float32))
-                 for at, node in trails.nodes.items()}  # fmt: skip
-        return replace(trails, nodes=nodes)
+                 for at, node in simulated.nodes.items()}  # fmt: skip
+        return replace(simulated, nodes=nodes)
 
 
 def levelled(share: Any, believed: Any, reached: Any) -> Floats:

@@ -2,7 +2,7 @@
 
 What to use when
 ----------------
-`Trails.walk`
+`SimulatedRuns.walk`
     Returns the states for all numbers of samples from each model up to a cap, with the score and the cost there.
 """
 
@@ -20,7 +20,7 @@ from tcalloc.learn.sequential.states.state import Evidence
 from tcalloc.measure.round_costs import RoundCosts
 from tcalloc.measure.samples import Samples
 
-__all__ = ["Drawn", "Node", "Trails"]
+__all__ = ["Drawn", "Node", "SimulatedRuns"]
 
 Floats = NDArray[np.float64]
 Drawn = tuple[int, ...]
@@ -43,7 +43,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trails:
+class SimulatedRuns:
     """M = orders × N runs; the models are in the order of the draws."""
 
     nodes: dict[Drawn, Node]
@@ -88,9 +88,9 @@ class Trails:
         shaped = values.reshape(self.orders, self.questions, *values.shape[1:]).mean(axis=0, dtype=np.float64)
         return np.asarray(shaped.T)
 
-    def retold(self, told: Floats) -> "Trails":
+    def with_predictions(self, predictions: Floats) -> "SimulatedRuns":
         """Return the same runs with other predictions of the questions, (N, T): the last columns of what is seen."""
-        telling = np.tile(told, (self.orders, 1)).astype(np.float32)
+        telling = np.tile(predictions, (self.orders, 1)).astype(np.float32)
 
         def seen(x: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
             return None if x is None else np.concatenate([x[:, : -telling.shape[1]], telling], axis=1)
@@ -102,7 +102,7 @@ class Trails:
         cls,
         samples: Samples,
         reading: Reading,
-        told: Floats | None,
+        predictions: Floats | None,
         caps: Drawn,
         *,
         combine: str = "vote",
@@ -111,7 +111,7 @@ class Trails:
         seed: int = 0,
         counts_only: bool = False,
         columns: dict[str, NDArray[np.intp]] | None = None,
-    ) -> "Trails":
+    ) -> "SimulatedRuns":
         """Return the states along random orders of each question's samples.
 
         Parameters
@@ -120,7 +120,7 @@ class Trails:
             Recorded.
         reading : Reading
             The features of a sample, and the weight of its vote.
-        told : ndarray, (N, T), optional
+        predictions : ndarray, (N, T), optional
             The predictions for each question.
         caps : tuple of int
             The most samples of each model of `reading.arms`.
@@ -161,7 +161,7 @@ class Trails:
             paid.append(np.cumsum(steps, axis=0))
             rounds.append(RoundCosts.of(model).take(np.tile(np.arange(len(samples)), orders)))
             sizes.append(np.tile(model.drawn.sum(axis=1), orders))
-        telling = None if told is None else np.tile(told, (orders, 1))
+        telling = None if predictions is None else np.tile(predictions, (orders, 1))
         width = 1 + max(int(part[0].max(initial=0)) for part in drawn)
         start = Evidence(runs, len(models), len(reading.features), width, telling)
         reach = tuple(min(cap, len(part[0])) for cap, part in zip(caps, drawn, strict=True))

@@ -24,18 +24,18 @@ COMBINES = ("vote", "verifier", "score")
 LATE = np.iinfo(np.int32).max
 
 
-def names_of(arms: tuple[str, ...], features: tuple[str, ...], told: tuple[str, ...]) -> tuple[str, ...]:
+def names_of(arms: tuple[str, ...], features: tuple[str, ...], predictions: tuple[str, ...]) -> tuple[str, ...]:
     """Return the names of the columns that `Evidence.describe` makes.
 
     Parameters
     ----------
-    arms, features, told : tuple of str
+    arms, features, predictions : tuple of str
         The models; the features of each sample; the predictions before any sample.
     """
     found = ["voted", "log weight", "share", "first", "second", "margin", "silent", "distinct", "score", "score gap"]
     found += [f"mean {feature} {arm}".strip() for arm in arms for feature in features]
     found += [f"leader's {feature}" for feature in features] + [f"last {feature}" for feature in features]
-    return (*found, *told)
+    return (*found, *predictions)
 
 
 def heaviest(weight: Floats) -> NDArray[np.bool_]:
@@ -56,14 +56,14 @@ class Evidence:
         Number of features of a sample.
     answers : int
         Number of different answers that there is room for; it grows.
-    told : ndarray, (M, T), optional
+    predictions : ndarray, (M, T), optional
         The predictions for each question before any sample.
     """
 
-    def __init__(self, runs: int, arms: int, width: int, answers: int = 4, told: Floats | None = None):
+    def __init__(self, runs: int, arms: int, width: int, answers: int = 4, predictions: Floats | None = None):
         self.n = np.zeros(arms, np.int64)
         """Samples drawn, per model."""
-        self.told = np.zeros((runs, 0)) if told is None else told
+        self.predictions = np.zeros((runs, 0)) if predictions is None else predictions
         self.votes = np.zeros((runs, answers))
         self.weight = np.zeros((runs, answers))
         self.first = np.full((runs, answers), LATE, np.int64)
@@ -83,7 +83,7 @@ class Evidence:
         """Return an independent copy."""
         made = object.__new__(Evidence)
         for name, value in vars(self).items():
-            setattr(made, name, value if name == "told" else value.copy())
+            setattr(made, name, value if name == "predictions" else value.copy())
         return made
 
     def add(
@@ -218,5 +218,5 @@ class Evidence:
         rest = self.sums.sum(axis=0) - own
         contrast = own / np.maximum(votes, 1.0)[:, None] - rest / np.maximum(drawn - votes, 1.0)[:, None]
         blocks.append(np.where(((votes > 0) & (votes < drawn))[:, None], contrast, 0.0))
-        blocks += [self.last, self.told]
+        blocks += [self.last, self.predictions]
         return np.concatenate(blocks, axis=1)
