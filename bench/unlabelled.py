@@ -104,7 +104,11 @@ def cell(case: Case, n: int, size: int, folds: int) -> list[dict[str, Any]]:
                 "gold": float(by_gold.mean()), "agreement": float(by_reference.mean()), "gap": float(gap.mean()),
                 "half": quantile(count - 1) * se, "p": beyond(abs(gap.mean()) / se, count - 1) if se > 0 else 1.0,
                 "mode": float(np.mean(modes)), "warned": float(np.mean([bool(one.warning()) for one in signs])),
-                "signs": {name: float(np.mean([getattr(one, name) for one in signs])) for name in signs[0].__slots__},
+                "signs": {
+                    name: float(np.mean([getattr(one, name) for one in signs]))
+                    for name in signs[0].__slots__
+                    if name != "other"
+                },
             }
         )  # fmt: skip
     return found

@@ -48,12 +48,15 @@ class Frontier:
         The vertices' mean accuracies, rising.
     hindsight : bool
         Whether it was computed from single outcomes (`Table.single_outcomes`). If so, no policy attains its accuracies.
+    measures : str
+        What `accuracies` are means of: "accuracy", or "agreement" where the table holds agreement with a reference.
     """
 
     _labels: Labels
     _path: HullPath  # in scaled units
     _magnitudes: dict[str, tuple[float, float]]  # of acc, cost, weights: the smallest nonzero and the largest
     hindsight: bool = False
+    measures: str = "accuracy"
 
     budgets: NDArray[np.float64] = field(init=False)
     accuracies: NDArray[np.float64] = field(init=False)
@@ -245,7 +248,7 @@ class Frontier:
         kernel.walk(steps.row, steps.hop, steps.delta, state, *allowed, FILL, actions)
         outcome = _search.outcome(actions, steps, 0, state, self._path.weight, limit)
         plan = allocation(self._labels, outcome, asked, is_total=is_total)
-        return replace(plan, hindsight=True) if self.hindsight else plan
+        return replace(plan, hindsight=self.hindsight, measures=self.measures)
 
     def _gain_of(self, accuracy: float) -> Fraction:
         """Return the Σ w·acc, in scaled units, of a mean accuracy."""
@@ -263,7 +266,7 @@ class Frontier:
         bound = float(self._accuracy(np.array(mean)))
         found = Outcome(actions, price, self._path.weight, spend, gain, math.inf, None)
         plan = allocation(self._labels, found, mean, is_total=False)
-        return replace(plan, upper_bound=max(bound, plan.accuracy), hindsight=self.hindsight)
+        return replace(plan, upper_bound=max(bound, plan.accuracy), hindsight=self.hindsight, measures=self.measures)
 
     # ------------------------------------------------------------------------------------------ merging
 
@@ -296,6 +299,11 @@ class Frontier:
                     f"frontiers have different actions ({_columns_of(first)} against {_columns_of(part._labels)}); "
                     "only tables with the same actions in the same order can be merged."
                 )
+            if part.measures != parts[0].measures:
+                raise InputError(
+                    f"frontiers hold {parts[0].measures} and {part.measures}; only tables of one kind can be merged. "
+                    "Make all tables with the same labels."
+                )
         ranges = {
             name: (
                 min(part._magnitudes[name][0] for part in parts),
@@ -313,7 +321,7 @@ class Frontier:
             weight_exponent=exponents["weights"],
         )
         path = HullPath.merged([part._in_units_of(labels) for part in parts])
-        return cls(labels, path, ranges, any(part.hindsight for part in parts))
+        return cls(labels, path, ranges, any(part.hindsight for part in parts), parts[0].measures)
 
     def __add__(self, other: "Frontier") -> "Frontier":
         return self.merge([self, other]) if isinstance(other, Frontier) else NotImplemented
@@ -369,7 +377,7 @@ class Frontier:
         (low, high), (worst, best) = (x[[0, -1]].tolist() for x in (self.budgets, self.accuracies))
         return (
             f"Frontier(N={len(self._path.cheapest)}, K={self._labels.actions}, steps={len(self._path.steps)}, "
-            f"budget {low:.6g} to {high:.6g}, accuracy {worst:.6g} to {best:.6g})"
+            f"budget {low:.6g} to {high:.6g}, {self.measures} {worst:.6g} to {best:.6g})"
         )
 
 

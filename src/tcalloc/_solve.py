@@ -67,6 +67,8 @@ class Allocation:
     hindsight : bool
         Whether it was chosen by the outcomes themselves (`Table.single_outcomes`). If so, its accuracy is a bound that
         no policy attains.
+    measures : str
+        What `accuracy` is the mean of: "accuracy", or "agreement" where the table holds agreement with a reference.
     """
 
     actions: NDArray[np.int32]
@@ -80,6 +82,7 @@ class Allocation:
     ids: NDArray[Any] | None = None
     action_names: tuple[str, ...] | None = None
     hindsight: bool = False
+    measures: str = "accuracy"
 
     @property
     def gap(self) -> float:
@@ -137,7 +140,7 @@ class Allocation:
         shown = ", ".join(f"{name}: {c}" for name, c in used[:8]) + (", …" if len(used) > 8 else "")
         known = " in hindsight" if self.hindsight else ""
         return (
-            f"Allocation(accuracy={self.accuracy:.6g}{known}, spend={self.spend:.6g} of {self.budget:.6g}, "
+            f"Allocation({self.measures}={self.accuracy:.6g}{known}, spend={self.spend:.6g} of {self.budget:.6g}, "
             f"price={self.price:.4g}, gap={self.gap:.2g}, N={len(self.actions)}, counts={{{shown}}})"
         )
 

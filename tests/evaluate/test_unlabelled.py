@@ -167,6 +167,25 @@ def test_the_number_of_gold_answers_has_the_power_it_says():
     assert answers_needed(np.zeros(5)) is None
 
 
+def test_a_comparison_reports_the_accuracy_on_a_few_gold_answers(compared, tmp_path):
+    assert compared.gold is None  # there were none
+    assert compared.to_dict()["gold"] is None
+    samples = Samples(drawn()).labelled("agreement", gold=np.arange(60) < 40)
+    found = tcalloc.compare(samples, ["margin + cap"], [1.5, 2.5])
+    advice = found.recommend()
+    assert found.gold.questions == 40
+    recipe = Recipe.of(entry_of(advice.policy), samples, text=False, label=False, budget=advice.budget)
+    again = check_by_gold(recipe, samples, None, budget=advice.budget, folds=5, random_state=0)
+    assert found.gold == again
+    said = " ".join(str(found).split())
+    assert f"{advice.policy}, at a budget of {advice.budget:g}. Gold answers are known for 40 questions" in said
+    assert found.to_dict()["gold"]["accuracy"] == pytest.approx(found.gold.accuracy)
+    found.report(tmp_path / "page.html")
+    assert "Gold answers are known for 40" in " ".join(seen((tmp_path / "page.html").read_text()).split())
+    by_gold = tcalloc.compare(Samples(drawn()), ["margin + cap"], [1.5])
+    assert by_gold.gold is None
+
+
 def test_what_contradicts_itself_is_refused():
     samples = Samples(drawn())
     with pytest.raises(InputError, match="a reference is not known to be right"):

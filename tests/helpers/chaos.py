@@ -52,7 +52,18 @@ def completion(body, n=None, *, usage="all", finish="stop"):
     }
     if body.get("logprobs"):
         for choice, count in zip(document["choices"], counts, strict=True):
-            choice["logprobs"] = {"content": [{"token": "x", "logprob": -0.5}] * (count - 1)}
+            # The likeliest tokens are less likely the later they stand: at place i, -0.5, -0.5 - i, -0.5 - 2 i, ...
+            many = body.get("top_logprobs", 0)
+            choice["logprobs"] = {
+                "content": [
+                    {
+                        "token": "x",
+                        "logprob": -0.5,
+                        "top_logprobs": [{"token": "x", "logprob": -0.5 - i * j} for j in range(many)],
+                    }
+                    for i in range(count - 1)
+                ]
+            }
     total = {"all": sum(counts), "first": counts[0], "zero": 0}.get(usage)
     if total is not None:
         document["usage"] = {"prompt_tokens": 20, "completion_tokens": total, "total_tokens": 20 + total}

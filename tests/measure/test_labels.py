@@ -195,6 +195,49 @@ def test_an_unsure_reference_is_warned_of():
         assert (leading_codes(codes[:, :4]) == 0).mean() <= bound + 0.03
 
 
+def test_a_stronger_models_disagreement_is_warned_of():
+    """A model that is always wrong in the same way looks sure; a more expensive one shows that, and only that one."""
+    rng = np.random.default_rng(0)
+    sure_but_wrong = np.where(np.arange(200) % 3 == 0, 5, 0)[:, None] * np.ones((1, 8), int)
+    noisy = np.where(rng.random((200, 8)) < 0.95, sure_but_wrong, rng.integers(1, 4, (200, 8)))
+    strong = Samples(np.zeros((200, 4), int), cost=9.0)
+    both = Samples(arms={"small": Samples(noisy, cost=1.0), "large": strong})
+    signs = signs_of(both.labelled("agreement:small"))
+    assert signs.halves_agree > 0.95  # its own samples show nothing
+    assert (signs.other, signs.other_differs) == ("large", pytest.approx(67 / 200))
+    (note,) = [note for note in both.labelled("agreement:small").notes if note.startswith("large gives another")]
+    assert "on 34 % of the questions" in note
+    assert "true on at most 83 %" in note
+    assert "labels='agreement:large'" in note
+    for labels, samples in (
+        ("agreement:large", both),  # the reference is the stronger model's
+        ("agreement:small", Samples(arms={"small": Samples(noisy, cost=9.0), "large": replace(strong, cost=1.0)})),
+        ("agreement:small", Samples(arms={"small": Samples(noisy, cost=1.0), "large": replace(strong, cost=1.0)})),
+        ("agreement:small", Samples(arms={"small": Samples(noisy), "large": Samples(noisy)})),
+        ("agreement", Samples(noisy)),
+    ):
+        found = samples.labelled(labels)
+        assert np.isnan(signs_of(found).other_differs)
+        assert not any("another answer" in note for note in found.notes)
+    # Two models that differ no more than the samples of one do hide nothing.
+    alike = Samples(arms={"small": Samples(noisy, cost=1.0), "large": Samples(noisy[:, :4], cost=9.0)})
+    assert not any("another answer" in note for note in alike.labelled("agreement:small").notes)
+
+
+def test_plans_of_agreement_are_called_so():
+    samples = marked()[1].labelled("agreement")
+    table, gold = samples.table([Vote(1), Vote(3)]), Samples(marked()[0]).table([Vote(1), Vote(3)])
+    plan, curve = table.solve(1e6), table.frontier()
+    assert repr(plan).startswith("Allocation(agreement=")
+    assert plan.measures == curve.measures == curve.allocate(1e6).measures == "agreement"
+    assert ", agreement " in repr(curve)
+    assert "accuracy" not in repr(plan) + repr(curve)
+    assert repr(gold.solve(1e6)).startswith("Allocation(accuracy=")
+    assert (curve + curve).measures == "agreement"
+    with pytest.raises(InputError, match="frontiers hold agreement and accuracy"):
+        curve + gold.frontier()
+
+
 @pytest.mark.parametrize("suffix", ["csv", "npz", "parquet"])
 def test_a_tables_file_keeps_its_labels(tmp_path, suffix):
     if suffix == "parquet":

@@ -4,6 +4,7 @@ import json
 import math
 import time
 
+import numpy as np
 import pytest
 from streams import PROMPT, Streams
 
@@ -11,6 +12,7 @@ from tcalloc import InputError, Rates, answer
 from tcalloc.cli import main
 from tcalloc.learn.protocol import Always, Result
 from tcalloc.learn.rivals import FixedK
+from tcalloc.learn.routing.priced import PricedPolicy
 from tcalloc.learn.sequential import Sequential
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.http.retry import Backoff
@@ -129,6 +131,25 @@ def test_a_learned_rule_ends_where_it_would():
     assert rule.settled([Result("4", 1.0)] * 2, 1)
     assert not rule.settled([Result("4", 1.0), Result("5", 1.0)], 1)
     assert not rule.settled([Result("4", 1.0)], 2)
+
+
+def test_a_probe_is_waited_for_and_what_follows_it_is_not():
+    rng = np.random.default_rng(0)
+    chance = np.where(np.arange(80) % 2, 0.95, 0.5)[:, None]
+    codes = np.where(rng.random((80, 9)) < chance, 0, rng.integers(1, 4, (80, 9)))
+    texts = [f"q{i}" for i in range(80)]
+    policy = PricedPolicy(probe=2, budget=5.0, features=False, gate=False).fit(
+        texts, Samples(codes), actions=[Vote(1), Vote(3), Vote(9)]
+    )
+    run = policy.start("q1")
+    assert run.next().n == 2
+    assert not run.settled([Result("4", 1.0)], 1)
+    run.add([Result("4", 1.0), Result("5", 1.0)])
+    draw = run.next()
+    assert draw.n > 0
+    assert not run.settled([], draw.n)
+    assert run.settled([Result("4", 1.0)] * (draw.n - 1), 1) == (draw.n > 1)
+    assert run.settled([Result("4", 1.0)] * draw.n, 0)
 
 
 def test_the_deadline_ends_a_question():

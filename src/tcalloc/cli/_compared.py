@@ -11,7 +11,8 @@ import numpy as np
 from tcalloc._checks import did_you_mean
 from tcalloc.cli import _shared as shared
 from tcalloc.errors import InputError
-from tcalloc.learn.question_rows import categories_of, questions_of_run, questions_of_table, rows_of
+from tcalloc.learn.outside_features import read_features
+from tcalloc.learn.question_rows import categories_of, questions_of_run, questions_of_table, rows_of, told_columns
 
 if TYPE_CHECKING:
     from tcalloc.evaluate.conclusions.next_step import Source
@@ -66,6 +67,7 @@ def _demo(args: argparse.Namespace) -> Given:
         ("--text", args.text),
         ("--difficulty", args.difficulty),
         ("--category", args.category),
+        ("--features", args.features),
     ):
         if value:
             raise shared.UsageError(f"--demo compares on the recorded table, which has its own; leave {option} out.")
@@ -96,6 +98,10 @@ def _run(args: argparse.Namespace) -> Given:
         # What was asked for by name must be there. The texts alone are used if they are there, but not needed.
         if args.questions is not None or args.category or args.difficulty is not None:
             raise
+        if args.features is not None:
+            x = rows_of(None, read_features(args.features, _ids(samples.ids, args.features)))
+            source = Source(args.table, tuple(_feature_options(args)))
+            return Given(args.table, samples, x, None, _actions(args), source)
         shared.say(
             f"note: {args.table}: holds no texts of its questions, so policies that decide by them take no part. "
             "To add the texts, give the file that was sampled: --questions FILE."
@@ -103,11 +109,14 @@ def _run(args: argparse.Namespace) -> Given:
         return Given(args.table, samples, None, None, _actions(args), Source(args.table))
     where = args.questions or args.table
     columns = {name: categories_of(questions, name, where) for name in args.category}
+    if args.features is not None:
+        columns = told_columns(columns, read_features(args.features, _ids(samples.ids, args.features)))
     x = rows_of([question.text for question in questions], columns)
     difficulty = None if args.difficulty is None else categories_of(questions, args.difficulty, where)
     options = [] if args.questions is None else ["--questions", args.questions]
     for name in args.category:
         options += ["--category", name]
+    options += _feature_options(args)
     source = Source(args.table, tuple(options), args.difficulty or "FIELD")
     return Given(args.table, samples, x, difficulty, _actions(args), source)
 
@@ -141,7 +150,9 @@ def _table(args: argparse.Namespace) -> Given:
     texts = None if args.text is None else named(args.text)
     if questions is not None:
         texts = [question.text for question in questions]
-    columns = {name: named(name) for name in args.category}
+    columns: dict[str, Any] = {name: named(name) for name in args.category}
+    if args.features is not None:
+        columns = told_columns(columns, read_features(args.features, _ids(table.ids, args.features)))
     difficulty = None if args.difficulty is None else named(args.difficulty)
     loading = _lines(args, table, args.category)
     labelled = loading if args.difficulty is None else _lines(args, table, [*args.category, args.difficulty])
@@ -166,13 +177,31 @@ def _lines(args: argparse.Namespace, table: "Table", columns: Sequence[str]) -> 
         imports.append("from tcalloc.learn.question_rows import questions_of_table")
         lines.append(f"questions = questions_of_table({given}, data.ids, len(data.acc))")
         texts = "[question.text for question in questions]"
-    if columns:
+    if columns or args.features is not None:
         imports.append("from tcalloc.learn.question_rows import rows_of")
-        texts = f"rows_of({texts}, {{{', '.join(f'{name!r}: {column(name)}' for name in columns)}}})"
+        told = f"{{{', '.join(f'{name!r}: {column(name)}' for name in columns)}}}"
+        if args.features is not None:
+            imports.append("from tcalloc.learn.outside_features import read_features")
+            told = f"{told} | read_features({args.features!r}, [str(one) for one in data.ids])"
+        texts = f"rows_of({texts}, {told})"
     return (*dict.fromkeys(imports), *lines, f"X = {texts}")
 
 
 # ---------------------------------------------------------------------------------------------- columns
+
+
+def _ids(ids: Any, features: str) -> list[str]:
+    """Return the ids by which features are found."""
+    if ids is None:
+        raise InputError(f"{features}: features are found by the questions' ids. Add a column id to the table.")
+    return [str(one) for one in ids]
+
+
+def _feature_options(args: argparse.Namespace) -> list[str]:
+    """Return the options of ``tcalloc fit`` that bring the same features."""
+    if args.features is None:
+        return []
+    return ["--features", args.features, *(["--feature-cost", f"{args.feature_cost:g}"] if args.feature_cost else [])]
 
 
 def _actions(args: argparse.Namespace) -> list["Action | None"] | None:

@@ -53,6 +53,12 @@ def add_asked(asked: Any) -> None:
     asked.add_argument("--seed", type=int, default=0, help="random seed; those of all requests derive from it (0)")
     asked.add_argument("--logprobs", action="store_true", help="ask for log-probabilities and store their sum")
     asked.add_argument(
+        "--top-logprobs",
+        type=shared.count,
+        metavar="N",
+        help="ask for those of the N likeliest tokens, and store how sure the model was",
+    )
+    asked.add_argument(
         "--grader",
         default="numeric",
         metavar="NAME",
@@ -107,7 +113,14 @@ def add_judged(parser: Any) -> None:
     parser.add_argument("--timeout", type=seconds, default=600.0, metavar="S", help="seconds without a byte (600)")
     _add_money(parser)
     parser.set_defaults(
-        temperature=0.0, top_p=None, stop=[], reasoning_effort=None, system=None, logprobs=False, seed=0
+        temperature=0.0,
+        top_p=None,
+        stop=[],
+        reasoning_effort=None,
+        system=None,
+        logprobs=False,
+        top_logprobs=None,
+        seed=0,
     )
 
 
@@ -128,6 +141,7 @@ def client_of(args: argparse.Namespace, model: str | None = None) -> "Iterator[C
         "reasoning_effort": args.reasoning_effort,
         "system": args.system,
         "logprobs": args.logprobs or None,
+        "top_logprobs": args.top_logprobs,
         "seed": args.seed,
     }
     given = {key: value for key, value in given.items() if value is not None}

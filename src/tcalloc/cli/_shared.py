@@ -32,6 +32,7 @@ __all__ = [
     "LAYOUT",
     "UsageError",
     "add_actions",
+    "add_features",
     "add_force",
     "add_unit",
     "add_verifier",
@@ -157,6 +158,30 @@ def price_of_time(text: str) -> float:
         value = -1.0
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a cost per second: a number, at least 0")
+    return value
+
+
+def add_features(parser: Any, *, cost: bool) -> None:
+    """Add the options that bring columns of numbers from outside, and what these cost."""
+    parser.add_argument(
+        "--features",
+        metavar="FILE",
+        help="numbers about the questions, by id: a .csv file with the columns id and others, or .npz",
+    )
+    if cost:
+        parser.add_argument(
+            "--feature-cost",
+            metavar="C",
+            type=_charge,
+            default=0.0,
+            help="cost of having the features of one question, for policies that use them (default: 0)",
+        )
+
+
+def _charge(text: str) -> float:
+    value = budget(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a cost of at least 0")
     return value
 
 

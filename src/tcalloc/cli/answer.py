@@ -67,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", type=shared.budget, metavar="B", help="average cost per question")
     parser.add_argument("--out", metavar="RUN", help="the run folder of the samples: new, or one to continue")
     parser.add_argument("--answers", metavar="FILE", help="write the answers as JSON lines; - for standard output")
+    shared.add_features(parser, cost=False)
     models.add_model(parser)
     asked = parser.add_argument_group("what is asked")
     asked.add_argument(
@@ -127,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
             f"note: {args.policy}: learned without gold answers, from agreement with {trained_on.reference}. How often "
             "its answers are true is not known."
         )
-    x = rows_for(policy, questions, args.questions)
+    x = rows_for(policy, questions, args.questions, args.features)
     grader = make_grader(args.grader)
     with contextlib.ExitStack() as stack:
         close = getattr(grader, "close", None)  # worker processes

@@ -41,6 +41,9 @@ examples:
                                                columns of the table's file
   tcalloc compare table.csv --questions questions.jsonl --category task
                                                texts from a questions file
+  tcalloc compare run/ --features probe.csv --feature-cost 0.1
+                                               columns of numbers by id, such as
+                                               a reward model's scores
   tcalloc compare run/ --json > result.json    everything, for programs
 
 run folders, from tcalloc sample or tcalloc import, let all policies take part.
@@ -81,13 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a column of the table's file, or a field of the questions, with their kind; may be repeated",
     )
     known.add_argument("--difficulty", metavar="COLUMN", help="the column or field that holds a difficulty label")
-    known.add_argument(
-        "--feature-cost",
-        metavar="C",
-        type=_charge,
-        default=0.0,
-        help="cost of looking at a question, for policies that do so (default: 0)",
-    )
+    shared.add_features(known, cost=True)
     known.add_argument(
         "--costs-known", action="store_true", help="each question's own costs are known before sampling, not only means"
     )
@@ -236,10 +233,3 @@ def _budgets(text: str) -> list[float]:
             )
         found.append(value)
     return found
-
-
-def _charge(text: str) -> float:
-    value = shared.budget(text)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a cost of at least 0")
-    return value

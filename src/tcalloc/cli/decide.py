@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to its parser."""
     parser.add_argument("policy", metavar="POLICY", help="the folder that tcalloc fit wrote")
     parser.add_argument("table", metavar="QUESTIONS", help="the questions: .jsonl or .jsonl.gz")
+    shared.add_features(parser, cost=False)
     limit = parser.add_mutually_exclusive_group()
     limit.add_argument("--budget", metavar="B", type=shared.budget, help="mean cost per question over this file")
     limit.add_argument("--price", metavar="P", type=shared.budget, help="accuracy that one more unit of cost must gain")
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
             "tcalloc answer."
         )
     questions = load_questions(args.table)
-    x = rows_for(policy, questions, args.table)
+    x = rows_for(policy, questions, args.table, args.features)
     chosen = policy.decide(x, budget=args.budget, price=args.price)
     found = {
         "id": np.array([question.id for question in questions], object),

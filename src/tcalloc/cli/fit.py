@@ -48,6 +48,9 @@ examples:
   tcalloc fit run/ --budget 4 --category task --out policy/
                                                by text and by the field "task"
                                                of the questions
+  tcalloc fit run/ --budget 4 --features probe.csv --feature-cost 0.1 \\
+      --out policy/                            by text and by numbers, such as
+                                               a reward model's scores, by id
   tcalloc fit run/ --budget 4 --policy imitator --out policy/
                                                the method of arXiv 2604.14853
   tcalloc fit run/ --budget 3 --policy sequential --out policy/
@@ -103,6 +106,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a field of the questions with their kind; may be repeated. New questions must have it too",
     )
+    shared.add_features(parser, cost=True)
     parser.add_argument(
         "--policy",
         metavar="NAME",
@@ -157,6 +161,7 @@ def run(args: argparse.Namespace) -> int:
         args.budget,
         args.policy,
         X=x,
+        feature_cost=args.feature_cost,
         verifier=args.verifier,
         answer_all=args.answer_all,
         confidence=args.confidence,
@@ -185,7 +190,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _read(args: argparse.Namespace) -> tuple["Samples", list[Any] | None]:
     """Return the samples, and what is known about their questions before sampling; None if that is not needed."""
-    from tcalloc.learn.question_rows import categories_of, questions_of_run, rows_of
+    from tcalloc.learn.question_rows import categories_of, questions_of_run, rows_of, told_columns
     from tcalloc.measure import Samples
     from tcalloc.runs.recorded_answers import notes_for
 
@@ -206,12 +211,24 @@ def _read(args: argparse.Namespace) -> tuple["Samples", list[Any] | None]:
         questions = questions_of_run(args.table, samples.ids, args.questions)
     except InputError:
         # What was asked for by name must be there; many policies need no texts.
-        wanted = args.policy is not None and {"x", "text"} & set(entry_of(args.policy).needs)
-        if wanted or args.questions is not None or args.category:
+        needs = set() if args.policy is None else set(entry_of(args.policy).needs)
+        wanted = needs & {"x", "text"}
+        numbers = args.features is not None and "text" not in needs
+        if (wanted and not numbers) or args.questions is not None or args.category:
             raise
-        return samples, None
+        return samples, rows_of(None, _features(args, samples)) if numbers else None
     columns = {name: categories_of(questions, name, args.questions or args.table) for name in args.category}
+    columns = told_columns(columns, _features(args, samples))
     return samples, rows_of([question.text for question in questions], columns)
+
+
+def _features(args: argparse.Namespace, samples: "Samples") -> dict[str, list[float]]:
+    """Return the columns of numbers from outside; none where there is no file."""
+    from tcalloc.learn.outside_features import read_features
+
+    if args.features is None:
+        return {}
+    return read_features(args.features, [str(one) for one in (() if samples.ids is None else samples.ids)])
 
 
 def _say_textless(args: argparse.Namespace, x: list[Any] | None) -> None:

@@ -2,5 +2,6 @@
 
 from tcalloc.datasets.example import ExampleFile, write_example
 from tcalloc.datasets.recorded import Recorded, load_recorded
+from tcalloc.datasets.worked_steps import WorkedSteps, load_worked_steps
 
-__all__ = ["ExampleFile", "Recorded", "load_recorded", "write_example"]
+__all__ = ["ExampleFile", "Recorded", "WorkedSteps", "load_recorded", "load_worked_steps", "write_example"]

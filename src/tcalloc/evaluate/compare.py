@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib import metadata
 from platform import python_version
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tcalloc._amounts import check_unit
+from tcalloc._amounts import amount, check_unit
 from tcalloc._checks import whole
 from tcalloc._counts import counted
 from tcalloc._rounding import COMPUTED
@@ -18,11 +19,13 @@ from tcalloc.errors import InputError
 from tcalloc.evaluate.caveats import remarks
 from tcalloc.evaluate.comparison import Comparison
 from tcalloc.evaluate.contestants import contestants_of
-from tcalloc.evaluate.problem import Problem
+from tcalloc.evaluate.gold_check import check_by_gold
+from tcalloc.evaluate.problem import Problem, checked_rows
+from tcalloc.evaluate.recipe import Recipe
 from tcalloc.evaluate.run_folds import run, workers
 from tcalloc.evaluate.standings import standings
 from tcalloc.learn.holdout.folds import Frontier
-from tcalloc.learn.registry import REFERENCE
+from tcalloc.learn.registry import REFERENCE, entry_of
 from tcalloc.learn.rows import RowsLike
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table
@@ -86,7 +89,8 @@ def compare(
         What counts as the right answer. "gold": the gold answer. "agreement": the samples' own most frequent answer,
         for questions without gold answers; `tcalloc.Samples.labelled` names all kinds. Accuracies are then agreement
         with the reference of other samples: random halves of each question's samples judge each other, so that no
-        policy draws more than half of them.
+        policy draws more than half of them. Where some questions have a gold answer, the accuracy of the recommended
+        policy on these is added.
     X : sequence of str, matrix or frame, optional
         What may be known of each question beforehand: its text, or features. Without it no policy decides by the text.
     difficulty : array_like, (N,), optional
@@ -168,7 +172,7 @@ def compare(
     means = problem.per_question(fixed[0]), problem.per_question(fixed[1])
     found = standings(taking, ran.parts, spends, n, random_state, means)
     paid = problem.fixed_cost.mean(axis=0)
-    return Comparison(
+    made = Comparison(
         budgets=spends,
         standings=found,
         reference=REFERENCE,
@@ -193,6 +197,30 @@ def compare(
         from_table=problem.samples is None,
         labels=problem.reference,
     )
+    return replace(made, **checked) if (checked := _by_gold(made, problem)) else made
+
+
+def _by_gold(made: Comparison, problem: Problem) -> dict[str, Any]:
+    """Return what gold answers say of the recommended policy, as fields of a comparison; empty if there are none."""
+    advice = made.recommend()
+    if problem.unjudged is None or not advice.fits:
+        return {}
+    samples, X = problem.unjudged
+    rows = checked_rows(X, len(samples))
+    budget = advice.budget
+    try:
+        recipe = Recipe.of(
+            entry_of(advice.policy, deployable=True), samples, text=rows is not None, label=problem.labels is not None,
+            budget=budget, feature_cost=problem.feature_cost,
+        )  # fmt: skip
+        found = check_by_gold(recipe, samples, X, budget=budget, folds=made.folds, random_state=made.seed)
+    except InputError as error:
+        return {"remarks": (*made.remarks, f"The gold answers could not be used: {error}")}
+    if found is None:
+        return {}
+    unit = None if made.unit in ("samples", "cost") else made.unit
+    said = f"{advice.policy}, at a budget of {amount(budget, unit, 4)}. {found.text(unit)}"
+    return {"gold": found, "remarks": (*made.remarks, said)}
 
 
 def default_budgets(problem: Problem) -> Floats:

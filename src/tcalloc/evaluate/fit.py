@@ -31,6 +31,7 @@ from tcalloc.evaluate.thresholds import FEWEST
 from tcalloc.learn.holdout.certify import certify
 from tcalloc.learn.holdout.folds import split
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
+from tcalloc.learn.looking import feature_cost_of, looking_cost
 from tcalloc.learn.question_rows import TEXT, texts_of_run
 from tcalloc.learn.registry import PRICED, REFERENCE, entry_of
 from tcalloc.learn.rows import RowsLike, take_rows
@@ -74,6 +75,7 @@ def fit(
     *,
     labels: str = "gold",
     X: RowsLike | None = None,
+    feature_cost: float = 0.0,
     verifier: bool = False,
     answer_all: bool = False,
     confidence: float | None = None,
@@ -105,6 +107,9 @@ def fit(
     X : sequence of str, matrix or frame, optional
         What is known of each question beforehand, one row per question of `samples`. Default: of a run folder, the
         texts that it holds.
+    feature_cost : float
+        What having X costs per question, in the unit of the costs: a probe of hidden states, a reward model's score of
+        the prompt. It is a part of the budget and of all spends. A policy reads X only if that is worth it.
     verifier : bool
         Whether a verifier recognises right answers live. It is never assumed.
     answer_all : bool
@@ -166,6 +171,7 @@ def fit(
         budget,
         policy,
         X=X,
+        feature_cost=feature_cost,
         verifier=verifier,
         answer_all=answer_all,
         confidence=confidence,
@@ -229,6 +235,7 @@ class Fitting:
         policy: str | None = None,
         *,
         X: RowsLike | None = None,
+        feature_cost: float = 0.0,
         verifier: bool = False,
         answer_all: bool = False,
         confidence: float | None = None,
@@ -242,8 +249,10 @@ class Fitting:
 
         Parameters
         ----------
-        samples, budget, policy, X, verifier, answer_all, confidence, low, high, folds, random_state, place
+        samples, budget, policy, X, feature_cost, verifier, answer_all, confidence, low, high, folds, random_state
             Those of `fit`.
+        place : str
+            What messages call the samples.
 
         Raises
         ------
@@ -260,6 +269,12 @@ class Fitting:
         if confidence is None and (low is not None or high is not None):
             raise InputError("low and high belong to confidence, which is None. Give it, such as confidence=0.95.")
         budget = scalar(budget, "budget")
+        looks = feature_cost_of(feature_cost)
+        if looks and looks >= budget:
+            raise InputError(
+                f"feature_cost is {looks:g}, which leaves nothing of the budget, {budget:g}, for samples. Give a "
+                "larger budget, or leave the features out."
+            )
         rows = checked_rows(X, len(samples))
         refuse_verifier(samples, verifier)
         columns = () if rows is None or rows.feature_names is None else rows.feature_names
@@ -279,6 +294,7 @@ class Fitting:
                     budget=budget,
                     verifier=verifier,
                     answer_all=answer_all,
+                    feature_cost=0.0 if rows is None else looks,
                 )
                 for some in ([samples] if half is samples else [samples, half])
             ]
@@ -335,11 +351,17 @@ class Fitting:
             budget=self.budget,
             verifier=self.recipe.verifier,
             certificate=certify(
-                chosen, self.judged, price, budget=self.budget, actions=actions, random_state=self.seed
+                chosen,
+                self.judged,
+                price,
+                budget=self.budget - looking_cost(policy),
+                actions=actions,
+                random_state=self.seed,
             ),
             unanswered=int((chosen == actions.index(None)).sum()) if None in actions else 0,
             categories=self.categories,
             folds=self.folds,
+            looks=looking_cost(policy),
             labels=self.judged.labels,
             gold=self._by_gold(),
         )
@@ -357,6 +379,7 @@ class Fitting:
             fixed=_fixed_numbers(samples, self.recipe.verifier),
             learned_from=len(learned),
             one_sample=_cheapest_sample(samples, self.recipe.verifier),
+            looks=looking_cost(policy),
             labels=self.judged.labels,
             gold=self._by_gold(),
         )

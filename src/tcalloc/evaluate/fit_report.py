@@ -61,6 +61,8 @@ class FitReport:
         What accuracies are shares of: answers that equal the gold answer, or a reference that other samples give.
     gold : GoldCheck or None
         Accuracy of a policy that learned without gold answers, on the questions whose gold answer is known.
+    looks : float
+        What is paid for X per question, a part of the budget; 0 where the policy does not read X at this budget.
     """
 
     policy: Any
@@ -71,6 +73,7 @@ class FitReport:
     unanswered: int = 0
     labels: Labels = GOLD
     gold: GoldCheck | None = None
+    looks: float = 0.0
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Store the policy in a folder, which `tcalloc.load_policy` reads.
@@ -116,8 +119,14 @@ class FitReport:
         return f"{type(self).__name__}({self.name!r}, {counted(self.questions, 'question')}, budget={self.budget:g})"
 
     def _below(self, unit: str | None) -> list[str]:
-        """Return what the gold answers say, as lines; nothing where there are none."""
-        return [] if self.gold is None else [textwrap.fill(self.gold.text(unit), WIDTH)]
+        """Return what the features cost and what the gold answers say, as lines; nothing where there is neither."""
+        said = [self._looking(unit)] if self.looks else []
+        said += [] if self.gold is None else [self.gold.text(unit)]
+        return [textwrap.fill(one, WIDTH) for one in said]
+
+    def _looking(self, unit: str | None) -> str:
+        """Return what is paid for X, as one sentence."""
+        raise NotImplementedError
 
     def _head(self, run: str, more: str, unit: str | None) -> str:
         costs = "" if unit is None else f", costs in {_amounts.unit_words(unit)}"
@@ -143,6 +152,12 @@ class RoutingReport(FitReport):
     certificate: Certificate
     categories: tuple[str, ...]
     folds: int
+
+    def _looking(self, unit: str | None) -> str:
+        return (
+            f"Of the budget of {_amounts.amount(self.budget, unit, 4)}, the features of a question cost "
+            f"{_amounts.amount(self.looks, unit, 4)}. The figures above are of the rest, which pays for samples."
+        )
 
     def facts(self) -> list[str]:
         """Return what the policy says of itself, line by line."""
@@ -201,6 +216,7 @@ class RoutingReport(FitReport):
             "guarantee": None if policy.guarantee_ is None else policy.guarantee_.to_dict(),
             "facts": self.facts(),
             "folds": self.folds,
+            "looks": plain(float(self.looks)),
             "certificate": self.certificate.to_dict(),
         }
 
@@ -260,6 +276,12 @@ class StoppingReport(FitReport):
     fixed: FixedNumbers | None
     learned_from: int
     one_sample: float
+
+    def _looking(self, unit: str | None) -> str:
+        return (
+            f"At this budget, the features of a question cost {_amounts.amount(self.looks, unit, 4)} of it. All spends "
+            "include them where the rules read them."
+        )
 
     def at(self, spend: float) -> Point:
         """Return what is reached at a spend, between two points of the frontier in a straight line."""
@@ -378,6 +400,7 @@ class StoppingReport(FitReport):
             "learned_from": self.learned_from,
             "budget": plain(float(self.budget)),
             "guarantee": None if policy.guarantee_ is None else policy.guarantee_.to_dict(),
+            "looks": plain(float(self.looks)),
             "facts": repr(policy).splitlines(),
             "frontier": [{key: plain(value) for key, value in point._asdict().items()} for point in self.points()],
             "fixed_numbers": None

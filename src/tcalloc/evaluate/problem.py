@@ -100,6 +100,9 @@ class Problem:
     """How often each question stands among the rows, N = copies * questions: without gold answers once for each half
     of its samples that is judged by the other half. Row q + c * questions is question q. The first copy trains, and all
     are held out together."""
+    unjudged: tuple[Samples, Any] | None = None
+    """Without gold answers: the samples with the reference of all of them, and X of their questions, before halves of
+    them judge each other."""
 
     def __len__(self) -> int:
         return len(self.menu.acc)
@@ -200,7 +203,9 @@ class Problem:
                 n, X, codes = len(kept), take_rows(X, kept), None if codes is None else codes[kept]
                 rows = checked_rows(X, n)
         refuse_verifier(data, checked)
-        copies = 1
+        copies, unjudged = 1, None
+        if isinstance(data, Samples) and not data.labels.gold:
+            unjudged = data, X
         if isinstance(data, Samples) and len(parts := judged(data, SPLITS, int(seed))) > 1:
             data, copies = stacked(parts), len(parts)
             again = np.tile(np.arange(n), copies)
@@ -214,7 +219,7 @@ class Problem:
         return cls(
             given=X, rows=rows, labels=codes, feature_cost=charged, usual=actions is None,
             costs_known=bool(costs_known), orders=int(orders or 1), seed=int(seed), reference=data.labels,
-            copies=copies, **made,
+            copies=copies, unjudged=unjudged, **made,
         )  # fmt: skip
 
     # ------------------------------------------------------------------------------------------ for contestants

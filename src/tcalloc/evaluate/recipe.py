@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from tcalloc.errors import InputError
 from tcalloc.evaluate.menu import dense_actions, menu_actions
 from tcalloc.learn.holdout.folds import split
+from tcalloc.learn.looking import looking_cost, spending
 from tcalloc.learn.registry import REFERENCE, Entry
 from tcalloc.learn.rows import take_rows
 from tcalloc.learn.training import Mix, Training, affordable, as_table
@@ -70,6 +71,7 @@ class Recipe:
         budget: float,
         verifier: bool = False,
         answer_all: bool = False,
+        feature_cost: float = 0.0,
     ) -> "Recipe":
         """Return how a policy is fitted on these samples.
 
@@ -87,6 +89,8 @@ class Recipe:
             Whether a verifier recognises right answers live.
         answer_all : bool
             Whether no question may be left without an answer. Policies that stop while sampling are not concerned.
+        feature_cost : float
+            What having X costs per question, a part of the budget.
 
         Raises
         ------
@@ -103,6 +107,7 @@ class Recipe:
                 raise InputError(f"the policy {entry.name!r} cannot be fitted: {why}, or use {REFERENCE!r}.")
         if entry.family == "sequential":
             options: tuple[tuple[str, Any], ...] = (("answer_by", "verifier"),) if verifier else ()
+            options += (("feature_cost", feature_cost),)
             return cls(entry, verifier, None, None, options)
         if entry.family == "rule":
             return cls(entry, verifier, None, None, (("verifier", verifier),))
@@ -122,8 +127,10 @@ class Recipe:
                 options = () if text else (("features", False),)
             elif bool(np.ptp(_costs(known), axis=0).any()):
                 options = (("known_costs", "predicted"),)
+            options += (("feature_cost", feature_cost),)
             return cls(entry, verifier, (*menu, *more), len(menu), options)
-        return cls(entry, verifier, _offered(entry, menu, fixed, known, samples, budget), None, ())
+        options = (("feature_cost", feature_cost),) if entry.family == "imitator" else ()
+        return cls(entry, verifier, _offered(entry, menu, fixed, known, samples, budget), None, options)
 
     def fit(self, X: Sequence[Any] | None, samples: Samples, *, budget: float, random_state: int = 0) -> Any:
         """Return the policy, fitted.
@@ -136,18 +143,20 @@ class Recipe:
         samples : Samples
             The training questions.
         budget : float
-            Mean cost per question.
+            Mean cost per question, with that of X.
         random_state : int
             Seed of folds, features and random choices.
         """
-        policy = self.entry.policy(budget=budget, random_state=random_state, **dict(self.options))
+        options = dict(self.options)
+        looks = options.get("feature_cost", 0.0) if self.entry.family == "imitator" else 0.0
+        policy = self.entry.policy(budget=budget - looks, random_state=random_state, **options)
         if self.entry.family == "sequential":
             return policy.fit(X, samples)
         if self.actions is None:
             return policy.fit(None, samples)
         known = None if getattr(policy, "blind", False) else X
         more = {} if self.predicted is None else {"predicted": self.predicted}
-        return policy.fit(known, samples, actions=list(self.actions), **more)
+        return spending(policy.fit(known, samples, actions=list(self.actions), **more), budget)
 
     def calibrate(
         self, policy: Any, X: Sequence[Any] | None, samples: Samples, *, budget: float, **limits: float | None
@@ -165,7 +174,8 @@ class Recipe:
         **limits
             The confidence, and `low` and `high` of costs; see the policy's own `calibrate`.
         """
-        policy.calibrate(X, samples, budget=budget, **limits)
+        inside = getattr(policy, "looks_within_budget", False)
+        policy.calibrate(X, samples, budget=budget - (0.0 if inside else looking_cost(policy)), **limits)
 
 
 def held_out_curve(

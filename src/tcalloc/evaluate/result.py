@@ -22,6 +22,8 @@ from tcalloc.measure.vocabulary import Vocabulary
 if TYPE_CHECKING:
     import pandas
 
+    from tcalloc.evaluate.gold_check import GoldCheck
+
 __all__ = ["KINDS", "ComparisonFigures", "Standing", "plain"]
 
 Floats = NDArray[np.float64]
@@ -171,6 +173,8 @@ class ComparisonFigures:
     """Whether a table was compared, which has no samples that a policy could be fitted on."""
     labels: Labels = GOLD
     """What accuracies are shares of: answers that equal the gold answer, or a reference."""
+    gold: "GoldCheck | None" = None
+    """Without gold answers: how often the recommended policy is right where gold answers are known after all."""
 
     @property
     def words(self) -> Vocabulary:
@@ -235,7 +239,8 @@ class ComparisonFigures:
         dict
             By the names of the fields; ``standings`` is a list, best first.
         """
-        found = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "standings"}
+        found = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name not in ("standings", "gold")}
+        found["gold"] = None if self.gold is None else self.gold.to_dict()
         found["standings"] = [standing.to_dict(questions=questions) for standing in self.standings]
         if not questions:
             del found["difficulty"]

@@ -9,6 +9,7 @@ from tcalloc.errors import InputError
 from tcalloc.importing import values as values
 from tcalloc.importing.rows import Reader, Row, Sample
 from tcalloc.importing.values import Failed
+from tcalloc.llm.confidence import stored
 from tcalloc.llm.http.replies import BadReply, ServerError, TokenCounter, parse_reply
 
 __all__ = ["AnthropicReader", "BatchReader", "reply_samples"]
@@ -99,6 +100,7 @@ def reply_samples(body: Mapping[str, Any], path: str) -> tuple[str | None, list[
             }
         if choice.logprob is not None:
             facts["logprob"] = choice.logprob
+        facts |= stored(choice.confidence)
         samples.append(Sample(choice.text, facts=facts))
     dot = f"{path}." if path else ""
     taken: list[tuple[str, str, Any]] = [

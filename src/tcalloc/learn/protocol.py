@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from tcalloc.errors import InputError
+from tcalloc.llm.confidence import Confidence
 from tcalloc.measure.actions import Action
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Run",
     "checked",
     "combine",
+    "decided_by",
     "leading",
     "unbeatable",
     "uniform",
@@ -76,6 +78,8 @@ class Result:
         Output tokens (or characters, if that is what was recorded).
     truncated : bool
         Whether it was cut off.
+    confidence : Confidence, optional
+        How sure the model was: `tcalloc.llm.confidence`.
     """
 
     answer: Hashable | None
@@ -85,6 +89,7 @@ class Result:
     logprob: float | None = None
     tokens: int | None = None
     truncated: bool = False
+    confidence: Confidence | None = None
 
 
 @runtime_checkable
@@ -197,6 +202,25 @@ def _votes(results: Iterable[Result]) -> dict[Hashable, int]:
     return votes
 
 
+def decided_by(action: Action, results: Sequence[Result], missing: int) -> bool:
+    """Return whether an action's answer follows from these results, whatever the missing ones are.
+
+    Parameters
+    ----------
+    action : Action
+        What makes the answer of all of its samples.
+    results : sequence of Result
+        Those that came.
+    missing : int
+        How many have not come yet.
+    """
+    if action.by == "score":
+        return False
+    if action.combine == "best":
+        return any(result.correct for result in results)
+    return action.combine == "vote" and unbeatable(list(_votes(results).values()), missing)
+
+
 class DecidedRun:
     """The run of a policy that has decided: one draw.
 
@@ -236,12 +260,7 @@ class DecidedRun:
         missing : int
             How many have not come yet.
         """
-        action = self._action
-        if action is None or action.by == "score":
-            return False
-        if action.combine == "best":
-            return any(result.correct for result in results)
-        return action.combine == "vote" and unbeatable(list(_votes(results).values()), missing)
+        return self._action is not None and decided_by(self._action, results, missing)
 
     @property
     def answer(self) -> Hashable | None:

@@ -3,9 +3,9 @@
 What to use when
 ----------------
 `rows_of`
-    X from texts and from categories.
+    X from texts, categories and columns of numbers.
 `rows_for`
-    X of new questions, with the categories that a policy was fitted with.
+    X of new questions, with the columns that a policy was fitted with.
 `questions_of_run`, `texts_of_run`
     The questions of a run folder in the order of its samples; their texts, if the folder holds them.
 `questions_of_table`
@@ -18,32 +18,49 @@ from typing import Any
 
 from tcalloc._counts import counted
 from tcalloc.errors import InputError
+from tcalloc.learn.outside_features import read_features
 from tcalloc.llm.questions import Question, load_questions, question_from
 from tcalloc.runs.jsonl import read_objects
 
-__all__ = ["TEXT", "categories_of", "questions_of_run", "questions_of_table", "rows_for", "rows_of", "texts_of_run"]
+__all__ = [
+    "TEXT",
+    "categories_of",
+    "questions_of_run",
+    "questions_of_table",
+    "rows_for",
+    "rows_of",
+    "texts_of_run",
+    "told_columns",
+]
 
 TEXT = "text"
 """The column that holds the question's text if there are categories too."""
 
 
-def rows_of(texts: Sequence[str] | None, columns: Mapping[str, Sequence[str]]) -> list[Any] | None:
-    """Return X as a policy takes it: texts alone, or one mapping per question if there are categories.
+def rows_of(texts: Sequence[str] | None, columns: Mapping[str, Sequence[str | float]]) -> list[Any] | None:
+    """Return X as a policy takes it: texts alone, or one mapping per question if there are other columns.
 
     Parameters
     ----------
     texts : sequence of str or None
-        One per question; None if only categories are known.
-    columns : mapping of str to sequence of str
-        The categories by name, one value per question.
+        One per question; None if only the other columns are known.
+    columns : mapping of str to sequence
+        Categories (texts) and features (numbers) by name, one value per question.
 
     Returns
     -------
     list or None
         None if nothing is known about the questions.
+
+    Raises
+    ------
+    InputError
+        If a column has the name of that of the texts.
     """
     if not columns:
         return None if texts is None else list(texts)
+    if texts is not None and TEXT in columns:
+        raise InputError(f"a column is called {TEXT!r}, which is the name of the questions' texts. Rename it.")
     named = dict(columns) if texts is None else {TEXT: texts, **columns}
     return [dict(zip(named, values, strict=True)) for values in zip(*named.values(), strict=True)]
 
@@ -77,8 +94,15 @@ def categories_of(questions: Iterable[Question], name: str, place: str) -> list[
     return found
 
 
-def rows_for(policy: Any, questions: Sequence[Question], place: str) -> list[Any]:
-    """Return X of new questions, with the same categories that a policy was fitted with.
+def told_columns(columns: Mapping[str, Sequence[str]], features: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Return categories and features as the columns of X; no name may be used twice."""
+    for name in columns.keys() & features.keys():
+        raise InputError(f"{name!r} is both a category and a column of the features. Rename one.")
+    return {**columns, **features}
+
+
+def rows_for(policy: Any, questions: Sequence[Question], place: str, features: str | None = None) -> list[Any]:
+    """Return X of new questions, with the same columns that a policy was fitted with.
 
     Parameters
     ----------
@@ -88,15 +112,38 @@ def rows_for(policy: Any, questions: Sequence[Question], place: str) -> list[Any
         As `tcalloc.llm.questions.load_questions` returns them.
     place : str
         Where the questions come from, for messages.
+    features : path, optional
+        A file that `tcalloc.learn.outside_features.read_features` reads. It is needed if the policy was fitted with
+        columns of numbers.
 
     Raises
     ------
     InputError
-        If a question lacks a category.
+        If a question lacks a category or a feature.
     """
-    names = [str(name) for name in getattr(policy, "feature_names_in_", ()) if name != TEXT]
-    columns = {name: categories_of(questions, name, place) for name in names}
-    return rows_of([question.text for question in questions], columns) or []
+    schema = getattr(policy, "schema_", None)
+    texts = [question.text for question in questions]
+    if schema is None or schema.kind != "frame":
+        if features is not None:
+            raise InputError(f"{features}: the policy was fitted without columns of numbers. Leave --features out.")
+        return list(texts)
+    roles = dict(zip(schema.names, schema.roles, strict=True))
+    wanted = [name for name, role in roles.items() if role == "number"]
+    if bool(wanted) != (features is not None):
+        raise InputError(
+            f"the policy was fitted with the features {', '.join(wanted[:4])}{', …' if len(wanted) > 4 else ''}. "
+            "Give the file that holds them: --features FILE."
+            if wanted
+            else f"{features}: the policy was fitted without columns of numbers. Leave --features out."
+        )
+    numbers = {} if features is None else read_features(features, [question.id for question in questions])
+    for name in wanted:
+        if name not in numbers:
+            raise InputError(f"{features}: has no column {name!r}, with which the policy was fitted. Add it.")
+    kinds = [name for name in roles if name not in (TEXT, *wanted)]
+    found: dict[str, Any] = {name: categories_of(questions, name, place) for name in kinds}
+    found |= {name: numbers[name] for name in wanted}
+    return rows_of(texts if TEXT in roles else None, found) or []
 
 
 def questions_of_run(run: str, ids: Iterable[Any] | None, given: str | None = None) -> list[Question]:

@@ -408,7 +408,8 @@ class ChatClient:
         if stream and "stream" not in self._known.left_out:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         if p.logprobs and "logprobs" not in self._known.left_out:
-            body["logprobs"], body["top_logprobs"] = True, 1
+            few = p.top_logprobs is None or "top_logprobs" in self._known.left_out
+            body["logprobs"], body["top_logprobs"] = True, 1 if few else p.top_logprobs
         return json.dumps(body | dict(p.extra), separators=(",", ":")).encode()
 
 

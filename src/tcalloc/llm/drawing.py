@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.concurrency import event_loop
 from tcalloc.llm.concurrency.crew import call_guarded
 from tcalloc.llm.concurrency.cut import Cut
 from tcalloc.llm.concurrency.event_loop import Stop
+from tcalloc.llm.confidence import stored
 from tcalloc.llm.graders import Grade, grade_safely
 from tcalloc.llm.http.replies import Reply
 from tcalloc.llm.money.bill import Bill
@@ -155,7 +156,7 @@ class Drawer:
         }
         if not self._text and grade.error is None:  # otherwise the text is needed to grade it again
             del record["text"]
-        return record
+        return record | cast("SampleRecord", stored(choice.confidence))
 
 
 def graded(grader: Any, question: Question, text: str, *, blind: bool) -> Grade:

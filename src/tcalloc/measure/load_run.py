@@ -14,7 +14,7 @@ from tcalloc._counts import agreeing, counted
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import SETTINGS
 from tcalloc.measure.round_costs import RoundCosts
-from tcalloc.measure.sample_arrays import TOKENS
+from tcalloc.measure.sample_arrays import CONFIDENCE, TOKENS
 from tcalloc.runs.jsonl import snippet
 from tcalloc.runs.recorded_answers import Voices, notes_of
 from tcalloc.runs.records import SampleRecord
@@ -27,7 +27,8 @@ __all__ = ["Loaded", "load_run"]
 Floats = NDArray[np.float64]
 
 NUMBERS = {"cost": "cost", "request_cost": "request_cost", "logprob": "logprobs",
-           **{f"{kind}_tokens": kind for kind in TOKENS}}  # fmt: skip
+           **{f"{kind}_tokens": kind for kind in TOKENS},
+           **{f"confidence_{kind}": f"confidence_{kind}" for kind in CONFIDENCE}}  # fmt: skip
 
 # Arrays have a row per question, and in each arm as many columns as the question with the most samples. They may have
 # this many cells per sample, or this many in all. More is an accident or an attack, and would fill the memory.
@@ -291,6 +292,9 @@ def _layout(
         arrays["scores"] = scores
     elif "logprobs" in arrays:
         arrays["scores"] = numbers["logprobs"]
+    sure = {key: numbers[f"confidence_{key}"] for key in CONFIDENCE}
+    if not all(np.isnan(values[drawn]).all() for values in sure.values()):
+        arrays["confidence"] = sure
     tokens = {key: numbers[key] for key in TOKENS if not np.isnan(numbers[key][drawn]).all()}
     if tokens:
         arrays["tokens"] = tokens

@@ -4,16 +4,21 @@ What to use when
 ----------------
 `recorded_samples`
     What ``tcalloc compare --demo`` compares on.
+`worked_samples`
+    Longer answers of one model, with how sure it was of each.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tcalloc.datasets import load_recorded
+import numpy as np
+
+from tcalloc.datasets import load_recorded, load_worked_steps
 from tcalloc.errors import InputError
+from tcalloc.llm.confidence import Confidence
 from tcalloc.measure.samples import Samples
 
-__all__ = ["RecordedSamples", "recorded_samples"]
+__all__ = ["RecordedSamples", "recorded_samples", "worked_samples"]
 
 
 class RecordedSamples(NamedTuple):
@@ -62,3 +67,28 @@ def recorded_samples(models: Sequence[str] = ("smollm2_135m", "qwen25_0p5b")) ->
     }
     texts = [str(row["question"]) for row in recorded.questions]
     return RecordedSamples(Samples(arms=arms), texts, [str(level) for level in recorded.difficulty.tolist()])
+
+
+def worked_samples() -> Samples:
+    """Return the recorded answers with worked steps, with their log-probabilities and confidences; costs are tokens.
+
+    Examples
+    --------
+    >>> found = worked_samples()
+    >>> len(found), sorted(found.confidence)
+    (60, ['lowest', 'mean', 'tail'])
+    """
+    recorded = load_worked_steps()
+    n, s = recorded.answers.shape
+    sure = np.zeros((n, s, len(Confidence._fields)))
+    for place in np.ndindex(n, s):
+        sure[place] = Confidence.of(recorded.confidences[place][: recorded.tokens[place]].astype(float))
+    tokens = recorded.tokens.astype(float)
+    return Samples(
+        recorded.answers.astype(int),
+        cost=tokens,
+        tokens=tokens,
+        logprobs=recorded.logprobs.astype(float).sum(axis=2),
+        confidence={name: sure[..., j] for j, name in enumerate(Confidence._fields)},
+        ids=[f"q{i}" for i in range(n)],
+    )

@@ -34,7 +34,7 @@ from tcalloc.measure.labels import (
 )
 from tcalloc.measure.sample_arrays import NOT_DRAWN, SampleArrays
 
-__all__ = ["SPLITS", "by_gold", "judged", "label"]
+__all__ = ["SPLITS", "by_gold", "judged", "label", "mean_cost"]
 
 Some = TypeVar("Some", bound=SampleArrays)
 Codes = NDArray[np.int64]
@@ -182,7 +182,7 @@ def _referee(samples: SampleArrays, labels: str, kind: str, named: str) -> str:
         return named
     if len(arms) == 1:
         return next(iter(arms))
-    means = {name: _mean_cost(arm) for name, arm in arms.items()}
+    means = {name: mean_cost(arm) for name, arm in arms.items()}
     if any(mean is None for mean in means.values()):
         raise InputError(
             f"labels is {labels!r}, but there are several models ({listed}) and no costs that say which is the most "
@@ -191,7 +191,8 @@ def _referee(samples: SampleArrays, labels: str, kind: str, named: str) -> str:
     return max(means, key=lambda name: means[name] or 0.0)
 
 
-def _mean_cost(arm: SampleArrays) -> float | None:
+def mean_cost(arm: SampleArrays) -> float | None:
+    """Return what a sample of a model costs on average; None where that is not known."""
     if arm.cost is None:
         return None
     paid = np.asarray(arm.cost, np.float64)

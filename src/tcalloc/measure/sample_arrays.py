@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from tcalloc._counts import agreeing, counted
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
+from tcalloc.llm.confidence import Confidence
 from tcalloc.measure.actions import Action, Best, One, Vote
 from tcalloc.measure.labels import GOLD, UNKNOWN, Labels
 from tcalloc.runs.records import LARGEST
@@ -17,8 +18,9 @@ from tcalloc.runs.records import LARGEST
 __all__ = ["NOT_DRAWN", "PER_SAMPLE", "TOKENS", "SampleArrays"]
 
 # What else is known of samples and of the draws that brought them.
-PER_SAMPLE = ("cost", "scores", "tokens", "logprobs", "round_cost", "later_round_cost")
+PER_SAMPLE = ("cost", "scores", "tokens", "logprobs", "confidence", "round_cost", "later_round_cost")
 TOKENS = ("input", "cached", "cache_write", "cache_write_1h", "output", "reasoning")
+CONFIDENCE = Confidence._fields
 # Answer codes below those of answers.
 NO_ANSWER, NOT_DRAWN = -1, -2
 
@@ -50,6 +52,7 @@ class SampleArrays:
     notes: tuple[str, ...] = field(default=(), kw_only=True)
     labels: Labels = field(default=GOLD, kw_only=True)
     gold: Any = field(default=None, kw_only=True)
+    confidence: Any = field(default=None, kw_only=True)
     drawn: NDArray[np.bool_] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,7 +71,8 @@ class SampleArrays:
             if getattr(self, name) is not None:
                 put(self, name, _like_samples(name, getattr(self, name), drawn))
         put(self, "cost", _costs(self.cost, drawn))
-        put(self, "tokens", _tokens(self.tokens, drawn))
+        put(self, "tokens", _by_kind("tokens", self.tokens, TOKENS, drawn))
+        put(self, "confidence", _by_kind("confidence", self.confidence, CONFIDENCE, drawn))
         if self.round_cost is None and self.later_round_cost is not None:
             raise InputError(
                 "later_round_cost is given without round_cost, what a question's first draw costs. Give both."
@@ -372,17 +376,20 @@ def _round_cost(name: str, cost: Any, n: int) -> Any:
     return array
 
 
-def _tokens(tokens: Any, drawn: NDArray[np.bool_]) -> dict[str, Floats] | None:
-    if tokens is None:
+def _by_kind(name: str, values: Any, kinds: tuple[str, ...], drawn: NDArray[np.bool_]) -> dict[str, Floats] | None:
+    """Check tokens, or confidences, of several kinds; an array without kinds is of output tokens."""
+    if values is None:
         return None
-    given = tokens if isinstance(tokens, Mapping) else {"output": tokens}
+    if not isinstance(values, Mapping) and name == "confidence":
+        raise InputError(f"confidence is {type(values).__name__}; expected a mapping of {', '.join(kinds)} to arrays.")
+    given = values if isinstance(values, Mapping) else {"output": values}
     for key in given:
-        if key not in TOKENS:
-            raise InputError(f"tokens: unknown kind {key!r}; allowed are {', '.join(map(repr, TOKENS))}.")
+        if key not in kinds:
+            raise InputError(f"{name}: unknown kind {key!r}; allowed are {', '.join(map(repr, kinds))}.")
     found = {}
-    for key, values in given.items():
-        array = _like_samples(f"tokens[{key!r}]", values, drawn)
-        _refuse(f"tokens[{key!r}]", array, drawn & (array < 0), "numbers, at least 0, and NaN (unknown)")
+    for key, value in given.items():
+        array = _like_samples(f"{name}[{key!r}]", value, drawn)
+        _refuse(f"{name}[{key!r}]", array, drawn & (array < 0), "numbers, at least 0, and NaN (unknown)")
         found[key] = array
     return found
 

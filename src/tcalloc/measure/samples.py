@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tcalloc._checks import number
+from tcalloc._checks import number, one_of
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action
 from tcalloc.measure.labels import GOLD, parse_labels
 from tcalloc.measure.load_run import load_run
 from tcalloc.measure.misleading import signs_of
 from tcalloc.measure.referee import by_gold, judged, label
-from tcalloc.measure.sample_arrays import SampleArrays
+from tcalloc.measure.sample_arrays import CONFIDENCE, SampleArrays
 from tcalloc.measure.table import Table
 from tcalloc.measure.tabulate import mean_table, tabulate
 
@@ -62,6 +62,9 @@ class Samples(SampleArrays):
         Log-probability of each sample.
     ids : array_like, (N,), optional
         The questions' names. Default: counted from 0.
+    confidence : mapping, optional
+        How sure the model was of each sample, as (N, S) arrays: "mean", "tail" (at its end) and "lowest" (where it is
+        lowest), as `tcalloc.llm.confidence` defines them.
     arms : mapping of str to Samples, optional
         Instead of all of the above but `ids`: the samples of several models (or settings) by name.
     notes : tuple of str
@@ -115,12 +118,47 @@ class Samples(SampleArrays):
         [3.0, 5.0]
         """
         if self.arms is None:
-            fields = {name: getattr(self, name) for name in ("answers", "cost", "scores", "tokens", "logprobs", "ids")}
+            kept = ("answers", "cost", "scores", "tokens", "logprobs", "confidence", "ids")
+            fields = {name: getattr(self, name) for name in kept}
             marks = None if self.answers is not None else np.where(self.drawn, self.correct, -1).astype(np.int8)
             given = {"round_cost": round_cost, "later_round_cost": later_round_cost}
             return Samples(**fields, correct=marks, **given, notes=self.notes)
         arms = {name: arm.with_round_cost(round_cost, later_round_cost) for name, arm in self.by_model.items()}
         return Samples(arms=arms, ids=self.ids, notes=self.notes)
+
+    def scored_by(self, confidence: str) -> "Samples":
+        """Return the same samples with the model's own confidence as their scores, of every model.
+
+        The best of k by score (``Best(k, by="score")``), and `Sequential` with ``answer_by="score"``, then choose the
+        answer of which the model was surest.
+
+        Parameters
+        ----------
+        confidence : {"mean", "tail", "lowest"}
+            Which figure.
+
+        Raises
+        ------
+        InputError
+            If it was not recorded.
+
+        Examples
+        --------
+        >>> from tcalloc.measure import Best, Samples
+        >>> sure = Samples([[1, 0], [0, 1]], confidence={"tail": [[2.0, 9.0], [8.0, 3.0]]}).scored_by("tail")
+        >>> sure.table([Best(2, by="score")], shrink=False).acc.tolist()
+        [[1.0], [1.0]]
+        """
+        one_of("confidence", confidence, CONFIDENCE)
+        if self.arms is not None:
+            return replace(self, arms={name: arm.scored_by(confidence) for name, arm in self.by_model.items()})
+        if self.confidence is None or confidence not in self.confidence:
+            raise InputError(
+                f"the {confidence} confidence of samples was not recorded. Sample with --top-logprobs 20, or give "
+                "Samples(confidence=…)."
+            )
+        marks = None if self.answers is not None else np.where(self.drawn, self.correct, -1).astype(np.int8)
+        return replace(self, correct=marks, scores=self.confidence[confidence])
 
     def table(
         self,

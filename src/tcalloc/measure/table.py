@@ -146,7 +146,7 @@ class Table:
             Threads of the kernel.
         """
         plan = solve(self.acc, self.cost, budget, total=total, method=method, threads=threads, **self._labelled())
-        return replace(plan, hindsight=True) if self.single_outcomes else plan
+        return replace(plan, hindsight=self.single_outcomes, measures=self.labels.words.noun)
 
     def frontier(self, *, threads: int = 1) -> Frontier:
         """Answer for every budget at once: `tcalloc.frontier` on this table, with its `threads`.
@@ -157,7 +157,7 @@ class Table:
             Threads of the kernel.
         """
         curve = frontier(self.acc, self.cost, threads=threads, **self._labelled())
-        return replace(curve, hindsight=True) if self.single_outcomes else curve
+        return replace(curve, hindsight=self.single_outcomes, measures=self.labels.words.noun)
 
     def claim(self, plan: Allocation, level: float = 0.95) -> Claim:
         """Return what a plan of this table may claim: its accuracy with its intervals.

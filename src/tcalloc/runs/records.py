@@ -62,6 +62,12 @@ class SampleRecord(TypedDict, total=False):
     """Whether tokens were counted here because the server did not."""
     logprob: _Number
     """Sum over its tokens."""
+    confidence_mean: _Amount
+    """How sure the model was, the mean over its tokens: see `tcalloc.llm.confidence`."""
+    confidence_tail: _Amount
+    """The same at its end."""
+    confidence_lowest: _Amount
+    """The same where it is lowest."""
     score: _Number
     """Of a reward model, higher is better."""
     seed: _Number

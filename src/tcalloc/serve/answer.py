@@ -16,6 +16,7 @@ from typing import Any
 from tcalloc._checks import flag, number, whole
 from tcalloc._counts import agreeing, counted
 from tcalloc.errors import InputError
+from tcalloc.learn.looking import looking_cost, spending
 from tcalloc.learn.protocol import Policy
 from tcalloc.learn.rows import RowsLike
 from tcalloc.llm.client import ChatClient
@@ -85,7 +86,8 @@ def answer(
         left, and may cost more. Without `max_tokens`, requests that are already sent may cost more than any before.
         `max_cost` has no exceptions.
     X : array_like, optional
-        The features that the policy looks at, one row per question. Default: the texts of the questions.
+        The features that the policy looks at, one row per question. Default: the texts of the questions. If the policy
+        has a `feature_cost` and reads X at this budget, that is paid for every question, as a part of the budget.
     grader : str or Grader
         Finds the answer in a completion, and scores it if there is a gold answer; see `make_grader`.
     verifier : callable, optional
@@ -288,8 +290,8 @@ def _job(
             f"{counted(len(asked), 'question')}."
         )
     if budget is not None:
-        at = getattr(policy, "at", None)
-        policy = policy if at is None else at(budget)
+        policy = spending(policy, budget)
+    looks = looking_cost(policy)
     store = None
     grader = make_grader(grader)
     check_golds(grader, asked)
@@ -318,12 +320,13 @@ def _job(
     payments = Payments(
         budget, len(asked), Prices(live.by_key, None if known else 1.0, trained.by_key), tries, priced, firsts, at_once
     )
+    payments.ledger.count(looks * len(asked))
     decisions = Decisions(out, budget)
     return Job(
         asked, rows, policy, client, grader, verifier, store, journal, meter, payments, decisions, live, trained,
         ladder, concurrency, call,
         at_once=at_once, cancel=cancel, deadline=deadline,
-        per_second=per_second,
+        per_second=per_second, looks=looks,
     )  # fmt: skip
 
 

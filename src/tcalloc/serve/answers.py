@@ -25,7 +25,7 @@ class Answered:
     text: str | None
     """The first completion that gives the answer."""
     spend: float
-    """The cost of its samples, in the policy's unit."""
+    """The cost of its samples, and of its features where the policy pays for them, in the policy's unit."""
     samples: int
     """Number of samples drawn."""
     rounds: int

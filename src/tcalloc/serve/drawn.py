@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tcalloc.learn.protocol import Result, Run
+from tcalloc.llm.confidence import restored
 from tcalloc.llm.questions import Question
 from tcalloc.runs.records import SampleRecord
 from tcalloc.runs.verdicts import failed
@@ -75,11 +76,12 @@ def result_of(
         logprob=record.get("logprob"),
         tokens=None if tokens is None else int(tokens),
         truncated=bool(record.get("truncated")),
+        confidence=restored(record),
     )
 
 
-def answered_of(question: Question, run: Run, drawn: Drawn) -> Answered:
-    """Return the answer of a question's run, as it is now."""
+def answered_of(question: Question, run: Run, drawn: Drawn, looks: float = 0.0) -> Answered:
+    """Return the answer of a question's run, as it is now; `looks` was paid for its row of X."""
     broken = [record for record in drawn.records if failed(record)]
     voters = [r for r in drawn.records if r["answer"] is not None and r["answer"] == run.answer]
     with_it = next((r for r in voters if not failed(r)), voters[0] if voters else None)
@@ -87,7 +89,7 @@ def answered_of(question: Question, run: Run, drawn: Drawn) -> Answered:
         question.id,
         None if run.answer is None else str(run.answer),
         None if with_it is None else with_it.get("text"),
-        run.spend,
+        run.spend + looks,
         len(drawn.records),
         sum(had > 0 for _, _, had, _ in drawn.draws),
         run.vote_share,

@@ -72,12 +72,14 @@ class Job:
         cancel: bool = False,
         deadline: float | None = None,
         per_second: float = 0.0,
+        looks: float = 0.0,
     ):
         self.questions, self.rows, self.policy = questions, rows, policy
         self.clients = Clients(client, policy, verifier)
         self.verifier, self.store, self.meter, self.payments = verifier, store, meter, payments
         self.decisions, self.call, self.stop = decisions, call, call.stop
         self.at_once, self.cancel, self.deadline, self.per_second = at_once, cancel, deadline, per_second
+        self.looks = looks
         self.concurrency, self.fewer = affordable(concurrency)
         self.costs, self.trained, self.ladder = costs, trained, ladder
         keep = (lambda record: None) if store is None else store.append
@@ -294,7 +296,7 @@ class Job:
             self.decisions.keep(question.id, drawn.draws)
         if self.stop.on and (drawn.failed or drawn.halted) and (self.store is not None or not drawn.records):
             return  # its samples are stored; the same call continues
-        self.done[i] = answered_of(question, run, drawn)
+        self.done[i] = answered_of(question, run, drawn, self.looks)
         self.silent = 0 if drawn.records or not self.reasons else self.silent + 1
         if self.silent >= _HOPELESS and self.stopped is None:
             self.stopped = next(iter(self.reasons))

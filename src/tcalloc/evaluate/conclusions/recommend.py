@@ -108,6 +108,8 @@ class Recommendation:
     """Why tcalloc cannot make it."""
     labels: Labels = GOLD
     """What accuracies are shares of."""
+    budget: float = math.nan
+    """The budget at which `policy` gains most: that of `fits`."""
 
     __repr__ = shown_shortly
 
@@ -204,6 +206,7 @@ def recommend(result: ComparisonFigures) -> Recommendation:
         statements=() if unfit else statements(result, policy, budget),
         unfit=unfit,
         labels=result.labels,
+        budget=budget,
     )
 
 

@@ -31,43 +31,30 @@ class Stopping:
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return one setting per budget."""
         problem = self.problem
-        known = problem.rows is not None
-        found = [self._of(train, held, seed, known)]
-        if known and problem.feature_cost:
-            # Looking at X is charged: whether it pays is seen out of fold among the training questions.
-            found.append(self._of(train, held, seed, False))
-        spend, claimed, held_spend, held_accuracy = (np.concatenate([part[i] for part in found]) for i in range(4))
-        order = claimed if len(found) > 1 else concave(spend)
-        return Tuned(spend, order, held_spend, held_accuracy, claimed)
-
-    def _of(self, train: Rows, held: Rows, seed: int, known: bool) -> tuple[Floats, Floats, Floats, Floats]:
-        """Return what each budget spends and promises on the training questions, and does on the held-out ones."""
-        problem, samples = self.problem, self.problem.samples
-        assert samples is not None
         # The rows as they are: made of features, whose columns would be scaled again, it predicts worse.
-        rows = problem.rows if known else None
+        rows = problem.rows
+        samples = problem.samples
+        assert samples is not None
         if self.policy is None:
-            policy = Sequential(answer_by="verifier" if problem.verifier else None, random_state=seed)
+            policy = Sequential(
+                answer_by="verifier" if problem.verifier else None, feature_cost=problem.feature_cost, random_state=seed
+            )
         else:
             policy = copy(self.policy)
+            policy.feature_cost = problem.feature_cost or policy.feature_cost
         policy.fit(None if rows is None else rows.take(train), samples.take(train))
         frontier = policy.frontier()
         keep = np.append(True, np.diff(frontier.spend) > rounding(frontier.spend))
         budgets = frontier.spend[keep]
         if budgets[-1] <= 0:  # nothing was ever right: it draws nothing
             nothing = np.zeros((1, len(held)))
-            return np.zeros(1), np.zeros(1), nothing, nothing
+            return Tuned(np.zeros(1), np.zeros(1), nothing, nothing, np.zeros(1))
         orders = once((problem.token, "orders"), lambda: _orders(problem))
         columns = {arm: order[:, held] for arm, order in orders.items()}
         found = policy.replay(
             None if rows is None else rows.take(held), samples.take(held), budgets=budgets, columns=columns
         )
-        looks = np.zeros(len(budgets))
-        if known and problem.feature_cost:
-            candidates = policy._fitted().choices
-            families = [candidates.candidates[candidates.at(float(b)).candidate].family for b in budgets]
-            looks = problem.feature_cost * np.array([float(family.predicts) for family in families])
-        return budgets + looks, frontier.accuracy[keep], found.spend + looks[:, None], found.accuracy
+        return Tuned(budgets, concave(budgets), found.spend, found.accuracy, frontier.accuracy[keep])
 
 
 def _orders(problem: Problem) -> dict[str, NDArray[np.intp]]:

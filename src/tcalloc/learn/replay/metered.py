@@ -30,6 +30,7 @@ from tcalloc._rates import Rates
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Draw, Policy, Result, Run
 from tcalloc.learn.replay.all_orders import arm_costs, random_orders, round_costs
+from tcalloc.llm.confidence import Confidence
 from tcalloc.measure.costs import answer_costs, lacking_tokens
 from tcalloc.measure.round_costs import RoundCosts
 from tcalloc.measure.samples import Samples
@@ -238,11 +239,18 @@ class Meter:
             _known(arm.scores, row, column),
             _known(arm.logprobs, row, column),
             None if tokens is None else int(tokens),
+            confidence=_sure(arm.confidence, row, column),
         )
 
 
 def _known(values: Floats | None, row: int, column: int) -> float | None:
     return None if values is None or np.isnan(values[row, column]) else float(values[row, column])
+
+
+def _sure(values: dict[str, Floats] | None, row: int, column: int) -> Confidence | None:
+    found = [_known((values or {}).get(name), row, column) for name in Confidence._fields]
+    mean, tail, lowest = (np.nan if value is None else value for value in found)
+    return None if all(value is None for value in found) else Confidence(mean, tail, lowest)
 
 
 def drive(run: Run, meter: Meter) -> Run:

@@ -17,6 +17,7 @@ from tcalloc._inputs import scalar
 from tcalloc._solve import decide, solve
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.learn.features.matrix import fitted_features, transformed
+from tcalloc.learn.looking import feature_cost_of
 from tcalloc.learn.regression.boosted import booster_of
 from tcalloc.learn.routing.base import Actions, Batch, LearnedPolicy
 from tcalloc.learn.rows import Rows, RowsLike, as_rows
@@ -49,6 +50,9 @@ class Imitator(LearnedPolicy):
     known_costs : {"mean", "given"}
         The costs that the oracle and `decide` use: each action's mean cost, or each question's own (then `decide` needs
         ``cost=`` if it is given a price).
+    feature_cost : float
+        What having X costs per question, in the unit of the costs. `replay` counts it in the spend; the budget, at
+        which the oracle chooses, does not include it.
     random_state : int
         Seed of the features and the classifier.
 
@@ -84,6 +88,7 @@ class Imitator(LearnedPolicy):
         loss: str = "plain",
         features: Any = None,
         known_costs: str = "mean",
+        feature_cost: float = 0.0,
         random_state: int = 0,
     ):
         self.budget = budget
@@ -91,7 +96,13 @@ class Imitator(LearnedPolicy):
         self.loss = loss
         self.features = features
         self.known_costs = known_costs
+        self.feature_cost = feature_cost
         self.random_state = random_state
+
+    @property
+    def looking_cost_(self) -> float:
+        """What is paid for X per question: it always looks."""
+        return float(self.feature_cost)
 
     def _check_parameters(self) -> None:
         if self.budget is None:
@@ -99,6 +110,7 @@ class Imitator(LearnedPolicy):
         scalar(self.budget, "budget")
         one_of("loss", self.loss, ("plain", "regret"))
         one_of("known_costs", self.known_costs, ("mean", "given"))
+        feature_cost_of(self.feature_cost)
         found = self.classifier
         if found is not None and (
             isinstance(found, type) or not hasattr(found, "fit") or not hasattr(found, "predict")

@@ -12,7 +12,6 @@ A new question gets the action with the largest prediction − price·cost. For 
 `tcalloc.solve` on the predicted table. If the gate is closed, the policy serves the mixture of the same spend.
 """
 
-import math
 from dataclasses import replace
 from typing import Any, Self, cast
 
@@ -26,6 +25,7 @@ from tcalloc._inputs import scalar
 from tcalloc._solve import decide, solve
 from tcalloc.errors import InputError
 from tcalloc.learn.features.matrix import fitted_features, transformed
+from tcalloc.learn.looking import feature_cost_of
 from tcalloc.learn.outcomes import Part, Served
 from tcalloc.learn.regression.ridge_and_neighbours import Ridge, folds_of, make_model, model_from_state, ridge_of
 from tcalloc.learn.routing.base import Actions, Batch
@@ -72,8 +72,9 @@ class PricedPolicy(ProbingPolicy):
         each question; if costs differ between questions, this gains, and keeps budgets better. "given": each
         question's own costs (then `decide` needs ``cost=``).
     feature_cost : float
-        What looking at X costs per question, in the unit of the costs. The gate opens only if the gain is more than the
-        mixture would gain for that money. Budgets do not include it.
+        What having X costs per question, in the unit of the costs. The gate opens only if the gain is more than the
+        mixture would gain for that money. Budgets of this class do not include it; those of `tcalloc.fit` and
+        `tcalloc.answer` do.
     random_state : int
         Seed of the folds, the features and the random choices.
 
@@ -130,8 +131,7 @@ class PricedPolicy(ProbingPolicy):
             raise InputError(
                 f"probe and known_costs={self.known_costs!r} do not go together; expected known_costs='mean'."
             )
-        if not 0 <= scalar(self.feature_cost, "feature_cost") < math.inf:
-            raise InputError(f"feature_cost is {self.feature_cost!r}; expected a finite number, at least 0.")
+        feature_cost_of(self.feature_cost)
         make_model(self.regressor, 0)
 
     # ------------------------------------------------------------------------------------------ fit
@@ -248,6 +248,15 @@ class PricedPolicy(ProbingPolicy):
     def _price_of(self, budget: float) -> float:
         self.mix_.check(budget)
         return self.gate_.price_of(budget)
+
+    @property
+    def looking_cost_(self) -> float:
+        """What is paid for X per question, as the policy is set: nothing where it serves the mixture."""
+        price, budget = self._own()
+        if not self.width_ or (budget is None and price is None):
+            return 0.0
+        spend = self.gate_.budget_of(price) if budget is None and price is not None else budget
+        return float(self.feature_cost) if spend is not None and self.gate_.open_at(spend) else 0.0
 
     def _own(self) -> tuple[float | None, float | None]:
         # A mixture (of fixed actions, or of two prices with a probe) can keep a budget that no price keeps.

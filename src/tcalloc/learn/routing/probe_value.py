@@ -18,7 +18,7 @@ from tcalloc._counts import counted
 from tcalloc._solve import decide
 from tcalloc.errors import InputError
 from tcalloc.learn.hull import neighbours
-from tcalloc.learn.protocol import DecidedRun, Draw, Result, checked, combine
+from tcalloc.learn.protocol import DecidedRun, Draw, Result, checked, combine, decided_by
 from tcalloc.learn.regression.ridge_and_neighbours import Ridge, ridge_of
 from tcalloc.learn.routing.gate import BUDGETS, Gate, difference
 from tcalloc.learn.routing.probe_patterns import AfterProbe, Draws, ProbePlan, shown_by
@@ -318,6 +318,22 @@ class ProbedRun:
             self._other.add(results)
         else:
             self._results.extend(checked(results))
+
+    def settled(self, results: Sequence[Result], missing: int) -> bool:
+        """Return whether these results of the draw under way decide the answer, whatever the missing ones are.
+
+        A probe is never settled: what follows depends on all of its samples.
+
+        Parameters
+        ----------
+        results : sequence of Result
+            Those of the draw that came so far.
+        missing : int
+            How many have not come yet.
+        """
+        if self._other is not None:
+            return self._other.settled(results, missing)
+        return self._stage > 1 and decided_by(self._asked, [*self._results, *results], missing)
 
     @property
     def answer(self) -> Any:

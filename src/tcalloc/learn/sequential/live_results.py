@@ -14,6 +14,7 @@ import numpy as np
 
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Result
+from tcalloc.llm.confidence import Confidence
 
 __all__ = ["accepted"]
 
@@ -70,6 +71,8 @@ def _accepted(result: Result, place: str, combine: str, unscored: bool) -> Resul
     if tokens is not None and tokens < 0:
         raise InputError(f"{place}.tokens is {result.tokens!r}; expected how many there were, at least 0, or None.")
     _optional(result.logprob, f"{place}.logprob")
+    for name, value in zip(Confidence._fields, result.confidence or (), strict=False):
+        _optional(value, f"{place}.confidence.{name}")
     return replace(result, cost=cost)
 
 

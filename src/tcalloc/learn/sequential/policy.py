@@ -17,6 +17,7 @@ from tcalloc.learn.estimator import StoppingEstimator
 from tcalloc.learn.holdout.calibrate import Calibration, calibrate_rising
 from tcalloc.learn.holdout.cost_range import cost_phrase, sample_costs
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
+from tcalloc.learn.looking import feature_cost_of
 from tcalloc.learn.protocol import uniform
 from tcalloc.learn.rows import RowLike, RowsLike
 from tcalloc.learn.saving.policy_folder import save_policy
@@ -68,6 +69,9 @@ class Sequential(StoppingEstimator):
         Seconds, above 0, after which a run draws nothing more. Replays and all figures ignore it.
     actions : mapping of str to Action, optional
         The action of a draw from each model, with all its parameters; default: just its name.
+    feature_cost : float
+        What having X costs per question, in the unit of the costs. Rules that read X are charged it for each question,
+        and are used only if they are worth it. It is a part of budgets, spends and `cap`.
     random_state : int
         Random seed of orders, folds and mixtures.
 
@@ -79,6 +83,8 @@ class Sequential(StoppingEstimator):
         Mean cost of a recorded sample of each model, in the unit of all costs and budgets.
     round_costs_ : dict of str to (float, float)
         What a question's first draw of each model and its later draws cost besides their samples, on average.
+    looking_cost_ : float
+        What is paid for X per question at the present budget: `feature_cost`, or 0 if its rules do not read X.
     budget_ : float or None
         The mean cost per question for which it is set, by `fit`, `at` or `calibrate`.
     guarantee_ : Calibration or None
@@ -111,6 +117,7 @@ class Sequential(StoppingEstimator):
         cap: float | None = None,
         deadline: float | None = None,
         actions: Mapping[str, Action] | None = None,
+        feature_cost: float = 0.0,
         random_state: int = 0,
     ):
         self.budget = budget
@@ -120,6 +127,7 @@ class Sequential(StoppingEstimator):
         self.cap = cap
         self.deadline = deadline
         self.actions = actions
+        self.feature_cost = feature_cost
         self.random_state = random_state
 
     # ------------------------------------------------------------------------------------------ fit
@@ -145,7 +153,8 @@ class Sequential(StoppingEstimator):
             If the samples do not hold what `answer_by` needs, X does not fit them, or a parameter is not allowed.
         """
         budget, cap, _ = self._limits()
-        settings = Settings.of(samples, self.answer_by, self.waves, self.most, cap, self.random_state)
+        looks = feature_cost_of(self.feature_cost)
+        settings = Settings.of(samples, self.answer_by, self.waves, self.most, cap, self.random_state, looks)
         if not isinstance(self.actions, Mapping | None):
             raise InputError(f"actions is {type(self.actions).__name__}; expected a mapping of models to actions.")
         for arm, action in (self.actions or {}).items():
@@ -250,6 +259,20 @@ class Sequential(StoppingEstimator):
         self.budget_, self.guarantee_ = asked, found
         return self
 
+    looks_within_budget = True
+
+    @property
+    def schema_(self) -> Any:
+        """What X looked like in `fit` (`tcalloc.learn.rows.Schema`); None: there was none."""
+        asking = self._fitted().asking
+        return None if asking is None else asking.features.schema_
+
+    @property
+    def looking_cost_(self) -> float:
+        """What is paid for X per question at the present budget."""
+        trained = self._fitted()
+        return trained.settings.looks * trained.choices.candidates[self._own().candidate].family.predicts
+
     @property
     def sample_costs_(self) -> dict[str, float]:
         """Mean cost of a recorded sample of each model."""
@@ -301,7 +324,7 @@ class Sequential(StoppingEstimator):
             settings.caps,
             settings.highest_cost,
             settings.highest_round_cost,
-            settings.limit if mixture.limit is None else min(mixture.limit, settings.limit),
+            settings.room(candidate.family, mixture.limit),
             self._limits()[2],
             self._believing(candidate, setting),
         )
@@ -411,6 +434,7 @@ class Sequential(StoppingEstimator):
                 "most": most,
                 "cap": cap,
                 "deadline": deadline,
+                "feature_cost": feature_cost_of(self.feature_cost),
                 "random_state": int(self.random_state),
             },
             "budget": self.budget_,
@@ -432,7 +456,7 @@ class Sequential(StoppingEstimator):
             actions=None if actions is None else {arm: Action.from_dict(action) for arm, action in actions.items()},
         )
         made._limits()
-        trained = unpack(meta["trained"], arrays)
+        trained = unpack(meta["trained"], arrays, feature_cost_of(made.feature_cost))
         made._begin(trained, None)
         made.budget_ = None if meta["budget"] is None else budget_of(meta["budget"])
         if meta["mixture"] is not None:

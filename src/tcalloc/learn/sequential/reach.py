@@ -76,7 +76,7 @@ def room(settings: Settings, most: Floats, budget: float, confidence: float, n: 
     limit = max(fair, 2 * budget + float(most.max()))
     # A run draws while the most expensive recorded sample fits; a sample that costs more may exceed the limit.
     limit -= _excess(settings, most)
-    return None if limit >= settings.limit else max(limit, float(settings.highest_draw_costs.min()))
+    return None if limit >= settings.limit else max(limit, float(settings.highest_draw_costs.min()) + settings.looks)
 
 
 def _excess(settings: Settings, most: Floats) -> float:
@@ -94,13 +94,14 @@ def highest_costs(trained: Trained, mixtures: Sequence[Mixture], most: Floats) -
     mixtures : sequence of Mixture
         Mixtures of two rules, each with its limit.
     most : ndarray, (arms,)
-        The most that one sample of each model can cost, with its draw.
+        The most that one sample of each model can cost, with its draw. What X costs is added where rules read it.
     """
     settings = trained.settings
     drawn: dict[tuple[int, int], float] = {}
     for c in {mixture.candidate for mixture in mixtures}:
         rules = np.unique([rule for m in mixtures if m.candidate == c for rule in (m.low, m.high)])
-        costs = most_drawn(trained.choices.candidates[c].family, settings.caps, rules) @ most
+        family = trained.choices.candidates[c].family
+        costs = most_drawn(family, settings.caps, rules) @ most + settings.looking(family)
         drawn |= {(c, rule): cost for rule, cost in zip(rules.tolist(), costs.tolist(), strict=True)}
     found = []
     for mixture in mixtures:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tcalloc._checks import whole
 from tcalloc._counts import counted
 from tcalloc.errors import InputError
-from tcalloc.learn.sequential.rules.families import Family, Outcomes, outcomes
+from tcalloc.learn.sequential.rules.families import Family, Outcomes
 from tcalloc.learn.sequential.selection import Mixture
 from tcalloc.learn.sequential.states.sample_features import without_score
 from tcalloc.learn.sequential.states.simulated_runs import SimulatedRuns
@@ -63,7 +63,6 @@ def replayed(
         _check_columns(columns, samples, settings.arms)
     _check_scores(samples, trained)
     (given,) = {mixture.limit for mixture in mixtures}
-    limit = settings.limit if given is None else min(given, settings.limit)
     used: dict[int, Any] = {}
     for c in sorted({mixture.candidate for mixture in mixtures}):
         family = trained.choices.candidates[c].family
@@ -81,10 +80,7 @@ def replayed(
             counts_only=family.blind,
             columns=None if columns is None else dict(columns),
         )
-        used[c] = (
-            numbers,
-            outcomes(family, simulated, None, numbers, limit, settings.highest_cost, settings.highest_round_cost),
-        )
+        used[c] = numbers, settings.played(family, simulated, None, numbers, given)
     parts = [trained.choices.replayed(mixture, used) for mixture in mixtures]
     return Outcomes(*(np.stack([getattr(part, name) for part in parts]) for name in ("spend", "accuracy", "rounds")))
 

@@ -111,8 +111,8 @@ def _pack_family(family: Family) -> Parts:
     return meta, arrays
 
 
-def unpack(meta: dict[str, Any], arrays: Arrays) -> Trained:
-    """Return the object that `pack` took apart.
+def unpack(meta: dict[str, Any], arrays: Arrays, looks: float = 0.0) -> Trained:
+    """Return the object that `pack` took apart; `looks` is what having X costs per question.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def unpack(meta: dict[str, Any], arrays: Arrays) -> Trained:
         raise InputError("what samples usually cost does not fit the arms.")
     settings = Settings(arms, meta["combine"], waves, caps, highest_cost, rounds[0], float(meta["unit"]), limit,
                         whole("seed", meta["seed"], 0, 1 << 62), usual,
-                        tuple((first, later) for first, later in rounds[1].tolist()))  # fmt: skip
+                        tuple((first, later) for first, later in rounds[1].tolist()), looks)  # fmt: skip
     shape = (len(arms), len(features))
     reading = Reading(
         arms,

@@ -98,6 +98,34 @@ class Settings:
     """(arms,) the mean cost of a recorded sample; None: not known."""
     usual_rounds: tuple[tuple[float, float], ...]
     """(arms,) what a question's first draw and its later ones cost besides their samples, on average."""
+    looks: float = 0.0
+    """What having X costs per question, for rules that read it."""
+
+    def looking(self, family: Family) -> float:
+        """Return what a question pays for X under the rules of a family."""
+        return self.looks if family.predicts else 0.0
+
+    def room(self, family: Family, limit: float | None = None) -> float:
+        """Return the most that the samples of a question may cost, within a guarantee's limit if there is one."""
+        return min(self.limit, np.inf if limit is None else limit) - self.looking(family)
+
+    def played(
+        self, family: Family, simulated: SimulatedRuns, rows: Rows | None = None, rules: Rows | None = None,
+        limit: float | None = None,
+    ) -> Outcomes:  # fmt: skip
+        """Return what rules do on simulated runs; X is paid for where they read it.
+
+        Parameters
+        ----------
+        family, simulated, rows, rules
+            Those of `tcalloc.learn.sequential.rules.families.outcomes`.
+        limit : float, optional
+            The most that a question may cost, if a guarantee limits it.
+        """
+        found = outcomes(
+            family, simulated, rows, rules, self.room(family, limit), self.highest_cost, self.highest_round_cost
+        )
+        return replace(found, spend=found.spend + self.looking(family)) if self.looking(family) else found
 
     @property
     def highest_draw_costs(self) -> Floats:
@@ -105,7 +133,9 @@ class Settings:
         return self.highest_cost + self.highest_round_cost
 
     @classmethod
-    def of(cls, samples: Samples, combine: Any, waves: Any, most: Any, cap: float | None, seed: Any) -> "Settings":
+    def of(
+        cls, samples: Samples, combine: Any, waves: Any, most: Any, cap: float | None, seed: Any, looks: float = 0.0
+    ) -> "Settings":
         """Check the parameters against the samples."""
         if not isinstance(samples, Samples):
             raise InputError(f"samples is {type(samples).__name__}; expected Samples (see tcalloc.measure).")
@@ -152,7 +182,7 @@ class Settings:
             )
         usual = tuple(mean[arm] if mean[arm] < np.inf else None for arm in arms)
         means = tuple((float(rounds[arm].first.mean()), float(rounds[arm].later.mean())) for arm in arms)
-        return cls(arms, combine, sizes, caps, highest_cost, drawing, unit, limit, int(seed), usual, means)
+        return cls(arms, combine, sizes, caps, highest_cost, drawing, unit, limit, int(seed), usual, means, looks)
 
 
 def names_of_arms(arms: tuple[str, ...]) -> str:
@@ -230,7 +260,6 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
     enough = min(ENOUGH_ORDERS, MOST_RUNS // len(samples))
     orders = int(np.clip((RUNS_SEVERAL if several else RUNS_ONE) // len(samples), max(enough, 4), 40))
     prices = PRICES / settings.unit
-    limits = settings.limit, settings.highest_cost, settings.highest_round_cost
     candidates: list[Candidate] = []
     belief: Belief | None = None
 
@@ -252,7 +281,7 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
         if learns and len(samples) >= FOLDS:
             inner = _out_of_fold(lambda train, _: (make(train), simulated), len(samples), settings)
         else:
-            inner = outcomes(family, simulated, None, None, *limits)
+            inner = settings.played(family, simulated)
         candidates.append(Candidate(name, family, inner, believed(family, inner, simulated)))
 
     def believed(family: Family, inner: Outcomes, simulated: SimulatedRuns) -> Floats | None:
@@ -263,7 +292,7 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
             belief = Belief.fit(simulated, tuple(min(cap, AHEAD) for cap in simulated.caps))
         hull = Frontier.of(inner.spend.mean(axis=1), inner.accuracy.mean(axis=1)).settings
         mean = np.zeros(family.settings)
-        found = outcomes(family, belief.along(simulated), None, hull, *limits)
+        found = settings.played(family, belief.along(simulated), None, hull)
         mean[hull] = found.accuracy.mean(axis=1)
         return mean
 
@@ -319,9 +348,7 @@ def _out_of_fold(learn: Callable[[Rows, Rows], tuple[Family, SimulatedRuns]], n:
     found, order = [], []
     for train_rows, held in split(n, FOLDS, settings.seed):
         family, simulated = learn(train_rows, held)
-        found.append(
-            outcomes(family, simulated, held, None, settings.limit, settings.highest_cost, settings.highest_round_cost)
-        )
+        found.append(settings.played(family, simulated, held))
         order.append(held)
     back = np.argsort(np.concatenate(order))
     parts = (np.concatenate([getattr(part, name) for part in found], axis=1)[:, back]

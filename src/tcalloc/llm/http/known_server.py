@@ -172,14 +172,15 @@ class KnownServer:
 
     def _adapt(self, message: str, param: str, n: int, said: str) -> Adapted | None:
         """Leave out the fields that the server does not accept, or ask for fewer choices."""
-        low = message.lower()
+        low, p = message.lower(), self.parameters
         if "max_completion_tokens" in low and self._leave_out(
             "max_tokens", "wants max_completion_tokens for max_tokens"
         ):
             return Adapted(n, said)
-        for name in ("seed", "logprobs", "stream"):
+        # top_logprobs first: a server that gives fewer of the likeliest tokens still gives log-probabilities.
+        for name in ("seed", "top_logprobs", "logprobs", "stream"):
             if (name in param or re.search(rf"\b{name}", low)) and self._leave_out(
-                name, f"does not take {name}; left out"
+                name, f"does not take {name}{f' = {p.top_logprobs}' if name == 'top_logprobs' else ''}; left out"
             ):
                 return Adapted(n, said)
         if n > 1:  # if that was the reason, the next reply shows it
@@ -190,7 +191,10 @@ class KnownServer:
         """Stop sending a field. True if the request is worth another try without it."""
         p = self.parameters
         streamed = None if "stream" in self.left_out else True
-        given = {"max_tokens": p.max_tokens, "seed": p.seed, "logprobs": p.logprobs or None, "stream": streamed}
+        given = {
+            "max_tokens": p.max_tokens, "seed": p.seed, "logprobs": p.logprobs or None, "stream": streamed,
+            "top_logprobs": p.top_logprobs,
+        }  # fmt: skip
         sent = given[name] is not None
         # It is if another thread removed the field while this request was open. A server that keeps complaining about
         # a field that was not sent is stopped by the limit on such tries.

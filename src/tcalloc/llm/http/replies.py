@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from tcalloc._checks import is_number, is_whole
 from tcalloc._printing import shown_shortly
+from tcalloc.llm.confidence import Confidence, token_confidences
 from tcalloc.llm.http.usage import LARGEST, Usage, read_usage
 
 __all__ = [
@@ -63,6 +64,8 @@ class Choice:
         Whether the tokens are estimated, because the server did not count them or counted wrong.
     logprob : float or None
         Sum over the tokens, if the server gives it.
+    confidence : Confidence or None
+        How sure the model was, if the server gives several of the likeliest tokens at each place.
     """
 
     text: str
@@ -71,6 +74,7 @@ class Choice:
     reasoning_tokens: int = 0
     estimated: bool = False
     logprob: float | None = None
+    confidence: Confidence | None = None
     counted: int | None = None  # tokens as counted from logprobs
     reasoning: int = 0  # characters of reasoning that came apart
 
@@ -262,8 +266,11 @@ def _choice(item: Any, redact: Redact) -> Choice:
     reasoning = _joined(message.get("reasoning_content"), strict=False)
     reasoning = reasoning or _joined(message.get("reasoning"), strict=False) or ""
     finish = _name(item.get("finish_reason"), redact)
-    logprob, counted = _logprobs(item.get("logprobs"), finish)
-    return Choice(_text(content, redact), finish, logprob=logprob, counted=counted, reasoning=len(reasoning))
+    logprob, confidence, counted = _logprobs(item.get("logprobs"), finish)
+    return Choice(
+        _text(content, redact), finish,
+        logprob=logprob, confidence=confidence, counted=counted, reasoning=len(reasoning),
+    )  # fmt: skip
 
 
 def _joined(content: Any, *, strict: bool = True) -> str | None:
@@ -280,16 +287,17 @@ def _joined(content: Any, *, strict: bool = True) -> str | None:
     return "".join(text for text in texts if isinstance(text, str))
 
 
-def _logprobs(given: Any, finish: str) -> tuple[float | None, int | None]:
-    """Return the sum of a choice's logprobs, and how many tokens they count."""
+def _logprobs(given: Any, finish: str) -> tuple[float | None, Confidence | None, int | None]:
+    """Return the sum of a choice's logprobs, how sure the model was, and how many tokens they count."""
     entries = given.get("content") if isinstance(given, dict) else None
     if not isinstance(entries, list) or not entries:
-        return None, None
+        return None, None, None
     values: list[Any] = [entry.get("logprob") if isinstance(entry, dict) else None for entry in entries]
     if not all(is_number(value) and abs(value) < LARGEST for value in values):
-        return None, None
+        return None, None, None
+    sure = token_confidences(entries)
     # The end of the text is a token that was generated, and has no entry.
-    return math.fsum(values), len(entries) + (finish == "stop")
+    return math.fsum(values), None if sure is None else Confidence.of(sure), len(entries) + (finish == "stop")
 
 
 def _count(choices: tuple[Choice, ...], usage: Usage, counter: TokenCounter) -> tuple[Choice, ...]:

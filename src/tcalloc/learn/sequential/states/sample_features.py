@@ -1,4 +1,4 @@
-"""Features of a sample (length, log-probability, score), the weight of its vote, and which answers are distinguished.
+"""Features of a sample (length, log-probability, score, confidence), and the weight of its vote.
 
 What to use when
 ----------------
@@ -22,13 +22,14 @@ from numpy.typing import NDArray
 from tcalloc.learn.protocol import Result
 from tcalloc.learn.replay.all_orders import random_orders
 from tcalloc.learn.sequential.states.state import heaviest
+from tcalloc.llm.confidence import Confidence
 from tcalloc.measure.samples import Samples
 
 __all__ = ["FEATURES", "TELLS", "Reading", "without_score"]
 
 Floats = NDArray[np.float64]
 
-FEATURES = ("length", "logprob", "logprob per token", "score")
+FEATURES = ("length", "logprob", "logprob per token", "score", "confidence", "tail confidence", "lowest confidence")
 # What recorded answers show: which one it is, only whether there is one, or nothing.
 TELLS = ("which", "whether", "nothing")
 CLIP = 4.0
@@ -111,7 +112,8 @@ class Reading:
         length = np.nan if result.tokens is None else float(result.tokens)
         logprob = np.nan if result.logprob is None else float(result.logprob)
         score = np.nan if result.score is None else float(result.score)
-        raw = _stack(np.array([length]), np.array([logprob]), np.array([score]))[0]
+        sure = (np.nan,) * 3 if result.confidence is None else result.confidence
+        raw = _stack(*(np.array([value], np.float64) for value in (length, logprob, score, *sure)))[0]
         return self._scaled(raw[[FEATURES.index(name) for name in self.features]], arm)
 
     def weights(self, features: Floats, arm: int, weighted: bool = True) -> Floats:
@@ -159,12 +161,13 @@ def _raw(samples: Samples) -> Floats:
     tokens: Mapping[str, Any] = samples.tokens or {}
     scores = nothing if samples.scores is None else np.asarray(samples.scores, np.float64)
     logprobs = nothing if samples.logprobs is None else np.asarray(samples.logprobs, np.float64)
-    return _stack(np.asarray(tokens.get("output", nothing), np.float64), logprobs, scores)
+    sure = [np.asarray((samples.confidence or {}).get(name, nothing), np.float64) for name in Confidence._fields]
+    return _stack(np.asarray(tokens.get("output", nothing), np.float64), logprobs, scores, *sure)
 
 
-def _stack(length: Floats, logprob: Floats, score: Floats) -> Floats:
+def _stack(length: Floats, logprob: Floats, score: Floats, *confidence: Floats) -> Floats:
     longer = np.maximum(np.floor(length), 1.0)  # whole tokens, which is what a live result has
-    return np.stack([np.log(longer), logprob, logprob / longer, score], axis=-1)
+    return np.stack([np.log(longer), logprob, logprob / longer, score, *confidence], axis=-1)
 
 
 def _tilt(features: list[Floats], models: list[Samples]) -> Floats:
