@@ -50,11 +50,9 @@ class Units:
 class Account:
     """What is settled and what is reserved, in units."""
 
-    __slots__ = ("fresh", "likely", "lost", "requests", "reserved", "settled")
+    __slots__ = ("fresh", "likely", "requests", "reserved", "settled")
 
-    def __init__(
-        self, settled: int = 0, reserved: int = 0, likely: int = 0, fresh: int = 0, lost: int = 0, requests: int = 0
-    ):
+    def __init__(self, settled: int = 0, reserved: int = 0, likely: int = 0, fresh: int = 0, requests: int = 0):
         self.settled = settled
         """The sum of all bills that count."""
         self.reserved = reserved
@@ -63,8 +61,6 @@ class Account:
         """What open grants will probably cost."""
         self.fresh = fresh
         """The part of `settled` that belongs to the current bucket of the period."""
-        self.lost = lost
-        """The part of `settled` that is assumed, since the bill never came."""
         self.requests = requests
         """How many requests came."""
 

@@ -1,0 +1,57 @@
+"""What bills really are, by model: their ratio to what was expected, and how often they exceed the stated maximum."""
+
+from typing import Any
+
+__all__ = ["Bills"]
+
+# Of what earlier bills say, this share is forgotten with each bill.
+FORGOTTEN = 1e-3
+
+
+class Bills:
+    """The bills of one model (or action).
+
+    The ratio is shrunk towards 1 as far as it is not significant: r = 1 + max(0, 1 − 4/z²)(ΣC/ΣP − 1), where C are bills,
+    P are expected costs, and z² = (ΣC − ΣP)² / Σ(C − P)².
+    """
+
+    __slots__ = ("_expected", "_others", "_paid", "_squares", "excess")
+
+    def __init__(self) -> None:
+        self._paid = self._expected = self._squares = 0.0
+        self._others = (0.0, 0.0, 0.0)
+        self.excess = 1.0
+        """The highest bill so far as a multiple of its stated maximum; at least 1."""
+
+    def add(self, bill: float, expected: float, maximum: float) -> bool:
+        """Take note of a bill; return whether it is above its stated maximum."""
+        keep = 1.0 - FORGOTTEN
+        self._paid = keep * self._paid + bill
+        self._expected = keep * self._expected + expected
+        self._squares = keep * self._squares + (bill - expected) ** 2
+        if bill <= maximum * (1 + 1e-9):
+            return False
+        if maximum > 0:
+            self.excess = max(self.excess, bill / maximum)
+        return True
+
+    @property
+    def ratio(self) -> float:
+        """Bill over expected cost, as far as it is significant."""
+        paid, expected, squares = (
+            own + other for own, other in zip((self._paid, self._expected, self._squares), self._others, strict=True)
+        )
+        if expected <= 0 or squares <= 0:
+            return 1.0
+        off = paid - expected
+        return 1.0 + max(0.0, 1.0 - 4.0 * squares / (off * off) if off else 0.0) * (paid / expected - 1.0)
+
+    def state(self) -> list[float]:
+        """Return what other replicas need."""
+        return [self._paid, self._expected, self._squares, self.excess]
+
+    def join(self, others: list[Any]) -> None:
+        """Take account of the states of other replicas, in place of what they had said before."""
+        sums = [[float(value) for value in other] for other in others]
+        self._others = (sum(o[0] for o in sums), sum(o[1] for o in sums), sum(o[2] for o in sums))
+        self.excess = max([self.excess, *(o[3] for o in sums)])

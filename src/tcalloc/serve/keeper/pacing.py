@@ -1,0 +1,103 @@
+"""The pacing rule: at which price the money lasts until the end of the period.
+
+The price is where the demand at that price, times the requests that are left, meets the money that is left. It has no
+step size. Two things make it exact enough for a total that must not be exceeded:
+
+1. Money in flight counts with its expected bill; the cap holds what it may cost at most. What is granted so late in the
+   period that its bill comes after the last request cannot give anything back, so it counts with its maximum.
+2. Expected costs are corrected by what bills have been so far (`bills.py`).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tcalloc.serve.keeper.demand import BINS, PER_DECADE, Demand, price_of
+
+__all__ = ["Pace", "Pacer", "spend_at"]
+
+# Weight of the latest bill in the mean lag, and of the latest grant in the mean ratio of maximum and expected cost.
+LATEST = 0.01
+# The most that a request may be planned to spend, in multiples of the average budget, while the horizon is a forecast.
+MOST = 2.0
+
+
+class Pace(NamedTuple):
+    """What is left of a period, for one account."""
+
+    money: float
+    """Money that is neither settled nor expected in flight."""
+    left: float
+    """Requests that will still come, the one that is decided included."""
+
+
+class Pacer:
+    """The price of one account.
+
+    Parameters
+    ----------
+    half_life : float
+        After which distance a request counts half in the demand; see `Demand`.
+    """
+
+    def __init__(self, half_life: float):
+        self.demand = Demand(half_life)
+        self.price: float | None = None
+        """The price of now; None: nothing is known yet."""
+        self.lag = 0.0
+        """Mean number of requests between a grant and its bill."""
+        self._spread = 1.0  # mean maximum over mean expected cost
+        self._bills = 0
+
+    def note_grant(self, likely: float, most: float) -> None:
+        """Take note of a grant's expected and highest cost."""
+        if likely > 0:
+            self._spread += LATEST * (most / likely - self._spread)
+
+    def note_bill(self, requests: int) -> None:
+        """Take note of how many requests came until a bill did."""
+        self._bills += 1
+        self.lag += max(LATEST, 1.0 / self._bills) * (requests - self.lag)
+
+    def caution(self, left: float) -> float:
+        """Return how far the maximum of a grant counts instead of its expected cost, from 0 to 1."""
+        return 0.0 if left == np.inf else min(max(2.0 - left / max(self.lag, 1.0), 0.0), 1.0)
+
+    def set_price(self, pace: Pace) -> None:
+        """Set the price at which the money lasts for the requests that are left."""
+        spends, first = self.demand.curve()
+        if pace.left <= 0 or not spends.any():
+            return
+        careful = min(self.lag, pace.left) if pace.left < np.inf else 0.0
+        planned = (1.0 - careful / pace.left if pace.left < np.inf else 1.0) * spends
+        if careful:
+            planned = planned + careful / pace.left * self._spread * _shifted(spends, self._spread)
+        self.price = _crossing(planned, first, pace.money / pace.left if pace.left < np.inf else pace.money)
+
+
+def _shifted(spends: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
+    """Return the curve of demand at prices that are higher by a factor."""
+    places = np.arange(BINS + 1) + PER_DECADE * np.log10(factor)
+    return np.interp(places, np.arange(BINS + 1), spends)
+
+
+def _crossing(planned: NDArray[np.float64], first: int, target: float) -> float:
+    """Return the price at which a falling curve crosses a target."""
+    if planned[0] <= target:
+        return 0.0
+    if planned[BINS] >= target:
+        return np.inf
+    bin_ = int(np.searchsorted(-planned, -target, side="left")) - 1  # planned[bin_] > target >= planned[bin_ + 1]
+    step = planned[bin_] - planned[bin_ + 1]
+    return price_of(bin_ + (planned[bin_] - target) / step, first)
+
+
+def spend_at(demand: Demand, price: float) -> float:
+    """Return the mean expected spend of a request at a price."""
+    spends, first = demand.curve()
+    if price <= 0:
+        return float(spends[0])
+    if price == np.inf:
+        return float(spends[BINS])
+    return float(np.interp(np.log(price) * PER_DECADE / np.log(10.0) - first, np.arange(BINS + 1), spends))
