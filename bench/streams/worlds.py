@@ -1,7 +1,5 @@
 """The streams: what each request offers, what it will really be billed, and when its bill comes."""
 
-import gzip
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ __all__ = ["STREAMS", "Stream", "real"]
 # Costs of the actions of simulated requests: samples, as in a vote. The average budget is 4 of them.
 COSTS = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
 BUDGET = 4.0
+VOTES = (1, 2, 4, 8, 16)
 # Bills of ordinary streams are up to this share more or less than expected; the stated maximum is the most.
 NOISE = 0.3
 # Heavy-tailed bills are cut off by max_tokens at this multiple of their usual mean.
@@ -124,35 +123,39 @@ def day_times(n: int, seed: int) -> np.ndarray:
 def real(name: str, n: int, order: str, seed: int, data: Path | None) -> Stream | None:
     """Return a stream of real questions, repeated up to n; None if the table is not there.
 
-    What a policy would expect is not known of real questions, so each action's expected accuracy is the mean of the
-    question's group (task or category), and rules are scored by what really happened.
+    Parameters
+    ----------
+    name : str
+        "recorded", the table that ships, or that of a file in `data`.
+    n : int
+        The number of requests.
+    order : {"shuffled", "sorted"}
+        "sorted": from easy to hard.
+    seed : int
+        The random seed.
+    data : path or None
+        The folder of the tables that do not ship.
     """
     rng = np.random.default_rng(seed)
     if name == "recorded":
-        table = load_recorded().table()
-        acc, cost = np.asarray(table.acc, float), np.broadcast_to(np.asarray(table.cost, float), table.acc.shape)
-        group = np.zeros(len(acc), int)
-    elif data is None or not (data / f"{name}.npz").exists():
+        answers = load_recorded().answers["smollm2_135m"]
+        acc = np.stack([votes(answers, k) for k in VOTES], axis=1)
+        return real_stream(f"{name} {order}", acc, np.broadcast_to(COSTS, acc.shape), n, order, rng)
+    if data is None or not (data / f"{name}.npz").exists():
         return None
-    else:
-        acc, cost, group = read(name, data)
-    return real_stream(f"{name} {order}", acc, cost, group, n, order, rng)
+    return real_stream(f"{name} {order}", *read(name, data), n, order, rng)
 
 
-def read(name: str, data: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read(name: str, data: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return what each action reaches on each question of a table, and what it costs."""
     with np.load(data / f"{name}.npz") as z:
         if name == "mmlupro_28models":
             right, size = z["correct"].astype(float), z["active_params_b"].astype(float)
-            keep = np.unique(np.argsort(size)[np.linspace(0, len(size) - 1, 6).astype(int)])
-            _, group = np.unique(z["category"], return_inverse=True)
-            return right[:, keep], np.broadcast_to(size[keep], (len(right), len(keep))), group
-        answers = z["answer"]
-    ks = (1, 2, 4, 8, 16)
-    acc = np.stack([votes(answers, k) for k in ks], axis=1)
-    with gzip.open(data / f"{name}.questions.jsonl.gz", "rt") as file:
-        lengths = np.array([len(json.loads(line).get("question", "")) for line in file])
-    group = np.searchsorted(np.quantile(lengths, [0.2, 0.4, 0.6, 0.8]), lengths)
-    return acc, np.broadcast_to(np.array(ks, float), acc.shape), group
+            known = np.flatnonzero(np.isfinite(size))
+            keep = known[np.argsort(size[known], kind="stable")][np.linspace(0, len(known) - 1, 6).astype(int)]
+            return right[:, keep], np.broadcast_to(size[keep], (len(right), len(keep)))
+        acc = np.stack([votes(z["answer"], k) for k in VOTES], axis=1)
+    return acc, np.broadcast_to(COSTS, acc.shape)
 
 
 def votes(answers: np.ndarray, k: int) -> np.ndarray:
@@ -167,19 +170,18 @@ def votes(answers: np.ndarray, k: int) -> np.ndarray:
     return found / len(starts)
 
 
-def real_stream(name, acc, cost, group, n, order, rng) -> Stream:
-    hardness = acc.mean(axis=1) + 1e-9 * rng.random(len(acc))
+def real_stream(name, acc, cost, n, order, rng) -> Stream:
     repeats = -(-n // len(acc))
     rows = np.concatenate([rng.permutation(len(acc)) for _ in range(repeats)])[:n]
-    if order == "sorted":
-        rows = rows[np.argsort(-hardness[rows], kind="stable")]
-    means = np.stack([acc[group == g].mean(axis=0) for g in range(group.max() + 1)])
-    # A policy's predictions differ between questions; here by some of what really helps, and by noise.
-    own = np.clip(0.5 * means[group] + 0.5 * acc + 0.05 * rng.standard_normal(acc.shape), 0, 1)
-    budget = 0.35 * cost[0].max() if len(np.unique(cost)) <= 5 else 0.5 * float(np.median(cost))
-    stream = Stream(name, own[rows], cost[rows], rng.uniform(0.7, 1.3, n), 1.3, LAG, budget)
+    if order == "sorted":  # from easy to hard
+        rows = rows[np.argsort(-acc.mean(axis=1)[rows], kind="stable")]
+    # What a policy predicts: half of what really helps, and noise. Rules are scored by what they see.
+    seen = np.clip(0.5 * acc.mean(axis=0) + 0.5 * acc + 0.05 * rng.standard_normal(acc.shape), 0.0, 1.0)
+    budget = float(np.sqrt(cost[0].min() * cost[0].max()))
     first = rng.choice(len(acc), min(2000, len(acc)), replace=False)
-    return Stream(**{**vars(stream), "calibration": (own[first], cost[first])})
+    bill = rng.uniform(1.0 - NOISE, 1.0 + NOISE, n)
+    known = seen[first], cost[first]
+    return Stream(name, seen[rows], cost[rows], bill, 1.0 + NOISE, LAG, budget, calibration=known)
 
 
 N = 100_000

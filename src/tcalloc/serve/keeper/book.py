@@ -232,7 +232,7 @@ class Book:
             self._close(bucket)
         if not self.period.rolling and position - self.start >= length:
             self.start += math.floor((position - self.start) / length) * length
-            self._begin()
+            self._renew()
         elif self.period.rolling:
             for number in [number for number in self.past if number < bucket - BUCKETS]:
                 self._forget(number)
@@ -262,8 +262,14 @@ class Book:
             account.fresh = 0
         self.bucket = bucket
 
-    def _begin(self) -> None:
-        """Begin a period with the whole total; what is reserved stays reserved."""
+    def begin(self, now: float) -> None:
+        """Begin at a ledger time, with nothing spent."""
+        self.time = now
+        self.start = self.position
+        self.bucket = self.period.bucket(self.start)
+
+    def _renew(self) -> None:
+        """Begin another period with the whole total; what is reserved stays reserved."""
         self.past.clear()
         self.prices.clear()
         self.lost.clear()

@@ -37,7 +37,20 @@ class Grant:
         Carries the action out, if the policy's actions mean something to tcalloc; see `tcalloc.learn.protocol`.
     """
 
-    __slots__ = ("_keeper", "_open", "_stated", "action", "expected", "id", "maximum", "model", "price", "run", "short", "tenant")
+    __slots__ = (
+        "_keeper",
+        "_open",
+        "_stated",
+        "action",
+        "expected",
+        "id",
+        "maximum",
+        "model",
+        "price",
+        "run",
+        "short",
+        "tenant",
+    )
 
     def __init__(
         self,

@@ -64,10 +64,7 @@ class MemoryStore:
 
     def __init__(self, book: Book, clock: LedgerClock | None = None):
         self.clock = LedgerClock() if clock is None else clock
-        book.time = book.start = self.clock.now()
-        if book.period.in_requests:
-            book.start = 0.0
-        book.bucket = book.period.bucket(book.position)
+        book.begin(self.clock.now())
         self.book = book
         self._guard = threading.Lock()
         self._news: dict[str, str] = {}
