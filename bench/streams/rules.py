@@ -1,14 +1,16 @@
-"""The rules that are compared: the keeper, and what others do. A rule decides a request, and is told bills as they come."""
+"""The rules that are compared: the keeper, and what others do. A rule decides requests, and is told their bills."""
 
 import math
 
 import numpy as np
 
-from bench.streams.worlds import Stream
-from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
-from tcalloc.serve.keeper.clock import LedgerClock
-from tcalloc.serve.keeper.demand import Demand, ladder_of
+from bench.streams.worlds import DAYS, Stream
+from tcalloc.serve.keeper.account import Units
 from tcalloc.serve.keeper.book import Book
+from tcalloc.serve.keeper.budget_keeper import BITS, BudgetKeeper
+from tcalloc.serve.keeper.clock import LedgerClock
+from tcalloc.serve.keeper.demand import ladder_of
+from tcalloc.serve.keeper.grant import Grant
 from tcalloc.serve.keeper.pacing import Pace, Pacer
 from tcalloc.serve.keeper.period import period_of
 from tcalloc.serve.keeper.store import MemoryStore
@@ -100,8 +102,9 @@ class ReSolve(Rule):
 class ParetoBandit(Rule):
     """The pacer of ParetoBandit (arXiv 2604.00136), with the accuracies known instead of learned.
 
-    λ ← min(5, max(0, λ + 0.05·(m/budget − 1))), where m is the mean of bills with weight 0.05 of the latest. An action's
-    score is accuracy − λ·(log cost, scaled to [0, 1]); actions that cost more than max cost / (1 + λ) are left out.
+    λ ← min(5, max(0, λ + 0.05·(m/budget − 1))), where m is the mean of bills with weight 0.05 of the latest. The score
+    of an action is accuracy − λ·(log cost, scaled to [0, 1]). Actions that cost more than max cost / (1 + λ) are left
+    out.
     """
 
     def __init__(self, stream: Stream):
@@ -131,31 +134,39 @@ class Keeper(Rule):
         self.stream = stream
         self.now = 0.0
         total = stream.budget * len(stream)
-        period = len(stream) if stream.times is None else "30d"
+        period = len(stream) if stream.times is None else f"{DAYS}d"
         clock = LedgerClock(lambda: self.now, lambda: 0.0)
         price = None if wrong is None else price_for(*stream.calibration, stream.budget) * wrong
-        given = dict(total=total, period=period, lifetime=1e9, price=price)
-        unlimited = None if cap else MemoryStore(Book(1 << 200, period_of(period, False)), clock)
-        self.keepers = [BudgetKeeper(**given, clock=clock, store=unlimited)]
-        for _ in range(replicas - 1):
-            self.keepers.append(BudgetKeeper(**given, store=self.keepers[0].store))
+        limit = Units(total, BITS).limit if cap else 1 << 200
+        store = MemoryStore(Book(limit, period_of(period, False)), clock)
+        self.keepers = [
+            BudgetKeeper(total, period=period, lifetime=1e9, price=price, store=store) for _ in range(replicas)
+        ]
         self.cap = cap
-        self.grants = {}
+        self.grants: dict[int, Grant] = {}
+        self.last = 0.0
         self.names = [str(j) for j in range(stream.acc.shape[1])]
-        self.highest = 0.0
+
+    @property
+    def price(self) -> float:
+        """The latest price of the first replica."""
+        return self.last
 
     def decide(self, i, acc, cost):
+        """Ask the keeper (one replica after the other)."""
         if self.stream.times is not None:
             self.now = float(self.stream.times[i])
         factor = self.stream.most if self.cap else 1.0
         keeper = self.keepers[i % len(self.keepers)]
         grant = keeper.choose(self.names, acc, cost, [c * factor for c in cost])
+        self.last = grant.price
         if grant.action is None:
             return -1
         self.grants[i] = grant
         return int(grant.action)
 
     def bill(self, i, bill):
+        """Settle the grant of request i."""
         self.grants.pop(i).settle(bill)
 
 

@@ -102,7 +102,7 @@ def harder(rng, place):
 
 
 def bursts(rng, place):
-    """Some bursts of hard requests: a fiftieth of the stream each."""
+    """Return the hardness of requests of which some come in bursts of hard ones, a fiftieth of the stream each."""
     return rng.beta(2.0, 3.0, len(place)) + 0.35 * ((place * 50).astype(int) % 10 == 4)
 
 

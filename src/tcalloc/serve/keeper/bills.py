@@ -11,8 +11,8 @@ FORGOTTEN = 1e-3
 class Bills:
     """The bills of one model (or action).
 
-    The ratio is shrunk towards 1 as far as it is not significant: r = 1 + max(0, 1 − 4/z²)(ΣC/ΣP − 1), where C are bills,
-    P are expected costs, and z² = (ΣC − ΣP)² / Σ(C − P)².
+    The ratio is shrunk towards 1 as far as it is not significant: r = 1 + max(0, 1 − 4/z²)(ΣC/ΣP − 1), where C are
+    bills, P are expected costs, and z² = (ΣC − ΣP)² / Σ(C − P)².
     """
 
     __slots__ = ("_expected", "_others", "_paid", "_squares", "excess")
@@ -49,6 +49,13 @@ class Bills:
     def state(self) -> list[float]:
         """Return what other replicas need."""
         return [self._paid, self._expected, self._squares, self.excess]
+
+    def absorb(self, state: Any) -> None:
+        """Take over what another has seen."""
+        self._paid += float(state[0])
+        self._expected += float(state[1])
+        self._squares += float(state[2])
+        self.excess = max(self.excess, float(state[3]))
 
     def join(self, others: list[Any]) -> None:
         """Take account of the states of other replicas, in place of what they had said before."""

@@ -5,8 +5,9 @@
         cost = carry_out(grant.action)
         grant.settle(cost)
 
-What is decided where: `pacing.py` says at which price the money lasts, `demand.py` what requests would spend at a price,
-`fair_shares.py` what each tenant may spend, and the store (`store.py`) whether there is money at all.
+What is decided where: `pacing.py` says at which price the money lasts, `demand.py` what requests would spend at a
+price, `horizon.py` what is left of the period, `fair_shares.py` what each tenant may spend, and the store (`store.py`)
+whether there is money at all.
 """
 
 import itertools
@@ -17,23 +18,24 @@ import os
 import random
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
+from tcalloc._amounts import check_unit
 from tcalloc._checks import flag, number, one_of
 from tcalloc._rates import Rates
 from tcalloc.errors import InputError
-from tcalloc.learn.protocol import Run, uniform
+from tcalloc.learn.protocol import uniform
 from tcalloc.serve.keeper.account import Units, amount_of
-from tcalloc.serve.keeper.arrivals import Arrivals
-from tcalloc.serve.keeper.bills import Bills
 from tcalloc.serve.keeper.book import WHOLE, Book
-from tcalloc.serve.keeper.clock import LedgerClock
-from tcalloc.serve.keeper.demand import PER_DECADE, Demand, Ladder, ladder_of
-from tcalloc.serve.keeper.fair_shares import fair_shares
+from tcalloc.serve.keeper.demand import ladder_of
 from tcalloc.serve.keeper.grant import Grant
-from tcalloc.serve.keeper.menus import Bounds, Menu, menu_of
-from tcalloc.serve.keeper.pacing import Pace, Pacer
-from tcalloc.serve.keeper.period import BUCKETS, period_of
+from tcalloc.serve.keeper.horizon import Horizon
+from tcalloc.serve.keeper.learned import Learned
+from tcalloc.serve.keeper.menus import Bounds, Menu, menu_of, stated_menu
+from tcalloc.serve.keeper.open_state import open_state
+from tcalloc.serve.keeper.pacing import Pacer
+from tcalloc.serve.keeper.period import period_of
+from tcalloc.serve.keeper.status import Status, status_of
 from tcalloc.serve.keeper.store import MemoryStore, Store
 
 __all__ = ["BudgetKeeper"]
@@ -42,19 +44,22 @@ _log = logging.getLogger("tcalloc.keeper")
 
 # The price is set anew after so many requests, and after each of the first ones.
 EVERY = 20
-# The demand forgets half of what it knows after this share of the period.
-FORGETS = 1 / 20
-# The width of a bin of the demand, in natural logarithms: prices are spread over one, so that requests that are all
-# alike are split as the money allows.
-SPREAD = math.log(10.0) / PER_DECADE
+# Keepers tell each other what they have learnt at every new bucket, and after so many seconds.
+TELLS = 60.0
+# The name under which keepers that were closed leave what they had learnt.
+ENDED = "ended"
+# With so many bits, sums of money are exact in SQLite and in Redis.
 BITS = 50
+# A bill of more than so many totals is in another unit.
+ABSURD = 1000.0
 
 
 class BudgetKeeper:
     """Keeps a budget on live traffic.
 
-    The price paces the average: it is set so that the money lasts until the end of the period. The cap is strict: what is
-    settled in a period and what open grants may cost at most is never more than the total. Threads may share a keeper.
+    The price paces the average: it is set so that the money lasts until the end of the period. The cap is strict: what
+    is settled in a period and what open grants may cost at most is never more than the total. Threads may share a
+    keeper; processes and hosts may share a state.
 
     Parameters
     ----------
@@ -63,8 +68,8 @@ class BudgetKeeper:
     unit : str
         The unit of all amounts, such as "usd".
     period : str, int or None
-        Its length: a time such as "30d" or "12h", or a number of requests. Periods follow each other. None: the total is
-        for all time, and only the cap holds.
+        Its length: a time such as "30d" or "12h", or a number of requests. Periods follow each other. None: the total
+        is for all time, and only the cap holds.
     rolling : bool
         Whether the total holds for every window of this length instead.
     cap_per_question : float, optional
@@ -83,6 +88,17 @@ class BudgetKeeper:
         Seconds after which a grant that was not settled is lost.
     lost : {"maximum", "nothing"}
         What a lost grant counts as. With "nothing", bills that never came may exceed the total.
+
+    state : path or str, optional
+        Where the budget is kept: a file (SQLite) for the processes of one host, or ``redis://host:port/0#name`` for
+        several hosts (extra ``serve``). It is made if it is not there. Default: in the memory of this process.
+    store : Store, optional
+        A store of your own in place of a state.
+
+    Raises
+    ------
+    InputError
+        If an argument is not allowed, or the state was made with another total, unit, period or other tenants.
 
     Examples
     --------
@@ -109,35 +125,65 @@ class BudgetKeeper:
         price: float | None = None,
         lifetime: float = 600.0,
         lost: str = "maximum",
-        clock: LedgerClock | None = None,
+        state: str | os.PathLike[str] | None = None,
         store: Store | None = None,
     ):
-        self.total, self.unit = number("total", total), unit
+        self.total, self.unit = number("total", total), unit and check_unit(unit)
         self.period = period_of(period, flag("rolling", rolling))
-        self.cap_per_question = None if cap_per_question is None else number("cap_per_question", cap_per_question)
+        cap = math.inf if cap_per_question is None else number("cap_per_question", cap_per_question)
+        self.cap_per_question = cap
         self.tenants = {name: number(f"tenants[{name!r}]", w) for name, w in (tenants or {}).items()}
-        if WHOLE in self.tenants:
-            raise InputError('tenants has the name ""; expected names that are not empty.')
+        if any(not isinstance(name, str) or not name.strip() for name in self.tenants):
+            raise InputError(f"tenants has the names {list(self.tenants)!r}; expected texts that are not empty.")
         if (rates is None) != (max_tokens is None):
             raise InputError("rates and max_tokens bound a bill together; expected both or none.")
+        if state is not None and store is not None:
+            raise InputError("state and store given; expected at most one of them.")
         self._bounds = None if rates is None or max_tokens is None else Bounds(rates, max_tokens)
-        self.fallback = fallback
-        self.lifetime = number("lifetime", lifetime, of="seconds")
+        self.fallback, self.lifetime = fallback, number("lifetime", lifetime, of="seconds")
         self._first_price = None if price is None else number("price", price, ends=True)
+        counts = one_of("lost", lost, ("maximum", "nothing")) == "maximum"
         self._units = Units(self.total, BITS)
-        lost_counts = one_of("lost", lost, ("maximum", "nothing")) == "maximum"
-        self.store = MemoryStore(Book(self._units.limit, self.period, lost_counts), clock) if store is None else store
+        if store is None:
+            book = Book(self._units.limit, self.period, counts)
+            config = {
+                "total": self.total, "unit": self.unit, "period": self.period.as_dict(), "tenants": self.tenants,
+                "lost": lost,
+            }  # fmt: skip
+            store = MemoryStore(book) if state is None else open_state(state, config, book)
+        self.store = store
         self.replica = f"{os.getpid()}-{random.SystemRandom().getrandbits(32):08x}"
         self._prefix, self._numbers = f"{self.replica}:", itertools.count()
-        half_life = self.period.length * FORGETS
-        self._pacers = {name: Pacer(half_life) for name in self.tenants or (WHOLE,)}
-        self._bills: dict[str, Bills] = {}
-        self.exceeded: dict[str, int] = {}
-        self._arrivals = None if self.period.in_requests else Arrivals(self.period.length)
+        self._learned = Learned(self.period, self.tenants or (WHOLE,))
+        self._horizon = Horizon(store, self._units, self.tenants, self._learned)
         self._guard = threading.RLock()
-        self._until_price = {name: 0 for name in self._pacers}
-        self._told = self.store.book.bucket
-        self._shares: dict[str, float] = {}
+        self._until_price = dict.fromkeys(self._learned.pacers, 0)
+        self._told_bucket, self._told_time = store.book.bucket, store.clock.now()
+        self._hear(store.tell(self.replica, None, None))
+
+    @classmethod
+    def open(cls, state: str | os.PathLike[str]) -> Self:
+        """Open a state that exists, as the keepers that use it were made.
+
+        Parameters
+        ----------
+        state : path or str
+            As in the constructor.
+
+        Raises
+        ------
+        InputError
+            If there is no such state.
+        """
+        store = open_state(state)
+        config, period = store.config, store.book.period
+        length: str | int | None = None
+        if period.length < math.inf:
+            length = int(period.length) if period.in_requests else f"{period.length!r}s"
+        return cls(
+            config["total"], config["unit"], length, rolling=period.rolling, tenants=config["tenants"],
+            lost=config["lost"], store=store,
+        )  # fmt: skip
 
     # ------------------------------------------------------------------------------------------ grants
 
@@ -207,18 +253,7 @@ class BudgetKeeper:
             If the lengths differ, or a number is not finite.
         """
         account = self._account(tenant)
-        most = costs if maximum is None else maximum
-        if not len(actions) == len(accuracy) == len(costs) == len(most) or not len(actions):
-            raise InputError(
-                f"there are {len(actions)} actions, {len(accuracy)} accuracies, {len(costs)} costs and {len(most)} "
-                "maxima; expected as many of each, at least 1."
-            )
-        for j, name in enumerate(actions):
-            if not math.isfinite(accuracy[j]):
-                raise InputError(f"accuracy[{j}] ({name!r}) is {accuracy[j]!r}; expected a finite number.")
-            amount_of(f"costs[{j}] ({name!r})", costs[j])
-            amount_of(f"maximum[{j}] ({name!r})", most[j])
-        return self._granted(Menu(actions, accuracy, costs, most, actions), account, question)
+        return self._granted(stated_menu(actions, accuracy, costs, maximum), account, question)
 
     def settle(self, grant_id: str, cost: float) -> None:
         """Settle a grant by its name, such as one that another process was given.
@@ -240,16 +275,42 @@ class BudgetKeeper:
                 f"there is no open grant {grant_id!r}: it was settled before, or it was lost in an earlier period."
             )
 
-    def close(self) -> None:
-        """Tell the state what was learnt, and give back its files and connections."""
+    def status(self) -> Status:
+        """Return what is spent, reserved and expected, as of now, over all processes that share the state."""
         with self._guard:
-            self._tell()
+            book = self.store.read()
+            self._hear(self.store.tell(self.replica, None, None))
+            self._horizon.share_out()
+            for account, pacer in self._learned.pacers.items():
+                self._set_price(account, pacer)
+            return status_of(book, self._units, self.unit, self.tenants, self._learned, self._horizon)
+
+    def close(self) -> None:
+        """Leave what was learnt to the keepers that go on with the state, and give back its files and connections."""
+        with self._guard:
+            told = self.store.tell(self.replica, None, None)
+            if any(pacer.demand.count for pacer in self._learned.pacers.values()):
+                if ENDED in told:
+                    self._learned.absorb(json.loads(told[ENDED]), self.store.book.position)
+                self.store.tell(ENDED, self._news(), None)
             self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        return f"BudgetKeeper({self.total:g}{unit} for {self.period.words})"
 
     # ------------------------------------------------------------------------------------------ deciding
 
     def _account(self, tenant: str | None) -> str:
-        if tenant is None and not self.tenants:
+        if not self.tenants:
+            if tenant is not None:
+                raise InputError(f"tenant is {tenant!r}, but the keeper has no tenants. Name them: tenants={{…}}.")
             return WHOLE
         if tenant is None:
             raise InputError(f"tenant is missing; expected one of {', '.join(map(repr, self.tenants))}.")
@@ -257,229 +318,91 @@ class BudgetKeeper:
 
     def _granted(self, menu: Menu, account: str, question: Any) -> Grant:
         with self._guard:
-            pacer = self._pacers[account]
-            costs, most = self._corrected(menu)
-            allowed = self._allowed(most)
-            ladder = ladder_of([menu.accuracy[j] for j in allowed], [costs[j] for j in allowed]) if allowed else None
-            pace = self._pace(account)
-            places: list[int] = []
-            short, counted = False, costs
-            if ladder is not None:
+            pacer = self._learned.pacers[account]
+            costs, most = self._learned.corrected(menu)
+            counted, places, short = costs, list[int](), False
+            allowed = [j for j, m in enumerate(most) if m <= self.cap_per_question * (1 + 2**-40)]
+            if allowed:
+                ladder = ladder_of([menu.accuracy[j] for j in allowed], [costs[j] for j in allowed])
                 pacer.demand.add(ladder, self.store.book.position)
-                self._reprice(account, pacer, pace)
+                self._reprice(account, pacer)
+                pace = self._horizon.pace(account)
                 caution = 0.0 if self.period.rolling else pacer.caution(pace.left)
                 counted = [c + caution * max(m - c, 0.0) for c, m in zip(costs, most, strict=True)]
                 here = [counted[allowed[j]] for j in ladder.actions]
-                places, short = self._places(pacer, pace, ladder, here, question)
-                places = [allowed[ladder.actions[place]] for place in places]
+                luck = random.random() if question is None else uniform(0, question)
+                tried, short = pacer.places(pace, ladder, here, luck)
+                places = [allowed[ladder.actions[place]] for place in tried]
             if self.fallback in menu.names and (back := menu.names.index(self.fallback)) not in places:
                 places.append(back)
-            units = self._units
-            options = [(units.of(most[j]), units.of(counted[j])) for j in places]
             grant_id = self._prefix + str(next(self._numbers))
+            of = self._units.of
+            options = [(of(most[j]), of(counted[j])) for j in places]
             place = self.store.reserve(grant_id, account, options, self.lifetime)
             price = pacer.price or 0.0
             if place < 0:
                 return Grant(self, grant_id, None, "", 0.0, 0.0, price, account, True, None)
             j = places[place]
             pacer.note_grant(costs[j], most[j])
-        run: Run | None = None if menu.start is None else menu.start(j)
+        run = None if menu.start is None else menu.start(j)
+        stated = menu.costs[j], menu.most[j]
         return Grant(
-            self,
-            grant_id,
-            menu.names[j],
-            menu.models[j],
-            most[j],
-            costs[j],
-            price,
-            account,
-            short or place > 0,
-            run,
-            (menu.costs[j], menu.most[j]),
-        )
+            self, grant_id, menu.names[j], menu.models[j], most[j], costs[j], price, account, short or place > 0, run,
+            stated,
+        )  # fmt: skip
 
-    def _corrected(self, menu: Menu) -> tuple[list[float], list[float]]:
-        """Return expected and highest costs, corrected by the bills so far."""
-        if not self._bills:
-            return list(menu.costs), list(menu.most)
-        known = [self._bills.get(model) for model in menu.models]
-        costs = [c if b is None else c * b.ratio for c, b in zip(menu.costs, known, strict=True)]
-        most = [m if b is None else m * b.excess for m, b in zip(menu.most, known, strict=True)]
-        return costs, most
-
-    def _allowed(self, most: Sequence[float]) -> list[int]:
-        cap = self.cap_per_question
-        return [j for j, m in enumerate(most) if cap is None or m <= cap * (1 + 2**-40)]
-
-    def _pace(self, account: str) -> Pace:
-        """Return the money and the requests that are left for an account."""
-        book, amount = self.store.book, self._units.amount
-        used = book.accounts.get(account)
-        spent = 0.0 if used is None else amount(used.settled + used.likely)
-        left = self._left(account)
-        if self.period.rolling:
-            return self._rolling_pace(account, spent)
-        money = self._shares.get(account, self.total) - spent
-        return Pace(max(money, 0.0), max(left, 1.0))
-
-    def _left(self, account: str) -> float:
-        """Return how many requests are expected until the end of the period, this one included."""
-        book = self.store.book
-        if self.period.length == math.inf:
-            return math.inf
-        if self._arrivals is None:
-            left = self.period.length - (book.count - book.start)
-            if left <= 0:  # this request begins a new period
-                left = self.period.length
-        else:
-            now = self.store.clock.now()
-            self._arrivals.note(now, book.count)
-            end = book.start + self.period.length
-            if now >= end:
-                end = now + self.period.length
-            found = self._arrivals.expected(now, end)
-            left = math.inf if found is None else 1.0 + found
-        if account and book.accounts[WHOLE].requests:
-            mine = book.accounts.get(account)
-            left *= (1.0 + (mine.requests if mine else 0)) / (len(self.tenants) + book.accounts[WHOLE].requests)
-        return left
-
-    def _rolling_pace(self, account: str, spent: float) -> Pace:
-        """Return what one request may spend: the average, more or less by what the window has left."""
-        book = self.store.book
-        whole = book.accounts[WHOLE]
-        came = whole.requests
-        slack = self._units.amount(whole.reserved - whole.likely)
-        share = self._shares.get(account, self.total) / self.total
-        if self._arrivals is None:
-            full = self.period.length
-        else:
-            self._left(account)
-            now = self.store.clock.now()
-            found = self._arrivals.expected(now, now + self.period.length)
-            if found is None:
-                return Pace(math.inf, math.inf)
-            full = max(found, 1.0)
-        each = max(self.total - slack, 0.0) / (full * (1 + 1 / BUCKETS))
-        used = self._units.amount(whole.settled + whole.likely)
-        off = min(max((each * came - used) / self.total, -0.5), 0.5)
-        return Pace(each * (1.0 + off) * share, math.inf) if account == WHOLE else Pace(each * (1 + off), math.inf)
-
-    def _reprice(self, account: str, pacer: Pacer, pace: Pace) -> None:
+    def _reprice(self, account: str, pacer: Pacer) -> None:
+        """Set the price anew, and tell other keepers what was learnt, if it is time to."""
         self._until_price[account] -= 1
         if self._until_price[account] > 0:
             return
-        if self.tenants:
-            self._share_out()
-            pace = self._pace(account)
-        seen = pacer.demand.seen
-        self._until_price[account] = EVERY if seen >= EVERY else 1
-        if seen < EVERY and self._first_price is not None:
+        self._horizon.share_out()
+        self._set_price(account, pacer)
+        self._until_price[account] = EVERY if pacer.demand.seen >= EVERY else 1
+        bucket, now = self.store.book.bucket, self.store.clock.now()
+        if bucket != self._told_bucket or now - self._told_time > TELLS:
+            self._told_bucket, self._told_time = bucket, now
+            prices = [each.price or 0.0 for each in self._learned.pacers.values()]
+            self._hear(self.store.tell(self.replica, self._news(), max(prices)))
+
+    def _set_price(self, account: str, pacer: Pacer) -> None:
+        if pacer.demand.seen < EVERY and self._first_price is not None:
             pacer.price = self._first_price
-        elif self.period.length < math.inf and not (pace.left == math.inf and not self.period.rolling):
+            return
+        pace = self._horizon.pace(account)
+        if pace.money < math.inf and (pace.left < math.inf or self.period.rolling):
             pacer.set_price(pace)
-        bucket = self.store.book.bucket
-        if bucket != self._told:
-            self._told = bucket
-            self._tell()
-
-    def _places(
-        self, pacer: Pacer, pace: Pace, ladder: Ladder, counted: list[float], question: Any
-    ) -> tuple[list[int], bool]:
-        """Return the places of the ladder to try, the best first, and whether the meter has cut it."""
-        price = pacer.price or 0.0
-        chance = random.random() if question is None else uniform(0, question)
-        spread = price * math.exp(SPREAD * (chance - 0.5))
-        if counted != ladder.costs:
-            efficiencies = [
-                e * (c - b) / (n - m) if n > m else math.inf
-                for e, b, c, m, n in zip(
-                    ladder.efficiencies, ladder.costs, ladder.costs[1:], counted, counted[1:], strict=False
-                )
-            ]
-            ladder = Ladder(ladder.actions, counted, efficiencies)
-        chosen = wanted = ladder.at(spread)
-        if pace.left < math.inf:
-            room = pace.money - ladder.costs[0] * (pace.left - 1.0)
-            while chosen > 0 and counted[chosen] > room:
-                chosen -= 1
-        return list(range(chosen, -1, -1)), chosen < wanted
-
-    def _share_out(self) -> None:
-        """Compute what each tenant may spend in the period."""
-        book = self.store.accounts()
-        amount = self._units.amount
-        spent, needs = [], []
-        for name, pacer in self._pacers.items():
-            used = book.get(name)
-            spent.append(0.0 if used is None else amount(used.settled + used.likely))
-            spends, _ = pacer.demand.curve()
-            left = self._left(name)
-            needs.append(float(spends[0]) * left if left < math.inf and spends.any() else 0.0)
-        shares = fair_shares(self.total, list(self.tenants.values()), spent, needs)
-        spare = max(self.total - sum(shares), 0.0)
-        whole = sum(self.tenants.values())
-        self._shares = {
-            name: share + spare * self.tenants[name] / whole for name, share in zip(self._pacers, shares, strict=True)
-        }
 
     # ------------------------------------------------------------------------------------------ bills and news
 
     def _bill(self, cost: float) -> int:
         bill = amount_of("cost", cost)
-        if bill > 1000 * self.total:
+        if bill > ABSURD * self.total:
             raise InputError(
                 f"cost is {bill:g}, more than 1,000 times the total ({self.total:g}). Give it in the unit of the total."
             )
         return self._units.of(bill)
 
-    def _settle(self, grant: Grant, cost: float, expected: float, maximum: float) -> None:
-        """Settle a grant; `expected` and `maximum` are what was stated for it, before any correction."""
+    def _settle(self, grant: Grant, cost: float, stated: tuple[float, float]) -> None:
+        """Settle a grant; `stated` are its expected and highest cost, before any correction."""
         settled = self.store.settle(grant.id, self._bill(cost))
+        name = grant.action or ""
         with self._guard:
-            if settled is not None:
-                self._pacers[grant.tenant].note_bill(settled.requests)
-            bills = self._bills.get(grant.model)
-            if bills is None:
-                bills = self._bills[grant.model] = Bills()
-            if bills.add(cost, expected, maximum):
-                name = grant.action or ""
-                self.exceeded[name] = self.exceeded.get(name, 0) + 1
-                if self.exceeded[name] == 1:
-                    _log.warning(
-                        "a bill of %r is %.6g, above its stated maximum of %.6g; from now on more is reserved for it "
-                        "(status() counts such bills)",
-                        name,
-                        cost,
-                        maximum,
-                    )
-
-    def _tell(self) -> None:
-        """Tell other keepers what this one has learnt, and learn what they have."""
-        price = max((pacer.price or 0.0 for pacer in self._pacers.values()), default=None)
-        news = {
-            "demand": {name: pacer.demand.state() for name, pacer in self._pacers.items()},
-            "bills": {name: bills.state() for name, bills in self._bills.items()},
-            "arrivals": None if self._arrivals is None else self._arrivals.state(),
-            "exceeded": self.exceeded,
-        }
-        told = self.store.tell(self.replica, json.dumps(news), price)
-        self._learn([json.loads(text) for name, text in told.items() if name != self.replica])
-
-    def _learn(self, others: list[Any]) -> None:
-        position, half_life = self.store.book.position, self.period.length * FORGETS
-        for name, pacer in self._pacers.items():
-            pacer.demand.join(
-                [
-                    Demand.of_state(other["demand"][name], half_life, position)
-                    for other in others
-                    if name in other["demand"]
-                ]
+            first = self._learned.note_bill(grant.tenant, name, grant.model, cost, stated, settled)
+        if first:
+            _log.warning(
+                "a bill of %r is %.6g, above its stated maximum of %.6g; from now on more is reserved for it, and "
+                "status() counts such bills",
+                name,
+                cost,
+                stated[1],
             )
-        for model in {model for other in others for model in other["bills"]}:
-            bills = self._bills.setdefault(model, Bills())
-            bills.join([other["bills"][model] for other in others if model in other["bills"]])
-        if self._arrivals is not None:
-            for other in others:
-                if other["arrivals"] is not None:
-                    self._arrivals.take(other["arrivals"])
+
+    def _news(self) -> str:
+        return json.dumps(self._learned.news())
+
+    def _hear(self, told: Mapping[str, str]) -> None:
+        """Learn what other keepers have told."""
+        others = [json.loads(text) for name, text in told.items() if name != self.replica]
+        if others:
+            self._learned.join(others, self.store.book.position)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tcalloc.learn.hull import upper_hull
 
-__all__ = ["BINS", "Demand", "Ladder", "ladder_of"]
+__all__ = ["BINS", "PER_DECADE", "Demand", "Ladder", "ladder_of", "price_of"]
 
 # Bins of log efficiency, and how many of them a decade has: eight decades.
 BINS = 400
@@ -137,6 +137,16 @@ class Demand:
         """How many requests count at present, those of other replicas included."""
         return self.count / self._weight + sum(other.seen for other in self._others)
 
+    def absorb(self, other: "Demand") -> None:
+        """Take over what another has seen, so that it need not be remembered on its own."""
+        if other._first is not None:
+            if self._first is None:
+                self._first = other._first
+            places = np.clip(np.arange(BINS) + other._first - self._first, 0, BINS - 1)
+            np.add.at(self._steps, places, other._steps * (self._weight / other._weight))
+        self._base += other._base * (self._weight / other._weight)
+        self.count += other.count * (self._weight / other._weight)
+
     def join(self, others: Sequence["Demand"]) -> None:
         """Take account of what other replicas have seen, in place of what they had seen before."""
         self._others = [other for other in others if other.count > 0]
@@ -151,12 +161,10 @@ class Demand:
         steps, base, count = np.zeros(BINS), 0.0, 0.0
         for one in (self, *self._others):
             share = 1.0 / one._weight
-            shift = 0 if one._first is None else one._first - first
-            if shift == 0:
+            if one._first == first or one._first is None:
                 steps += one._steps * share
             else:
-                places = np.clip(np.arange(BINS) + shift, 0, BINS - 1)
-                np.add.at(steps, places, one._steps * share)
+                np.add.at(steps, np.clip(np.arange(BINS) + one._first - first, 0, BINS - 1), one._steps * share)
             base += one._base * share
             count += one.count * share
         if count <= 0:
@@ -194,8 +202,3 @@ class Demand:
 def price_of(place: float, first: int) -> float:
     """Return the price at a place of the histogram, in bins from its first edge."""
     return math.exp((first + place) / _LOG)
-
-
-def place_of(price: float, first: int) -> float:
-    """Return the place of a price; the opposite of `price_of`."""
-    return math.log(price) * _LOG - first

@@ -95,7 +95,7 @@ class Grant:
             )
         if not self._open:
             raise InputError("this grant is settled already. Settle every grant once, with its whole bill.")
-        self._keeper._settle(self, cost, *self._stated)
+        self._keeper._settle(self, cost, self._stated)
         self._open = False
 
     def release(self) -> None:

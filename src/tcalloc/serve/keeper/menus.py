@@ -1,5 +1,6 @@
-"""What a policy offers for one question: actions with their expected accuracy, their cost and the most they can cost."""
+"""What a policy offers for one question: actions, what each is expected to reach and to cost, and its highest cost."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from tcalloc.learn.protocol import DecidedRun, Run
 from tcalloc.measure.actions import Action
 from tcalloc.serve.keeper.account import amount_of
 
-__all__ = ["Bounds", "Menu", "menu_of"]
+__all__ = ["Bounds", "Menu", "menu_of", "stated_menu"]
 
 # Of each policy that stops while sampling: spend, accuracy and policy at some of its budgets.
 _curves: WeakKeyDictionary[Any, list[tuple[float, float, Any]]] = WeakKeyDictionary()
@@ -64,11 +65,11 @@ class Bounds:
         """
         if not isinstance(question, str):
             raise InputError(
-                "rates bound a bill by the bytes of the question, but the question is no text. Pass grant(…, maximum=…)."
+                "rates bound a bill by the bytes of the question, but the question is no text. Pass "
+                "grant(…, maximum=…)."
             )
-        rates = _of("rates", self.rates, action.model)
-        tokens = _of("max_tokens", self.max_tokens, action.model)
-        return rates.most(len(question.encode("utf-8", "surrogatepass")), action.samples, tokens)
+        rates, tokens = _of("rates", self.rates, action.model), _of("max_tokens", self.max_tokens, action.model)
+        return float(rates.most(len(question.encode("utf-8", "surrogatepass")), action.samples, tokens))
 
 
 def _of(name: str, given: Any, model: str | None) -> Any:
@@ -111,13 +112,31 @@ def menu_of(policy: Any, question: Any, maximum: Any, bounds: Bounds | None) -> 
         accuracy = [float(acc) for acc in policy.mean_acc_]
         decided = names.index(policy.route(question))
         offered = [j for j in range(len(names)) if costs[j] <= costs[decided]]
-    known = actions if actions is not None else [None] * len(names)
+    known: list[Action | None] = [None] * len(names) if actions is None else list(actions)
     most = [_most(names[j], known[j], costs[j], policy, question, maximum, bounds) for j in offered]
-    models = [names[j] if known[j] is None else known[j].model or names[j] for j in offered]
-    start = None if actions is None else lambda place: DecidedRun(actions[offered[place]])
+    models = [getattr(known[j], "model", None) or names[j] for j in offered]
+    start = None if actions is None else lambda place: DecidedRun(known[offered[place]])
     return Menu(
         [names[j] for j in offered], [accuracy[j] for j in offered], [costs[j] for j in offered], most, models, start
     )
+
+
+def stated_menu(
+    actions: Sequence[str], accuracy: Sequence[float], costs: Sequence[float], maximum: Sequence[float] | None
+) -> Menu:
+    """Return the menu of a caller who predicts by other means; arguments as in `BudgetKeeper.choose`."""
+    most = costs if maximum is None else maximum
+    if not len(actions) == len(accuracy) == len(costs) == len(most) or not len(actions):
+        raise InputError(
+            f"there are {len(actions)} actions, {len(accuracy)} accuracies, {len(costs)} costs and {len(most)} maxima; "
+            "expected as many of each, at least 1."
+        )
+    for j, name in enumerate(actions):
+        if not math.isfinite(accuracy[j]):
+            raise InputError(f"accuracy[{j}] ({name!r}) is {accuracy[j]!r}; expected a finite number.")
+        amount_of(f"costs[{j}] ({name!r})", costs[j])
+        amount_of(f"maximum[{j}] ({name!r})", most[j])
+    return Menu(actions, accuracy, costs, most, actions)
 
 
 def _stopping(policy: Any, question: Any, maximum: Any) -> Menu:

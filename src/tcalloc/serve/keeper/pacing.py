@@ -8,19 +8,22 @@ step size. Two things make it exact enough for a total that must not be exceeded
 2. Expected costs are corrected by what bills have been so far (`bills.py`).
 """
 
+import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.serve.keeper.demand import BINS, PER_DECADE, Demand, price_of
+from tcalloc.serve.keeper.demand import BINS, PER_DECADE, Demand, Ladder, price_of
 
 __all__ = ["Pace", "Pacer", "spend_at"]
 
 # Weight of the latest bill in the mean lag, and of the latest grant in the mean ratio of maximum and expected cost.
 LATEST = 0.01
-# The most that a request may be planned to spend, in multiples of the average budget, while the horizon is a forecast.
-MOST = 2.0
+# The width of a bin of the demand, in natural logarithms: prices are spread over one, so that requests that are all
+# alike are split as the money allows.
+SPREAD = math.log(10.0) / PER_DECADE
 
 
 class Pace(NamedTuple):
@@ -75,11 +78,39 @@ class Pacer:
             planned = planned + careful / pace.left * self._spread * _shifted(spends, self._spread)
         self.price = _crossing(planned, first, pace.money / pace.left if pace.left < np.inf else pace.money)
 
+    def places(self, pace: Pace, ladder: Ladder, counted: list[float], luck: float) -> tuple[list[int], bool]:
+        """Return the places of a ladder to try, the best first, and whether the money has cut it.
+
+        Parameters
+        ----------
+        pace : Pace
+            What is left.
+        ladder : Ladder
+            The actions.
+        counted : list of float
+            What each counts as: its expected cost, or up to its highest at the end of the period.
+        luck : float
+            A random number in [0, 1).
+        """
+        price = self.price or 0.0
+        if price < math.inf:
+            price *= math.exp(SPREAD * (luck - 0.5))
+        if counted != ladder.costs:
+            steps = zip(ladder.efficiencies, pairwise(ladder.costs), pairwise(counted), strict=True)
+            dearer = [e * (b - a) / (d - c) if d > c else math.inf for e, (a, b), (c, d) in steps]
+            ladder = Ladder(ladder.actions, counted, dearer)
+        wanted = chosen = ladder.at(price)
+        if pace.left < math.inf:  # something must be left for the cheapest action of each request to come
+            room = pace.money - counted[0] * (pace.left - 1.0)
+            while chosen > 0 and counted[chosen] > room:
+                chosen -= 1
+        return list(range(chosen, -1, -1)), chosen < wanted
+
 
 def _shifted(spends: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
     """Return the curve of demand at prices that are higher by a factor."""
     places = np.arange(BINS + 1) + PER_DECADE * np.log10(factor)
-    return np.interp(places, np.arange(BINS + 1), spends)
+    return np.asarray(np.interp(places, np.arange(BINS + 1), spends))
 
 
 def _crossing(planned: NDArray[np.float64], first: int, target: float) -> float:

@@ -43,6 +43,20 @@ class Period:
         """Return the number of the bucket that a position lies in."""
         return 0 if self.length == math.inf else math.floor(position / self.width)
 
+    @property
+    def words(self) -> str:
+        """The period in words."""
+        if self.length == math.inf:
+            return "all time"
+        if self.in_requests:
+            size = f"{self.length:,.0f} request{'' if self.length == 1 else 's'}"
+        else:
+            days = (("day", 86400.0), ("hour", 3600.0), ("minute", 60.0), ("second", 1.0))
+            name, seconds = next((pair for pair in days if self.length % pair[1] == 0), days[-1])
+            number = self.length / seconds
+            size = f"{number:g} {name}{'' if number == 1 else 's'}"
+        return f"every {size}" if self.rolling else size
+
     def as_dict(self) -> dict[str, Any]:
         """Return what a state holds of it."""
         return asdict(self) | {"length": None if self.length == math.inf else self.length}

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tcalloc.errors import InputError, MissingExtraError
+from tcalloc.errors import InputError, MissingExtraError, TcallocError
 from tcalloc.serve.keeper.account import Account
 from tcalloc.serve.keeper.book import WHOLE, Book, Held, Settled
 from tcalloc.serve.keeper.clock import LedgerClock
@@ -38,7 +38,7 @@ local function view(place)
     'settled', 'reserved', 'likely', 'fresh', 'requests')}
 end
 """
-# ARGV: now, grant, tenant, lifetime, requests that came, limit, then pairs of most and likely. Place −2: something is due.
+# ARGV: now, grant, tenant, lifetime, requests that came, limit, then pairs of most and likely. Place −2: it is due.
 _RESERVE = (
     _ADD
     + """
@@ -130,14 +130,14 @@ class RedisStore:
             import redis
         except ImportError:
             raise MissingExtraError("a state in Redis needs redis-py: pip install 'tcalloc[serve]'") from None
-        self.clock = LedgerClock() if clock is None else clock
+        self.clock, self._error = LedgerClock() if clock is None else clock, redis.RedisError
         server, _, name = url.partition("#")
         head = f"tcalloc:{{{name or 'budget'}}}:"
         self._where = f"the budget {name or 'budget'!r} in Redis"
         self._keys = [head + part for part in ("head", "accounts", "grants", "rest")]
         self._config_key, self._news_key, self._told_key = head + "config", head + "news", head + "told"
         try:
-            self._redis = redis.Redis.from_url(
+            self._redis: Any = redis.Redis.from_url(
                 server, decode_responses=True, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE
             )
             self._redis.ping()
@@ -147,9 +147,8 @@ class RedisStore:
                 f"Redis cannot be reached ({type(error).__name__}). Check the address of the state, and that the "
                 "server runs."
             ) from None
-        self._reserve, self._settle, self._read_all, self._replace = (
-            self._redis.register_script(text) for text in (_RESERVE, _SETTLE, _READ, _REPLACE)
-        )
+        scripts = [self._redis.register_script(text) for text in (_RESERVE, _SETTLE, _READ, _REPLACE)]
+        self._reserve, self._settle, self._read_all, self._replace = scripts
         if book is not None and config is not None:
             self._make(config, book)
         known = self._redis.get(self._config_key)
@@ -181,7 +180,7 @@ class RedisStore:
         flat = [amount for option in options for amount in option]
         for _ in range(TRIES):
             words = [repr(self.clock.now()), grant, tenant, lifetime, came, self.book.limit, *flat]
-            place, view = self._reserve(self._keys[:3], words)
+            place, view = self._run(self._reserve, self._keys[:3], words)
             self._take(view)
             if place != -2:
                 return int(place)
@@ -191,13 +190,14 @@ class RedisStore:
     def settle(self, grant: str, bill: int) -> Settled | None:
         """Replace what was reserved by the bill."""
         for _ in range(TRIES):
-            place, view, *held = self._settle(self._keys[:3], [repr(self.clock.now()), grant, bill])
+            place, view, *held = self._run(self._settle, self._keys[:3], [repr(self.clock.now()), grant, bill])
             self._take(view)
             if place == 0:
                 found = _held_of(held[0])
                 return Settled(found, self.book.count - found.began, False)
             if place == -1:  # it is lost, or unknown
-                return self._seldom(lambda book: book.settle(grant, bill, book.time))
+                late: Settled | None = self._seldom(lambda book: book.settle(grant, bill, book.time))
+                return late
             self._seldom(lambda book: book.advance())
         raise self._busy()
 
@@ -211,13 +211,16 @@ class RedisStore:
         self._seldom(lambda book: book.advance())
         return self._all()[0]
 
-    def tell(self, replica: str, news: str, price: float | None) -> Mapping[str, str]:
+    def tell(self, replica: str, news: str | None, price: float | None) -> Mapping[str, str]:
         """Tell other keepers what this one has learnt; return what all of them have told."""
         if price is not None and math.isfinite(price):
             known = price
             self._seldom(lambda book: book.prices.__setitem__(book.bucket, known))
         self._redis.hset(self._told_key, "difference", repr(self.clock.difference))
-        self._redis.hset(self._news_key, replica, json.dumps([self.clock.now(), news]))
+        if news is None:
+            self._redis.hdel(self._news_key, replica)
+        else:
+            self._redis.hset(self._news_key, replica, json.dumps([self.clock.now(), news]))
         told = {name: json.loads(text) for name, text in self._redis.hgetall(self._news_key).items()}
         for name in sorted(told, key=lambda name: -told[name][0])[REPLICAS:]:
             self._redis.hdel(self._news_key, name)
@@ -230,6 +233,15 @@ class RedisStore:
 
     # ------------------------------------------------------------------------------------------ rows
 
+    def _run(self, script: Any, keys: list[str], words: list[Any]) -> Any:
+        try:
+            return script(keys, words)
+        except self._error as error:
+            raise TcallocError(
+                f"{self._where} cannot be used now ({type(error).__name__}). Nothing may be spent without a grant; try "
+                "again when the server is back."
+            ) from None
+
     def _take(self, view: Sequence[str]) -> None:
         """Bring the book up to date with what a script has seen of its head."""
         book, whole = self.book, self.book.accounts[WHOLE]
@@ -241,7 +253,7 @@ class RedisStore:
 
     def _all(self) -> tuple[Book, str]:
         """Return a book that has everything, and its version."""
-        head, accounts, grants, rest = self._read_all(self._keys)
+        head, accounts, grants, rest = self._run(self._read_all, self._keys, [])
         book = book_of(self._settings)
         if not head:
             return book, ""
@@ -274,7 +286,7 @@ class RedisStore:
             for name, held in book.grants.items()
         }
         lists = [json.dumps([str(word) for pair in one.items() for word in pair]) for one in (head, accounts, grants)]
-        return bool(self._replace(self._keys, [version, *lists, rest_of(book)]))
+        return bool(self._run(self._replace, self._keys, [version, *lists, rest_of(book)]))
 
     def _seldom(self, change: Any) -> Any:
         """Change the whole book."""

@@ -175,7 +175,7 @@ class SQLiteStore:
             self._write_all(book)
         return book
 
-    def tell(self, replica: str, news: str, price: float | None) -> Mapping[str, str]:
+    def tell(self, replica: str, news: str | None, price: float | None) -> Mapping[str, str]:
         """Tell other keepers what this one has learnt; return what all of them have told."""
         with self:
             book = self._all()
@@ -183,7 +183,10 @@ class SQLiteStore:
                 book.prices[book.bucket] = price
                 self._db.execute("UPDATE rest SET text = ?", (rest_of(book),))
             self._db.execute("UPDATE head SET difference = ?", (self.clock.difference,))
-            self._db.execute("INSERT OR REPLACE INTO news VALUES (?, ?, ?)", (replica, book.time, news))
+            if news is None:
+                self._db.execute("DELETE FROM news WHERE replica = ?", (replica,))
+            else:
+                self._db.execute("INSERT OR REPLACE INTO news VALUES (?, ?, ?)", (replica, book.time, news))
             self._db.execute(
                 "DELETE FROM news WHERE replica NOT IN (SELECT replica FROM news ORDER BY time DESC LIMIT ?)",
                 (REPLICAS,),

@@ -1,5 +1,6 @@
 """Where a budget's book is kept: what every store can do, and the one in memory."""
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -34,15 +35,15 @@ class Store(Protocol):
     def read(self) -> Book:
         """Return a copy of the whole book, as of now."""
 
-    def tell(self, replica: str, news: str, price: float | None) -> Mapping[str, str]:
+    def tell(self, replica: str, news: str | None, price: float | None) -> Mapping[str, str]:
         """Tell other keepers what this one has learnt, and the price of now; return what all of them have told.
 
         Parameters
         ----------
         replica : str
             The name of this keeper.
-        news : str
-            What it has learnt, as a text; it takes the place of what it told before.
+        news : str or None
+            What it has learnt, as a text; it takes the place of what it told before. None: it has nothing to tell.
         price : float or None
             The price in the current bucket, for the plot of the period.
         """
@@ -93,11 +94,14 @@ class MemoryStore:
             self.book.pass_time(self.clock.now())
             return self.book.copied()
 
-    def tell(self, replica: str, news: str, price: float | None) -> Mapping[str, str]:
+    def tell(self, replica: str, news: str | None, price: float | None) -> Mapping[str, str]:
         """Tell other keepers of this process what was learnt."""
         with self._guard:
-            self._news[replica] = news
-            if price is not None:
+            if news is None:
+                self._news.pop(replica, None)
+            else:
+                self._news[replica] = news
+            if price is not None and math.isfinite(price):
                 self.book.prices[self.book.bucket] = price
             return dict(self._news)
 
