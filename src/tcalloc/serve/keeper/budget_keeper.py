@@ -215,7 +215,8 @@ class BudgetKeeper:
             If the tenant is unknown, or the policy does not say what its actions reach and cost.
         """
         account = self._account(tenant)
-        return self._granted(menu_of(policy, question, maximum, self._bounds), account, question)
+        price = self._learned.pacers[account].price
+        return self._granted(menu_of(policy, question, maximum, self._bounds, price), account, question)
 
     def choose(
         self,

@@ -81,7 +81,7 @@ def _of(name: str, given: Any, model: str | None) -> Any:
     return given[model]
 
 
-def menu_of(policy: Any, question: Any, maximum: Any, bounds: Bounds | None) -> Menu:
+def menu_of(policy: Any, question: Any, maximum: Any, bounds: Bounds | None, price: float | None) -> Menu:
     """Return the menu of a policy for one question.
 
     Parameters
@@ -95,6 +95,8 @@ def menu_of(policy: Any, question: Any, maximum: Any, bounds: Bounds | None) -> 
         The most that an action can cost: one number, by the action's name, or a function of it.
     bounds : Bounds or None
         Otherwise, what bounds it. Without both, it is the highest cost that the policy has seen in training.
+    price : float or None
+        The price of now.
     """
     if hasattr(policy, "frontier") and hasattr(policy, "at"):
         return _stopping(policy, question, maximum)
@@ -106,8 +108,9 @@ def menu_of(policy: Any, question: Any, maximum: Any, bounds: Bounds | None) -> 
     names, actions = list(policy.action_names_), policy.actions_
     costs = [float(cost) for cost in policy.cost_]
     if hasattr(policy, "expected"):
-        accuracy = policy.expected(question).tolist()
+        accuracy, expected = (values.tolist() for values in policy.expected(question, price))
         offered = list(range(len(accuracy)))
+        costs[: len(offered)] = expected
     else:
         accuracy = [float(acc) for acc in policy.mean_acc_]
         decided = names.index(policy.route(question))

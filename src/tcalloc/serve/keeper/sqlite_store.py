@@ -136,7 +136,7 @@ class SQLiteStore:
     ) -> int:
         """Reserve money for the first option that fits; see `Store`."""
         with self:
-            book, now = self._some(tenant)
+            book, now = self._some(tenant, coming=True)
             place = book.reserve(grant, tenant, options, now, lifetime, came)
             if place >= 0:
                 self._db.execute(WRITE_GRANT, (grant, *book.grants.pop(grant)))
@@ -229,11 +229,19 @@ class SQLiteStore:
         self.clock.follow(book.time)
         return book
 
-    def _some(self, tenant: str) -> tuple[Book, float]:
-        """Return the book with the accounts that an operation needs, moved on if that was due; and ledger time."""
+    def _some(self, tenant: str, coming: bool = False) -> tuple[Book, float]:
+        """Return the book with the accounts that an operation needs, moved on if that was due; and ledger time.
+
+        Parameters
+        ----------
+        tenant : str
+            Whose account is needed besides the whole.
+        coming : bool
+            Whether it is for a request that comes. Periods in requests end with the next request, not with a bill.
+        """
         book = self._head(self.book)
         now = self.clock.now()
-        if now >= book.due or book.count >= book.due_count:
+        if now >= book.due or (coming and book.count >= book.due_count):
             every = self._all()
             every.time = max(every.time, now)
             every.advance()
