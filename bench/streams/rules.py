@@ -15,7 +15,7 @@ from tcalloc.serve.keeper.pacing import Pace, Pacer
 from tcalloc.serve.keeper.period import period_of
 from tcalloc.serve.keeper.store import MemoryStore
 
-__all__ = ["RULES", "Keeper", "Rule", "price_for"]
+__all__ = ["RULES", "VARIANTS", "Keeper", "Rule", "price_for"]
 
 
 def best(acc: list[float], cost: list[float], price: float) -> int:
@@ -130,7 +130,9 @@ class ParetoBandit(Rule):
 class Keeper(Rule):
     """`tcalloc.BudgetKeeper`, which is told nothing but the total and the period."""
 
-    def __init__(self, stream: Stream, wrong: float | None = None, cap: bool = True, replicas: int = 1):
+    def __init__(
+        self, stream: Stream, wrong: float | None = None, cap: bool = True, replicas: int = 1, forecast: bool = False
+    ):
         self.stream = stream
         self.now = 0.0
         total = stream.budget * len(stream)
@@ -142,6 +144,9 @@ class Keeper(Rule):
         self.keepers = [
             BudgetKeeper(total, period=period, lifetime=1e9, price=price, store=store) for _ in range(replicas)
         ]
+        if forecast:
+            some = np.random.default_rng(1).choice(len(stream), 2000, replace=False)
+            self.keepers[0].forecast(stream.acc[some], stream.cost[some])
         self.cap = cap
         self.grants: dict[int, Grant] = {}
         self.last = 0.0
@@ -178,4 +183,11 @@ RULES = {
     "re-solve alone": ReSolve,
     "ParetoBandit": ParetoBandit,
     "keeper": Keeper,
+}
+VARIANTS = {
+    "keeper without its cap": lambda stream: Keeper(stream, cap=False),
+    "keeper, first price × 100": lambda stream: Keeper(stream, wrong=100.0),
+    "keeper, first price / 100": lambda stream: Keeper(stream, wrong=0.01),
+    "keeper, 8 replicas": lambda stream: Keeper(stream, replicas=8),
+    "keeper with a forecast": lambda stream: Keeper(stream, forecast=True),
 }

@@ -20,6 +20,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+import numpy as np
+
 from tcalloc._amounts import check_unit
 from tcalloc._checks import flag, number, one_of
 from tcalloc._rates import Rates
@@ -158,6 +160,7 @@ class BudgetKeeper:
         self._horizon = Horizon(store, self._units, self.tenants, self._learned)
         self._guard = threading.RLock()
         self._until_price = dict.fromkeys(self._learned.pacers, 0)
+        self._forecast_for = -math.inf
         self._told_bucket, self._told_time = store.book.bucket, store.clock.now()
         self._hear(store.tell(self.replica, None, None))
 
@@ -256,6 +259,38 @@ class BudgetKeeper:
         account = self._account(tenant)
         return self._granted(stated_menu(actions, accuracy, costs, maximum), account, question)
 
+    def forecast(self, accuracy: Any, costs: Any, *, tenant: str | None = None) -> None:
+        """Say what the requests of this period will be like, if they will not be like those that came before.
+
+        Without a forecast, the demand of recent requests stands for those to come. That is wrong for work in an order,
+        such as from easy to hard.
+
+        Parameters
+        ----------
+        accuracy : array_like, (M, K)
+            What each action is expected to reach, on a sample of all requests that are left in the period.
+        costs : array_like, (M, K) or (K,)
+            What each is expected to cost.
+        tenant : str, optional
+            Whose requests they are.
+
+        Raises
+        ------
+        InputError
+            If the period is not a number of requests, or the shapes differ.
+        """
+        account = self._account(tenant)
+        reached = np.asarray(accuracy, np.float64)
+        if not self.period.in_requests or self.period.length == math.inf or self.period.rolling:
+            raise InputError(f"the period is {self.period.words}; a forecast needs a number of requests, period=5000.")
+        if reached.ndim != 2 or not len(reached):
+            raise InputError(f"accuracy has shape {reached.shape}; expected (M, K): a row per request of a sample.")
+        rows = np.broadcast_to(np.asarray(costs, np.float64), reached.shape).tolist()
+        ladders = [ladder_of(row, cost) for row, cost in zip(reached.tolist(), rows, strict=True)]
+        with self._guard:
+            self._learned.pacers[account].expect(ladders, self._horizon.left(account))
+            self._forecast_for = self.store.book.start
+
     def settle(self, grant_id: str, cost: float) -> None:
         """Settle a grant by its name, such as one that another process was given.
 
@@ -325,7 +360,9 @@ class BudgetKeeper:
             allowed = [j for j, m in enumerate(most) if m <= self.cap_per_question * (1 + 2**-40)]
             if allowed:
                 ladder = ladder_of([menu.accuracy[j] for j in allowed], [costs[j] for j in allowed])
-                pacer.demand.add(ladder, self.store.book.position)
+                if self.store.book.start != self._forecast_for:
+                    pacer.forget_forecast()
+                pacer.note_request(ladder, self.store.book.position)
                 self._reprice(account, pacer)
                 pace = self._horizon.pace(account)
                 caution = 0.0 if self.period.rolling else pacer.caution(pace.left)

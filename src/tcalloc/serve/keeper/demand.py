@@ -171,7 +171,8 @@ class Demand:
             return np.zeros(BINS + 1), first
         spends = np.empty(BINS + 1)
         spends[BINS] = base / count
-        spends[:BINS] = (base + np.cumsum(steps[::-1])[::-1]) / count
+        # A forecast from which requests are taken may be below zero in single bins.
+        spends[:BINS] = np.maximum.accumulate(base + np.cumsum(steps[::-1]))[::-1] / count
         return spends, first
 
     def state(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ step size. Two things make it exact enough for a total that must not be exceeded
 """
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ __all__ = ["Pace", "Pacer", "spend_at"]
 
 # Weight of the latest bill in the mean lag, and of the latest grant in the mean ratio of maximum and expected cost.
 LATEST = 0.01
+# When this share of the requests of a forecast is left, the sample is too coarse for the rest.
+FORECAST_ENDS = 0.01
 # The width of a bin of the demand, in natural logarithms: prices are spread over one, so that requests that are all
 # alike are split as the money allows.
 SPREAD = math.log(10.0) / PER_DECADE
@@ -52,6 +55,43 @@ class Pacer:
         """Mean number of requests between a grant and its bill."""
         self._spread = 1.0  # mean maximum over mean expected cost
         self._bills = 0
+        self._coming: Demand | None = None
+        self._expected = 0.0
+
+    def expect(self, ladders: Sequence[Ladder], requests: float) -> None:
+        """Plan with a forecast of the requests that a period still has, instead of with recent ones.
+
+        Parameters
+        ----------
+        ladders : sequence of Ladder
+            A sample of them.
+        requests : float
+            How many will come.
+        """
+        self._coming = Demand(math.inf)
+        self._expected = requests
+        for ladder in ladders:
+            self._coming.add(ladder, 0.0, requests / len(ladders))
+
+    def forget_forecast(self) -> None:
+        """Plan with recent requests again."""
+        self._coming = None
+
+    def note_request(self, ladder: Ladder, position: float) -> None:
+        """Take note of a request that came.
+
+        Parameters
+        ----------
+        ladder : Ladder
+            Its actions.
+        position : float
+            Where the period stands.
+        """
+        self.demand.add(ladder, position)
+        if self._coming is not None:
+            self._coming.add(ladder, 0.0, -1.0)  # it will not come any more
+            if self._coming.count < FORECAST_ENDS * self._expected:
+                self._coming = None
 
     def note_grant(self, likely: float, most: float) -> None:
         """Take note of a grant's expected and highest cost."""
@@ -69,7 +109,7 @@ class Pacer:
 
     def set_price(self, pace: Pace) -> None:
         """Set the price at which the money lasts for the requests that are left."""
-        spends, first = self.demand.curve()
+        spends, first = (self.demand if self._coming is None else self._coming).curve()
         if pace.left <= 0 or not spends.any():
             return
         careful = min(self.lag, pace.left) if pace.left < np.inf else 0.0
