@@ -184,10 +184,11 @@ RULES = {
     "ParetoBandit": ParetoBandit,
     "keeper": Keeper,
 }
+# The keeper in other circumstances, and (parts of the names of) the streams that it is run on so.
 VARIANTS = {
-    "keeper without its cap": lambda stream: Keeper(stream, cap=False),
-    "keeper, first price × 100": lambda stream: Keeper(stream, wrong=100.0),
-    "keeper, first price / 100": lambda stream: Keeper(stream, wrong=0.01),
-    "keeper, 8 replicas": lambda stream: Keeper(stream, replicas=8),
-    "keeper with a forecast": lambda stream: Keeper(stream, forecast=True),
+    "keeper without its cap": (lambda stream: Keeper(stream, cap=False), ("harder half", "Pareto", "5,000", "lag")),
+    "keeper, first price × 100": (lambda stream: Keeper(stream, wrong=100.0), ("harder half", "daily")),
+    "keeper, first price / 100": (lambda stream: Keeper(stream, wrong=0.01), ("harder half", "daily")),
+    "keeper, 8 replicas": (lambda stream: Keeper(stream, replicas=8), ("harder half", "daily", "price doubles")),
+    "keeper with a forecast": (lambda stream: Keeper(stream, forecast=True), ("sorted",)),
 }

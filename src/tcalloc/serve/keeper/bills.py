@@ -15,11 +15,12 @@ class Bills:
     bills, P are expected costs, and z² = (ΣC − ΣP)² / Σ(C − P)².
     """
 
-    __slots__ = ("_expected", "_others", "_paid", "_squares", "excess")
+    __slots__ = ("_expected", "_others", "_paid", "_ratio", "_squares", "excess")
 
     def __init__(self) -> None:
         self._paid = self._expected = self._squares = 0.0
         self._others = (0.0, 0.0, 0.0)
+        self._ratio: float | None = 1.0  # None: to be computed anew
         self.excess = 1.0
         """The highest bill so far as a multiple of its stated maximum; at least 1."""
 
@@ -29,6 +30,7 @@ class Bills:
         self._paid = keep * self._paid + bill
         self._expected = keep * self._expected + expected
         self._squares = keep * self._squares + (bill - expected) ** 2
+        self._ratio = None
         if bill <= maximum * (1 + 1e-9):
             return False
         if maximum > 0:
@@ -38,13 +40,13 @@ class Bills:
     @property
     def ratio(self) -> float:
         """Bill over expected cost, as far as it is significant."""
-        paid, expected, squares = (
-            own + other for own, other in zip((self._paid, self._expected, self._squares), self._others, strict=True)
-        )
-        if expected <= 0 or squares <= 0:
-            return 1.0
-        off = paid - expected
-        return 1.0 + max(0.0, 1.0 - 4.0 * squares / (off * off) if off else 0.0) * (paid / expected - 1.0)
+        if self._ratio is None:
+            paid, expected, squares = self._paid, self._expected, self._squares
+            paid, expected, squares = paid + self._others[0], expected + self._others[1], squares + self._others[2]
+            off = paid - expected
+            certain = max(0.0, 1.0 - 4.0 * squares / (off * off)) if off else 0.0
+            self._ratio = 1.0 + certain * (paid / expected - 1.0) if expected > 0 and squares > 0 else 1.0
+        return self._ratio
 
     def state(self) -> list[float]:
         """Return what other replicas need."""
@@ -55,10 +57,10 @@ class Bills:
         self._paid += float(state[0])
         self._expected += float(state[1])
         self._squares += float(state[2])
-        self.excess = max(self.excess, float(state[3]))
+        self.excess, self._ratio = max(self.excess, float(state[3])), None
 
     def join(self, others: list[Any]) -> None:
         """Take account of the states of other replicas, in place of what they had said before."""
         sums = [[float(value) for value in other] for other in others]
         self._others = (sum(o[0] for o in sums), sum(o[1] for o in sums), sum(o[2] for o in sums))
-        self.excess = max([self.excess, *(o[3] for o in sums)])
+        self.excess, self._ratio = max([self.excess, *(o[3] for o in sums)]), None
