@@ -26,7 +26,7 @@ def fair_shares(money: float, weights: Sequence[float], spent: Sequence[float], 
 
     >>> from tcalloc.serve.keeper.fair_shares import fair_shares
     >>> [round(share, 6) for share in fair_shares(90, [1, 1, 1], [0, 0, 0], [100, 10, 30])]
-    [50.0, 10.0, 30.0]
+    [50.0, 10, 30]
     """
     most = [s + n for s, n in zip(spent, needs, strict=True)]
     if sum(most) <= money:

@@ -166,7 +166,13 @@ def status_of(
     horizon : Horizon
         What is left of the period.
     """
-    amount_of = units.amount
+
+    # Each bill is rounded up in the fifteenth digit of the total.
+    decimals = 11 - math.floor(math.log10(units.total or 1.0))
+
+    def amount_of(money: int) -> float:
+        return round(units.amount(money), decimals)
+
     tenants: dict[str, TenantStatus] = {}
     forecasts: list[float | None] = []
     for name, pacer in learned.pacers.items():
