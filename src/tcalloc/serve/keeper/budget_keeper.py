@@ -217,7 +217,7 @@ class BudgetKeeper:
         InputError
             If the tenant is unknown, or the policy does not say what its actions reach and cost.
         """
-        account = self._account(tenant)
+        account = self.check_tenant(tenant)
         price = self._learned.pacers[account].price
         return self._granted(menu_of(policy, question, maximum, self._bounds, price), account, question)
 
@@ -256,7 +256,7 @@ class BudgetKeeper:
         InputError
             If the lengths differ, or a number is not finite.
         """
-        account = self._account(tenant)
+        account = self.check_tenant(tenant)
         return self._granted(stated_menu(actions, accuracy, costs, maximum), account, question)
 
     def forecast(self, accuracy: Any, costs: Any, *, tenant: str | None = None) -> None:
@@ -279,7 +279,7 @@ class BudgetKeeper:
         InputError
             If the period is not a number of requests, or the shapes differ.
         """
-        account = self._account(tenant)
+        account = self.check_tenant(tenant)
         reached = np.asarray(accuracy, np.float64)
         if not self.period.in_requests or self.period.length == math.inf or self.period.rolling:
             raise InputError(f"the period is {self.period.words}; a forecast needs a number of requests, period=5000.")
@@ -310,6 +310,27 @@ class BudgetKeeper:
             raise InputError(
                 f"there is no open grant {grant_id!r}: it was settled before, or it was lost in an earlier period."
             )
+
+    def check_tenant(self, tenant: str | None) -> str:
+        """Return the account of a tenant; "" if there are no tenants.
+
+        Parameters
+        ----------
+        tenant : str or None
+            One of the names, or None if there are no tenants.
+
+        Raises
+        ------
+        InputError
+            If it is neither.
+        """
+        if not self.tenants:
+            if tenant is not None:
+                raise InputError(f"tenant is {tenant!r}, but the keeper has no tenants. Name them: tenants={{…}}.")
+            return WHOLE
+        if tenant is None:
+            raise InputError(f"tenant is missing; expected one of {', '.join(map(repr, self.tenants))}.")
+        return one_of("tenant", tenant, self.tenants)
 
     def status(self) -> Status:
         """Return what is spent, reserved and expected, as of now, over all processes that share the state."""
@@ -342,15 +363,6 @@ class BudgetKeeper:
         return f"BudgetKeeper({self.total:g}{unit} for {self.period.words})"
 
     # ------------------------------------------------------------------------------------------ deciding
-
-    def _account(self, tenant: str | None) -> str:
-        if not self.tenants:
-            if tenant is not None:
-                raise InputError(f"tenant is {tenant!r}, but the keeper has no tenants. Name them: tenants={{…}}.")
-            return WHOLE
-        if tenant is None:
-            raise InputError(f"tenant is missing; expected one of {', '.join(map(repr, self.tenants))}.")
-        return one_of("tenant", tenant, self.tenants)
 
     def _granted(self, menu: Menu, account: str, question: Any) -> Grant:
         with self._guard:

@@ -166,7 +166,6 @@ def status_of(
     horizon : Horizon
         What is left of the period.
     """
-
     # Each bill is rounded up in the fifteenth digit of the total.
     decimals = 11 - math.floor(math.log10(units.total or 1.0))
 
