@@ -84,6 +84,24 @@ def test_the_cap_per_question_and_the_fallback():
         nothing.settle(1.0)
 
 
+def test_the_fallback_keeps_the_cap_per_question():
+    keeper = BudgetKeeper(total=100.0, cap_per_question=0.5, fallback="small")
+    assert keeper.choose(NAMES, ACC, COST).action is None
+
+
+def test_a_status_takes_nothing_from_other_keepers():
+    """Two keepers of one store: what the first has learnt stays known after its status."""
+    store = MemoryStore(book(200.0, 100))
+    first, second = (BudgetKeeper(total=200.0, period=100, store=store) for _ in range(2))
+    paced(first, 30)
+    price = first.status().price
+    assert second.status().price == pytest.approx(price)
+    first.status()
+    assert second.status().price == pytest.approx(price)
+    first.close()
+    assert second.status().price == pytest.approx(price)
+
+
 def test_when_money_is_short():
     """What is reserved by open grants cannot be granted again; the fallback is free."""
     keeper = BudgetKeeper(total=10.0, fallback="local")

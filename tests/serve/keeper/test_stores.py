@@ -9,6 +9,7 @@ from budgets import CONFIG, Hands, book, store_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tcalloc import BudgetKeeper
 from tcalloc.errors import InputError
 from tcalloc.serve.keeper.account import Units
 from tcalloc.serve.keeper.book import WHOLE
@@ -259,13 +260,16 @@ def test_a_state_of_other_arguments(tmp_path):
 def test_a_fork_has_a_connection_of_its_own(tmp_path):
     store = store_of("sqlite", str(tmp_path), book())
     store.reserve("a", "", [(units(1), units(1))], 600.0)
+    keeper = BudgetKeeper(total=100.0, store=store)
+    keeper.choose(["a"], [0.5], [1.0])
     child = os.fork()
     if not child:
         code = 1
         try:
-            code = int(store.settle("a", units(1)) is None or store.reserve("b", "", [(units(2), 0)], 600.0) != 0)
+            code = int(store.settle("a", units(1)) is None or keeper.choose(["a"], [0.5], [2.0]).action != "a")
         finally:
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
-    assert (spent(store), reserved(store)) == (1.0, 2.0)
-    store.close()
+    assert keeper.choose(["a"], [0.5], [4.0]).action == "a"
+    assert (spent(store), reserved(store)) == (1.0, 7.0)
+    keeper.close()

@@ -11,7 +11,6 @@ whether there is money at all.
 """
 
 import itertools
-import json
 import logging
 import math
 import os
@@ -35,8 +34,8 @@ from tcalloc.serve.keeper.horizon import Horizon
 from tcalloc.serve.keeper.learned import Learned
 from tcalloc.serve.keeper.menus import Bounds, Menu, menu_of, stated_menu
 from tcalloc.serve.keeper.open_state import open_state
-from tcalloc.serve.keeper.pacing import Pacer
 from tcalloc.serve.keeper.period import period_of
+from tcalloc.serve.keeper.pricing import Pricing
 from tcalloc.serve.keeper.status import Status, status_of
 from tcalloc.serve.keeper.store import MemoryStore, Store
 
@@ -44,12 +43,6 @@ __all__ = ["BudgetKeeper"]
 
 _log = logging.getLogger("tcalloc.keeper")
 
-# The price is set anew after so many requests, and after each of the first ones.
-EVERY = 20
-# Keepers tell each other what they have learnt at every new bucket, and after so many seconds.
-TELLS = 60.0
-# The name under which keepers that were closed leave what they had learnt.
-ENDED = "ended"
 # With so many bits, sums of money are exact in SQLite and in Redis.
 BITS = 50
 # A bill of more than so many totals is in another unit.
@@ -143,7 +136,7 @@ class BudgetKeeper:
             raise InputError("state and store given; expected at most one of them.")
         self._bounds = None if rates is None or max_tokens is None else Bounds(rates, max_tokens)
         self.fallback, self.lifetime = fallback, number("lifetime", lifetime, of="seconds")
-        self._first_price = None if price is None else number("price", price, ends=True)
+        first_price = None if price is None else number("price", price, ends=True)
         counts = one_of("lost", lost, ("maximum", "nothing")) == "maximum"
         self._units = Units(self.total, BITS)
         if store is None:
@@ -154,15 +147,12 @@ class BudgetKeeper:
             }  # fmt: skip
             store = MemoryStore(book) if state is None else open_state(state, config, book)
         self.store = store
-        self.replica = f"{os.getpid()}-{random.SystemRandom().getrandbits(32):08x}"
-        self._prefix, self._numbers = f"{self.replica}:", itertools.count()
         self._learned = Learned(self.period, self.tenants or (WHOLE,))
         self._horizon = Horizon(store, self._units, self.tenants, self._learned)
+        self._pricing = Pricing(store, self._learned, self._horizon, first_price)
         self._guard = threading.RLock()
-        self._until_price = dict.fromkeys(self._learned.pacers, 0)
+        self._process, self._prefix, self._numbers = os.getpid(), self._pricing.replica, itertools.count()
         self._forecast_for = -math.inf
-        self._told_bucket, self._told_time = store.book.bucket, store.clock.now()
-        self._hear(store.tell(self.replica, None, None))
 
     @classmethod
     def open(cls, state: str | os.PathLike[str]) -> Self:
@@ -336,20 +326,13 @@ class BudgetKeeper:
         """Return what is spent, reserved and expected, as of now, over all processes that share the state."""
         with self._guard:
             book = self.store.read()
-            self._hear(self.store.tell(self.replica, None, None))
-            self._horizon.share_out()
-            for account, pacer in self._learned.pacers.items():
-                self._set_price(account, pacer)
+            self._pricing.now()
             return status_of(book, self._units, self.unit, self.tenants, self._learned, self._horizon)
 
     def close(self) -> None:
         """Leave what was learnt to the keepers that go on with the state, and give back its files and connections."""
         with self._guard:
-            told = self.store.tell(self.replica, None, None)
-            if any(pacer.demand.count for pacer in self._learned.pacers.values()):
-                if ENDED in told:
-                    self._learned.absorb(json.loads(told[ENDED]), self.store.book.position)
-                self.store.tell(ENDED, self._news(), None)
+            self._pricing.leave()
             self.store.close()
 
     def __enter__(self) -> Self:
@@ -375,7 +358,7 @@ class BudgetKeeper:
                 if self.store.book.start != self._forecast_for:
                     pacer.forget_forecast()
                 pacer.note_request(ladder, self.store.book.position)
-                self._reprice(account, pacer)
+                self._pricing.request(account)
                 pace = self._horizon.pace(account)
                 caution = 0.0 if self.period.rolling else pacer.caution(pace.left)
                 counted = [c + caution * max(m - c, 0.0) for c, m in zip(costs, most, strict=True)]
@@ -383,9 +366,10 @@ class BudgetKeeper:
                 luck = random.random() if question is None else uniform(0, question)
                 tried, short = pacer.places(pace, ladder, here, luck)
                 places = [allowed[ladder.actions[place]] for place in tried]
-            if self.fallback in menu.names and (back := menu.names.index(self.fallback)) not in places:
+            back = menu.names.index(self.fallback) if self.fallback in menu.names else None
+            if back in allowed and back not in places:
                 places.append(back)
-            grant_id = self._prefix + str(next(self._numbers))
+            grant_id = self._new_id()
             of = self._units.of
             options = [(of(most[j]), of(counted[j])) for j in places]
             place = self.store.reserve(grant_id, account, options, self.lifetime)
@@ -401,29 +385,12 @@ class BudgetKeeper:
             stated,
         )  # fmt: skip
 
-    def _reprice(self, account: str, pacer: Pacer) -> None:
-        """Set the price anew, and tell other keepers what was learnt, if it is time to."""
-        self._until_price[account] -= 1
-        if self._until_price[account] > 0:
-            return
-        self._horizon.share_out()
-        self._set_price(account, pacer)
-        self._until_price[account] = EVERY if pacer.demand.seen >= EVERY else 1
-        bucket, now = self.store.book.bucket, self.store.clock.now()
-        if bucket != self._told_bucket or now - self._told_time > TELLS:
-            self._told_bucket, self._told_time = bucket, now
-            prices = [each.price or 0.0 for each in self._learned.pacers.values()]
-            self._hear(self.store.tell(self.replica, self._news(), max(prices)))
+    def _new_id(self) -> str:
+        if self._process != os.getpid():  # a fork: the parent goes on with the other names
+            self._process, self._prefix = os.getpid(), f"{self._pricing.replica}-{os.getpid()}"
+        return f"{self._prefix}:{next(self._numbers)}"
 
-    def _set_price(self, account: str, pacer: Pacer) -> None:
-        if pacer.demand.seen < EVERY and self._first_price is not None:
-            pacer.price = self._first_price
-            return
-        pace = self._horizon.pace(account)
-        if pace.money < math.inf and (pace.left < math.inf or self.period.rolling):
-            pacer.set_price(pace)
-
-    # ------------------------------------------------------------------------------------------ bills and news
+    # ------------------------------------------------------------------------------------------ bills
 
     def _bill(self, cost: float) -> int:
         bill = amount_of("cost", cost)
@@ -447,12 +414,3 @@ class BudgetKeeper:
                 cost,
                 stated[1],
             )
-
-    def _news(self) -> str:
-        return json.dumps(self._learned.news())
-
-    def _hear(self, told: Mapping[str, str]) -> None:
-        """Learn what other keepers have told."""
-        others = [json.loads(text) for name, text in told.items() if name != self.replica]
-        if others:
-            self._learned.join(others, self.store.book.position)

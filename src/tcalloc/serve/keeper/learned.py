@@ -75,6 +75,11 @@ class Learned:
         self.exceeded[action] = self.exceeded.get(action, 0) + 1
         return self.exceeded[action] == 1
 
+    @property
+    def has_seen(self) -> bool:
+        """Whether it has learnt anything by itself."""
+        return any(pacer.demand.count for pacer in self.pacers.values())
+
     def all_exceeded(self) -> dict[str, int]:
         """Return `exceeded` of all keepers that share the state."""
         names = sorted(self.exceeded.keys() | self._others_exceeded.keys())
