@@ -148,6 +148,9 @@ class Keeper(Rule):
             some = np.random.default_rng(1).choice(len(stream), 2000, replace=False)
             self.keepers[0].forecast(stream.acc[some], stream.cost[some])
         self.cap = cap
+        if not cap:  # expected costs are all that counts
+            for pacer in self.keepers[0]._learned.pacers.values():
+                pacer.caution, pacer.note_grant = (lambda left: 0.0), (lambda likely, most: None)
         self.grants: dict[int, Grant] = {}
         self.last = 0.0
         self.names = [str(j) for j in range(stream.acc.shape[1])]

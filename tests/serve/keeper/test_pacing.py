@@ -119,26 +119,38 @@ def test_the_ratio_of_bills():
     """Only significant deviations are believed; a price that doubles is."""
     rng = np.random.default_rng(0)
     fair, double = Bills(), Bills()
-    for noise in rng.uniform(0.5, 1.5, 2000).tolist():
-        fair.add(noise, 1.0, 2.0)
-        double.add(2 * noise, 1.0, 3.5)
+    for at, noise in enumerate(rng.uniform(0.5, 1.5, 2000).tolist()):
+        fair.add(noise, 1.0, 2.0, at)
+        double.add(2 * noise, 1.0, 3.5, at)
     assert fair.ratio == pytest.approx(1.0, abs=0.02)
     assert double.ratio == pytest.approx(2.0, abs=0.05)
     assert Bills().ratio == 1.0
     few = Bills()
-    few.add(5.0, 1.0, 9.0)
+    few.add(5.0, 1.0, 9.0, 1)
     assert few.ratio == 1.0
 
 
 def test_bills_above_the_maximum_raise_it():
     bills = Bills()
-    assert not bills.add(2.0, 1.0, 2.0)
-    assert bills.add(3.0, 1.0, 2.0)
-    assert bills.add(2.5, 1.0, 2.0)
+    assert not bills.add(2.0, 1.0, 2.0, 1)
+    assert bills.add(3.0, 1.0, 2.0, 2)
+    assert bills.add(2.5, 1.0, 2.0, 3)
     assert bills.excess == 1.5
     other = Bills()
-    other.join([bills.state()])
+    other.join([Bills.of_state(bills.state(), 3)])
     assert other.excess == 1.5
+
+
+def test_replicas_forget_bills_as_one_keeper_does():
+    """A price that doubles is seen as soon by eight keepers that tell each other as by one."""
+    one, eight = Bills(), [Bills() for _ in range(8)]
+    for at in range(8000):
+        bill = 1.0 + (at >= 4000) + 0.1 * (-1) ** (at // 8)
+        one.add(bill, 1.0, 3.0, at)
+        eight[at % 8].add(bill, 1.0, 3.0, at)
+    eight[0].join([Bills.of_state(other.state(), 7999) for other in eight[1:]])
+    assert one.ratio == pytest.approx(2.0, abs=0.03)
+    assert eight[0].ratio == pytest.approx(one.ratio, abs=0.01)
 
 
 def test_arrivals_know_the_night():

@@ -405,7 +405,8 @@ class BudgetKeeper:
         settled = self.store.settle(grant.id, self._bill(cost))
         name = grant.action or ""
         with self._guard:
-            first = self._learned.note_bill(grant.tenant, name, grant.model, cost, stated, settled)
+            count = self.store.book.count
+            first = self._learned.note_bill(grant.tenant, name, grant.model, cost, stated, settled, count)
         if first:
             _log.warning(
                 "a bill of %r is %.6g, above its stated maximum of %.6g; from now on more is reserved for it, and "

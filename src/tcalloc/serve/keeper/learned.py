@@ -47,7 +47,14 @@ class Learned:
         return costs, most
 
     def note_bill(
-        self, account: str, action: str, model: str, cost: float, stated: tuple[float, float], settled: Settled | None
+        self,
+        account: str,
+        action: str,
+        model: str,
+        cost: float,
+        stated: tuple[float, float],
+        settled: Settled | None,
+        count: int,
     ) -> bool:
         """Take note of a bill.
 
@@ -61,6 +68,8 @@ class Learned:
             The expected and the highest cost that were stated for it, before any correction.
         settled : Settled or None
             What the store said of the grant.
+        count : int
+            How many requests have come until now.
 
         Returns
         -------
@@ -70,7 +79,7 @@ class Learned:
         if settled is not None:
             self.pacers[account].note_bill(settled.requests)
         bills = self._bills.setdefault(model, Bills())
-        if not bills.add(cost, *stated):
+        if not bills.add(cost, *stated, count):
             return False
         self.exceeded[action] = self.exceeded.get(action, 0) + 1
         return self.exceeded[action] == 1
@@ -94,26 +103,27 @@ class Learned:
             "exceeded": self.exceeded,
         }
 
-    def absorb(self, told: Mapping[str, Any], position: float) -> None:
+    def absorb(self, told: Mapping[str, Any], position: float, count: int) -> None:
         """Take over what a keeper that ended has told, as if it had been seen here."""
         for name, pacer in self.pacers.items():
             if name in told["demand"]:
                 pacer.demand.absorb(Demand.of_state(told["demand"][name], self._half_life, position))
         for model, state in told["bills"].items():
-            self._bills.setdefault(model, Bills()).absorb(state)
+            self._bills.setdefault(model, Bills()).absorb(Bills.of_state(state, count))
         for name, count in told["exceeded"].items():
             self.exceeded[name] = self.exceeded.get(name, 0) + int(count)
         if self.arrivals is not None and told["arrivals"] is not None:
             self.arrivals.take(told["arrivals"])
 
-    def join(self, others: Sequence[Mapping[str, Any]], position: float) -> None:
+    def join(self, others: Sequence[Mapping[str, Any]], position: float, count: int) -> None:
         """Take account of what other keepers have told, in place of what they had told before."""
         for name, pacer in self.pacers.items():
             told = [other["demand"][name] for other in others if name in other["demand"]]
             pacer.demand.join([Demand.of_state(state, self._half_life, position) for state in told])
         for model in {model for other in others for model in other["bills"]}:
             bills = self._bills.setdefault(model, Bills())
-            bills.join([other["bills"][model] for other in others if model in other["bills"]])
+            told = [other["bills"][model] for other in others if model in other["bills"]]
+            bills.join([Bills.of_state(state, count) for state in told])
         self._others_exceeded = {}
         for other in others:
             for name, count in other["exceeded"].items():

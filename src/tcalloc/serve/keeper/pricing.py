@@ -67,7 +67,7 @@ class Pricing:
         told = self._store.tell(self.replica, None, None)
         if self._learned.has_seen:
             if ENDED in told:
-                self._learned.absorb(json.loads(told[ENDED]), self._store.book.position)
+                self._learned.absorb(json.loads(told[ENDED]), self._store.book.position, self._store.book.count)
             self._store.tell(ENDED, json.dumps(self._learned.news()), None)
 
     def _set(self, account: str) -> None:
@@ -89,4 +89,4 @@ class Pricing:
     def _hear(self, told: Mapping[str, str]) -> None:
         others = [json.loads(text) for name, text in told.items() if name != self.replica]
         if others:
-            self._learned.join(others, self._store.book.position)
+            self._learned.join(others, self._store.book.position, self._store.book.count)
