@@ -23,6 +23,7 @@ import numpy as np
 
 from tcalloc._amounts import check_unit
 from tcalloc._checks import flag, number, one_of
+from tcalloc._printing import cleaned
 from tcalloc._rates import Rates
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import uniform
@@ -341,6 +342,7 @@ class BudgetKeeper:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @cleaned
     def __repr__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
         return f"BudgetKeeper({self.total:g}{unit} for {self.period.words})"
