@@ -102,6 +102,15 @@ def test_a_status_takes_nothing_from_other_keepers():
     assert second.status().price == pytest.approx(price)
 
 
+def test_the_forecast_of_the_period_s_end():
+    keeper = BudgetKeeper(total=20.0, period=10)
+    for done in range(10):
+        if done:
+            assert keeper.status().forecast == pytest.approx(10.0)
+        keeper.choose(["a"], [0.5], [1.0]).settle(1.0)
+    assert keeper.status().forecast == pytest.approx(10.0)
+
+
 def test_when_money_is_short():
     """What is reserved by open grants cannot be granted again; the fallback is free."""
     keeper = BudgetKeeper(total=10.0, fallback="local")
