@@ -36,12 +36,14 @@ if TYPE_CHECKING:
     from tcalloc.measure.table import Table
     from tcalloc.measure.table_files.load_and_save import load_table, save_table
     from tcalloc.serve.answer import answer, answer_async
+    from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
 
 __all__ = [
     "Action",
     "Allocation",
     "Best",
     "BudgetError",
+    "BudgetKeeper",
     "ChatClient",
     "Draw",
     "Features",
@@ -88,6 +90,7 @@ _LAZY = {
     "Allocation": "tcalloc._solve",
     "Best": "tcalloc.measure.actions",
     "BudgetError": "tcalloc.errors",
+    "BudgetKeeper": "tcalloc.serve.keeper.budget_keeper",
     "ChatClient": "tcalloc.llm.client",
     "Draw": "tcalloc.learn.protocol",
     "Features": "tcalloc.learn.features",

@@ -29,6 +29,8 @@ from tcalloc.serve.answers import Answers
 from tcalloc.serve.clients import clients_of
 from tcalloc.serve.decisions import Decisions
 from tcalloc.serve.job import Job
+from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
+from tcalloc.serve.kept_meter import KeptMeter, checked_keeper
 from tcalloc.serve.live_costs import LiveCosts, ladder_of, refuse_unverified
 from tcalloc.serve.payments import Payments
 from tcalloc.serve.prices import Prices
@@ -58,6 +60,8 @@ def answer(
     cancel: bool = False,
     deadline: float | None = None,
     per_second: float = 0.0,
+    keeper: BudgetKeeper | None = None,
+    tenant: str | None = None,
     progress: bool = False,
     grace: float = 10.0,
     say: Callable[[str], object] = lambda message: None,
@@ -117,6 +121,12 @@ def answer(
     per_second : float
         Cost of a second of waiting for a draw, in the policy's unit. It counts in the spend and in the budget, as in
         training (``Samples.load(…, per_second=…)``).
+    keeper : BudgetKeeper, optional
+        A budget on live traffic that this call shares with others, in the unit of the clients' rates. Every request
+        reserves the most that it can cost, so all clients need rates and `max_tokens`. If the keeper has no money, the
+        call ends early, as at `max_cost`.
+    tenant : str, optional
+        Whose part of the keeper's budget it counts for.
     progress : bool
         Whether to show progress on standard error.
     grace : float
@@ -157,6 +167,8 @@ def answer(
         cancel=cancel,
         deadline=deadline,
         per_second=per_second,
+        keeper=keeper,
+        tenant=tenant,
     )
     return supervise(_answer(make, call, progress), call, grace, say)
 
@@ -179,6 +191,8 @@ async def answer_async(
     cancel: bool = False,
     deadline: float | None = None,
     per_second: float = 0.0,
+    keeper: BudgetKeeper | None = None,
+    tenant: str | None = None,
     progress: bool = False,
     grace: float | None = None,
 ) -> Answers:
@@ -195,7 +209,7 @@ async def answer_async(
     ----------
     questions, policy, client, budget, X, grader, verifier, costs, out, max_cost, max_requests, concurrency
         As in `answer`.
-    n_per_request, cancel, deadline, per_second, progress
+    n_per_request, cancel, deadline, per_second, keeper, tenant, progress
         As in `answer`.
     grace : float, optional
         Number of seconds after a cancellation in which open requests may still finish. Default: as long as they take.
@@ -229,6 +243,8 @@ async def answer_async(
         cancel=cancel,
         deadline=deadline,
         per_second=per_second,
+        keeper=keeper,
+        tenant=tenant,
     )
     return await supervise_async(_answer(make, call, progress), call, grace)
 
@@ -263,6 +279,8 @@ def _job(
     cancel: bool,
     deadline: float | None,
     per_second: float,
+    keeper: BudgetKeeper | None,
+    tenant: str | None,
 ) -> Job:
     """Check the arguments, open the run folder and make the job; `stack` closes the folder."""
     refuse_unverified(policy, verifier)
@@ -277,7 +295,10 @@ def _job(
         number("deadline", deadline, hint=": seconds per question. Leave it out for no limit")
     if max_requests is not None:
         whole("max_requests", max_requests, 1, hint=". Leave it out for no limit")
-    if max_cost is not None and any(c.rates is None or c.parameters.max_tokens is None for c in named.values()):
+    priced = all(one.rates is not None for one in named.values())
+    bounded = priced and all(one.parameters.max_tokens is not None for one in named.values())
+    kept = checked_keeper(keeper, tenant, bounded)
+    if max_cost is not None and not bounded:
         raise InputError(
             "max_cost needs rates and max_tokens of every client: without them no request has a highest cost."
         )
@@ -308,12 +329,12 @@ def _job(
         stack.callback(journal.close)
         spent += journal.cut_cost()
         lost = journal.lost_cost()
-    meter = Meter(max_cost, max_requests, spent, lost)
+    limits = max_cost, max_requests, spent, lost
+    meter = Meter(*limits) if kept is None else KeptMeter(kept, tenant, *limits)
     trained = LiveCosts.trained(policy, list(named))
     live = _live_costs(trained, named, costs)
     ladder = ladder_of(policy, None if isinstance(client, ChatClient) else list(client))
     known = bool(live.by_key) or any(one.rates is not None for one in named.values())
-    priced = all(one.rates is not None for one in named.values())
     tries = max(one.most_tries for one in named.values())
     at_once = n_per_request or (MOST_AT_ONCE if shared_by(policy) else 1)
     firsts = {model: live.round_cost(model, False) for model in live.by_model}

@@ -15,13 +15,9 @@ import math
 import threading
 
 from tcalloc.errors import InputError
+from tcalloc.serve.keeper.account import Account, Units, amount_of
 
 __all__ = ["BudgetLedger"]
-
-# Precision of amounts in bits: they are whole multiples of total / 2**_BITS, so sums are exact in any order.
-_BITS = 100
-# The total may be exceeded by this share, because 0.1 + 0.2 is more than 0.3 in floating point.
-_TOLERANCE_BITS = 40
 
 
 class BudgetLedger:
@@ -56,12 +52,9 @@ class BudgetLedger:
 
     def __init__(self, total: float | None, tries: int = 1):
         if total is not None:
-            _check("total", total)
+            amount_of("total", total)
         self.total, self.tries = total, tries
-        self._shift = max(0, _BITS - math.frexp(total)[1]) if total else 2 * _BITS
-        self._whole = 0 if total is None else self._units(total)
-        self._limit = self._whole + (self._whole >> _TOLERANCE_BITS)
-        self._settled = self._reserved = self._likely = 0  # _likely: the probable bill of what is reserved
+        self._units, self._account = Units(total), Account()
         self._price: dict[str, tuple[int, int]] = {}  # kind: price of one sample, amount kept for a waiting one
         self._waiting: dict[str, tuple[str, bool]] = {}  # question: the kind of its sample, whether expected again
         self._count: dict[tuple[str, bool], int] = {}
@@ -82,8 +75,8 @@ class BudgetLedger:
         kept : float, optional
             The amount kept for each waiting question, if it is more than the price, because some tries may be lost.
         """
-        unit = self._units(_check(f"the price of {kind!r}", price))
-        most = unit if kept is None else self._units(_check(f"what is kept for {kind!r}", kept))
+        unit = self._units.of(amount_of(f"the price of {kind!r}", price))
+        most = unit if kept is None else self._units.of(amount_of(f"what is kept for {kind!r}", kept))
         with self._guard:
             self._price[kind] = unit, max(unit, most)
 
@@ -143,10 +136,11 @@ class BudgetLedger:
         """
         most, unit = self._both(cost, likely)
         with self._guard:
-            granted = self._room(question, most, unit, n, self._limit - self._settled - self._reserved)
+            granted = self._room(
+                question, most, unit, n, self._units.limit - self._account.settled - self._account.reserved
+            )
             if granted:
-                self._reserved += granted * most
-                self._likely += granted * unit
+                self._account.hold(granted * most, granted * unit)
                 if (first := self._waiting.get(question)) is not None:
                     self._forget(question)
                     self._sent[question] = first[0], max(unit, self._price.get(first[0], (0, 0))[0])
@@ -166,8 +160,8 @@ class BudgetLedger:
         """
         most, unit = self._both(cost, likely)
         with self._guard:
-            held = self._likely if hopeful else self._reserved
-            return self._room(question, most, unit, n, self._limit - self._settled - held)
+            held = self._account.likely if hopeful else self._account.reserved
+            return self._room(question, most, unit, n, self._units.limit - self._account.settled - held)
 
     def settle(self, reserved: float, bill: float, n: int = 1, *, likely: float | None = None) -> None:
         """Replace what was reserved for n samples by their bill.
@@ -188,16 +182,14 @@ class BudgetLedger:
         InputError
             If more is settled than is reserved.
         """
-        (each, unit), paid = self._both(reserved, likely), self._units(_check("bill", bill))
+        (each, unit), paid = self._both(reserved, likely), self._units.of(amount_of("bill", bill))
         with self._guard:
-            if each * n > self._reserved:
+            if each * n > self._account.reserved:
                 raise InputError(
-                    f"{n} times {reserved:g} is settled, but only {self._float(self._reserved):g} is reserved. Settle "
-                    "every grant once, with the cost that it was reserved with."
+                    f"{n} times {reserved:g} is settled, but only {self.reserved:g} is reserved. Settle every grant "
+                    "once, with the cost that it was reserved with."
                 )
-            self._reserved -= each * n
-            self._likely -= unit * n
-            self._settled += paid
+            self._account.pay(each * n, unit * n, paid)
 
     def release(self, reserved: float, *, likely: float | None = None) -> None:
         """Give back the money that was reserved for a sample that costs nothing."""
@@ -215,24 +207,26 @@ class BudgetLedger:
     @property
     def settled(self) -> float:
         """The sum of all bills."""
-        return self._float(self._settled)
+        return self._units.amount(self._account.settled)
 
     @property
     def reserved(self) -> float:
         """The amount reserved for open samples."""
-        return self._float(self._reserved)
+        return self._units.amount(self._account.reserved)
 
     @property
     def kept(self) -> float:
         """The amount kept for all questions without a sample; more than `free` if there is too little money."""
         with self._guard:
-            return self._float(self._kept(both=True))
+            return self._units.amount(self._kept(both=True))
 
     @property
     def free(self) -> float:
         """The amount neither settled nor reserved; infinite without a limit, negative if bills exceeded the total."""
         with self._guard:
-            return math.inf if self.total is None else self._float(self._whole - self._settled - self._reserved)
+            if self.total is None:
+                return math.inf
+            return self._units.amount(self._units.whole - self._account.settled - self._account.reserved)
 
     def _room(self, question: str, most: int, unit: int, n: int, surely: int) -> int:
         """Return how many samples are granted; see the rules of the class.
@@ -247,7 +241,7 @@ class BudgetLedger:
         if self.total is None or not most or not n:
             return n
         n = max(0, min(n, surely // most))
-        free = self._limit - self._settled - self._likely
+        free = self._units.limit - self._account.settled - self._account.likely
         first = self._waiting.get(question)
         price, own = (0, 0) if first is None else self._price.get(first[0], (0, 0))
         # One try of each open first sample is reserved already. That of this question is among the n.
@@ -290,19 +284,5 @@ class BudgetLedger:
 
     def _both(self, cost: float, likely: float | None) -> tuple[int, int]:
         """Return the highest and the probable cost of a sample, in units."""
-        most = self._units(_check("cost", cost))
-        return most, most if likely is None else min(most, self._units(_check("likely", likely)))
-
-    def _units(self, amount: float) -> int:
-        """Return an amount in units, rounded up if it is no multiple of one."""
-        above, below = amount.as_integer_ratio()
-        return -((-above << self._shift) // below)
-
-    def _float(self, units: int) -> float:
-        return units / (1 << self._shift)
-
-
-def _check(name: str, amount: float) -> float:
-    if not (isinstance(amount, (int, float)) and math.isfinite(amount) and amount >= 0):
-        raise InputError(f"{name} is {amount!r}; expected a finite number of at least 0.")
-    return amount
+        most = self._units.of(amount_of("cost", cost))
+        return most, most if likely is None else min(most, self._units.of(amount_of("likely", likely)))

@@ -35,7 +35,7 @@ from tcalloc.learn.routing.probe_patterns import AfterProbe, draws_of, plan_of
 from tcalloc.learn.routing.probe_policy import ProbingPolicy
 from tcalloc.learn.routing.probe_value import Probed
 from tcalloc.learn.routing.shrinkage import Shrinkage
-from tcalloc.learn.rows import Rows, RowsLike
+from tcalloc.learn.rows import Rows, RowsLike, as_row
 from tcalloc.learn.training import ActionsLike, Mix, SamplesLike, Training
 from tcalloc.measure.samples import Samples
 
@@ -293,6 +293,31 @@ class PricedPolicy(ProbingPolicy):
         if self.costing_ is not None and batch.cost is self.cost_:
             return predicted, self._floored(self.costing_.predict(x))
         return predicted, np.broadcast_to(batch.cost[..., : self.predicted_], predicted.shape)
+
+    def expected(self, question: RowLike, price: float | None = None) -> tuple[Floats, Floats]:
+        """Return what each action is expected to reach and to cost on one question, both (M,).
+
+        Parameters
+        ----------
+        question : str, vector or mapping
+            One row of X.
+        price : float, optional
+            Where the gate is closed at this price, all questions have the mean row. Default: the policy's own price.
+
+        Raises
+        ------
+        InputError
+            If the policy must see samples before it decides, or costs are given for each question.
+        """
+        self._check_fitted()
+        if self.probed_ is not None:
+            raise InputError("this policy decides after its first samples, so the question alone is not enough.")
+        batch = Batch(as_row(question, expected=self.schema_), self._known_costs(None, 1), None)
+        asked = self.price_ if price is None else price
+        if asked is not None and not self.gate_.open_at(self.gate_.budget_of(asked)):
+            return self.mean_acc_, self.cost_
+        predicted, costs = self._seen(batch)
+        return predicted[0], costs[0]
 
     def _there(self, batch: Batch) -> Any:
         return None if batch.available is None else batch.available[:, : self.predicted_]

@@ -1,0 +1,61 @@
+"""``tcalloc budget``: what a budget on live traffic has spent, and what its period will end with."""
+
+import argparse
+
+from tcalloc.cli import _shared as shared
+from tcalloc.errors import MissingExtraError
+
+__all__ = ["add_arguments", "run"]
+
+DESCRIPTION = """\
+Show the budget that services keep with tcalloc.BudgetKeeper(state=...): what is
+spent and reserved, the price of now, and what the period will end with if
+requests go on as they came. Services can go on while this looks.
+"""
+
+EPILOG = f"""\
+examples:
+  tcalloc budget budget.db                     a state in a file
+  tcalloc budget redis://127.0.0.1:6379/0#team a state in Redis
+  tcalloc budget budget.db --json              one JSON document
+  tcalloc budget budget.db --plot period.png   spending over the period
+
+spent: bills of this period, and grants whose bill never came, at their maximum.
+reserved: the most that open grants can cost. Both together are never more than
+the total. The price is the accuracy that one more unit of cost must buy.
+
+{shared.EXIT_CODES}"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments to its parser."""
+    parser.add_argument("state", metavar="STATE", help="a file, or redis://HOST:PORT/DATABASE#NAME")
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
+    parser.add_argument("--plot", metavar="PATH", type=shared.picture, help="draw the period: .png, .svg or .pdf")
+    shared.add_force(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    from tcalloc._outputs import save_picture
+    from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
+
+    if args.plot is not None:
+        try:
+            import matplotlib.pyplot as plt
+        except ImportError:
+            raise MissingExtraError("--plot needs Matplotlib: pip install 'tcalloc[plot]'") from None
+        shared.check_output(args.plot, args.state, force=args.force, what="state")
+    with BudgetKeeper.open(args.state) as keeper:
+        status = keeper.status()
+    if args.json:
+        shared.print_json(status.as_dict())
+    else:
+        print(status)
+    if args.plot is not None:
+        figure = plt.figure(figsize=(7, 4.5), layout="constrained")
+        status.plot(figure.add_subplot())
+        save_picture(figure, args.plot)
+        plt.close(figure)
+        shared.say(f"wrote {args.plot}.")
+    return 0

@@ -1,0 +1,94 @@
+"""How many requests a period still has, if it is a length of time: the rate so far, by the time of the day."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Arrivals"]
+
+# Slots of a day that have a rate of their own, once a whole day was seen.
+SLOTS = 24
+DAY = 86400.0
+# A slot's rate is drawn towards the mean rate, as if this share of a slot had been seen at it.
+SHRINKAGE = 0.25
+# Days (or shares of the period, if that is longer) after which what was seen counts half.
+REMEMBERED_DAYS = 7.0
+
+
+class Arrivals:
+    """Counts requests over ledger time, and forecasts them.
+
+    Parameters
+    ----------
+    length : float
+        The length of the period, in seconds.
+    """
+
+    def __init__(self, length: float):
+        self._half_life = max(length / 10.0, REMEMBERED_DAYS * DAY)
+        self._counts = np.zeros(SLOTS)
+        self._seconds = np.zeros(SLOTS)
+        self._time: float | None = None
+        self._count = 0
+
+    def note(self, time: float, count: int) -> None:
+        """Take note of how many requests had come at a time."""
+        if self._time is None:
+            self._time, self._count = time, count
+            return
+        gone = time - self._time
+        if gone <= 0:
+            self._count, came = count, count - self._count
+            self._counts[_slot(time)] += max(came, 0)
+            return
+        came = max(count - self._count, 0)
+        if gone > DAY / SLOTS / 60:
+            fade = 0.5 ** (gone / self._half_life)
+            self._counts *= fade
+            self._seconds *= fade
+        shares = _shares(self._time, time)
+        self._seconds += shares
+        self._counts += came * shares / gone
+        self._time, self._count = time, count
+
+    def expected(self, time: float, end: float) -> float | None:
+        """Return how many requests will come between two times; None: nothing is known."""
+        seen, came = float(self._seconds.sum()), float(self._counts.sum())
+        if seen <= 0 or came <= 0 or end <= time:
+            return None if end > time else 0.0
+        mean = came / seen
+        if seen < 0.9 * DAY or end - time > 1e4 * DAY:
+            return mean * (end - time)
+        extra = SHRINKAGE * DAY / SLOTS
+        rates = (self._counts + mean * extra) / (self._seconds + extra)
+        return float(rates @ _shares(time, end))
+
+    def state(self) -> dict[str, Any]:
+        """Return what a state holds of it."""
+        return {"counts": self._counts.tolist(), "seconds": self._seconds.tolist()}
+
+    def take(self, state: Any) -> None:
+        """Go on with what another keeper has seen, if this one has seen less."""
+        seconds = np.asarray(state["seconds"], np.float64)
+        if seconds.shape == (SLOTS,) and seconds.sum() > self._seconds.sum():
+            self._seconds = seconds
+            self._counts = np.asarray(state["counts"], np.float64)
+
+
+def _slot(time: float) -> int:
+    return math.floor(time % DAY / (DAY / SLOTS)) % SLOTS
+
+
+def _shares(begin: float, end: float) -> Any:
+    """Return how many of the seconds between two times lie in each slot of the day."""
+    width = DAY / SLOTS
+    days, rest = divmod(end - begin, DAY)
+    shares = np.full(SLOTS, days * width)
+    at = begin
+    while rest > 0:
+        slot = _slot(at)
+        step = min(rest, width - at % width) or rest
+        shares[slot] += step
+        at, rest = at + step, rest - step
+    return shares

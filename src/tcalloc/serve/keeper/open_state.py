@@ -1,0 +1,56 @@
+"""A state by its name: a SQLite file, or a budget in Redis."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from tcalloc.errors import InputError
+from tcalloc.serve.keeper.book import Book
+from tcalloc.serve.keeper.clock import LedgerClock
+from tcalloc.serve.keeper.redis_store import RedisStore
+from tcalloc.serve.keeper.sqlite_store import SQLiteStore
+
+__all__ = ["open_state"]
+
+_SERVERS = ("redis://", "rediss://", "unix://")
+
+
+def open_state(
+    state: str | os.PathLike[str],
+    config: Mapping[str, Any] | None = None,
+    book: Book | None = None,
+    clock: LedgerClock | None = None,
+) -> SQLiteStore | RedisStore:
+    """Open a state, or make it.
+
+    Parameters
+    ----------
+    state : path or str
+        A file, or the address of a Redis server; see `RedisStore`.
+    config : mapping, optional
+        What the keeper was told; without it the state must exist.
+    book : Book, optional
+        The book that a new state begins with.
+    clock : LedgerClock, optional
+        The clock of this process.
+
+    Raises
+    ------
+    InputError
+        If it cannot be opened, or was made with other arguments.
+    """
+    name = os.fspath(state)
+    if name.startswith(_SERVERS):
+        store: SQLiteStore | RedisStore = RedisStore(name, config, book, clock)
+    elif book is None and not os.path.exists(name):
+        raise InputError(f"there is no file {name}. Pass the file that BudgetKeeper(state=…) made.")
+    else:
+        store = SQLiteStore(name, config, book, clock)
+    for key, value in (config or {}).items():
+        if store.config.get(key) != value:
+            store.close()
+            raise InputError(
+                f"{key} is {value!r}, but the state was made with {store.config.get(key)!r}. Pass the same, or another "
+                "state."
+            )
+    return store

@@ -1,0 +1,189 @@
+"""The pacing rule and its parts: demand, bills, arrivals and fair shares."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tcalloc import solve
+from tcalloc.serve.keeper.arrivals import DAY, Arrivals
+from tcalloc.serve.keeper.bills import Bills
+from tcalloc.serve.keeper.demand import Demand, Ladder, ladder_of
+from tcalloc.serve.keeper.fair_shares import fair_shares
+from tcalloc.serve.keeper.pacing import Pace, Pacer, spend_at
+
+
+def requests(n, seed=0):
+    """Return n rows of accuracies that rise with the cost, and the costs."""
+    rng = np.random.default_rng(seed)
+    gains = np.sort(rng.random((n, 3)), axis=1)[:, ::-1] * 0.2
+    return 0.3 + np.cumsum(gains, axis=1), [1.0, 2.0, 5.0]
+
+
+def test_the_price_is_the_solver_s():
+    """On recent demand and a budget, the price is that of the exact optimum, up to the width of a bin."""
+    acc, cost = requests(4000)
+    pacer = Pacer(math.inf)
+    for row in acc.tolist():
+        pacer.demand.add(ladder_of(row, cost), 0.0)
+    for budget in (1.2, 2.0, 3.5, 4.9):
+        pacer.set_price(Pace(budget * 100, 100.0))
+        assert pacer.price == pytest.approx(solve(acc, cost, budget).price, rel=0.03)
+        assert spend_at(pacer.demand, pacer.price) == pytest.approx(budget, rel=1e-9)
+    pacer.set_price(Pace(600.0, 100.0))
+    assert pacer.price == 0.0
+    pacer.set_price(Pace(90.0, 100.0))
+    assert pacer.price == math.inf
+
+
+def test_late_grants_count_with_their_maximum():
+    """With bills that come late and may be doubled, less is planned, so that the price is higher."""
+    acc, cost = requests(1000)
+    prices = []
+    for lag in (0, 50, 100):
+        pacer = Pacer(math.inf)
+        for row in acc.tolist():
+            pacer.demand.add(ladder_of(row, cost), 0.0)
+        for _ in range(1000):
+            pacer.note_bill(lag)
+            pacer.note_grant(1.0, 2.0)
+        pacer.set_price(Pace(300.0, 100.0))
+        prices.append(pacer.price)
+        assert [pacer.caution(left) for left in (1000.0, 1.5 * max(lag, 1), 1.0)] == pytest.approx([0.0, 0.5, 1.0])
+    assert prices == sorted(prices)
+    assert prices[2] > 1.2 * prices[0]
+
+
+def test_equal_requests_are_split():
+    """If all requests are alike, a share of them takes the step, as the money allows."""
+    pacer = Pacer(math.inf)
+    ladder = ladder_of([0.5, 0.8], [1.0, 3.0])
+    for _ in range(100):
+        pacer.demand.add(ladder, 0.0)
+    pacer.set_price(Pace(160.0, 100.0))
+    luck = (np.arange(1000) + 0.5) / 1000
+    taken = [pacer.places(Pace(math.inf, math.inf), ladder, ladder.costs, one)[0][0] for one in luck]
+    assert 0.0 <= np.mean(taken) <= 0.8  # 0.3, up to where in its bin the step lies
+    assert 0 < sum(taken) < 1000
+
+
+def test_the_demand_forgets_and_joins():
+    acc, cost = requests(300)
+    one, two = Demand(1000.0), Demand(1000.0)
+    for i, row in enumerate(acc.tolist()):
+        (one if i % 2 else two).add(ladder_of(row, cost), float(i))
+    both = Demand(1000.0)
+    for i, row in enumerate(acc.tolist()):
+        both.add(ladder_of(row, cost), float(i))
+    one.join([Demand.of_state(two.state(), 1000.0, 299.0)])
+    joined = one.seen, spend_at(one, 0.03)
+    assert joined[0] == pytest.approx(both.seen, rel=0.02)  # the first 50 requests are not forgotten, so 100 of two
+    for price in (0.01, 0.03, 0.1, 1.0):
+        assert spend_at(one, price) == pytest.approx(spend_at(both, price), rel=0.02)
+    one.join([])
+    one.absorb(Demand.of_state(two.state(), 1000.0, 299.0))
+    assert (one.seen, spend_at(one, 0.03)) == pytest.approx(joined, rel=1e-9)
+    for i in range(300, 30_000):
+        both.add(Ladder([0], [1.0], []), float(i))
+    assert spend_at(both, 0.0) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_an_efficient_first_request_moves_no_scale():
+    """A price range of eight decades begins where the first request is; what lies outside counts at its end."""
+    demand = Demand(math.inf)
+    demand.add(ladder_of([0.1, 0.9], [1.0, 1.0 + 1e-9]), 0.0)
+    demand.add(ladder_of([0.1, 0.9], [1.0, 2.0]), 0.0)
+    assert spend_at(demand, 0.0) == pytest.approx(1.5)
+    assert spend_at(Demand(1.0), 0.0) == 0.0
+
+
+def test_a_forecast_takes_the_place_of_recent_requests():
+    """From easy to hard: the price of the first requests is that of the whole."""
+    acc, cost = requests(2000)
+    acc = acc[np.argsort(acc[:, 2] - acc[:, 0])]
+    pacer = Pacer(math.inf)
+    pacer.expect([ladder_of(row, cost) for row in acc[::4].tolist()], 2000.0)
+    for row in acc[:200].tolist():
+        pacer.note_request(ladder_of(row, cost), 0.0)
+    pacer.set_price(Pace(2.5 * 1800, 1800.0))
+    assert pacer.price == pytest.approx(solve(acc[200:], cost, 2.5).price, rel=0.05)
+    for row in acc[200:].tolist():
+        pacer.note_request(ladder_of(row, cost), 0.0)
+    pacer.set_price(Pace(100.0, 50.0))  # the forecast is used up
+    assert spend_at(pacer.demand, pacer.price) == pytest.approx(2.0)
+
+
+def test_the_ratio_of_bills():
+    """Only significant deviations are believed; a price that doubles is."""
+    rng = np.random.default_rng(0)
+    fair, double = Bills(), Bills()
+    for at, noise in enumerate(rng.uniform(0.5, 1.5, 2000).tolist()):
+        fair.add(noise, 1.0, 2.0, at)
+        double.add(2 * noise, 1.0, 3.5, at)
+    assert fair.ratio == pytest.approx(1.0, abs=0.02)
+    assert double.ratio == pytest.approx(2.0, abs=0.05)
+    assert Bills().ratio == 1.0
+    few = Bills()
+    few.add(5.0, 1.0, 9.0, 1)
+    assert few.ratio == 1.0
+
+
+def test_bills_above_the_maximum_raise_it():
+    bills = Bills()
+    assert not bills.add(2.0, 1.0, 2.0, 1)
+    assert bills.add(3.0, 1.0, 2.0, 2)
+    assert bills.add(2.5, 1.0, 2.0, 3)
+    assert bills.excess == 1.5
+    other = Bills()
+    other.join([Bills.of_state(bills.state(), 3)])
+    assert other.excess == 1.5
+
+
+def test_replicas_forget_bills_as_one_keeper_does():
+    """A price that doubles is seen as soon by eight keepers that tell each other as by one."""
+    one, eight = Bills(), [Bills() for _ in range(8)]
+    for at in range(8000):
+        bill = 1.0 + (at >= 4000) + 0.1 * (-1) ** (at // 8)
+        one.add(bill, 1.0, 3.0, at)
+        eight[at % 8].add(bill, 1.0, 3.0, at)
+    eight[0].join([Bills.of_state(other.state(), 7999) for other in eight[1:]])
+    assert one.ratio == pytest.approx(2.0, abs=0.03)
+    assert eight[0].ratio == pytest.approx(one.ratio, abs=0.01)
+
+
+def test_arrivals_know_the_night():
+    """After three days with quiet nights, the forecast of a night is low, and that of a day is exact."""
+    arrivals, count = Arrivals(30 * DAY), 0
+    for hour in range(72):
+        for minute in range(0, 60, 5):
+            count += 50 if 8 <= hour % 24 < 20 else 5
+            arrivals.note(hour * 3600.0 + minute * 60.0 + 300.0, count)
+    now = 72 * 3600.0
+    assert arrivals.expected(now, now + DAY) == pytest.approx(12 * 12 * 55, rel=0.02)
+    assert arrivals.expected(now, now + 6 * 3600.0) == pytest.approx(6 * 12 * 5, rel=0.8)
+    assert arrivals.expected(now + 9 * 3600.0, now + 12 * 3600.0) == pytest.approx(3 * 12 * 50, rel=0.1)
+    other = Arrivals(30 * DAY)
+    assert other.expected(now, now + DAY) is None
+    other.take(arrivals.state())
+    assert other.expected(now, now + DAY) == arrivals.expected(now, now + DAY)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    tenants=st.lists(st.tuples(st.floats(0.1, 10), st.floats(0, 50), st.floats(0, 100)), min_size=1, max_size=6),
+    money=st.floats(1, 300),
+)
+def test_fair_shares(tenants, money):
+    """Nobody is below what it has spent or above what it needs, and nobody could get more from one that has more."""
+    weights, spent, needs = map(list, zip(*tenants, strict=True))
+    shares = fair_shares(money, weights, spent, needs)
+    for share, (_, used, need) in zip(shares, tenants, strict=True):
+        assert used - 1e-9 <= share <= used + need + 1e-9
+    if sum(spent) <= money <= sum(spent) + sum(needs):
+        assert sum(shares) == pytest.approx(money)
+        hungry = [s / w for s, (w, u, n) in zip(shares, tenants, strict=True) if s < u + n - 1e-6]
+        giving = [s / w for s, (w, u, n) in zip(shares, tenants, strict=True) if s > u + 1e-6]
+        if hungry and giving:
+            assert max(giving) <= min(hungry) * (1 + 1e-9) + 1e-6
