@@ -35,7 +35,7 @@ from tcalloc.learn.routing.probe_patterns import AfterProbe, draws_of, plan_of
 from tcalloc.learn.routing.probe_policy import ProbingPolicy
 from tcalloc.learn.routing.probe_value import Probed
 from tcalloc.learn.routing.shrinkage import Shrinkage
-from tcalloc.learn.rows import Rows, RowsLike, as_row
+from tcalloc.learn.rows import RowLike, Rows, RowsLike, as_row
 from tcalloc.learn.training import ActionsLike, Mix, SamplesLike, Training
 from tcalloc.measure.samples import Samples
 
