@@ -102,7 +102,10 @@ def test_a_server_that_gives_fewer_of_them_still_gives_logprobs(tmp_path):
         else:
             handler.answer(body)
 
-    with Chaos(default=picky) as server, ChatClient(server.url, "tiny", Parameters(top_logprobs=20), key=None) as client:
+    with (
+        Chaos(default=picky) as server,
+        ChatClient(server.url, "tiny", Parameters(top_logprobs=20), key=None) as client,
+    ):
         reply = client.complete([{"role": "user", "content": "1 + 1"}])
     assert reply.choices[0].logprob is not None
     assert reply.choices[0].confidence is None
@@ -133,10 +136,8 @@ def test_sequential_weights_votes_by_confidence_and_reads_it_live_as_recorded():
     assert sure.replay(None, told).accuracy.mean() > blind.replay(None, Samples(codes)).accuracy.mean() + 0.03
     # Drawn one by one, it does what all runs at once do.
     slow = replay(sure, told, orders=2)
-    assert slow.accuracy.mean() == pytest.approx(
-        sure.replay(None, told, orders=2).accuracy.mean(), abs=0.06
-    )
+    assert slow.accuracy.mean() == pytest.approx(sure.replay(None, told, orders=2).accuracy.mean(), abs=0.06)
     run = sure.start("q")
     run.next()
-    with pytest.raises(InputError, match="confidence.tail"):
+    with pytest.raises(InputError, match=r"confidence\.tail"):
         run.add([Result(answer="7", cost=1.0, confidence=Confidence(1.0, np.inf, 1.0))])
