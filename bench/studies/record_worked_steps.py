@@ -1,6 +1,6 @@
 """Record answers with worked steps from the package's local model, with the confidence of each of their tokens.
 
-    python -m bench.studies.record_worked_steps --out build/steps --minutes 60   about 50 answers per minute of CPU time;
+    python -m bench.studies.record_worked_steps --out build/steps --minutes 60   50 answers per minute of CPU time;
                                                              goes on when it is called again
     python -m bench.studies.record_worked_steps --out build/steps --pack src/tcalloc/datasets/recorded_worked_steps.npz
 

@@ -139,5 +139,5 @@ def test_sequential_weights_votes_by_confidence_and_reads_it_live_as_recorded():
     assert slow.accuracy.mean() == pytest.approx(sure.replay(None, told, orders=2).accuracy.mean(), abs=0.06)
     run = sure.start("q")
     run.next()
-    with pytest.raises(InputError, match="confidence.tail"):
+    with pytest.raises(InputError, match=r"confidence\.tail"):
         run.add([Result(answer="7", cost=1.0, confidence=Confidence(1.0, np.inf, 1.0))])

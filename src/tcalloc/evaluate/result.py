@@ -173,8 +173,9 @@ class ComparisonFigures:
     """Whether a table was compared, which has no samples that a policy could be fitted on."""
     labels: Labels = GOLD
     """What accuracies are shares of: answers that equal the gold answer, or a reference."""
-    gold: "GoldCheck | None" = None
-    """Without gold answers: how often the recommended policy is right where gold answers are known after all."""
+    gold: Any = None
+    """Without gold answers: how often the recommended policy is right where gold answers are known after all, a
+    `tcalloc.evaluate.gold_check.GoldCheck`; None: nothing is known."""
 
     @property
     def words(self) -> Vocabulary:
