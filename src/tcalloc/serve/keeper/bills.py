@@ -55,9 +55,11 @@ class Bills:
     def _fade(self, at: int) -> None:
         if at > self._at:
             keep = (1.0 - FORGOTTEN) ** (at - self._at)
-            self._paid, self._expected, self._squares = (
-                keep * self._paid, keep * self._expected, keep * self._squares
-            )  # fmt: skip
+            self._paid *= keep
+            self._expected *= keep
+            self._squares *= keep
+            paid, expected, squares = self._others  # news grow old, too
+            self._others = keep * paid, keep * expected, keep * squares
             self._at = at
 
     @property
