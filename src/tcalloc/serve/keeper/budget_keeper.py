@@ -411,8 +411,8 @@ class BudgetKeeper:
             first = self._learned.note_bill(grant.tenant, name, grant.model, cost, stated, settled, count)
         if first:
             _log.warning(
-                "a bill of %r is %.6g, above its stated maximum of %.6g; from now on more is reserved for it, and "
-                "status() counts such bills",
+                "a bill of %r is %.6g, above its stated maximum of %.6g; from a second one on more is reserved for it, "
+                "and status() counts such bills",
                 name,
                 cost,
                 stated[1],
