@@ -22,7 +22,6 @@ from tcalloc.measure.vocabulary import Vocabulary
 if TYPE_CHECKING:
     import pandas
 
-    from tcalloc.evaluate.gold_check import GoldCheck
 
 __all__ = ["KINDS", "ComparisonFigures", "Standing", "plain"]
 
