@@ -75,7 +75,7 @@ MENU = ["small", "large"], [0.6, 0.9], [0.4, 1.0], [0.8, 2.0]
 def spend(state, barrier, ledger, seed, killed):
     """A process that spends from a state: 40 grants, each bill written to a file before it is settled.
 
-    If it is to be killed, it kills itself with open grants, one of them billed.
+    If it is to be killed, it kills itself in the midst of it, with open grants.
     """
     import random
     import signal
@@ -84,16 +84,16 @@ def spend(state, barrier, ledger, seed, killed):
 
     luck = random.Random(seed)
     keeper = BudgetKeeper(total=60.0, period=10_000, lifetime=2.0, state=state)
+    if killed:
+        keeper.choose(*MENU)  # never settled
     barrier.wait(60)
     with open(ledger, "a", buffering=1) as file:
         for i in range(40):
             grant = keeper.choose(*MENU)
-            if grant.action is None:
-                continue
-            file.write(f"{luck.uniform(0.2, 1.0) * grant.maximum}\n")
+            bill = luck.uniform(0.2, 1.0) * grant.maximum
+            file.write(f"{bill}\n")
             if killed and i == 3:
-                keeper.choose(*MENU)
                 os.kill(os.getpid(), signal.SIGKILL)
-            with open(ledger) as read:
-                grant.settle(float(read.read().split()[-1]))
+            if grant.action is not None:
+                grant.settle(bill)
     keeper.close()
