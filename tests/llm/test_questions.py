@@ -142,9 +142,9 @@ BAD = {
     "UTF-16": (GOOD.encode("utf-16"), ": not UTF-8 text (it seems to be UTF-16). Save it as UTF-8."),
     "empty": ("", ": the file is empty; expected one JSON object a line, like {"),
     "blank": ("\n \n", ": only empty lines; expected one JSON object a line, like {"),
-    "gzip cut off": (gzip.compress(GOOD.encode() * 999)[:-9], ": damaged gzip data after line "),
+    "gzip cut off": (gzip.compress(GOOD.encode() * 999, mtime=0)[:-9], ": damaged gzip data after line "),
     "gzip damaged": (
-        gzip.compress(GOOD.encode())[:-5] + b"12345",
+        gzip.compress(GOOD.encode(), mtime=0)[:-5] + b"12345",
         ": damaged gzip data after line 1 (CRC check failed",
     ),
 }
