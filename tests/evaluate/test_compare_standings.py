@@ -2,7 +2,6 @@
 
 import math
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -252,27 +251,6 @@ def test_workers():
     for wrong in (0, -2, 1.5, True, "2"):
         with pytest.raises(InputError, match="n_jobs is"):
             run_folds.workers(wrong)
-
-
-@pytest.mark.skipif(not hasattr(signal, "alarm"), reason="needs an alarm")
-def test_workers_that_are_ended_while_they_send_results_are_not_waited_for():
-    n = 200_000  # a result of megabytes fills the pipe
-    level = np.arange(1.0, 5.0)[:, None] + np.zeros(n)
-    plan = run_folds.Plan(n, 5, 20, 0)
-    pieces = [run_folds.Piece((0,), repeat, fold) for repeat in range(20) for fold in range(5)]
-    done = run_folds.spread([Contestant("large", "baseline", Known(level, np.sqrt(level)))], plan, pieces, 2)
-
-    def late(*_):
-        raise TimeoutError("It waits for a worker that is no more.")
-
-    before = signal.signal(signal.SIGALRM, late)
-    try:
-        next(done)
-        signal.alarm(60)
-        done.close()
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def test_workers_that_cannot_start_are_no_reason_to_fail(tmp_path):
