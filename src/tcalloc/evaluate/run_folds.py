@@ -330,6 +330,11 @@ def spread(
         # After an error, or Ctrl-C: what has begun is not waited for, it may take minutes.
         for process in list((getattr(pool, "_processes", None) or {}).values()):
             process.terminate()
+        # One that was ended while it sent a result leaves half of it. Its rest is waited for as long as anybody, as
+        # this process, could still write it.
+        writer = getattr(getattr(pool, "_result_queue", None), "_writer", None)
+        if writer is not None:
+            writer.close()
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
