@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from tcalloc._checks import is_number
 
-__all__ = ["Confidence", "groups", "restored", "stored", "token_confidences", "window_of"]
+__all__ = ["Confidence", "Stored", "groups", "restored", "stored", "token_confidences", "window_of"]
 
 Floats = NDArray[np.float64]
 
