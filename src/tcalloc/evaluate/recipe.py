@@ -105,9 +105,10 @@ class Recipe:
             if not there.get(need, True):
                 why = MISSING["x" if need == "text" else need]
                 raise InputError(f"the policy {entry.name!r} cannot be fitted: {why}, or use {REFERENCE!r}.")
+        charged: tuple[tuple[str, Any], ...] = (("feature_cost", feature_cost),) if feature_cost else ()
         if entry.family == "sequential":
             options: tuple[tuple[str, Any], ...] = (("answer_by", "verifier"),) if verifier else ()
-            options += (("feature_cost", feature_cost),)
+            options += charged
             return cls(entry, verifier, None, None, options)
         if entry.family == "rule":
             return cls(entry, verifier, None, None, (("verifier", verifier),))
@@ -127,9 +128,9 @@ class Recipe:
                 options = () if text else (("features", False),)
             elif bool(np.ptp(_costs(known), axis=0).any()):
                 options = (("known_costs", "predicted"),)
-            options += (("feature_cost", feature_cost),)
+            options += charged
             return cls(entry, verifier, (*menu, *more), len(menu), options)
-        options = (("feature_cost", feature_cost),) if entry.family == "imitator" else ()
+        options = charged if entry.family == "imitator" else ()
         return cls(entry, verifier, _offered(entry, menu, fixed, known, samples, budget), None, options)
 
     def fit(self, X: Sequence[Any] | None, samples: Samples, *, budget: float, random_state: int = 0) -> Any:
