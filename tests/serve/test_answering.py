@@ -91,7 +91,8 @@ def test_nobody_sees_the_gold_answer():
 
             class Run:
                 next = run.next
-                answer = spend = vote_share = None
+                answer = vote_share = None
+                spend = 0.0
 
                 def add(self, results):
                     seen.extend(results)

@@ -94,10 +94,10 @@ def test_sequential_pays_for_features_only_where_its_rules_read_them(signal):
     free = Sequential(2.0).fit(x, samples)
     assert free.looking_cost_ == 0.0  # they cost nothing
     cheap, dear = (Sequential(2.0, feature_cost=cost).fit(x, samples) for cost in (0.05, 1.9))
-    told = [c.name for c in cheap._trained.choices.candidates if c.family.told]
-    assert told == ["questions"]
+    reading = [c.name for c in cheap._trained.choices.candidates if c.family.predicts]
+    assert reading == ["questions"]
     for one, paid in zip(cheap._trained.choices.candidates, free._trained.choices.candidates, strict=True):
-        more = 0.05 if one.family.told else 0.0
+        more = 0.05 if one.family.predicts else 0.0
         assert np.allclose(one.claimed.spend, paid.claimed.spend + more)
         assert np.array_equal(one.claimed.accuracy, paid.claimed.accuracy)
     assert cheap.looking_cost_ == 0.05

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tcalloc._checks import is_number, is_whole
+from tcalloc._counts import counted
 from tcalloc.errors import InputError
 
 __all__ = ["BUCKETS", "Period", "period_of"]
@@ -49,12 +50,12 @@ class Period:
         if self.length == math.inf:
             return "all time"
         if self.in_requests:
-            size = f"{self.length:,.0f} request{'' if self.length == 1 else 's'}"
+            size = counted(int(self.length), "request")
         else:
             days = (("day", 86400.0), ("hour", 3600.0), ("minute", 60.0), ("second", 1.0))
             name, seconds = next((pair for pair in days if self.length % pair[1] == 0), days[-1])
             number = self.length / seconds
-            size = f"{number:g} {name}{'' if number == 1 else 's'}"
+            size = counted(int(number), name) if number == int(number) else f"{number:g} {name}s"
         return f"every {size}" if self.rolling else size
 
     def as_dict(self) -> dict[str, Any]:
