@@ -163,9 +163,7 @@ def test_a_planted_key_appears_nowhere(ask, get, caplog, tmp_path):
     faults = ["bad-key", "echo", "echo", "status:500", "echo"]
     with Chaos(faults, default="echo") as server, Chaos() as other:
         key = Key(SECRET, "127.0.0.1")
-        with gate(
-            server, Always(Vote(2)), key=key, explore=1.0, store=tmp_path / "seen", store_texts=True
-        ) as gateway:
+        with gate(server, Always(Vote(2)), key=key, explore=1.0, store=tmp_path / "seen", store_texts=True) as gateway:
             pieces = [repr(gateway), repr(vars(gateway)), repr(vars(gateway._answering.upstream))]
             for fields in ({"n": 2}, {}, {}, {"stream": True}, {"tools": [{"a": 1}], "stream": True}):
                 got = ask(gateway, "1+1", **fields)

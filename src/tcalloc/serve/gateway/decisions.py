@@ -13,7 +13,7 @@ from tcalloc.serve.keeper.grant import Grant
 from tcalloc.serve.live_costs import LiveCosts, ladder_of, refuse_unverified
 from tcalloc.serve.wave import shared_by
 
-__all__ = ["Begun", "Decision", "NoMoney", "ServedPolicy", "decide", "grant_one"]
+__all__ = ["Begun", "Decision", "NoMoney", "ServedPolicy", "decide", "decide_plain", "grant_one"]
 
 # The name of requests with one plain sample in the keeper's status.
 PLAIN = "one"
@@ -32,6 +32,8 @@ class ServedPolicy:
     ----------
     policy : Policy
         The policy. One that looks at features is refused: a request has a text alone.
+    kept : bool
+        Whether a budget keeper decides with it, so that it needs no budget of its own.
 
     Attributes
     ----------
@@ -39,7 +41,7 @@ class ServedPolicy:
         The models that it chooses between, the cheapest first; empty if the request's own model is asked.
     """
 
-    def __init__(self, policy: Policy):
+    def __init__(self, policy: Policy, kept: bool = False):
         refuse_unverified(policy, None)
         names = [str(name) for name in getattr(policy, "feature_names_in_", ()) if name != "text"]
         if names:
@@ -57,7 +59,8 @@ class ServedPolicy:
         most = [action.samples for action in getattr(policy, "actions_", None) or () if action is not None]
         own = getattr(policy, "action", None)
         self.most_samples = max([*most, getattr(own, "samples", 0)]) or EXPLORED
-        policy.start("1 + 1 = ?").next()  # what cannot decide by a text is refused before anything is served
+        if not (kept and self.priceable):  # what cannot decide by a text is refused before anything is served
+            policy.start("1 + 1 = ?").next()
 
     def cost(self, model: str) -> float:
         """Return what a sample of a model costs in the policy's unit, where the server's tokens have no prices."""
@@ -221,6 +224,40 @@ def decide(
         return Decision(None, PLAIN, None, grant_one(keeper, most(None, 1)), "policy draws nothing")
     reason = "budget" if grant.short else "policy"
     return Decision(None if begun.single else begun, grant.action, served.asks(begun.first.action), grant, reason)
+
+
+def decide_plain(
+    served: ServedPolicy, keeper: BudgetKeeper | None, text: str, most: Callable[[str | None, int], float], why: str,
+    n: int = 1,
+) -> Decision:  # fmt: skip
+    """Return the decision for a request without a vote: one sample of the model that the policy chooses.
+
+    Parameters
+    ----------
+    served, keeper, text, most
+        As in `decide`.
+    why : str
+        Why there is no vote.
+    n : int
+        Choices that the request asks for.
+
+    Raises
+    ------
+    NoMoney
+        If the budget has nothing left.
+    """
+    if not served.models:
+        return Decision(None, PLAIN, None, grant_one(keeper, most(None, n)), why)
+    if keeper is None or not served.priceable:
+        draw = served.policy.start(text).next()
+        model = served.models[0] if draw is None else served.asks(draw.action)
+        return Decision(None, PLAIN, model, grant_one(keeper, most(model, n)), why)
+    highest = max(most(model, n) for model in served.models)
+    grant = keeper.grant(served.policy, text, maximum=highest)
+    if grant.action is None or grant.run is None:
+        raise NoMoney
+    draw = grant.run.next()
+    return Decision(None, PLAIN, served.models[0] if draw is None else served.asks(draw.action), grant, why)
 
 
 def grant_one(keeper: BudgetKeeper | None, most: float) -> Grant | None:

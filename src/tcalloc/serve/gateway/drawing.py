@@ -95,7 +95,7 @@ def most_cost(upstream: Upstream, asked: Asked, sending: Sending, model: str | N
     client = upstream.client(model or asked.model)
     most = client.variant(parameters, client.transport).most_cost(asked.messages, 1)
     # What makes a stream of a request has fewer bytes than this.
-    return n * ((most or 0.0) + 256 * rates.most_per_input_token)
+    return n * ((most or 0.0) + 64 * rates.most_per_input_token)
 
 
 async def draw_one(

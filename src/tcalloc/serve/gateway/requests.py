@@ -14,7 +14,7 @@ from tcalloc.llm.concurrency.event_loop import Stop, crew
 from tcalloc.llm.graders import Grader
 from tcalloc.serve.gateway.asked import Asked
 from tcalloc.serve.gateway.completions import Events, event, events_of
-from tcalloc.serve.gateway.decisions import Decision, NoMoney, ServedPolicy, decide, grant_one
+from tcalloc.serve.gateway.decisions import Decision, NoMoney, ServedPolicy, decide, decide_plain, grant_one
 from tcalloc.serve.gateway.drawing import (
     NO_RETRY,
     SPENT,
@@ -132,7 +132,7 @@ class Answering:
         try:
             if why is None:
                 return await crew().run(decide, served, self.keeper, asked.text, most, explore)
-            return await crew().run(self._plain, asked, served, most, why)
+            return await crew().run(decide_plain, served, self.keeper, asked.text, most, why, asked.n)
         except NoMoney:
             raise
         except Exception as error:
@@ -147,17 +147,6 @@ class Answering:
             self.metrics.fallback("keeper failed")
             grant = None
         return Decision(None, "one", None, grant, "policy failed")
-
-    def _plain(
-        self, asked: Asked, served: ServedPolicy, most: Callable[[str | None, int], float], why: str
-    ) -> Decision:
-        """Return the decision for what cannot be voted on: one sample of the model that the policy chooses."""
-        model = None
-        if served.models:
-            draw = served.policy.start(asked.text).next()
-            model = served.models[0] if draw is None else served.asks(draw.action)
-        grant = grant_one(self.keeper, most(model, asked.n))
-        return Decision(None, "one", model, grant, why)
 
     # ------------------------------------------------------------------------------------------ drawing
 

@@ -183,7 +183,7 @@ class Gateway:
 
     @staticmethod
     def _checked(policy: Policy, keeper: BudgetKeeper | None) -> ServedPolicy:
-        served = ServedPolicy(policy)
+        served = ServedPolicy(policy, keeper is not None)
         if keeper is not None and served.settable and keeper.cap_per_question == float("inf"):
             raise InputError(
                 "a policy that stops while sampling has no highest cost of its own. Give the most that a question may "
