@@ -9,10 +9,10 @@ from typing import Any
 
 from tcalloc._rates import Rates
 from tcalloc.llm.client import ChatClient
-from tcalloc.llm.http._streams import unwrapped
 from tcalloc.llm.http.keys import Key
 from tcalloc.llm.http.replies import error_of
 from tcalloc.llm.http.retry import Backoff
+from tcalloc.llm.http.streams import unwrapped
 from tcalloc.llm.http.transport import Exchange, Lost, Sender, Timeouts, Transport
 from tcalloc.llm.parameters import Parameters
 
