@@ -39,10 +39,11 @@ def makers(data: Path | None, only: str | None) -> dict[str, Callable[[int], Str
     return {name: make for name, make in found.items() if only is None or only in name}
 
 
-def rules_for(name: str) -> dict[str, Callable]:
+def rules_for(name: str, wanted: list[str] | None) -> dict[str, Callable]:
     """Return the rules that are run on a stream."""
     extra = {rule: make for rule, (make, where) in VARIANTS.items() if any(part in name for part in where)}
-    return RULES | extra
+    rules = RULES | extra
+    return {rule: make for rule, make in rules.items() if wanted is None or rule.startswith(tuple(wanted))}
 
 
 def main() -> None:
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="a folder for streams.json, streams.md and plots")
     parser.add_argument("--data", type=Path, help="the folder of the real tables")
     parser.add_argument("--only", help="only streams whose name contains this")
+    parser.add_argument("--rules", nargs="+", help="only rules and variants whose names begin with one of these")
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds of each stream (default: 1)")
     parser.add_argument("--quick", action="store_true", help="a tenth of each stream")
     args = parser.parse_args()
@@ -66,7 +68,7 @@ def main() -> None:
             if args.quick:
                 stream = shortened(stream, 0.1)
             best = hindsight(stream)
-            for rule, build in rules_for(name).items():
+            for rule, build in rules_for(name, args.rules).items():
                 began = time.perf_counter()
                 outcome = run(build(stream), stream)
                 points = 100 * (outcome.accuracy - best)

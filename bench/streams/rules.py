@@ -6,7 +6,7 @@ import numpy as np
 
 from bench.streams.worlds import DAYS, Stream
 from tcalloc.serve.keeper.account import Units
-from tcalloc.serve.keeper.book import Book
+from tcalloc.serve.keeper.book import WHOLE, Book
 from tcalloc.serve.keeper.budget_keeper import BITS, BudgetKeeper
 from tcalloc.serve.keeper.clock import LedgerClock
 from tcalloc.serve.keeper.demand import ladder_of
@@ -174,8 +174,11 @@ class Keeper(Rule):
         return int(grant.action)
 
     def bill(self, i, bill):
-        """Settle the grant of request i."""
+        """Settle the grant of request i; the cap must hold after every bill."""
         self.grants.pop(i).settle(bill)
+        book = self.keepers[0].store.book
+        whole = book.accounts[WHOLE]
+        assert whole.settled + whole.reserved <= book.limit or not self.cap, "the cap was crossed"
 
 
 RULES = {

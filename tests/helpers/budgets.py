@@ -48,8 +48,8 @@ def store_of(kind, where, given, clock=None):
 
 
 @contextlib.contextmanager
-def redis_server(folder):
-    """Run a redis-server of its own on a free port; skip the test if there is none."""
+def redis_server(folder, *, durable=False):
+    """Run a redis-server of its own on a free port, with its append-only file if `durable`; skip if there is none."""
     if shutil.which("redis-server") is None:
         pytest.skip("no redis-server here: apt-get install redis-server")
     pytest.importorskip("redis")
@@ -57,6 +57,7 @@ def redis_server(folder):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    command += ["--appendonly", "yes" if durable else "no"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             for _ in range(200):

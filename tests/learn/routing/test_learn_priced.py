@@ -232,3 +232,17 @@ def test_the_gate_counts_what_is_really_paid():
     low, high, share = Mix.of(table.acc.mean(axis=0), cost.mean(axis=0)).at(spend)
     theirs = (1 - share) * table.acc[:, low] + share * table.acc[:, high]
     assert gain == pytest.approx((table.acc[np.arange(400), chosen] - theirs).mean())
+
+
+def test_what_is_expected_of_one_question():
+    """What it decides by: its prediction where the gate is open at the price, the mean row where it is closed."""
+    x, table = clear()
+    policy = PricedPolicy(budget=2.0).fit(x, table)
+    for i in range(5):
+        acc, cost = policy.expected(x[i])
+        assert np.argmax(acc - policy.price_ * cost) == policy.decide(x[i : i + 1])[0]
+    x, table = noise()
+    closed = PricedPolicy(budget=2.0).fit(x, table)
+    acc, cost = closed.expected(x[0])
+    assert np.array_equal(acc, closed.mean_acc_)
+    assert np.array_equal(cost, closed.cost_)

@@ -102,6 +102,15 @@ def test_a_status_takes_nothing_from_other_keepers():
     assert second.status().price == pytest.approx(price)
 
 
+def test_the_forecast_of_the_period_s_end():
+    keeper = BudgetKeeper(total=20.0, period=10)
+    for done in range(10):
+        if done:
+            assert keeper.status().forecast == pytest.approx(10.0)
+        keeper.choose(["a"], [0.5], [1.0]).settle(1.0)
+    assert keeper.status().forecast == pytest.approx(10.0)
+
+
 def test_when_money_is_short():
     """What is reserved by open grants cannot be granted again; the fallback is free."""
     keeper = BudgetKeeper(total=10.0, fallback="local")
@@ -151,15 +160,16 @@ def test_tenants_that_both_need_money_share_by_weight():
 def test_a_bill_above_its_maximum_is_named(caplog):
     keeper = BudgetKeeper(total=1000.0)
     with caplog.at_level(logging.WARNING):
-        for _ in range(3):
-            keeper.choose(["large"], [0.9], [4.0], [5.0]).settle(10.0)
+        for maximum in (5.0, 5.0, 10.0):
+            grant = keeper.choose(["large"], [0.9], [4.0], [5.0])
+            assert grant.maximum == maximum
+            grant.settle(10.0)
     assert [record.getMessage().split(";")[0] for record in caplog.records] == [
         "a bill of 'large' is 10, above its stated maximum of 5"
     ]
     status = keeper.status()
     assert status.exceeded == {"large": 3}
     assert "3 bills above the stated maximum of 'large'" in str(status)
-    assert keeper.choose(["large"], [0.9], [4.0], [5.0]).maximum == 10.0
 
 
 def test_the_same_question_gets_the_same_action():

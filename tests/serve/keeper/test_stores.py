@@ -5,12 +5,12 @@ import json
 import os
 
 import pytest
-from budgets import CONFIG, Hands, book, store_of
+from budgets import CONFIG, Hands, book, redis_server, store_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tcalloc import BudgetKeeper
-from tcalloc.errors import InputError
+from tcalloc.errors import InputError, TcallocError
 from tcalloc.serve.keeper.account import Units
 from tcalloc.serve.keeper.book import WHOLE
 from tcalloc.serve.keeper.open_state import open_state
@@ -218,6 +218,23 @@ def test_all_stores_keep_the_same_book(shared, request, tmp_path, operations, pe
     rows = [{name: repr_of(account) for name, account in each.accounts.items()} for each in (one, two)]
     assert rows[0] == rows[1]
     other.close()
+
+
+def test_a_redis_server_that_is_started_again(tmp_path):
+    """While it is away, nothing is granted, and one sentence says so; with its append-only file it knows all again."""
+    with redis_server(tmp_path, durable=True) as address:
+        keeper = BudgetKeeper(total=100.0, state=f"{address}#team")
+        grant = keeper.choose(["a"], [0.5], [10.0])
+        keeper.choose(["a"], [0.5], [20.0]).settle(15.0)
+    with pytest.raises(TcallocError, match="the budget 'team' in Redis cannot be used now"):
+        keeper.choose(["a"], [0.5], [10.0])
+    with pytest.raises(TcallocError, match="cannot be used now"):
+        grant.settle(5.0)
+    assert grant.open
+    with redis_server(tmp_path, durable=True) as address, BudgetKeeper.open(f"{address}#team") as again:
+        again.settle(grant.id, 5.0)
+        status = again.status()
+    assert (status.spent, status.reserved) == (20.0, 0.0)
 
 
 def repr_of(account):

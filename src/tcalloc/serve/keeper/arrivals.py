@@ -43,10 +43,9 @@ class Arrivals:
             self._counts[_slot(time)] += max(came, 0)
             return
         came = max(count - self._count, 0)
-        if gone > DAY / SLOTS / 60:
-            fade = 0.5 ** (gone / self._half_life)
-            self._counts *= fade
-            self._seconds *= fade
+        fade = 0.5 ** (gone / self._half_life)
+        self._counts *= fade
+        self._seconds *= fade
         shares = _shares(self._time, time)
         self._seconds += shares
         self._counts += came * shares / gone

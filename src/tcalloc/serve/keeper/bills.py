@@ -1,5 +1,6 @@
 """What bills really are, by model: their ratio to what was expected, and how often they exceed the stated maximum."""
 
+from collections.abc import Iterable
 from typing import Any
 
 __all__ = ["Bills"]
@@ -12,18 +13,19 @@ class Bills:
     """The bills of one model (or action).
 
     The ratio is shrunk towards 1 as far as it is not significant: r = 1 + max(0, 1 − 4/z²)(ΣC/ΣP − 1), where C are
-    bills, P are expected costs, and z² = (ΣC − ΣP)² / Σ(C − P)².
+    bills, P are expected costs, and z² = (ΣC − ΣP)² / Σ(C − P)². So one bill alone changes nothing, as it may be wrong.
     """
 
-    __slots__ = ("_at", "_expected", "_others", "_paid", "_ratio", "_squares", "excess")
+    __slots__ = ("_at", "_expected", "_others", "_paid", "_ratio", "_squares", "_top", "excess")
 
     def __init__(self) -> None:
         self._paid = self._expected = self._squares = 0.0
         self._at = 0
         self._others = (0.0, 0.0, 0.0)
         self._ratio: float | None = 1.0  # None: to be computed anew
+        self._top = [1.0, 1.0]  # the two highest bills so far as multiples of their stated maxima
         self.excess = 1.0
-        """The highest bill so far as a multiple of its stated maximum; at least 1."""
+        """The second highest bill so far as a multiple of its stated maximum; at least 1. The highest may be wrong."""
 
     def add(self, bill: float, expected: float, maximum: float, at: int) -> bool:
         """Take note of a bill; return whether it is above its stated maximum.
@@ -43,8 +45,12 @@ class Bills:
         if bill <= maximum * (1 + 1e-9):
             return False
         if maximum > 0:
-            self.excess = max(self.excess, bill / maximum)
+            self._exceeded([bill / maximum])
         return True
+
+    def _exceeded(self, multiples: Iterable[float]) -> None:
+        self._top = sorted([*self._top, *multiples])[-2:]
+        self.excess = self._top[0]
 
     def _fade(self, at: int) -> None:
         if at > self._at:
@@ -67,14 +73,15 @@ class Bills:
 
     def state(self) -> list[float]:
         """Return what other replicas need."""
-        return [self._paid, self._expected, self._squares, self.excess, self._at]
+        return [self._paid, self._expected, self._squares, *self._top, self._at]
 
     @classmethod
     def of_state(cls, state: Any, at: int) -> "Bills":
         """Return the bills that another replica told of, as they count when `at` requests have come."""
         made = cls()
-        made._paid, made._expected, made._squares, made.excess = (float(value) for value in state[:4])
-        made._at = int(state[4])
+        made._paid, made._expected, made._squares, *top = (float(value) for value in state[:5])
+        made._exceeded(top)
+        made._at = int(state[5])
         made._fade(at)
         return made
 
@@ -84,7 +91,8 @@ class Bills:
         self._expected += other._expected
         self._squares += other._squares
         self._at = max(self._at, other._at)
-        self.excess, self._ratio = max(self.excess, other.excess), None
+        self._exceeded(other._top)
+        self._ratio = None
 
     def join(self, others: list["Bills"]) -> None:
         """Take account of what other replicas have seen, in place of what they had seen before."""
@@ -93,4 +101,6 @@ class Bills:
             sum(other._expected for other in others),
             sum(other._squares for other in others),
         )
-        self.excess, self._ratio = max([self.excess, *(other.excess for other in others)]), None
+        told = {multiple for other in others for multiple in other._top}  # the same bill may be told of twice
+        self._exceeded(told.difference(self._top))
+        self._ratio = None

@@ -23,6 +23,7 @@ import numpy as np
 
 from tcalloc._amounts import check_unit
 from tcalloc._checks import flag, number, one_of
+from tcalloc._printing import cleaned
 from tcalloc._rates import Rates
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import uniform
@@ -341,6 +342,7 @@ class BudgetKeeper:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @cleaned
     def __repr__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
         return f"BudgetKeeper({self.total:g}{unit} for {self.period.words})"
@@ -409,8 +411,8 @@ class BudgetKeeper:
             first = self._learned.note_bill(grant.tenant, name, grant.model, cost, stated, settled, count)
         if first:
             _log.warning(
-                "a bill of %r is %.6g, above its stated maximum of %.6g; from now on more is reserved for it, and "
-                "status() counts such bills",
+                "a bill of %r is %.6g, above its stated maximum of %.6g; from a second one on more is reserved for it, "
+                "and status() counts such bills",
                 name,
                 cost,
                 stated[1],

@@ -3,6 +3,7 @@
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ class Grant:
         if self._open:
             self.settle(self.maximum)
 
+    @cleaned
     def __repr__(self) -> str:
         state = "open" if self._open else "settled" if self.action is not None else "nothing"
         return f"Grant({self.action!r}, maximum={self.maximum:.6g}, {state})"

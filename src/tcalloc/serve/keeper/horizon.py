@@ -52,20 +52,28 @@ class Horizon:
         found = self._store.book.accounts.get(account)
         return 0.0 if found is None else self._units.amount(found.settled + found.likely)
 
-    def left(self, account: str) -> float:
-        """Return how many requests are expected until the end of the period."""
+    def left(self, account: str, *, present: bool = True) -> float:
+        """Return how many requests are expected until the end of the period.
+
+        Parameters
+        ----------
+        account : str
+            Whose requests.
+        present : bool
+            Whether there is a present request, which counts too. It begins a new period if the last one is full.
+        """
         book = self._store.book
         length = book.period.length
         if length == math.inf:
             return math.inf
         if self._learned.arrivals is None:
             left = length - (book.count - book.start)
-            if left <= 0:  # this request begins a new period
+            if left <= 0 and present:
                 left = length
         else:
             now = self._store.clock.now()
             end = book.start + length
-            left = 1.0 + self._coming(now, end if now < end else now + length)
+            left = present + self._coming(now, end if now < end else now + length)
         return left * self._part(account)
 
     def _coming(self, now: float, end: float) -> float:

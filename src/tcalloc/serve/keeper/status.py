@@ -178,7 +178,7 @@ def status_of(
         pace, found = horizon.pace(name), book.accounts.get(name, Account())
         forecast = None
         if pacer.price is not None and pace.left < math.inf:
-            coming = max(pace.left - 1.0, 0.0) * spend_at(pacer.demand, pacer.price)
+            coming = horizon.left(name, present=False) * spend_at(pacer.demand, pacer.price)
             forecast = amount_of(found.settled + found.likely) + min(coming, pace.money)
         forecasts.append(forecast)
         if name != WHOLE:
