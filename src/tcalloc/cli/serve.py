@@ -4,8 +4,8 @@ import argparse
 import contextlib
 import logging
 import os
+import queue
 import signal
-import threading
 from typing import Any
 
 from tcalloc.cli import _models as models
@@ -131,31 +131,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _wait(args: argparse.Namespace, gateway: Any) -> None:
     """Serve until ctrl-C or SIGTERM; SIGHUP reads the policy again."""
-    woken, again, ended = threading.Event(), threading.Event(), threading.Event()
-
-    def end(*_: object) -> None:
-        ended.set()
-        woken.set()
-
-    def reload(*_: object) -> None:
-        again.set()
-        woken.set()
-
-    signals = {signal.SIGINT: end, signal.SIGTERM: end}
-    if hasattr(signal, "SIGHUP"):
-        signals[signal.SIGHUP] = reload
-    before = {number: signal.signal(number, handler) for number, handler in signals.items()}
+    came: queue.SimpleQueue[int] = queue.SimpleQueue()  # the one that a signal's handler may put into at any moment
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, lambda number, frame: came.put(number)) for number in numbers}
     try:
-        while not ended.is_set():
-            woken.wait()
-            woken.clear()
-            if again.is_set():
-                again.clear()
-                try:
-                    gateway.serve(_policy(args))
-                    shared.say(f"{args.policy} is read again; new requests are served by it.")
-                except (TcallocError, OSError) as error:
-                    shared.say(f"error: {error} The policy of before goes on.")
+        while came.get() == getattr(signal, "SIGHUP", None):
+            try:
+                gateway.serve(_policy(args))
+                shared.say(f"{args.policy} is read again; new requests are served by it.")
+            except (TcallocError, OSError) as error:
+                shared.say(f"error: {error} The policy of before goes on.")
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -179,6 +179,51 @@ def test_a_planted_key_appears_nowhere(ask, get, caplog, tmp_path):
     assert "[key]" in "".join(pieces)
 
 
+def test_a_key_in_a_stream(ask):
+    async def saying_it(request, body):
+        return await server.stream(request, body, "You sent " + request.headers["Authorization"])
+
+    with Upstream([saying_it] * 2) as server:
+        key = Key(SECRET, "127.0.0.1")
+        with gate(server, Always(One()), key=key) as one, gate(server, Always(Vote(2)), key=key) as two:
+            assert ask(one, stream=True).streamed == "You sent Bearer [key] "
+            assert SECRET not in ask(two, stream=True).data.decode()
+
+
+def test_a_client_that_leaves_while_the_policy_decides(get):
+    class Slow(Always):
+        def start(self, x):
+            time.sleep(0.3)
+            return super().start(x)
+
+    with Upstream() as server:
+        keeper, gateway = kept(server, Slow(Vote(2)))
+        with gateway:
+            where = urlsplit(gateway.url)
+            connection = http.client.HTTPConnection(where.hostname, where.port, timeout=20)
+            body = {"model": "tiny", "messages": [{"role": "user", "content": "?"}]}
+            connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
+            time.sleep(0.1)
+            connection.close()
+            time.sleep(0.5)
+            status = keeper.status()
+    assert (status.requests, status.open_grants, status.spent) == (1, 0, 0)
+    assert not server.bodies
+
+
+def test_a_deadline(ask):
+    async def slow(request, body):
+        return await server.stream(request, body, "one two three four five six seven 5")
+
+    with (
+        Upstream(["7", slow, "7"], pause=0.2) as server,
+        gate(server, Always(Vote(3)), sending=Sending(deadline=0.8)) as gateway,
+    ):
+        got = ask(gateway)
+    assert got.text.strip() == "7"
+    assert (got.headers["x-tcalloc-samples"], got.headers["x-tcalloc-reason"]) == ("2", "late")
+
+
 def test_keys_of_clients(ask, get):
     with Upstream() as server, gate(server, Always(One()), client_keys=["first-key", "other-key"]) as gateway:
         for headers in ({"Authorization": "Bearer other-key"}, {"x-api-key": "first-key"}):

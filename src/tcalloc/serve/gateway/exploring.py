@@ -65,7 +65,7 @@ class Explored:
         codes: dict[str, str] = {}
         with self._guard:
             for client in clients:
-                self._store.add_arm(arm_of(client, grader) | {"grader": grader})
+                self._store.add_arm(arm_of(client, grader) | {"grader": grader, "parameters": {}})
             self._store.add_question({"id": name, "question": text if self._texts else None})
             for record in records:
                 kept = dict(record) if self._texts else {key: record[key] for key in _PLAIN if key in record}  # type: ignore[literal-required]

@@ -7,7 +7,7 @@ import math
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tcalloc.llm.concurrency.event_loop import Stop, crew
@@ -80,7 +80,13 @@ class Answering:
         served = self.served
         decision, outcome, handed = None, "cancelled", False
         try:
-            decision = await self._decision(asked, grader, served)
+            deciding = asyncio.ensure_future(self._decision(asked, grader, served))
+            try:
+                decision = await asyncio.shield(deciding)
+            except asyncio.CancelledError:
+                with contextlib.suppress(Exception):
+                    decision = await deciding  # its money is given back
+                raise
             if asked.stream and decision.run is None:
                 first = _Relayed(self, asked, decision, spending, started)
                 found = await first.begin()
@@ -154,7 +160,10 @@ class Answering:
         self, asked: Asked, grader: Grader | None, served: ServedPolicy, decision: Decision, spending: Spending
     ) -> Drawn:
         if decision.run is None or grader is None:
-            return await draw_one(self.upstream, asked, self.sending, decision, spending)
+            drawn = await draw_one(self.upstream, asked, self.sending, decision, spending)
+            if self.upstream.rates is None:
+                drawn = replace(drawn, spend=drawn.samples * served.cost(decision.model or asked.model))
+            return drawn
         try:
             return await draw_vote(self.upstream, asked, self.sending, decision, served, grader, spending)
         except Refused:
