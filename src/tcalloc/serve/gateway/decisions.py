@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tcalloc.errors import InputError
-from tcalloc.learn.protocol import DecidedRun, Draw, Policy, Result, Run, combine
+from tcalloc.learn.protocol import Always, DecidedRun, Draw, Policy, Result, Run, combine
 from tcalloc.measure.actions import Action, Vote
 from tcalloc.serve.clients import models_of
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
@@ -56,6 +56,8 @@ class ServedPolicy:
         self.models = tuple(dict.fromkeys(models)) if len(set(models)) > 1 else ()
         self.costs = LiveCosts.trained(policy, models).by_model
         self.shared = shared_by(policy)
+        # Whether it decides without looking at the question: faster than a thread is woken.
+        self.quick = isinstance(policy, Always) or bool(getattr(policy, "blind", False))
         most = [action.samples for action in getattr(policy, "actions_", None) or () if action is not None]
         own = getattr(policy, "action", None)
         self.most_samples = max([*most, getattr(own, "samples", 0)]) or EXPLORED

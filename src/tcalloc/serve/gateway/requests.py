@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tcalloc.llm.concurrency.crew import call_guarded
 from tcalloc.llm.concurrency.event_loop import Stop, crew
 from tcalloc.llm.graders import Grader
 from tcalloc.serve.gateway.asked import Asked
@@ -30,6 +31,7 @@ from tcalloc.serve.gateway.exploring import Explored
 from tcalloc.serve.gateway.metrics import Metrics
 from tcalloc.serve.gateway.upstream import Upstream
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
+from tcalloc.serve.keeper.store import MemoryStore
 
 __all__ = ["Answering", "Reply"]
 
@@ -123,7 +125,21 @@ class Answering:
         self.metrics.spent(spending.total)
         grant = None if decision is None else decision.grant
         if grant is not None and grant.open:
-            await _to_the_end(crew().run(_settle, grant, spending.total))
+            if self._local:
+                _settle(grant, spending.total)
+            else:
+                await _to_the_end(crew().run(_settle, grant, spending.total))
+
+    @property
+    def _local(self) -> bool:
+        """Whether the budget, if one is kept, is in the memory of this process."""
+        return self.keeper is None or isinstance(self.keeper.store, MemoryStore)
+
+    async def _aside(self, served: ServedPolicy, do: Callable[..., Decision], *args: Any) -> Decision:
+        """Decide, in a thread if it may take long."""
+        if served.quick and self._local:
+            return call_guarded(do, *args)
+        return await crew().run(do, *args)
 
     # ------------------------------------------------------------------------------------------ deciding
 
@@ -137,8 +153,8 @@ class Answering:
         explore = self.explored is not None and random.random() < self.share
         try:
             if why is None:
-                return await crew().run(decide, served, self.keeper, asked.text, most, explore)
-            return await crew().run(decide_plain, served, self.keeper, asked.text, most, why, asked.n)
+                return await self._aside(served, decide, served, self.keeper, asked.text, most, explore)
+            return await self._aside(served, decide_plain, served, self.keeper, asked.text, most, why, asked.n)
         except NoMoney:
             raise
         except Exception as error:
