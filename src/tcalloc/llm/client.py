@@ -120,7 +120,7 @@ class ChatClient:
         self._transport.close()
 
     def variant(self, parameters: Parameters, transport: Sender) -> "ChatClient":
-        """Return a client of the same model with other parameters, which shares what is known of the server.
+        """Return a client of the same model with other parameters, which shares `arm` and what is known of the server.
 
         Parameters
         ----------
@@ -131,7 +131,6 @@ class ChatClient:
         """
         other = copy.copy(self)
         other.parameters, other._transport = parameters, transport
-        other.arm = _hash(self.model, self.host, parameters.as_dict())[:12]
         return other
 
     @property
