@@ -35,7 +35,7 @@ from tcalloc.serve.payments import Payments
 from tcalloc.serve.prices import Prices
 from tcalloc.serve.wave import shared_by
 
-__all__ = ["answer", "answer_async", "make_job"]
+__all__ = ["MOST_AT_ONCE", "answer", "answer_async", "make_job"]
 
 # Servers take no more choices in one request.
 MOST_AT_ONCE = 128

@@ -8,7 +8,7 @@ from typing import Any
 
 from tcalloc.runs.records import SampleRecord
 
-__all__ = ["Events", "completion", "events_of", "summed"]
+__all__ = ["Events", "completion", "event", "events_of", "summed"]
 
 
 def completion(

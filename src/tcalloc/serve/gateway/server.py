@@ -15,6 +15,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from tcalloc._checks import one_of
+from tcalloc._printing import cleaned
 from tcalloc._rates import Rates
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.learn.protocol import Policy
@@ -139,6 +140,7 @@ class Gateway:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @cleaned
     def __repr__(self) -> str:
         return f"Gateway({self.url!r})"
 
