@@ -107,6 +107,9 @@ def test_explored_requests_are_a_run_folder(ask, tmp_path, texts):
     assert len(run.records) == 96
     stored = "".join(path.read_text() for path in seen.iterdir())
     assert ("secret" in stored) == texts
+    if not texts:  # a hash of the prompt would let a guess be confirmed
+        assert {record["params"] for record in run.records} == {run.manifest["arms"][0]["arm"]}
+        assert {record["answer"] for record in run.records} <= {f"answer {i}" for i in range(1, 5)}
     if texts:
         assert run.questions[0]["question"] == "a secret question 0"
     samples = Samples.load(seen, labels="agreement")

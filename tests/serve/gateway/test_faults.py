@@ -80,6 +80,9 @@ def test_a_stream_that_breaks_off(ask):
     async def breaking(request, body):
         return await server.stream(request, body, "one two", breaks=True)
 
+    with Upstream([breaking]) as server, gate(server, Always(One())) as gateway:
+        assert b"broke off" in ask(gateway, stream=True).data
+    assert len(server.bodies) == 1
     with Upstream([breaking]) as server:
         keeper, gateway = kept(server, Always(One()))
         with gateway:
