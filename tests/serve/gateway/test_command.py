@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from gateway_client import send
 from places import ENVIRONMENT
 from upstreams import Upstream
 
@@ -99,8 +100,6 @@ def test_a_real_openai_client():
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP")
 def test_a_policy_is_swapped_without_a_lost_request(tmp_path):
-    from conftest import send
-
     folder = tmp_path / "policy"
     save(folder, 1)
     body = {"model": "tiny", "messages": [{"role": "user", "content": "6 + 1?"}]}

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from chaos import Chaos
+from gateway_client import send
 from upstreams import Upstream, refusal
 
 from tcalloc import BudgetKeeper, Rates
@@ -253,8 +254,6 @@ def test_pages_of_browsers_are_refused(ask):
      b'{"model": "a", "messages": [{"role": "user", "content": "x"}], "n": 0}', b"[" * 100000],
 )  # fmt: skip
 def test_what_is_no_request(body):
-    from conftest import send
-
     with Upstream() as server, gate(server, Always(One())) as gateway:
         got = send(gateway.url, "POST", "/v1/chat/completions", body)
     assert got.status == 400
