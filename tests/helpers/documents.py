@@ -10,6 +10,7 @@ what the line prints. A comment in the source, on the line before a block, says 
     <!-- test: exit 1 -->                               the last command of the block ends with this exit code
 
 A server at http://127.0.0.1:8080/v1 is the one of `chaos`, and so is the local model unless TCALLOC_TEST_LOCAL=1.
+A gateway at http://127.0.0.1:9000 listens on another port here, and ends with the page if serve.pid names its process.
 """
 
 import ast
@@ -17,9 +18,11 @@ import io
 import os
 import re
 import shlex
+import signal
+import socket
 import subprocess
 import sys
-from contextlib import chdir, redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +31,7 @@ from places import ENVIRONMENT
 from tcalloc import cli
 
 URL = "http://127.0.0.1:8080/v1"
+GATEWAY = "http://127.0.0.1:9000"
 DATA = ("csv", "json", "text")
 
 
@@ -75,8 +79,22 @@ class Reader:
     def __init__(self, folder, url):
         self.folder, self.url = Path(folder), url
         self.names = {"__name__": "__main__"}
+        self.tools = self.folder.resolve() / ".tools"  # a program, so that $! is its process
+        self.tools.mkdir(exist_ok=True)
+        (self.tools / "tcalloc").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m tcalloc "$@"\n')
+        (self.tools / "tcalloc").chmod(0o755)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
 
     def read(self, path):
+        try:
+            self._read(path)
+        finally:
+            with suppress(OSError, ValueError):  # a page that failed half-way
+                os.kill(int((self.folder / "serve.pid").read_text()), signal.SIGTERM)
+
+    def _read(self, path):
         output = ""
         for block in blocks_of(path):
             try:
@@ -107,7 +125,8 @@ class Reader:
         return "".join(said)
 
     def _run(self, command):
-        command = command.replace(URL, self.url)
+        command = command.replace(URL, self.url).replace(GATEWAY, f"http://127.0.0.1:{self.port}")
+        command = command.replace("tcalloc serve", f"tcalloc serve --port {self.port}")
         if os.environ.get("TCALLOC_TEST_LOCAL") != "1":
             command = command.replace(" --local", f" --base-url {self.url} --model tiny")
         if command.startswith("pip install"):
@@ -121,7 +140,7 @@ class Reader:
             with chdir(self.folder), redirect_stdout(out), redirect_stderr(out):
                 code = cli.main(words[1:])
             return code, out.getvalue()
-        tool = f'tcalloc() {{ {shlex.quote(sys.executable)} -m tcalloc "$@"; }}\n'
+        tool = f"PATH={shlex.quote(str(self.tools))}:$PATH\n"
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", tool + command],
             cwd=self.folder,

@@ -3,15 +3,30 @@
 import argparse
 import contextlib
 import math
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tcalloc.cli import _shared as shared
 
 if TYPE_CHECKING:
+    from tcalloc._rates import Rates
     from tcalloc.llm.client import ChatClient
 
-__all__ = ["PRICES", "add_asked", "add_judged", "add_model", "add_sending", "check", "client_of", "seconds"]
+__all__ = [
+    "PRICES",
+    "add_asked",
+    "add_judged",
+    "add_model",
+    "add_prices",
+    "add_sending",
+    "check",
+    "check_prices",
+    "client_of",
+    "policy_of",
+    "rates_of",
+    "seconds",
+]
 
 
 # Options of prices: the field of `Rates` that each sets, and what it is.
@@ -82,6 +97,11 @@ def add_sending(how: Any) -> None:
 
 def _add_money(how: Any) -> None:
     how.add_argument("--max-cost", type=_amount, metavar="X", help="spend at most X; needs prices and --max-tokens")
+    add_prices(how)
+
+
+def add_prices(how: Any) -> None:
+    """Add the arguments of prices."""
     for name, (_, what) in PRICES.items():
         how.add_argument(f"--{name.replace('_', '-')}", type=_amount, metavar="X", help=what)
 
@@ -96,15 +116,48 @@ def check(args: argparse.Namespace) -> None:
         raise shared.UsageError("which model? Give --base-url and --model, or --local.")
     if args.api_key_env is not None and args.api_key_file is not None:
         raise shared.UsageError("--api-key-env and --api-key-file exclude each other.")
+    check_prices(args)
+    if args.max_cost is not None and args.price_in is None:
+        raise shared.UsageError("--max-cost needs --price-in and --price-out: without prices the cost is not known.")
+    if args.max_cost is not None and args.max_tokens is None:
+        raise shared.UsageError("--max-cost needs --max-tokens: without it no request has a highest cost.")
+
+
+def check_prices(args: argparse.Namespace) -> None:
+    """Raise an error for prices that miss another one."""
     if (args.price_in is None) != (args.price_out is None):
         raise shared.UsageError("--price-in and --price-out belong together; give both.")
     others = [name for name in PRICES if name not in ("price_in", "price_out") and getattr(args, name) is not None]
     if others and args.price_out is None:
         raise shared.UsageError(f"--{others[0].replace('_', '-')} needs --price-in and --price-out.")
-    if args.max_cost is not None and args.price_in is None:
-        raise shared.UsageError("--max-cost needs --price-in and --price-out: without prices the cost is not known.")
-    if args.max_cost is not None and args.max_tokens is None:
-        raise shared.UsageError("--max-cost needs --max-tokens: without it no request has a highest cost.")
+
+
+def rates_of(args: argparse.Namespace) -> "Rates | None":
+    """Return the prices in the arguments; None if there are none."""
+    from tcalloc._rates import Rates
+
+    if args.price_in is None:
+        return None
+    prices = {field: getattr(args, name) for name, (field, _) in PRICES.items() if getattr(args, name) is not None}
+    return Rates.per_million(**prices)
+
+
+def policy_of(text: str) -> Any:
+    """Return the policy in a folder, or of an action's name."""
+    if os.path.isdir(text):
+        from tcalloc.learn.saving.policy_folder import load_policy
+
+        return load_policy(text)
+    from tcalloc.errors import InputError
+    from tcalloc.learn.protocol import Always
+    from tcalloc.measure.actions import Action
+
+    try:
+        return Always(Action.parse(text))
+    except InputError:
+        raise InputError(
+            f"--policy {text}: neither a policy's folder (tcalloc fit makes one) nor the name of an action like vote3."
+        ) from None
 
 
 def add_judged(parser: Any) -> None:
@@ -127,7 +180,6 @@ def add_judged(parser: Any) -> None:
 @contextlib.contextmanager
 def client_of(args: argparse.Namespace, model: str | None = None) -> "Iterator[ChatClient]":
     """Yield the client for the arguments; for another model on the same server if one is named."""
-    from tcalloc._rates import Rates
     from tcalloc.llm.client import ChatClient, Parameters
     from tcalloc.llm.http.attempts import endpoint
     from tcalloc.llm.http.keys import find_key
@@ -145,10 +197,6 @@ def client_of(args: argparse.Namespace, model: str | None = None) -> "Iterator[C
         "seed": args.seed,
     }
     given = {key: value for key, value in given.items() if value is not None}
-    rates = None
-    if args.price_in is not None:
-        prices = {field: getattr(args, name) for name, (field, _) in PRICES.items() if getattr(args, name) is not None}
-        rates = Rates.per_million(**prices)
     timeouts = Timeouts(min(10.0, args.timeout), args.timeout, 3 * args.timeout)
     with contextlib.ExitStack() as stack:
         label, extra = None, {}
@@ -166,7 +214,7 @@ def client_of(args: argparse.Namespace, model: str | None = None) -> "Iterator[C
             key = find_key(endpoint(url), variable=args.api_key_env, file=args.api_key_file)
         parameters = Parameters(**given, extra=tuple(extra.items()))
         yield stack.enter_context(
-            ChatClient(url, model, parameters, key=key, rates=rates, timeouts=timeouts, label=label)
+            ChatClient(url, model, parameters, key=key, rates=rates_of(args), timeouts=timeouts, label=label)
         )
 
 

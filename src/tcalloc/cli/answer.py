@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from tcalloc._files import replacing
 from tcalloc.cli import _models as models
 from tcalloc.cli import _shared as shared
-from tcalloc.errors import InputError
-from tcalloc.measure.actions import Action
 from tcalloc.runs.run_files import refuse_out, write_into
 
 if TYPE_CHECKING:
@@ -121,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
         names = [one.name for one in fields(Answered)]
         shared.check_output(args.answers, args.questions, names, force=args.force, what="questions file")
     questions = load_questions(args.questions)
-    policy = _policy(args.policy)
+    policy = models.policy_of(args.policy)
     trained_on = labels_of(policy)
     if not trained_on.gold:
         shared.say(
@@ -158,22 +156,6 @@ def run(args: argparse.Namespace) -> int:
             say=shared.say,
         )
     return _report(args, answers)
-
-
-def _policy(text: str) -> Any:
-    """Return the policy in a folder, or of an action's name."""
-    if os.path.isdir(text):
-        from tcalloc.learn.saving.policy_folder import load_policy
-
-        return load_policy(text)
-    from tcalloc.learn.protocol import Always
-
-    try:
-        return Always(Action.parse(text))
-    except InputError:
-        raise InputError(
-            f"--policy {text}: neither a policy's folder (tcalloc fit makes one) nor the name of an action like vote3."
-        ) from None
 
 
 def _costs(text: str) -> dict[str, float]:

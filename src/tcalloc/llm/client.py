@@ -7,6 +7,7 @@
 If a server does not support a field (choices `n`, seeds, the old name of max_tokens), it is left out from then on.
 """
 
+import copy
 import json
 import math
 import threading
@@ -30,7 +31,7 @@ from tcalloc.llm.http.known_server import KnownServer
 from tcalloc.llm.http.partial_reply import PartialReply
 from tcalloc.llm.http.replies import Reply, TokenCounter
 from tcalloc.llm.http.retry import Backoff
-from tcalloc.llm.http.transport import Timeouts, Transport
+from tcalloc.llm.http.transport import Sender, Timeouts, Transport
 from tcalloc.llm.money.bill import Bill
 from tcalloc.llm.money.meter import Meter
 from tcalloc.llm.parameters import Parameters
@@ -99,7 +100,7 @@ class ChatClient:
         self.counter = TokenCounter()
         self._backoff = backoff or Backoff()
         found = find_key(url) if isinstance(key, str) else key
-        self._transport = Transport(url, found, timeouts or Timeouts(), max_body)
+        self._transport: Sender = Transport(url, found, timeouts or Timeouts(), max_body)
         self._known = KnownServer(base_url, self.host, model, self.parameters, self.counter, found)
         self._guard = threading.Lock()
         self._not_before = 0.0
@@ -117,6 +118,25 @@ class ChatClient:
     def close(self) -> None:
         """Close all connections."""
         self._transport.close()
+
+    def variant(self, parameters: Parameters, transport: Sender) -> "ChatClient":
+        """Return a client of the same model with other parameters, which shares `arm` and what is known of the server.
+
+        Parameters
+        ----------
+        parameters : Parameters
+            Its fields of a request.
+        transport : Sender
+            Sends its requests, with the same key; perhaps by the connections of `transport`.
+        """
+        other = copy.copy(self)
+        other.parameters, other._transport = parameters, transport
+        return other
+
+    @property
+    def transport(self) -> Sender:
+        """Sends its requests."""
+        return self._transport
 
     @property
     def n_limit(self) -> int | None:

@@ -212,6 +212,21 @@ class Store:
             self._held.add(key, number)
             self._syncing.wrote(self._file)
 
+    def add_question(self, question: Mapping[str, Any]) -> None:
+        """Add a question, for runs whose questions come one by one.
+
+        Parameters
+        ----------
+        question : mapping
+            One object with an ``id`` that no other question has.
+        """
+        line = dumps(question) + b"\n"
+        if len(line) > MOST_LINE:
+            raise InputError(f"a question of {len(line):,} bytes cannot be stored; at most {MOST_LINE:,} can.")
+        path = questions_of(self.path)
+        with self._guard, naming(path), open_regular(path, os.O_WRONLY | os.O_APPEND, follow=False) as file:
+            file.write(line)
+
     def _write(self, line: bytes) -> None:
         """Write a whole line or nothing: half of one is what a full disk leaves."""
         size = self._size  # this process holds the lock

@@ -25,6 +25,7 @@ from tcalloc.llm.graders import check_golds, make_grader
 from tcalloc.llm.money.meter import Meter
 from tcalloc.llm.questions import QuestionsLike, as_questions, refuse_half_pairs
 from tcalloc.llm.run_folder import arm_of, journal_of, open_run, spent_before
+from tcalloc.runs.records import SampleRecord
 from tcalloc.serve.answers import Answers
 from tcalloc.serve.clients import clients_of
 from tcalloc.serve.decisions import Decisions
@@ -36,7 +37,7 @@ from tcalloc.serve.payments import Payments
 from tcalloc.serve.prices import Prices
 from tcalloc.serve.wave import shared_by
 
-__all__ = ["answer", "answer_async"]
+__all__ = ["MOST_AT_ONCE", "answer", "answer_async", "make_job"]
 
 # Servers take no more choices in one request.
 MOST_AT_ONCE = 128
@@ -150,7 +151,7 @@ def answer(
     """
     call = Call()
     make = partial(
-        _job,
+        make_job,
         questions,
         policy,
         client,
@@ -226,7 +227,7 @@ async def answer_async(
     """
     call = Call()
     make = partial(
-        _job,
+        make_job,
         questions,
         policy,
         client,
@@ -259,7 +260,7 @@ async def _answer(make: Callable[..., Job], call: Call, progress: bool) -> Answe
         await crew().run(stack.close)
 
 
-def _job(
+def make_job(
     questions: QuestionsLike,
     policy: Policy,
     client: ChatClient | Mapping[str, ChatClient],
@@ -281,8 +282,12 @@ def _job(
     per_second: float,
     keeper: BudgetKeeper | None,
     tenant: str | None,
+    keep: Callable[[SampleRecord], object] = lambda record: None,
 ) -> Job:
-    """Check the arguments, open the run folder and make the job; `stack` closes the folder."""
+    """Check the arguments of `answer`, open the run folder and make the job.
+
+    `stack` closes the folder. Without a folder, `keep` is called with every sample that came.
+    """
     refuse_unverified(policy, verifier)
     clients_of(client)
     named = dict(client) if isinstance(client, Mapping) else {client.model: client}
@@ -347,7 +352,7 @@ def _job(
         asked, rows, policy, client, grader, verifier, store, journal, meter, payments, decisions, live, trained,
         ladder, concurrency, call,
         at_once=at_once, cancel=cancel, deadline=deadline,
-        per_second=per_second, looks=looks,
+        per_second=per_second, looks=looks, keep=keep,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from tcalloc.llm.client import ChatClient
 from tcalloc.measure.actions import Action
 from tcalloc.serve.live_costs import refuse_action
 
-__all__ = ["Clients", "clients_of"]
+__all__ = ["Clients", "clients_of", "models_of"]
 
 
 def clients_of(client: Any) -> list[ChatClient]:
@@ -20,7 +20,7 @@ def clients_of(client: Any) -> list[ChatClient]:
     return found
 
 
-def _models_of(policy: Any) -> set[str]:
+def models_of(policy: Any) -> set[str]:
     """Return the models that a policy is known to choose between."""
     actions = getattr(policy, "actions_", None) or ()
     named = [action.model for action in actions if action is not None]
@@ -47,7 +47,7 @@ class Clients:
         verifier: Callable[[str, str], bool] | None,
     ):
         self.all = clients_of(given)
-        self._given, self._verifier, self._models = given, verifier, _models_of(policy)
+        self._given, self._verifier, self._models = given, verifier, models_of(policy)
 
     @property
     def priced(self) -> bool:

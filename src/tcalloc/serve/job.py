@@ -73,6 +73,7 @@ class Job:
         deadline: float | None = None,
         per_second: float = 0.0,
         looks: float = 0.0,
+        keep: Callable[[SampleRecord], object] = lambda record: None,
     ):
         self.questions, self.rows, self.policy = questions, rows, policy
         self.clients = Clients(client, policy, verifier)
@@ -82,7 +83,7 @@ class Job:
         self.looks = looks
         self.concurrency, self.fewer = affordable(concurrency)
         self.costs, self.trained, self.ladder = costs, trained, ladder
-        keep = (lambda record: None) if store is None else store.append
+        keep = keep if store is None else store.append
         self.drawers = {
             one.arm: Drawer(one, grader, meter, keep, journal=journal, blind=True) for one in self.clients.all
         }

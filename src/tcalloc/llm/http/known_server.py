@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tcalloc.llm.failures import AccessError, LlmError, QuotaError, RefusedError, UnreachableError
-from tcalloc.llm.http._streams import unwrapped
 from tcalloc.llm.http.attempts import Adapted, Failed
 from tcalloc.llm.http.keys import Key
 from tcalloc.llm.http.replies import (
@@ -22,6 +21,7 @@ from tcalloc.llm.http.replies import (
     prompt_size,
 )
 from tcalloc.llm.http.retry import is_busy, retry_after
+from tcalloc.llm.http.streams import unwrapped
 from tcalloc.llm.http.transport import Exchange, Lost
 from tcalloc.llm.parameters import Parameters
 

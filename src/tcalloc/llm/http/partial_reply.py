@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from tcalloc.llm.http._streams import Stream
 from tcalloc.llm.http.replies import Reply, TokenCounter, parse_reply, prompt_size
+from tcalloc.llm.http.streams import Stream
 
 __all__ = ["PartialReply"]
 

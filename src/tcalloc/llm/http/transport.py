@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from tcalloc._printing import cleaned
@@ -25,7 +25,7 @@ from tcalloc.llm.concurrency import event_loop
 from tcalloc.llm.http._proxies import proxy_for
 from tcalloc.llm.http.keys import Key
 
-__all__ = ["Exchange", "Lost", "Timeouts", "Transport"]
+__all__ = ["Exchange", "Lost", "Sender", "Timeouts", "Transport"]
 
 # The environment variables that name certificates to trust, the first that is set.
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
@@ -70,6 +70,19 @@ class Lost:
     reason: str
     sent: bool
     bad: bool = False  # it came, but is too large to be used
+
+
+class Sender(Protocol):
+    """What a client sends by: a `Transport`, or what stands before one."""
+
+    async def exchange(self, body: bytes | None, look: Callable[[bytes], object] | None = None) -> Exchange | Lost:
+        """Send one body and await the reply; see `Transport.exchange`."""
+
+    def reconnect(self) -> None:
+        """Use new connections from now on."""
+
+    def close(self) -> None:
+        """Close all connections."""
 
 
 class Transport:
@@ -140,20 +153,21 @@ class Transport:
         """Send one body and wait for the reply in this thread."""
         return event_loop.run(self.exchange(body))
 
-    async def exchange(self, body: bytes, look: Callable[[bytes], object] | None = None) -> Exchange | Lost:
+    async def exchange(self, body: bytes | None, look: Callable[[bytes], object] | None = None) -> Exchange | Lost:
         """Send one body and await the reply, on the loop of `tcalloc.llm.concurrency.event_loop`.
 
         A task that is cancelled meanwhile closes the connection.
 
         Parameters
         ----------
-        body : bytes
-            The body to send.
+        body : bytes or None
+            The body to send; None gets what is at the URL.
         look : callable, optional
             Called with every piece of a reply with status 200, as it comes.
         """
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "tcalloc"}
-        headers["Content-Type"] = "application/json"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         if self._key is not None:
             headers["Authorization"] = self._key.header(self.url)
         timeouts = self._timeouts
@@ -165,7 +179,8 @@ class Transport:
                 try:
                     async with (
                         asyncio.timeout(timeouts.total),
-                        session.post(
+                        session.request(
+                            "GET" if body is None else "POST",
                             self._target,
                             data=body,
                             headers=headers,

@@ -1,0 +1,1 @@
+"""The gateway: an OpenAI-compatible server that draws as many samples as a policy decides."""

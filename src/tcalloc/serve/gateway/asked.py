@@ -1,0 +1,141 @@
+"""What a client asks for: one body of ``/v1/chat/completions``, and whether its samples can be voted on."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tcalloc._checks import is_whole
+from tcalloc.llm.client import Parameters
+from tcalloc.llm.questions import Question
+
+__all__ = ["Asked", "BadRequest", "asked_of"]
+
+# Fields that the client of a request sets itself; all others go to the server as they are.
+_OWN = ("model", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens")
+# Fields whose replies are no texts that could be voted on, and the reason that is told.
+_UNVOTED = {
+    "tools": "tools",
+    "functions": "tools",
+    "response_format": "response_format",
+    "audio": "audio",
+    "logprobs": "logprobs",
+    "top_logprobs": "logprobs",
+}
+
+
+class BadRequest(Exception):
+    """The body is no request; the message is for the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request.
+
+    Attributes
+    ----------
+    body : dict
+        As the client sent it.
+    model : str
+        The model that it names.
+    messages : tuple of dict
+        The conversation.
+    text : str
+        The last message of the user, which policies look at.
+    n : int
+        Choices that it wants.
+    stream, usage : bool
+        Whether it wants a stream, and a last chunk with the usage in it.
+    max_tokens : int or None
+        The most tokens of an answer.
+    unvoted : str or None
+        Why its samples cannot be voted on; None: they can.
+    """
+
+    body: Mapping[str, Any]
+    model: str
+    messages: tuple[dict[str, Any], ...]
+    text: str
+    n: int
+    stream: bool
+    usage: bool
+    max_tokens: int | None
+    unvoted: str | None
+
+    def question(self) -> Question:
+        """Return the question as policies and extractors know it; its messages are texts."""
+        return Question("0", tuple({"role": "user", "content": _text(one) or ""} for one in self.messages), self.text)
+
+    def parameters(self, *, seeded: bool, max_tokens: int | None) -> Parameters:
+        """Return the fields that go with every sample.
+
+        Parameters
+        ----------
+        seeded : bool
+            Whether the samples get different seeds, made from the one that was asked for.
+        max_tokens : int or None
+            The most tokens where the request names none.
+        """
+        extra = {name: value for name, value in self.body.items() if name not in _OWN}
+        seed = extra.pop("seed", None) if seeded and is_whole(self.body.get("seed")) else None
+        # The messages stand there as they came, with all their parts.
+        return Parameters(max_tokens=self.max_tokens or max_tokens, seed=seed, extra=tuple(extra.items()))
+
+
+def asked_of(data: bytes) -> Asked:
+    """Return the request in a body.
+
+    Raises
+    ------
+    BadRequest
+        If it is none; the server would refuse it too.
+    """
+    try:
+        body = json.loads(data)
+        data.decode().encode()
+    except (ValueError, RecursionError):
+        raise BadRequest("the body is not JSON.") from None
+    if not isinstance(body, dict):
+        raise BadRequest("the body is not a JSON object.")
+    model, messages = body.get("model"), body.get("messages")
+    if not isinstance(model, str) or not model:
+        raise BadRequest("'model' must be the name of a model.")
+    if not isinstance(messages, list) or not messages or not all(isinstance(one, dict) for one in messages):
+        raise BadRequest("'messages' must be a list of objects with a role and content, at least one.")
+    n = 1 if body.get("n") is None else body["n"]
+    if not is_whole(n) or not 1 <= n <= 128:
+        raise BadRequest("'n' must be a whole number from 1 to 128.")
+    limit = body.get("max_completion_tokens") or body.get("max_tokens")
+    if limit is not None and (not is_whole(limit) or limit < 1):
+        raise BadRequest("'max_tokens' must be a whole number of at least 1.")
+    options = body.get("stream_options")
+    usage = isinstance(options, dict) and bool(options.get("include_usage"))
+    users = [one for one in messages if one.get("role") == "user"]
+    text = (_text(users[-1]) if users else None) or ""
+    unvoted = next((why for name, why in _UNVOTED.items() if body.get(name)), None)
+    if n > 1:
+        unvoted = "n"
+    elif unvoted is None and any(_text(one) is None for one in messages):
+        unvoted = "parts that are no text"
+    elif unvoted is None and (not text.strip() or not _whole(text)):
+        unvoted = "no text"
+    return Asked(body, model, tuple(messages), text, n, bool(body.get("stream")), usage, limit, unvoted)
+
+
+def _text(message: Mapping[str, Any]) -> str | None:
+    """Return the text of a message; None if it holds something else, such as an image or the call of a tool."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content if not message.get("tool_calls") else None
+    if not isinstance(content, list) or not content:
+        return None
+    texts = [part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None for part in content]
+    return "\n".join(texts) if all(isinstance(one, str) for one in texts) else None  # type: ignore[arg-type]
+
+
+def _whole(text: str) -> bool:
+    """Return whether a text has no half of a surrogate pair, which UTF-8 cannot hold."""
+    try:
+        return bool(text.encode())
+    except UnicodeEncodeError:
+        return False

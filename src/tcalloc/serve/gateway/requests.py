@@ -1,0 +1,319 @@
+"""One request of a client: decided, drawn, settled and counted."""
+
+import asyncio
+import contextlib
+import logging
+import math
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tcalloc.llm.concurrency.crew import call_guarded
+from tcalloc.llm.concurrency.event_loop import Stop, crew
+from tcalloc.llm.graders import Grader
+from tcalloc.serve.gateway.asked import Asked
+from tcalloc.serve.gateway.completions import Events, event, events_of
+from tcalloc.serve.gateway.decisions import Decision, NoMoney, ServedPolicy, decide, decide_plain, grant_one
+from tcalloc.serve.gateway.drawing import (
+    NO_RETRY,
+    SPENT,
+    Drawn,
+    Refused,
+    Sending,
+    Spending,
+    draw_one,
+    draw_vote,
+    most_cost,
+)
+from tcalloc.serve.gateway.exploring import Explored
+from tcalloc.serve.gateway.metrics import Metrics
+from tcalloc.serve.gateway.upstream import Upstream
+from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
+from tcalloc.serve.keeper.store import MemoryStore
+
+__all__ = ["Answering", "Reply"]
+
+_log = logging.getLogger("tcalloc.gateway")
+
+BROKEN = {"message": "the gateway failed.", "type": "gateway_error", "code": "gateway_error"}
+
+
+@dataclass(slots=True)
+class Reply:
+    """What a client gets."""
+
+    status: int
+    document: Mapping[str, Any] | None
+    """The body; None: it is the stream."""
+    headers: dict[str, str]
+    stream: AsyncIterator[bytes] | None = None
+    end: Callable[[], Coroutine[Any, Any, None]] | None = None
+    """To be awaited when the stream has ended or was left."""
+
+
+@dataclass(slots=True)
+class Answering:
+    """How requests are answered. `served` may be changed at any time; requests under way keep what they began with."""
+
+    upstream: Upstream
+    served: ServedPolicy
+    sending: Sending
+    keeper: BudgetKeeper | None
+    metrics: Metrics
+    explored: Explored | None = None
+    share: float = 0.0
+    """Of the requests that are explored."""
+
+    async def reply(self, asked: Asked, grader: Grader | None) -> Reply:
+        """Return the reply to a request.
+
+        Parameters
+        ----------
+        asked : Asked
+            The request.
+        grader : Grader or None
+            Finds the answers; None: there is no vote.
+        """
+        started = time.monotonic()
+        self.metrics.open += 1
+        spending = Spending()
+        served = self.served
+        decision, outcome, handed = None, "cancelled", False
+        try:
+            deciding = asyncio.ensure_future(self._decision(asked, grader, served))
+            try:
+                decision = await asyncio.shield(deciding)
+            except asyncio.CancelledError:
+                with contextlib.suppress(Exception):
+                    decision = await deciding  # its money is given back
+                raise
+            if asked.stream and decision.run is None:
+                first = _Relayed(self, asked, decision, spending, started)
+                found = await first.begin()
+                handed = True  # it settles at its end
+                return found
+            drawn = await self._drawn(asked, grader, served, decision, spending)
+            outcome = "answered"
+            headers = self._headers(decision, drawn)
+            self._count(decision, drawn)
+            if decision.explored and self.explored is not None and grader is not None:
+                await self._store(asked, drawn, served, grader)
+            if not asked.stream:
+                return Reply(200, drawn.document, headers)
+            return Reply(200, None, headers, _pieces(drawn.document, asked.usage))
+        except NoMoney:
+            outcome = "refused"
+            self.metrics.fallback("no money")
+            return Reply(429, {"error": SPENT}, dict(NO_RETRY))
+        except Refused as error:
+            outcome = "refused"
+            return Reply(error.status, {"error": error.error}, dict(error.headers))
+        except Exception as error:
+            outcome = "failed"
+            _log.warning("a request failed (%s)", type(error).__name__)
+            return Reply(500, {"error": BROKEN}, {})
+        finally:
+            if not handed:
+                await self.end(decision, spending, outcome, started)
+
+    async def end(self, decision: Decision | None, spending: Spending, outcome: str, started: float) -> None:
+        """Settle and count a request, once, whatever became of it."""
+        self.metrics.open -= 1
+        self.metrics.request(outcome, time.monotonic() - started)
+        self.metrics.spent(spending.total)
+        grant = None if decision is None else decision.grant
+        if grant is not None and grant.open:
+            if self._local:
+                _settle(grant, spending.total)
+            else:
+                await _to_the_end(crew().run(_settle, grant, spending.total))
+
+    @property
+    def _local(self) -> bool:
+        """Whether the budget, if one is kept, is in the memory of this process."""
+        return self.keeper is None or isinstance(self.keeper.store, MemoryStore)
+
+    async def _aside(self, served: ServedPolicy, do: Callable[..., Decision], *args: Any) -> Decision:
+        """Decide, in a thread if it may take long."""
+        if served.quick and self._local:
+            return call_guarded(do, *args)
+        return await crew().run(do, *args)
+
+    # ------------------------------------------------------------------------------------------ deciding
+
+    async def _decision(self, asked: Asked, grader: Grader | None, served: ServedPolicy) -> Decision:
+        """Let the policy decide; if it or the budget's keeper fails, one plain sample is drawn."""
+        why = asked.unvoted or ("not voted on" if grader is None else None)
+
+        def most(model: str | None, n: int) -> float:
+            return most_cost(self.upstream, asked, self.sending, model, n)
+
+        explore = self.explored is not None and random.random() < self.share
+        try:
+            if why is None:
+                return await self._aside(served, decide, served, self.keeper, asked.text, most, explore)
+            return await self._aside(served, decide_plain, served, self.keeper, asked.text, most, why, asked.n)
+        except NoMoney:
+            raise
+        except Exception as error:
+            _log.warning("the policy or the keeper failed (%s); one plain sample is drawn", type(error).__name__)
+            self.metrics.fallback("policy failed")
+        try:
+            grant = await crew().run(grant_one, self.keeper, most(None, asked.n))
+        except NoMoney:
+            raise
+        except Exception as error:
+            _log.warning("the keeper failed (%s); a request is sent without its grant", type(error).__name__)
+            self.metrics.fallback("keeper failed")
+            grant = None
+        return Decision(None, "one", None, grant, "policy failed")
+
+    # ------------------------------------------------------------------------------------------ drawing
+
+    async def _drawn(
+        self, asked: Asked, grader: Grader | None, served: ServedPolicy, decision: Decision, spending: Spending
+    ) -> Drawn:
+        if decision.run is None or grader is None:
+            drawn = await draw_one(self.upstream, asked, self.sending, decision, spending)
+            if self.upstream.rates is None:
+                drawn = replace(drawn, spend=drawn.samples * served.cost(decision.model or asked.model))
+            return drawn
+        try:
+            return await draw_vote(self.upstream, asked, self.sending, decision, served, grader, spending)
+        except Refused:
+            raise
+        except Exception as error:
+            _log.warning("the policy failed (%s); one plain sample is drawn", type(error).__name__)
+            self.metrics.fallback("policy failed")
+        return await draw_one(self.upstream, asked, self.sending, decision, spending)
+
+    async def _store(self, asked: Asked, drawn: Drawn, served: ServedPolicy, grader: Grader) -> None:
+        assert self.explored is not None
+        clients = [self.upstream.client(model) for model in served.models or (asked.model,)]
+        try:
+            await crew().run(self.explored.add, asked.text, drawn.records, clients, grader.name)
+        except Exception as error:  # a full disk costs no answer
+            _log.warning("an explored request could not be stored (%s)", type(error).__name__)
+            self.metrics.fallback("not stored")
+
+    def _headers(self, decision: Decision, drawn: Drawn | None) -> dict[str, str]:
+        headers = {"x-tcalloc-action": _ascii(decision.action), "x-tcalloc-reason": decision.reason}
+        if drawn is not None:
+            headers["x-tcalloc-samples"] = str(drawn.samples)
+            headers["x-tcalloc-spend"] = f"{drawn.spend:.9g}"
+            headers["x-tcalloc-reason"] = drawn.reason or decision.reason
+            if drawn.vote_share is not None:
+                headers["x-tcalloc-vote-share"] = f"{drawn.vote_share:.4g}"
+        return headers
+
+    def _count(self, decision: Decision, drawn: Drawn) -> None:
+        self.metrics.action(decision.action, drawn.samples, drawn.vote_share)
+        if drawn.reason is not None:
+            self.metrics.fallback(drawn.reason)
+
+
+class _Relayed:
+    """One plain sample whose chunks are passed on as they come."""
+
+    def __init__(self, answering: Answering, asked: Asked, decision: Decision, spending: Spending, started: float):
+        self._on, self._asked, self._decision = answering, asked, decision
+        self._spending, self._started = spending, started
+        self._events = Events(asked.usage, answering.upstream.redact)
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._stop = Stop()
+        self._began, self._outcome = False, "cancelled"
+
+    def _relay(self, piece: bytes) -> None:
+        for one in self._events.take(piece):
+            if not self._began:
+                self._began = True
+                self._stop.set()  # what the client has seen cannot be sent once more
+            self._queue.put_nowait(one)
+
+    async def begin(self) -> Reply:
+        """Wait for the first chunk, or for the refusal of the request."""
+        on = self._on
+        self._task = asyncio.ensure_future(self._draw())
+        try:
+            first = await self._queue.get()
+        except asyncio.CancelledError:
+            await _cancelled(self._task)
+            raise
+        if first is None:
+            drawn = await self._task  # raises what it was refused with
+            on._count(self._decision, drawn)
+            self._outcome = "answered"  # the server does not stream
+            pieces = _pieces(drawn.document, self._asked.usage)
+            return Reply(200, None, on._headers(self._decision, drawn), pieces, self._end)
+        return Reply(200, None, on._headers(self._decision, None), self._chunks(first), self._end)
+
+    async def _end(self) -> None:
+        """Settle it; what is still under way is dropped."""
+
+        async def end() -> None:
+            await _cancelled(self._task)
+            await self._on.end(self._decision, self._spending, self._outcome, self._started)
+
+        await _to_the_end(end())
+
+    async def _draw(self) -> Drawn:
+        try:
+            return await draw_one(
+                self._on.upstream,
+                self._asked,
+                self._on.sending,
+                self._decision,
+                self._spending,
+                self._relay,
+                self._stop,
+            )
+        finally:
+            self._queue.put_nowait(None)
+
+    async def _chunks(self, one: bytes | None) -> AsyncIterator[bytes]:
+        while one is not None:
+            yield one
+            one = await self._queue.get()
+        try:
+            self._on._count(self._decision, await self._task)
+            self._outcome = "answered"
+        except Exception:
+            self._outcome = "failed"
+            yield event({"error": {"message": "the server's reply broke off.", "type": "upstream_error"}})
+
+
+async def _pieces(document: Mapping[str, Any], usage: bool) -> AsyncIterator[bytes]:
+    for one in events_of(document, usage):
+        yield one
+
+
+async def _cancelled(task: "asyncio.Task[Any]") -> None:
+    """End a task and wait until it has settled."""
+    task.cancel()
+    await asyncio.wait((task,))
+    if not task.cancelled():
+        task.exception()
+
+
+async def _to_the_end(work: Coroutine[Any, Any, Any]) -> None:
+    """Do something to its end, even if the request is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with contextlib.suppress(Exception):
+            await task
+        raise
+
+
+def _settle(grant: Any, bill: float) -> None:
+    try:
+        grant.settle(bill if math.isfinite(bill) else grant.maximum)
+    except Exception as error:  # the state is gone; the grant counts as lost there
+        _log.warning("a bill could not be settled (%s)", type(error).__name__)
+
+
+def _ascii(name: str) -> str:
+    return name.encode("ascii", "replace").decode()[:200].replace("\r", " ").replace("\n", " ")

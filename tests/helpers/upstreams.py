@@ -1,0 +1,101 @@
+"""An OpenAI-compatible server that streams, for tests of the gateway: a real aiohttp server on the loopback.
+
+    with Upstream(["5", "7", "7"]) as server:      # what each request is answered; then "42"
+        ...  # requests to server.url
+    server.bodies, server.headers                  # what came
+
+A text may be a callable(request, body) that returns a response. Streams come in pieces, `pause` seconds apart.
+"""
+
+import asyncio
+import json
+
+from aiohttp import web
+
+from tcalloc.llm.concurrency import event_loop
+
+
+def document(body, text, tokens=7, **fields):
+    choices = [
+        {"index": i, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        for i in range(body.get("n", 1))
+    ]
+    usage = {"prompt_tokens": 10, "completion_tokens": tokens * len(choices), "total_tokens": 10 + tokens}
+    usage["prompt_tokens_details"] = {"cached_tokens": 2}
+    return {
+        "id": f"chatcmpl-{next(NUMBERS)}", "object": "chat.completion", "created": 1, "model": body["model"],
+        "system_fingerprint": "fp_1", "choices": choices, "usage": usage,
+    } | fields  # fmt: skip
+
+
+NUMBERS = iter(range(1 << 30))
+
+
+class Upstream:
+    def __init__(self, texts=(), default="The answer is 42.", pause=0.0):
+        self.texts, self.default, self.pause = list(texts), default, pause
+        self.bodies, self.headers, self.cut = [], [], 0
+        self._runner = None
+
+    def __enter__(self):
+        event_loop.run(self._start())
+        return self
+
+    def __exit__(self, *_):
+        event_loop.run(self._runner.cleanup())
+
+    async def _start(self):
+        app = web.Application()
+        app.add_routes([web.post("/v1/chat/completions", self._chat), web.get("/v1/models", self._models)])
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
+
+    async def _models(self, request):
+        return web.json_response({"object": "list", "data": [{"id": "tiny", "object": "model"}]})
+
+    async def _chat(self, request):
+        body = await request.json()
+        self.bodies.append(body)
+        self.headers.append(dict(request.headers))
+        text = self.texts.pop(0) if self.texts else self.default
+        try:
+            if callable(text):
+                return await text(request, body)
+            if body.get("stream"):
+                return await self.stream(request, body, text)
+            await asyncio.sleep(self.pause)
+            return web.json_response(document(body, text))
+        except asyncio.CancelledError:
+            self.cut += 1
+            raise
+
+    async def stream(self, request, body, text, breaks=False):
+        whole = document(body, text)
+        head = {key: whole[key] for key in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+
+        async def send(choices, **fields):
+            await response.write(b"data: " + json.dumps(head | {"choices": choices} | fields).encode() + b"\n\n")
+
+        for word in text.split(" "):
+            await send([{"index": 0, "delta": {"content": word + " "}, "finish_reason": None}])
+            await asyncio.sleep(self.pause)
+        if breaks:
+            request.transport.abort()
+            return response
+        await send([{"index": 0, "delta": {}, "finish_reason": "stop"}])
+        if body.get("stream_options", {}).get("include_usage"):
+            await send([], usage=whole["usage"])
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+
+def refusal(status, message="no", headers=None, **fields):
+    async def answer(request, body):
+        return web.json_response({"error": {"message": message, **fields}}, status=status, headers=headers)
+
+    return answer

@@ -1,0 +1,168 @@
+"""``tcalloc serve`` as a process: real clients, a change of the policy while it runs, and the end."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from gateway_client import send
+from places import ENVIRONMENT
+from upstreams import Upstream
+
+from tcalloc import Samples
+from tcalloc.cli import main
+from tcalloc.learn.routing.fixed_choice import FixedChoice
+from tcalloc.learn.saving.policy_folder import save_policy
+from tcalloc.measure.actions import One, Vote
+
+SECRET = "sk-planted-0123456789abcdef"
+KEYS = {"UPSTREAM_KEY": SECRET, "CLIENT_KEYS": "client-key-1, client-key-2"}
+
+
+@contextmanager
+def serving(server, *options):
+    command = [sys.executable, "-m", "tcalloc", "serve", "--upstream", server.url, "--port", "0", *options]
+    process = subprocess.Popen(
+        command, env=ENVIRONMENT | KEYS, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        line = process.stdout.readline()
+        found = re.fullmatch(r"listening on (http://127\.0\.0\.1:\d+/v1)\n", line)
+        assert found, line + process.stderr.read()
+        yield SimpleNamespace(url=found[1], process=process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ended(gateway):
+    gateway.process.send_signal(signal.SIGTERM)
+    out, err = gateway.process.communicate(timeout=20)
+    return gateway.process.returncode, out, err
+
+
+def test_curl(tmp_path):
+    curl = shutil.which("curl") or pytest.skip("no curl")
+    keys = ["--api-key-env", "UPSTREAM_KEY", "--client-keys-env", "CLIENT_KEYS"]
+    with Upstream(["5", "7", "7"]) as server, serving(server, "--policy", "vote3", *keys) as gateway:
+        body = '{"model": "tiny", "messages": [{"role": "user", "content": "6 + 1?"}]}'
+        sent = [
+            curl,
+            "-sS",
+            "-i",
+            f"{gateway.url}/chat/completions",
+            "-H",
+            "Content-Type: application/json",
+            "-d",
+            body,
+        ]
+        refused = subprocess.run(sent, capture_output=True, text=True, timeout=20).stdout
+        sent += ["-H", "Authorization: Bearer client-key-2"]
+        answered = subprocess.run(sent, capture_output=True, text=True, timeout=20).stdout
+        code, out, err = ended(gateway)
+    assert refused.startswith("HTTP/1.1 401")
+    assert answered.startswith("HTTP/1.1 200")
+    assert '"content":"7"' in answered
+    assert "x-tcalloc-vote-share: 0.6667" in answered
+    assert [headers["Authorization"] for headers in server.headers] == [f"Bearer {SECRET}"] * 3
+    assert (code, err) == (0, "")
+    assert SECRET not in refused + answered + out
+
+
+def test_a_real_openai_client():
+    openai = pytest.importorskip("openai")
+    with (
+        Upstream(["5", "7", "7"]) as server,
+        serving(server, "--policy", "vote3") as gateway,
+        openai.OpenAI(base_url=gateway.url, api_key="none") as client,
+    ):
+        messages = [{"role": "user", "content": "6 + 1?"}]
+        voted = client.chat.completions.with_raw_response.create(model="tiny", messages=messages)
+        assert voted.headers["x-tcalloc-samples"] == "3"
+        assert voted.parse().choices[0].message.content == "7"
+        assert voted.parse().usage.total_tokens == 51
+        pieces = list(client.chat.completions.create(model="tiny", messages=messages, stream=True))
+        assert "".join(one.choices[0].delta.content or "" for one in pieces) == "The answer is 42."
+        plain = client.chat.completions.create(model="tiny", messages=messages, n=2, stream=True)
+        assert "".join(one.choices[0].delta.content or "" for one in plain).strip() == "The answer is 42."
+        assert [one.id for one in client.models.list()] == ["tiny"]
+        with pytest.raises(openai.BadRequestError, match="messages"):
+            client.chat.completions.create(model="tiny", messages=[])
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP")
+def test_a_policy_is_swapped_without_a_lost_request(tmp_path):
+    folder = tmp_path / "policy"
+    save(folder, 1)
+    body = {"model": "tiny", "messages": [{"role": "user", "content": "6 + 1?"}]}
+    got, stop = [], threading.Event()
+
+    def asking():
+        while not stop.is_set():
+            got.append(send(gateway.url, "POST", "/v1/chat/completions", body))
+            time.sleep(0.02)  # the change of the policy needs some time of the processor, too
+
+    def samples_now():
+        return got[-1].headers["x-tcalloc-samples"]
+
+    with Upstream(pause=0.02) as server, serving(server, "--policy", str(folder)) as gateway:
+        threads = [threading.Thread(target=asking) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        try:
+            until = time.monotonic() + 60
+            while not got and time.monotonic() < until:
+                time.sleep(0.01)
+            assert samples_now() == "1"
+            shutil.rmtree(folder)
+            save(folder, 3)
+            os.kill(gateway.process.pid, signal.SIGHUP)
+            while samples_now() != "3" and time.monotonic() < until:
+                time.sleep(0.01)
+            assert samples_now() == "3", len(got)
+            shutil.rmtree(folder)  # what cannot be read does no harm
+            os.kill(gateway.process.pid, signal.SIGHUP)
+            time.sleep(0.3)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        _, _, err = ended(gateway)
+    assert {one.status for one in got} == {200}
+    assert samples_now() == "3"
+    assert "is read again" in err
+    assert "The policy of before goes on" in err
+
+
+def save(folder, votes):
+    rng = np.random.default_rng(0)
+    samples = Samples(np.where(rng.random((60, 8)) < 0.7, 0, rng.integers(1, 5, (60, 8))))
+    save_policy(FixedChoice(budget=votes).fit(None, samples.table([One(), Vote(3)])), folder)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--total", "5"], "--total needs --price-in, --price-out and --max-tokens"),
+        (["--period", "30d"], "--period needs --total"),
+        (["--explore", "0.1"], "--explore and --traffic"),
+        (["--client-keys-env", "NOTHING_THERE"], "holds no keys"),
+        (["--extract", "nothing"], "nothing"),
+        (["--host", "0.0.0.0"], "--client-keys-env"),
+        (["--upstream", "nowhere"], "not a URL"),
+        (["--policy", "nothing"], "nor the name of an action"),
+        (["--policy", "pass@4"], "pass@4"),
+    ],
+)
+def test_what_is_refused_at_the_start(options, said, capsys):
+    given = ["--upstream", "http://127.0.0.1:1/v1", "--policy", "vote3", "--port", "0", *options]
+    assert main(["serve", *given]) in (1, 2)
+    assert said in capsys.readouterr().err
