@@ -175,7 +175,9 @@ def plot(cells: list[dict[str, Any]], path: Path) -> None:
                 ms=3, lw=0.7, color="#b3541e" if low else "#1257a8", alpha=0.6,
             )  # fmt: skip
         ax.axhline(0, color="#333333", lw=1)
-        ax.set_xscale("log")
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(sorted({one[what] for one in chosen}), [str(n) for n in sorted({one[what] for one in chosen})])
+        ax.minorticks_off()
         ax.set_xlabel(f"{'training questions' if what == 'questions' else 'samples per question'}")
         ax.grid(alpha=0.25)
     axes[0].set_ylabel("agreement-trained minus gold-trained, points")

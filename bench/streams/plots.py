@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 __all__ = ["draw"]
 
-SHOWN = {"keeper": "#1257a8", "re-solve alone": "#2a9d5c", "dual steps 0.001": "#c2571a", "PI": "#8a5cb8",
-         "ParetoBandit": "#b0305c", "frozen price": "#888888"}  # fmt: skip
+SHOWN = {"keeper": "#1257a8", "re-solve alone": "#2a9d5c", "dual steps 0.001": "#e6961e", "PI": "#8a3fd1",
+         "ParetoBandit": "#d0243c", "frozen price": "#888888"}  # fmt: skip
 
 
 def draw(rows: list[dict], out: Path) -> None:
