@@ -30,7 +30,7 @@ from tcalloc.learn.holdout.folds import Dial, Frontier, Tuned, placed, split
 if TYPE_CHECKING:
     from tcalloc.evaluate.contestants import Contestant
 
-__all__ = ["Part", "Ran", "part_of", "run", "workers"]
+__all__ = ["Part", "Ran", "end_workers", "part_of", "run", "workers"]
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -327,17 +327,23 @@ def spread(
                 except BrokenProcessPool:
                     yield piece, None
     except BaseException:
-        # After an error, or Ctrl-C: what has begun is not waited for, it may take minutes.
-        for process in list((getattr(pool, "_processes", None) or {}).values()):
-            process.terminate()
-        # One that was ended while it sent a result leaves half of it. Its rest is waited for as long as anybody, as
-        # this process, could still write it.
-        writer = getattr(getattr(pool, "_result_queue", None), "_writer", None)
-        if writer is not None:
-            writer.close()
+        end_workers(pool)  # after an error, or Ctrl-C: what has begun is not waited for, it may take minutes
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def end_workers(pool: ProcessPoolExecutor) -> None:
+    """End the processes of a pool at once, so that its shutdown has nothing to wait for.
+
+    A process that is ended while it sends a result leaves half of it. The pool waits for the rest as long as any
+    process could still write it. This one could, so its end of the pipe is closed.
+    """
+    for process in list((getattr(pool, "_processes", None) or {}).values()):
+        process.terminate()
+    writer = getattr(getattr(pool, "_result_queue", None), "_writer", None)
+    if writer is not None:
+        writer.close()
 
 
 @contextmanager
