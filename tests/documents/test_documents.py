@@ -1,5 +1,7 @@
 """Every command and every block of code in README.md and docs/ runs as pasted; what does not is listed here."""
 
+import shutil
+
 import pytest
 from documents import Reader, blocks_of
 from places import CHECKOUT
@@ -19,6 +21,8 @@ def test_a_page_runs_as_pasted(page, tmp_path, capsys):
     pytest.importorskip("aiohttp")
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")
+    if "curl " in page.read_text(encoding="utf-8") and not (shutil.which("bash") and shutil.which("curl")):
+        pytest.skip("needs bash and curl")
     from chaos import Chaos
 
     with Chaos() as server:

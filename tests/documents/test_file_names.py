@@ -29,7 +29,7 @@ def missing(document):
         yield from (name for name in NAMED.findall(line) if not any((root / name).is_file() for root in roots))
 
 
-@pytest.mark.skipif(not (CHECKOUT / "bench").is_dir(), reason="not a checkout")
+@pytest.mark.skipif(not (CHECKOUT / "src" / "tcalloc").is_dir(), reason="not a checkout")
 def test_the_house_has_every_room():
     package = CHECKOUT / "src" / "tcalloc"
     rooms = {f"{path.parent.relative_to(package)}/" for path in package.glob("*/**/__init__.py")}
@@ -39,7 +39,7 @@ def test_the_house_has_every_room():
     assert (rooms | files) - {"_version.py"} - named == set()
 
 
-@pytest.mark.skipif(not (CHECKOUT / "bench").is_dir(), reason="not a checkout")
+@pytest.mark.skipif(not (CHECKOUT / "src" / "tcalloc").is_dir(), reason="not a checkout")
 def test_files_that_are_named_exist():
     texts = [path for path in documents() if path.suffix in KINDS and path.name != "CHANGELOG.md"]
     assert len(texts) > 300
