@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tcalloc
@@ -71,6 +71,7 @@ def test_units_are_checked():
 
 
 @given(st.lists(st.floats(0, 1e308), min_size=1, max_size=6))
+@example([1001.0, 1.0, 1.5])
 def test_no_cost_of_a_column_is_rounded_to_nothing(values):
     for value, text in zip(values, _amounts.column(values), strict=True):
         shown = float(text.replace(",", ""))

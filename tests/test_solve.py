@@ -422,3 +422,11 @@ def test_decide_is_the_argmax_with_canonical_ties(table, price):
 def test_decide_at_any_magnitude(acc, cost, price, best):
     for convert in (list, np.array, lambda x: [x, x]):
         assert np.all(tcalloc.decide(convert(acc), convert(cost), price) == best)
+
+
+def test_a_budget_without_end_and_rows_without_weight():
+    """Infinity times a weight of 0 is no number; warnings are errors here."""
+    rng = np.random.default_rng(0)
+    acc, cost, weights = rng.random((20_000, 3)), rng.random((20_000, 3)), rng.integers(0, 3, 20_000).astype(float)
+    endless, large = (tcalloc.solve(acc, cost, budget, weights=weights) for budget in (math.inf, 1e9))
+    assert np.array_equal(endless.actions, large.actions)

@@ -123,6 +123,8 @@ def column(values: Sequence[float], *, trim: bool = True) -> list[str]:
         return [("0" if trim else "0.0000") if math.isfinite(value) else "-" for value in values]
     # 1.0 itself has as many decimals as the shares below it.
     decimals = max(0, 4 - math.ceil(math.log10(max(sizes))), min(1, -_exponent(min(sizes))) - _exponent(min(sizes)))
+    if not decimals and any(abs(size - round(size)) > 0.05 * size for size in sizes):
+        decimals = 1  # 1.5 beside 1001 is not 2
     if decimals > DEEPEST or max(sizes) >= HUGE:
         return [digits(value, 4) if math.isfinite(value) else "-" for value in values]
     texts = [f"{value:.{decimals}f}" if math.isfinite(value) else "-" for value in values]

@@ -251,7 +251,8 @@ def _guess(problem: Problem, budget: float, caution: float, threads: int) -> tup
     chosen = sample.cost[np.arange(size), actions].astype(np.float64)
     if chosen.max() > problem.cost_bound:
         raise changed("cost")
-    off = weights * (chosen - budget)
+    # Without a limit all steps are taken, and there is no error. (Infinity times a weight of 0 would be no number.)
+    off = weights * (chosen - (budget if math.isfinite(budget) else 0.0))
     # Neighbours may be similar, so the runs are the independent observations.
     error = caution * math.sqrt(float((off.reshape(runs, RUN).sum(axis=1) ** 2).sum()))
     first = int(np.searchsorted(spent, limit - error))

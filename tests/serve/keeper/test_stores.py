@@ -3,6 +3,8 @@
 import itertools
 import json
 import os
+import sqlite3
+import threading
 
 import pytest
 from budgets import CONFIG, Hands, book, redis_server, store_of
@@ -290,3 +292,18 @@ def test_a_fork_has_a_connection_of_its_own(tmp_path):
     assert keeper.choose(["a"], [0.5], [4.0]).action == "a"
     assert (spent(store), reserved(store)) == (1.0, 7.0)
     keeper.close()
+
+
+def test_a_new_state_that_another_process_makes_is_waited_for(tmp_path):
+    """The switch to a write-ahead log needs the file alone."""
+    path = tmp_path / "new.db"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE t (x)")
+    other.execute("DROP TABLE t")
+    other.execute("BEGIN")
+    other.execute("SELECT * FROM sqlite_master").fetchall()
+    later = threading.Timer(0.5, other.close)
+    later.start()
+    with BudgetKeeper(total=10.0, state=path) as keeper:
+        assert keeper.status().spent == 0.0
+    later.join()

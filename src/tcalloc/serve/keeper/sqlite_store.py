@@ -10,6 +10,7 @@ import math
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -94,7 +95,7 @@ class SQLiteStore:
         try:
             self._db = sqlite3.connect(self._path, PATIENCE, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA page_size = 1024")  # an operation writes two or three pages
-            self._db.execute("PRAGMA journal_mode = WAL")
+            self._use_log()
         except sqlite3.Error as error:
             raise InputError(
                 f"{self._path} cannot be opened as a state ({error}). Pass a new or an existing state."
@@ -102,6 +103,18 @@ class SQLiteStore:
         self._db.execute("PRAGMA synchronous = NORMAL")
         # Moving the log into the file waits for the disk; with 8 MB of log, that is once in some thousand grants.
         self._db.execute("PRAGMA wal_autocheckpoint = 8000")
+
+    def _use_log(self) -> None:
+        """Switch to the write-ahead log. SQLite does not wait where two connections ask for that at the same time."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
 
     def _tables(self) -> bool:
         if self._db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
