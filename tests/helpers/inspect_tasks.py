@@ -1,0 +1,50 @@
+"""Evaluations with the real inspect_ai, against a server on the loopback; skipped where it is not installed.
+
+`.ci/nightly` installs it and sets TCALLOC_TEST_STACKS, so that a missing package fails there.
+"""
+
+import gc
+import importlib.util
+import os
+
+import pytest
+
+
+def need(*packages):
+    """Skip the calling module, or fail in the nightly tier, if a package is not installed."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            reason = f"{package} is not installed: .ci/nightly tests with it"
+            if os.environ.get("TCALLOC_TEST_STACKS"):
+                pytest.fail(reason, pytrace=False)
+            pytest.skip(reason, allow_module_level=True)
+
+
+def task(questions, epochs, reducer=None, **fields):
+    """Return a task that asks each question and compares numbers with the target."""
+    from inspect_ai import Epochs, Task
+    from inspect_ai.dataset import Sample
+    from inspect_ai.scorer import match
+    from inspect_ai.solver import generate
+
+    samples = [Sample(id=f"q{i}", input=text, target=target) for i, (text, target) in enumerate(questions)]
+    return Task(
+        samples, solver=generate(), scorer=match(numeric=True), epochs=Epochs(epochs, reducer or "mean"), **fields
+    )
+
+
+def evaluate(asked, url, folder, monkeypatch, **options):
+    """Run a task with the real Inspect on a server, and return its log."""
+    from inspect_ai import eval as evaluation
+
+    monkeypatch.setenv("LOOPBACK_API_KEY", "none")
+    monkeypatch.setenv("LOOPBACK_BASE_URL", url)
+    options = {"max_samples": 50, "max_connections": 50, "fail_on_error": False, **options}
+    (log,) = evaluation(asked, model="openai-api/loopback/tiny", log_dir=str(folder), display="none", **options)
+    gc.collect()  # what Inspect leaves open is found here, where such warnings are ignored
+    return log
+
+
+def tokens(log):
+    """Return all tokens by Inspect's own figures."""
+    return sum(usage.total_tokens for usage in log.stats.model_usage.values())
