@@ -12,7 +12,7 @@ What to use when
 A rule that looks at answers stops at some results sooner than at others. The mean of the epochs that ran is then biased:
 with a rule that stops at the first agreement, a question that is right 7 times in 10 looks better than it is. The first
 epoch is not biased, because it always runs. `one_epoch` is its expectation over all orders in which the same epochs
-could have come without being stopped earlier (Rao and Blackwell; for yes and no, Girshick, Mosteller and Savage). It is
+could have come and been stopped at the same place (Rao and Blackwell; for yes and no, Girshick, Mosteller and Savage). It is
 unbiased too, and varies less.
 
 References
@@ -108,12 +108,13 @@ def one_epoch(start: Callable[[], Run], results: Sequence[Result], values: Seque
     seed : int
         Random seed of the orders, if there are too many to try all.
     """
-    n = needed(start(), list(results))
+    found = needed(start(), list(results))
+    n, _ = found
     if len(set(values[:n])) < 2:
         return float(values[0])
     firsts = []
     for order in _orders(n, seed):
-        if needed(start(), [results[k] for k in order]) == n:
+        if needed(start(), [results[k] for k in order]) == found:
             firsts.append(float(values[order[0]]))
     return math.fsum(firsts) / len(firsts)
 

@@ -58,6 +58,7 @@ class Evaluation:
         self.fault = ""
         """Why epochs are not stopped any more; "": they are."""
         self._news: Any = None
+        self._till: Any = None
 
     # ------------------------------------------------------------------------------------------ epochs
 
@@ -87,16 +88,25 @@ class Evaluation:
                       id, epoch, self.settings.patience)  # fmt: skip
         if question is not None:
             question.begin(epoch)
-        attempt = None
-        with self._patience():
-            while (attempt := self.bills.begin(id, epoch)) is None and self.bills.waiting:
-                await self._any_news()
+        attempt = await self._paid(id, epoch)
         if attempt is None:
             if question is not None:
                 question.leave(epoch, paid=False)
             self._tell()
             return NO_MONEY
         return attempt
+
+    async def _paid(self, id: str | int, epoch: int) -> Attempt | None:
+        """Return an attempt that is paid, after the money of others returned if it must be; None: there is no money."""
+        import anyio
+
+        self._till = self._till or anyio.Lock()  # one asks at a time, so that the budget counts few requests
+        with self._patience():
+            async with self._till:
+                while (attempt := self.bills.begin(id, epoch)) is None and self.bills.waiting:
+                    await self._any_news()
+                return attempt
+        return None
 
     def _patience(self) -> Any:
         import anyio

@@ -125,8 +125,8 @@ class QuestionEpochs:
         return [epoch.result.answer for epoch in self.in_order]
 
 
-def needed(run: Run, results: list[Result]) -> int:
-    """Return after how many of these results a new run ends; all of them if it would go on.
+def needed(run: Run, results: list[Result]) -> tuple[int, bool]:
+    """Return after how many of these results a new run ends, and whether it ends; all of them if it would go on.
 
     Parameters
     ----------
@@ -137,12 +137,14 @@ def needed(run: Run, results: list[Result]) -> int:
     """
     settled = getattr(run, "settled", None)
     told = 0
-    while told < len(results) and (draw := run.next()) is not None:
+    while (draw := run.next()) is not None:
         for n in range(1, draw.n):
-            if told + n >= len(results):
-                return len(results)
+            if told + n > len(results):
+                return len(results), False
             if settled is not None and settled(results[told : told + n], draw.n - n):
-                return told + n
+                return told + n, True
+        if told + draw.n > len(results):
+            return len(results), False
         run.add(results[told : told + draw.n])
         told += draw.n
-    return told
+    return told, True
