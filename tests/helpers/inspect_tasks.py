@@ -3,7 +3,6 @@
 `.ci/nightly` installs it and sets TCALLOC_TEST_STACKS, so that a missing package fails there.
 """
 
-import gc
 import importlib.util
 import os
 
@@ -42,7 +41,6 @@ def evaluate(asked, url, folder, monkeypatch, **options):
     options = {"max_samples": 50, "max_connections": 50, "fail_on_error": False, **options}
     options |= {"log_realtime": False, "log_buffer": 1000}
     (log,) = evaluation(asked, model=model(url), log_dir=f"memory://{folder}", display="none", **options)
-    gc.collect()  # what Inspect leaves open is found here, where such warnings are ignored
     return log
 
 

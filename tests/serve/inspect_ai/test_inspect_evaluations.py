@@ -1,5 +1,6 @@
 """Early stopping in the real inspect_ai: budgets under faults, spends that agree, and evaluations without it."""
 
+import gc
 import inspect
 import random
 import re
@@ -59,6 +60,7 @@ def serving():
     yield start
     for server in started:
         server.__exit__()
+    gc.collect()  # while what Inspect left open may be warned of
 
 
 def parameters(method):
@@ -129,7 +131,7 @@ def test_a_budget_is_kept_under_faults(serving, tmp_path, monkeypatch):
     assert 1500 < spent <= 1800  # it is used, and never exceeded
     assert keeper.status().reserved == 0
     assert found["epochs_without_money"] > 0
-    assert found["epochs_failed"] > 0
+    assert len(server.bodies) > len(log.samples)  # some were tried again
 
 
 def test_faults_without_a_budget(serving, tmp_path, monkeypatch):
@@ -212,7 +214,7 @@ def test_two_tasks_share_it(serving, tmp_path):
     stopping = stop_epochs(MarginCap(2, 6))
     tasks = [
         task(QUESTIONS[:10], 6, vote(), early_stopping=stopping, name="one"),
-        task(QUESTIONS[10:20], 6, vote(), early_stopping=stopping, name="two"),
+        task(QUESTIONS[8:], 6, vote(), early_stopping=stopping, name="two"),
     ]
     logs = evaluation(tasks, model=model(server.url), log_dir=str(tmp_path), display="none", max_tasks=2)
     for log in logs:
