@@ -31,7 +31,7 @@ def test_stopping_does_not_bias_one_epoch(policy, monkeypatch):
     found = mean = 0.0
     for chance, drawn, n in outcomes(policy, 5):
         values = [float(result.answer == "right") for result in drawn[:n]]
-        found += chance * one_epoch(lambda: policy.start("q"), drawn[:n], values)
+        found += chance * one_epoch(lambda: policy.start("q"), drawn[:n], values, 0)
         mean += chance * sum(values) / n
     assert found == pytest.approx(0.6, abs=1e-12)
     if policy != MarginCap(1, 5):  # which always stops after the first
@@ -57,17 +57,19 @@ def test_it_is_unbiased_with_random_orders_too(monkeypatch):
 def test_it_varies_less_than_the_first_epoch():
     policy = MarginCap(3, 5)
     square = sum(
-        chance * one_epoch(lambda: policy.start("q"), drawn[:n], [float(r.answer == "right") for r in drawn[:n]]) ** 2
+        chance * one_epoch(lambda: policy.start("q"), drawn[:n], [float(r.answer == "right") for r in drawn[:n]], 0) ** 2
         for chance, drawn, n in outcomes(policy, 5)
     )
     assert square - 0.36 < 0.6 * 0.6 * 0.4
 
 
 def test_equal_values_need_no_orders():
-    def fails_if_run_twice(runs=iter([MarginCap(2, 8).start("q")])):
+    runs = iter([MarginCap(2, 8).start("q")])
+
+    def fails_if_run_twice():
         return next(runs)
 
-    assert one_epoch(fails_if_run_twice, [Result("a", 1.0)] * 2, [1.0, 1.0]) == 1.0
+    assert one_epoch(fails_if_run_twice, [Result("a", 1.0)] * 2, [1.0, 1.0], 0) == 1.0
 
 
 def test_the_interval_of_what_is_saved_covers_it():

@@ -9,11 +9,11 @@ What to use when
 `mean_of`
     A mean over questions, with a 95 % interval.
 
-A rule that looks at answers stops at some results sooner than at others. The mean of the epochs that ran is then biased:
-with a rule that stops at the first agreement, a question that is right 7 times in 10 looks better than it is. The first
-epoch is not biased, because it always runs. `one_epoch` is its expectation over all orders in which the same epochs
-could have come and been stopped at the same place (Rao and Blackwell; for yes and no, Girshick, Mosteller and Savage). It is
-unbiased too, and varies less.
+A rule that looks at answers stops at some results sooner than at others. The mean of the epochs that ran is then
+biased: with a rule that stops at the first agreement, a question that is right 7 times in 10 looks better than it is.
+The first epoch is not biased, because it always runs. `one_epoch` is its expectation over all orders
+in which the same epochs could have come and been stopped at the same place (Rao and Blackwell; for yes and no,
+Girshick, Mosteller and Savage). It is unbiased too, and varies less.
 
 References
 ----------
@@ -94,7 +94,7 @@ def saved(costs: Sequence[Sequence[float]], stopped: Sequence[int]) -> Estimate:
     return Estimate(amount, max(amount - half, 0.0), amount + half)
 
 
-def one_epoch(start: Callable[[], Run], results: Sequence[Result], values: Sequence[float], seed: int = 0) -> float:
+def one_epoch(start: Callable[[], Run], results: Sequence[Result], values: Sequence[float], seed: int) -> float:
     """Return an unbiased estimate of the mean value of one epoch, although a rule chose when to stop.
 
     Parameters
@@ -106,7 +106,8 @@ def one_epoch(start: Callable[[], Run], results: Sequence[Result], values: Seque
     values : sequence of float
         Their values: 1 for right.
     seed : int
-        Random seed of the orders, if there are too many to try all.
+        Random seed of the orders, if there are too many to try all. Each question needs one of its own: with the same
+        orders everywhere, their errors would add up.
     """
     found = needed(start(), list(results))
     n, _ = found

@@ -45,14 +45,14 @@ def summary_of(
         "saved": _as_json(saved(costs, [len(question.stopped) for question in questions])),
     }
     votes, means, single = [], [], []
-    for question, start in zip(questions, starts, strict=True):
+    for seed, (question, start) in enumerate(zip(questions, starts, strict=True)):
         came = question.in_order
         values = [epoch.value for epoch in came if epoch.value is not None]
         if not came or len(values) < len(came):  # of an epoch without a number nothing can be said
             continue
         votes.append(values[voted(question.answers)])
         means.append(math.fsum(values) / len(values))
-        single.append(one_epoch(start, [epoch.result for epoch in came], values))
+        single.append(one_epoch(start, [epoch.result for epoch in came], values, seed))
     found["accuracy_of_the_vote"] = _share(mean_of(votes))
     found["accuracy_of_one_epoch"] = _share(mean_of(single))
     found["mean_of_epochs_is_too_high_by"] = _as_json(mean_of([a - b for a, b in zip(means, single, strict=True)]))
