@@ -57,7 +57,8 @@ def test_it_is_unbiased_with_random_orders_too(monkeypatch):
 def test_it_varies_less_than_the_first_epoch():
     policy = MarginCap(3, 5)
     square = sum(
-        chance * one_epoch(lambda: policy.start("q"), drawn[:n], [float(r.answer == "right") for r in drawn[:n]], 0) ** 2
+        chance
+        * one_epoch(lambda: policy.start("q"), drawn[:n], [float(r.answer == "right") for r in drawn[:n]], 0) ** 2
         for chance, drawn, n in outcomes(policy, 5)
     )
     assert square - 0.36 < 0.6 * 0.6 * 0.4

@@ -11,7 +11,7 @@ from tcalloc.llm.graders import make_grader
 from tcalloc.llm.graders.text import any_key
 from tcalloc.llm.questions import Question
 
-__all__ = ["answer_reader", "vote", "voted"]
+__all__ = ["AnswerReader", "answer_reader", "vote", "voted"]
 
 AnswerReader = Callable[[Any], Hashable | None]
 
