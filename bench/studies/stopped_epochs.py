@@ -25,7 +25,7 @@ HEAD = ("model", "rule", "epochs", "mean of epochs", "one epoch", "vote", "saved
 
 
 def replay(start, codes, tokens, rng):
-    """Return of one order: epochs, their mean, one epoch, the vote and the whole vote; and whether the interval holds."""
+    """Return of one order: epochs, their mean, one epoch, the vote, the whole vote; whether the interval holds."""
     rows, costs, left, truth = [], [], [], 0.0
     for i in range(len(codes)):
         order = rng.permutation(codes.shape[1])[:EPOCHS]
