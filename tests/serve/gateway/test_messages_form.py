@@ -196,7 +196,7 @@ def test_why_it_ended(message, choice, expected):
         ({"messages": [{"role": "user", "content": [PNG | {"source": {"type": "file", "file_id": "f"}}]}]},
          "messages[0].content[0].source.type", "keeps no files"),
         ({"messages": [{"role": "user", "content": [{"type": "tool_use"}]}]}, "messages[0].content[0].type", "text"),
-        ({"system": 5}, "system", "a list"),
+        ({"system": 5}, "system", "a text or a list"),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type", "input_schema"),
         ({"tools": [{"name": "f"}]}, "tools[0].input_schema", "an object"),
         ({"tool_choice": {"type": "some"}}, "tool_choice.type", "auto, any, tool, none"),

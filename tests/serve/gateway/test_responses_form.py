@@ -177,7 +177,7 @@ def test_pieces_of_a_call_that_come_late():
          "input[0].content[0].file_id", "keeps no files"),
         ({"input": [{"role": "user", "content": [{"type": "input_file", "file_url": "u"}]}]},
          "input[0].content[0].file_data", "a text"),
-        ({"input": [{"role": "user"}]}, "input[0].content", "a list"),
+        ({"input": [{"role": "user"}]}, "input[0].content", "a text or a list"),
         ({"input": [{"type": "function_call", "call_id": "c"}]}, "input[0].name", "a text"),
         ({"previous_response_id": "resp_1"}, "previous_response_id", "earlier items in 'input'"),
         ({"conversation": "c"}, "conversation", "earlier items in 'input'"),

@@ -24,6 +24,14 @@ _UNVOTED = {
 }
 
 
+def _no_number(word: str) -> None:
+    raise ValueError(word)
+
+
+# Python reads and writes NaN and Infinity; JSON has no words for them.
+_JSON = json.JSONDecoder(parse_constant=_no_number)
+
+
 class BadRequest(Exception):
     """The body is no request; the message is for the client.
 
@@ -103,8 +111,7 @@ def body_of(data: bytes) -> dict[str, Any]:
         If it holds none.
     """
     try:
-        body = json.loads(data)
-        data.decode().encode()
+        body = _JSON.decode(data.decode().removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         raise BadRequest("the body is not JSON.") from None
     if not isinstance(body, dict):

@@ -73,7 +73,7 @@ def _translated(message: Mapping[str, Any], place: str) -> Iterator[dict[str, An
         yield {"role": role, "content": content}
         return
     parts, calls, returned = [], [], False
-    for i, given in enumerate(list_at(content, f"{place}.content")):
+    for i, given in enumerate(list_at(content, f"{place}.content", "a text or a list")):
         at = f"{place}.content[{i}]"
         block = object_at(given, at)
         kind = block.get("type")
@@ -93,7 +93,7 @@ def _content(given: Any, place: str) -> Any:
     """Return the content of a message that is one text or a list of blocks."""
     if isinstance(given, str):
         return given
-    blocks = enumerate(list_at(given, place))
+    blocks = enumerate(list_at(given, place, "a text or a list"))
     return content_of([_part(object_at(one, f"{place}[{i}]"), f"{place}[{i}]") for i, one in blocks])
 
 

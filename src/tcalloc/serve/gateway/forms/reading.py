@@ -22,10 +22,10 @@ def object_at(value: Any, place: str) -> Mapping[str, Any]:
     return value
 
 
-def list_at(value: Any, place: str) -> list[Any]:
-    """Return a value that must be a list."""
+def list_at(value: Any, place: str, allowed: str = "a list") -> list[Any]:
+    """Return a value that must be a list, or is no text, which is allowed there too."""
     if not isinstance(value, list):
-        raise BadRequest(f"'{place}' must be a list.", place)
+        raise BadRequest(f"'{place}' must be {allowed}.", place)
     return value
 
 

@@ -103,7 +103,7 @@ def _add(messages: list[dict[str, Any]], item: Mapping[str, Any], place: str) ->
 def _content(given: Any, place: str) -> Any:
     if isinstance(given, str):
         return given
-    parts = enumerate(list_at(given, place))
+    parts = enumerate(list_at(given, place, "a text or a list"))
     return content_of([_part(object_at(one, f"{place}[{i}]"), f"{place}[{i}]") for i, one in parts])
 
 
