@@ -9,6 +9,7 @@ from gateway_client import send
 from gateway_forms import CHAT, FORMS, MESSAGES, RESPONSES
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from odd_documents import ODD, changed, places
 from upstreams import Upstream, call, document
 
 from tcalloc.learn.protocol import Always
@@ -59,31 +60,6 @@ FULL = {
             {"role": "user", "content": "1+1"}],
     },
 }  # fmt: skip
-ODD = [
-    None, True, -1, 0.5, 10**400, "", "text", "\ud800", "user", [], [[]], ["\ud800"], {}, {"type": "text"},
-    {"type": "text", "text": "1+1"}, {"\ud800": 1},
-]  # fmt: skip
-
-
-def places(value):
-    """Paths to all that stands in a document."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for name, one in inner:
-        yield (name,)
-        yield from ((name, *rest) for rest in places(one))
-
-
-def changed(body, place, value):
-    """A body with another value in a place; ...: with none."""
-    body = inner = json.loads(json.dumps(body))
-    *above, last = place
-    for name in above:
-        inner = inner[name]
-    if value is ...:
-        del inner[last]
-    else:
-        inner[last] = value
-    return body
 
 
 async def saying_it(request, body):

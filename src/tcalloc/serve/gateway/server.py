@@ -46,7 +46,10 @@ MOST_BYTES = 64 << 20
 
 
 class Gateway:
-    """An OpenAI-compatible server that draws as many samples as a policy decides, and returns one voted answer.
+    """A server that draws as many samples as a policy decides, and returns one voted answer.
+
+    It answers in the forms of OpenAI's chat completions and responses, and of Anthropic's messages. The server behind
+    it needs the first of these alone.
 
     Parameters
     ----------

@@ -92,7 +92,8 @@ class ResponsesWriter(Writer):
     def failed(self, error: Mapping[str, Any]) -> dict[str, Any]:
         """Return the event of an error: as it is documented, and as OpenAI's clients look for it."""
         code = error.get("code") or error.get("type")
-        said = {"code": code if isinstance(code, str) else None, "message": message_of(error) + ".", "param": None}
+        message = f"{message_of(error) or 'the server failed'}."
+        said = {"code": code if isinstance(code, str) else None, "message": message, "param": None}
         return self._event("error", **said, error=said)
 
     def whole(self) -> dict[str, Any]:
