@@ -170,6 +170,7 @@ def test_calls_that_all_have_one_number(ids):
     ("message", "choice", "expected"),
     [
         ({"content": "a"}, {"stop_reason": "END"}, ("stop_sequence", "END")),  # as vLLM says it
+        ({"content": "a"}, {"stop_reason": "another"}, ("end_turn", None)),
         ({"content": "a"}, {"stop_reason": 128001}, ("end_turn", None)),
         ({"content": "a"}, {"finish_reason": "content_filter"}, ("refusal", None)),
         ({"refusal": "I cannot."}, {}, ("refusal", None)),

@@ -144,7 +144,8 @@ def test_the_events_of_a_stream_make_the_response(finish):
     whole = found[-1][1]["response"]
     assert (whole["id"], whole["status"]) == ("resp_7", status)
     done = [data["item"] for name, data in found if name == "response.output_item.done"]
-    assert [one | {"status": status} for one in done] == whole["output"]
+    assert done == whole["output"]
+    assert [one["status"] for one in done] == ["completed"] * 3 + [status]
     assert RESPONSES.streamed(got) == "I ask."
     for place, output in enumerate(whole["output"]):  # the pieces make what the end shows
         pieces = "".join(

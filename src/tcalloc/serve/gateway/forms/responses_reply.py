@@ -81,7 +81,7 @@ class ResponsesWriter(Writer):
         yield self._event(f"response.{name}.done", **where, **{field: part.text}, **more)
         if part.kind != "call":
             yield self._event("response.content_part.done", **where, part=_content(part, part.text))
-        item = self._item(step.place, part, self._status)
+        item = self._item(step.place, part, self._status_of(step.place))
         yield self._event("response.output_item.done", output_index=step.place, item=item)
 
     def end(self) -> Iterator[dict[str, Any]]:
@@ -98,12 +98,16 @@ class ResponsesWriter(Writer):
 
     def whole(self) -> dict[str, Any]:
         """Return the response."""
-        output = [self._item(i, part, self._status) for i, part in enumerate(self.parts.parts)]
+        output = [self._item(i, part, self._status_of(i)) for i, part in enumerate(self.parts.parts)]
         return self._response(self._status, output, self._usage())
 
     @property
     def _status(self) -> str:
         return "incomplete" if self.parts.finish in _INCOMPLETE else "completed"
+
+    def _status_of(self, place: int) -> str:
+        """Return the status of an item: only the last one can have been cut off."""
+        return self._status if place == len(self.parts.parts) - 1 else "completed"
 
     def _event(self, kind: str, **fields: Any) -> dict[str, Any]:
         self._events += 1
