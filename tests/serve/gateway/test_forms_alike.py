@@ -7,6 +7,7 @@ import time
 from urllib.parse import urlsplit
 
 import pytest
+from answering_cases import Agree
 from chaos import Chaos
 from gateway_client import send
 from gateway_forms import CHAT, FORMS, MESSAGES, RESPONSES, events
@@ -251,6 +252,40 @@ def test_what_stands_below_a_form_is_refused(form):
             assert got.status == 404
             assert "no" in form.error(got)["message"]
             assert send(gateway.url, method, f"{form.path}/{path}", None, {"x-api-key": "other"}).status == 401
+
+
+IMAGES = {
+    CHAT: {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:x"}}]}]},
+    MESSAGES: {
+        "messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "data:x"}}]}]},
+    RESPONSES: {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "data:x"}]}]},
+}  # fmt: skip
+SHAPE = {"type": "json_schema", "schema": {}}
+FORMATS = {
+    CHAT: {"response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": {}}}},
+    MESSAGES: {"output_config": {"format": SHAPE}},
+    RESPONSES: {"text": {"format": SHAPE | {"name": "answer"}}},
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("fields", "reason"), [(IMAGES, "parts that are no text"), (FORMATS, "response_format")])
+def test_what_cannot_be_voted_on_is_passed_on_once(form, fields, reason, stream):
+    with Upstream() as server, gate(server, Always(Vote(3))) as gateway:
+        got = form.ask(gateway, stream=stream, **fields[form])
+    assert got.status == 200
+    assert got.headers["x-tcalloc-reason"] == reason
+    (body,) = server.bodies
+    assert all(body[name] == value for name, value in fields[CHAT].items())
+
+
+def test_prose_and_a_part_of_the_samples(form):
+    with Upstream(default="A poem about spring.") as server, gate(server, Agree()) as gateway:
+        got = form.ask(gateway, "Write a poem.")
+    assert (form.text(got), got.headers["x-tcalloc-reason"]) == ("A poem about spring.", "no answer found")
+    with Upstream(["It is 7.", refusal(400), "So 7."]) as server, gate(server, Always(Vote(3))) as gateway:
+        got = form.ask(gateway)
+    assert (got.headers["x-tcalloc-samples"], got.headers["x-tcalloc-reason"]) == ("2", "incomplete")
 
 
 def test_a_vote_is_taken_by_the_extractor_of_the_request(form):

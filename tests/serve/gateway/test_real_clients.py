@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 from gateway_client import send
@@ -276,6 +278,29 @@ def test_a_client_does_not_ask_again_for_money_that_is_spent(name, ask, request)
         page = send(gateway.url, "GET", "/metrics", None, {"x-api-key": KEY}).data.decode()
     assert 'tcalloc_requests_total{outcome="refused"} 1\n' in page
     assert not server.bodies
+
+
+@pytest.mark.skipif(os.environ.get("TCALLOC_TEST_LOCAL") != "1", reason="TCALLOC_TEST_LOCAL=1 runs the local model")
+def test_a_real_model_behind_both_clients(openai, anthropic):
+    from tcalloc.llm.local import serve
+
+    asked = {"model": "smollm2", "max_tokens": 24, "messages": ASKED}
+    with serve(slots=4, threads=1) as model, gate(SimpleNamespace(url=model.base_url)) as gateway:
+        with at(gateway, anthropic.Anthropic) as client:
+            got = client.messages.create(**asked)
+            with client.messages.stream(**asked, extra_headers={"x-tcalloc-extract": "none"}) as stream:
+                pieces = list(stream.text_stream)
+                plain = stream.get_final_message()
+        with at(gateway, openai.OpenAI) as client:
+            response = client.responses.create(model="smollm2", input=ASKED, max_output_tokens=24)
+            chat = client.chat.completions.create(**asked)
+    assert {len(got.content), len(response.output), len(chat.choices)} == {1}
+    assert got.stop_reason in ("end_turn", "max_tokens")
+    assert 1 <= plain.usage.output_tokens <= 24
+    assert "".join(pieces) == plain.content[0].text
+    prompts = got.usage.input_tokens + got.usage.cache_read_input_tokens
+    assert prompts == response.usage.input_tokens == chat.usage.prompt_tokens  # of three samples each
+    assert prompts == 3 * (plain.usage.input_tokens + plain.usage.cache_read_input_tokens)
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -43,6 +43,7 @@ _log = logging.getLogger("tcalloc.gateway")
 # What a request may name in the header x-tcalloc-extract. Others are set at the start: they run code or patterns.
 EXTRACTORS = ("numeric", "choice", "exact", "normalized")
 MOST_BYTES = 64 << 20
+TWICE = "this URL has /v1 twice. Anthropic's clients add it themselves: give them a base_url without it."
 
 
 class Gateway:
@@ -210,6 +211,7 @@ class Gateway:
                 web.post("/v1/responses", partial(self._answered, form=RESPONSES)),
                 web.route("*", "/v1/messages/{more:.+}", partial(self._missing, form=MESSAGES)),
                 web.route("*", "/v1/responses/{more:.+}", partial(self._missing, form=RESPONSES)),
+                web.route("*", "/v1/v1/{more:.+}", partial(self._missing, form=MESSAGES, said=TWICE)),
                 web.get("/v1/models", self._models),
                 web.get("/health", self._health),
                 web.get("/metrics", self._metrics),
@@ -274,8 +276,8 @@ class Gateway:
             return self._json(reply.status, reply.document, reply.headers)
         return await self._streamed(request, reply, reply.stream)
 
-    async def _missing(self, request: Any, form: Form) -> Any:
-        return self._refused(request, form) or self._error(404, form.missing, "not_found", form)
+    async def _missing(self, request: Any, form: Form, said: str = "") -> Any:
+        return self._refused(request, form) or self._error(404, said or form.missing, "not_found", form)
 
     async def _streamed(self, request: Any, reply: Reply, stream: AsyncIterator[bytes]) -> Any:
         headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache", **reply.headers}
