@@ -111,7 +111,7 @@ def body_of(data: bytes) -> dict[str, Any]:
         If it holds none.
     """
     try:
-        body = _JSON.decode(data.decode().removeprefix("\ufeff"))
+        body = _JSON.decode(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         raise BadRequest("the body is not JSON.") from None
     if not isinstance(body, dict):

@@ -247,7 +247,7 @@ class Gateway:
         said = "a key of this gateway is needed: Authorization: Bearer KEY, or x-api-key: KEY."
         return self._error(401, said, "invalid_api_key", form)
 
-    def _error(self, status: int, message: str, code: str, form: Form, param: str | None = None) -> Any:
+    def _error(self, status: int, message: str, code: str, form: Form = CHAT, param: str | None = None) -> Any:
         error = {"message": message, "type": "invalid_request_error", "code": code}
         return self._json(status, form.error(status, error if param is None else error | {"param": param}), {})
 
