@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import logging
+import math
 import os
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
@@ -28,9 +29,12 @@ from tcalloc.serve.gateway.decisions import ServedPolicy
 from tcalloc.serve.gateway.drawing import Sending
 from tcalloc.serve.gateway.exploring import Explored
 from tcalloc.serve.gateway.metrics import Metrics
+from tcalloc.serve.gateway.page.routes import Page
+from tcalloc.serve.gateway.page.status import Known
 from tcalloc.serve.gateway.requests import Answering, Reply
 from tcalloc.serve.gateway.upstream import Upstream
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
+from tcalloc.serve.keeper.status import Status
 
 __all__ = ["Gateway"]
 
@@ -202,6 +206,7 @@ class Gateway:
                 web.get("/v1/models", self._models),
                 web.get("/health", self._health),
                 web.get("/metrics", self._metrics),
+                *Page(web, self._refused, self._known).routes(),
             ]
         )
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=10.0)
@@ -289,12 +294,32 @@ class Gateway:
     async def _metrics(self, request: Any) -> Any:
         if (refused := self._refused(request)) is not None:
             return refused
-        status = None
-        if self._keeper is not None:
-            try:
-                status = await event_loop.crew().run(self._keeper.status)
-            except Exception as error:  # the state is not reachable; the rest is known
-                _log.warning("the budget could not be read (%s)", type(error).__name__)
+        status, _ = await self._budget()
         body = self.metrics.text(status).encode()
         kind = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         return self._web.Response(body=body, headers=kind)
+
+    async def _budget(self) -> tuple[Status | None, bool]:
+        """Return the state of the budget, if one is kept, and whether it could not be read."""
+        if self._keeper is None:
+            return None, False
+        try:
+            return await event_loop.crew().run(self._keeper.status), False
+        except Exception as error:  # the state is not reachable; the rest is known
+            _log.warning("the budget could not be read (%s)", type(error).__name__)
+            return None, True
+
+    async def _known(self) -> Known:
+        """Return what the page shows."""
+        budget, failed = await self._budget()
+        answering, keeper = self._answering, self._keeper
+        unit = (keeper.unit or None) if keeper is not None else None
+        if keeper is None and answering.upstream.rates is None and not answering.served.costs:
+            unit = "samples"
+        seconds = None
+        if keeper is not None and not keeper.period.in_requests and keeper.period.length < math.inf:
+            seconds = keeper.period.length
+        return Known(
+            self.metrics, answering.served.name, unit, answering.share, budget, failed, seconds,
+            getattr(self, "savings", None), getattr(self, "drift", None),
+        )  # fmt: skip

@@ -1,0 +1,102 @@
+"""What is known of a gateway, as one document that JSON can hold: no prompts, no answers, no keys."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tcalloc._version import __version__
+from tcalloc.serve.gateway.metrics import Metrics
+from tcalloc.serve.keeper.status import Status, finite
+
+__all__ = ["FORMAT", "Known", "status_document"]
+
+# Grows if a field changes its meaning or goes away; new fields may come at any time.
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a gateway knows.
+
+    Attributes
+    ----------
+    metrics : Metrics
+        Its counters.
+    policy : str
+        The policy's name.
+    unit : str or None
+        The unit of what is spent.
+    explore : float
+        The share of the requests that are explored.
+    budget : Status or None
+        That of the budget.
+    budget_failed : bool
+        Whether a budget is kept, and could not be read.
+    period_seconds : float or None
+        The length of the budget's period; None: it is not counted in seconds.
+    savings, drift : mapping or None
+        What was learned from the traffic.
+    """
+
+    metrics: Metrics
+    policy: str
+    unit: str | None
+    explore: float
+    budget: Status | None
+    budget_failed: bool
+    period_seconds: float | None
+    savings: Mapping[str, Any] | None
+    drift: Mapping[str, Any] | None
+
+
+def status_document(known: Known, now: float | None = None) -> dict[str, Any]:
+    """Return the status of a gateway.
+
+    Parameters
+    ----------
+    known : Known
+        What is known.
+    now : float, optional
+        The time, in seconds since 1970; default: that of now.
+    """
+    history = known.metrics.history
+    seconds, course = history.course()
+    budget = None
+    if known.budget is not None:
+        budget = known.budget.as_dict() | {"period_seconds": known.period_seconds}
+    found: dict[str, Any] = finite(
+        {
+            "format": FORMAT,
+            "tcalloc": __version__,
+            "since": history.since,
+            "now": time.time() if now is None else now,
+            "policy": known.policy,
+            "explore": known.explore,
+            "unit": known.unit,
+            **known.metrics.as_dict(),
+            "latency": history.quantiles(),
+            "budget": budget,
+            "budget_failed": known.budget_failed,
+            "savings": None if known.savings is None else dict(known.savings),
+            "drift": None if known.drift is None else dict(known.drift),
+            "course": {
+                "seconds": seconds,
+                "places": [
+                    {
+                        "after": one.number * seconds,
+                        "requests": one.requests,
+                        "answered": one.answered,
+                        "samples": one.samples,
+                        "spend": one.spend,
+                        "votes": one.votes,
+                        "vote_share": one.shares / one.votes if one.votes else None,
+                        "price": one.price,
+                    }
+                    for one in course
+                ],
+            },
+            "last": history.last(),
+        }
+    )
+    return found

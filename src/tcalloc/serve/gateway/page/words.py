@@ -1,0 +1,149 @@
+"""The page's sentences and its numbers, in the package's own form."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from tcalloc._amounts import amount, digits, in_unit
+from tcalloc._counts import agreeing, counted
+from tcalloc._templates import Markup
+from tcalloc.evaluate.phrases import percent
+
+__all__ = ["Tile", "Verdict", "duration", "one_unit", "share", "tiles", "unlearned", "verdict"]
+
+_LONGER = ((120.0, "s", 1.0), (7200.0, "min", 60.0), (172800.0, "h", 3600.0), (math.inf, "d", 86400.0))
+# The last requests that say whether the budget is spent just now.
+RECENT = 10
+
+
+class Tile(NamedTuple):
+    """One figure of the first row."""
+
+    label: str
+    figure: str
+    words: str | Markup
+    filled: float | None = None
+    """A bar below it, as a share."""
+
+
+class Verdict(NamedTuple):
+    """What the page says first."""
+
+    kind: str
+    """calm, warn or bad."""
+    sentences: list[str]
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: 430 ms, 12 s, 3.5 min, 7.2 h, 30 d."""
+    if 0 < seconds < 1:
+        return f"{digits(1000 * seconds, 2)} ms"
+    _, unit, size = next(one for one in _LONGER if seconds < one[0])
+    return f"{digits(seconds / size, 2)} {unit}"
+
+
+def share(value: float | None, places: int = 0) -> str:
+    """Return a share as percent; a dash if there is none."""
+    return "-" if value is None else percent(value, places)
+
+
+def one_unit(unit: str | None) -> str:
+    """Return one unit of cost: $1, 1 token, 1 unit of cost."""
+    return in_unit("1", unit or "cost")
+
+
+def verdict(status: Mapping[str, Any]) -> Verdict:
+    """Return what is said first: how the budget goes, or what is wrong."""
+    budget, last = status["budget"], status["last"][:RECENT]
+    if status["budget_failed"]:
+        return Verdict(
+            "bad",
+            [
+                "The budget cannot be read: its state does not answer.",
+                "Requests get one plain sample without a grant, so the cap does not hold for them.",
+            ],
+        )
+    refused = sum(one["reason"] == "no money" for one in last)
+    if refused:
+        end = "" if budget is None or budget["period"] == "all time" else " until the period ends or bills come in"
+        of = f"of the last {counted(len(last), 'request')}, {refused} {agreeing(refused, 'was', 'were')} refused{end}."
+        return Verdict("bad", ["The budget has nothing left for some requests:", of])
+    failed = sum(one["outcome"] == "failed" or one["outcome"] == "refused" for one in last)
+    if last and 2 * failed > len(last):
+        text = f"{failed} of the last {counted(len(last), 'request')} got no answer: look at the server behind the gateway."
+        return Verdict("bad", [text])
+    if not sum(count for name, count in status["requests"].items() if name != "open"):
+        return Verdict("calm", ["No request has ended yet.", "Clients use this address with /v1 behind it."])
+    return _course(status)
+
+
+def _course(status: Mapping[str, Any]) -> Verdict:
+    budget, unit = status["budget"], status["unit"]
+    if budget is None:
+        spent = amount(status["spend"], unit or "cost")
+        return Verdict("calm", [f"{spent} spent in {duration(status['now'] - status['since'])}. No budget is kept (--total)."])
+    total, period = amount(budget["total"], unit), budget["period"]
+    first = f"{amount(budget['spent'], unit)} of {total} is spent"
+    if budget["elapsed"] is not None:
+        first += f", after {share(budget['elapsed'])} of {_the(period)}"
+    sentences = [first + "."]
+    forecast, kind = budget["forecast"], "calm"
+    if forecast is not None and budget["elapsed"] is not None:
+        sentences.append(f"At its end it will be about {amount(forecast, unit)}, if requests go on as they came.")
+        if forecast > budget["total"]:
+            kind = "warn"
+    if budget["exceeded"]:
+        number = sum(budget["exceeded"].values())
+        kind = "warn"
+        sentences.append(f"{counted(number, 'bill')} {agreeing(number, 'was', 'were')} above the stated maximum.")
+    return Verdict(kind, sentences)
+
+
+def tiles(status: Mapping[str, Any]) -> list[Tile]:
+    """Return the figures of the first row."""
+    budget, unit = status["budget"], status["unit"]
+    votes, took, savings = status["vote_share"], status["latency"], status["savings"]
+    found = []
+    if budget is not None:
+        held = f"{amount(budget['reserved'], unit)} reserved, {amount(max(budget['free'], 0.0), unit)} free"
+        of = budget["spent"] / budget["total"] if budget["total"] else 1.0
+        found.append(Tile("Spent", amount(budget["spent"], unit), f"of {amount(budget['total'], unit)}; {held}", of))
+    else:
+        found.append(Tile("Spent", amount(status["spend"], unit or "cost"), "since the start; no budget is kept"))
+    price = None if budget is None else budget["price"]
+    words = f"accuracy that {one_unit(unit)} more must buy" if budget is not None else "no budget is kept"
+    if budget is not None and price is None:
+        words = "not known yet"
+    found.append(Tile("Price", "-" if price is None else digits(price), words))
+    found.append(_saved(savings, status["explore"]))
+    ended = {name: count for name, count in status["requests"].items() if name != "open"}
+    other = [f"{count:,} {name}" for name, count in sorted(ended.items()) if name != "answered" and count]
+    words = ", ".join([f"{status['requests']['open']:,} open", *other])
+    found.append(Tile("Requests", f"{sum(ended.values()):,}", words))
+    found.append(Tile("Vote share", share(votes["mean"]), f"mean of {counted(votes['votes'], 'vote')}"))
+    if took["requests"]:
+        words = f"90 % within {duration(took['p90'])}, 99 % within {duration(took['p99'])}"
+        words = f"median of the last {counted(took['requests'], 'answer')}; {words}"
+        found.append(Tile("Latency", duration(took["p50"]), words))
+    else:
+        found.append(Tile("Latency", "-", "no answer yet"))
+    return found
+
+
+def _saved(savings: Mapping[str, Any] | None, explore: float) -> Tile:
+    if savings is None or savings.get("saved_share") is None:
+        return Tile("Saved", "-", unlearned(explore))
+    low, high = savings.get("low"), savings.get("high")
+    words = "against the fixed choice at the same agreement"
+    if low is not None and high is not None:
+        words = f"95 % interval {100 * low:.0f} to {100 * high:.0f} %, {words}"
+    return Tile("Saved", share(savings["saved_share"]), words)
+
+
+def unlearned(explore: float) -> Markup:
+    """Return what stands in the place of what is not learned yet."""
+    return Markup("no figure yet" if explore else "no figure yet: needs <code>--explore</code>")
+
+
+def _the(period: str) -> str:
+    return period if period.startswith("every ") else f"the {period}"
