@@ -1,12 +1,13 @@
 """The figures of the page: the status of a gateway as sections of HTML."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from tcalloc._amounts import CURRENCIES, amount, column, digits, in_unit, unit_words
 from tcalloc.serve.gateway.page.curves import Curve, Line, Tick, line, scale
 from tcalloc.serve.gateway.page.document import templates
-from tcalloc.serve.gateway.page.words import duration, one_unit, share, tiles, unlearned, verdict
+from tcalloc.serve.gateway.page.words import duration, money, one_unit, share, tiles, unlearned, verdict
 
 __all__ = ["figures"]
 
@@ -53,12 +54,14 @@ def _spending(status: Mapping[str, Any]) -> Curve:
     # What was spent before the start, or by others.
     before = 0.0 if budget is None else max(budget["spent"] - sum(one["spend"] for one in places), 0.0)
     spent = before
-    points = [(0.0, before)]
+    points = [(0.0, before)] if places else []
     for one, end in zip(places, ends, strict=True):
         spent += one["spend"]
         points.append((end, spent))
+    if points and points[-1][0] < 1.0:
+        points.append((1.0, spent))
     limit = [] if budget is None else [("limit", "budget", [(0.0, budget["total"]), (1.0, budget["total"])])]
-    words = f"Spent {'since the start' if budget is None else 'of the budget'}: {amount(spent, unit or 'cost')}."
+    words = f"Spent {'since the start' if budget is None else 'of the budget'}: {money(spent, unit)}."
     return _drawn(
         "Spend" if budget is None else "Spend against budget", words, [("spent", "spent", points), *limit], across,
         unit, ("after", f"spent ({unit_words(unit or 'cost')})"), _times(status, points),
@@ -74,17 +77,17 @@ def _over_the_period(budget: Mapping[str, Any], unit: str | None) -> Curve:
     here = elapsed if elapsed is not None else points[-1][0]
     points.append((here, budget["spent"]))
     lines = [("limit", "budget", [(0.0, total), (1.0, total)])]
-    words = f"Spent: {amount(budget['spent'], unit)} of {amount(total, unit)}"
+    words = f"Spent: {money(budget['spent'], unit)} of {money(total, unit)}"
     if elapsed is not None:
         lines.append(("even", "even spending", [(0.0, 0.0), (1.0, total)]))
         words += f", after {share(elapsed)} of the period"
         if budget["forecast"] is not None:
             lines.append(("forecast", "forecast", [(here, budget["spent"]), (1.0, budget["forecast"])]))
-            words += f". Forecast for its end: {amount(budget['forecast'], unit)}"
+            words += f". Forecast for its end: {money(budget['forecast'], unit)}"
     lines.append(("spent", "spent", points))
     quarters = [0.0, 0.25, 0.5, 0.75, 1.0]
     if budget["period_seconds"]:
-        labels = [duration(place * budget["period_seconds"]) for place in quarters]
+        labels = [duration(place * budget["period_seconds"], 3) for place in quarters]
     else:
         labels = [share(place) for place in quarters]
     labels[0], labels[-1] = ("begin", f"end: {period}") if elapsed is not None else ("begin of the window", "its end")
@@ -103,8 +106,8 @@ def _prices(status: Mapping[str, Any]) -> Curve | None:
     places, ends, across = _since(status)
     known = status["budget"]["price"] is not None  # until then, each grant has the price 0
     points = [(end, one["price"]) for one, end in zip(places, ends, strict=True) if known and one["price"] is not None]
-    words = f"Accuracy that {one_unit(unit)} more must buy"
-    words += f": {digits(points[-1][1])} now." if points else ": not known yet."
+    words = f"Accuracy that {one_unit(unit)} more had to buy"
+    words += f"; {digits(points[-1][1])} at the last request." if points else ": not known yet."
     heads = ("after", f"accuracy for {one_unit(unit)}")
     return _drawn("Price", words, [("price", "price", points)], across, None, heads, _times(status, points))
 
@@ -113,7 +116,7 @@ def _votes(status: Mapping[str, Any]) -> Curve:
     places, ends, across = _since(status)
     points = [(end, one["vote_share"]) for one, end in zip(places, ends, strict=True) if one["vote_share"] is not None]
     words = "The share of the samples that gave the answer"
-    words += f": {share(points[-1][1])} at last." if points else ": there was no vote yet."
+    words += f"; {share(status['vote_share']['mean'])} on average." if points else ": there was no vote yet."
     rows = [(when, share(value, 1)) for when, value in _times(status, points)]
     marks = [0.0, 0.25, 0.5, 0.75, 1.0]
     return Curve(
@@ -185,7 +188,7 @@ def _counts(counts: Mapping[str, int]) -> list[tuple[str, str, str, float]]:
 
 def _last(status: Mapping[str, Any]) -> list[dict[str, str]]:
     shown = status["last"][:LISTED]
-    spends = column([one["spend"] or 0.0 for one in shown])
+    spends = column([math.nan if one["spend"] is None else one["spend"] for one in shown])
     return [
         {
             "ago": f"{duration(max(status['now'] - one['time'], 0.0))} ago",

@@ -9,7 +9,7 @@ from tcalloc._counts import agreeing, counted
 from tcalloc._templates import Markup
 from tcalloc.evaluate.phrases import percent
 
-__all__ = ["Tile", "Verdict", "duration", "one_unit", "share", "tiles", "unlearned", "verdict"]
+__all__ = ["Tile", "Verdict", "duration", "money", "one_unit", "share", "tiles", "unlearned", "verdict"]
 
 _LONGER = ((120.0, "s", 1.0), (7200.0, "min", 60.0), (172800.0, "h", 3600.0), (math.inf, "d", 86400.0))
 # The last requests that say whether the budget is spent just now.
@@ -34,17 +34,30 @@ class Verdict(NamedTuple):
     sentences: list[str]
 
 
-def duration(seconds: float) -> str:
-    """Return a time as people say it: 430 ms, 12 s, 3.5 min, 7.2 h, 30 d."""
+def duration(seconds: float, significant: int = 2) -> str:
+    """Return a time as people say it: 430 ms, 12 s, 3.5 min, 7.2 h, 30 d.
+
+    Parameters
+    ----------
+    seconds : float
+        The time.
+    significant : int
+        Number of significant digits.
+    """
     if 0 < seconds < 1:
-        return f"{digits(1000 * seconds, 2)} ms"
+        return f"{digits(1000 * seconds, significant)} ms"
     _, unit, size = next(one for one in _LONGER if seconds < one[0])
-    return f"{digits(seconds / size, 2)} {unit}"
+    return f"{digits(seconds / size, significant)} {unit}"
 
 
 def share(value: float | None, places: int = 0) -> str:
     """Return a share as percent; a dash if there is none."""
     return "-" if value is None else percent(value, places)
+
+
+def money(value: float | None, unit: str | None) -> str:
+    """Return an amount with its unit; a dash if it is not known, or was infinite."""
+    return "-" if value is None else amount(value, unit or "cost")
 
 
 def one_unit(unit: str | None) -> str:
@@ -80,16 +93,16 @@ def verdict(status: Mapping[str, Any]) -> Verdict:
 def _course(status: Mapping[str, Any]) -> Verdict:
     budget, unit = status["budget"], status["unit"]
     if budget is None:
-        spent = amount(status["spend"], unit or "cost")
+        spent = money(status["spend"], unit)
         return Verdict("calm", [f"{spent} spent in {duration(status['now'] - status['since'])}. No budget is kept (--total)."])
-    total, period = amount(budget["total"], unit), budget["period"]
-    first = f"{amount(budget['spent'], unit)} of {total} is spent"
+    total, period = money(budget["total"], unit), budget["period"]
+    first = f"{money(budget['spent'], unit)} of {total} is spent"
     if budget["elapsed"] is not None:
         first += f", after {share(budget['elapsed'])} of {_the(period)}"
     sentences = [first + "."]
     forecast, kind = budget["forecast"], "calm"
     if forecast is not None and budget["elapsed"] is not None:
-        sentences.append(f"At its end it will be about {amount(forecast, unit)}, if requests go on as they came.")
+        sentences.append(f"At its end it will be about {money(forecast, unit)}, if requests go on as they came.")
         if forecast > budget["total"]:
             kind = "warn"
     if budget["exceeded"]:
@@ -105,11 +118,11 @@ def tiles(status: Mapping[str, Any]) -> list[Tile]:
     votes, took, savings = status["vote_share"], status["latency"], status["savings"]
     found = []
     if budget is not None:
-        held = f"{amount(budget['reserved'], unit)} reserved, {amount(max(budget['free'], 0.0), unit)} free"
+        held = f"{money(budget['reserved'], unit)} reserved, {money(max(budget['free'], 0.0), unit)} free"
         of = budget["spent"] / budget["total"] if budget["total"] else 1.0
-        found.append(Tile("Spent", amount(budget["spent"], unit), f"of {amount(budget['total'], unit)}; {held}", of))
+        found.append(Tile("Spent", money(budget["spent"], unit), f"of {money(budget['total'], unit)}; {held}", of))
     else:
-        found.append(Tile("Spent", amount(status["spend"], unit or "cost"), "since the start; no budget is kept"))
+        found.append(Tile("Spent", money(status["spend"], unit), "since the start; no budget is kept"))
     price = None if budget is None else budget["price"]
     words = f"accuracy that {one_unit(unit)} more must buy" if budget is not None else "no budget is kept"
     if budget is not None and price is None:
