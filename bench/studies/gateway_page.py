@@ -1,11 +1,12 @@
 """A picture of the gateway's page, from a real run: a policy, a budget, 8 clients, and a fake server behind it.
 
-    python bench/studies/gateway_page.py --out docs/gateway.png        a minute of traffic, half of the period
+    python bench/studies/gateway_page.py --height 1150 --out docs/gateway.png
+                                                      a minute of traffic, half of the period
     python bench/studies/gateway_page.py --seconds 20 --widths 400,900,1500 --dark --out /tmp/page.png
     python bench/studies/gateway_page.py --keep 300                    serves it for 300 s more, to be looked at
 
-Questions are easy or hard, in turn; the fake server answers the easy ones right in 95 % of the samples, the hard ones in
-55 %, after 0.1 s or so. Needs Chromium (Debian: apt-get install chromium). Several widths go to files of their own.
+Questions are easy or hard, in turn; the fake server answers the easy ones right in 95 % of the samples, the hard ones
+in 55 %, after 0.1 s or so. Needs Chromium (Debian: apt-get install chromium). Several widths go to files of their own.
 """
 
 import argparse
@@ -39,7 +40,7 @@ def question(i):
 
 
 def fitted():
-    """A policy that knows from the text which questions are hard."""
+    """Return a policy that knows from the text which questions are hard."""
     rng = np.random.default_rng(0)
     right = np.array([RIGHT[bool(i % 2)] for i in range(200)])[:, None]
     codes = np.where(rng.random((200, 16)) < right, 0, rng.integers(1, 4, (200, 16)))
@@ -72,29 +73,30 @@ async def traffic(url, seconds, clients):
         await asyncio.gather(*(client(session) for _ in range(clients)))
 
 
-def pictures(url, out, widths, dark):
-    with Browser() as browser:
-        browser.dark(dark)
-        for width in widths:
-            browser.size(width)
-            browser.open(url)
-            browser.wait("document.querySelector('.tiles')")
-            browser.picture(out if len(widths) == 1 else out.with_stem(f"{out.stem}-{width}"))
+def pictures(browser, url, out, widths, height, dark):
+    browser.dark(dark)
+    for width in widths:
+        browser.size(width, height or 900)
+        browser.open(url)
+        browser.wait("document.querySelector('.tiles')")
+        browser.picture(out if len(widths) == 1 else out.with_stem(f"{out.stem}-{width}"), whole=height is None)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--clients", type=int, default=8)
-    parser.add_argument("--total", type=float, default=0.1)
+    parser.add_argument("--total", type=float, default=0.25)
     parser.add_argument("--out", type=Path, default=Path("gateway.png"))
     parser.add_argument("--widths", default="1100")
+    parser.add_argument("--height", type=int, help="cut the picture off there")
     parser.add_argument("--dark", action="store_true")
     parser.add_argument("--keep", type=float, default=0.0)
     args = parser.parse_args()
     random.seed(0)
     keeper = BudgetKeeper(args.total, "usd", f"{round(2 * args.seconds)}s")
     with (
+        Browser() as browser,
         tempfile.TemporaryDirectory() as folder,
         Upstream(default=answering) as server,
         Gateway(
@@ -104,7 +106,8 @@ def main():
     ):  # fmt: skip
         asyncio.run(traffic(gateway.url, args.seconds, args.clients))
         page = gateway.url.removesuffix("v1")
-        pictures(page, args.out, [int(width) for width in args.widths.split(",")], args.dark)
+        widths = [int(width) for width in args.widths.split(",")]
+        pictures(browser, page, args.out, widths, args.height, args.dark)
         print(keeper.status())
         if args.keep:
             print(page, flush=True)

@@ -1,11 +1,11 @@
 """A real browser for tests: Debian's Chromium without a window, driven over its own protocol (CDP) with aiohttp.
 
-    with Browser() as browser:
-        browser.open(url)
-        browser.wait("document.querySelector('h1')")
-        browser.size(400)
-        browser.picture("page.png")
-        assert browser.complaints == []      # of the console: errors of scripts, and what a policy forbade
+with Browser() as browser:
+    browser.open(url)
+    browser.wait("document.querySelector('h1')")
+    browser.size(400)
+    browser.picture("page.png")
+    assert browser.complaints == []      # of the console: errors of scripts, and what a policy forbade
 """
 
 import asyncio
@@ -129,10 +129,11 @@ class Browser:
 
     def dark(self, on):
         self.call(
-            "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if on else "light"}]
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": "dark" if on else "light"}],
         )
 
-    def picture(self, path):
-        """Save the whole page as PNG."""
-        told = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+    def picture(self, path, whole=True):
+        """Save the page as PNG: all of it, or what the window shows."""
+        told = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         Path(path).write_bytes(base64.b64decode(told["data"]))

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -31,7 +32,9 @@ KEY = "client-key-0123456789"
 
 def gate(server, policy=None, keeper=None, **options):
     sending = Sending(max_tokens=50)
-    return Gateway(server.url, policy or Always(Vote(3)), port=0, keeper=keeper, rates=RATES, sending=sending, **options)
+    return Gateway(
+        server.url, policy or Always(Vote(3)), port=0, keeper=keeper, rates=RATES, sending=sending, **options
+    )
 
 
 def served(time, **fields):
@@ -187,7 +190,9 @@ def test_a_budget_that_is_spent_is_said_first(ask, get):
         told, page = get(gateway, "/status").json, words(get(gateway, "/status.html").data.decode())
     assert 429 in codes
     assert told["last"][0]["reason"] == "no money"
-    assert "The budget has nothing left for some requests: of the last 10 requests" in page
+    assert re.search(
+        r"nothing left for some requests: \d+ of the last 10 requests were refused\. The next period", page
+    )
 
 
 # ---------------------------------------------------------------------------------------------- figures
@@ -256,6 +261,15 @@ def test_a_server_that_fails_is_said_first():
     assert "got no answer" not in words(shown(calm))
 
 
+def test_a_price_that_nothing_but_the_cheapest_can_pay():
+    budget = replace(BudgetKeeper(total=3.0, unit="usd", period=100).status(), price=float("inf"))
+    told = status_document(known([served(1.0, price=4.0), served(90.0, price=float("inf"))], budget=budget), 100.0)
+    assert (told["budget"]["price"], told["budget"]["cheapest_only"]) == (None, True)
+    page = words(figures(told))
+    assert "∞ only the cheapest is affordable" in page
+    assert "4 at the last request" in page  # of those that had a number
+
+
 def test_infinite_numbers_are_no_json():
     told = status_document(known([served(1.0, price=float("inf"), spend=float("nan"))]), 2.0)
     json.dumps(told, allow_nan=False)
@@ -278,7 +292,15 @@ def test_lines():
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0.0, "0 s"), (0.0004, "0.4 ms"), (0.43, "430 ms"), (12.34, "12 s"), (210, "3.5 min"), (7200, "2 h"), (1e6, "12 d")],
+    [
+        (0.0, "0 s"),
+        (0.0004, "0.4 ms"),
+        (0.43, "430 ms"),
+        (12.34, "12 s"),
+        (210, "3.5 min"),
+        (7200, "2 h"),
+        (1e6, "12 d"),
+    ],
 )
 def test_durations(seconds, said):
     assert duration(seconds) == said

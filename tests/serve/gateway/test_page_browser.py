@@ -98,7 +98,9 @@ def test_a_key_is_typed_kept_and_forgotten(browser):
         assert not browser.run("document.getElementById('ask').offsetParent")
         browser.open(page_of(gateway))  # as if it were loaded again
         browser.wait("document.querySelector('.tiles')")
-        assert KEY not in browser.run("document.documentElement.outerHTML") + browser.run("location.href + document.cookie")
+        assert KEY not in browser.run("document.documentElement.outerHTML") + browser.run(
+            "location.href + document.cookie"
+        )
         assert browser.run("localStorage.length") == 0
         browser.run("document.getElementById('forget').click()")
         browser.wait("document.getElementById('ask').offsetParent")
@@ -137,7 +139,9 @@ def test_three_widths_and_names_of_others(browser, dark):
         for i, name in enumerate(names * 3):
             gateway.metrics.action(name, 3, 0.5)
             gateway.metrics.fallback(name)
-            gateway.metrics.request(Served(gateway.metrics.history.since + i, name, "answered", name, 3, 1e-5, 0.5, 0.2, 1.0))
+            gateway.metrics.request(
+                Served(gateway.metrics.history.since + i, name, "answered", name, 3, 1e-5, 0.5, 0.2, 1.0)
+            )
         browser.dark(dark)
         for width in (400, 900, 1500):
             browser.size(width)

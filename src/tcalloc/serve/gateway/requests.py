@@ -256,7 +256,7 @@ class _Relayed:
             raise
         if first is None:
             drawn = await self._task  # raises what it was refused with
-            on._count(self._decision, drawn)
+            on._count(self._decision, drawn, self._spending)
             self._outcome = "answered"  # the server does not stream
             pieces = _pieces(drawn.document, self._asked.usage)
             return Reply(200, None, on._headers(self._decision, drawn), pieces, self._end)

@@ -106,7 +106,7 @@ class Gateway:
         try:
             from aiohttp import web
         except ImportError:
-            raise MissingExtraError("the gateway needs aiohttp: pip install 'tcalloc[llm]'") from None
+            raise MissingExtraError("the gateway needs aiohttp: pip install 'tcalloc[serve]'") from None
         self._web: Any = web
         sending = sending or Sending()
         if not client_keys and not is_loopback(host):
@@ -295,7 +295,7 @@ class Gateway:
         if (refused := self._refused(request)) is not None:
             return refused
         status, _ = await self._budget()
-        body = self.metrics.text(status).encode()
+        body = self.metrics.text(status).encode("utf-8", "replace")
         kind = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         return self._web.Response(body=body, headers=kind)
 

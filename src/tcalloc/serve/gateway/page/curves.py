@@ -54,7 +54,7 @@ class Curve:
     """Labels of the vertical axis, at its lines."""
     across: list[Tick]
     heads: Sequence[str]
-    rows: list[Sequence[str]]
+    rows: Sequence[Sequence[str]]
     """The numbers as a table."""
     now: float | None = None
     """Where now is, if it is not the right end."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from tcalloc._amounts import CURRENCIES, amount, column, digits, in_unit, unit_words
+from tcalloc._amounts import CURRENCIES, column, digits, in_unit, unit_words
 from tcalloc.serve.gateway.page.curves import Curve, Line, Tick, line, scale
 from tcalloc.serve.gateway.page.document import templates
 from tcalloc.serve.gateway.page.words import duration, money, one_unit, share, tiles, unlearned, verdict
@@ -26,18 +26,22 @@ def figures(status: Mapping[str, Any]) -> str:
         The result of `status_document`.
     """
     lower = [one for one in (_prices(status), _votes(status)) if one is not None]
-    return templates().get_template("figures.html").render(
-        verdict=verdict(status),
-        tiles=tiles(status),
-        spending=_spending(status),
-        lower=lower,
-        actions=_counts(status["actions"]),
-        fallbacks=_counts(status["fallbacks"]),
-        drift=[(str(kind), str(state)) for kind, state in (status["drift"] or {}).items()],
-        unlearned=unlearned(status["explore"]),
-        last=_last(status),
-        unit=unit_words(status["unit"] or "cost"),
-        about=_about(status),
+    return (
+        templates()
+        .get_template("figures.html")
+        .render(
+            verdict=verdict(status),
+            tiles=tiles(status),
+            spending=_spending(status),
+            lower=lower,
+            actions=_counts(status["actions"]),
+            fallbacks=_counts(status["fallbacks"]),
+            drift=[(str(kind), str(state)) for kind, state in (status["drift"] or {}).items()],
+            unlearned=unlearned(status["explore"]),
+            last=_last(status),
+            unit=unit_words(status["unit"] or "cost"),
+            about=_about(status),
+        )
     )
 
 
@@ -94,8 +98,8 @@ def _over_the_period(budget: Mapping[str, Any], unit: str | None) -> Curve:
     across = [Tick(place, label) for place, label in zip(quarters, labels, strict=True)]
     rows = [(share(place), value) for place, value in points]
     return _drawn(
-        "Spend against budget", words + ".", lines, across, unit, ("of the period", f"spent ({unit_words(unit or 'cost')})"),
-        rows, now=elapsed,
+        "Spend against budget", words + ".", lines, across, unit,
+        ("of the period", f"spent ({unit_words(unit or 'cost')})"), rows, now=elapsed,
     )  # fmt: skip
 
 
@@ -104,7 +108,8 @@ def _prices(status: Mapping[str, Any]) -> Curve | None:
         return None
     unit = status["unit"]
     places, ends, across = _since(status)
-    known = status["budget"]["price"] is not None  # until then, each grant has the price 0
+    # Until it is known, each grant has the price 0.
+    known = status["budget"]["price"] is not None or any(one["price"] for one in places)
     points = [(end, one["price"]) for one, end in zip(places, ends, strict=True) if known and one["price"] is not None]
     words = f"Accuracy that {one_unit(unit)} more had to buy"
     words += f"; {digits(points[-1][1])} at the last request." if points else ": not known yet."
@@ -144,7 +149,7 @@ def _drawn(
 
 
 def _since(status: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[float], list[Tick]]:
-    """Return the places of the course, at most `POINTS`, where each ends on an axis from the start to now, and its ticks."""
+    """Return at most `POINTS` places, where each ends on an axis from the start to now, and the ticks of this axis."""
     course, length = status["course"], max(status["now"] - status["since"], 1e-9)
     every = course["places"]
     together = -(-(round(every[-1]["after"] / course["seconds"]) + 1) // POINTS) if every else 1
@@ -205,6 +210,8 @@ def _last(status: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _about(status: Mapping[str, Any]) -> str:
-    explored = f"{share(status['explore'], 1)} of the requests are explored." if status["explore"] else "Nothing is explored."
+    explored = (
+        f"{share(status['explore'], 1)} of the requests are explored." if status["explore"] else "Nothing is explored."
+    )
     age = duration(status["now"] - status["since"])
     return f"Policy: {status['policy']}. Started {age} ago; samples drawn since: {status['samples']:,}. {explored}"

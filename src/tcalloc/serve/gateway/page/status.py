@@ -1,5 +1,6 @@
 """What is known of a gateway, as one document that JSON can hold: no prompts, no answers, no keys."""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,7 +65,11 @@ def status_document(known: Known, now: float | None = None) -> dict[str, Any]:
     seconds, course = history.course()
     budget = None
     if known.budget is not None:
-        budget = known.budget.as_dict() | {"period_seconds": known.period_seconds}
+        # JSON has no infinite price.
+        budget = known.budget.as_dict() | {
+            "period_seconds": known.period_seconds,
+            "cheapest_only": known.budget.price == math.inf,
+        }
     found: dict[str, Any] = finite(
         {
             "format": FORMAT,

@@ -78,13 +78,15 @@ def verdict(status: Mapping[str, Any]) -> Verdict:
         )
     refused = sum(one["reason"] == "no money" for one in last)
     if refused:
-        end = "" if budget is None or budget["period"] == "all time" else " until the period ends or bills come in"
-        of = f"of the last {counted(len(last), 'request')}, {refused} {agreeing(refused, 'was', 'were')} refused{end}."
-        return Verdict("bad", ["The budget has nothing left for some requests:", of])
+        of = f"{refused} of the last {counted(len(last), 'request')} {agreeing(refused, 'was', 'were')} refused"
+        sentences = [f"The budget has nothing left for some requests: {of}."]
+        if budget is not None and budget["elapsed"] is not None:
+            sentences.append("The next period brings new money.")
+        return Verdict("bad", sentences)
     failed = sum(one["outcome"] == "failed" or one["outcome"] == "refused" for one in last)
     if last and 2 * failed > len(last):
-        text = f"{failed} of the last {counted(len(last), 'request')} got no answer: look at the server behind the gateway."
-        return Verdict("bad", [text])
+        text = f"{failed} of the last {counted(len(last), 'request')} got no answer"
+        return Verdict("bad", [f"{text}: look at the server behind the gateway."])
     if not sum(count for name, count in status["requests"].items() if name != "open"):
         return Verdict("calm", ["No request has ended yet.", "Clients use this address with /v1 behind it."])
     return _course(status)
@@ -94,7 +96,9 @@ def _course(status: Mapping[str, Any]) -> Verdict:
     budget, unit = status["budget"], status["unit"]
     if budget is None:
         spent = money(status["spend"], unit)
-        return Verdict("calm", [f"{spent} spent in {duration(status['now'] - status['since'])}. No budget is kept (--total)."])
+        return Verdict(
+            "calm", [f"{spent} spent in {duration(status['now'] - status['since'])}. No budget is kept (--total)."]
+        )
     total, period = money(budget["total"], unit), budget["period"]
     first = f"{money(budget['spent'], unit)} of {total} is spent"
     if budget["elapsed"] is not None:
@@ -125,9 +129,10 @@ def tiles(status: Mapping[str, Any]) -> list[Tile]:
         found.append(Tile("Spent", money(status["spend"], unit), "since the start; no budget is kept"))
     price = None if budget is None else budget["price"]
     words = f"accuracy that {one_unit(unit)} more must buy" if budget is not None else "no budget is kept"
+    figure = "-" if price is None else digits(price)
     if budget is not None and price is None:
-        words = "not known yet"
-    found.append(Tile("Price", "-" if price is None else digits(price), words))
+        figure, words = ("∞", "only the cheapest is affordable") if budget["cheapest_only"] else ("-", "not known yet")
+    found.append(Tile("Price", figure, words))
     found.append(_saved(savings, status["explore"]))
     ended = {name: count for name, count in status["requests"].items() if name != "open"}
     other = [f"{count:,} {name}" for name, count in sorted(ended.items()) if name != "answered" and count]
