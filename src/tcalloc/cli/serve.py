@@ -40,6 +40,9 @@ what is voted on: texts in which --extract finds answers. Tools, images,
 response_format, logprobs and n > 1 get one sample, passed on as it is. A client
 sets the header x-tcalloc-extract to numeric, choice, exact, normalized or none.
 
+the page: http://127.0.0.1:9000/ shows what is spent, at which price, and the
+last decisions; /status says the same as JSON, /metrics for Prometheus.
+
 keys: the upstream's key comes from --api-key-env, or as in `tcalloc answer`.
 Clients' keys stand in the variable of --client-keys-env, with commas between.
 They are needed to listen on another address than this machine's.

@@ -7,8 +7,8 @@ long as is needed to hold all of it, and `LAST` requests.
 import math
 import threading
 from collections import deque
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 __all__ = ["History", "Place", "Served"]
 
@@ -20,8 +20,7 @@ LAST = 50
 TIMED = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(NamedTuple):
     """One request that has ended.
 
     Attributes
@@ -144,7 +143,7 @@ class History:
     def last(self) -> list[dict[str, Any]]:
         """Return the last requests, the newest first."""
         with self._guard:
-            return [asdict(one) for one in reversed(self._last)]
+            return [one._asdict() for one in reversed(self._last)]
 
     def course(self, most: int = MOST) -> tuple[float, list[Place]]:
         """Return how long a place is, in seconds, and the places at which requests ended.
