@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import json
 import logging
-import math
 import os
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
@@ -30,7 +29,7 @@ from tcalloc.serve.gateway.drawing import Sending
 from tcalloc.serve.gateway.exploring import Explored
 from tcalloc.serve.gateway.metrics import Metrics
 from tcalloc.serve.gateway.page.routes import Page
-from tcalloc.serve.gateway.page.status import Known
+from tcalloc.serve.gateway.page.status import Learned
 from tcalloc.serve.gateway.requests import Answering, Reply
 from tcalloc.serve.gateway.upstream import Upstream
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
@@ -206,7 +205,7 @@ class Gateway:
                 web.get("/v1/models", self._models),
                 web.get("/health", self._health),
                 web.get("/metrics", self._metrics),
-                *Page(web, self._refused, self._known).routes(),
+                *Page(web, self._refused, self._answering, self._budget, self._learned).routes(),
             ]
         )
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=10.0)
@@ -309,17 +308,6 @@ class Gateway:
             _log.warning("the budget could not be read (%s)", type(error).__name__)
             return None, True
 
-    async def _known(self) -> Known:
-        """Return what the page shows."""
-        budget, failed = await self._budget()
-        answering, keeper = self._answering, self._keeper
-        unit = (keeper.unit or None) if keeper is not None else None
-        if keeper is None and answering.upstream.rates is None and not answering.served.costs:
-            unit = "samples"
-        seconds = None
-        if keeper is not None and not keeper.period.in_requests and keeper.period.length < math.inf:
-            seconds = keeper.period.length
-        return Known(
-            self.metrics, answering.served.name, unit, answering.share, budget, failed, seconds,
-            getattr(self, "savings", None), getattr(self, "drift", None),
-        )  # fmt: skip
+    def _learned(self) -> Learned:
+        """Return what was learned from the traffic: the savings and the drift."""
+        return getattr(self, "savings", None), getattr(self, "drift", None)

@@ -5,7 +5,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tcalloc.llm.concurrency import event_loop
-from tcalloc.serve.gateway.page.status import Known, status_document
+from tcalloc.serve.gateway.page.status import Learned, known_of, status_document
+from tcalloc.serve.gateway.requests import Answering
+from tcalloc.serve.keeper.status import Status
 
 __all__ = ["Page"]
 
@@ -29,14 +31,20 @@ class Page:
         ``aiohttp.web``.
     refused : callable
         Returns the refusal of a client without a key; None: it may go on.
-    look : callable
-        Returns what is known now.
+    answering : Answering
+        How requests are answered.
+    budget : callable
+        Returns the state of the budget, and whether it could not be read.
+    learned : callable
+        Returns what was learned from the traffic.
     """
 
     def __init__(
-        self, web: Any, refused: Callable[[Any], Any | None], look: Callable[[], Awaitable[Known]]
+        self, web: Any, refused: Callable[[Any], Any | None], answering: Answering,
+        budget: Callable[[], Awaitable[tuple[Status | None, bool]]], learned: Callable[[], Learned],
     ):  # fmt: skip
-        self._web, self._refused, self._look = web, refused, look
+        self._web, self._refused, self._answering = web, refused, answering
+        self._budget, self._learned = budget, learned
 
     def routes(self) -> list[Any]:
         """Return its routes."""
@@ -60,14 +68,15 @@ class Page:
             from tcalloc.serve.gateway.page.figures import figures
         except ImportError:
             return self._web.Response(status=501, text=MISSING, headers=HEADERS)
-        known = await self._look()
-        # On a thread, so that no request waits for it.
-        text = await event_loop.crew().run(lambda: figures(status_document(known)))
-        return self._web.Response(text=text, content_type="text/html", headers=HEADERS)
+        return await self._told(figures, "text/html")
 
     async def _status(self, request: Any) -> Any:
         if (refused := self._refused(request)) is not None:
             return refused
-        known = await self._look()
-        text = await event_loop.crew().run(lambda: json.dumps(status_document(known), separators=(",", ":")))
-        return self._web.Response(text=text, content_type="application/json", headers=HEADERS)
+        return await self._told(lambda status: json.dumps(status, separators=(",", ":")), "application/json")
+
+    async def _told(self, form: Callable[[dict[str, Any]], str], kind: str) -> Any:
+        """Return what is known now, in a form that is made in a thread, so that no request waits for it."""
+        known = known_of(self._answering, *await self._budget(), self._learned())
+        text = await event_loop.crew().run(lambda: form(status_document(known)))
+        return self._web.Response(text=text, content_type=kind, headers=HEADERS)

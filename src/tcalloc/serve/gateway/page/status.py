@@ -8,12 +8,17 @@ from typing import Any
 
 from tcalloc._version import __version__
 from tcalloc.serve.gateway.metrics import Metrics
+from tcalloc.serve.gateway.requests import Answering
 from tcalloc.serve.keeper.status import Status, finite
 
-__all__ = ["FORMAT", "Known", "status_document"]
+__all__ = ["FORMAT", "Known", "Learned", "known_of", "status_document"]
 
 # Grows if a field changes its meaning or goes away; new fields may come at any time.
 FORMAT = 1
+
+
+# The savings and the drift; None: nothing is known yet.
+Learned = tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,29 @@ class Known:
     period_seconds: float | None
     savings: Mapping[str, Any] | None
     drift: Mapping[str, Any] | None
+
+
+def known_of(answering: Answering, budget: Status | None, failed: bool, learned: Learned) -> Known:
+    """Return what a gateway knows.
+
+    Parameters
+    ----------
+    answering : Answering
+        How it answers.
+    budget, failed
+        The state of its budget, and whether it could not be read.
+    learned : Learned
+        What was learned from its traffic.
+    """
+    keeper, served = answering.keeper, answering.served
+    unit = seconds = None
+    if keeper is None:
+        unit = "samples" if answering.upstream.rates is None and not served.costs else None
+    else:
+        unit = keeper.unit or None
+        if not keeper.period.in_requests and keeper.period.length < math.inf:
+            seconds = keeper.period.length
+    return Known(answering.metrics, served.name, unit, answering.share, budget, failed, seconds, *learned)
 
 
 def status_document(known: Known, now: float | None = None) -> dict[str, Any]:
