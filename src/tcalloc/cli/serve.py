@@ -30,7 +30,8 @@ examples:
       --period 30d --price-in 0.15 --price-out 0.6 --max-tokens 1024
                                                a budget that holds
   tcalloc serve --upstream ... --policy policy/ --explore 0.02 --traffic seen/
-                                               2 % of the requests for `fit`
+                                               2 % of the requests, for
+                                               `tcalloc refit`
 
 the policy: a folder from `tcalloc fit`, or the name of an action (vote3, one).
 One that chooses between models names the model; otherwise it is the request's.
@@ -75,9 +76,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     money.add_argument("--state", metavar="STATE", help="where the budget is kept: a file, or redis://...")
     models.add_prices(money)
     shared.add_unit(money)
-    learn = parser.add_argument_group("what is kept for `tcalloc fit`")
+    learn = parser.add_argument_group("what is kept for `tcalloc refit`")
     learn.add_argument("--explore", type=_share, default=0.0, metavar="SHARE",
                        help="draw all samples on this share of the requests (0)")  # fmt: skip
+    learn.add_argument("--explore-samples", type=shared.count, metavar="N",
+                       help="how many these are (the most of the policy, at least 8)")  # fmt: skip
     learn.add_argument("--traffic", metavar="RUN", help="the run folder of their samples")
     learn.add_argument("--store-texts", action="store_true", help="store their questions, completions and answers")
 
@@ -119,7 +122,8 @@ def run(args: argparse.Namespace) -> int:
                 args.upstream, policy, key=key, rates=models.rates_of(args),
                 sending=Sending(args.max_tokens, args.n_per_request, args.cancel, args.deadline), keeper=keeper,
                 extract=args.extract, client_keys=_client_keys(args.client_keys_env), host=args.host, port=args.port,
-                explore=args.explore, store=args.traffic, store_texts=args.store_texts,
+                explore=args.explore, explore_samples=args.explore_samples, store=args.traffic,
+                store_texts=args.store_texts,
                 timeouts=Timeouts(min(10.0, args.timeout), args.timeout, 3 * args.timeout),
             )
         )  # fmt: skip

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tcalloc.errors import InputError
-from tcalloc.learn.protocol import Always, DecidedRun, Draw, Policy, Result, Run, combine
+from tcalloc.learn.protocol import Always, DecidedRun, Draw, Policy, Result, Run, combine, models_of
+from tcalloc.learn.saving.policy_folder import origin_of
 from tcalloc.measure.actions import Action, Vote
-from tcalloc.serve.clients import models_of
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
 from tcalloc.serve.keeper.grant import Grant
 from tcalloc.serve.live_costs import LiveCosts, ladder_of, refuse_unverified
@@ -17,8 +17,9 @@ __all__ = ["Begun", "Decision", "NoMoney", "ServedPolicy", "decide", "decide_pla
 
 # The name of requests with one plain sample in the keeper's status.
 PLAIN = "one"
-# Samples of an explored request, where the policy does not say how many it may draw.
-EXPLORED = 16
+# Samples of an explored request: where the policy does not say how many it may draw, and at least. One half of the
+# samples judges the other, so that fewer say little.
+EXPLORED, FEWEST_EXPLORED = 16, 8
 
 
 class NoMoney(Exception):
@@ -34,6 +35,8 @@ class ServedPolicy:
         The policy. One that looks at features is refused: a request has a text alone.
     kept : bool
         Whether a budget keeper decides with it, so that it needs no budget of its own.
+    explore : int, optional
+        Samples of each model on an explored request. Default: the most that the policy may draw, and at least 8.
 
     Attributes
     ----------
@@ -41,7 +44,7 @@ class ServedPolicy:
         The models that it chooses between, the cheapest first; empty if the request's own model is asked.
     """
 
-    def __init__(self, policy: Policy, kept: bool = False):
+    def __init__(self, policy: Policy, kept: bool = False, explore: int | None = None):
         refuse_unverified(policy, None)
         names = [str(name) for name in getattr(policy, "feature_names_in_", ()) if name != "text"]
         if names:
@@ -49,7 +52,7 @@ class ServedPolicy:
                 f"the policy looks at the categories {', '.join(names)}, which requests do not have. Fit one on the "
                 "questions' texts alone."
             )
-        self.policy = policy
+        self.policy, self.origin = policy, origin_of(policy)
         ladder = ladder_of(policy, None)
         models = [action.model for action in ladder if action.model]
         models += sorted(models_of(policy) - set(models))
@@ -60,7 +63,8 @@ class ServedPolicy:
         self.quick = isinstance(policy, Always) or bool(getattr(policy, "blind", False))
         most = [action.samples for action in getattr(policy, "actions_", None) or () if action is not None]
         own = getattr(policy, "action", None)
-        self.most_samples = max([*most, getattr(own, "samples", 0)]) or EXPLORED
+        drawn = max([*most, getattr(own, "samples", 0)]) or EXPLORED
+        self.explored_samples = max(drawn, FEWEST_EXPLORED) if explore is None else explore
         if not (kept and self.priceable):  # what cannot decide by a text is refused before anything is served
             policy.start("1 + 1 = ?").next()
 
@@ -112,7 +116,7 @@ class Begun:
 
 
 class FullRun:
-    """Draws as many samples of each model as a policy may ever draw, for what is learnt from them.
+    """Draws as many samples of each model as are explored, for what is learnt from them.
 
     Parameters
     ----------
@@ -287,7 +291,7 @@ def _explored(
     served: ServedPolicy, keeper: BudgetKeeper | None, most: Callable[[str | None, int], float]
 ) -> Decision | None:
     """Return the decision to draw everything; None if the budget does not allow it."""
-    actions = [Vote(served.most_samples, model=model) for model in served.models or (None,)]
+    actions = [Vote(served.explored_samples, model=model) for model in served.models or (None,)]
     grant = None
     if keeper is not None:
         highest = sum(most(action.model, action.samples) for action in actions)

@@ -3,6 +3,7 @@
 import os
 import secrets
 import threading
+import time
 from collections.abc import Sequence
 from typing import cast
 
@@ -46,7 +47,9 @@ class Explored:
         self._texts = texts
         self._guard = threading.Lock()
 
-    def add(self, text: str, records: Sequence[SampleRecord], clients: Sequence[ChatClient], grader: str) -> None:
+    def add(
+        self, text: str, records: Sequence[SampleRecord], clients: Sequence[ChatClient], grader: str, policy: str
+    ) -> None:
         """Store one request; may block.
 
         Parameters
@@ -59,6 +62,8 @@ class Explored:
             One for each model, with the settings that all requests share.
         grader : str
             The name of what finds the answers.
+        policy : str
+            The origin of the policy that was served: `tcalloc.learn.saving.policy_folder.origin_of`.
         """
         name = secrets.token_hex(8)
         arms = {client.model: client for client in clients}
@@ -66,7 +71,9 @@ class Explored:
         with self._guard:
             for client in clients:
                 self._store.add_arm(arm_of(client, grader) | {"grader": grader, "parameters": {}})
-            self._store.add_question({"id": name, "question": text if self._texts else None})
+            at = round(time.time(), 3)
+            told = text if self._texts else None
+            self._store.add_question({"id": name, "question": told, "at": at, "policy": policy})
             for record in records:
                 kept = dict(record) if self._texts else {key: record[key] for key in _PLAIN if key in record}  # type: ignore[literal-required]
                 arm = arms[str(record["model"])].arm

@@ -193,7 +193,7 @@ class Answering:
         assert self.explored is not None
         clients = [self.upstream.client(model) for model in served.models or (asked.model,)]
         try:
-            await crew().run(self.explored.add, asked.text, drawn.records, clients, grader.name)
+            await crew().run(self.explored.add, asked.text, drawn.records, clients, grader.name, served.origin)
         except Exception as error:  # a full disk costs no answer
             _log.warning("an explored request could not be stored (%s)", type(error).__name__)
             self.metrics.fallback("not stored")

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from tcalloc._checks import one_of
+from tcalloc._checks import one_of, whole
 from tcalloc._printing import cleaned
 from tcalloc._rates import Rates
 from tcalloc.errors import InputError, MissingExtraError
@@ -23,6 +23,7 @@ from tcalloc.llm.concurrency import event_loop
 from tcalloc.llm.graders import Grader, make_grader
 from tcalloc.llm.http.keys import Key, is_loopback
 from tcalloc.llm.http.transport import Exchange, Timeouts
+from tcalloc.measure.labels import FEWEST
 from tcalloc.serve.gateway.asked import BadRequest, asked_of
 from tcalloc.serve.gateway.decisions import ServedPolicy
 from tcalloc.serve.gateway.drawing import Sending
@@ -39,6 +40,8 @@ _log = logging.getLogger("tcalloc.gateway")
 # What a request may name in the header x-tcalloc-extract. Others are set at the start: they run code or patterns.
 EXTRACTORS = ("numeric", "choice", "exact", "normalized")
 MOST_BYTES = 64 << 20
+# Samples of one model on an explored request.
+MOST_EXPLORED = 256
 
 
 class Gateway:
@@ -66,6 +69,8 @@ class Gateway:
         Where it listens; port 0 is any free one.
     explore : float
         The share of requests of which all samples are drawn and stored.
+    explore_samples : int, optional
+        How many these are, of each model. Default: the most that the policy may draw, and at least 8.
     store : path, optional
         The run folder of these.
     store_texts : bool
@@ -95,6 +100,7 @@ class Gateway:
         host: str = "127.0.0.1",
         port: int = 9000,
         explore: float = 0.0,
+        explore_samples: int | None = None,
         store: str | os.PathLike[str] | None = None,
         store_texts: bool = False,
         timeouts: Timeouts | None = None,
@@ -116,6 +122,9 @@ class Gateway:
             raise InputError(f"explore is {explore}; expected a share from 0 to 1.")
         if (explore > 0) != (store is not None):
             raise InputError("explore and its run folder (--traffic) belong together; give both.")
+        if explore_samples is not None:
+            whole("explore_samples", explore_samples, FEWEST, MOST_EXPLORED)
+        self._explore_samples = explore_samples
         served = self._checked(policy, keeper)
         self._graders: dict[str, Grader | None] = {"none": None}
         self._extract = "default"
@@ -183,9 +192,8 @@ class Gateway:
         """
         self._answering.served = self._checked(policy, self._keeper)
 
-    @staticmethod
-    def _checked(policy: Policy, keeper: BudgetKeeper | None) -> ServedPolicy:
-        served = ServedPolicy(policy, keeper is not None)
+    def _checked(self, policy: Policy, keeper: BudgetKeeper | None) -> ServedPolicy:
+        served = ServedPolicy(policy, keeper is not None, self._explore_samples)
         if keeper is not None and served.settable and keeper.cap_per_question == float("inf"):
             raise InputError(
                 "a policy that stops while sampling has no highest cost of its own. Give the most that a question may "
