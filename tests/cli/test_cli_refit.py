@@ -34,7 +34,7 @@ def test_the_first_policy_of_a_gateway_with_fixed_votes(seen, tmp_path, capsys):
 
 def test_no_swap_has_an_exit_code_of_its_own(seen, tmp_path, capsys):
     out = tmp_path / "policy"
-    given = ["refit", "vote4", "--from", str(seen), "--out", str(out), "--policy", "fixed k", "--budget", "0.001"]
+    given = ["refit", "vote4", "--from", str(seen), "--out", str(out), "--policy", "fixed k", "--budget", "0.0015"]
     assert main([*given, "--json"]) == 3
     said = json.loads(capsys.readouterr().out)
     assert said["swap"] is False
