@@ -4,6 +4,8 @@ What to use when
 ----------------
 `Traffic.read`
     The requests of a run folder that a policy can learn from, and those on which it can be judged.
+`whole_requests`
+    Those with all their samples.
 """
 
 import os
@@ -24,7 +26,7 @@ from tcalloc.measure.load_run import load_run
 from tcalloc.measure.samples import Samples
 from tcalloc.runs.store import read_run
 
-__all__ = ["Traffic"]
+__all__ = ["Traffic", "whole_requests"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,15 +80,13 @@ class Traffic:
                     "with this policy first."
                 )
             samples, _ = samples.of_every_model()
-        sizes = np.stack([arm.drawn.sum(axis=1) for arm in samples.by_model.values()])
-        whole = (sizes >= np.median(sizes, axis=1, keepdims=True)).all(axis=0)
-        if not whole.all():
-            lacking = int((~whole).sum())
+        whole = whole_requests(samples)
+        if (lacking := len(samples) - len(whole)) > 0:
             notes.append(
                 f"{counted(lacking, 'request')} with fewer samples than usual, as failures and deadlines leave them, "
                 f"{agreeing(lacking, 'was', 'were')} left out."
             )
-            samples = samples.take(np.flatnonzero(whole))
+            samples = samples.take(whole)
         ids = [str(name) for name in (() if samples.ids is None else samples.ids)]
         served = {str(one["id"]): one.get("policy") for one in run.questions}
         origin = origin_of(policy)
@@ -99,3 +99,15 @@ class Traffic:
                 "figures here are too good."
             )
         return cls(samples, texts_of_run(os.fspath(path), ids), np.flatnonzero(own), tuple(notes))
+
+
+def whole_requests(samples: Samples) -> NDArray[np.intp]:
+    """Return the rows with as many samples of each model as usual: without those that failures or a deadline cut off.
+
+    Parameters
+    ----------
+    samples : Samples
+        Explored requests.
+    """
+    sizes = np.stack([arm.drawn.sum(axis=1) for arm in samples.by_model.values()])
+    return np.flatnonzero((sizes >= np.median(sizes, axis=1, keepdims=True)).all(axis=0))

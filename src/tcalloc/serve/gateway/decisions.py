@@ -42,6 +42,8 @@ class ServedPolicy:
     ----------
     models : tuple of str
         The models that it chooses between, the cheapest first; empty if the request's own model is asked.
+    kept : bool
+        Whether a budget keeper decides with it.
     """
 
     def __init__(self, policy: Policy, kept: bool = False, explore: int | None = None):
@@ -65,7 +67,8 @@ class ServedPolicy:
         own = getattr(policy, "action", None)
         drawn = max([*most, getattr(own, "samples", 0)]) or EXPLORED
         self.explored_samples = max(drawn, FEWEST_EXPLORED) if explore is None else explore
-        if not (kept and self.priceable):  # what cannot decide by a text is refused before anything is served
+        self.kept = kept and self.priceable
+        if not self.kept:  # what cannot decide by a text is refused before anything is served
             policy.start("1 + 1 = ?").next()
 
     def cost(self, model: str) -> float:

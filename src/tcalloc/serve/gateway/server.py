@@ -4,13 +4,14 @@ It runs on the event loop of all requests (`tcalloc.llm.concurrency.event_loop`)
 another.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import hmac
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -28,6 +29,7 @@ from tcalloc.serve.gateway.asked import BadRequest, asked_of
 from tcalloc.serve.gateway.decisions import ServedPolicy
 from tcalloc.serve.gateway.drawing import Sending
 from tcalloc.serve.gateway.exploring import Explored
+from tcalloc.serve.gateway.learning import Learning
 from tcalloc.serve.gateway.metrics import Metrics
 from tcalloc.serve.gateway.requests import Answering, Reply
 from tcalloc.serve.gateway.upstream import Upstream
@@ -135,12 +137,13 @@ class Gateway:
         self._keys = tuple(hashlib.sha256(one.encode()).digest() for one in client_keys)
         self._at, self._keeper = (host, port), keeper
         self.metrics = Metrics()
-        self._explored = None if store is None else Explored(store, store_texts)
+        self._learning = None if store is None else Learning(Explored(store, store_texts), served)
         self._answering = Answering(
             Upstream(upstream, key, rates, timeouts or Timeouts()), served, sending, keeper, self.metrics,
-            self._explored, explore,
+            self._learning, explore,
         )  # fmt: skip
         self._runner: Any = None
+        self._reviews: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -172,11 +175,10 @@ class Gateway:
     def close(self) -> None:
         """Take no more requests, wait for those under way, and close everything."""
         if self._runner is not None:
-            event_loop.run(self._runner.cleanup())
-            self._runner = None
+            event_loop.run(self._stop())
         self._answering.upstream.close()
-        if self._explored is not None:
-            self._explored.close()
+        if self._learning is not None:
+            self._learning.close()
         for grader in self._graders.values():
             close = getattr(grader, "close", None)
             if close is not None:
@@ -190,7 +192,23 @@ class Gateway:
         InputError
             If it cannot be served; the old one stays.
         """
-        self._answering.served = self._checked(policy, self._keeper)
+        served = self._checked(policy, self._keeper)
+        if self._learning is not None:
+            self._learning.serve(served)
+        self._answering.served = served
+
+    @property
+    def savings(self) -> Mapping[str, float] | None:
+        """What is saved against the cheapest fixed choice with the same agreement, from explored requests.
+
+        None until 20 requests were explored with the policy that is served. See `Savings.summary`.
+        """
+        return None if self._learning is None else self._learning.savings.summary
+
+    def review(self) -> None:
+        """Make the figures of explored requests anew; the gateway does it by itself every hour."""
+        if self._learning is not None:
+            self._learning.review()
 
     def _checked(self, policy: Policy, keeper: BudgetKeeper | None) -> ServedPolicy:
         served = ServedPolicy(policy, keeper is not None, self._explore_samples)
@@ -222,6 +240,14 @@ class Gateway:
             await runner.cleanup()
             raise InputError(f"{host}:{port} cannot be listened on ({error.strerror or 'taken'}).") from None
         self._runner, self._at = runner, (host, runner.addresses[0][1])
+        if self._learning is not None:
+            self._reviews = asyncio.ensure_future(self._learning.run())
+
+    async def _stop(self) -> None:
+        runner, self._runner = self._runner, None
+        await runner.cleanup()
+        if self._reviews is not None:
+            self._reviews.cancel()
 
     # ------------------------------------------------------------------------------------------ routes
 
@@ -303,6 +329,6 @@ class Gateway:
                 status = await event_loop.crew().run(self._keeper.status)
             except Exception as error:  # the state is not reachable; the rest is known
                 _log.warning("the budget could not be read (%s)", type(error).__name__)
-        body = self.metrics.text(status).encode()
+        body = self.metrics.text(status, self.savings).encode()
         kind = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         return self._web.Response(body=body, headers=kind)
