@@ -35,7 +35,8 @@ examples:
 
 the policy: a folder from `tcalloc fit`, or the name of an action (vote3, one).
 One that chooses between models names the model; otherwise it is the request's.
-kill -HUP reads the folder again; no request is lost.
+kill -HUP, or POST /admin/policy with the type application/json, reads the folder
+again; no request is lost.
 
 what is voted on: texts in which --extract finds answers. Tools, images,
 response_format, logprobs and n > 1 get one sample, passed on as it is. A client
@@ -123,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
                 sending=Sending(args.max_tokens, args.n_per_request, args.cancel, args.deadline), keeper=keeper,
                 extract=args.extract, client_keys=_client_keys(args.client_keys_env), host=args.host, port=args.port,
                 explore=args.explore, explore_samples=args.explore_samples, store=args.traffic,
-                store_texts=args.store_texts,
+                store_texts=args.store_texts, reload=lambda: _policy(args),
                 timeouts=Timeouts(min(10.0, args.timeout), args.timeout, 3 * args.timeout),
             )
         )  # fmt: skip
@@ -141,7 +142,7 @@ def _wait(args: argparse.Namespace, gateway: Any) -> None:
     try:
         while came.get() == getattr(signal, "SIGHUP", None):
             try:
-                gateway.serve(_policy(args))
+                gateway.reload()
                 shared.say(f"{args.policy} is read again; new requests are served by it.")
             except (TcallocError, OSError) as error:
                 shared.say(f"error: {error} The policy of before goes on.")

@@ -11,14 +11,15 @@ import hmac
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from tcalloc._checks import one_of, whole
 from tcalloc._printing import cleaned
 from tcalloc._rates import Rates
-from tcalloc.errors import InputError, MissingExtraError
+from tcalloc.errors import InputError, MissingExtraError, TcallocError
 from tcalloc.learn.protocol import Policy
 from tcalloc.llm.concurrency import event_loop
 from tcalloc.llm.graders import Grader, make_grader
@@ -77,6 +78,8 @@ class Gateway:
         The run folder of these.
     store_texts : bool
         Whether it holds texts.
+    reload : callable, optional
+        Returns the policy anew, for `Gateway.reload`.
     timeouts : Timeouts, optional
         How long the server is waited for.
 
@@ -105,6 +108,7 @@ class Gateway:
         explore_samples: int | None = None,
         store: str | os.PathLike[str] | None = None,
         store_texts: bool = False,
+        reload: Callable[[], Policy] | None = None,
         timeouts: Timeouts | None = None,
     ):
         try:
@@ -142,6 +146,7 @@ class Gateway:
             Upstream(upstream, key, rates, timeouts or Timeouts()), served, sending, keeper, self.metrics,
             self._learning, explore,
         )  # fmt: skip
+        self._reload, self._reloading = reload, threading.Lock()
         self._runner: Any = None
         self._reviews: asyncio.Task[None] | None = None
 
@@ -197,6 +202,19 @@ class Gateway:
             self._learning.serve(served)
         self._answering.served = served
 
+    def reload(self) -> None:
+        """Read the policy anew, and serve it; SIGHUP and ``POST /admin/policy`` do it.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read or served, or the gateway does not know where it is; the old one stays.
+        """
+        if self._reload is None:
+            raise InputError("the gateway was not told where its policy comes from: reload=.")
+        with self._reloading:
+            self.serve(self._reload())
+
     @property
     def savings(self) -> Mapping[str, float] | None:
         """What is saved against the cheapest fixed choice with the same agreement, from explored requests.
@@ -225,6 +243,7 @@ class Gateway:
         app.add_routes(
             [
                 web.post("/v1/chat/completions", self._completions),
+                web.post("/admin/policy", self._swap),
                 web.get("/v1/models", self._models),
                 web.get("/health", self._health),
                 web.get("/metrics", self._metrics),
@@ -267,6 +286,12 @@ class Gateway:
             return None
         return self._error(401, "a key of this gateway is needed: Authorization: Bearer KEY.", "invalid_api_key")
 
+    def _untyped(self, request: Any) -> Any | None:
+        """Return the refusal of a body that is not said to be JSON: a page in a browser can send all others unasked."""
+        if request.content_type == "application/json":
+            return None
+        return self._error(415, "the Content-Type must be application/json.", "unsupported_media_type")
+
     def _error(self, status: int, message: str, code: str) -> Any:
         kind = "invalid_request_error"
         return self._json(status, {"error": {"message": message, "type": kind, "code": code}}, {})
@@ -276,10 +301,8 @@ class Gateway:
         return self._web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
     async def _completions(self, request: Any) -> Any:
-        if (refused := self._refused(request)) is not None:
+        if (refused := self._refused(request) or self._untyped(request)) is not None:
             return refused
-        if request.content_type != "application/json":  # a page in a browser can send all others unasked
-            return self._error(415, "the Content-Type must be application/json.", "unsupported_media_type")
         name = request.headers.get("x-tcalloc-extract", self._extract)
         try:
             one_of("x-tcalloc-extract", name, (*EXTRACTORS, "none", "default"))
@@ -292,6 +315,19 @@ class Gateway:
         if reply.stream is None:
             return self._json(reply.status, reply.document, reply.headers)
         return await self._streamed(request, reply, reply.stream)
+
+    async def _swap(self, request: Any) -> Any:
+        """Read the policy again, from where it was read at the start: a client cannot name a folder."""
+        if (refused := self._refused(request) or self._untyped(request)) is not None:
+            return refused
+        try:
+            await event_loop.crew().run(self.reload)
+        except Exception as error:
+            said = str(error) if isinstance(error, TcallocError) else type(error).__name__
+            _log.warning("the policy could not be read again; the one of before goes on: %s", said)
+            message = "the policy could not be read again; the one of before goes on. The gateway's log says why."
+            return self._error(409, message, "policy_not_read")
+        return self._json(200, {"status": "the policy is read again"}, {})
 
     async def _streamed(self, request: Any, reply: Reply, stream: AsyncIterator[bytes]) -> Any:
         headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache", **reply.headers}
