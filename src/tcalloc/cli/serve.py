@@ -10,7 +10,7 @@ from typing import Any
 
 from tcalloc.cli import _models as models
 from tcalloc.cli import _shared as shared
-from tcalloc.errors import TcallocError
+from tcalloc.errors import InputError, TcallocError
 
 __all__ = ["add_arguments", "run"]
 
@@ -84,6 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help="how many these are (the most of the policy, at least 8)")  # fmt: skip
     learn.add_argument("--traffic", metavar="RUN", help="the run folder of their samples")
     learn.add_argument("--store-texts", action="store_true", help="store their questions, completions and answers")
+    learn.add_argument("--keep-texts", type=_age, default="30d", metavar="TIME",
+                       help="remove these after so long, such as 12h (30d)")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -124,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
                 sending=Sending(args.max_tokens, args.n_per_request, args.cancel, args.deadline), keeper=keeper,
                 extract=args.extract, client_keys=_client_keys(args.client_keys_env), host=args.host, port=args.port,
                 explore=args.explore, explore_samples=args.explore_samples, store=args.traffic,
-                store_texts=args.store_texts, reload=lambda: _policy(args),
+                store_texts=args.store_texts, keep_texts=args.keep_texts, reload=lambda: _policy(args),
                 timeouts=Timeouts(min(10.0, args.timeout), args.timeout, 3 * args.timeout),
             )
         )  # fmt: skip
@@ -174,6 +176,16 @@ def _port(text: str) -> int:
     if value > 65535:
         raise argparse.ArgumentTypeError(f"{text} is no port; allowed are 0 to 65535")
     return value
+
+
+def _age(text: str) -> float:
+    """Return a length of time in seconds."""
+    from tcalloc.serve.keeper.period import period_of
+
+    try:
+        return period_of(text, False).length
+    except InputError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no length of time; such as 30d, 12h or 90min") from None
 
 
 def _share(text: str) -> float:

@@ -1,12 +1,15 @@
 """Requests of which all samples were drawn, stored as a run folder from which policies are fitted."""
 
+import math
 import os
 import secrets
 import threading
 import time
-from collections.abc import Sequence
-from typing import cast
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
+from tcalloc._checks import is_number
 from tcalloc.errors import InputError
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.run_folder import arm_of
@@ -34,9 +37,11 @@ class Explored:
     texts : bool
         Whether questions, completions and answers are stored. Otherwise an answer is stored as a number that is equal
         for equal answers to one question, and nothing else of a text.
+    keep : float
+        Seconds after which the texts of a request are removed. Its samples stay, with such numbers.
     """
 
-    def __init__(self, path: str | os.PathLike[str], texts: bool):
+    def __init__(self, path: str | os.PathLike[str], texts: bool, keep: float = math.inf):
         path = os.fspath(path)
         manifest = {"explored": True, "texts": texts}
         self._store = Store.open(path) if is_run(path) else Store.create(path, manifest, [])
@@ -44,8 +49,13 @@ class Explored:
             self._store.close()
             kind = "with texts" if texts else "without texts"
             raise InputError(f"{path}: no run folder of explored requests {kind}. Give another folder.")
-        self._texts = texts
+        self._texts, self._keep = texts, keep
         self._guard = threading.Lock()
+        try:
+            self.forget(unfinished=True)
+        except BaseException:
+            self._store.close()
+            raise
 
     def add(
         self, text: str, records: Sequence[SampleRecord], clients: Sequence[ChatClient], grader: str, policy: str
@@ -67,7 +77,7 @@ class Explored:
         """
         name = secrets.token_hex(8)
         arms = {client.model: client for client in clients}
-        codes: dict[str, str] = {}
+        codes = _Codes()
         with self._guard:
             for client in clients:
                 self._store.add_arm(arm_of(client, grader) | {"grader": grader, "parameters": {}})
@@ -75,16 +85,58 @@ class Explored:
             told = text if self._texts else None
             self._store.add_question({"id": name, "question": told, "at": at, "policy": policy})
             for record in records:
-                kept = dict(record) if self._texts else {key: record[key] for key in _PLAIN if key in record}  # type: ignore[literal-required]
-                arm = arms[str(record["model"])].arm
-                answer = record.get("answer")
-                if answer is not None and not self._texts:
-                    answer = codes.setdefault(str(answer), f"answer {len(codes) + 1}")
-                # The hash of what was asked would let a guessed text be confirmed.
-                params = record["params"] if self._texts else arm
-                kept |= {"id": name, "arm": arm, "params": params, "answer": answer, "correct": None}
-                self._store.append(cast("SampleRecord", kept))
+                whole = cast("SampleRecord", {**record, "id": name, "arm": arms[str(record["model"])].arm})
+                whole["correct"] = None
+                self._store.append(whole if self._texts else codes.plain(whole))
+
+    def forget(self, *, unfinished: bool = False) -> None:
+        """Remove the texts that are older than they may be, from all files; may block.
+
+        Parameters
+        ----------
+        unfinished : bool
+            Whether to look at samples too where no question has a text that is too old: a process that died may have
+            removed those of questions alone.
+        """
+        if not self._texts or self._keep == math.inf:
+            return
+        before = time.time() - self._keep
+        damaged = os.path.join(self._store.path, "samples.damaged")
+        with self._guard:
+            if os.path.exists(damaged) and os.path.getmtime(damaged) < before:
+                os.unlink(damaged)
+            old = {one["id"]: one.get("question") for one in self._store.questions() if _age(one) < before}
+            if not any(text is not None for text in old.values()) and not (unfinished and old):
+                return
+            codes: dict[str, _Codes] = defaultdict(_Codes)
+            self._store.rewrite(
+                lambda one: {**one, "question": None} if one["id"] in old else one,
+                lambda record: codes[record["id"]].plain(record) if record["id"] in old else record,
+            )
 
     def close(self) -> None:
         """Bring everything to the disk."""
         self._store.close()
+
+
+class _Codes:
+    """The answers to one question as numbers: equal numbers for equal answers."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def plain(self, record: SampleRecord) -> SampleRecord:
+        """Return a sample without anything of its text."""
+        kept: dict[str, Any] = {key: record[key] for key in _PLAIN if key in record}  # type: ignore[literal-required]
+        answer = record.get("answer")
+        if answer is not None:
+            answer = self._known.setdefault(str(answer), f"answer {len(self._known) + 1}")
+        # The hash of what was asked would let a guessed text be confirmed.
+        kept |= {"id": record["id"], "arm": record["arm"], "params": record["arm"], "answer": answer, "correct": None}
+        return cast("SampleRecord", kept)
+
+
+def _age(question: Mapping[str, Any]) -> float:
+    """Return when a question was stored, in seconds since 1970; where that is not known, long ago."""
+    at = question.get("at")
+    return float(at) if is_number(at) else -math.inf

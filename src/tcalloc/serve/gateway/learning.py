@@ -81,7 +81,8 @@ class Learning:
             self._wake.set()
 
     def review(self) -> None:
-        """Make the figures anew; takes up to seconds of a thread."""
+        """Remove texts that are too old, and make the figures anew; takes up to seconds of a thread."""
+        self._explored.forget()
         self.savings.measure()
 
     async def run(self) -> None:

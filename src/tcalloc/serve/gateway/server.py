@@ -45,6 +45,8 @@ EXTRACTORS = ("numeric", "choice", "exact", "normalized")
 MOST_BYTES = 64 << 20
 # Samples of one model on an explored request.
 MOST_EXPLORED = 256
+# Seconds.
+MONTH = 30 * 86400.0
 
 
 class Gateway:
@@ -78,6 +80,8 @@ class Gateway:
         The run folder of these.
     store_texts : bool
         Whether it holds texts.
+    keep_texts : float
+        Seconds after which they are removed from it: at the start, and every hour. Default: 30 days.
     reload : callable, optional
         Returns the policy anew, for `Gateway.reload`.
     timeouts : Timeouts, optional
@@ -108,6 +112,7 @@ class Gateway:
         explore_samples: int | None = None,
         store: str | os.PathLike[str] | None = None,
         store_texts: bool = False,
+        keep_texts: float = MONTH,
         reload: Callable[[], Policy] | None = None,
         timeouts: Timeouts | None = None,
     ):
@@ -141,7 +146,7 @@ class Gateway:
         self._keys = tuple(hashlib.sha256(one.encode()).digest() for one in client_keys)
         self._at, self._keeper = (host, port), keeper
         self.metrics = Metrics()
-        self._learning = None if store is None else Learning(Explored(store, store_texts), served)
+        self._learning = None if store is None else Learning(Explored(store, store_texts, keep_texts), served)
         self._answering = Answering(
             Upstream(upstream, key, rates, timeouts or Timeouts()), served, sending, keeper, self.metrics,
             self._learning, explore,
