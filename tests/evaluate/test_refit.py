@@ -4,16 +4,20 @@ import re
 
 import numpy as np
 import pytest
+from gateway_client import send
 from traffic import explored
+from upstreams import Upstream
 
 import tcalloc
 from tcalloc import InputError, Vote
 from tcalloc.evaluate.refit_report import WORST
+from tcalloc.learn.features.lexical import COLUMNS, lexical_rows
 from tcalloc.learn.protocol import Always
 from tcalloc.learn.registry import POLICIES, entry_for
 from tcalloc.learn.rivals import TunedRule
 from tcalloc.learn.saving.policy_folder import load_policy, origin_of
 from tcalloc.learn.sequential import Sequential
+from tcalloc.serve.gateway.server import Gateway
 
 CHANCES = np.where(np.arange(160) % 2, 0.5, 0.95)
 
@@ -197,3 +201,26 @@ def test_the_interval_holds_the_gain(tmp_path):
         true = report.policy.replay(None, part).accuracy.mean() - part.table([Vote(3)]).acc[:, 0].mean()
         held += report.low - 0.02 <= true <= report.high + 0.02
     assert held >= 9
+
+
+def test_counts_of_texts_are_enough_for_a_policy_that_looks_at_questions(tmp_path):
+    """Without texts: it decides by the counts as one that was fitted on the texts does by the same counts."""
+    texts = [f"What is {i}?" if i % 2 == 0 else f"Find x, if {i} (x + 2) = 3 x, or say why not" for i in range(160)]
+    counts = lexical_rows(texts)
+    bare = explored(tmp_path / "bare", CHANCES, extra=[{"counts": one} for one in counts])
+    report = tcalloc.refit(Always(Vote(3)), bare, kind="priced", budget=2.0)
+    assert report.policy.feature_names_in_.tolist() == list(COLUMNS)
+    samples = tcalloc.Samples.load(bare, "agreement")
+    like = tcalloc.PricedPolicy(budget=2.0, features=tcalloc.Features(text=None))
+    like = like.fit(texts, samples, actions=list(report.policy.actions_), predicted=report.policy.predicted_)
+    for budget in (2.0, 2.5, 3.0):
+        assert (report.policy.decide(counts, budget=budget) == like.decide(texts, budget=budget)).all()
+    assert len(set(report.policy.decide(counts, budget=2.5).tolist())) > 1
+    with Upstream() as server, Gateway(server.url, report.policy, port=0) as gateway:
+        body = {"model": "tiny", "messages": [{"role": "user", "content": texts[0]}]}
+        got = send(gateway.url, "POST", "/v1/chat/completions", body)
+    assert got.headers["x-tcalloc-action"] == report.policy.route(counts[0])
+    # And the next one is judged by counts, too, also where texts are stored.
+    served = stored(report.policy, tmp_path / "served")
+    again = explored(tmp_path / "again", CHANCES, policy=origin_of(served), texts=texts)
+    assert tcalloc.refit(served, again).policy.feature_names_in_.tolist() == list(COLUMNS)

@@ -5,7 +5,7 @@ import numpy as np
 from tcalloc.runs.store import Store
 
 
-def explored(folder, chances, samples=8, policy="", model="tiny", cost=None, texts=None, seed=0):
+def explored(folder, chances, samples=8, policy="", model="tiny", cost=None, texts=None, seed=0, extra=None):
     """Write a run folder: one request per chance that a sample gives the usual answer."""
     rng = np.random.default_rng(seed)
     arm = {"arm": f"{model}-arm", "model": model, "grader": "numeric", "parameters": {}}
@@ -14,7 +14,8 @@ def explored(folder, chances, samples=8, policy="", model="tiny", cost=None, tex
             name = f"q{i}"
             text = None if texts is None else texts[i]
             by = policy if isinstance(policy, str) else policy[i]
-            store.add_question({"id": name, "question": text, "at": 1000.0 + i, "policy": by})
+            more = {} if extra is None else extra[i]
+            store.add_question({"id": name, "question": text, "at": 1000.0 + i, "policy": by} | more)
             for j in range(samples):
                 answer = 0 if rng.random() < chance else int(rng.integers(1, 6))
                 record = {"id": name, "sample": j, "arm": arm["arm"], "params": arm["arm"], "model": model}

@@ -113,7 +113,7 @@ def refit(
             )
         entry = entry_of(SEQUENTIAL)
     place = os.fspath(traffic)
-    found = Traffic.read(place, policy, labels)
+    found = Traffic.read(place, policy, labels, bool({"x", "text"} & set(entry.needs)))
     n, judging = len(found.samples), found.judging
     refuse_few(len(judging), n, max(FEWEST, 2 * folds), place)
     running = _Served(policy, found, random_state)
@@ -202,12 +202,7 @@ class _Served:
                     f"the policy that is served draws more than half of the samples of a request, and one half judges "
                     f"the other: {error} Explore with more samples (--explore-samples)."
                 ) from None
-            if found.X is not None:
-                raise
-            raise InputError(
-                f"the policy that is served may look at texts, and the traffic holds none: {error} Let the gateway "
-                "store them (--store-texts), or serve a policy that does not look at texts."
-            ) from None
+            raise
         self.spend, self.accuracy, self.spend_of_all = spend[0], accuracy[0], float(paid.mean())
 
     @property
@@ -224,7 +219,8 @@ class _Served:
 
 def _recipe(entry: Entry, samples: Samples, X: Any, budget: float, like: Any) -> Recipe:
     """Return how the new policy is fitted: by what follows from the samples, else like another policy, if any."""
-    recipe = Recipe.of(entry, samples, text=X is not None, label=False, budget=budget, answer_all=True)
+    there = X is not None and (isinstance(X[0], str) or "text" not in entry.needs)
+    recipe = Recipe.of(entry, samples, text=there, label=False, budget=budget, answer_all=True)
     if not hasattr(like, "get_params"):
         return recipe
     fixed = {*OWN, *dict(entry.options)}

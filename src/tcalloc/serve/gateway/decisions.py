@@ -32,7 +32,8 @@ class ServedPolicy:
     Parameters
     ----------
     policy : Policy
-        The policy. One that looks at features is refused: a request has a text alone.
+        The policy. One that looks at features is refused: a request has a text alone. Counts of the text
+        (`tcalloc.learn.features.lexical.COLUMNS`) are made of it.
     kept : bool
         Whether a budget keeper decides with it, so that it needs no budget of its own.
     explore : int, optional
@@ -49,7 +50,12 @@ class ServedPolicy:
     def __init__(self, policy: Policy, kept: bool = False, explore: int | None = None):
         refuse_unverified(policy, None)
         names = [str(name) for name in getattr(policy, "feature_names_in_", ()) if name != "text"]
-        if names:
+        self._counts: Callable[[list[str]], list[dict[str, float]]] | None = None
+        if names and all(name.startswith("lexical:") for name in names):
+            from tcalloc.learn.features.lexical import lexical_rows
+
+            self._counts = lexical_rows
+        elif names:
             raise InputError(
                 f"the policy looks at the categories {', '.join(names)}, which requests do not have. Fit one on the "
                 "questions' texts alone."
@@ -69,11 +75,15 @@ class ServedPolicy:
         self.explored_samples = max(drawn, FEWEST_EXPLORED) if explore is None else explore
         self.kept = kept and self.priceable
         if not self.kept:  # what cannot decide by a text is refused before anything is served
-            policy.start("1 + 1 = ?").next()
+            policy.start(self.row("1 + 1 = ?")).next()
 
     def cost(self, model: str) -> float:
         """Return what a sample of a model costs in the policy's unit, where the server's tokens have no prices."""
         return self.costs.get(model, next(iter(self.costs.values()), 1.0))
+
+    def row(self, text: str) -> Any:
+        """Return what the policy looks at: the text, or the counts of it that it was fitted on."""
+        return text if self._counts is None else self._counts([text])[0]
 
     def asks(self, action: Action) -> str | None:
         """Return the model that an action asks; None: the request's own."""
@@ -206,7 +216,7 @@ def decide(
     if explore and (found := _explored(served, keeper, most)) is not None:
         return found
     if keeper is None or not served.priceable:
-        begun = Begun(served.policy.start(text))
+        begun = Begun(served.policy.start(served.row(text)))
         if begun.first is None:
             return Decision(None, PLAIN, None, grant_one(keeper, most(None, 1)), "policy draws nothing")
         action, grant = begun.first.action, None
@@ -220,7 +230,7 @@ def decide(
     maximum: Any = keeper.cap_per_question
     if not served.settable:
         maximum = lambda name: most(actions[name].model, actions[name].samples) if name in actions else 0.0  # noqa: E731
-    grant = keeper.grant(served.policy, text, maximum=maximum)
+    grant = keeper.grant(served.policy, served.row(text), maximum=maximum)
     if grant.action is None or grant.run is None:
         raise NoMoney
     try:
@@ -258,11 +268,11 @@ def decide_plain(
     if not served.models:
         return Decision(None, PLAIN, None, grant_one(keeper, most(None, n)), why)
     if keeper is None or not served.priceable:
-        draw = served.policy.start(text).next()
+        draw = served.policy.start(served.row(text)).next()
         model = served.models[0] if draw is None else served.asks(draw.action)
         return Decision(None, PLAIN, model, grant_one(keeper, most(model, n)), why)
     highest = max(most(model, n) for model in served.models)
-    grant = keeper.grant(served.policy, text, maximum=highest)
+    grant = keeper.grant(served.policy, served.row(text), maximum=highest)
     if grant.action is None or grant.run is None:
         raise NoMoney
     draw = grant.run.next()

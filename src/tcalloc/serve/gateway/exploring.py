@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from tcalloc._checks import is_number
-from tcalloc.errors import InputError
+from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.run_folder import arm_of
 from tcalloc.runs.records import SampleRecord
@@ -36,7 +36,7 @@ class Explored:
         The folder: new, or one to continue.
     texts : bool
         Whether questions, completions and answers are stored. Otherwise an answer is stored as a number that is equal
-        for equal answers to one question, and nothing else of a text.
+        for equal answers to one question, and of the question the 16 counts of `tcalloc.learn.features.lexical`.
     keep : float
         Seconds after which the texts of a request are removed. Its samples stay, with such numbers.
     """
@@ -82,8 +82,8 @@ class Explored:
             for client in clients:
                 self._store.add_arm(arm_of(client, grader) | {"grader": grader, "parameters": {}})
             at = round(time.time(), 3)
-            told = text if self._texts else None
-            self._store.add_question({"id": name, "question": told, "at": at, "policy": policy})
+            told = {"question": text} if self._texts else {"question": None, "counts": _counts(text)}
+            self._store.add_question({"id": name, "at": at, "policy": policy} | told)
             for record in records:
                 whole = cast("SampleRecord", {**record, "id": name, "arm": arms[str(record["model"])].arm})
                 whole["correct"] = None
@@ -110,7 +110,7 @@ class Explored:
                 return
             codes: dict[str, _Codes] = defaultdict(_Codes)
             self._store.rewrite(
-                lambda one: {**one, "question": None} if one["id"] in old else one,
+                lambda one: _without_text(one) if one["id"] in old else one,
                 lambda record: codes[record["id"]].plain(record) if record["id"] in old else record,
             )
 
@@ -140,3 +140,18 @@ def _age(question: Mapping[str, Any]) -> float:
     """Return when a question was stored, in seconds since 1970; where that is not known, long ago."""
     at = question.get("at")
     return float(at) if is_number(at) else -math.inf
+
+
+def _counts(text: str) -> dict[str, float] | None:
+    """Return the counts of a text; None where the extra `learn` is missing, without which no policy looks at them."""
+    try:
+        from tcalloc.learn.features.lexical import lexical_rows
+    except MissingExtraError:
+        return None
+    return lexical_rows([text])[0]
+
+
+def _without_text(question: Mapping[str, Any]) -> dict[str, Any]:
+    text = question.get("question")
+    counts = question.get("counts") if text is None else _counts(text)
+    return {**question, "question": None, "counts": counts}

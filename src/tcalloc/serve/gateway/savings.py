@@ -130,10 +130,10 @@ def _measured(served: ServedPolicy, kept: Sequence[_Kept], usual: float | None) 
     try:
         samples = Samples(arms=arms, ids=ids) if served.models else replace(arms[""], ids=ids)
         samples = samples.take(whole_requests(samples)).labelled("agreement")
-        texts = [kept[int(row)].text for row in np.asarray(samples.ids)]
+        rows = [served.row(kept[int(row)].text) for row in np.asarray(samples.ids)]
         # A budget keeper decides at a price of its own: by what requests cost on average.
         policy = served.policy.at(usual) if served.kept and usual else served.policy  # type: ignore[attr-defined]
-        saving = saving_of(policy, samples, texts)
+        saving = saving_of(policy, samples, rows)
     except TcallocError:  # such as too few samples with an answer
         return None
     return {
