@@ -17,6 +17,14 @@ __all__ = ["Metrics"]
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 SHARES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+# What explored requests say: the names of the gauges; without their beginning, those in the summary.
+SAVINGS = {
+    "saved_share": "Of the cost of the cheapest fixed choice with the same agreement, what the policy saves.",
+    "saved_share_low": "The lower end of its 95 % interval.",
+    "saved_share_high": "The upper end.",
+    "saved_share_requests": "Explored requests that it was measured on.",
+    "saved_share_agreement": "How often the policy gives the answer of the reference.",
+}
 # Actions have the names of a policy's; those of many policies in a row end in one row.
 MOST_NAMES = 200
 
@@ -87,13 +95,15 @@ class Metrics:
                 "vote_share": {"votes": votes, "mean": self._share.total / votes if votes else None},
             }
 
-    def text(self, status: Status | None) -> str:
+    def text(self, status: Status | None, savings: Mapping[str, float] | None = None) -> str:
         """Return all of it.
 
         Parameters
         ----------
         status : Status or None
             That of the budget, if one is kept.
+        savings : mapping, optional
+            What explored requests say; see `Savings.summary`.
         """
         with self._guard:
             lines = [
@@ -109,6 +119,8 @@ class Metrics:
                 *_head("tcalloc_vote_share", "histogram", "The share of the samples that gave the answer."),
                 *self._share.lines("tcalloc_vote_share"),
             ]
+        for name, help_ in SAVINGS.items() if savings is not None else ():
+            lines += _one(f"tcalloc_{name}", "gauge", help_, savings[name.removeprefix("saved_share_")])
         if status is not None:
             said = {
                 "total": ("The budget of the period.", status.total),

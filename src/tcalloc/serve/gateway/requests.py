@@ -27,8 +27,8 @@ from tcalloc.serve.gateway.drawing import (
     draw_vote,
     most_cost,
 )
-from tcalloc.serve.gateway.exploring import Explored
 from tcalloc.serve.gateway.history import Served
+from tcalloc.serve.gateway.learning import Learning
 from tcalloc.serve.gateway.metrics import Metrics
 from tcalloc.serve.gateway.upstream import Upstream
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
@@ -63,7 +63,7 @@ class Answering:
     sending: Sending
     keeper: BudgetKeeper | None
     metrics: Metrics
-    explored: Explored | None = None
+    learning: Learning | None = None
     share: float = 0.0
     """Of the requests that are explored."""
 
@@ -99,8 +99,10 @@ class Answering:
             outcome = "answered"
             headers = self._headers(decision, drawn)
             self._count(decision, drawn, spending)
-            if decision.explored and self.explored is not None and grader is not None:
+            if decision.explored and self.learning is not None and grader is not None:
                 await self._store(asked, drawn, served, grader)
+            elif self.learning is not None and decision.reason in ("policy", "budget"):
+                self.learning.paid(served, drawn.spend)
             if not asked.stream:
                 return Reply(200, drawn.document, headers)
             return Reply(200, None, headers, _pieces(drawn.document, asked.usage))
@@ -162,7 +164,7 @@ class Answering:
         def most(model: str | None, n: int) -> float:
             return most_cost(self.upstream, asked, self.sending, model, n)
 
-        explore = self.explored is not None and random.random() < self.share
+        explore = self.learning is not None and random.random() < self.share
         try:
             if why is None:
                 return await self._aside(served, decide, served, self.keeper, asked.text, most, explore)
@@ -202,10 +204,12 @@ class Answering:
         return await draw_one(self.upstream, asked, self.sending, decision, spending)
 
     async def _store(self, asked: Asked, drawn: Drawn, served: ServedPolicy, grader: Grader) -> None:
-        assert self.explored is not None
+        assert self.learning is not None
         clients = [self.upstream.client(model) for model in served.models or (asked.model,)]
         try:
-            await crew().run(self.explored.add, asked.text, drawn.records, clients, grader.name)
+            priced = self.upstream.rates is not None
+            await crew().run(self.learning.add, served, asked.text, drawn.records, clients, grader.name, priced)
+            self.learning.noted()
         except Exception as error:  # a full disk costs no answer
             _log.warning("an explored request could not be stored (%s)", type(error).__name__)
             self.metrics.fallback("not stored")
