@@ -65,6 +65,13 @@ def words(page):
     return " ".join(re.sub(r"<[^>]*>", " ", page).split())
 
 
+DRIFT = {
+    "price": {"usual": 0.00021, "recent": 0.0002, "alarm": 0.0, "direction": 0.0, "since": 0.0},
+    "difficulty": {"usual": 0.3, "recent": 0.42, "alarm": 1.0, "direction": 1.0, "since": 60.0},
+    "agreement": {"usual": 0.8, "recent": None, "alarm": 1.0, "direction": -1.0},
+}
+
+
 class Closed(HTMLParser):
     """Refuses a page whose tags do not close."""
 
@@ -236,7 +243,7 @@ def test_one_request_and_a_million():
 def test_names_of_others_are_one_escaped_line():
     hostile = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a\nb\u202ec\x00", "x" * 5000, "\ud800"]
     requests = [served(float(i), action=name, reason=name) for i, name in enumerate(hostile)]
-    page = shown(requests, drift={hostile[0]: hostile[1]})
+    page = shown(requests, drift={name: {"alarm": 1.0} for name in hostile})
     page.encode()
     assert "<script" not in page
     assert "<img" not in page
@@ -247,10 +254,14 @@ def test_names_of_others_are_one_escaped_line():
 
 def test_what_was_learned_is_shown_as_it_is():
     savings = {"saved_share": 0.314, "low": 0.25, "high": 0.38, "requests": 400, "agreement": 0.8}
-    page = words(shown([served(1.0)], savings=savings, drift={"difficulty": "steady"}, explore=0.02))
+    page = words(shown([served(1.0)], savings=savings, drift=DRIFT, explore=0.02))
     assert "Saved 31 %" in page
     assert "95 % interval 25 to 38 %" in page
-    assert "difficulty steady" in page
+    assert "400 explored requests" in page
+    assert "price steady: $0.0002, usually $0.00021" in page
+    assert "difficulty risen 40 s ago: 42 %, usually 30 %" in page
+    assert "agreement fallen: -, usually 80 %" in page
+    assert "Since the policy is served, this has changed: difficulty, agreement." in page
     assert "2.0 % of the requests are explored" in page
 
 

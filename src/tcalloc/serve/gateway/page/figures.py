@@ -7,7 +7,7 @@ from typing import Any
 from tcalloc._amounts import CURRENCIES, column, digits, in_unit, unit_words
 from tcalloc.serve.gateway.page.curves import Curve, Line, Tick, line, scale
 from tcalloc.serve.gateway.page.document import templates
-from tcalloc.serve.gateway.page.words import duration, money, one_unit, share, tiles, unlearned, verdict
+from tcalloc.serve.gateway.page.words import drift, duration, money, one_unit, share, tiles, unlearned, verdict
 
 __all__ = ["figures"]
 
@@ -36,7 +36,7 @@ def figures(status: Mapping[str, Any]) -> str:
             lower=lower,
             actions=_counts(status["actions"]),
             fallbacks=_counts(status["fallbacks"]),
-            drift=[(str(kind), str(state)) for kind, state in (status["drift"] or {}).items()],
+            drift=drift(status),
             unlearned=unlearned(status["explore"]),
             last=_last(status),
             unit=unit_words(status["unit"] or "cost"),

@@ -42,7 +42,7 @@ class Known:
     period_seconds : float or None
         The length of the budget's period; None: it is not counted in seconds.
     savings, drift : mapping or None
-        What was learned from the traffic.
+        What was learned from the traffic; of the drift, the figures of each kind.
     """
 
     metrics: Metrics

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 from tcalloc._amounts import amount, digits, in_unit
 from tcalloc._counts import agreeing, counted
+from tcalloc._printing import page_line
 from tcalloc._templates import Markup
 from tcalloc.evaluate.phrases import percent
 
-__all__ = ["Tile", "Verdict", "duration", "money", "one_unit", "share", "tiles", "unlearned", "verdict"]
+__all__ = ["Tile", "Verdict", "drift", "duration", "money", "one_unit", "share", "tiles", "unlearned", "verdict"]
 
 _LONGER = ((120.0, "s", 1.0), (7200.0, "min", 60.0), (172800.0, "h", 3600.0), (math.inf, "d", 86400.0))
 # The last requests that say whether the budget is spent just now.
@@ -92,13 +93,35 @@ def verdict(status: Mapping[str, Any]) -> Verdict:
     return _course(status)
 
 
+def drift(status: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return each kind of drift with what became of it: steady, risen or fallen, and its figures."""
+    return [(str(kind), _drifted(str(kind), one, status)) for kind, one in (status["drift"] or {}).items()]
+
+
+def _drifted(kind: str, one: Mapping[str, float | None], status: Mapping[str, Any]) -> str:
+    """Return what became of one kind; any of its figures may be missing."""
+    figures = (one.get("usual"), one.get("recent"))
+    usual, recent = (money(value, status["unit"]) if kind == "price" else share(value) for value in figures)
+    if not one.get("alarm"):
+        return f"steady: {recent}, usually {usual}"
+    since = one.get("since")
+    when = "" if since is None else f" {duration(max(status['now'] - since, 0.0))} ago"
+    return f"{'risen' if (one.get('direction') or 0) > 0 else 'fallen'}{when}: {recent}, usually {usual}"
+
+
+def _warned(status: Mapping[str, Any], kind: str, sentences: list[str]) -> Verdict:
+    """Return what is said first, with what has drifted."""
+    changed = [page_line(name, 40) for name, one in (status["drift"] or {}).items() if one.get("alarm")]
+    if not changed:
+        return Verdict(kind, sentences)
+    return Verdict("warn", [*sentences, f"Since the policy is served, this has changed: {', '.join(changed)}."])
+
+
 def _course(status: Mapping[str, Any]) -> Verdict:
     budget, unit = status["budget"], status["unit"]
     if budget is None:
-        spent = money(status["spend"], unit)
-        return Verdict(
-            "calm", [f"{spent} spent in {duration(status['now'] - status['since'])}. No budget is kept (--total)."]
-        )
+        spent = f"{money(status['spend'], unit)} spent in {duration(status['now'] - status['since'])}."
+        return _warned(status, "calm", [spent, "No budget is kept (--total)."])
     total, period = money(budget["total"], unit), budget["period"]
     first = f"{money(budget['spent'], unit)} of {total} is spent"
     if budget["elapsed"] is not None:
@@ -113,7 +136,7 @@ def _course(status: Mapping[str, Any]) -> Verdict:
         number = sum(budget["exceeded"].values())
         kind = "warn"
         sentences.append(f"{counted(number, 'bill')} {agreeing(number, 'was', 'were')} above the stated maximum.")
-    return Verdict(kind, sentences)
+    return _warned(status, kind, sentences)
 
 
 def tiles(status: Mapping[str, Any]) -> list[Tile]:
@@ -153,6 +176,8 @@ def _saved(savings: Mapping[str, Any] | None, explore: float) -> Tile:
         return Tile("Saved", "-", unlearned(explore))
     low, high = savings.get("low"), savings.get("high")
     words = "against the fixed choice at the same agreement"
+    if savings.get("requests"):
+        words += f"; {counted(int(savings['requests']), 'explored request')}"
     if low is not None and high is not None:
         words = f"95 % interval {100 * low:.0f} to {100 * high:.0f} %, {words}"
     return Tile("Saved", share(savings["saved_share"]), words)
