@@ -228,6 +228,11 @@ class Gateway:
         """
         return None if self._learning is None else self._learning.savings.summary
 
+    @property
+    def drift(self) -> Mapping[str, Mapping[str, float]]:
+        """What has changed since the policy is served: price, difficulty and agreement; see `Drift.summary`."""
+        return {} if self._learning is None else self._learning.drift.summary
+
     def review(self) -> None:
         """Make the figures of explored requests anew; the gateway does it by itself every hour."""
         if self._learning is not None:
@@ -370,6 +375,6 @@ class Gateway:
                 status = await event_loop.crew().run(self._keeper.status)
             except Exception as error:  # the state is not reachable; the rest is known
                 _log.warning("the budget could not be read (%s)", type(error).__name__)
-        body = self.metrics.text(status, self.savings).encode()
+        body = self.metrics.text(status, self.savings, self.drift).encode()
         kind = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         return self._web.Response(body=body, headers=kind)
