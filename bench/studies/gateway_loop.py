@@ -176,8 +176,8 @@ def main() -> None:
     else:
         saved = found.savings
         print(
-            f"swapped: {found.swapped}; saved {100 * saved['saved_share']:.0f} % of the samples that a fixed number would "
-            f"need for the same agreement (95 % interval {100 * saved['low']:.0f} to {100 * saved['high']:.0f} %, "
+            f"swapped: {found.swapped}; saved {100 * saved['saved_share']:.0f} % of the samples that a fixed number "
+            f"would need for the same agreement (95 % interval {100 * saved['low']:.0f} to {100 * saved['high']:.0f} %, "
             f"{saved['requests']:.0f} requests)"
         )
     samples = sum(reply.samples for reply in (*found.before, *found.after))
