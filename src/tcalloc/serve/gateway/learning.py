@@ -13,8 +13,10 @@ from tcalloc.llm.client import ChatClient
 from tcalloc.llm.concurrency.event_loop import crew
 from tcalloc.runs.records import SampleRecord
 from tcalloc.serve.gateway.decisions import ServedPolicy
+from tcalloc.serve.gateway.drift import Drift
 from tcalloc.serve.gateway.exploring import Explored
 from tcalloc.serve.gateway.savings import Savings
+from tcalloc.serve.gateway.seen import Seen
 
 __all__ = ["Learning"]
 
@@ -39,13 +41,14 @@ class Learning:
 
     def __init__(self, explored: Explored, served: ServedPolicy):
         self._explored = explored
-        self.savings = Savings(served)
+        self.savings, self.drift = Savings(served), Drift(served)
         self._count, self._due = 0, FIRST
         self._wake = asyncio.Event()
 
     def serve(self, served: ServedPolicy) -> None:
         """Begin anew with another policy."""
         self.savings.serve(served)
+        self.drift.serve(served)
 
     def add(
         self,
@@ -67,7 +70,10 @@ class Learning:
         priced : bool
             Whether its samples have costs.
         """
-        self.savings.add(served, text, records, priced)
+        seen = Seen.of(served, text, records, priced)
+        self.savings.add(served, seen)
+        for said in self.drift.add(served, seen, priced):
+            _log.warning("%s", said)
         self._explored.add(text, records, clients, grader, served.origin)
 
     def paid(self, served: ServedPolicy, spend: float) -> None:

@@ -25,6 +25,11 @@ SAVINGS = {
     "saved_share_requests": "Explored requests that it was measured on.",
     "saved_share_agreement": "How often the policy gives the answer of the reference.",
 }
+DRIFT = {
+    "alarm": "1: explored requests have changed since the policy is served.",
+    "usual": "The mean of the first explored requests with this policy.",
+    "recent": "The mean of the last ones.",
+}
 # Actions have the names of a policy's; those of many policies in a row end in one row.
 MOST_NAMES = 200
 
@@ -95,7 +100,12 @@ class Metrics:
                 "vote_share": {"votes": votes, "mean": self._share.total / votes if votes else None},
             }
 
-    def text(self, status: Status | None, savings: Mapping[str, float] | None = None) -> str:
+    def text(
+        self,
+        status: Status | None,
+        savings: Mapping[str, float] | None = None,
+        drift: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> str:
         """Return all of it.
 
         Parameters
@@ -104,6 +114,8 @@ class Metrics:
             That of the budget, if one is kept.
         savings : mapping, optional
             What explored requests say; see `Savings.summary`.
+        drift : mapping, optional
+            What has changed in them; see `Drift.summary`.
         """
         with self._guard:
             lines = [
@@ -119,8 +131,15 @@ class Metrics:
                 *_head("tcalloc_vote_share", "histogram", "The share of the samples that gave the answer."),
                 *self._share.lines("tcalloc_vote_share"),
             ]
-        for name, help_ in SAVINGS.items() if savings is not None else ():
+        for name, help_ in SAVINGS.items():
+            if savings is None:
+                break
             lines += _one(f"tcalloc_{name}", "gauge", help_, savings[name.removeprefix("saved_share_")])
+        for name, help_ in DRIFT.items():
+            if not drift:
+                break
+            values = {kind: figures[name] for kind, figures in drift.items()}
+            lines += _labelled(f"tcalloc_drift_{name}", help_, "kind", values, "gauge")
         if status is not None:
             said = {
                 "total": ("The budget of the period.", status.total),
@@ -149,8 +168,8 @@ def _one(name: str, kind: str, text: str, value: float) -> list[str]:
     return [*_head(name, kind, text), f"{name} {value:.12g}"]
 
 
-def _labelled(name: str, text: str, label: str, values: Mapping[str, int]) -> Iterator[str]:
-    yield from _head(name, "counter", text)
+def _labelled(name: str, text: str, label: str, values: Mapping[str, float], kind: str = "counter") -> Iterator[str]:
+    yield from _head(name, kind, text)
     for value, count in sorted(values.items()):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        yield f'{name}{{{label}="{escaped}"}} {count}'
+        yield f'{name}{{{label}="{escaped}"}} {count:.12g}'

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,24 +16,15 @@ from tcalloc.errors import TcallocError
 from tcalloc.evaluate.saving import saving_of
 from tcalloc.evaluate.thresholds import FEWEST
 from tcalloc.evaluate.traffic import whole_requests
-from tcalloc.measure.sample_arrays import NO_ANSWER, NOT_DRAWN
+from tcalloc.measure.sample_arrays import NOT_DRAWN
 from tcalloc.measure.samples import Samples
-from tcalloc.runs.records import SampleRecord
 from tcalloc.serve.gateway.decisions import ServedPolicy
+from tcalloc.serve.gateway.seen import Seen
 
 __all__ = ["Savings"]
 
 # Requests that are kept: an interval from more would not be much narrower.
 MOST_KEPT = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """The samples of one request, by model: codes of answers, and costs."""
-
-    text: str
-    codes: Mapping[str, list[int]]
-    costs: Mapping[str, list[float]]
 
 
 class Savings:
@@ -55,7 +46,7 @@ class Savings:
         """Begin anew with another policy."""
         with self._guard:
             self._served = served
-            self._kept: deque[_Kept] = deque(maxlen=MOST_KEPT)
+            self._kept: deque[Seen] = deque(maxlen=MOST_KEPT)
             self._spend, self._decided = 0.0, 0
             self._since = float(self._clock())
             self._summary: dict[str, float] | None = None
@@ -71,34 +62,11 @@ class Savings:
         with self._guard:
             return None if self._summary is None else dict(self._summary)
 
-    def add(self, served: ServedPolicy, text: str, records: Sequence[SampleRecord], priced: bool) -> None:
-        """Take the samples of an explored request.
-
-        Parameters
-        ----------
-        served : ServedPolicy
-            The policy that was served; if it is another one by now, nothing is kept.
-        text : str
-            The question.
-        records : sequence of SampleRecord
-            Its samples.
-        priced : bool
-            Whether they have costs; otherwise they cost what they did in the training of the policy.
-        """
-        known: dict[str, int] = {}
-        codes: dict[str, list[int]] = {}
-        costs: dict[str, list[float]] = {}
-        for record in records:
-            model = str(record["model"]) if served.models else ""
-            answer = record.get("answer")
-            codes.setdefault(model, []).append(
-                NO_ANSWER if answer is None else known.setdefault(str(answer), len(known) + 1)
-            )
-            cost = float(record.get("cost") or 0.0) if priced else served.cost(str(record["model"]))
-            costs.setdefault(model, []).append(cost)
+    def add(self, served: ServedPolicy, seen: Seen) -> None:
+        """Take an explored request; where another policy is served by now than `served`, it says nothing."""
         with self._guard:
-            if served is self._served and codes:
-                self._kept.append(_Kept(text, codes, costs))
+            if served is self._served and seen.codes:
+                self._kept.append(seen)
 
     def paid(self, served: ServedPolicy, spend: float) -> None:
         """Count what a request cost that was not explored."""
@@ -120,7 +88,7 @@ class Savings:
                 self._summary = found
 
 
-def _measured(served: ServedPolicy, kept: Sequence[_Kept], usual: float | None) -> dict[str, float] | None:
+def _measured(served: ServedPolicy, kept: Sequence[Seen], usual: float | None) -> dict[str, float] | None:
     models = served.models or ("",)
     kept = [one for one in kept if set(one.codes) == set(models)]
     if len(kept) < FEWEST:

@@ -231,6 +231,11 @@ class Gateway:
         """
         return None if self._learning is None else self._learning.savings.summary
 
+    @property
+    def drift(self) -> Mapping[str, Mapping[str, float]]:
+        """What has changed since the policy is served: price, difficulty and agreement; see `Drift.summary`."""
+        return {} if self._learning is None else self._learning.drift.summary
+
     def review(self) -> None:
         """Make the figures of explored requests anew; the gateway does it by itself every hour."""
         if self._learning is not None:
@@ -369,7 +374,7 @@ class Gateway:
         if (refused := self._refused(request)) is not None:
             return refused
         status, _ = await self._budget()
-        body = self.metrics.text(status, self.savings).encode("utf-8", "replace")
+        body = self.metrics.text(status, self.savings, self.drift).encode("utf-8", "replace")
         kind = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         return self._web.Response(body=body, headers=kind)
 
@@ -385,4 +390,4 @@ class Gateway:
 
     def _learned(self) -> Learned:
         """Return what was learned from the traffic: the savings and the drift."""
-        return self.savings, getattr(self, "drift", None)
+        return self.savings, self.drift
