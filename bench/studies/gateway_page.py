@@ -100,11 +100,12 @@ def main():
         tempfile.TemporaryDirectory() as folder,
         Upstream(default=answering) as server,
         Gateway(
-            server.url, fitted(), port=0, keeper=keeper, rates=RATES, sending=Sending(max_tokens=20), explore=0.02,
+            server.url, fitted(), port=0, keeper=keeper, rates=RATES, sending=Sending(max_tokens=20), explore=0.08,
             store=Path(folder) / "seen",
         ) as gateway,
     ):  # fmt: skip
         asyncio.run(traffic(gateway.url, args.seconds, args.clients))
+        gateway.review()  # as it does every hour
         page = gateway.url.removesuffix("v1")
         widths = [int(width) for width in args.widths.split(",")]
         pictures(browser, page, args.out, widths, args.height, args.dark)
