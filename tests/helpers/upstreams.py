@@ -9,6 +9,8 @@ A text may be a callable(request, body) that returns a response. Streams come in
 
 import asyncio
 import json
+import random
+import re
 
 from aiohttp import web
 
@@ -92,6 +94,31 @@ class Upstream:
             await send([], usage=whole["usage"])
         await response.write(b"data: [DONE]\n\n")
         return response
+
+
+class Simulated(Upstream):
+    """A model that is right with a chance of its own for each question: 0.95 if its first number is even, else `hard`.
+
+    `usual` is the answer that it gives then; it may be changed at any time, as `hard` may.
+    """
+
+    def __init__(self, hard=0.5, seed=0, **options):
+        super().__init__(**options)
+        self.hard, self.tokens, self._random = hard, 7, random.Random(seed)
+
+    async def _chat(self, request):
+        body = await request.json()
+        self.bodies.append(body)
+        number = int(re.search(r"\d+", body["messages"][-1]["content"])[0])
+        await asyncio.sleep(self.pause)
+        texts = []
+        for _ in range(body.get("n", 1)):
+            right = self._random.random() < (self.hard if number % 2 else 0.95)
+            texts.append(f"It is {number if right else self._random.randrange(5000, 5005)}.")
+        whole = document(body, "", self.tokens)
+        for choice, text in zip(whole["choices"], texts, strict=True):
+            choice["message"]["content"] = text
+        return web.json_response(whole)
 
 
 def refusal(status, message="no", headers=None, **fields):
