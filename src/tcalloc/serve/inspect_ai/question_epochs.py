@@ -50,7 +50,7 @@ class QuestionEpochs:
         """Epochs that ended without a score."""
         self._running: set[int] = set()
         self._told: set[int] = set()
-        self._ask()
+        self._asked = self._ask()
 
     def wish(self) -> Wish:
         """Return whether another epoch should run now, wait for those under way, or be left out."""
@@ -60,7 +60,7 @@ class QuestionEpochs:
                 break
             self._told.update(sorted(self.done.keys() - self._told)[: self._asked])
             self.run.add(came[: self._asked])
-            self._ask()
+            self._asked = self._ask()
         if not self._asked:
             return "stop"
         settled = getattr(self.run, "settled", None)
@@ -69,10 +69,10 @@ class QuestionEpochs:
             return "stop"
         return "run" if len(came) + len(self._running) < self._asked else "wait"
 
-    def _ask(self) -> None:
-        """Ask the run once how many epochs it wants next; 0: it has ended."""
+    def _ask(self) -> int:
+        """Ask the run, once per draw, how many epochs it wants next; 0: it has ended."""
         draw = self.run.next()
-        self._asked = 0 if draw is None else draw.n
+        return 0 if draw is None else draw.n
 
     def begin(self, epoch: int) -> None:
         """Note that an epoch runs, perhaps once more.

@@ -8,9 +8,8 @@ from typing import Any
 from tcalloc._checks import number
 from tcalloc._version import __version__
 from tcalloc.errors import InputError, MissingExtraError
-from tcalloc.learn.protocol import Policy
+from tcalloc.learn.protocol import Policy, models_of
 from tcalloc.learn.saving.policy_folder import load_policy
-from tcalloc.serve.clients import models_of
 from tcalloc.serve.inspect_ai.evaluation import Evaluation, Settings
 from tcalloc.serve.inspect_ai.full_vote import FullVote
 from tcalloc.serve.inspect_ai.usage_hook import ATTEMPT, EVALUATION, register
@@ -234,7 +233,7 @@ class StopEpochs:
         try:
             import anyio
 
-            found = await anyio.to_thread.run_sync(evaluation.summary)
+            found: dict[str, Any] = await anyio.to_thread.run_sync(evaluation.summary)
         except Exception as error:
             evaluation.give_up(error)
             return {"notes": [evaluation.fault]}

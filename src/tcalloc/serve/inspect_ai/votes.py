@@ -93,7 +93,6 @@ def _registered() -> Any:
     except ImportError as error:
         raise MissingExtraError("vote needs Inspect: pip install inspect_ai") from error
 
-    @score_reducer(name="tcalloc_vote")
     def tcalloc_vote(answer: str | AnswerReader | None = None) -> Any:
         read = answer_reader(answer)
 
@@ -102,4 +101,4 @@ def _registered() -> Any:
 
         return reduce
 
-    return tcalloc_vote
+    return score_reducer(name="tcalloc_vote")(tcalloc_vote)
