@@ -1,25 +1,27 @@
 """Evaluations with the real Inspect, with and without stopped epochs (pip install inspect_ai openai).
 
-    python -m bench.studies.inspect_epochs            what the line costs where it stops nothing
+    python -m bench.studies.inspect_epochs            what its calls cost, per epoch
     python -m bench.studies.inspect_epochs --local    what it saves with the local model (extra `local`)
 
 With --local, `Sequential` has learned from the recorded answers of the same model to other questions.
 """
 
 import argparse
+import asyncio
 import time
+from types import SimpleNamespace
 from typing import Any
 
 from inspect_ai import Epochs, Task
 from inspect_ai import eval as evaluate
 from inspect_ai.dataset import Sample
-from inspect_ai.model import ChatMessageAssistant, ChatMessageUser, ModelOutput, ModelUsage, get_model
-from inspect_ai.scorer import match
+from inspect_ai.model import ChatMessageAssistant, ChatMessageUser, get_model
+from inspect_ai.scorer import SampleScore, Score, match
 from inspect_ai.solver import generate
 
 from tcalloc import Samples, Sequential
 from tcalloc.datasets import load_recorded
-from tcalloc.learn.rivals import FixedK
+from tcalloc.learn.rivals import MarginCap
 from tcalloc.llm.local import REQUEST, serve
 from tcalloc.serve.inspect_ai import stop_epochs, vote
 
@@ -36,24 +38,33 @@ def run(samples: list[Sample], model: Any, stopping: Any, **options: Any) -> tup
     return log, time.perf_counter() - began, time.process_time() - cpu
 
 
+async def calls(policy: Any, questions: int) -> tuple[float, float]:
+    """Return the microseconds of CPU per epoch of an evaluation's calls of the protocol, and of the summary."""
+    samples = [Sample(f"Question {i}", target="42", id=i) for i in range(questions)]
+    spec = SimpleNamespace(config=SimpleNamespace(epochs_reducer=["tcalloc_vote"]))
+    stopping, numbers = stop_epochs(policy), iter(range(1 << 30))
+    began = time.process_time()
+    await stopping.start_task(spec, samples, EPOCHS)
+    for epoch in range(1, EPOCHS + 1):
+        for sample in samples:
+            if await stopping.schedule_sample(sample.id, epoch) is None:
+                score = Score(value="C" if sample.id % 2 else "I", answer=str(next(numbers) % 3))
+                await stopping.complete_sample(sample.id, epoch, {"match": SampleScore(score=score)})
+    ended = time.process_time()
+    await stopping.complete_task()
+    n = questions * EPOCHS / 1e6
+    return (ended - began) / n, (time.process_time() - ended) / n
+
+
 def overhead(questions: int, rounds: int) -> None:
-    """Print the CPU time per epoch without the line, and with a rule that stops nothing, in turn."""
-
-    def said():
-        for i in range(1 << 30):  # answers that differ, so that nothing is stopped
-            output = ModelOutput.from_content("mockllm/model", str(i))
-            output.usage = ModelUsage(input_tokens=10, output_tokens=1, total_tokens=11)
-            yield output
-
-    samples = [Sample(f"Question {i}", target="42") for i in range(questions)]
+    """Print what the calls of the protocol take, per epoch that was planned."""
+    codes = load_recorded().answers["smollm2_135m"].astype(int)
+    policies = {"no policy": None, "lead of 2": MarginCap(2, EPOCHS),
+                "Sequential": Sequential(budget=3.0, most=EPOCHS).fit(None, Samples(codes))}  # fmt: skip
     for _ in range(rounds):
-        for name, stopping in (("without", None), ("with", stop_epochs(FixedK(EPOCHS)))):
-            model = get_model("mockllm/model", custom_outputs=said(), memoize=False)
-            log, seconds, cpu = run(samples, model, stopping)
-            n = len(log.samples)
-            print(
-                f"{name:8} {n} epochs, {1000 * cpu / n:.2f} ms of CPU and {1000 * seconds / n:.2f} ms each", flush=True
-            )
+        for name, policy in policies.items():
+            found, end = asyncio.run(calls(policy, questions))
+            print(f"{name:11} {found:.0f} microseconds of CPU per epoch, and {end:.0f} at the end", flush=True)
 
 
 def local(questions: int) -> None:
@@ -92,8 +103,8 @@ def main() -> None:
     """Run one of the two."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--local", action="store_true", help="ask the local model")
-    parser.add_argument("--questions", type=int, default=48, help="questions of the evaluation")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of the measurement of overhead")
+    parser.add_argument("--questions", type=int, default=48, help="how many questions")
+    parser.add_argument("--rounds", type=int, default=3, help="how often the calls are timed")
     args = parser.parse_args()
     local(args.questions) if args.local else overhead(args.questions, args.rounds)
 

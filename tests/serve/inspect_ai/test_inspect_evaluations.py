@@ -135,6 +135,22 @@ def test_a_budget_is_kept_under_faults(serving, tmp_path, monkeypatch):
     assert len(server.bodies) > len(log.samples)  # some were tried again
 
 
+def test_a_budget_in_dollars_is_that_of_inspects_prices(serving, tmp_path, monkeypatch):
+    from inspect_ai.model import ModelCost, ModelInfo, set_model_info
+
+    prices = ModelCost(input=1, output=4, input_cache_write=1, input_cache_read=0.1)
+    set_model_info("openai-api/loopback/tiny", ModelInfo(cost=prices))
+    _, server = serving()
+    keeper = BudgetKeeper(total=0.01, unit="usd")
+    stopping = stop_epochs(MarginCap(2, 4), keeper=keeper, maximum=0.0005)
+    log = evaluate(task(QUESTIONS[:8], 4, vote(), early_stopping=stopping), server.url, tmp_path, monkeypatch)
+    found = log.results.early_stopping.metadata
+    cost = sum(usage.total_cost for usage in log.stats.model_usage.values())
+    assert cost > 0
+    assert found["unit"] == "usd"
+    assert found["spent"] == pytest.approx(cost, rel=1e-9) == pytest.approx(keeper.status().spent, rel=1e-9)
+
+
 def test_faults_without_a_budget(serving, tmp_path, monkeypatch):
     answering, server = serving(failing=0.3)
     log = evaluate(task(QUESTIONS[:8], 4, vote(), early_stopping=stop_epochs()), server.url, tmp_path, monkeypatch)

@@ -7,10 +7,12 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from tcalloc import BudgetKeeper, InputError, MissingExtraError
+from tcalloc.learn.protocol import Result
 from tcalloc.learn.rivals import MarginCap
 from tcalloc.measure.actions import Best
-from tcalloc.serve.inspect_ai import TESTED, stop_epochs, vote
+from tcalloc.serve.inspect_ai import TESTED, stop_epochs, summary, vote
 from tcalloc.serve.inspect_ai.epoch_bills import EpochBills
+from tcalloc.serve.inspect_ai.question_epochs import Epoch, QuestionEpochs
 from tcalloc.serve.inspect_ai.votes import answer_reader
 
 
@@ -159,3 +161,17 @@ def test_the_reducer_is_that_of_the_majority(protocol, monkeypatch):
     assert vote()(scores) is scores[1]
     assert vote(lambda one: None)(scores) is scores[0]
     votes._registered.cache_clear()
+
+
+def test_each_question_has_orders_of_its_own(monkeypatch):
+    """With one seed for all, what few orders are off by would not average out over the questions."""
+    seeds = []
+    monkeypatch.setattr(summary, "one_epoch", lambda start, results, values, seed: seeds.append(seed) or 0.5)
+    questions = [QuestionEpochs(MarginCap(2, 8).start("q")) for _ in range(3)]
+    for question in questions:
+        question.begin(1)
+        question.finish(1, Epoch(Result("a", 2.0), 1.0))
+    found = summary.summary_of(questions, [lambda: MarginCap(2, 8).start("q")] * 3, 8, EpochBills(None, None, None))
+    assert seeds == [0, 1, 2]
+    assert found["mean_of_epochs_is_too_high_by"]["value"] == 0.5
+    assert found["accuracy_of_the_vote"]["value"] == 1

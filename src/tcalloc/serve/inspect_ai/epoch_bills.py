@@ -121,8 +121,10 @@ class EpochBills:
             return
         cost = usd if self._keeper.unit == "usd" else float(tokens)
         if cost is None:
-            self._say("Inspect has no price for a model, so its epochs count as their maximum; give it prices by "
-                      "inspect_ai.model.set_model_cost, or keep a budget in tokens")  # fmt: skip
+            self._say(
+                "Inspect has no price for a model, so its epochs count as their maximum; give it one by set_model_cost or "
+                "set_model_info of inspect_ai.model, or keep a budget in tokens"
+            )
             cost = attempt.grant.maximum
         self._most = max(self._most, cost)
         try:
