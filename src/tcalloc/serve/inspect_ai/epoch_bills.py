@@ -122,8 +122,8 @@ class EpochBills:
         cost = usd if self._keeper.unit == "usd" else float(tokens)
         if cost is None:
             self._say(
-                "Inspect has no price for a model, so its epochs count as their maximum; give it one by set_model_cost or "
-                "set_model_info of inspect_ai.model, or keep a budget in tokens"
+                "Inspect has no price for a model, so its epochs count as their maximum; give it one by set_model_cost "
+                "or set_model_info of inspect_ai.model, or keep a budget in tokens"
             )
             cost = attempt.grant.maximum
         self._most = max(self._most, cost)
