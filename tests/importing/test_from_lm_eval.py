@@ -113,6 +113,12 @@ def test_folders_without_samples(tmp_path, files, words):
     assert words in refused(results)
 
 
+def test_repeats_in_which_the_filter_found_nothing(tmp_path):
+    rows = [row(i, ["It is 1", "Hm"]) | {"filtered_resps": [["1", "[invalid]"]]} for i in range(2)]
+    samples = tcalloc.from_lm_eval(written(tmp_path, ("small", "sums", 1, rows)))
+    assert samples.answers.tolist() == [[0, -1], [0, -1]]
+
+
 def test_repeats_that_are_all_alike_are_warned_of(tmp_path):
     """As the harness sends one seed with every request, a server that heeds it repeats itself."""
     alike = [row(i, [f"{i}"] * 4) for i in range(3)]
