@@ -22,8 +22,8 @@ def paced(keeper, n, *, tenant=None, bill=1.0, seed=0):
     for gain in rng.random(n).tolist():
         grant = keeper.choose(NAMES, [0.4, 0.4 + 0.5 * gain], COST, tenant=tenant)
         if grant.action is not None:
-            grant.settle(bill * grant.expected)
-            done.append(bill * grant.expected)
+            done.append(bill * COST[NAMES.index(grant.action)])  # `expected` is corrected by earlier bills
+            grant.settle(done[-1])
         else:
             done.append(0.0)
     return done

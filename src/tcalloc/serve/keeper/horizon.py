@@ -117,10 +117,9 @@ class Horizon:
         self._store.accounts()
         spent, needs = [], []
         for name, pacer in self._learned.pacers.items():
-            spends, _ = pacer.demand.curve()
             left = self.left(name)
             spent.append(self.used(name))
-            needs.append(float(spends[0]) * left if left < math.inf else 0.0)
+            needs.append(pacer.spend_at(0.0) * left if left < math.inf else 0.0)
         weights = list(self._tenants.values())
         shares = fair_shares(self._total, weights, spent, needs)
         spare = max(self._total - sum(shares), 0.0) / sum(weights)  # nobody is known to need it
