@@ -63,6 +63,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     saved = args.out / "streams.json"
     rows: list[dict] = json.loads(saved.read_text()) if saved.exists() else []
+    places = []
     for name, make in makers(args.data, args.stream).items():
         for seed in range(args.seeds):
             stream = make(seed)
@@ -72,6 +73,7 @@ def main() -> None:
             if args.quick:
                 stream = shortened(stream, 0.1)
             place = {"stream": name, "seed": seed, "n": len(stream)}
+            places.append(place)
             done = {row["rule"] for row in rows if place.items() <= row.items()}
             best = hindsight(stream)
             for rule, build in rules_for(name, args.rules).items():
@@ -86,8 +88,7 @@ def main() -> None:
                 print(
                     f"{name:28} {rule:26} {figures['points']:+7.2f} {outcome.spend:.4f} {outcome.refused}", flush=True
                 )
-    wanted = makers(args.data, args.stream)
-    rows = [row for row in rows if row["stream"] in wanted and row["seed"] < args.seeds]
+    rows = [row for row in rows if any(place.items() <= row.items() for place in places)]
     text = table(rows) + "\n" + goals(rows)
     (args.out / "streams.md").write_text(text)
     draw(rows, args.picture or args.out / "streams.png")
