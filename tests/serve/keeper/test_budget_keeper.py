@@ -297,6 +297,45 @@ def test_a_state_goes_on(tmp_path):
     assert BudgetKeeper.open(state).period.length == 100
 
 
+def test_another_total(tmp_path):
+    """Raised midway, twice as much is spent from then on; other keepers and later ones follow."""
+    state = tmp_path / "budget.db"
+    first, second = (BudgetKeeper(total=100.0, period=100, state=state) for _ in range(2))
+    done = paced(first, 50)
+    first.change_total(180.0)
+    assert (first.total, second.status().total, repr(second)) == (180.0, 180.0, "BudgetKeeper(180 for 100 requests)")
+    assert second.status().forecast == pytest.approx(180.0, abs=9.0)
+    done += paced(second, 50, seed=1)
+    assert 40.0 < sum(done[:50]) <= 60.0
+    assert 170.0 < sum(done) <= 180.0
+    for keeper in (first, second):
+        keeper.close()
+    for total in (100.0, 180.0):  # what the state was made with, and what it has now
+        with BudgetKeeper(total=total, period=100, state=state) as keeper:
+            assert keeper.total == 180.0
+    with BudgetKeeper.open(state) as keeper:
+        assert keeper.total == 180.0
+    with pytest.raises(InputError, match=r"total is 170.0, but the state was made with 100.0"):
+        BudgetKeeper(total=170.0, period=100, state=state)
+
+
+def test_a_total_is_not_lowered_below_what_is_spent_and_reserved():
+    keeper = BudgetKeeper(total=50.0, period=10)
+    grant = keeper.choose(["a"], [0.5], [10.0], [12.0])
+    keeper.choose(["a"], [0.5], [5.0]).settle(5.0)
+    with pytest.raises(InputError, match=r"total is 16, but 5 is spent and 12 is reserved.*at least 17"):
+        keeper.change_total(16.0)
+    assert keeper.total == 50.0
+    keeper.change_total(17.0)
+    assert keeper.choose(["a"], [0.5], [1.0]).action is None
+    grant.settle(2.0)
+    assert keeper.choose(["a"], [0.5], [1.0]).action == "a"
+    with pytest.raises(InputError, match="expected at most 5000, which is 100 times"):
+        keeper.change_total(5001.0)
+    with pytest.raises(InputError, match="total is 0; expected a number above 0"):
+        keeper.change_total(0)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from tcalloc import BudgetKeeper
 from tcalloc.errors import InputError, TcallocError
-from tcalloc.serve.keeper.account import Units
+from tcalloc.serve.keeper.account import BITS, Units
 from tcalloc.serve.keeper.book import WHOLE
 from tcalloc.serve.keeper.open_state import open_state
 from tcalloc.serve.keeper.rows import rest_of
 from tcalloc.serve.keeper.sqlite_store import SQLiteStore
 
-UNITS = Units(100.0, 50)
+UNITS = Units(100.0, BITS)
 
 
 def units(amount):
@@ -48,9 +48,35 @@ def test_the_first_option_that_fits(kind, where):
     store.close()
 
 
+def test_another_limit(kind, where):
+    """It holds at once for all that share the book, also in later periods; never below what is spent and reserved."""
+    hands = Hands()
+    store = store_of(kind, where, book(period="60s"), hands.clock())
+    other = store if kind == "memory" else store_of(kind, where, book(period="60s"), hands.clock())
+    store.reserve("a", "", [(units(70), units(30))], 600.0)
+    store.reserve("b", "", [(units(20), units(20))], 600.0)
+    store.settle("b", units(20))
+    assert not store.change_limit(UNITS.limit_of(89.0))
+    assert other.reserve("c", "", [(units(10), units(10))], 600.0) == 0
+    other.settle("c", 0)
+    assert store.change_limit(UNITS.limit_of(90.0))
+    assert other.reserve("d", "", [(units(1), units(1))], 600.0) == -1
+    assert UNITS.total_of(other.book.limit) == 90.0
+    assert other.change_limit(UNITS.limit_of(9000.0))
+    assert store.reserve("e", "", [(units(8910), units(1))], 600.0) == 0
+    assert store.reserve("f", "", [(1, 1)], 600.0) == 0  # the tolerance of 0.1 + 0.2
+    assert store.reserve("g", "", [(units(1), 1)], 600.0) == -1
+    store.settle("e", units(8910))
+    hands.pass_time(61.0)
+    assert store.reserve("h", "", [(units(8900), 1)], 600.0) == 0
+    assert store.read().limit == UNITS.limit_of(9000.0)
+    for each in {store, other}:
+        each.close()
+
+
 def test_three_tenths_are_three_tenths(kind, where):
     store = store_of(kind, where, book(0.3), Hands().clock())
-    scale = Units(0.3, 50)
+    scale = Units(0.3, BITS)
     options = [(scale.of(0.1), scale.of(0.1))]
     assert [store.reserve(name, "", options, 600.0) for name in "abcd"] == [0, 0, 0, -1]
     store.close()

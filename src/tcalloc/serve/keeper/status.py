@@ -197,7 +197,7 @@ def status_of(
         places = [max(end - begin, 0.0) / period.length for end in ends]
     by_place = list(zip(places, buckets, strict=True))
     return Status(
-        total=units.total or 0.0,
+        total=horizon.total,
         unit=unit,
         period=period.words,
         elapsed=elapsed,
