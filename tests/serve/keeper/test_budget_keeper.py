@@ -238,7 +238,7 @@ def test_a_policy_that_stops_while_sampling():
     answers = np.where(rng.random((60, 16)) < rng.uniform(0.4, 0.95, (60, 1)), 0, rng.integers(1, 4, (60, 16)))
     policy = tcalloc.Sequential(budget=3.0).fit(None, tcalloc.Samples(answers))
     keeper = BudgetKeeper(total=130.0, unit="samples", period=30)
-    with pytest.raises(InputError, match="no highest cost of its own"):
+    with pytest.raises(InputError, match="decides while sampling has no highest cost of its own"):
         keeper.grant(policy, "a question")
     spent = 0
     for i in range(30):
@@ -253,6 +253,33 @@ def test_a_policy_that_stops_while_sampling():
             grant.settle(used)
             spent += used
     assert 60 <= spent <= 130
+
+
+def test_a_policy_with_a_probe():
+    """It draws its probe, and goes on as its budget allows; the budgets that are given keep to the money."""
+    pytest.importorskip("sklearn")
+    rng = np.random.default_rng(0)
+    right = rng.random(200) < 0.5
+    answers = np.where(rng.random((200, 9)) < np.where(right, 0.95, 0.55)[:, None], 0, rng.integers(1, 9, (200, 9)))
+    policy = tcalloc.PricedPolicy(probe=2, features=False, gate=False, budget=4.0)
+    policy.fit([f"question {i}" for i in range(200)], tcalloc.Samples(answers), actions=[Vote(1), Vote(3), Vote(9)])
+    keeper = BudgetKeeper(total=4.0 * 100, unit="samples", period=100)
+    with pytest.raises(InputError, match="no highest cost of its own"):
+        keeper.grant(policy, "a question")
+    spent, drawn = 0, set()
+    for i in range(100):
+        with keeper.grant(policy, f"question {i}", maximum=9) as grant:
+            if grant.action is None:
+                continue
+            used = 0
+            while (draw := grant.run.next()) is not None:
+                grant.run.add([tcalloc.Result(int(a), 1.0) for a in answers[i, used : used + draw.n]])
+                used += draw.n
+            grant.settle(used)
+        spent += used
+        drawn.add(used)
+    assert 300 <= spent <= 400
+    assert {2, 9} <= drawn  # the probe was enough, or it was not
 
 
 def test_a_status_as_text_json_and_picture(tmp_path):

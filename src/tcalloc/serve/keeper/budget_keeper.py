@@ -186,9 +186,9 @@ class BudgetKeeper:
         Parameters
         ----------
         policy : Policy
-            A fitted policy. `PricedPolicy` predicts for each question, and the price decides. A policy that stops while
-            sampling is set to one of its budgets. Any other decides by itself, and gets something cheaper if the price
-            or the money does not allow it.
+            A fitted policy. `PricedPolicy` predicts for each question, and the price decides. A policy that decides
+            while sampling (`Sequential`, or one with a probe) is set to one of its budgets. Any other decides by
+            itself, and gets something cheaper if the price or the money does not allow it.
         question : str, vector or mapping
             One row of X.
         tenant : str, optional
