@@ -102,6 +102,44 @@ def test_a_status_takes_nothing_from_other_keepers():
     assert second.status().price == pytest.approx(price)
 
 
+@pytest.mark.parametrize(("period", "seconds"), [(60, 0.0), ("30d", 61.0)])
+def test_keepers_tell_each_other(period, seconds):
+    """At each sixtieth of the period, and after a minute, whichever comes first."""
+    hands = Hands()
+    store = MemoryStore(book(200.0, period), hands.clock())
+    first, second = (BudgetKeeper(total=200.0, period=period, store=store) for _ in range(2))
+    paced(first, 30)
+    hands.pass_time(seconds)
+    paced(first, 25)
+    paced(second, 1)
+    assert second._learned.pacers[""].demand.seen > 20
+
+
+def test_what_all_keepers_have_learnt_goes_on(tmp_path):
+    first, second = (BudgetKeeper(total=200.0, period=1000, state=tmp_path / "budget.db") for _ in range(2))
+    for keeper in (first, second):
+        paced(keeper, 30)
+    for keeper in (first, second):
+        keeper.close()
+    with BudgetKeeper.open(tmp_path / "budget.db") as keeper:
+        assert keeper._learned.pacers[""].demand.seen == pytest.approx(60, abs=1)
+
+
+def test_a_first_price_gives_way_to_what_is_seen():
+    keeper = BudgetKeeper(total=2000.0, period=1000, price=1e6)
+    done = paced(keeper, 1000)
+    assert done[:19] == [1.0] * 19
+    assert 1900.0 < sum(done) <= 2000.0
+
+
+def test_a_forecast_holds_if_bills_double():
+    """The forecast is in stated costs; what bills really are is learnt."""
+    keeper = BudgetKeeper(total=4000.0, period=1000)
+    keeper.forecast([[0.4, 0.4 + 0.5 * gain] for gain in np.linspace(0.0, 1.0, 200).tolist()], COST)
+    done = paced(keeper, 1000, bill=2.0)
+    assert sum(done[200:600]) == pytest.approx(1600.0, abs=200.0)
+
+
 def test_the_forecast_of_the_period_s_end():
     keeper = BudgetKeeper(total=20.0, period=10)
     for done in range(10):

@@ -59,6 +59,13 @@ def test_late_grants_count_with_their_maximum():
     assert prices[2] > 1.2 * prices[0]
 
 
+def test_something_is_left_for_the_requests_to_come():
+    """Each of them needs the cheapest action."""
+    pacer, ladder = Pacer(math.inf), ladder_of([0.5, 0.9], [1.0, 8.0])
+    assert pacer.places(Pace(12.0, 5.0), ladder, ladder.costs, 0.5) == ([1, 0], False)
+    assert pacer.places(Pace(11.9, 5.0), ladder, ladder.costs, 0.5) == ([0], True)
+
+
 def test_equal_requests_are_split():
     """If all requests are alike, a share of them takes the step, as the money allows."""
     pacer = Pacer(math.inf)
@@ -187,6 +194,10 @@ def test_when_bills_double_the_demand_is_known_at_once():
         assert pacer.price == pytest.approx(solve(acc, [2.0 * c for c in cost], 5.0).price, rel=0.05)
         assert pacer.spend_at(pacer.price) == pytest.approx(5.0, rel=0.03)
         assert (pacer.spend_at(0.0), pacer.spend_at(math.inf)) == (pytest.approx(10.0), pytest.approx(2.0))
+    for ladder in doubled[1000:1800]:
+        planned.note_request(ladder, 0.0)
+    planned.set_price(Pace(200.0 * 5.0, 200.0))  # what came is taken from the forecast
+    assert planned.price == pytest.approx(solve(acc[1800:], [2.0 * c for c in cost], 5.0).price, rel=0.05)
     for pacer in (recent, planned):
         for ladder in doubled[1000:]:
             pacer.note_request(ladder, 0.0)

@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import sqlite3
-import threading
 
 import pytest
 from budgets import CONFIG, Hands, book, redis_server, store_of
@@ -320,16 +319,18 @@ def test_a_fork_has_a_connection_of_its_own(tmp_path):
     keeper.close()
 
 
-def test_a_new_state_that_another_process_makes_is_waited_for(tmp_path):
-    """The switch to a write-ahead log needs the file alone."""
-    path = tmp_path / "new.db"
-    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    other.execute("CREATE TABLE t (x)")
-    other.execute("DROP TABLE t")
-    other.execute("BEGIN")
-    other.execute("SELECT * FROM sqlite_master").fetchall()
-    later = threading.Timer(0.5, other.close)
-    later.start()
+def test_a_new_state_that_another_process_makes_is_waited_for(tmp_path, monkeypatch):
+    """SQLite refuses the write-ahead log at once while another connection is about to write; it is asked for again."""
+    path, waits = tmp_path / "new.db", []
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    def wait(seconds):
+        waits.append(seconds)
+        other.execute("ROLLBACK" if len(waits) == 3 else "SELECT 1")
+
+    monkeypatch.setattr("tcalloc.serve.keeper.sqlite_store.time.sleep", wait)
     with BudgetKeeper(total=10.0, state=path) as keeper:
         assert keeper.status().spent == 0.0
-    later.join()
+    assert len(waits) == 3
+    other.close()
