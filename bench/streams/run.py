@@ -118,4 +118,4 @@ def under_cap(stream: Stream, spend: float = 0.0) -> tuple[float, float]:
         accuracy, spent, _ = at(high, factor)
         if spent >= spend or factor > 100.0:
             return accuracy, spent
-        factor *= 1.05
+        factor *= 1.2
