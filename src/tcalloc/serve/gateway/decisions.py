@@ -10,6 +10,7 @@ from tcalloc.learn.saving.policy_folder import origin_of
 from tcalloc.measure.actions import Action, Vote
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
 from tcalloc.serve.keeper.grant import Grant
+from tcalloc.serve.keeper.menus import decides_while_sampling
 from tcalloc.serve.live_costs import LiveCosts, ladder_of, refuse_unverified
 from tcalloc.serve.wave import shared_by
 
@@ -96,8 +97,8 @@ class ServedPolicy:
 
     @property
     def settable(self) -> bool:
-        """Whether it stops while sampling, at one of many budgets."""
-        return hasattr(self.policy, "frontier") and hasattr(self.policy, "at")
+        """Whether it decides while sampling, at one of many budgets."""
+        return decides_while_sampling(self.policy)
 
     @property
     def priceable(self) -> bool:

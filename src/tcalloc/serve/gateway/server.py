@@ -253,8 +253,8 @@ class Gateway:
         served = ServedPolicy(policy, keeper is not None, self._explore_samples)
         if keeper is not None and served.settable and keeper.cap_per_question == float("inf"):
             raise InputError(
-                "a policy that stops while sampling has no highest cost of its own. Give the most that a question may "
-                "cost (--cap-per-question)."
+                "a policy that decides while sampling has no highest cost of its own. Give the most that a question "
+                "may cost (--cap-per-question)."
             )
         return served
 
