@@ -91,8 +91,7 @@ def asked_of(data: bytes) -> Asked:
         If it is none; the server would refuse it too.
     """
     try:
-        body = json.loads(data)
-        data.decode().encode()
+        body = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         raise BadRequest("the body is not JSON.") from None
     if not isinstance(body, dict):

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tcalloc.errors import InputError
-from tcalloc.learn.protocol import Always, DecidedRun, Draw, Policy, Result, Run, combine
+from tcalloc.learn.protocol import DecidedRun, Draw, Policy, Result, Run, combine
 from tcalloc.measure.actions import Action, Vote
-from tcalloc.serve.clients import models_of
+from tcalloc.serve.clients import decides_quickly, models_of
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
 from tcalloc.serve.keeper.grant import Grant
 from tcalloc.serve.live_costs import LiveCosts, ladder_of, refuse_unverified
@@ -56,8 +56,6 @@ class ServedPolicy:
         self.models = tuple(dict.fromkeys(models)) if len(set(models)) > 1 else ()
         self.costs = LiveCosts.trained(policy, models).by_model
         self.shared = shared_by(policy)
-        # Whether it decides without looking at the question: faster than a thread is woken.
-        self.quick = isinstance(policy, Always) or bool(getattr(policy, "blind", False))
         most = [action.samples for action in getattr(policy, "actions_", None) or () if action is not None]
         own = getattr(policy, "action", None)
         self.most_samples = max([*most, getattr(own, "samples", 0)]) or EXPLORED
@@ -67,6 +65,10 @@ class ServedPolicy:
     def cost(self, model: str) -> float:
         """Return what a sample of a model costs in the policy's unit, where the server's tokens have no prices."""
         return self.costs.get(model, next(iter(self.costs.values()), 1.0))
+
+    def quick(self, text: str) -> bool:
+        """Return whether it decides on a question in less time than it takes to wake a thread."""
+        return decides_quickly(self.policy, text)
 
     def asks(self, action: Action) -> str | None:
         """Return the model that an action asks; None: the request's own."""
