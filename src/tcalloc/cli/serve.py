@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import gc
 import logging
 import os
 import queue
@@ -134,6 +135,7 @@ def _wait(args: argparse.Namespace, gateway: Any) -> None:
     came: queue.SimpleQueue[int] = queue.SimpleQueue()  # the one that a signal's handler may put into at any moment
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.signal(number, lambda number, frame: came.put(number)) for number in numbers}
+    _freeze()
     try:
         while came.get() == getattr(signal, "SIGHUP", None):
             try:
@@ -141,9 +143,18 @@ def _wait(args: argparse.Namespace, gateway: Any) -> None:
                 shared.say(f"{args.policy} is read again; new requests are served by it.")
             except (TcallocError, OSError) as error:
                 shared.say(f"error: {error} The policy of before goes on.")
+            _freeze()
     finally:
+        gc.unfreeze()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _freeze() -> None:
+    """Take what is loaded now out of Python's garbage collector, whose full runs would visit it while requests wait."""
+    gc.unfreeze()  # of an earlier policy nothing is left
+    gc.collect()
+    gc.freeze()
 
 
 def _policy(args: argparse.Namespace) -> Any:

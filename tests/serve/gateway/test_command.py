@@ -166,3 +166,18 @@ def test_what_is_refused_at_the_start(options, said, capsys):
     given = ["--upstream", "http://127.0.0.1:1/v1", "--policy", "vote3", "--port", "0", *options]
     assert main(["serve", *given]) in (1, 2)
     assert said in capsys.readouterr().err
+
+
+def test_what_is_loaded_is_out_of_the_collector():
+    import gc
+
+    from tcalloc.cli.serve import _freeze
+
+    try:
+        _freeze()
+        frozen = gc.get_freeze_count()
+        kept = [[] for _ in range(1000)]
+        _freeze()
+        assert gc.get_freeze_count() >= frozen + len(kept) > 10_000
+    finally:
+        gc.unfreeze()
