@@ -173,8 +173,8 @@ async def draw_vote(
     maximum = None if decision.grant is None else decision.grant.maximum
     with ExitStack() as stack:
         job = make_job(
-            [asked.question()], _Given(run, served.policy), client, stack, Call(), budget=None, X=[asked.text], grader=grader,
-            verifier=None, costs=None if upstream.rates else {model: served.cost(model) for model in models},
+            [asked.question()], _Given(run, served.policy), client, stack, Call(), budget=None, X=[asked.text],
+            grader=grader, verifier=None, costs=None if upstream.rates else {model: served.cost(model) for model in models},
             out=None, max_cost=maximum, max_requests=None, concurrency=WIDTH,
             n_per_request=sending.n_per_request or (MOST_AT_ONCE if served.shared else 1), cancel=sending.cancel,
             deadline=sending.deadline, per_second=0.0, keeper=None, tenant=None, keep=records.append,
@@ -216,7 +216,8 @@ async def draw_vote(
 
 
 def _refused(upstream: Upstream, recorder: Recorder, error: LlmError) -> Refused:
-    if isinstance(error, LimitReached):
+    # After a reply that was paid and lost, the grant may not pay for another: then the server is at fault.
+    if isinstance(error, LimitReached) and recorder.last is None:
         return Refused(429, SPENT, NO_RETRY)
     return Refused(*upstream.refusal(recorder.last))
 
