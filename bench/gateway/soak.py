@@ -108,9 +108,9 @@ class Crowd:
         ]
 
 
-async def crowd(url: str, at_once: int, more: Callable[[int], bool]) -> Crowd:
-    """Send requests, so many at a time, as long as `more` says of the next one's number."""
-    found, numbers = Crowd(), itertools.count()
+async def crowd(url: str, at_once: int, more: Callable[[int], bool], first: int = 0) -> Crowd:
+    """Send requests, so many at a time, as long as `more` says of the next one's number; the first one has `first`."""
+    found, numbers = Crowd(), itertools.count(first)
 
     async def work(session: aiohttp.ClientSession) -> None:
         while more(i := next(numbers)):

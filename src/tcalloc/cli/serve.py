@@ -137,7 +137,7 @@ def _wait(args: argparse.Namespace, gateway: Any) -> None:
     before = {number: signal.signal(number, lambda number, frame: came.put(number)) for number in numbers}
     _freeze()
     try:
-        while came.get() == getattr(signal, "SIGHUP", None):
+        while _next(came) == getattr(signal, "SIGHUP", None):
             try:
                 gateway.serve(_policy(args))
                 shared.say(f"{args.policy} is read again; new requests are served by it.")
@@ -148,6 +148,14 @@ def _wait(args: argparse.Namespace, gateway: Any) -> None:
         gc.unfreeze()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _next(came: "queue.SimpleQueue[int]") -> int:
+    """Wait for the next signal."""
+    while True:
+        # The system may give a signal to another thread, which does not wake this one, where handlers run.
+        with contextlib.suppress(queue.Empty):
+            return came.get(timeout=0.5)
 
 
 def _freeze() -> None:
