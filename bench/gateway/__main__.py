@@ -193,8 +193,8 @@ def _kept(
 def unkept_table(rows: list[dict[str, Any]]) -> str:
     """Return the first table as Markdown."""
     lines = [
-        "| table | policy | questions | accuracy, offline | through the gateway | spend, offline | through the gateway | "
-        "differ |",
+        "| table | policy | questions | accuracy, offline | through the gateway | spend, offline | through the gateway "
+        "| differ |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
@@ -208,8 +208,8 @@ def unkept_table(rows: list[dict[str, Any]]) -> str:
 def kept_table(rows: list[dict[str, Any]]) -> str:
     """Return the second table as Markdown."""
     lines = [
-        f"| table | policy | requests | budget | spent, one at a time | {AT_ONCE} at a time | refused | accuracy, offline | through "
-        f"the gateway | differ | points from offline, {AT_ONCE} at a time |",
+        f"| table | policy | requests | budget | spent, one at a time | {AT_ONCE} at a time | refused "
+        f"| accuracy, offline | through the gateway | differ | points from offline, {AT_ONCE} at a time |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:

@@ -37,7 +37,7 @@ from tcalloc import Rates
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "helpers"))
 
-from chaos import Chaos, answer_text  # noqa: E402
+from chaos import Chaos, answer_text
 
 MAX_TOKENS = 50
 PRICES = (1.0, 2.0)

@@ -1,4 +1,4 @@
-"""Recorded samples through the gateway over real HTTP: answers and spends of the offline replay, and a budget that holds."""
+"""Recorded samples through the gateway over HTTP: answers and spends of the offline replay, a budget that holds."""
 
 import pytest
 

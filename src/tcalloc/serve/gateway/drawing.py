@@ -61,6 +61,10 @@ class Spending:
     """What one request has spent so far, whatever becomes of it."""
 
     meters: list[Meter] = field(default_factory=list)
+    drawn: "Drawn | None" = None
+    """What came of it, once that is known."""
+    reason: str | None = None
+    """Why this is not what was decided."""
 
     @property
     def total(self) -> float:
@@ -174,8 +178,8 @@ async def draw_vote(
     with ExitStack() as stack:
         job = make_job(
             [asked.question()], _Given(run, served.policy), client, stack, Call(), budget=None, X=[asked.text],
-            grader=grader, verifier=None, costs=None if upstream.rates else {model: served.cost(model) for model in models},
-            out=None, max_cost=maximum, max_requests=None, concurrency=WIDTH,
+            grader=grader, verifier=None,
+            costs=None if upstream.rates else {model: served.cost(model) for model in models}, out=None, max_cost=maximum, max_requests=None, concurrency=WIDTH,
             n_per_request=sending.n_per_request or (MOST_AT_ONCE if served.shared else 1), cancel=sending.cancel,
             deadline=sending.deadline, per_second=0.0, keeper=None, tenant=None, keep=records.append,
         )  # fmt: skip
