@@ -179,7 +179,8 @@ async def draw_vote(
         job = make_job(
             [asked.question()], _Given(run, served.policy), client, stack, Call(), budget=None, X=[asked.text],
             grader=grader, verifier=None,
-            costs=None if upstream.rates else {model: served.cost(model) for model in models}, out=None, max_cost=maximum, max_requests=None, concurrency=WIDTH,
+            costs=None if upstream.rates else {model: served.cost(model) for model in models},
+            out=None, max_cost=maximum, max_requests=None, concurrency=WIDTH,
             n_per_request=sending.n_per_request or (MOST_AT_ONCE if served.shared else 1), cancel=sending.cancel,
             deadline=sending.deadline, per_second=0.0, keeper=None, tenant=None, keep=records.append,
         )  # fmt: skip
