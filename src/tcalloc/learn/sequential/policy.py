@@ -262,6 +262,12 @@ class Sequential(StoppingEstimator):
     looks_within_budget = True
 
     @property
+    def quick(self) -> bool:
+        """Whether it decides in about a millisecond, by computing alone: without embeddings of the question."""
+        asking = self._fitted().asking
+        return asking is None or asking.features.quick
+
+    @property
     def schema_(self) -> Any:
         """What X looked like in `fit` (`tcalloc.learn.rows.Schema`); None: there was none."""
         asking = self._fitted().asking

@@ -8,6 +8,7 @@ from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Always, DecidedRun, Draw, Policy, Result, Run, combine, models_of
 from tcalloc.learn.saving.policy_folder import origin_of
 from tcalloc.measure.actions import Action, Vote
+from tcalloc.serve.clients import decides_quickly
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
 from tcalloc.serve.keeper.grant import Grant
 from tcalloc.serve.keeper.menus import decides_while_sampling
@@ -68,8 +69,6 @@ class ServedPolicy:
         self.models = tuple(dict.fromkeys(models)) if len(set(models)) > 1 else ()
         self.costs = LiveCosts.trained(policy, models).by_model
         self.shared = shared_by(policy)
-        # Whether it decides without looking at the question: faster than a thread is woken.
-        self.quick = isinstance(policy, Always) or bool(getattr(policy, "blind", False))
         most = [action.samples for action in getattr(policy, "actions_", None) or () if action is not None]
         own = getattr(policy, "action", None)
         drawn = max([*most, getattr(own, "samples", 0)]) or EXPLORED
@@ -81,6 +80,10 @@ class ServedPolicy:
     def cost(self, model: str) -> float:
         """Return what a sample of a model costs in the policy's unit, where the server's tokens have no prices."""
         return self.costs.get(model, next(iter(self.costs.values()), 1.0))
+
+    def quick(self, text: str) -> bool:
+        """Return whether it decides on a question in less time than it takes to wake a thread."""
+        return decides_quickly(self.policy, text)
 
     def row(self, text: str) -> Any:
         """Return what the policy looks at: the text, or the counts of it that it was fitted on."""

@@ -7,8 +7,8 @@ import math
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from tcalloc.llm.concurrency.crew import call_guarded
 from tcalloc.llm.concurrency.event_loop import Stop, crew
@@ -32,12 +32,14 @@ from tcalloc.serve.gateway.learning import Learning
 from tcalloc.serve.gateway.metrics import Metrics
 from tcalloc.serve.gateway.upstream import Upstream
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
+from tcalloc.serve.keeper.grant import Grant
 from tcalloc.serve.keeper.store import MemoryStore
 
 __all__ = ["Answering", "Reply"]
 
 _log = logging.getLogger("tcalloc.gateway")
 
+T = TypeVar("T")
 BROKEN = {"message": "the gateway failed.", "type": "gateway_error", "code": "gateway_error"}
 
 
@@ -83,15 +85,9 @@ class Answering:
         served = self.served
         decision, outcome, handed = None, "cancelled", False
         try:
-            deciding = asyncio.ensure_future(self._decision(asked, grader, served))
-            try:
-                decision = await asyncio.shield(deciding)
-            except asyncio.CancelledError:
-                with contextlib.suppress(Exception):
-                    decision = await deciding  # its money is given back
-                raise
+            decision = await self._decision(asked, grader, served)
             if asked.stream and decision.run is None:
-                first = _Relayed(self, asked, decision, spending, started)
+                first = _Relayed(self, asked, decision, served, spending, started)
                 found = await first.begin()
                 handed = True  # it settles at its end
                 return found
@@ -149,11 +145,24 @@ class Answering:
         """Whether the budget, if one is kept, is in the memory of this process."""
         return self.keeper is None or isinstance(self.keeper.store, MemoryStore)
 
-    async def _aside(self, served: ServedPolicy, do: Callable[..., Decision], *args: Any) -> Decision:
+    async def _aside(self, served: ServedPolicy, text: str, do: Callable[..., Decision], *args: Any) -> Decision:
         """Decide, in a thread if it may take long."""
-        if served.quick and self._local:
-            return call_guarded(do, *args)
-        return await crew().run(do, *args)
+        if self._local and served.quick(text):
+            return call_guarded(do, served, self.keeper, text, *args)
+        return await self._granted(do, served, self.keeper, text, *args)
+
+    async def _granted(self, do: Callable[..., T], *args: Any) -> T:
+        """Decide or ask for a grant in a thread; if the client leaves meanwhile, its money is given back."""
+        deciding = asyncio.ensure_future(crew().run(do, *args))
+        try:
+            return await asyncio.shield(deciding)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Exception):
+                found = await deciding
+                grant = found.grant if isinstance(found, Decision) else found
+                if isinstance(grant, Grant):
+                    await _to_the_end(crew().run(_settle, grant, 0.0))
+            raise
 
     # ------------------------------------------------------------------------------------------ deciding
 
@@ -167,15 +176,15 @@ class Answering:
         explore = self.learning is not None and random.random() < self.share
         try:
             if why is None:
-                return await self._aside(served, decide, served, self.keeper, asked.text, most, explore)
-            return await self._aside(served, decide_plain, served, self.keeper, asked.text, most, why, asked.n)
+                return await self._aside(served, asked.text, decide, most, explore)
+            return await self._aside(served, asked.text, decide_plain, most, why, asked.n)
         except NoMoney:
             raise
         except Exception as error:
             _log.warning("the policy or the keeper failed (%s); one plain sample is drawn", type(error).__name__)
             self.metrics.fallback("policy failed")
         try:
-            grant = await crew().run(grant_one, self.keeper, most(None, asked.n))
+            grant = await self._granted(grant_one, self.keeper, most(None, asked.n))
         except NoMoney:
             raise
         except Exception as error:
@@ -190,10 +199,7 @@ class Answering:
         self, asked: Asked, grader: Grader | None, served: ServedPolicy, decision: Decision, spending: Spending
     ) -> Drawn:
         if decision.run is None or grader is None:
-            drawn = await draw_one(self.upstream, asked, self.sending, decision, spending)
-            if self.upstream.rates is None:
-                drawn = replace(drawn, spend=drawn.samples * served.cost(decision.model or asked.model))
-            return drawn
+            return await draw_one(self.upstream, asked, self.sending, decision, served, spending)
         try:
             return await draw_vote(self.upstream, asked, self.sending, decision, served, grader, spending)
         except Refused:
@@ -201,7 +207,7 @@ class Answering:
         except Exception as error:
             _log.warning("the policy failed (%s); one plain sample is drawn", type(error).__name__)
             self.metrics.fallback("policy failed")
-        return await draw_one(self.upstream, asked, self.sending, decision, spending)
+        return await draw_one(self.upstream, asked, self.sending, decision, served, spending)
 
     async def _store(self, asked: Asked, drawn: Drawn, served: ServedPolicy, grader: Grader) -> None:
         assert self.learning is not None
@@ -234,8 +240,11 @@ class Answering:
 class _Relayed:
     """One plain sample whose chunks are passed on as they come."""
 
-    def __init__(self, answering: Answering, asked: Asked, decision: Decision, spending: Spending, started: float):
-        self._on, self._asked, self._decision = answering, asked, decision
+    def __init__(
+        self, answering: Answering, asked: Asked, decision: Decision, served: ServedPolicy, spending: Spending,
+        started: float,
+    ):  # fmt: skip
+        self._on, self._asked, self._decision, self._served = answering, asked, decision, served
         self._spending, self._started = spending, started
         self._events = Events(asked.usage, answering.upstream.redact)
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -282,6 +291,7 @@ class _Relayed:
                 self._asked,
                 self._on.sending,
                 self._decision,
+                self._served,
                 self._spending,
                 self._relay,
                 self._stop,
