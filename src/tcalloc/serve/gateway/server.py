@@ -24,9 +24,9 @@ from tcalloc.llm.graders import Grader, make_grader
 from tcalloc.llm.http.keys import Key, is_loopback
 from tcalloc.llm.http.transport import Exchange, Timeouts
 from tcalloc.serve.gateway.asked import BadRequest, asked_of
-from tcalloc.serve.gateway.decisions import ServedPolicy
 from tcalloc.serve.gateway.drawing import Sending
 from tcalloc.serve.gateway.exploring import Explored
+from tcalloc.serve.gateway.live_policy import served_policy
 from tcalloc.serve.gateway.metrics import Metrics
 from tcalloc.serve.gateway.requests import Answering, Reply
 from tcalloc.serve.gateway.upstream import Upstream
@@ -39,6 +39,8 @@ _log = logging.getLogger("tcalloc.gateway")
 # What a request may name in the header x-tcalloc-extract. Others are set at the start: they run code or patterns.
 EXTRACTORS = ("numeric", "choice", "exact", "normalized")
 MOST_BYTES = 64 << 20
+# How its command line calls the most that a question may cost.
+CAP = "--cap-per-question"
 
 
 class Gateway:
@@ -116,7 +118,7 @@ class Gateway:
             raise InputError(f"explore is {explore}; expected a share from 0 to 1.")
         if (explore > 0) != (store is not None):
             raise InputError("explore and its run folder (--traffic) belong together; give both.")
-        served = self._checked(policy, keeper)
+        served = served_policy(policy, keeper, CAP)
         self._graders: dict[str, Grader | None] = {"none": None}
         self._extract = "default"
         self._graders["default"] = None if extract == "none" else make_grader(extract)
@@ -181,17 +183,7 @@ class Gateway:
         InputError
             If it cannot be served; the old one stays.
         """
-        self._answering.served = self._checked(policy, self._keeper)
-
-    @staticmethod
-    def _checked(policy: Policy, keeper: BudgetKeeper | None) -> ServedPolicy:
-        served = ServedPolicy(policy, keeper is not None)
-        if keeper is not None and served.settable and keeper.cap_per_question == float("inf"):
-            raise InputError(
-                "a policy that stops while sampling has no highest cost of its own. Give the most that a question may "
-                "cost (--cap-per-question)."
-            )
-        return served
+        self._answering.served = served_policy(policy, self._keeper, CAP)
 
     async def _start(self) -> None:
         web = self._web
