@@ -1,12 +1,12 @@
 """What a wrapped OpenAI client returns: the SDK's own objects, of as many samples as the policy decides."""
 
-import httpx2
 import numpy as np
 import openai
 import pytest
 from answering_cases import Agree
 from openai.types.chat import ChatCompletion
 from upstreams import Upstream, document
+from wrapped_clients import HTTP
 
 import tcalloc
 from tcalloc.learn.protocol import Always
@@ -144,7 +144,7 @@ def test_the_plain_client_stays_plain(wrapped):
 def test_the_users_http_client_sends(wrapped):
     """Its headers, hooks and transports are used for every sample."""
     seen = []
-    transports = {"Blocking": httpx2.HTTPTransport, "Awaiting": httpx2.AsyncHTTPTransport}
+    transports = {"Blocking": HTTP.HTTPTransport, "Awaiting": HTTP.AsyncHTTPTransport}
 
     def note(request):
         seen.append(request.headers["x-own"])
@@ -153,7 +153,7 @@ def test_the_users_http_client_sends(wrapped):
         note(request)
 
     awaiting = wrapped.__name__ == "Awaiting"
-    library = httpx2.AsyncClient if awaiting else httpx2.Client
+    library = HTTP.AsyncClient if awaiting else HTTP.Client
     http = library(
         headers={"x-own": "1"}, event_hooks={"request": [note_later if awaiting else note]},
         transport=transports[wrapped.__name__](),
@@ -172,22 +172,23 @@ def test_a_policy_chooses_the_model_and_azure_has_it_in_the_path(wrapped):
 
     def answer(request):
         paths.append(request.url.path)
-        return httpx2.Response(200, json=document({"model": "m"}, "7"))
+        return HTTP.Response(200, json=document({"model": "m"}, "7"))
 
     async def answer_later(request):
         return answer(request)
 
     class Both:
-        """Draws of the small model first, then of the large one."""
+        """Knows two models, and draws of the large one."""
 
-        sample_costs_ = {"small": 1.0, "large": 3.0}
+        def __init__(self):
+            self.sample_costs_ = {"small": 1.0, "large": 3.0}
 
         def start(self, x):
             return Always(Vote(2, model="large")).start(x)
 
     awaiting = wrapped.__name__ == "Awaiting"
-    transport = httpx2.MockTransport(answer_later if awaiting else answer)
-    http = (httpx2.AsyncClient if awaiting else httpx2.Client)(transport=transport)
+    transport = HTTP.MockTransport(answer_later if awaiting else answer)
+    http = (HTTP.AsyncClient if awaiting else HTTP.Client)(transport=transport)
     sdk = openai.AsyncAzureOpenAI if awaiting else openai.AzureOpenAI
     client = sdk(azure_endpoint="https://x.example", api_key="k" * 20, api_version="2024-10-21", http_client=http)
     with wrapped(None, Both(), client=client) as calls:

@@ -189,7 +189,7 @@ class OwnRequest:
         url = str(request.url)
         if model != self._model:  # Azure has the model in the path
             url = url.replace(f"/deployments/{quote(self._model)}/", f"/deployments/{quote(model)}/", 1)
-        headers = [pair for pair in request.headers.multi_items() if pair[0].lower() not in _OF_THE_BODY]
+        headers = [pair for pair in request.headers.raw if pair[0].lower().decode() not in _OF_THE_BODY]
         return type(request)(request.method, url, headers=headers, content=body, extensions=request.extensions)
 
 
