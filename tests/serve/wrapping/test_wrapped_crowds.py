@@ -1,43 +1,17 @@
 """Fifty requests at a time with faults: no answer is lost, and what the keeper counts is what the server billed."""
 
 import asyncio
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import openai
 import pytest
-from chaos import Chaos, completion
+from chaos import Chaos
+from crowd_books import AT_A_TIME, RATES, Books
 from wrapped_clients import KEY, Awaiting, Blocking
 
-from tcalloc import BudgetKeeper, Rates, wrap
+from tcalloc import BudgetKeeper, wrap
 
-RATES = Rates.per_million(1.0, 2.0)
-REQUESTS, AT_A_TIME = 200, 50
-
-
-class Books:
-    """What the server bills; every fifth request meets a fault that bills nothing."""
-
-    def __init__(self, lossy=False):
-        self.bill, self.most, self.lossy = 0, 0, lossy
-        self._guard, self._i = threading.Lock(), 0
-
-    def __call__(self, handler, body):
-        with self._guard:
-            i, self._i = self._i, self._i + 1
-        fault = ("429", "status:503", "error_200:500", "loading")[i // 5 % 4] if i % 5 == 0 else None
-        if fault is not None:
-            word, _, argument = fault.partition(":")
-            getattr(handler, "fault_" + word)(body, argument)
-            return
-        document = completion(body)
-        cost = document["usage"]["prompt_tokens"] + 2 * document["usage"]["completion_tokens"]
-        with self._guard:
-            self.bill += cost
-        if self.lossy and i % 7 == 0:  # billed, and its reply never comes
-            handler.hang_up()
-        else:
-            handler.reply(200, document)
+REQUESTS = 200
 
 
 def crowd(kind, server, keeper, policy):
@@ -85,6 +59,7 @@ def test_the_keepers_books_are_the_servers(kind):
     assert all(not isinstance(one, Exception) for one in got)  # no answer is lost
     assert sum(one.tcalloc["samples"] for one in got) >= 2 * REQUESTS - 10
     assert status.spent == pytest.approx(books.bill / 1e6) == pytest.approx(sum(one.tcalloc["spend"] for one in got))
+    assert sum(one.usage.prompt_tokens + 2 * one.usage.completion_tokens for one in got) == books.bill
     assert (status.open_grants, status.reserved) == (0, 0)
 
 
