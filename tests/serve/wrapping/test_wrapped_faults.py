@@ -84,8 +84,11 @@ def test_errors_of_the_server_are_the_sdks(wrapped, policy, status, error):
 
 
 def test_a_server_that_is_not_there_or_sends_nothing(wrapped):
-    with wrapped("http://127.0.0.1:9/v1", "vote2") as calls, pytest.raises(openai.APIConnectionError):
-        calls.ask()
+    keeper, priced = kept()
+    with wrapped("http://127.0.0.1:9/v1", "vote2", keeper, **priced) as calls:
+        with pytest.raises(openai.APIConnectionError):
+            calls.ask()
+        assert (keeper.status().spent, keeper.status().open_grants) == (0, 0)  # no server can have billed it
     with Upstream(pause=5.0) as server, wrapped(server.url, "vote2") as calls, pytest.raises(openai.APITimeoutError):
         calls.ask(timeout=0.2)
 
