@@ -10,7 +10,7 @@ import openai
 import pytest
 from chaos import Chaos
 from upstreams import Upstream, refusal
-from wrapped_clients import HTTP, KEY, asked
+from wrapped_clients import HTTP, KEY, Awaiting, asked
 
 from tcalloc import BudgetKeeper, Rates, wrap
 from tcalloc.errors import InputError
@@ -170,6 +170,14 @@ def test_tcalloc_itself_fails(wrapped, caplog, monkeypatch, stream):
     assert "secret" not in caplog.text
 
 
+def test_a_reply_that_cannot_be_made(wrapped, caplog, monkeypatch):
+    monkeypatch.setattr("tcalloc.serve.wrapping.handling._decided", lambda headers: 1 / 0)
+    with Upstream() as server, wrapped(server.url, "one") as calls:
+        assert not hasattr(calls.ask(), "tcalloc")
+    assert len(server.bodies) == 2
+    assert warnings_of(caplog)[-1].endswith("its reply could not be made (ZeroDivisionError)")
+
+
 def test_a_keeper_that_fails(wrapped, monkeypatch):
     keeper, priced = kept()
     with Upstream() as server, wrapped(server.url, "vote3", keeper, **priced) as calls:
@@ -303,3 +311,20 @@ def test_a_request_hook_that_fails_is_the_users_own_error():
         client = wrap(plain, Always(One()))
         with pytest.raises(openai.APIConnectionError):
             client.chat.completions.create(**asked("?", {}))
+
+
+def test_a_loop_that_is_not_asyncios_has_plain_calls(caplog):
+    """Such as trio's: the coroutine runs outside of asyncio here."""
+    with Upstream() as server, Awaiting(server.url, "vote3") as calls:
+        http = calls.client._client
+
+        async def sent(request, **options):
+            return "as it is"
+
+        calls.plain._client.send = sent
+        sending = http.send(http.build_request("POST", server.url + "/chat/completions", json=asked("?", {})))
+        with pytest.raises(StopIteration) as ended:
+            sending.send(None)
+        del calls.plain._client.send
+    assert ended.value.value == "as it is"
+    assert warnings_of(caplog) == ["a request is sent as it is, without tcalloc: its event loop is not one of asyncio"]

@@ -93,17 +93,22 @@ class Handling:
         except Exception as error:
             self._plainly("it failed", error)
             return None
-        return self._response(reply, own, request, self._library.SyncByteStream, _blocking_methods)
+        return self._guarded(reply, own, request, self._library.SyncByteStream, _blocking_methods)
 
     async def awaiting(self, taken: Taken, client: Any, request: Any, options: Mapping[str, Any]) -> Any | None:
         """Return the response to a request; None: send it as it is."""
         try:
-            own = OwnRequest(request, taken.asked.model, LoopCarrier(client, options, asyncio.get_running_loop()))
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._plainly("its event loop is not one of asyncio", None)
+            return None
+        own = OwnRequest(request, taken.asked.model, LoopCarrier(client, options, loop))
+        try:
             reply = await _to_its_end(self._reply(taken, own))
-        except Exception as error:  # a loop of another library, such as trio
+        except Exception as error:
             self._plainly("it failed", error)
             return None
-        return self._response(reply, own, request, self._library.AsyncByteStream, _awaiting_methods)
+        return self._guarded(reply, own, request, self._library.AsyncByteStream, _awaiting_methods)
 
     def _reply(self, taken: Taken, own: OwnRequest) -> Coroutine[Any, Any, Reply]:
         upstream = self._answering.upstream
@@ -113,6 +118,16 @@ class Handling:
     def _plainly(self, what: str, error: Exception | None) -> None:
         why = "" if error is None else f" ({type(error).__name__})"
         _log.warning("a request is sent as it is, without tcalloc: %s%s", what, why)
+
+    def _guarded(self, reply: Reply, own: OwnRequest, *how: Any) -> Any | None:
+        """Return the response; None if it cannot be made."""
+        try:
+            return self._response(reply, own, *how)
+        except Exception as error:
+            if error is own.error:
+                raise
+            self._plainly("its reply could not be made", error)
+            return None
 
     def _response(
         self, reply: Reply, own: OwnRequest, request: Any, base: Any, methods: Callable[..., dict[str, Any]]
