@@ -4,7 +4,6 @@ import argparse
 import os
 import shlex
 
-from tcalloc.cli import _models as models
 from tcalloc.cli import _shared as shared
 from tcalloc.cli._labels import labels
 from tcalloc.cli.fit import POLICY_LIST, folds, policy_name, seed
@@ -82,10 +81,11 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from tcalloc.evaluate.refit import refit
     from tcalloc.learn.saving.policy_folder import refuse_new
+    from tcalloc.serve.gateway.live_policy import policy_named
 
     refuse_new(args.out)
     report = refit(
-        models.policy_of(args.served),
+        policy_named("POLICY", args.served),
         args.traffic,
         args.budget,
         args.policy,

@@ -177,7 +177,9 @@ def _freeze() -> None:
 
 
 def _policy(args: argparse.Namespace) -> Any:
-    policy = models.policy_of(args.policy)
+    from tcalloc.serve.gateway.live_policy import policy_named
+
+    policy = policy_named("--policy", args.policy)
     return policy.at(args.budget) if args.budget is not None and hasattr(policy, "at") else policy
 
 

@@ -228,7 +228,7 @@ def _refused(upstream: Upstream, recorder: Recorder, error: LlmError) -> Refused
 
 
 SPENT = {
-    "message": "the budget of this gateway is spent.",
+    "message": "the budget is spent.",
     "type": "insufficient_quota",
     "code": "insufficient_quota",
 }

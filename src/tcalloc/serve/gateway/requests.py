@@ -35,7 +35,7 @@ from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
 from tcalloc.serve.keeper.grant import Grant
 from tcalloc.serve.keeper.store import MemoryStore
 
-__all__ = ["Answering", "Reply"]
+__all__ = ["BROKEN", "Answering", "Reply"]
 
 _log = logging.getLogger("tcalloc.gateway")
 
