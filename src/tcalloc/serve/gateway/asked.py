@@ -1,4 +1,4 @@
-"""What a client asks for: one body of ``/v1/chat/completions``, and whether its samples can be voted on."""
+"""What a client asks for: one body of chat completions, and whether its samples can be voted on."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from tcalloc._checks import is_whole
 from tcalloc.llm.client import Parameters
 from tcalloc.llm.questions import Question
 
-__all__ = ["Asked", "BadRequest", "asked_of"]
+__all__ = ["Asked", "BadRequest", "asked_of", "body_of"]
 
 # Fields that the client of a request sets itself; all others go to the server as they are.
 _OWN = ("model", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens")
@@ -82,13 +82,13 @@ class Asked:
         return Parameters(max_tokens=self.max_tokens or max_tokens, seed=seed, extra=tuple(extra.items()))
 
 
-def asked_of(data: bytes) -> Asked:
-    """Return the request in a body.
+def body_of(data: bytes) -> dict[str, Any]:
+    """Return the object in a body.
 
     Raises
     ------
     BadRequest
-        If it is none; the server would refuse it too.
+        If it holds none.
     """
     try:
         body = json.loads(data)
@@ -97,6 +97,17 @@ def asked_of(data: bytes) -> Asked:
         raise BadRequest("the body is not JSON.") from None
     if not isinstance(body, dict):
         raise BadRequest("the body is not a JSON object.")
+    return body
+
+
+def asked_of(body: Mapping[str, Any]) -> Asked:
+    """Return the request in a body of chat completions.
+
+    Raises
+    ------
+    BadRequest
+        If it is none; the server would refuse it too.
+    """
     model, messages = body.get("model"), body.get("messages")
     if not isinstance(model, str) or not model:
         raise BadRequest("'model' must be the name of a model.")

@@ -3,19 +3,18 @@
 import asyncio
 import contextlib
 import logging
-import math
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tcalloc.llm.concurrency.crew import call_guarded
 from tcalloc.llm.concurrency.event_loop import Stop, crew
 from tcalloc.llm.graders import Grader
 from tcalloc.serve.gateway.asked import Asked
 from tcalloc.serve.gateway.completions import Events, event, events_of
-from tcalloc.serve.gateway.decisions import Decision, NoMoney, ServedPolicy, decide, decide_plain, grant_one
+from tcalloc.serve.gateway.deciding import decided, headers_of, settled
+from tcalloc.serve.gateway.decisions import Decision, NoMoney, ServedPolicy
 from tcalloc.serve.gateway.drawing import (
     NO_RETRY,
     SPENT,
@@ -31,7 +30,6 @@ from tcalloc.serve.gateway.exploring import Explored
 from tcalloc.serve.gateway.metrics import Metrics
 from tcalloc.serve.gateway.upstream import Upstream
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
-from tcalloc.serve.keeper.store import MemoryStore
 
 __all__ = ["Answering", "Reply"]
 
@@ -125,21 +123,7 @@ class Answering:
         self.metrics.spent(spending.total)
         grant = None if decision is None else decision.grant
         if grant is not None and grant.open:
-            if self._local:
-                _settle(grant, spending.total)
-            else:
-                await _to_the_end(crew().run(_settle, grant, spending.total))
-
-    @property
-    def _local(self) -> bool:
-        """Whether the budget, if one is kept, is in the memory of this process."""
-        return self.keeper is None or isinstance(self.keeper.store, MemoryStore)
-
-    async def _aside(self, served: ServedPolicy, do: Callable[..., Decision], *args: Any) -> Decision:
-        """Decide, in a thread if it may take long."""
-        if served.quick and self._local:
-            return call_guarded(do, *args)
-        return await crew().run(do, *args)
+            await _to_the_end(settled(grant, spending.total, self.keeper))
 
     # ------------------------------------------------------------------------------------------ deciding
 
@@ -151,24 +135,7 @@ class Answering:
             return most_cost(self.upstream, asked, self.sending, model, n)
 
         explore = self.explored is not None and random.random() < self.share
-        try:
-            if why is None:
-                return await self._aside(served, decide, served, self.keeper, asked.text, most, explore)
-            return await self._aside(served, decide_plain, served, self.keeper, asked.text, most, why, asked.n)
-        except NoMoney:
-            raise
-        except Exception as error:
-            _log.warning("the policy or the keeper failed (%s); one plain sample is drawn", type(error).__name__)
-            self.metrics.fallback("policy failed")
-        try:
-            grant = await crew().run(grant_one, self.keeper, most(None, asked.n))
-        except NoMoney:
-            raise
-        except Exception as error:
-            _log.warning("the keeper failed (%s); a request is sent without its grant", type(error).__name__)
-            self.metrics.fallback("keeper failed")
-            grant = None
-        return Decision(None, "one", None, grant, "policy failed")
+        return await decided(served, self.keeper, asked, why, most, explore, self.metrics.fallback)
 
     # ------------------------------------------------------------------------------------------ drawing
 
@@ -199,14 +166,11 @@ class Answering:
             self.metrics.fallback("not stored")
 
     def _headers(self, decision: Decision, drawn: Drawn | None) -> dict[str, str]:
-        headers = {"x-tcalloc-action": _ascii(decision.action), "x-tcalloc-reason": decision.reason}
-        if drawn is not None:
-            headers["x-tcalloc-samples"] = str(drawn.samples)
-            headers["x-tcalloc-spend"] = f"{drawn.spend:.9g}"
-            headers["x-tcalloc-reason"] = drawn.reason or decision.reason
-            if drawn.vote_share is not None:
-                headers["x-tcalloc-vote-share"] = f"{drawn.vote_share:.4g}"
-        return headers
+        if drawn is None:
+            return headers_of(decision.action, decision.reason)
+        return headers_of(
+            decision.action, drawn.reason or decision.reason, drawn.samples, drawn.spend, drawn.vote_share
+        )
 
     def _count(self, decision: Decision, drawn: Drawn) -> None:
         self.metrics.action(decision.action, drawn.samples, drawn.vote_share)
@@ -306,14 +270,3 @@ async def _to_the_end(work: Coroutine[Any, Any, Any]) -> None:
         with contextlib.suppress(Exception):
             await task
         raise
-
-
-def _settle(grant: Any, bill: float) -> None:
-    try:
-        grant.settle(bill if math.isfinite(bill) else grant.maximum)
-    except Exception as error:  # the state is gone; the grant counts as lost there
-        _log.warning("a bill could not be settled (%s)", type(error).__name__)
-
-
-def _ascii(name: str) -> str:
-    return name.encode("ascii", "replace").decode()[:200].replace("\r", " ").replace("\n", " ")

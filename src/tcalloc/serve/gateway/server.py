@@ -23,7 +23,7 @@ from tcalloc.llm.concurrency import event_loop
 from tcalloc.llm.graders import Grader, make_grader
 from tcalloc.llm.http.keys import Key, is_loopback
 from tcalloc.llm.http.transport import Exchange, Timeouts
-from tcalloc.serve.gateway.asked import BadRequest, asked_of
+from tcalloc.serve.gateway.asked import BadRequest, asked_of, body_of
 from tcalloc.serve.gateway.drawing import Sending
 from tcalloc.serve.gateway.exploring import Explored
 from tcalloc.serve.gateway.live_policy import served_policy
@@ -241,7 +241,7 @@ class Gateway:
         name = request.headers.get("x-tcalloc-extract", self._extract)
         try:
             one_of("x-tcalloc-extract", name, (*EXTRACTORS, "none", "default"))
-            asked = asked_of(await request.read())
+            asked = asked_of(body_of(await request.read()))
         except (BadRequest, InputError) as error:
             return self._error(400, str(error), "invalid_request")
         except self._web.HTTPRequestEntityTooLarge:
