@@ -18,6 +18,8 @@ import litellm
 from litellm._internal_context import is_internal_call
 from litellm.exceptions import BudgetExceededError
 from litellm.integrations.custom_logger import CustomLogger
+from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
+from litellm.llms.base_llm.base_model_iterator import MockResponseIterator
 
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action
@@ -90,7 +92,9 @@ class Hook(CustomLogger):  # type: ignore[misc]
         try:
             await self._decide(data, _headers_in(data), functools.partial(_prices_of_group, data.get("model")))
         except NoMoney:
-            return _refusal(await self._serving.setup())
+            from fastapi import HTTPException  # what LiteLLM's own budgets refuse with; the proxy has it
+
+            return HTTPException(429, detail=SPENT, headers={"x-should-retry": "false"})
         return data
 
     @_harmless
@@ -104,9 +108,11 @@ class Hook(CustomLogger):  # type: ignore[misc]
             try:
                 request = await self._decide(kwargs, {}, lambda model: _prices_of_call(kwargs, model))
             except NoMoney:
-                raise _refusal(await self._serving.setup()) from None
+                raise BudgetExceededError(0.0, 0.0, message=SPENT) from None
             if request is not None:
                 request.again = kwargs, _sent_to_litellm
+        if request is not None and request.decision.run is not None and kwargs.get("stream"):
+            kwargs = {name: value for name, value in kwargs.items() if name != "stream_options"} | {"stream": False}
         return kwargs
 
     async def _decide(
@@ -125,7 +131,7 @@ class Hook(CustomLogger):  # type: ignore[misc]
         if settings.max_tokens is not None and asked.max_tokens is None:
             data["max_tokens"] = settings.max_tokens
         grader = setup.graders.get(headers.get("x-tcalloc-extract", "default"), setup.graders["default"])
-        why = asked.unvoted or ("stream" if asked.stream else None) or ("not voted on" if grader is None else None)
+        why = asked.unvoted or ("not voted on" if grader is None else None)
 
         def most(model: str | None, n: int) -> float:
             limit = asked.max_tokens or settings.max_tokens
@@ -175,6 +181,8 @@ class Hook(CustomLogger):  # type: ignore[misc]
         await votes.draw(first, request.first)
         _make_one(response, votes)
         request.note(votes)
+        if request.asked.stream:
+            return _streamed(response, model, kwargs, logging_obj)
         return response
 
     # Providers that do not ask the hook above ask this one, for all kinds of requests.
@@ -297,11 +305,7 @@ def _action(name: str) -> Action | None:
         return None
 
 
-def _refusal(setup: Setup | None) -> BudgetExceededError:
-    """Return the error of LiteLLM's own budgets."""
-    keeper = None if setup is None else setup.keeper
-    total = 0.0 if keeper is None else keeper.total
-    return BudgetExceededError(total, total, message="the budget that tcalloc keeps is spent.")
+SPENT = "the budget that tcalloc keeps is spent."
 
 
 async def _another(request: Request, action: Action, n: int, place: int) -> Reply:
@@ -325,6 +329,14 @@ async def _sent_to_router(**fields: Any) -> Any:
 
 async def _sent_to_litellm(**fields: Any) -> Any:
     return await litellm.acompletion(**fields)
+
+
+def _streamed(response: Any, model: str, kwargs: Mapping[str, Any], logging_obj: Any) -> Any:
+    """Return a completion as the stream that the client asked for."""
+    return CustomStreamWrapper(
+        completion_stream=MockResponseIterator(model_response=response), model=model,
+        custom_llm_provider=kwargs.get("custom_llm_provider") or "openai", logging_obj=logging_obj,
+    )  # fmt: skip
 
 
 def _make_one(response: Any, votes: Votes) -> None:
