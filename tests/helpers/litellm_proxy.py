@@ -1,8 +1,8 @@
 """LiteLLM's real proxy in a process of its own, on the loopback, with the package under test.
 
-    with Proxy(tmp_path, models={"tiny": server.url}, settings={"callbacks": ["tcalloc.serve.litellm.hook"]}) as proxy:
-        proxy.ask("6 * 7?", stream=True)
-    proxy.log, proxy.costs            # its output, and what it computed requests to cost
+with Proxy(tmp_path, models={"tiny": server.url}, settings={"callbacks": ["tcalloc.serve.litellm.hook"]}) as proxy:
+    proxy.ask("6 * 7?", stream=True)
+proxy.log, proxy.costs            # its output, and what it computed requests to cost
 """
 
 import json

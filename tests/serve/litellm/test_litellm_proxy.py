@@ -3,11 +3,13 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from litellm_proxy import BILL, Proxy, plain, program
 from upstreams import Upstream, refusal
 
-from tcalloc import BudgetKeeper
+from tcalloc import BudgetKeeper, PricedPolicy, Samples
+from tcalloc.measure.actions import Vote
 
 pytest.importorskip("litellm", reason="LiteLLM is not installed; .ci/nightly installs it")
 pytestmark = [
@@ -26,7 +28,10 @@ def stack(tmp_path_factory):
     """A proxy that votes and keeps a budget, and the server behind it."""
     folder = tmp_path_factory.mktemp("proxy")
     with Upstream() as server:
-        models = {"tiny": {"api_base": server.url}, "capped": {"api_base": server.url, "max_budget": 3 * BILL, "budget_duration": "1d"}}
+        models = {
+            "tiny": {"api_base": server.url},
+            "capped": {"api_base": server.url, "max_budget": 3 * BILL, "budget_duration": "1d"},
+        }
         told = {"policy": "vote5", "total": 0.05, "max_tokens": 50, "state": str(folder / "budget.db")}
         with Proxy(folder, models, {"callbacks": CALLBACKS, "tcalloc": told}) as proxy:
             yield proxy, server
@@ -62,7 +67,12 @@ def test_what_is_not_voted_on_is_passed_on(stack):
     proxy, server = stack
     server.bodies.clear()
     fields = {"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]}
-    got = [proxy.ask(**fields), proxy.ask(n=2), proxy.ask(headers={"x-tcalloc-extract": "none"}), proxy.ask(logprobs=True)]
+    got = [
+        proxy.ask(**fields),
+        proxy.ask(n=2),
+        proxy.ask(headers={"x-tcalloc-extract": "none"}),
+        proxy.ask(logprobs=True),
+    ]
     assert [one.status for one in got] == [200] * 4
     assert [one.headers["x-tcalloc-reason"] for one in got] == ["tools", "n", "not voted on", "logprobs"]
     assert len(server.bodies) == 4
@@ -120,26 +130,25 @@ def test_fifty_requests_at_a_time_with_faults(tmp_path):
     assert sum(int(one.headers["x-tcalloc-samples"]) for one in answered) == pytest.approx(sum(costs) / BILL)
 
 
-def test_a_policy_between_models_names_the_model(tmp_path):
-    import numpy as np
-
-    from tcalloc import PricedPolicy, Samples
-    from tcalloc.measure.actions import One
-
-    right = np.arange(40) % 2
-    cheap = Samples(np.where(right[:, None], 0, 1) + np.zeros((40, 4), int), cost=np.full((40, 4), 1.0))
-    dear = Samples(np.zeros((40, 4), int), cost=np.full((40, 4), 3.0))
-    texts = [f"What is {i} plus {i}?" if right[i] else f"Prove that the sum of {i} is long" for i in range(40)]
-    policy = PricedPolicy().fit(texts, Samples.join({"small": cheap, "large": dear}).table([One("small"), One("large")]))
+def test_a_policy_between_models_asks_for_them_by_the_names_of_the_proxy(tmp_path):
+    pytest.importorskip("sklearn")
+    hard = np.arange(40) % 2
+    ones = np.zeros((40, 4), int)
+    small = Samples(np.where(hard[:, None], 1, ones), cost=np.full((40, 4), 1.0))
+    both = Samples(arms={"small": small, "large": Samples(ones, cost=np.full((40, 4), 3.0))})
+    texts = [f"Prove that {i} is even, and why" if hard[i] else f"{i} + {i}?" for i in range(40)]
+    policy = PricedPolicy(budget=5.0).fit(texts, both.table([Vote(1, model="small"), Vote(3, model="large")]))
+    assert {policy.route(text) for text in texts[:8]} == {"vote1 small", "vote3 large"}
     policy.save(tmp_path / "policy")
-    with Upstream() as small, Upstream() as large:
-        models = {"small": {"api_base": small.url}, "large": {"api_base": large.url}}
+    with Upstream() as one, Upstream() as other:
+        models = {"small": {"api_base": one.url}, "large": {"api_base": other.url}}
         told = {"callbacks": CALLBACKS, "tcalloc": {"policy": str(tmp_path / "policy")}}
         with Proxy(tmp_path, models, told) as proxy:
             got = [proxy.ask(text, model="small") for text in texts[:8]]
     assert [one.status for one in got] == [200] * 8
-    assert len(small.bodies) + len(large.bodies) == 8
-    assert large.bodies
+    routed = [one.headers["x-tcalloc-action"] for one in got]
+    assert routed == [policy.route(text) for text in texts[:8]]
+    assert (len(one.bodies), len(other.bodies)) == (routed.count("vote1 small"), 3 * routed.count("vote3 large"))
 
 
 def test_without_the_hook_or_with_a_broken_policy_all_is_as_before(tmp_path):

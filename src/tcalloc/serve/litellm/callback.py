@@ -10,6 +10,7 @@ LiteLLM calls these hooks in this order:
 
 import functools
 import logging
+import math
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -173,7 +174,7 @@ class Hook(CustomLogger):  # type: ignore[misc]
         setup, grant = request.setup, request.decision.grant
         votes = Votes(
             request.decision.run, request.asked.question(), request.grader, functools.partial(_another, request),
-            request.most, float("inf") if grant is None else grant.maximum,
+            request.most, math.inf if grant is None else grant.maximum,
             lambda model, cost: cost if setup.keeper is not None else setup.served.cost(model or request.asked.model),
             setup.settings.n_per_request,
         )  # fmt: skip

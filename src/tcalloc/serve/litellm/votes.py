@@ -1,6 +1,8 @@
 """Further samples of a request, as its run asks for them, and the reply that they make."""
 
 import asyncio
+import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +16,8 @@ from tcalloc.measure.actions import Action
 from tcalloc.serve.gateway.decisions import Begun
 
 __all__ = ["Reply", "Votes"]
+
+_log = logging.getLogger("tcalloc.litellm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +105,14 @@ class Votes:
                     results += await aside(self._taken, await self._more(draw.action, missing), draw)
                 await aside(self.run.add, results[: draw.n])
                 draw, came = (await aside(self.run.next) if results else None), []
-        except Exception:  # of the policy or the grader: what came is still there
+        except Exception as error:  # what came is still there
+            _log.warning("the policy failed (%s); the first sample is returned", type(error).__name__)
             self.broken = True
 
     def _missing(self, draw: Draw, had: int) -> int:
         """Return how many more samples of a draw there is money for."""
         missing, each = draw.n - had, self.most(draw.action.model, 1)
-        if each > 0:
+        if each > 0 and self.maximum < math.inf:
             missing = min(missing, int((self.maximum - self.spend) / each * (1 + 2**-40)))
         return missing
 
