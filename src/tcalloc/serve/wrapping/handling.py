@@ -11,7 +11,7 @@ from tcalloc._checks import one_of
 from tcalloc.errors import InputError
 from tcalloc.llm.concurrency.event_loop import Call, bridge, run, supervise_async
 from tcalloc.llm.graders import Grader
-from tcalloc.serve.gateway.asked import Asked, BadRequest, asked_of
+from tcalloc.serve.gateway.asked import Asked, BadRequest, asked_of, body_of
 from tcalloc.serve.gateway.requests import BROKEN, Answering, Reply
 from tcalloc.serve.wrapping.sending import EXTRACT, ClientUpstream, LoopCarrier, OwnRequest, ThreadCarrier
 
@@ -62,7 +62,7 @@ class Handling:
         try:
             name = request.headers.get(EXTRACT, "default")
             one_of(EXTRACT, name, self._graders)
-            asked = asked_of(request.content)
+            asked = asked_of(body_of(request.content))
         except InputError as error:
             return self._refusal(request, str(error))
         except BadRequest as error:
