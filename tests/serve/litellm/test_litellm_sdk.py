@@ -13,7 +13,12 @@ litellm = pytest.importorskip("litellm", reason="LiteLLM is not installed; .ci/n
 from litellm.integrations.custom_logger import CustomLogger  # noqa: E402
 
 from tcalloc import BudgetKeeper  # noqa: E402
+from tcalloc.learn.protocol import Always  # noqa: E402
+from tcalloc.llm.graders import make_grader  # noqa: E402
+from tcalloc.measure.actions import One, Vote  # noqa: E402
+from tcalloc.serve.gateway.decisions import ServedPolicy  # noqa: E402
 from tcalloc.serve.litellm.callback import Hook  # noqa: E402
+from tcalloc.serve.litellm.serving import Setup  # noqa: E402
 from tcalloc.serve.litellm.settings import Settings  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # LiteLLM's own
@@ -88,6 +93,24 @@ def test_many_samples_by_one_request_and_fields_of_an_action(call):
     assert costs == pytest.approx([10e-6 + 4 * 14e-6])
 
 
+def test_a_provider_that_asks_another_hook(call, monkeypatch):
+    """A handler of one's own, as for all providers that LiteLLM does not ask through its common handlers."""
+    texts = iter(["It is 5.", "It is 7.", "So 7."])
+
+    class Own(litellm.CustomLLM):
+        async def acompletion(self, *args, model_response, **kwargs):
+            model_response.choices[0].message.content = next(texts)
+            model_response.usage = litellm.Usage(prompt_tokens=10, completion_tokens=7, total_tokens=17)
+            model_response.model = "tiny"
+            return model_response
+
+    monkeypatch.setattr(litellm, "custom_provider_map", [{"provider": "own", "custom_handler": Own()}])
+    with Upstream() as server:
+        (got,), costs = call(server, [Hook(Settings("vote3"))], ["6 * 7?"], model="own/tiny")
+    assert got.choices[0].message.content == "It is 7."
+    assert costs == pytest.approx([3 * BILL])
+
+
 def test_what_fails_costs_no_answer(call):
     with Upstream(["It is 5.", refusal(400), "So 7.", "7"]) as server:
         (got,), costs = call(server, [Hook(Settings("vote4"))], ["6 * 7?"])
@@ -114,6 +137,29 @@ def test_fifty_calls_at_a_time_keep_the_budget(call, tmp_path, router):
     assert (status.open_grants, status.spent <= total) == (0, True)
 
 
+def test_models_that_a_router_cannot_be_asked_for(call, caplog):
+    class Either:
+        arms_ = ("openai/small", "openai/large")
+
+        def start(self, x):
+            return Always(Vote(3, model="openai/large")).start(x)
+
+    hook = Hook(Settings("vote3"))
+    served = ServedPolicy(Either())
+    plain = ServedPolicy(Always(One()))
+    hook._serving._setup = Setup(Settings("vote3"), served, plain, None, {"default": make_grader("numeric")})
+    hook._serving._made = True
+    with caplog.at_level(logging.WARNING, "tcalloc"), Upstream() as server:
+        call(server, [hook], ["6 * 7?"] * 2, router=True)
+        assert len(server.bodies) == 2
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("tcalloc")]
+    assert len(said) == 1
+    assert "(openai/large, openai/small)" in said[0]
+    with Upstream() as server:  # a call of the SDK can name any model
+        call(server, [hook], ["6 * 7?"])
+        assert [body["model"] for body in server.bodies] == ["large"] * 3
+
+
 def test_a_stream(call):
     async def read(stream):
         return "".join([one.choices[0].delta.content or "" async for one in stream])
@@ -137,8 +183,8 @@ def test_without_a_policy_calls_are_plain_and_one_line_says_so(call, caplog, mon
     assert costs == same == pytest.approx([BILL] * 3)
     assert len(without) == 3
     assert [record.getMessage() for record in caplog.records if record.name.startswith("tcalloc")] == [
-        "all requests go out as they are: no policy is named. Set TCALLOC_POLICY to a policy's folder (tcalloc fit makes "
-        "one) or to an action such as vote3."
+        "all requests go out as they are: no policy is named. Set TCALLOC_POLICY to a policy's folder (tcalloc fit "
+        "makes one) or to an action such as vote3."
     ]
 
 

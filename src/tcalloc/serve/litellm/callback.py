@@ -11,7 +11,6 @@ LiteLLM calls these hooks in this order:
 import functools
 import logging
 import math
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -19,18 +18,17 @@ import litellm
 from litellm._internal_context import is_internal_call
 from litellm.exceptions import BudgetExceededError
 from litellm.integrations.custom_logger import CustomLogger
-from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
-from litellm.llms.base_llm.base_model_iterator import MockResponseIterator
 
+from tcalloc._printing import clean_line
 from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action
 from tcalloc.serve.gateway.asked import BadRequest, asked_of
-from tcalloc.serve.gateway.completions import summed
 from tcalloc.serve.gateway.deciding import decided, settled
 from tcalloc.serve.gateway.decisions import NoMoney
+from tcalloc.serve.litellm.calls import another, headers_in, make_one, prices_of_call, prices_of_group, streamed
 from tcalloc.serve.litellm.prices import most_cost, most_rates
 from tcalloc.serve.litellm.requests import Request, Requests
-from tcalloc.serve.litellm.serving import Serving, Setup
+from tcalloc.serve.litellm.serving import Serving
 from tcalloc.serve.litellm.settings import Settings, settings_of
 from tcalloc.serve.litellm.votes import Reply, Votes
 
@@ -40,16 +38,7 @@ _log = logging.getLogger("tcalloc.litellm")
 
 # The kinds of calls that are decided on.
 _CHAT = ("completion", "acompletion")
-# What LiteLLM adds to a request for itself, or what further samples do not share with the first one.
-_NOT_AGAIN = (
-    "litellm_call_id",
-    "litellm_logging_obj",
-    "stream",
-    "stream_options",
-    "n",
-    "model",
-    "proxy_server_request",
-)
+SPENT = "the budget that tcalloc keeps is spent."
 
 
 def _harmless(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -82,6 +71,7 @@ class Hook(CustomLogger):  # type: ignore[misc]
         super().__init__()
         self._serving = Serving(lambda: settings or settings_of(getattr(litellm, "tcalloc", None)))
         self._requests = Requests()
+        self._said = set[str]()
 
     # ------------------------------------------------------------------------------------------ deciding
 
@@ -91,7 +81,8 @@ class Hook(CustomLogger):  # type: ignore[misc]
         if call_type not in _CHAT or is_internal_call.get():
             return None
         try:
-            await self._decide(data, _headers_in(data), functools.partial(_prices_of_group, data.get("model")))
+            prices = functools.partial(prices_of_group, data.get("model"))
+            await self._decide(data, headers_in(data), prices, lambda model: bool(prices(model)))
         except NoMoney:
             from fastapi import HTTPException  # what LiteLLM's own budgets refuse with; the proxy has it
 
@@ -107,18 +98,21 @@ class Hook(CustomLogger):  # type: ignore[misc]
         if request is None and not kwargs.get("proxy_server_request"):
             kwargs = dict(kwargs)
             try:
-                request = await self._decide(kwargs, {}, lambda model: _prices_of_call(kwargs, model))
+                prices = functools.partial(prices_of_call, kwargs)
+                free = not kwargs.get("model_info")  # a router has not chosen a deployment
+                request = await self._decide(kwargs, {}, prices, lambda model: free)
             except NoMoney:
                 raise BudgetExceededError(0.0, 0.0, message=SPENT) from None
             if request is not None:
-                request.again = kwargs, _sent_to_litellm
+                request.of_proxy = False
         if request is not None and request.decision.run is not None and kwargs.get("stream"):
             kwargs = {name: value for name, value in kwargs.items() if name != "stream_options"} | {"stream": False}
         return kwargs
 
     async def _decide(
-        self, data: dict[str, Any], headers: Mapping[str, str], prices: Callable[[str | None], Any]
-    ) -> Request | None:
+        self, data: dict[str, Any], headers: Mapping[str, str], prices: Callable[[str | None], Any],
+        reached: Callable[[str], bool],
+    ) -> Request | None:  # fmt: skip
         """Decide on a request, and write the decision into it."""
         setup = await self._serving.setup()
         call_id = data.get("litellm_call_id")
@@ -129,6 +123,12 @@ class Hook(CustomLogger):  # type: ignore[misc]
         except BadRequest:  # LiteLLM has the last word
             return None
         settings, served = setup.settings, setup.served
+        if strange := [model for model in served.models if not reached(model)]:
+            served = setup.plain
+            self._say_once(
+                f"the policy chooses between models that cannot be asked for here ({', '.join(strange)}), so that each "
+                "request gets one sample of its own. Give the proxy a model_name for each; with the SDK, use no Router."
+            )
         if settings.max_tokens is not None and asked.max_tokens is None:
             data["max_tokens"] = settings.max_tokens
         grader = setup.graders.get(headers.get("x-tcalloc-extract", "default"), setup.graders["default"])
@@ -140,15 +140,19 @@ class Hook(CustomLogger):  # type: ignore[misc]
 
         decision = await decided(served, setup.keeper, asked, why, most, False, lambda reason: None)
         first = None if decision.run is None else decision.run.first
-        request = Request(setup, decision, asked, grader, most)
+        request = Request(setup, served, decision, asked, grader, most, data)
         if decision.model is not None:
             data["model"] = decision.model
         data.update(request.fields(_action(decision.action) if first is None else first.action))
         if first is not None and (at_once := min(first.n, settings.n_per_request)) > 1:
             data["n"] = request.first = at_once
-        request.again = data, _sent_to_router
         self._requests.put(call_id, request)
         return request
+
+    def _say_once(self, words: str) -> None:
+        if words not in self._said:
+            self._said.add(words)
+            _log.error("%s", clean_line(words))
 
     # ------------------------------------------------------------------------------------------ drawing
 
@@ -173,17 +177,17 @@ class Hook(CustomLogger):  # type: ignore[misc]
         request.drawn = True
         setup, grant = request.setup, request.decision.grant
         votes = Votes(
-            request.decision.run, request.asked.question(), request.grader, functools.partial(_another, request),
+            request.decision.run, request.asked.question(), request.grader, functools.partial(another, request),
             request.most, math.inf if grant is None else grant.maximum,
-            lambda model, cost: cost if setup.keeper is not None else setup.served.cost(model or request.asked.model),
+            lambda model, cost: cost if setup.keeper is not None else request.served.cost(model or request.asked.model),
             setup.settings.n_per_request,
         )  # fmt: skip
         first = Reply(response, logging_obj._response_cost_calculator(result=response) or 0.0)
         await votes.draw(first, request.first)
-        _make_one(response, votes)
+        make_one(response, votes)
         request.note(votes)
         if request.asked.stream:
-            return _streamed(response, model, kwargs, logging_obj)
+            return streamed(response, model, kwargs, logging_obj)
         return response
 
     # Providers that do not ask the hook above ask this one, for all kinds of requests.
@@ -248,7 +252,7 @@ class Hook(CustomLogger):  # type: ignore[misc]
 
     async def _failed(self, data: Mapping[str, Any]) -> None:
         request = self._requests.get(data.get("litellm_call_id"))
-        if request is not None and request.again[1] is _sent_to_litellm and not is_internal_call.get():
+        if request is not None and not request.of_proxy and not is_internal_call.get():
             self._requests.drop(data["litellm_call_id"])
             await self._settle(request, 0.0)
 
@@ -260,94 +264,9 @@ class Hook(CustomLogger):  # type: ignore[misc]
             await settled(grant, bill, request.setup.keeper)
 
 
-# ---------------------------------------------------------------------------------------------- what LiteLLM knows
-
-
-def _headers_in(data: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return the headers of a request of the proxy, by lower-case names."""
-    sent = data.get("proxy_server_request")
-    headers = sent.get("headers") if isinstance(sent, Mapping) else None
-    return {str(name).lower(): str(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {}
-
-
-def _router() -> Any:
-    """Return the router of the proxy, if this process is one."""
-    return getattr(sys.modules.get("litellm.proxy.proxy_server"), "llm_router", None)
-
-
-def _prices_of_group(own: str | None, model: str | None) -> list[Mapping[str, Any]]:
-    """Return the prices of all deployments of a model of the proxy."""
-    found = []
-    for one in getattr(_router(), "model_list", None) or ():
-        if one.get("model_name") == (model or own):
-            names = (one.get("model_info") or {}).get("id"), one["litellm_params"].get("model")
-            found += [_known(name) for name in names if name] + [one["litellm_params"]]
-    return found
-
-
-def _prices_of_call(kwargs: Mapping[str, Any], model: str | None) -> list[Mapping[str, Any]]:
-    """Return the prices of a call of the SDK."""
-    names = (kwargs.get("model_info") or {}).get("id"), model or kwargs.get("model")
-    return [_known(name) for name in names if name] + [kwargs]
-
-
-def _known(name: str) -> Mapping[str, Any]:
-    try:
-        return dict(litellm.get_model_info(model=name))
-    except Exception:  # it has no prices
-        return {}
-
-
 def _action(name: str) -> Action | None:
     """Return an action by its name; None if it is the name of something else, such as a budget."""
     try:
         return Action.parse(name)
     except InputError:
         return None
-
-
-SPENT = "the budget that tcalloc keeps is spent."
-
-
-async def _another(request: Request, action: Action, n: int, place: int) -> Reply:
-    """Ask for further samples by a call that LiteLLM neither logs nor bills: the first one stands for all."""
-    data, send = request.again
-    fields = {name: value for name, value in data.items() if name not in _NOT_AGAIN and not name.startswith("_")}
-    fields |= request.fields(action) | {"cache": {"no-cache": True, "no-store": True}}
-    if isinstance(fields.get("metadata"), dict):
-        fields["metadata"] = dict(fields["metadata"])
-    if isinstance(fields.get("seed"), int):  # choice i of a request has the seed + i
-        fields["seed"] = (fields["seed"] + 7919 * place) & 0x7FFFFFFF
-    model = (action.model if request.setup.served.models else None) or data["model"]
-    is_internal_call.set(True)  # in this task alone
-    found = await send(model=model, **fields, **({"n": n} if n > 1 else {}))
-    return Reply(found, found._hidden_params.get("response_cost") or 0.0)
-
-
-async def _sent_to_router(**fields: Any) -> Any:
-    return await _router().acompletion(**fields)
-
-
-async def _sent_to_litellm(**fields: Any) -> Any:
-    return await litellm.acompletion(**fields)
-
-
-def _streamed(response: Any, model: str, kwargs: Mapping[str, Any], logging_obj: Any) -> Any:
-    """Return a completion as the stream that the client asked for."""
-    return CustomStreamWrapper(
-        completion_stream=MockResponseIterator(model_response=response), model=model,
-        custom_llm_provider=kwargs.get("custom_llm_provider") or "openai", logging_obj=logging_obj,
-    )  # fmt: skip
-
-
-def _make_one(response: Any, votes: Votes) -> None:
-    """Make the first response the winner of a vote, with the usage and the cost of all samples."""
-    if (found := votes.winner()) is not None:
-        choice, document = found
-        response.id, response.model = document.id, document.model
-        choice.index = 0
-        response.choices = [choice]
-    else:
-        response.choices = response.choices[:1]
-    response.usage = litellm.Usage(**summed([{"usage": dict(reply.usage)} for reply in votes.replies]))
-    response._hidden_params["response_cost"] = votes.spend

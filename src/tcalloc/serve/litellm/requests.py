@@ -8,7 +8,7 @@ from tcalloc.llm.graders import Grader
 from tcalloc.measure.actions import Action
 from tcalloc.serve.gateway.asked import Asked
 from tcalloc.serve.gateway.deciding import headers_of
-from tcalloc.serve.gateway.decisions import Decision
+from tcalloc.serve.gateway.decisions import Decision, ServedPolicy
 from tcalloc.serve.litellm.serving import Setup
 from tcalloc.serve.litellm.votes import Votes
 
@@ -23,13 +23,16 @@ class Request:
     """One request under way."""
 
     setup: Setup
+    served: ServedPolicy
     decision: Decision
     asked: Asked
     grader: Grader | None
     most: Callable[[str | None, int], float]
     """The most that so many samples of a model can cost."""
-    again: tuple[Mapping[str, Any], Callable[..., Any]] = ({}, lambda: None)
-    """What further samples are asked with, and what asks for them."""
+    data: Mapping[str, Any]
+    """What the first call is asked with."""
+    of_proxy: bool = True
+    """Whether the proxy's router is asked; otherwise it is a call of the SDK."""
     first: int = 1
     """Samples that the first call asks for."""
     drawn: bool = False

@@ -29,6 +29,8 @@ class Setup:
 
     settings: Settings
     served: ServedPolicy
+    plain: ServedPolicy
+    """Draws one sample of the request's own model."""
     keeper: BudgetKeeper | None
     graders: Mapping[str, Grader | None]
     """What finds the answers, by the name that a request may choose; "default" is that of the others."""
@@ -46,7 +48,8 @@ class Serving:
     def __init__(self, read: Callable[[], Settings]):
         self._read = read
         self._guard = threading.Lock()
-        self._made, self._setup = False, None
+        self._made = False
+        self._setup: Setup | None = None
 
     async def setup(self) -> Setup | None:
         """Return the setup; None if it cannot be made, so that all requests are plain calls."""
@@ -67,12 +70,12 @@ class Serving:
         keeper = keeper_of(settings)
         default = None if settings.extract == "none" else make_grader(settings.extract)
         graders = {"none": None, "default": default} | {name: make_grader(name) for name in EXTRACTORS}
+        plain = served = ServedPolicy(Always(One()), keeper is not None)
         try:
             served = _served(settings, keeper)
         except Exception as error:  # the budget still holds
             _say("each request gets one plain sample", error)
-            served = ServedPolicy(Always(One()), keeper is not None)
-        return Setup(settings, served, keeper, graders)
+        return Setup(settings, served, plain, keeper, graders)
 
 
 def _served(settings: Settings, keeper: BudgetKeeper | None) -> ServedPolicy:
