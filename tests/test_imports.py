@@ -17,7 +17,7 @@ from syntax import PACKAGE, modules
 
 # What the extras bring: such a package is imported where it is used, and its absence names the extra.
 EXTRAS = {
-    "aiohttp", "certifi", "jinja2", "markupsafe", "math_verify", "matplotlib", "pandas", "polars", "pyarrow", "redis",
+    "aiohttp", "certifi", "fastapi", "jinja2", "litellm", "markupsafe", "math_verify", "matplotlib", "pandas", "polars", "pyarrow", "redis",
     "scipy", "sklearn", "threadpoolctl", "xgboost", "xllamacpp", "yarl",
 }  # fmt: skip
 # Modules of the standard library that some systems lack.

@@ -36,17 +36,17 @@ def free_port():
 
 
 class Proxy:
-    def __init__(self, folder, models, settings, environment=(), **sections):
+    def __init__(self, folder, models=(), settings=(), environment=(), config=None):
         self.folder, self.port = Path(folder), free_port()
-        listed = [
-            {"model_name": name, "litellm_params": {"model": "openai/tiny", "api_key": "sk-upstream"} | PRICES | where}
-            for name, where in models.items()
-        ]
-        config = {
-            "model_list": listed, "litellm_settings": settings, "general_settings": {"master_key": KEY},
-            "router_settings": {"num_retries": 2, "allowed_fails": 1000, "retry_after": 0},
-        } | sections  # fmt: skip
-        (self.folder / "config.yaml").write_text(json.dumps(config))  # JSON is YAML
+        if config is None:
+            base = {"model": "openai/tiny", "api_key": "sk-upstream"} | PRICES
+            config = {
+                "model_list": [{"model_name": name, "litellm_params": base | models[name]} for name in models],
+                "litellm_settings": dict(settings), "general_settings": {"master_key": KEY},
+                "router_settings": {"num_retries": 2, "allowed_fails": 1000, "retry_after": 0},
+            }  # fmt: skip
+            config = json.dumps(config)  # JSON is YAML
+        (self.folder / "config.yaml").write_text(config)
         self._record, self._log = self.folder / "record.jsonl", self.folder / "proxy.log"
         self._environment = ENVIRONMENT | {
             "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_RECORD": str(self._record), "DO_NOT_TRACK": "1",

@@ -1,11 +1,13 @@
 """The hook in LiteLLM's real proxy, in front of a real server on the loopback. It runs in .ci/nightly."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from litellm_proxy import BILL, Proxy, plain, program
+from litellm_proxy import BILL, KEY, Proxy, plain, program
+from places import CHECKOUT
 from upstreams import Upstream, refusal
 
 from tcalloc import BudgetKeeper, PricedPolicy, Samples
@@ -149,6 +151,24 @@ def test_a_policy_between_models_asks_for_them_by_the_names_of_the_proxy(tmp_pat
     routed = [one.headers["x-tcalloc-action"] for one in got]
     assert routed == [policy.route(text) for text in texts[:8]]
     assert (len(one.bodies), len(other.bodies)) == (routed.count("vote1 small"), 3 * routed.count("vote3 large"))
+
+
+def test_the_example_runs_as_it_stands(tmp_path):
+    example = (CHECKOUT / "examples" / "litellm_proxy.yaml").read_text(encoding="utf-8")
+    assert len(example.splitlines()) < 40
+    with Upstream(says(5, 7, 7, 7, 5)) as server:
+        environment = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "none", "LITELLM_MASTER_KEY": KEY}
+        with Proxy(tmp_path, environment=environment, config=example) as proxy:
+            got = proxy.ask(model="qwen")
+            cost = float(got.headers["x-litellm-response-cost"])
+            for _ in range(100):  # LiteLLM computes the bill in the background
+                status = BudgetKeeper.open(tmp_path / "budget.db").status()
+                if not status.open_grants:
+                    break
+                time.sleep(0.05)
+    assert got.text == "The answer is 7."
+    assert cost == pytest.approx(5 * (10 * 0.15e-6 + 7 * 0.6e-6))
+    assert status.spent == pytest.approx(cost)
 
 
 def test_without_the_hook_or_with_a_broken_policy_all_is_as_before(tmp_path):
