@@ -42,7 +42,7 @@ class Fake(asyncio.Protocol):
         self.data = b""
         Fake.number += 1
         reply = (
-            b'{"id":"chatcmpl-%d","model":"fake","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant",'
+            b'{"id":"chatcmpl-%d","object":"chat.completion","created":1,"model":"fake","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant",'
             b'"content":"Let us add the numbers one by one. The answer is 42."}}],'
             b'"usage":{"prompt_tokens":20,"completion_tokens":14,"total_tokens":34}}' % Fake.number
         )

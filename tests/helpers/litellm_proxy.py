@@ -80,7 +80,8 @@ class Proxy:
 
     def ask(self, question="6 * 7?", headers=(), **fields):
         body = {"model": "tiny", "messages": [{"role": "user", "content": question}]} | fields
-        return send(self.url, "POST", "/v1/chat/completions", body, {"Authorization": f"Bearer {KEY}"} | dict(headers))
+        headers = {"Authorization": f"Bearer {KEY}"} | dict(headers)
+        return send(self.url, "POST", "/v1/chat/completions", body, headers, timeout=600)
 
     def costs(self, expected):
         """What it computed requests to cost, once it has logged so many of them."""

@@ -31,7 +31,7 @@ from tcalloc.serve.gateway.metrics import Metrics
 from tcalloc.serve.gateway.upstream import Upstream
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
 
-__all__ = ["Answering", "Reply"]
+__all__ = ["BROKEN", "Answering", "Reply"]
 
 _log = logging.getLogger("tcalloc.gateway")
 

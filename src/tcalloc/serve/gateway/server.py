@@ -32,7 +32,7 @@ from tcalloc.serve.gateway.requests import Answering, Reply
 from tcalloc.serve.gateway.upstream import Upstream
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
 
-__all__ = ["Gateway"]
+__all__ = ["EXTRACTORS", "Gateway"]
 
 _log = logging.getLogger("tcalloc.gateway")
 

@@ -19,7 +19,7 @@ from tcalloc.llm.concurrency import event_loop
 from tcalloc.llm.concurrency.crew import Crew
 from tcalloc.llm.concurrency.limits import most_threads
 from tcalloc.llm.http.keys import Key
-from tcalloc.llm.http.transport import Exchange, Lost, Timeouts
+from tcalloc.llm.http.transport import Exchange, Lost, Sender, Timeouts
 from tcalloc.serve.gateway.upstream import Recorder, Upstream
 
 __all__ = ["EXTRACT", "Carrier", "ClientUpstream", "LoopCarrier", "OwnRequest", "ThreadCarrier"]
@@ -147,7 +147,7 @@ class OwnRequest:
         """Return a text of the server without the key."""
         return text if self.key is None else self.key.redact(text)
 
-    def sender(self, model: str) -> "_Sender":
+    def sender(self, model: str) -> Sender:
         """Return what sends the samples of a model."""
         return _Sender(self, model)
 
