@@ -118,8 +118,9 @@ class Hook(CustomLogger):  # type: ignore[misc]
         call_id = data.get("litellm_call_id")
         if setup is None or not call_id:
             return None
+        own = dict(data)  # as it came: what an action sets is written into `data`
         try:
-            asked = asked_of(data)
+            asked = asked_of(own)
         except BadRequest:  # LiteLLM has the last word
             return None
         settings, served = setup.settings, setup.served
@@ -130,7 +131,7 @@ class Hook(CustomLogger):  # type: ignore[misc]
                 "request gets one sample of its own. Give the proxy a model_name for each; with the SDK, use no Router."
             )
         if settings.max_tokens is not None and asked.max_tokens is None:
-            data["max_tokens"] = settings.max_tokens
+            own["max_tokens"] = data["max_tokens"] = settings.max_tokens
         grader = setup.graders.get(headers.get("x-tcalloc-extract", "default"), setup.graders["default"])
         why = asked.unvoted or ("not voted on" if grader is None else None)
 
@@ -140,7 +141,7 @@ class Hook(CustomLogger):  # type: ignore[misc]
 
         decision = await decided(served, setup.keeper, asked, why, most, False, lambda reason: None)
         first = None if decision.run is None else decision.run.first
-        request = Request(setup, served, decision, asked, grader, most, data)
+        request = Request(setup, served, decision, asked, grader, most, own)
         if decision.model is not None:
             data["model"] = decision.model
         data.update(request.fields(_action(decision.action) if first is None else first.action))

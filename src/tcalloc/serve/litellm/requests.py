@@ -30,7 +30,7 @@ class Request:
     most: Callable[[str | None, int], float]
     """The most that so many samples of a model can cost."""
     data: Mapping[str, Any]
-    """What the first call is asked with."""
+    """The fields of the call, without those that an action sets."""
     of_proxy: bool = True
     """Whether the proxy's router is asked; otherwise it is a call of the SDK."""
     first: int = 1
@@ -47,9 +47,11 @@ class Request:
         """Return the fields of a call that an action sets, where the request does not name them."""
         if action is None:
             return {}
+        body = self.asked.body
         wanted: dict[str, Any] = {"temperature": action.temperature, "reasoning_effort": action.reasoning_effort}
         if self.asked.max_tokens is None:
             wanted["max_tokens"] = action.max_tokens
+            body = {**body, "max_tokens": None}  # that of the settings is for other actions
         if action.thinking_tokens:
             wanted["thinking"] = {"type": "enabled", "budget_tokens": action.thinking_tokens}
         return {
