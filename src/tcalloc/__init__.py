@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tcalloc.errors import BudgetError, InputError, MissingExtraError, TcallocError
     from tcalloc.evaluate.compare import compare
     from tcalloc.evaluate.fit import fit
+    from tcalloc.evaluate.refit import refit
     from tcalloc.importing.import_logs import import_logs
     from tcalloc.learn.features import Features
     from tcalloc.learn.protocol import Draw, Policy, Result, Run
@@ -80,6 +81,7 @@ __all__ = [
     "load_policy",
     "load_table",
     "measure",
+    "refit",
     "sample",
     "save_table",
     "solve",
@@ -127,6 +129,7 @@ _LAZY = {
     "load_policy": "tcalloc.learn.saving.policy_folder",
     "load_table": "tcalloc.measure.table_files.load_and_save",
     "measure": "tcalloc.measure",
+    "refit": "tcalloc.evaluate.refit",
     "sample": "tcalloc.llm.sampler",
     "save_table": "tcalloc.measure.table_files.load_and_save",
     "solve": "tcalloc._solve",

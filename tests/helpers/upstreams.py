@@ -9,6 +9,8 @@ A text may be a callable(request, body) that returns a response. Streams come in
 
 import asyncio
 import json
+import random
+import re
 
 from aiohttp import web
 
@@ -94,8 +96,72 @@ class Upstream:
         return response
 
 
+class Simulated(Upstream):
+    """A model that is right with a chance of its own for each question: 0.95 if its first number is even, else `hard`.
+
+    `usual` is the answer that it gives then; it may be changed at any time, as `hard` may.
+    """
+
+    def __init__(self, hard=0.5, seed=0, **options):
+        super().__init__(**options)
+        self.hard, self.tokens, self._random = hard, 7, random.Random(seed)
+
+    async def _chat(self, request):
+        body = await request.json()
+        self.bodies.append(body)
+        number = int(re.search(r"\d+", body["messages"][-1]["content"])[0])
+        await asyncio.sleep(self.pause)
+        texts = []
+        for _ in range(body.get("n", 1)):
+            right = self._random.random() < (self.hard if number % 2 else 0.95)
+            texts.append(f"It is {number if right else self._random.randrange(5000, 5005)}.")
+        whole = document(body, "", self.tokens)
+        for choice, text in zip(whole["choices"], texts, strict=True):
+            choice["message"]["content"] = text
+        return web.json_response(whole)
+
+
 def refusal(status, message="no", headers=None, **fields):
     async def answer(request, body):
         return web.json_response({"error": {"message": message, **fields}}, status=status, headers=headers)
 
     return answer
+
+
+def whole(message, finish_reason="stop", **choice):
+    """One choice with this message."""
+
+    async def answer(request, body):
+        found = {"index": 0, "message": {"role": "assistant"} | message, "finish_reason": finish_reason} | choice
+        return web.json_response(document(body, None, choices=[found]))
+
+    return answer
+
+
+def streamed(deltas, finish_reason="stop"):
+    """A stream of these deltas."""
+
+    async def answer(request, body):
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        chunks = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+        chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish_reason}]})
+        chunks.append({"choices": [], "usage": document(body, None)["usage"]})
+        for chunk in chunks:
+            head = {"id": "chatcmpl-7", "model": "tiny", "object": "chat.completion.chunk"}
+            await response.write(b"data: " + json.dumps(head | chunk).encode() + b"\n\n")
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    return answer
+
+
+def call(text, name="weather", id="c1", index=None):
+    """A call of a tool; with its number in a stream."""
+    found = {"id": id, "type": "function", "function": {"name": name, "arguments": text}}
+    return found if index is None else found | {"index": index}
+
+
+def more(text, index):
+    """A delta: more arguments of a call."""
+    return {"tool_calls": [{"index": index, "function": {"arguments": text}}]}

@@ -35,6 +35,7 @@ COMMANDS = {
     "decide": "an action for every new question, with a policy",
     "answer": "answer questions with a policy, within a budget",
     "serve": "a server in front of a model's, which spends as a policy decides",
+    "refit": "the next policy, from what a gateway explored",
     "budget": "what a budget on live traffic has spent, and what it will end with",
     "doctor": "versions, kernels, extras and processor, for a bug report",
 }

@@ -14,7 +14,7 @@ from tcalloc.learn.registry import POLICIES, REFERENCE, entry_of
 if TYPE_CHECKING:
     from tcalloc.measure import Samples
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["POLICY_LIST", "add_arguments", "folds", "policy_name", "run", "seed"]
 
 DESCRIPTION = """\
 Learn from a run folder which question deserves how much, and store a policy
@@ -110,7 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy",
         metavar="NAME",
-        type=_policy,
+        type=policy_name,
         help="the name of a policy of tcalloc compare; see below (default: priced; without texts of the questions, the "
         "best fixed mixture)",
     )
@@ -136,8 +136,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help=f"with --confidence: the {what} that one question may cost, future ones included (for policies that "
             "decide while sampling: one sample); needed if costs were recorded one by one",
         )
-    parser.add_argument("--folds", metavar="N", type=_folds, default=5, help="of the cross-validation (default: 5)")
-    parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="random seed (default: 0)")
+    parser.add_argument("--folds", metavar="N", type=folds, default=5, help="of the cross-validation (default: 5)")
+    parser.add_argument("--seed", metavar="N", type=seed, default=0, help="random seed (default: 0)")
     shared.add_per_second(parser)
     shared.add_unit(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the summary")
@@ -261,7 +261,8 @@ def _say_verifier(args: argparse.Namespace, samples: "Samples") -> None:
 # ---------------------------------------------------------------------------------------------- arguments
 
 
-def _policy(text: str) -> str:
+def policy_name(text: str) -> str:
+    """Return the name of a policy that can be fitted."""
     try:
         return entry_of(text, deployable=True).name
     except InputError as error:
@@ -275,9 +276,11 @@ def _confidence(text: str) -> float:
     return value
 
 
-def _folds(text: str) -> int:
+def folds(text: str) -> int:
+    """Return a number of folds."""
     return shared.count(text, 2)
 
 
-def _seed(text: str) -> int:
+def seed(text: str) -> int:
+    """Return a random seed."""
     return shared.count(text, 0)

@@ -10,35 +10,41 @@ from typing import Any
 
 from tcalloc.cli import _models as models
 from tcalloc.cli import _shared as shared
-from tcalloc.errors import TcallocError
+from tcalloc.errors import InputError, TcallocError
 
 __all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
-Stand between OpenAI clients and a model's server. For each request the policy
-decides which model is asked and how many samples are drawn. Their answers are
-voted on, and the client gets one ordinary completion.
+Stand between clients of OpenAI or Anthropic and a model's server. For each
+request the policy decides which model is asked and how many samples are drawn.
+Their answers are voted on, and the client gets one ordinary reply.
 """
 
 EPILOG = f"""\
 examples:
   tcalloc serve --upstream http://127.0.0.1:8080/v1 --policy policy/
                                                clients: http://127.0.0.1:9000/v1
+                                               (Anthropic's: without /v1)
   tcalloc serve --upstream ... --policy vote5 --extract choice
                                                one action for all requests
   tcalloc serve --upstream ... --policy policy/ --total 500 --unit usd \\
       --period 30d --price-in 0.15 --price-out 0.6 --max-tokens 1024
                                                a budget that holds
   tcalloc serve --upstream ... --policy policy/ --explore 0.02 --traffic seen/
-                                               2 % of the requests for `fit`
+                                               2 % of the requests, for
+                                               `tcalloc refit`
 
 the policy: a folder from `tcalloc fit`, or the name of an action (vote3, one).
 One that chooses between models names the model; otherwise it is the request's.
-kill -HUP reads the folder again; no request is lost.
+kill -HUP, or POST /admin/policy with the type application/json, reads the folder
+again; no request is lost.
 
 what is voted on: texts in which --extract finds answers. Tools, images,
 response_format, logprobs and n > 1 get one sample, passed on as it is. A client
 sets the header x-tcalloc-extract to numeric, choice, exact, normalized or none.
+
+the page: http://127.0.0.1:9000/ shows what is spent, at which price, and the
+last decisions; /status says the same as JSON, /metrics for Prometheus.
 
 keys: the upstream's key comes from --api-key-env, or as in `tcalloc answer`.
 Clients' keys stand in the variable of --client-keys-env, with commas between.
@@ -75,11 +81,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     money.add_argument("--state", metavar="STATE", help="where the budget is kept: a file, or redis://...")
     models.add_prices(money)
     shared.add_unit(money)
-    learn = parser.add_argument_group("what is kept for `tcalloc fit`")
+    learn = parser.add_argument_group("what is kept for `tcalloc refit`")
     learn.add_argument("--explore", type=_share, default=0.0, metavar="SHARE",
                        help="draw all samples on this share of the requests (0)")  # fmt: skip
+    learn.add_argument("--explore-samples", type=shared.count, metavar="N",
+                       help="how many these are (the most of the policy, at least 8)")  # fmt: skip
     learn.add_argument("--traffic", metavar="RUN", help="the run folder of their samples")
     learn.add_argument("--store-texts", action="store_true", help="store their questions, completions and answers")
+    learn.add_argument("--keep-texts", type=_age, default="30d", metavar="TIME",
+                       help="remove these after so long, such as 12h (30d)")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -119,7 +129,8 @@ def run(args: argparse.Namespace) -> int:
                 args.upstream, policy, key=key, rates=models.rates_of(args),
                 sending=Sending(args.max_tokens, args.n_per_request, args.cancel, args.deadline), keeper=keeper,
                 extract=args.extract, client_keys=_client_keys(args.client_keys_env), host=args.host, port=args.port,
-                explore=args.explore, store=args.traffic, store_texts=args.store_texts,
+                explore=args.explore, explore_samples=args.explore_samples, store=args.traffic,
+                store_texts=args.store_texts, keep_texts=args.keep_texts, reload=lambda: _policy(args),
                 timeouts=Timeouts(min(10.0, args.timeout), args.timeout, 3 * args.timeout),
             )
         )  # fmt: skip
@@ -137,7 +148,7 @@ def _wait(args: argparse.Namespace, gateway: Any) -> None:
     try:
         while came.get() == getattr(signal, "SIGHUP", None):
             try:
-                gateway.serve(_policy(args))
+                gateway.reload()
                 shared.say(f"{args.policy} is read again; new requests are served by it.")
             except (TcallocError, OSError) as error:
                 shared.say(f"error: {error} The policy of before goes on.")
@@ -171,6 +182,16 @@ def _port(text: str) -> int:
     if value > 65535:
         raise argparse.ArgumentTypeError(f"{text} is no port; allowed are 0 to 65535")
     return value
+
+
+def _age(text: str) -> float:
+    """Return a length of time in seconds."""
+    from tcalloc.serve.keeper.period import period_of
+
+    try:
+        return period_of(text, False).length
+    except InputError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no length of time; such as 30d, 12h or 90min") from None
 
 
 def _share(text: str) -> float:

@@ -6,6 +6,8 @@ module              what it is for
 `compare`           the call: checks, runs, figures, one result
 `fit`               the other call: a policy and its held-out figures, as ``tcalloc fit`` prints them (`fit_report`);
                     `recipe`: the actions and settings that a policy is fitted with
+`refit`             the next policy from what a gateway explored (`traffic`), beside the one that is served
+                    (`judged_replay`), and whether to swap them (`refit_report`); `saving`: what it saves
 `problem`           what is compared on: checked input; `menu`: the actions in it
 `contestants`       who takes part, each as a function from training questions to held-out figures
 `run_folds`         their folds, in processes, with a progress bar

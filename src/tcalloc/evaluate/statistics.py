@@ -246,8 +246,8 @@ def first_reached(spend: Floats, curves: Floats, targets: Floats) -> Floats:
 
     Parameters
     ----------
-    spend : ndarray, (G,)
-        Rising.
+    spend : ndarray, (G,) or (R, G)
+        Rising; of all curves, or of each.
     curves : ndarray, (R, G)
         Accuracies there.
     targets : ndarray, (R,)
@@ -266,8 +266,9 @@ def first_reached(spend: Floats, curves: Floats, targets: Floats) -> Floats:
     every, before = np.arange(len(curves)), np.maximum(at - 1, 0)
     low, high = curves[every, before], curves[every, at]
     share = np.divide(targets - low, high - low, out=np.ones(len(at)), where=(high > low) & (at > 0))
-    found = spend[before] + share * (spend[at] - spend[before])
-    return np.asarray(np.where(reached.any(axis=1), np.where(at > 0, found, spend[0]), np.inf))
+    spends = np.broadcast_to(spend, curves.shape)
+    found = spends[every, before] + share * (spends[every, at] - spends[every, before])
+    return np.asarray(np.where(reached.any(axis=1), np.where(at > 0, found, spends[:, 0]), np.inf))
 
 
 def saved(

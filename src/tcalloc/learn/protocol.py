@@ -35,6 +35,7 @@ __all__ = [
     "combine",
     "decided_by",
     "leading",
+    "models_of",
     "unbeatable",
     "uniform",
 ]
@@ -288,6 +289,13 @@ class Always:
     def start(self, x: Any) -> DecidedRun:
         """Begin with one question; the question is not looked at."""
         return DecidedRun(self.action)
+
+
+def models_of(policy: Any) -> set[str]:
+    """Return the models that a policy is known to choose between."""
+    actions = getattr(policy, "actions_", None) or ()
+    named = [action.model for action in actions if action is not None]
+    return {name for name in (*named, *getattr(policy, "arms_", ())) if name}
 
 
 def uniform(seed: int, x: Any) -> float:

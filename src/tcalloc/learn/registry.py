@@ -4,6 +4,8 @@ What to use when
 ----------------
 `entry_of`
     One policy, by its name, in upper or lower case.
+`entry_for`
+    The one that made a policy.
 `POLICIES`
     All of them, in the order in which they are shown: baselines first, bounds last.
 `names`
@@ -44,6 +46,7 @@ __all__ = [
     "SEQUENTIAL_TEST",
     "SUCCESS_STOP",
     "Entry",
+    "entry_for",
     "entry_of",
     "names",
     "unregistered",
@@ -251,6 +254,29 @@ def entry_of(name: str, *, deployable: bool = False) -> Entry:
     bound = ", a bound, which cannot be fitted" if wanted in map(str.casefold, names()) else ""
     listed = ", ".join(map(repr, allowed))
     raise InputError(f"policy is {name!r}{bound}; allowed are {listed}.{did_you_mean(name, allowed)}")
+
+
+def entry_for(policy: Any) -> Entry | None:
+    """Return the entry of a policy, by its class and arguments; None if it has none.
+
+    Parameters
+    ----------
+    policy : policy
+        Fitted or not.
+
+    Examples
+    --------
+    >>> from tcalloc.learn.registry import entry_for, entry_of
+    >>> entry_for(entry_of("margin + cap").policy(budget=2.0)).name
+    'margin + cap'
+    """
+    kind = f"{type(policy).__module__}:{type(policy).__name__}"
+    made = [entry for entry in POLICIES if entry.made_by == kind]
+    fitting = [one for one in made if all(getattr(policy, name, None) == value for name, value in one.options)]
+    if not fitting:
+        return None
+    found = max(fitting, key=lambda entry: len(entry.options))  # the first of equals
+    return entry_of(CASCADE) if found.name == SEQUENTIAL and len(getattr(policy, "arms_", ())) > 1 else found
 
 
 def unregistered() -> list[str]:

@@ -18,7 +18,7 @@ import errno
 import gc
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -227,6 +227,38 @@ class Store:
         with self._guard, naming(path), open_regular(path, os.O_WRONLY | os.O_APPEND, follow=False) as file:
             file.write(line)
 
+    def rewrite(
+        self,
+        question: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+        record: Callable[[SampleRecord], SampleRecord],
+    ) -> None:
+        """Write all questions and samples anew; what writes to the run meanwhile waits.
+
+        A process that dies leaves each of the two files as it was or as it shall be, the questions first.
+
+        Parameters
+        ----------
+        question, record : callable
+            Each takes a question or a sample, and returns what shall stand in its place, with the same id.
+        """
+        with self._guard:
+            self._syncing.finish()
+            with replacing(questions_of(self.path)) as file:
+                for one in self.questions():
+                    file.write(dumps(question(one)) + b"\n")
+                sync(file)
+            held = HeldSamples()
+            with replacing(samples_of(self.path)) as file:
+                for sample in read_samples(samples_of(self.path), []):
+                    changed = record(sample)
+                    if held.add((str(changed["id"]), str(changed["params"])), int(changed["sample"])):
+                        file.write(seal(changed))
+                sync(file)
+                size = file.tell()
+            with open_regular(samples_of(self.path), os.O_WRONLY | os.O_APPEND, follow=False) as file:
+                os.dup2(file.fileno(), self._file)
+            self._held, self._size = held, size
+
     def _write(self, line: bytes) -> None:
         """Write a whole line or nothing: half of one is what a full disk leaves."""
         size = self._size  # this process holds the lock
@@ -272,6 +304,10 @@ class Store:
     def records(self) -> Iterator[SampleRecord]:
         """Read the samples one by one, in the order they were finished."""
         yield from read_samples(samples_of(self.path), [])
+
+    def questions(self) -> list[dict[str, Any]]:
+        """Return the questions, in their order."""
+        return _read_questions(questions_of(self.path))
 
     def held(self, question: str, params: str) -> int:
         """Return which samples of a question are there: bit j of the number is sample j."""

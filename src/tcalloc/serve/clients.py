@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tcalloc.errors import InputError
-from tcalloc.learn.protocol import Policy
+from tcalloc.learn.protocol import Policy, models_of
 from tcalloc.llm.client import ChatClient
 from tcalloc.measure.actions import Action
 from tcalloc.serve.live_costs import refuse_action
 
-__all__ = ["Clients", "clients_of", "models_of"]
+__all__ = ["Clients", "clients_of"]
 
 
 def clients_of(client: Any) -> list[ChatClient]:
@@ -18,13 +18,6 @@ def clients_of(client: Any) -> list[ChatClient]:
     if not found or not all(isinstance(one, ChatClient) for one in found):
         raise InputError("client must be a ChatClient, or a mapping from models' names to such clients.")
     return found
-
-
-def models_of(policy: Any) -> set[str]:
-    """Return the models that a policy is known to choose between."""
-    actions = getattr(policy, "actions_", None) or ()
-    named = [action.model for action in actions if action is not None]
-    return {name for name in (*named, *getattr(policy, "arms_", ())) if name}
 
 
 class Clients:

@@ -98,7 +98,7 @@ def test_explored_requests_are_a_run_folder(ask, tmp_path, texts):
     for _ in range(2):  # the second gateway goes on with the folder
         with (
             Upstream(list(replies)) as server,
-            gate(server, Always(Vote(4)), explore=1.0, store=seen, store_texts=texts) as gateway,
+            gate(server, Always(Vote(4)), explore=1.0, explore_samples=4, store=seen, store_texts=texts) as gateway,
         ):
             got = [ask(gateway, f"a secret question {i}") for i in range(12)]
     assert {one.headers["x-tcalloc-reason"] for one in got} == {"explored"}
@@ -124,7 +124,7 @@ def test_explored_requests_are_paid_from_the_budget(ask, tmp_path):
     keeper = BudgetKeeper(total=0.002, unit="usd")
     with (
         Upstream() as server,
-        gate(server, Always(Vote(4)), keeper, explore=1.0, store=tmp_path / "seen") as gateway,
+        gate(server, Always(Vote(4)), keeper, explore=1.0, explore_samples=4, store=tmp_path / "seen") as gateway,
     ):
         got = [ask(gateway) for _ in range(20)]
     assert keeper.status().spent == pytest.approx(len(server.bodies) * BILL)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from tcalloc.learn.features._scan import CLASSES, Scan, blocks, hash_words, per_text, scan
 
-__all__ = ["LEXICAL", "lexical_features", "of_scan"]
+__all__ = ["COLUMNS", "LEXICAL", "lexical_features", "lexical_rows", "of_scan"]
 
 LEXICAL = {
     "characters": "log(1 + characters)",
@@ -26,6 +26,9 @@ LEXICAL = {
     "comparison_words": "log(1 + words that compare, share out or repeat)",
 }
 """The names of the features, in order, with their meaning."""
+
+COLUMNS = tuple(f"lexical:{name}" for name in LEXICAL)
+"""What a column of X is called that holds one of them: the name that `Features` gives it."""
 
 ASKING = """how what which who whom whose when where why is are was were do does did can could would should find
 compute calculate determine evaluate solve prove explain name list choose select"""
@@ -54,6 +57,17 @@ def lexical_features(texts: list[str]) -> NDArray[np.float64]:
     if not texts:
         return np.empty((0, len(LEXICAL)))
     return np.concatenate([of_scan(scan(block)) for block in blocks(texts)])
+
+
+def lexical_rows(texts: list[str]) -> list[dict[str, float]]:
+    """Return the counts of each text as a row of X, for policies that are fitted on them in place of the text.
+
+    Parameters
+    ----------
+    texts : list of str
+        The questions.
+    """
+    return [dict(zip(COLUMNS, row, strict=True)) for row in lexical_features(texts).tolist()]
 
 
 def of_scan(found: Scan) -> NDArray[np.float64]:

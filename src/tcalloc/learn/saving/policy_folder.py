@@ -39,7 +39,17 @@ from tcalloc.learn.saving.arrays import read_arrays, write_arrays
 from tcalloc.learn.saving.boosters import MOST_BYTES, checked_booster
 from tcalloc.measure.labels import GOLD, Labels, labels_of
 
-__all__ = ["CLASSES", "SCHEMA", "load_policy", "refuse_folder", "refuse_out", "save_policy", "seal"]
+__all__ = [
+    "CLASSES",
+    "SCHEMA",
+    "load_policy",
+    "origin_of",
+    "refuse_folder",
+    "refuse_new",
+    "refuse_out",
+    "save_policy",
+    "seal",
+]
 
 SCHEMA = 1
 FORMAT = "tcalloc policy"
@@ -164,6 +174,24 @@ def refuse_out(path: str) -> None:
         raise InputError(f"{path}: the folder {folder} does not exist. Create it first.")
 
 
+def refuse_new(path: str) -> None:
+    """Before the work, raise an error for a folder that holds anything, or in which a policy could not be stored.
+
+    Parameters
+    ----------
+    path : str
+        The folder for the policy.
+
+    Raises
+    ------
+    InputError
+        If it is no new or empty folder.
+    """
+    refuse_out(path)
+    if os.path.isdir(path) and os.listdir(path):
+        raise InputError(f"{path}: holds a policy already, which is not overwritten. Name a new folder.")
+
+
 def refuse_folder(folder: str) -> None:
     """Raise an error for a folder that holds files of the user's and no policy, or that contains a symbolic link.
 
@@ -272,6 +300,7 @@ def load_policy(path: str | os.PathLike[str], *, embed: Callable[[list[str]], An
         policy = made._from_state(_with_embed(state, embed, 0), found, checked)
         if not (labels := Labels.from_dict(top["trained_on"]) if "trained_on" in top else GOLD).gold:
             policy.trained_on_ = labels
+        policy._sealed = top["sha256"]
         return policy
     except TcallocError as error:
         if not isinstance(error, InputError):
@@ -279,6 +308,19 @@ def load_policy(path: str | os.PathLike[str], *, embed: Callable[[list[str]], An
         raise InputError(f"{main}: {error}") from error
     except Exception as error:  # whatever error a state that does not fit causes
         raise InputError(f"{main}: the state does not fit a {kind}: {type(error).__name__}: {error}") from error
+
+
+def origin_of(policy: Any) -> str:
+    """Return what tells a policy from those of other folders: the start of its folder's seal; "" if it has no folder.
+
+    The same policy at another budget has the same origin.
+
+    Parameters
+    ----------
+    policy : policy
+        As `load_policy` returned it, or any other.
+    """
+    return str(getattr(policy, "_sealed", ""))[:16]
 
 
 def _top(folder: str) -> tuple[dict[str, Any], str]:

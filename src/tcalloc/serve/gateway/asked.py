@@ -24,8 +24,28 @@ _UNVOTED = {
 }
 
 
+def _no_number(word: str) -> None:
+    raise ValueError(word)
+
+
+# Python reads and writes NaN and Infinity; JSON has no words for them.
+_JSON = json.JSONDecoder(parse_constant=_no_number)
+
+
 class BadRequest(Exception):
-    """The body is no request; the message is for the client."""
+    """The body is no request; the message is for the client.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, and what to do.
+    param : str, optional
+        The field.
+    """
+
+    def __init__(self, message: str, param: str | None = None):
+        super().__init__(message)
+        self.param = param
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +111,7 @@ def body_of(data: bytes) -> dict[str, Any]:
         If it holds none.
     """
     try:
-        body = json.loads(data)
-        data.decode().encode()
+        body = _JSON.decode(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         raise BadRequest("the body is not JSON.") from None
     if not isinstance(body, dict):

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tcalloc.errors import InputError
-from tcalloc.learn.protocol import Always, DecidedRun, Draw, Policy, Result, Run, combine
+from tcalloc.learn.protocol import Always, DecidedRun, Draw, Policy, Result, Run, combine, models_of
+from tcalloc.learn.saving.policy_folder import origin_of
 from tcalloc.measure.actions import Action, Vote
-from tcalloc.serve.clients import models_of
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
 from tcalloc.serve.keeper.grant import Grant
 from tcalloc.serve.live_costs import LiveCosts, ladder_of, refuse_unverified
@@ -17,8 +17,9 @@ __all__ = ["Begun", "Decision", "NoMoney", "ServedPolicy", "decide", "decide_pla
 
 # The name of requests with one plain sample in the keeper's status.
 PLAIN = "one"
-# Samples of an explored request, where the policy does not say how many it may draw.
-EXPLORED = 16
+# Samples of an explored request: where the policy does not say how many it may draw, and at least. One half of the
+# samples judges the other, so that fewer say little.
+EXPLORED, FEWEST_EXPLORED = 16, 8
 
 
 class NoMoney(Exception):
@@ -31,25 +32,35 @@ class ServedPolicy:
     Parameters
     ----------
     policy : Policy
-        The policy. One that looks at features is refused: a request has a text alone.
+        The policy. One that looks at features is refused: a request has a text alone. Counts of the text
+        (`tcalloc.learn.features.lexical.COLUMNS`) are made of it.
     kept : bool
         Whether a budget keeper decides with it, so that it needs no budget of its own.
+    explore : int, optional
+        Samples of each model on an explored request. Default: the most that the policy may draw, and at least 8.
 
     Attributes
     ----------
     models : tuple of str
         The models that it chooses between, the cheapest first; empty if the request's own model is asked.
+    kept : bool
+        Whether a budget keeper decides with it.
     """
 
-    def __init__(self, policy: Policy, kept: bool = False):
+    def __init__(self, policy: Policy, kept: bool = False, explore: int | None = None):
         refuse_unverified(policy, None)
         names = [str(name) for name in getattr(policy, "feature_names_in_", ()) if name != "text"]
-        if names:
+        self._counts: Callable[[list[str]], list[dict[str, float]]] | None = None
+        if names and all(name.startswith("lexical:") for name in names):
+            from tcalloc.learn.features.lexical import lexical_rows
+
+            self._counts = lexical_rows
+        elif names:
             raise InputError(
                 f"the policy looks at the categories {', '.join(names)}, which requests do not have. Fit one on the "
                 "questions' texts alone."
             )
-        self.policy = policy
+        self.policy, self.origin = policy, origin_of(policy)
         ladder = ladder_of(policy, None)
         models = [action.model for action in ladder if action.model]
         models += sorted(models_of(policy) - set(models))
@@ -60,17 +71,28 @@ class ServedPolicy:
         self.quick = isinstance(policy, Always) or bool(getattr(policy, "blind", False))
         most = [action.samples for action in getattr(policy, "actions_", None) or () if action is not None]
         own = getattr(policy, "action", None)
-        self.most_samples = max([*most, getattr(own, "samples", 0)]) or EXPLORED
-        if not (kept and self.priceable):  # what cannot decide by a text is refused before anything is served
-            policy.start("1 + 1 = ?").next()
+        drawn = max([*most, getattr(own, "samples", 0)]) or EXPLORED
+        self.explored_samples = max(drawn, FEWEST_EXPLORED) if explore is None else explore
+        self.kept = kept and self.priceable
+        if not self.kept:  # what cannot decide by a text is refused before anything is served
+            policy.start(self.row("1 + 1 = ?")).next()
 
     def cost(self, model: str) -> float:
         """Return what a sample of a model costs in the policy's unit, where the server's tokens have no prices."""
         return self.costs.get(model, next(iter(self.costs.values()), 1.0))
 
+    def row(self, text: str) -> Any:
+        """Return what the policy looks at: the text, or the counts of it that it was fitted on."""
+        return text if self._counts is None else self._counts([text])[0]
+
     def asks(self, action: Action) -> str | None:
         """Return the model that an action asks; None: the request's own."""
         return action.model if self.models else None
+
+    @property
+    def name(self) -> str:
+        """What it is called: an action's name, or its class's."""
+        return self.policy.action.name if isinstance(self.policy, Always) else type(self.policy).__name__
 
     @property
     def settable(self) -> bool:
@@ -112,7 +134,7 @@ class Begun:
 
 
 class FullRun:
-    """Draws as many samples of each model as a policy may ever draw, for what is learnt from them.
+    """Draws as many samples of each model as are explored, for what is learnt from them.
 
     Parameters
     ----------
@@ -199,7 +221,7 @@ def decide(
     if explore and (found := _explored(served, keeper, most)) is not None:
         return found
     if keeper is None or not served.priceable:
-        begun = Begun(served.policy.start(text))
+        begun = Begun(served.policy.start(served.row(text)))
         if begun.first is None:
             return Decision(None, PLAIN, None, grant_one(keeper, most(None, 1)), "policy draws nothing")
         action, grant = begun.first.action, None
@@ -213,7 +235,7 @@ def decide(
     maximum: Any = keeper.cap_per_question
     if not served.settable:
         maximum = lambda name: most(actions[name].model, actions[name].samples) if name in actions else 0.0  # noqa: E731
-    grant = keeper.grant(served.policy, text, maximum=maximum)
+    grant = keeper.grant(served.policy, served.row(text), maximum=maximum)
     if grant.action is None or grant.run is None:
         raise NoMoney
     try:
@@ -251,11 +273,11 @@ def decide_plain(
     if not served.models:
         return Decision(None, PLAIN, None, grant_one(keeper, most(None, n)), why)
     if keeper is None or not served.priceable:
-        draw = served.policy.start(text).next()
+        draw = served.policy.start(served.row(text)).next()
         model = served.models[0] if draw is None else served.asks(draw.action)
         return Decision(None, PLAIN, model, grant_one(keeper, most(model, n)), why)
     highest = max(most(model, n) for model in served.models)
-    grant = keeper.grant(served.policy, text, maximum=highest)
+    grant = keeper.grant(served.policy, served.row(text), maximum=highest)
     if grant.action is None or grant.run is None:
         raise NoMoney
     draw = grant.run.next()
@@ -287,7 +309,7 @@ def _explored(
     served: ServedPolicy, keeper: BudgetKeeper | None, most: Callable[[str | None, int], float]
 ) -> Decision | None:
     """Return the decision to draw everything; None if the budget does not allow it."""
-    actions = [Vote(served.most_samples, model=model) for model in served.models or (None,)]
+    actions = [Vote(served.explored_samples, model=model) for model in served.models or (None,)]
     grant = None
     if keeper is not None:
         highest = sum(most(action.model, action.samples) for action in actions)

@@ -38,7 +38,7 @@ def policy_named(where: str, text: str) -> Policy:
         ) from None
 
 
-def served_policy(policy: Policy, keeper: BudgetKeeper | None, cap: str) -> ServedPolicy:
+def served_policy(policy: Policy, keeper: BudgetKeeper | None, cap: str, explore: int | None = None) -> ServedPolicy:
     """Return a policy as live requests use it.
 
     Parameters
@@ -49,13 +49,15 @@ def served_policy(policy: Policy, keeper: BudgetKeeper | None, cap: str) -> Serv
         The budget.
     cap : str
         The argument that sets the most that a question may cost, for the error.
+    explore : int, optional
+        As in `ServedPolicy`.
 
     Raises
     ------
     InputError
         If it cannot be served.
     """
-    served = ServedPolicy(policy, keeper is not None)
+    served = ServedPolicy(policy, keeper is not None, explore)
     if keeper is not None and served.settable and keeper.cap_per_question == float("inf"):
         raise InputError(
             f"a policy that stops while sampling has no highest cost of its own. Give the most that a question may "

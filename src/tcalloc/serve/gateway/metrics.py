@@ -5,15 +5,31 @@ which two gateways of one process collide.
 """
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+from tcalloc.serve.gateway.history import History, Served
 from tcalloc.serve.keeper.status import Status
 
 __all__ = ["Metrics"]
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 SHARES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+# What explored requests say: the names of the gauges; without their beginning, those in the summary.
+SAVINGS = {
+    "saved_share": "Of the cost of the cheapest fixed choice with the same agreement, what the policy saves.",
+    "saved_share_low": "The lower end of its 95 % interval.",
+    "saved_share_high": "The upper end.",
+    "saved_share_requests": "Explored requests that it was measured on.",
+    "saved_share_agreement": "How often the policy gives the answer of the reference.",
+}
+DRIFT = {
+    "alarm": "1: explored requests have changed since the policy is served.",
+    "usual": "The mean of the first explored requests with this policy.",
+    "recent": "The mean of the last ones.",
+}
 # Actions have the names of a policy's; those of many policies in a row end in one row.
 MOST_NAMES = 200
 
@@ -46,14 +62,17 @@ class Metrics:
         self._fallbacks: dict[str, int] = defaultdict(int)
         self._samples, self._spend = 0, 0.0
         self._latency, self._share = _Histogram(SECONDS), _Histogram(SHARES)
+        self.history = History(time.time())
         self.open = 0
         """Requests under way."""
 
-    def request(self, outcome: str, seconds: float) -> None:
-        """Count a request that has ended: answered, refused, failed or left by its client."""
+    def request(self, one: Served) -> None:
+        """Count a request that has ended, and what it cost."""
         with self._guard:
-            self._requests[outcome] += 1
-            self._latency.add(seconds)
+            self._requests[one.outcome] += 1
+            self._latency.add(one.seconds)
+            self._spend += one.spend
+        self.history.add(one)
 
     def action(self, name: str, samples: int, share: float | None) -> None:
         """Count what was done for a request, and the share of its vote."""
@@ -63,23 +82,40 @@ class Metrics:
             if share is not None:
                 self._share.add(share)
 
-    def spent(self, cost: float) -> None:
-        """Count what a request cost."""
-        with self._guard:
-            self._spend += cost
-
     def fallback(self, why: str) -> None:
         """Count a request for which something else was done than what the policy would decide."""
         with self._guard:
             self._fallbacks[why] += 1
 
-    def text(self, status: Status | None) -> str:
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counts, as JSON can hold them."""
+        with self._guard:
+            votes = sum(self._share.counts)
+            return {
+                "requests": {"open": self.open, **self._requests},
+                "samples": self._samples,
+                "spend": self._spend,
+                "actions": dict(self._actions),
+                "fallbacks": dict(self._fallbacks),
+                "vote_share": {"votes": votes, "mean": self._share.total / votes if votes else None},
+            }
+
+    def text(
+        self,
+        status: Status | None,
+        savings: Mapping[str, float] | None = None,
+        drift: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> str:
         """Return all of it.
 
         Parameters
         ----------
         status : Status or None
             That of the budget, if one is kept.
+        savings : mapping, optional
+            What explored requests say; see `Savings.summary`.
+        drift : mapping, optional
+            What has changed in them; see `Drift.summary`.
         """
         with self._guard:
             lines = [
@@ -89,16 +125,27 @@ class Metrics:
                 *_one("tcalloc_samples_total", "counter", "Samples that came.", self._samples),
                 *_one("tcalloc_spend_total", "counter", "What requests have cost since the start.", self._spend),
                 *_one("tcalloc_requests_open", "gauge", "Requests under way.", self.open),
+                *_one("tcalloc_start_time_seconds", "gauge", "When it started, since 1970.", self.history.since),
                 *_head("tcalloc_latency_seconds", "histogram", "From a request to the end of its reply."),
                 *self._latency.lines("tcalloc_latency_seconds"),
                 *_head("tcalloc_vote_share", "histogram", "The share of the samples that gave the answer."),
                 *self._share.lines("tcalloc_vote_share"),
             ]
+        for name, help_ in SAVINGS.items():
+            if savings is None:
+                break
+            lines += _one(f"tcalloc_{name}", "gauge", help_, savings[name.removeprefix("saved_share_")])
+        for name, help_ in DRIFT.items():
+            if not drift:
+                break
+            values = {kind: figures[name] for kind, figures in drift.items()}
+            lines += _labelled(f"tcalloc_drift_{name}", help_, "kind", values, "gauge")
         if status is not None:
             said = {
                 "total": ("The budget of the period.", status.total),
                 "spent": ("Spent of it, with bills that never came.", status.spent),
                 "reserved": ("The most that open requests can still cost.", status.reserved),
+                "lost": ("The part of the spending that is assumed: its bills never came.", status.lost),
             }
             for name, (help_, value) in said.items():
                 lines += _one(f"tcalloc_budget_{name}", "gauge", help_, value)
@@ -107,6 +154,9 @@ class Metrics:
             if status.forecast is not None:
                 text = "What the period will have spent at its end."
                 lines += _one("tcalloc_budget_forecast", "gauge", text, status.forecast)
+            if status.elapsed is not None:
+                text = "The share of the period that has passed."
+                lines += _one("tcalloc_budget_elapsed", "gauge", text, status.elapsed)
         return "\n".join(lines) + "\n"
 
 
@@ -118,8 +168,8 @@ def _one(name: str, kind: str, text: str, value: float) -> list[str]:
     return [*_head(name, kind, text), f"{name} {value:.12g}"]
 
 
-def _labelled(name: str, text: str, label: str, values: Mapping[str, int]) -> Iterator[str]:
-    yield from _head(name, "counter", text)
+def _labelled(name: str, text: str, label: str, values: Mapping[str, float], kind: str = "counter") -> Iterator[str]:
+    yield from _head(name, kind, text)
     for value, count in sorted(values.items()):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        yield f'{name}{{{label}="{escaped}"}} {count}'
+        yield f'{name}{{{label}="{escaped}"}} {count:.12g}'

@@ -26,7 +26,8 @@ from tcalloc.serve.gateway.drawing import (
     draw_vote,
     most_cost,
 )
-from tcalloc.serve.gateway.exploring import Explored
+from tcalloc.serve.gateway.history import Served
+from tcalloc.serve.gateway.learning import Learning
 from tcalloc.serve.gateway.metrics import Metrics
 from tcalloc.serve.gateway.upstream import Upstream
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
@@ -60,7 +61,7 @@ class Answering:
     sending: Sending
     keeper: BudgetKeeper | None
     metrics: Metrics
-    explored: Explored | None = None
+    learning: Learning | None = None
     share: float = 0.0
     """Of the requests that are explored."""
 
@@ -95,15 +96,18 @@ class Answering:
             drawn = await self._drawn(asked, grader, served, decision, spending)
             outcome = "answered"
             headers = self._headers(decision, drawn)
-            self._count(decision, drawn)
-            if decision.explored and self.explored is not None and grader is not None:
+            self._count(decision, drawn, spending)
+            if decision.explored and self.learning is not None and grader is not None:
                 await self._store(asked, drawn, served, grader)
+            elif self.learning is not None and decision.reason in ("policy", "budget"):
+                self.learning.paid(served, drawn.spend)
             if not asked.stream:
                 return Reply(200, drawn.document, headers)
             return Reply(200, None, headers, _pieces(drawn.document, asked.usage))
         except NoMoney:
             outcome = "refused"
-            self.metrics.fallback("no money")
+            spending.reason = "no money"
+            self.metrics.fallback(spending.reason)
             return Reply(429, {"error": SPENT}, dict(NO_RETRY))
         except Refused as error:
             outcome = "refused"
@@ -118,12 +122,22 @@ class Answering:
 
     async def end(self, decision: Decision | None, spending: Spending, outcome: str, started: float) -> None:
         """Settle and count a request, once, whatever became of it."""
-        self.metrics.open -= 1
-        self.metrics.request(outcome, time.monotonic() - started)
-        self.metrics.spent(spending.total)
         grant = None if decision is None else decision.grant
+        self.metrics.open -= 1
+        self.metrics.request(self._served(decision, spending, outcome, time.monotonic() - started))
         if grant is not None and grant.open:
             await _to_the_end(settled(grant, spending.total, self.keeper))
+
+    def _served(self, decision: Decision | None, spending: Spending, outcome: str, seconds: float) -> Served:
+        drawn = spending.drawn
+        action = reason = price = None
+        if decision is not None:
+            action, reason = decision.action, decision.reason
+            price = None if decision.grant is None else decision.grant.price
+        # Without prices, the policy counts what is spent.
+        spend = drawn.spend if drawn is not None and self.upstream.rates is None else spending.total
+        samples, share = (0, None) if drawn is None else (drawn.samples, drawn.vote_share)
+        return Served(time.time(), action, outcome, spending.reason or reason, samples, spend, share, seconds, price)
 
     # ------------------------------------------------------------------------------------------ deciding
 
@@ -134,7 +148,7 @@ class Answering:
         def most(model: str | None, n: int) -> float:
             return most_cost(self.upstream, asked, self.sending, model, n)
 
-        explore = self.explored is not None and random.random() < self.share
+        explore = self.learning is not None and random.random() < self.share
         return await decided(served, self.keeper, asked, why, most, explore, self.metrics.fallback)
 
     # ------------------------------------------------------------------------------------------ drawing
@@ -157,10 +171,12 @@ class Answering:
         return await draw_one(self.upstream, asked, self.sending, decision, spending)
 
     async def _store(self, asked: Asked, drawn: Drawn, served: ServedPolicy, grader: Grader) -> None:
-        assert self.explored is not None
+        assert self.learning is not None
         clients = [self.upstream.client(model) for model in served.models or (asked.model,)]
         try:
-            await crew().run(self.explored.add, asked.text, drawn.records, clients, grader.name)
+            priced = self.upstream.rates is not None
+            await crew().run(self.learning.add, served, asked.text, drawn.records, clients, grader.name, priced)
+            self.learning.noted()
         except Exception as error:  # a full disk costs no answer
             _log.warning("an explored request could not be stored (%s)", type(error).__name__)
             self.metrics.fallback("not stored")
@@ -172,7 +188,8 @@ class Answering:
             decision.action, drawn.reason or decision.reason, drawn.samples, drawn.spend, drawn.vote_share
         )
 
-    def _count(self, decision: Decision, drawn: Drawn) -> None:
+    def _count(self, decision: Decision, drawn: Drawn, spending: Spending) -> None:
+        spending.drawn, spending.reason = drawn, drawn.reason
         self.metrics.action(decision.action, drawn.samples, drawn.vote_share)
         if drawn.reason is not None:
             self.metrics.fallback(drawn.reason)
@@ -207,7 +224,7 @@ class _Relayed:
             raise
         if first is None:
             drawn = await self._task  # raises what it was refused with
-            on._count(self._decision, drawn)
+            on._count(self._decision, drawn, self._spending)
             self._outcome = "answered"  # the server does not stream
             pieces = _pieces(drawn.document, self._asked.usage)
             return Reply(200, None, on._headers(self._decision, drawn), pieces, self._end)
@@ -241,7 +258,7 @@ class _Relayed:
             yield one
             one = await self._queue.get()
         try:
-            self._on._count(self._decision, await self._task)
+            self._on._count(self._decision, await self._task, self._spending)
             self._outcome = "answered"
         except Exception:
             self._outcome = "failed"

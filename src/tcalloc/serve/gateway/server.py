@@ -4,33 +4,44 @@ It runs on the event loop of all requests (`tcalloc.llm.concurrency.event_loop`)
 another.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import hmac
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from tcalloc._checks import one_of
+from tcalloc._checks import one_of, whole
 from tcalloc._printing import cleaned
 from tcalloc._rates import Rates
-from tcalloc.errors import InputError, MissingExtraError
+from tcalloc.errors import InputError, MissingExtraError, TcallocError
 from tcalloc.learn.protocol import Policy
 from tcalloc.llm.concurrency import event_loop
 from tcalloc.llm.graders import Grader, make_grader
 from tcalloc.llm.http.keys import Key, is_loopback
 from tcalloc.llm.http.transport import Exchange, Timeouts
+from tcalloc.measure.labels import FEWEST
 from tcalloc.serve.gateway.asked import BadRequest, asked_of, body_of
 from tcalloc.serve.gateway.drawing import Sending
 from tcalloc.serve.gateway.exploring import Explored
+from tcalloc.serve.gateway.forms.form import CHAT, Form
+from tcalloc.serve.gateway.forms.messages import MESSAGES
+from tcalloc.serve.gateway.forms.responses import RESPONSES
+from tcalloc.serve.gateway.learning import Learning
 from tcalloc.serve.gateway.live_policy import served_policy
 from tcalloc.serve.gateway.metrics import Metrics
+from tcalloc.serve.gateway.page.routes import Page
+from tcalloc.serve.gateway.page.status import Learned
 from tcalloc.serve.gateway.requests import Answering, Reply
 from tcalloc.serve.gateway.upstream import Upstream
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
+from tcalloc.serve.keeper.status import Status
 
 __all__ = ["EXTRACTORS", "Gateway"]
 
@@ -41,10 +52,18 @@ EXTRACTORS = ("numeric", "choice", "exact", "normalized")
 MOST_BYTES = 64 << 20
 # How its command line calls the most that a question may cost.
 CAP = "--cap-per-question"
+TWICE = "this URL has /v1 twice. Anthropic's clients add it themselves: give them a base_url without it."
+# Samples of one model on an explored request.
+MOST_EXPLORED = 256
+# Seconds.
+MONTH = 30 * 86400.0
 
 
 class Gateway:
-    """An OpenAI-compatible server that draws as many samples as a policy decides, and returns one voted answer.
+    """A server that draws as many samples as a policy decides, and returns one voted answer.
+
+    It answers in the forms of OpenAI's chat completions and responses, and of Anthropic's messages. The server behind
+    it needs the first of these alone.
 
     Parameters
     ----------
@@ -68,10 +87,16 @@ class Gateway:
         Where it listens; port 0 is any free one.
     explore : float
         The share of requests of which all samples are drawn and stored.
+    explore_samples : int, optional
+        How many these are, of each model. Default: the most that the policy may draw, and at least 8.
     store : path, optional
         The run folder of these.
     store_texts : bool
         Whether it holds texts.
+    keep_texts : float
+        Seconds after which they are removed from it: at the start, and every hour. Default: 30 days.
+    reload : callable, optional
+        Returns the policy anew, for `Gateway.reload`.
     timeouts : Timeouts, optional
         How long the server is waited for.
 
@@ -97,14 +122,17 @@ class Gateway:
         host: str = "127.0.0.1",
         port: int = 9000,
         explore: float = 0.0,
+        explore_samples: int | None = None,
         store: str | os.PathLike[str] | None = None,
         store_texts: bool = False,
+        keep_texts: float = MONTH,
+        reload: Callable[[], Policy] | None = None,
         timeouts: Timeouts | None = None,
     ):
         try:
             from aiohttp import web
         except ImportError:
-            raise MissingExtraError("the gateway needs aiohttp: pip install 'tcalloc[llm]'") from None
+            raise MissingExtraError("the gateway needs aiohttp: pip install 'tcalloc[serve]'") from None
         self._web: Any = web
         sending = sending or Sending()
         if not client_keys and not is_loopback(host):
@@ -118,7 +146,10 @@ class Gateway:
             raise InputError(f"explore is {explore}; expected a share from 0 to 1.")
         if (explore > 0) != (store is not None):
             raise InputError("explore and its run folder (--traffic) belong together; give both.")
-        served = served_policy(policy, keeper, CAP)
+        if explore_samples is not None:
+            whole("explore_samples", explore_samples, FEWEST, MOST_EXPLORED)
+        self._explore_samples = explore_samples
+        served = served_policy(policy, keeper, CAP, explore_samples)
         self._graders: dict[str, Grader | None] = {"none": None}
         self._extract = "default"
         self._graders["default"] = None if extract == "none" else make_grader(extract)
@@ -128,12 +159,14 @@ class Gateway:
         self._keys = tuple(hashlib.sha256(one.encode()).digest() for one in client_keys)
         self._at, self._keeper = (host, port), keeper
         self.metrics = Metrics()
-        self._explored = None if store is None else Explored(store, store_texts)
+        self._learning = None if store is None else Learning(Explored(store, store_texts, keep_texts), served)
         self._answering = Answering(
             Upstream(upstream, key, rates, timeouts or Timeouts()), served, sending, keeper, self.metrics,
-            self._explored, explore,
+            self._learning, explore,
         )  # fmt: skip
+        self._reload, self._reloading = reload, threading.Lock()
         self._runner: Any = None
+        self._reviews: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -165,11 +198,10 @@ class Gateway:
     def close(self) -> None:
         """Take no more requests, wait for those under way, and close everything."""
         if self._runner is not None:
-            event_loop.run(self._runner.cleanup())
-            self._runner = None
+            event_loop.run(self._stop())
         self._answering.upstream.close()
-        if self._explored is not None:
-            self._explored.close()
+        if self._learning is not None:
+            self._learning.close()
         for grader in self._graders.values():
             close = getattr(grader, "close", None)
             if close is not None:
@@ -183,17 +215,58 @@ class Gateway:
         InputError
             If it cannot be served; the old one stays.
         """
-        self._answering.served = served_policy(policy, self._keeper, CAP)
+        served = served_policy(policy, self._keeper, CAP, self._explore_samples)
+        if self._learning is not None:
+            self._learning.serve(served)
+        self._answering.served = served
+
+    def reload(self) -> None:
+        """Read the policy anew, and serve it; SIGHUP and ``POST /admin/policy`` do it.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read or served, or the gateway does not know where it is; the old one stays.
+        """
+        if self._reload is None:
+            raise InputError("the gateway was not told where its policy comes from: reload=.")
+        with self._reloading:
+            self.serve(self._reload())
+
+    @property
+    def savings(self) -> Mapping[str, float] | None:
+        """What is saved against the cheapest fixed choice with the same agreement, from explored requests.
+
+        None until 20 requests were explored with the policy that is served. See `Savings.summary`.
+        """
+        return None if self._learning is None else self._learning.savings.summary
+
+    @property
+    def drift(self) -> Mapping[str, Mapping[str, float]]:
+        """What has changed since the policy is served: price, difficulty and agreement; see `Drift.summary`."""
+        return {} if self._learning is None else self._learning.drift.summary
+
+    def review(self) -> None:
+        """Make the figures of explored requests anew; the gateway does it by itself every hour."""
+        if self._learning is not None:
+            self._learning.review()
 
     async def _start(self) -> None:
         web = self._web
         app = web.Application(client_max_size=MOST_BYTES)
         app.add_routes(
             [
-                web.post("/v1/chat/completions", self._completions),
+                web.post("/v1/chat/completions", partial(self._answered, form=CHAT)),
+                web.post("/v1/messages", partial(self._answered, form=MESSAGES)),
+                web.post("/v1/responses", partial(self._answered, form=RESPONSES)),
+                web.route("*", "/v1/messages/{more:.+}", partial(self._missing, form=MESSAGES)),
+                web.route("*", "/v1/responses/{more:.+}", partial(self._missing, form=RESPONSES)),
+                web.route("*", "/v1/v1/{more:.+}", partial(self._missing, form=MESSAGES, said=TWICE)),
+                web.post("/admin/policy", self._swap),
                 web.get("/v1/models", self._models),
                 web.get("/health", self._health),
                 web.get("/metrics", self._metrics),
+                *Page(web, self._refused, self._answering, self._budget, self._learned).routes(),
             ]
         )
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=10.0)
@@ -206,16 +279,24 @@ class Gateway:
             await runner.cleanup()
             raise InputError(f"{host}:{port} cannot be listened on ({error.strerror or 'taken'}).") from None
         self._runner, self._at = runner, (host, runner.addresses[0][1])
+        if self._learning is not None:
+            self._reviews = asyncio.ensure_future(self._learning.run())
+
+    async def _stop(self) -> None:
+        runner, self._runner = self._runner, None
+        await runner.cleanup()
+        if self._reviews is not None:
+            self._reviews.cancel()
 
     # ------------------------------------------------------------------------------------------ routes
 
-    def _refused(self, request: Any) -> Any | None:
+    def _refused(self, request: Any, form: Form = CHAT) -> Any | None:
         """Return the refusal of a client without a key; None: it may go on."""
         if not self._keys:
             # A page in a browser can give its own name the address of this machine.
             if is_loopback(urlsplit(f"//{request.host}").hostname):
                 return None
-            return self._error(403, "the Host must be this machine's.", "forbidden")
+            return self._error(403, "the Host must be this machine's.", "forbidden", form)
         given = request.headers.get("Authorization", "")
         word, _, key = given.partition(" ")
         key = key.strip() if word.lower() == "bearer" else request.headers.get("x-api-key", "")
@@ -223,33 +304,57 @@ class Gateway:
         matches = [hmac.compare_digest(digest, one) for one in self._keys]
         if any(matches):  # after all were compared
             return None
-        return self._error(401, "a key of this gateway is needed: Authorization: Bearer KEY.", "invalid_api_key")
+        said = "a key of this gateway is needed: Authorization: Bearer KEY, or x-api-key: KEY."
+        return self._error(401, said, "invalid_api_key", form)
 
-    def _error(self, status: int, message: str, code: str) -> Any:
-        kind = "invalid_request_error"
-        return self._json(status, {"error": {"message": message, "type": kind, "code": code}}, {})
+    def _untyped(self, request: Any, form: Form = CHAT) -> Any | None:
+        """Return the refusal of a body that is not said to be JSON: a page in a browser can send all others unasked."""
+        if request.content_type == "application/json":
+            return None
+        return self._error(415, "the Content-Type must be application/json.", "unsupported_media_type", form)
+
+    def _error(self, status: int, message: str, code: str, form: Form = CHAT, param: str | None = None) -> Any:
+        error = {"message": message, "type": "invalid_request_error", "code": code}
+        return self._json(status, form.error(status, error if param is None else error | {"param": param}), {})
 
     def _json(self, status: int, document: Any, headers: Any) -> Any:
         body = json.dumps(document, separators=(",", ":")).encode()
         return self._web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
-    async def _completions(self, request: Any) -> Any:
-        if (refused := self._refused(request)) is not None:
+    async def _answered(self, request: Any, form: Form) -> Any:
+        if (refused := self._refused(request, form) or self._untyped(request, form)) is not None:
             return refused
-        if request.content_type != "application/json":  # a page in a browser can send all others unasked
-            return self._error(415, "the Content-Type must be application/json.", "unsupported_media_type")
         name = request.headers.get("x-tcalloc-extract", self._extract)
         try:
             one_of("x-tcalloc-extract", name, (*EXTRACTORS, "none", "default"))
-            asked = asked_of(body_of(await request.read()))
-        except (BadRequest, InputError) as error:
-            return self._error(400, str(error), "invalid_request")
+            body = body_of(await request.read())
+            asked = asked_of(form.chat(body))
+        except BadRequest as error:
+            return self._error(400, str(error), "invalid_request", form, error.param)
+        except InputError as error:
+            return self._error(400, str(error), "invalid_request", form)
         except self._web.HTTPRequestEntityTooLarge:
-            return self._error(413, f"the body is larger than {MOST_BYTES:,} bytes.", "too_large")
-        reply = await self._answering.reply(asked, self._graders[name])
+            return self._error(413, f"the body is larger than {MOST_BYTES:,} bytes.", "too_large", form)
+        reply = form.reply(body, await self._answering.reply(asked, self._graders[name]))
         if reply.stream is None:
             return self._json(reply.status, reply.document, reply.headers)
         return await self._streamed(request, reply, reply.stream)
+
+    async def _missing(self, request: Any, form: Form, said: str = "") -> Any:
+        return self._refused(request, form) or self._error(404, said or form.missing, "not_found", form)
+
+    async def _swap(self, request: Any) -> Any:
+        """Read the policy again, from where it was read at the start: a client cannot name a folder."""
+        if (refused := self._refused(request) or self._untyped(request)) is not None:
+            return refused
+        try:
+            await event_loop.crew().run(self.reload)
+        except Exception as error:
+            said = str(error) if isinstance(error, TcallocError) else type(error).__name__
+            _log.warning("the policy could not be read again; the one of before goes on: %s", said)
+            message = "the policy could not be read again; the one of before goes on. The gateway's log says why."
+            return self._error(409, message, "policy_not_read")
+        return self._json(200, {"status": "the policy is read again"}, {})
 
     async def _streamed(self, request: Any, reply: Reply, stream: AsyncIterator[bytes]) -> Any:
         headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache", **reply.headers}
@@ -281,12 +386,21 @@ class Gateway:
     async def _metrics(self, request: Any) -> Any:
         if (refused := self._refused(request)) is not None:
             return refused
-        status = None
-        if self._keeper is not None:
-            try:
-                status = await event_loop.crew().run(self._keeper.status)
-            except Exception as error:  # the state is not reachable; the rest is known
-                _log.warning("the budget could not be read (%s)", type(error).__name__)
-        body = self.metrics.text(status).encode()
+        status, _ = await self._budget()
+        body = self.metrics.text(status, self.savings, self.drift).encode("utf-8", "replace")
         kind = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         return self._web.Response(body=body, headers=kind)
+
+    async def _budget(self) -> tuple[Status | None, bool]:
+        """Return the state of the budget, if one is kept, and whether it could not be read."""
+        if self._keeper is None:
+            return None, False
+        try:
+            return await event_loop.crew().run(self._keeper.status), False
+        except Exception as error:  # the state is not reachable; the rest is known
+            _log.warning("the budget could not be read (%s)", type(error).__name__)
+            return None, True
+
+    def _learned(self) -> Learned:
+        """Return what was learned from the traffic: the savings and the drift."""
+        return self.savings, self.drift

@@ -120,7 +120,7 @@ class Hook(CustomLogger):  # type: ignore[misc]
             return None
         own = dict(data)  # as it came: what an action sets is written into `data`
         try:
-            asked = asked_of(own)
+            asked = asked_of(dict(own))
         except BadRequest:  # LiteLLM has the last word
             return None
         settings, served = setup.settings, setup.served

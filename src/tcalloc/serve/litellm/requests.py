@@ -47,16 +47,13 @@ class Request:
         """Return the fields of a call that an action sets, where the request does not name them."""
         if action is None:
             return {}
-        body = self.asked.body
+        body, limit = self.asked.body, self.setup.settings.max_tokens
         wanted: dict[str, Any] = {"temperature": action.temperature, "reasoning_effort": action.reasoning_effort}
-        if self.asked.max_tokens is None:
-            wanted["max_tokens"] = action.max_tokens
-            body = {**body, "max_tokens": None}  # that of the settings is for other actions
+        if self.asked.max_tokens is None and action.max_tokens is not None:
+            wanted["max_tokens"] = min(action.max_tokens, limit or action.max_tokens)
         if action.thinking_tokens:
             wanted["thinking"] = {"type": "enabled", "budget_tokens": action.thinking_tokens}
-        return {
-            name: value for name, value in wanted.items() if value is not None and self.asked.body.get(name) is None
-        }
+        return {name: value for name, value in wanted.items() if value is not None and body.get(name) is None}
 
     def note(self, votes: Votes) -> None:
         """Note what came of a vote, for the headers."""

@@ -1,0 +1,108 @@
+"""What the gateway learns from the requests that it explores: they are stored, and figures are made of them.
+
+Explored requests come in from the threads of requests. `Learning.review` makes the figures, in a thread, so that no
+request waits for it: every hour, and when there are a quarter more requests than the time before.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+
+from tcalloc.llm.client import ChatClient
+from tcalloc.llm.concurrency.event_loop import crew
+from tcalloc.runs.records import SampleRecord
+from tcalloc.serve.gateway.decisions import ServedPolicy
+from tcalloc.serve.gateway.drift import Drift
+from tcalloc.serve.gateway.exploring import Explored
+from tcalloc.serve.gateway.savings import Savings
+from tcalloc.serve.gateway.seen import Seen
+
+__all__ = ["Learning"]
+
+_log = logging.getLogger("tcalloc.gateway")
+
+# Seconds between two reviews.
+HOUR = 3600.0
+# By how much the explored requests must have grown for a review before that, and the fewest for the first one.
+GROWTH, FIRST = 1.25, 20
+
+
+class Learning:
+    """The explored requests, and what they say. Threads may share it; close it.
+
+    Parameters
+    ----------
+    explored : Explored
+        Their run folder.
+    served : ServedPolicy
+        The policy.
+    """
+
+    def __init__(self, explored: Explored, served: ServedPolicy):
+        self._explored = explored
+        self.savings, self.drift = Savings(served), Drift(served)
+        self._count, self._due = 0, FIRST
+        self._wake = asyncio.Event()
+
+    def serve(self, served: ServedPolicy) -> None:
+        """Begin anew with another policy."""
+        self.savings.serve(served)
+        self.drift.serve(served)
+
+    def add(
+        self,
+        served: ServedPolicy,
+        text: str,
+        records: Sequence[SampleRecord],
+        clients: Sequence[ChatClient],
+        grader: str,
+        priced: bool,
+    ) -> None:
+        """Store an explored request; may block.
+
+        Parameters
+        ----------
+        served : ServedPolicy
+            The policy that was served.
+        text, records, clients, grader
+            The request; see `Explored.add`.
+        priced : bool
+            Whether its samples have costs.
+        """
+        seen = Seen.of(served, text, records, priced)
+        self.savings.add(served, seen)
+        for said in self.drift.add(served, seen, priced):
+            _log.warning("%s", said)
+        self._explored.add(text, records, clients, grader, served.origin)
+
+    def paid(self, served: ServedPolicy, spend: float) -> None:
+        """Count what a request cost that was decided by the policy."""
+        self.savings.paid(served, spend)
+
+    def noted(self) -> None:
+        """Count an explored request; on the event loop."""
+        self._count += 1
+        if self._count >= self._due:
+            self._wake.set()
+
+    def review(self) -> None:
+        """Remove texts that are too old, and make the figures anew; takes up to seconds of a thread."""
+        self._explored.forget()
+        self.savings.measure()
+
+    async def run(self) -> None:
+        """Review every hour, and earlier where many requests came; until it is cancelled."""
+        while True:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), HOUR)
+            self._wake.clear()
+            self._due = max(FIRST, round(GROWTH * self._count))
+            try:
+                await crew().run(self.review)
+            except Exception as error:  # the figures of before stay
+                _log.warning("the explored requests could not be reviewed (%s)", type(error).__name__)
+
+    def close(self) -> None:
+        """Bring everything to the disk."""
+        self._explored.close()
