@@ -85,7 +85,8 @@ def main():
     command = [sys.executable, fake, "--serve", "--latency", str(args.latency)]
     with (
         tempfile.TemporaryDirectory() as folder,
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server,
+        # LiteLLM also asks for what this server does not know, which it says.
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server,
         contextlib.ExitStack() as stack,
     ):
         stack.callback(server.kill)

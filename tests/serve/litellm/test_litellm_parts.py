@@ -17,8 +17,10 @@ from tcalloc.learn.protocol import Always, Draw
 from tcalloc.llm.graders import make_grader
 from tcalloc.llm.questions import Question
 from tcalloc.measure.actions import One, Vote
-from tcalloc.serve.gateway.decisions import Begun
+from tcalloc.serve.gateway.asked import asked_of
+from tcalloc.serve.gateway.decisions import Begun, Decision
 from tcalloc.serve.litellm.prices import most_cost, most_rates
+from tcalloc.serve.litellm.requests import Request
 from tcalloc.serve.litellm.serving import Serving
 from tcalloc.serve.litellm.settings import Settings, keeper_of, settings_of
 from tcalloc.serve.litellm.votes import Reply, Votes
@@ -97,6 +99,24 @@ def test_a_policy_that_stops_needs_a_cap(caplog, tmp_path):
     setup = serving_of(Settings(str(tmp_path / "policy"), total=1.0, max_tokens=9, cap_per_question=0.1))
     assert setup.served.settable
     assert told(caplog) == []
+
+
+def test_fields_that_an_action_sets():
+    def fields(action, body=None, **settings):
+        asked = asked_of({"model": "m", "messages": [{"role": "user", "content": "6 * 7?"}]} | (body or {}))
+        setup = SimpleNamespace(settings=Settings("vote3", **settings))
+        decision = Decision(None, "one", None, None, "policy")
+        return Request(setup, None, decision, asked, None, lambda model, n: 0.0, {}).fields(action)
+
+    action = Vote(3, temperature=0.5, reasoning_effort="low", max_tokens=500, thinking_tokens=100)
+    thinking = {"type": "enabled", "budget_tokens": 100}
+    assert fields(action) == {
+        "temperature": 0.5, "reasoning_effort": "low", "max_tokens": 500, "thinking": thinking,
+    }  # fmt: skip
+    # What the request names stays, and the most that was reserved for is not exceeded.
+    assert fields(action, {"temperature": 0, "max_completion_tokens": 9, "thinking": {}}) == {"reasoning_effort": "low"}
+    assert fields(action, max_tokens=50)["max_tokens"] == 50
+    assert fields(None) == fields(One()) == {}
 
 
 # ---------------------------------------------------------------------------------------------- prices
