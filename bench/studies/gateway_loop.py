@@ -29,6 +29,7 @@ from tcalloc.learn.protocol import Always
 from tcalloc.llm.graders import make_grader
 from tcalloc.llm.local import REQUEST, serve
 from tcalloc.llm.questions import Question, question_from
+from tcalloc.serve.gateway.drawing import Sending
 from tcalloc.serve.gateway.server import Gateway
 
 FIRST, EXPLORED = 5, 10
@@ -112,7 +113,7 @@ def loop(
     start = Always(tcalloc.Vote(FIRST))
     gateway = Gateway(
         upstream, start, port=0, extract=extract, explore=explore, explore_samples=EXPLORED, store=traffic,
-        reload=lambda: tcalloc.load_policy(place),
+        reload=lambda: tcalloc.load_policy(place), sending=Sending(n_per_request=EXPLORED),
     )  # fmt: skip
     with gateway:
         before = ask_all(gateway.url, model, first, fields or {}, clients)
@@ -177,8 +178,8 @@ def main() -> None:
         saved = found.savings
         print(
             f"swapped: {found.swapped}; saved {100 * saved['saved_share']:.0f} % of the samples that a fixed number "
-            f"would need for the same agreement (95 % interval {100 * saved['low']:.0f} to {100 * saved['high']:.0f} %, "
-            f"{saved['requests']:.0f} requests)"
+            f"would need for the same agreement (95 % interval {100 * saved['low']:.0f} to "
+            f"{100 * saved['high']:.0f} %, {saved['requests']:.0f} requests)"
         )
     samples = sum(reply.samples for reply in (*found.before, *found.after))
     own = time.process_time() - cpu
