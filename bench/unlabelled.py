@@ -117,7 +117,7 @@ def cell(case: Case, n: int, size: int, folds: int) -> list[dict[str, Any]]:
                 "signs": {
                     name: float(np.mean([getattr(one, name) for one in signs]))
                     for name in signs[0].__slots__
-                    if name != "other"
+                    if name not in ("other", "rival")
                 },
             }
         )  # fmt: skip

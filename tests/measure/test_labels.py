@@ -257,3 +257,40 @@ def test_a_tables_file_keeps_its_labels(tmp_path, suffix):
         path.write_text(path.read_text().replace("agreement", "something", 1))
         with pytest.raises(InputError, match="tcalloc_labels is not what tcalloc writes"):
             load_table(path)
+
+
+def test_an_expensive_referee_that_others_do_not_support_is_warned_of():
+    """Only other models can show that the most expensive one is not the best; there must be two of them at least."""
+    rng = np.random.default_rng(1)
+    n = 300
+
+    def model(chance: float, cost: float, samples: int = 8) -> Samples:
+        """Always the same answer to a question, right with a chance; wrong answers differ between models."""
+        right = rng.random(n) < chance
+        codes = np.where(right, 0, rng.integers(1, 40, n))[:, None] * np.ones((1, samples), int)
+        return Samples(codes, cost=cost)
+
+    small, middle, large = model(0.6, 1.0), model(0.8, 3.0), model(0.7, 9.0)
+    signs = signs_of(Samples(arms={"small": small, "middle": middle, "large": large}).labelled("agreement"))
+    assert signs.rival == "middle"
+    # Where the two others differ, each of their answers counts half.
+    given = {"small": small.answers[:, 0], "middle": middle.answers[:, 0], "large": large.answers[:, 0]}
+    rates = {
+        name: np.mean([(given[name] == given[other]).mean() for other in given if other != name]) for name in given
+    }
+    assert signs.apart == pytest.approx(rates["large"] - rates["middle"])
+    assert signs.apart < 0
+    warned = "the model that gives the reference may not be the best one: middle costs less"
+    labelled = Samples(arms={"small": small, "middle": middle, "large": large})
+    (note,) = [note for note in labelled.labelled("agreement").notes if note.startswith(warned)]
+    assert "labels='agreement:middle'" in note
+    for samples in (
+        Samples(arms={"small": small, "middle": middle, "large": model(1.0, 9.0)}),  # the best one
+        Samples(arms={"middle": middle, "large": large}),  # nobody else
+        Samples(arms={"small": small, "middle": middle, "large": replace(large, cost=0.5)}),  # the others cost more
+    ):
+        labels = "agreement" if samples.arms["large"].cost > 1 else "agreement:large"
+        assert not any(note.startswith(warned) for note in samples.labelled(labels).notes)
+    # One sample of each is enough.
+    single = Samples(arms={"small": small, "middle": middle, "large": Samples(large.answers[:, :1], cost=9.0)})
+    assert any(note.startswith(warned) for note in single.labelled("model:large").notes)
