@@ -90,13 +90,19 @@ def test_the_kernel_lets_other_threads_run():
     thread = threading.Thread(target=tick)
     thread.start()
     time.sleep(0.01)
-    start = time.perf_counter()
-    _oracle.best_at(acc, cost, None, None, 0.3, 0, len(acc), actions, None)
-    stop = time.perf_counter()
+    # If the kernel held the interpreter's lock, a tick could fall in only before its start and after its end. On a busy
+    # machine the other thread may have to wait, so there are several tries.
+    most = 0
+    for _ in range(50):
+        start = time.perf_counter()
+        _oracle.best_at(acc, cost, None, None, 0.3, 0, len(acc), actions, None)
+        stop = time.perf_counter()
+        most = max(most, sum(start < t < stop for t in ticks))
+        if most > 2:
+            break
     done.set()
     thread.join()
-    # If the kernel held the interpreter's lock, no tick could fall inside the call.
-    assert any(start < t < stop for t in ticks)
+    assert most > 2
 
 
 INTERRUPTED = """

@@ -8,6 +8,7 @@ import dataclasses
 import re
 import reprlib
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -18,6 +19,7 @@ __all__ = [
     "clean_line",
     "cleaned",
     "cleaned_streams",
+    "page_line",
     "shown_shortly",
     "text_table",
     "uncleaned",
@@ -31,6 +33,9 @@ _P = ParamSpec("_P")
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
+
+# Printed for a name that holds no printable character.
+NAMELESS = "(no name)"
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -64,6 +69,23 @@ def clean(text: str) -> str:
 def clean_line(text: str) -> str:
     """Return text for one line, such as a name in a table: line feeds and tabs are escaped too."""
     return clean(text.replace("\n", "\\n").replace("\t", "\\t"))
+
+
+def page_line(text: object, longest: int = 0) -> str:
+    """Return a text that any page can hold: one line, without control or direction characters.
+
+    Parameters
+    ----------
+    text : object
+        Anything that `str` takes.
+    longest : int
+        The most characters to keep; a longer text ends in an ellipsis. 0: keep all.
+    """
+    # Cc: control, Cf: format (bidirectional overrides too), Cs: half of a pair, Zl and Zp: ends of lines.
+    kinds = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+    kept = "".join(" " if unicodedata.category(letter) in kinds else letter for letter in str(text))
+    found = " ".join(kept.split()) or NAMELESS
+    return found if not longest or len(found) <= longest else found[: longest - 1].rstrip() + "…"
 
 
 def text_table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:

@@ -126,3 +126,42 @@ def refusal(status, message="no", headers=None, **fields):
         return web.json_response({"error": {"message": message, **fields}}, status=status, headers=headers)
 
     return answer
+
+
+def whole(message, finish_reason="stop", **choice):
+    """One choice with this message."""
+
+    async def answer(request, body):
+        found = {"index": 0, "message": {"role": "assistant"} | message, "finish_reason": finish_reason} | choice
+        return web.json_response(document(body, None, choices=[found]))
+
+    return answer
+
+
+def streamed(deltas, finish_reason="stop"):
+    """A stream of these deltas."""
+
+    async def answer(request, body):
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        chunks = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+        chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish_reason}]})
+        chunks.append({"choices": [], "usage": document(body, None)["usage"]})
+        for chunk in chunks:
+            head = {"id": "chatcmpl-7", "model": "tiny", "object": "chat.completion.chunk"}
+            await response.write(b"data: " + json.dumps(head | chunk).encode() + b"\n\n")
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    return answer
+
+
+def call(text, name="weather", id="c1", index=None):
+    """A call of a tool; with its number in a stream."""
+    found = {"id": id, "type": "function", "function": {"name": name, "arguments": text}}
+    return found if index is None else found | {"index": index}
+
+
+def more(text, index):
+    """A delta: more arguments of a call."""
+    return {"tool_calls": [{"index": index, "function": {"arguments": text}}]}

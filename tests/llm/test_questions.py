@@ -71,8 +71,8 @@ def test_gzip_is_seen_whatever_the_name(tmp_path):
 
 BAD = {
     "not JSON": (
-        GOOD + '{"question": 1,}\n',
-        ", line 2: not JSON (Expecting property name enclosed in double quotes, character 16). Write one object a "
+        GOOD + '{"question": 1; 2}\n',
+        ", line 2: not JSON (Expecting ',' delimiter, character 15). Write one object a "
         'line, like {"question": "What is 6 times 7?", "answer": "42"}.',
     ),
     "cut off": (GOOD + '{"question": "x', ", line 2: not JSON (Unterminated string starting at, character 14). Write"),

@@ -15,15 +15,16 @@ from tcalloc.errors import InputError, TcallocError
 __all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
-Stand between OpenAI clients and a model's server. For each request the policy
-decides which model is asked and how many samples are drawn. Their answers are
-voted on, and the client gets one ordinary completion.
+Stand between clients of OpenAI or Anthropic and a model's server. For each
+request the policy decides which model is asked and how many samples are drawn.
+Their answers are voted on, and the client gets one ordinary reply.
 """
 
 EPILOG = f"""\
 examples:
   tcalloc serve --upstream http://127.0.0.1:8080/v1 --policy policy/
                                                clients: http://127.0.0.1:9000/v1
+                                               (Anthropic's: without /v1)
   tcalloc serve --upstream ... --policy vote5 --extract choice
                                                one action for all requests
   tcalloc serve --upstream ... --policy policy/ --total 500 --unit usd \\
@@ -41,6 +42,9 @@ again; no request is lost.
 what is voted on: texts in which --extract finds answers. Tools, images,
 response_format, logprobs and n > 1 get one sample, passed on as it is. A client
 sets the header x-tcalloc-extract to numeric, choice, exact, normalized or none.
+
+the page: http://127.0.0.1:9000/ shows what is spent, at which price, and the
+last decisions; /status says the same as JSON, /metrics for Prometheus.
 
 keys: the upstream's key comes from --api-key-env, or as in `tcalloc answer`.
 Clients' keys stand in the variable of --client-keys-env, with commas between.

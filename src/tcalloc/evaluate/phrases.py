@@ -2,10 +2,10 @@
 
 import math
 import re
-import unicodedata
 
 from tcalloc._amounts import CURRENCIES, digits, in_unit, unit_words
 from tcalloc._counts import counted
+from tcalloc._printing import page_line as clean
 from tcalloc.learn.registry import POLICIES
 
 __all__ = [
@@ -34,25 +34,6 @@ __all__ = [
 # What a policy does, so that a sentence can begin with it.
 PHRASES = {entry.name: entry.phrase for entry in POLICIES}
 LONGEST = 60
-# Printed for a name that holds no printable character.
-NAMELESS = "(no name)"
-
-
-def clean(text: object, longest: int = 0) -> str:
-    """Return a text that any page can hold: one line, without control or direction characters.
-
-    Parameters
-    ----------
-    text : object
-        Anything that `str` takes.
-    longest : int
-        The most characters to keep; a longer text ends in an ellipsis. 0: keep all.
-    """
-    # Cc: control, Cf: format (bidirectional overrides too), Cs: half of a pair, Zl and Zp: ends of lines.
-    kinds = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-    kept = "".join(" " if unicodedata.category(letter) in kinds else letter for letter in str(text))
-    found = " ".join(kept.split()) or NAMELESS
-    return found if not longest or len(found) <= longest else found[: longest - 1].rstrip() + "…"
 
 
 def phrase(name: str) -> str:

@@ -22,6 +22,7 @@ from tcalloc.serve.gateway.server import Gateway
 
 SECRET = "sk-planted-0123456789abcdef"
 RATES = Rates.per_million(1.0, 2.0)
+SHOWN = ("/", "/status", "/status.html", "/metrics")
 
 
 def gate(server, policy, **options):
@@ -175,7 +176,7 @@ def test_a_planted_key_appears_nowhere(ask, get, caplog, tmp_path):
             server.script.append(f"redirect:{other.url}")
             got = ask(gateway, "1+1", n=2)
             assert got.status == 502
-            pieces += [got.data.decode(), get(gateway, "/metrics").data.decode()]
+            pieces += [got.data.decode(), *(get(gateway, path).data.decode() for path in SHOWN)]
         assert not other.requests
     assert all(SECRET in one["headers"]["Authorization"] for one in server.requests)
     pieces += [path.read_text() for path in (tmp_path / "seen").iterdir()] + [caplog.text]
@@ -233,7 +234,8 @@ def test_keys_of_clients(ask, get):
         for headers in ({"Authorization": "Bearer other-key"}, {"x-api-key": "first-key"}):
             assert ask(gateway, headers=headers).status == 200
         assert ask(gateway, headers={"Authorization": "Bearer wrong-key"}).status == 401
-        assert [get(gateway, path).status for path in ("/metrics", "/v1/models", "/health")] == [401, 401, 200]
+        paths = (*SHOWN, "/v1/models", "/health")
+        assert [get(gateway, path).status for path in paths] == [200, 401, 401, 401, 401, 200]
         assert "first-key" not in repr(vars(gateway))
     assert len(server.bodies) == 2
     assert all("key" not in str(headers) for headers in server.headers)  # they go no further

@@ -1,4 +1,4 @@
-"""What a client asks for: one body of ``/v1/chat/completions``, and whether its samples can be voted on."""
+"""What a client asks for: one body of chat completions, and whether its samples can be voted on."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from tcalloc._checks import is_whole
 from tcalloc.llm.client import Parameters
 from tcalloc.llm.questions import Question
 
-__all__ = ["Asked", "BadRequest", "asked_of"]
+__all__ = ["Asked", "BadRequest", "asked_of", "body_of"]
 
 # Fields that the client of a request sets itself; all others go to the server as they are.
 _OWN = ("model", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens")
@@ -24,8 +24,28 @@ _UNVOTED = {
 }
 
 
+def _no_number(word: str) -> None:
+    raise ValueError(word)
+
+
+# Python reads and writes NaN and Infinity; JSON has no words for them.
+_JSON = json.JSONDecoder(parse_constant=_no_number)
+
+
 class BadRequest(Exception):
-    """The body is no request; the message is for the client."""
+    """The body is no request; the message is for the client.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, and what to do.
+    param : str, optional
+        The field.
+    """
+
+    def __init__(self, message: str, param: str | None = None):
+        super().__init__(message)
+        self.param = param
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +102,31 @@ class Asked:
         return Parameters(max_tokens=self.max_tokens or max_tokens, seed=seed, extra=tuple(extra.items()))
 
 
-def asked_of(data: bytes) -> Asked:
-    """Return the request in a body.
+def body_of(data: bytes) -> dict[str, Any]:
+    """Return the object in a body.
+
+    Raises
+    ------
+    BadRequest
+        If it holds none.
+    """
+    try:
+        body = _JSON.decode(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        raise BadRequest("the body is not JSON.") from None
+    if not isinstance(body, dict):
+        raise BadRequest("the body is not a JSON object.")
+    return body
+
+
+def asked_of(body: Mapping[str, Any]) -> Asked:
+    """Return the request in a body of chat completions.
 
     Raises
     ------
     BadRequest
         If it is none; the server would refuse it too.
     """
-    try:
-        body = json.loads(data)
-        data.decode().encode()
-    except (ValueError, RecursionError):
-        raise BadRequest("the body is not JSON.") from None
-    if not isinstance(body, dict):
-        raise BadRequest("the body is not a JSON object.")
     model, messages = body.get("model"), body.get("messages")
     if not isinstance(model, str) or not model:
         raise BadRequest("'model' must be the name of a model.")

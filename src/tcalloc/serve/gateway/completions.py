@@ -8,7 +8,7 @@ from typing import Any
 
 from tcalloc.runs.records import SampleRecord
 
-__all__ = ["Events", "completion", "event", "events_of", "summed"]
+__all__ = ["Events", "completion", "content_of_message", "event", "events_of", "summed"]
 
 
 def completion(
@@ -43,9 +43,13 @@ def completion(
 
 
 def _content(choice: Any) -> str | None:
-    """Return the text of a choice as records hold it."""
     message = choice.get("message") if isinstance(choice, dict) else None
-    content = message.get("content") if isinstance(message, dict) else None
+    return content_of_message(message) if isinstance(message, dict) else None
+
+
+def content_of_message(message: Mapping[str, Any]) -> str | None:
+    """Return the text of a message, or of a part of one, as records hold it; None if it has none."""
+    content = message.get("content")
     if isinstance(content, list):
         content = "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
     return content.encode("utf-8", "replace").decode() if isinstance(content, str) else None

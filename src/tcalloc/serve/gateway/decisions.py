@@ -91,6 +91,11 @@ class ServedPolicy:
         return action.model if self.models else None
 
     @property
+    def name(self) -> str:
+        """What it is called: an action's name, or its class's."""
+        return self.policy.action.name if isinstance(self.policy, Always) else type(self.policy).__name__
+
+    @property
     def settable(self) -> bool:
         """Whether it stops while sampling, at one of many budgets."""
         return hasattr(self.policy, "frontier") and hasattr(self.policy, "at")

@@ -60,6 +60,10 @@ class Spending:
     """What one request has spent so far, whatever becomes of it."""
 
     meters: list[Meter] = field(default_factory=list)
+    drawn: "Drawn | None" = None
+    """What came of it, once that is known."""
+    reason: str | None = None
+    """Why this is not what was decided."""
 
     @property
     def total(self) -> float:

@@ -5,9 +5,12 @@ which two gateways of one process collide.
 """
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+from tcalloc.serve.gateway.history import History, Served
 from tcalloc.serve.keeper.status import Status
 
 __all__ = ["Metrics"]
@@ -59,14 +62,17 @@ class Metrics:
         self._fallbacks: dict[str, int] = defaultdict(int)
         self._samples, self._spend = 0, 0.0
         self._latency, self._share = _Histogram(SECONDS), _Histogram(SHARES)
+        self.history = History(time.time())
         self.open = 0
         """Requests under way."""
 
-    def request(self, outcome: str, seconds: float) -> None:
-        """Count a request that has ended: answered, refused, failed or left by its client."""
+    def request(self, one: Served) -> None:
+        """Count a request that has ended, and what it cost."""
         with self._guard:
-            self._requests[outcome] += 1
-            self._latency.add(seconds)
+            self._requests[one.outcome] += 1
+            self._latency.add(one.seconds)
+            self._spend += one.spend
+        self.history.add(one)
 
     def action(self, name: str, samples: int, share: float | None) -> None:
         """Count what was done for a request, and the share of its vote."""
@@ -76,15 +82,23 @@ class Metrics:
             if share is not None:
                 self._share.add(share)
 
-    def spent(self, cost: float) -> None:
-        """Count what a request cost."""
-        with self._guard:
-            self._spend += cost
-
     def fallback(self, why: str) -> None:
         """Count a request for which something else was done than what the policy would decide."""
         with self._guard:
             self._fallbacks[why] += 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counts, as JSON can hold them."""
+        with self._guard:
+            votes = sum(self._share.counts)
+            return {
+                "requests": {"open": self.open, **self._requests},
+                "samples": self._samples,
+                "spend": self._spend,
+                "actions": dict(self._actions),
+                "fallbacks": dict(self._fallbacks),
+                "vote_share": {"votes": votes, "mean": self._share.total / votes if votes else None},
+            }
 
     def text(
         self,
@@ -111,6 +125,7 @@ class Metrics:
                 *_one("tcalloc_samples_total", "counter", "Samples that came.", self._samples),
                 *_one("tcalloc_spend_total", "counter", "What requests have cost since the start.", self._spend),
                 *_one("tcalloc_requests_open", "gauge", "Requests under way.", self.open),
+                *_one("tcalloc_start_time_seconds", "gauge", "When it started, since 1970.", self.history.since),
                 *_head("tcalloc_latency_seconds", "histogram", "From a request to the end of its reply."),
                 *self._latency.lines("tcalloc_latency_seconds"),
                 *_head("tcalloc_vote_share", "histogram", "The share of the samples that gave the answer."),
@@ -130,6 +145,7 @@ class Metrics:
                 "total": ("The budget of the period.", status.total),
                 "spent": ("Spent of it, with bills that never came.", status.spent),
                 "reserved": ("The most that open requests can still cost.", status.reserved),
+                "lost": ("The part of the spending that is assumed: its bills never came.", status.lost),
             }
             for name, (help_, value) in said.items():
                 lines += _one(f"tcalloc_budget_{name}", "gauge", help_, value)
@@ -138,6 +154,9 @@ class Metrics:
             if status.forecast is not None:
                 text = "What the period will have spent at its end."
                 lines += _one("tcalloc_budget_forecast", "gauge", text, status.forecast)
+            if status.elapsed is not None:
+                text = "The share of the period that has passed."
+                lines += _one("tcalloc_budget_elapsed", "gauge", text, status.elapsed)
         return "\n".join(lines) + "\n"
 
 

@@ -27,6 +27,7 @@ from tcalloc.serve.gateway.drawing import (
     draw_vote,
     most_cost,
 )
+from tcalloc.serve.gateway.history import Served
 from tcalloc.serve.gateway.learning import Learning
 from tcalloc.serve.gateway.metrics import Metrics
 from tcalloc.serve.gateway.upstream import Upstream
@@ -97,7 +98,7 @@ class Answering:
             drawn = await self._drawn(asked, grader, served, decision, spending)
             outcome = "answered"
             headers = self._headers(decision, drawn)
-            self._count(decision, drawn)
+            self._count(decision, drawn, spending)
             if decision.explored and self.learning is not None and grader is not None:
                 await self._store(asked, drawn, served, grader)
             elif self.learning is not None and decision.reason in ("policy", "budget"):
@@ -107,7 +108,8 @@ class Answering:
             return Reply(200, None, headers, _pieces(drawn.document, asked.usage))
         except NoMoney:
             outcome = "refused"
-            self.metrics.fallback("no money")
+            spending.reason = "no money"
+            self.metrics.fallback(spending.reason)
             return Reply(429, {"error": SPENT}, dict(NO_RETRY))
         except Refused as error:
             outcome = "refused"
@@ -122,15 +124,25 @@ class Answering:
 
     async def end(self, decision: Decision | None, spending: Spending, outcome: str, started: float) -> None:
         """Settle and count a request, once, whatever became of it."""
-        self.metrics.open -= 1
-        self.metrics.request(outcome, time.monotonic() - started)
-        self.metrics.spent(spending.total)
         grant = None if decision is None else decision.grant
+        self.metrics.open -= 1
+        self.metrics.request(self._served(decision, spending, outcome, time.monotonic() - started))
         if grant is not None and grant.open:
             if self._local:
                 _settle(grant, spending.total)
             else:
                 await _to_the_end(crew().run(_settle, grant, spending.total))
+
+    def _served(self, decision: Decision | None, spending: Spending, outcome: str, seconds: float) -> Served:
+        drawn = spending.drawn
+        action = reason = price = None
+        if decision is not None:
+            action, reason = decision.action, decision.reason
+            price = None if decision.grant is None else decision.grant.price
+        # Without prices, the policy counts what is spent.
+        spend = drawn.spend if drawn is not None and self.upstream.rates is None else spending.total
+        samples, share = (0, None) if drawn is None else (drawn.samples, drawn.vote_share)
+        return Served(time.time(), action, outcome, spending.reason or reason, samples, spend, share, seconds, price)
 
     @property
     def _local(self) -> bool:
@@ -212,7 +224,8 @@ class Answering:
                 headers["x-tcalloc-vote-share"] = f"{drawn.vote_share:.4g}"
         return headers
 
-    def _count(self, decision: Decision, drawn: Drawn) -> None:
+    def _count(self, decision: Decision, drawn: Drawn, spending: Spending) -> None:
+        spending.drawn, spending.reason = drawn, drawn.reason
         self.metrics.action(decision.action, drawn.samples, drawn.vote_share)
         if drawn.reason is not None:
             self.metrics.fallback(drawn.reason)
@@ -247,7 +260,7 @@ class _Relayed:
             raise
         if first is None:
             drawn = await self._task  # raises what it was refused with
-            on._count(self._decision, drawn)
+            on._count(self._decision, drawn, self._spending)
             self._outcome = "answered"  # the server does not stream
             pieces = _pieces(drawn.document, self._asked.usage)
             return Reply(200, None, on._headers(self._decision, drawn), pieces, self._end)
@@ -281,7 +294,7 @@ class _Relayed:
             yield one
             one = await self._queue.get()
         try:
-            self._on._count(self._decision, await self._task)
+            self._on._count(self._decision, await self._task, self._spending)
             self._outcome = "answered"
         except Exception:
             self._outcome = "failed"

@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -26,15 +27,21 @@ from tcalloc.llm.graders import Grader, make_grader
 from tcalloc.llm.http.keys import Key, is_loopback
 from tcalloc.llm.http.transport import Exchange, Timeouts
 from tcalloc.measure.labels import FEWEST
-from tcalloc.serve.gateway.asked import BadRequest, asked_of
+from tcalloc.serve.gateway.asked import BadRequest, asked_of, body_of
 from tcalloc.serve.gateway.decisions import ServedPolicy
 from tcalloc.serve.gateway.drawing import Sending
 from tcalloc.serve.gateway.exploring import Explored
+from tcalloc.serve.gateway.forms.form import CHAT, Form
+from tcalloc.serve.gateway.forms.messages import MESSAGES
+from tcalloc.serve.gateway.forms.responses import RESPONSES
 from tcalloc.serve.gateway.learning import Learning
 from tcalloc.serve.gateway.metrics import Metrics
+from tcalloc.serve.gateway.page.routes import Page
+from tcalloc.serve.gateway.page.status import Learned
 from tcalloc.serve.gateway.requests import Answering, Reply
 from tcalloc.serve.gateway.upstream import Upstream
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
+from tcalloc.serve.keeper.status import Status
 
 __all__ = ["Gateway"]
 
@@ -43,6 +50,7 @@ _log = logging.getLogger("tcalloc.gateway")
 # What a request may name in the header x-tcalloc-extract. Others are set at the start: they run code or patterns.
 EXTRACTORS = ("numeric", "choice", "exact", "normalized")
 MOST_BYTES = 64 << 20
+TWICE = "this URL has /v1 twice. Anthropic's clients add it themselves: give them a base_url without it."
 # Samples of one model on an explored request.
 MOST_EXPLORED = 256
 # Seconds.
@@ -50,7 +58,10 @@ MONTH = 30 * 86400.0
 
 
 class Gateway:
-    """An OpenAI-compatible server that draws as many samples as a policy decides, and returns one voted answer.
+    """A server that draws as many samples as a policy decides, and returns one voted answer.
+
+    It answers in the forms of OpenAI's chat completions and responses, and of Anthropic's messages. The server behind
+    it needs the first of these alone.
 
     Parameters
     ----------
@@ -119,7 +130,7 @@ class Gateway:
         try:
             from aiohttp import web
         except ImportError:
-            raise MissingExtraError("the gateway needs aiohttp: pip install 'tcalloc[llm]'") from None
+            raise MissingExtraError("the gateway needs aiohttp: pip install 'tcalloc[serve]'") from None
         self._web: Any = web
         sending = sending or Sending()
         if not client_keys and not is_loopback(host):
@@ -252,11 +263,17 @@ class Gateway:
         app = web.Application(client_max_size=MOST_BYTES)
         app.add_routes(
             [
-                web.post("/v1/chat/completions", self._completions),
+                web.post("/v1/chat/completions", partial(self._answered, form=CHAT)),
+                web.post("/v1/messages", partial(self._answered, form=MESSAGES)),
+                web.post("/v1/responses", partial(self._answered, form=RESPONSES)),
+                web.route("*", "/v1/messages/{more:.+}", partial(self._missing, form=MESSAGES)),
+                web.route("*", "/v1/responses/{more:.+}", partial(self._missing, form=RESPONSES)),
+                web.route("*", "/v1/v1/{more:.+}", partial(self._missing, form=MESSAGES, said=TWICE)),
                 web.post("/admin/policy", self._swap),
                 web.get("/v1/models", self._models),
                 web.get("/health", self._health),
                 web.get("/metrics", self._metrics),
+                *Page(web, self._refused, self._answering, self._budget, self._learned).routes(),
             ]
         )
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=10.0)
@@ -280,13 +297,13 @@ class Gateway:
 
     # ------------------------------------------------------------------------------------------ routes
 
-    def _refused(self, request: Any) -> Any | None:
+    def _refused(self, request: Any, form: Form = CHAT) -> Any | None:
         """Return the refusal of a client without a key; None: it may go on."""
         if not self._keys:
             # A page in a browser can give its own name the address of this machine.
             if is_loopback(urlsplit(f"//{request.host}").hostname):
                 return None
-            return self._error(403, "the Host must be this machine's.", "forbidden")
+            return self._error(403, "the Host must be this machine's.", "forbidden", form)
         given = request.headers.get("Authorization", "")
         word, _, key = given.partition(" ")
         key = key.strip() if word.lower() == "bearer" else request.headers.get("x-api-key", "")
@@ -294,37 +311,44 @@ class Gateway:
         matches = [hmac.compare_digest(digest, one) for one in self._keys]
         if any(matches):  # after all were compared
             return None
-        return self._error(401, "a key of this gateway is needed: Authorization: Bearer KEY.", "invalid_api_key")
+        said = "a key of this gateway is needed: Authorization: Bearer KEY, or x-api-key: KEY."
+        return self._error(401, said, "invalid_api_key", form)
 
-    def _untyped(self, request: Any) -> Any | None:
+    def _untyped(self, request: Any, form: Form = CHAT) -> Any | None:
         """Return the refusal of a body that is not said to be JSON: a page in a browser can send all others unasked."""
         if request.content_type == "application/json":
             return None
-        return self._error(415, "the Content-Type must be application/json.", "unsupported_media_type")
+        return self._error(415, "the Content-Type must be application/json.", "unsupported_media_type", form)
 
-    def _error(self, status: int, message: str, code: str) -> Any:
-        kind = "invalid_request_error"
-        return self._json(status, {"error": {"message": message, "type": kind, "code": code}}, {})
+    def _error(self, status: int, message: str, code: str, form: Form = CHAT, param: str | None = None) -> Any:
+        error = {"message": message, "type": "invalid_request_error", "code": code}
+        return self._json(status, form.error(status, error if param is None else error | {"param": param}), {})
 
     def _json(self, status: int, document: Any, headers: Any) -> Any:
         body = json.dumps(document, separators=(",", ":")).encode()
         return self._web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
-    async def _completions(self, request: Any) -> Any:
-        if (refused := self._refused(request) or self._untyped(request)) is not None:
+    async def _answered(self, request: Any, form: Form) -> Any:
+        if (refused := self._refused(request, form) or self._untyped(request, form)) is not None:
             return refused
         name = request.headers.get("x-tcalloc-extract", self._extract)
         try:
             one_of("x-tcalloc-extract", name, (*EXTRACTORS, "none", "default"))
-            asked = asked_of(await request.read())
-        except (BadRequest, InputError) as error:
-            return self._error(400, str(error), "invalid_request")
+            body = body_of(await request.read())
+            asked = asked_of(form.chat(body))
+        except BadRequest as error:
+            return self._error(400, str(error), "invalid_request", form, error.param)
+        except InputError as error:
+            return self._error(400, str(error), "invalid_request", form)
         except self._web.HTTPRequestEntityTooLarge:
-            return self._error(413, f"the body is larger than {MOST_BYTES:,} bytes.", "too_large")
-        reply = await self._answering.reply(asked, self._graders[name])
+            return self._error(413, f"the body is larger than {MOST_BYTES:,} bytes.", "too_large", form)
+        reply = form.reply(body, await self._answering.reply(asked, self._graders[name]))
         if reply.stream is None:
             return self._json(reply.status, reply.document, reply.headers)
         return await self._streamed(request, reply, reply.stream)
+
+    async def _missing(self, request: Any, form: Form, said: str = "") -> Any:
+        return self._refused(request, form) or self._error(404, said or form.missing, "not_found", form)
 
     async def _swap(self, request: Any) -> Any:
         """Read the policy again, from where it was read at the start: a client cannot name a folder."""
@@ -369,12 +393,21 @@ class Gateway:
     async def _metrics(self, request: Any) -> Any:
         if (refused := self._refused(request)) is not None:
             return refused
-        status = None
-        if self._keeper is not None:
-            try:
-                status = await event_loop.crew().run(self._keeper.status)
-            except Exception as error:  # the state is not reachable; the rest is known
-                _log.warning("the budget could not be read (%s)", type(error).__name__)
-        body = self.metrics.text(status, self.savings, self.drift).encode()
+        status, _ = await self._budget()
+        body = self.metrics.text(status, self.savings, self.drift).encode("utf-8", "replace")
         kind = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         return self._web.Response(body=body, headers=kind)
+
+    async def _budget(self) -> tuple[Status | None, bool]:
+        """Return the state of the budget, if one is kept, and whether it could not be read."""
+        if self._keeper is None:
+            return None, False
+        try:
+            return await event_loop.crew().run(self._keeper.status), False
+        except Exception as error:  # the state is not reachable; the rest is known
+            _log.warning("the budget could not be read (%s)", type(error).__name__)
+            return None, True
+
+    def _learned(self) -> Learned:
+        """Return what was learned from the traffic: the savings and the drift."""
+        return self.savings, self.drift

@@ -93,7 +93,7 @@ class SQLiteStore:
     def _open(self) -> None:
         self._pid = os.getpid()
         try:
-            self._db = sqlite3.connect(self._path, PATIENCE, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA page_size = 1024")  # an operation writes two or three pages
             self._use_log()
         except sqlite3.Error as error:

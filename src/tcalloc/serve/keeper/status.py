@@ -18,7 +18,7 @@ from tcalloc.serve.keeper.pacing import spend_at
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Status", "TenantStatus", "status_of"]
+__all__ = ["Status", "TenantStatus", "finite", "status_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Status:
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it, as JSON can hold it."""
-        found: dict[str, Any] = _finite(asdict(self) | {"free": self.free})
+        found: dict[str, Any] = finite(asdict(self) | {"free": self.free})
         return found
 
     @cleaned
@@ -216,10 +216,10 @@ def status_of(
     )
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Return the value with None in the place of infinite numbers, which JSON does not have."""
     if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
+        return {key: finite(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
+        return [finite(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
