@@ -65,6 +65,12 @@ def test_the_gateway_measures_by_itself(ask, tmp_path):
         while gateway.savings is None and time.monotonic() < until:
             time.sleep(0.02)
         assert gateway.savings["requests"] == 20
+        gateway.serve(rule(2.0))
+        for i in range(20):
+            ask(gateway, f"{i} and more?")
+        while gateway.savings is None and time.monotonic() < until:
+            time.sleep(0.02)
+        assert gateway.savings["requests"] == 20
 
 
 def test_costs_are_those_of_the_bills(ask, tmp_path):
