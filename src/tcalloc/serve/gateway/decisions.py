@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tcalloc.errors import InputError
+from tcalloc.learn.columns import are_counts
 from tcalloc.learn.protocol import Always, DecidedRun, Draw, Policy, Result, Run, combine, models_of
 from tcalloc.learn.saving.policy_folder import origin_of
 from tcalloc.measure.actions import Action, Vote
@@ -53,8 +54,8 @@ class ServedPolicy:
         refuse_unverified(policy, None)
         names = [str(name) for name in getattr(policy, "feature_names_in_", ()) if name != "text"]
         self._counts: Callable[[list[str]], list[dict[str, float]]] | None = None
-        if names and all(name.startswith("lexical:") for name in names):
-            from tcalloc.learn.features.lexical import lexical_rows
+        if are_counts(names):
+            from tcalloc.learn.features import lexical_rows
 
             self._counts = lexical_rows
         elif names:
