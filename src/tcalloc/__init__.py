@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tcalloc.measure.table_files.load_and_save import load_table, save_table
     from tcalloc.serve.answer import answer, answer_async
     from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
+    from tcalloc.serve.wrapping.wrap import wrap
 
 __all__ = [
     "Action",
@@ -86,6 +87,7 @@ __all__ = [
     "sample",
     "save_table",
     "solve",
+    "wrap",
 ]
 
 # Imported when they are first used: `import tcalloc` is quick, and a name whose extra is missing says so.
@@ -134,6 +136,7 @@ _LAZY = {
     "sample": "tcalloc.llm.sampler",
     "save_table": "tcalloc.measure.table_files.load_and_save",
     "solve": "tcalloc._solve",
+    "wrap": "tcalloc.serve.wrapping.wrap",
 }
 
 if not TYPE_CHECKING:
