@@ -16,6 +16,7 @@ NEEDS = {
     "pydantic_ai_agent": ["pydantic_ai", "openai"],
     "langchain_agent": ["langchain", "langchain_openai"],
     "dspy_program": ["dspy", "openai"],
+    "litellm_sdk": ["litellm"],
 }
 
 

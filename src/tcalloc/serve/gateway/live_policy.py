@@ -62,7 +62,7 @@ def served_policy(
     served = ServedPolicy(policy, keeper is not None, explore_samples)
     if keeper is not None and served.settable and keeper.cap_per_question == float("inf"):
         raise InputError(
-            f"a policy that stops while sampling has no highest cost of its own. Give the most that a question may "
+            f"a policy that decides while sampling has no highest cost of its own. Give the most that a question may "
             f"cost ({cap})."
         )
     return served
