@@ -249,8 +249,12 @@ def decide(
         grant.release()
         raise
     if begun.first is None:
-        grant.release()
-        return Decision(None, PLAIN, None, grant_one(keeper, most(None, 1)), "policy draws nothing")
+        one = most(None, 1)
+        if grant.maximum < one:
+            grant.release()
+            grant = grant_one(keeper, one)
+        # Otherwise the grant stays: with another one, a period of so many requests would count this request twice.
+        return Decision(None, PLAIN, None, grant, "policy draws nothing")
     reason = "budget" if grant.short else "policy"
     return Decision(None if begun.single else begun, grant.action, served.asks(begun.first.action), grant, reason)
 
