@@ -250,11 +250,11 @@ def decide(
         raise
     if begun.first is None:
         one = most(None, 1)
-        if grant.maximum < one:
-            grant.release()
-            grant = grant_one(keeper, one)
-        # Otherwise the grant stays: with another one, a period of so many requests would count this request twice.
-        return Decision(None, PLAIN, None, grant, "policy draws nothing")
+        # With another grant, a period of so many requests would count this request twice.
+        if grant.maximum >= one:
+            return Decision(None, PLAIN, None, grant, "policy draws nothing")
+        grant.release()
+        return Decision(None, PLAIN, None, grant_one(keeper, one), "policy draws nothing")
     reason = "budget" if grant.short else "policy"
     return Decision(None if begun.single else begun, grant.action, served.asks(begun.first.action), grant, reason)
 
