@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from upstreams import Upstream
 
 from tcalloc import BudgetKeeper, Rates, Samples, fit
 from tcalloc.errors import InputError
-from tcalloc.learn.protocol import Always
+from tcalloc.learn.protocol import Always, DecidedRun
 from tcalloc.learn.sequential import Sequential
 from tcalloc.measure.actions import One, Vote
 from tcalloc.runs.store import read_run
@@ -131,3 +132,28 @@ def test_explored_requests_are_paid_from_the_budget(ask, tmp_path):
     assert keeper.status().spent <= 0.002
     assert len(read_run(tmp_path / "seen").questions) == sum(one.status == 200 for one in got) > 0
     assert json.loads((tmp_path / "seen" / "run.json").read_text())["explored"] is True
+
+
+def test_a_request_for_which_the_policy_draws_nothing_is_counted_once(ask):
+    class Nothing:
+        """Stops while sampling, and draws nothing."""
+
+        def frontier(self):
+            return SimpleNamespace(spend=np.array([0.0, 1e-4]), accuracy=np.array([0.1, 0.5]))
+
+        def at(self, budget):
+            return self
+
+        def start(self, x):
+            return DecidedRun(None)
+
+    keeper = BudgetKeeper(total=1.0, unit="usd", period=10, cap_per_question=0.01)
+    with (
+        Upstream() as server,
+        Gateway(server.url, Nothing(), port=0, keeper=keeper, rates=RATES, sending=Sending(max_tokens=50)) as gateway,
+    ):
+        got = [ask(gateway) for _ in range(3)]
+        status = keeper.status()
+    assert {one.headers["x-tcalloc-reason"] for one in got} == {"policy draws nothing"}
+    assert (status.requests, status.open_grants) == (3, 0)
+    assert status.spent == pytest.approx(3 * BILL)

@@ -195,11 +195,13 @@ def test_what_is_loaded_is_out_of_the_collector():
 
     from tcalloc.cli.serve import _freeze
 
+    kept = [[] for _ in range(1000)]
     try:
-        _freeze()
-        frozen = gc.get_freeze_count()
-        kept = [[] for _ in range(1000)]
-        _freeze()
-        assert gc.get_freeze_count() >= frozen + len(kept) > 10_000
+        for _ in range(2):  # at the start, and after a change of the policy
+            _freeze()
+            visited = {id(one) for one in gc.get_objects()}
+            assert not any(id(one) in visited for one in kept)
+            kept += [[] for _ in range(1000)]
+            assert any(id(one) in {id(one) for one in gc.get_objects()} for one in kept[-1:])
     finally:
         gc.unfreeze()

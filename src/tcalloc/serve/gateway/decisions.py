@@ -249,8 +249,12 @@ def decide(
         grant.release()
         raise
     if begun.first is None:
+        one = most(None, 1)
+        # With another grant, a period of so many requests would count this request twice.
+        if grant.maximum >= one:
+            return Decision(None, PLAIN, None, grant, "policy draws nothing")
         grant.release()
-        return Decision(None, PLAIN, None, grant_one(keeper, most(None, 1)), "policy draws nothing")
+        return Decision(None, PLAIN, None, grant_one(keeper, one), "policy draws nothing")
     reason = "budget" if grant.short else "policy"
     return Decision(None if begun.single else begun, grant.action, served.asks(begun.first.action), grant, reason)
 
