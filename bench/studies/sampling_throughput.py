@@ -37,7 +37,8 @@ class Fake(asyncio.Protocol):
         """Answer a whole request."""
         self.data += data
         head, gap, body = self.data.partition(b"\r\n\r\n")
-        if not gap or len(body) < int(LENGTH.search(head)[1]):
+        length = LENGTH.search(head)  # none: a proxy asks what there is
+        if not gap or len(body) < (int(length[1]) if length else 0):
             return
         self.data = b""
         Fake.number += 1

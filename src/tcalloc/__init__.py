@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tcalloc.evaluate.fit import fit
     from tcalloc.evaluate.refit import refit
     from tcalloc.importing.import_logs import import_logs
+    from tcalloc.importing.lm_eval import from_lm_eval
     from tcalloc.learn.features import Features
     from tcalloc.learn.protocol import Draw, Policy, Result, Run
     from tcalloc.learn.routing.imitator import Imitator
@@ -74,6 +75,7 @@ __all__ = [
     "decide",
     "errors",
     "fit",
+    "from_lm_eval",
     "frontier",
     "grade",
     "import_logs",
@@ -122,6 +124,7 @@ _LAZY = {
     "decide": "tcalloc._solve",
     "errors": "tcalloc.errors",
     "fit": "tcalloc.evaluate.fit",
+    "from_lm_eval": "tcalloc.importing.lm_eval",
     "frontier": "tcalloc._frontier",
     "grade": "tcalloc.llm.regrading",
     "import_logs": "tcalloc.importing.import_logs",

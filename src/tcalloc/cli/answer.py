@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument(
         "--per-second",
-        type=shared.charge,
+        type=shared.price_of_time,
         default=0.0,
         metavar="C",
         help="cost of a second of waiting for a draw",

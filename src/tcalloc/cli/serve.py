@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import gc
 import logging
 import os
 import queue
@@ -145,16 +146,34 @@ def _wait(args: argparse.Namespace, gateway: Any) -> None:
     came: queue.SimpleQueue[int] = queue.SimpleQueue()  # the one that a signal's handler may put into at any moment
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.signal(number, lambda number, frame: came.put(number)) for number in numbers}
+    _freeze()
     try:
-        while came.get() == getattr(signal, "SIGHUP", None):
+        while _next(came) == getattr(signal, "SIGHUP", None):
             try:
                 gateway.reload()
                 shared.say(f"{args.policy} is read again; new requests are served by it.")
             except (TcallocError, OSError) as error:
                 shared.say(f"error: {error} The policy of before goes on.")
+            _freeze()
     finally:
+        gc.unfreeze()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _next(came: "queue.SimpleQueue[int]") -> int:
+    """Wait for the next signal."""
+    while True:
+        # The system may give a signal to another thread, which does not wake this one, where handlers run.
+        with contextlib.suppress(queue.Empty):
+            return came.get(timeout=0.5)
+
+
+def _freeze() -> None:
+    """Take what is loaded now out of Python's garbage collector, whose full runs would visit it while requests wait."""
+    gc.unfreeze()  # of an earlier policy nothing is left
+    gc.collect()
+    gc.freeze()
 
 
 def _policy(args: argparse.Namespace) -> Any:

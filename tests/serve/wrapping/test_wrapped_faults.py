@@ -10,7 +10,7 @@ import openai
 import pytest
 from chaos import Chaos
 from upstreams import Upstream, refusal
-from wrapped_clients import HTTP, KEY, asked
+from wrapped_clients import HTTP, KEY, Awaiting, asked
 
 from tcalloc import BudgetKeeper, Rates, wrap
 from tcalloc.errors import InputError
@@ -84,8 +84,11 @@ def test_errors_of_the_server_are_the_sdks(wrapped, policy, status, error):
 
 
 def test_a_server_that_is_not_there_or_sends_nothing(wrapped):
-    with wrapped("http://127.0.0.1:9/v1", "vote2") as calls, pytest.raises(openai.APIConnectionError):
-        calls.ask()
+    keeper, priced = kept()
+    with wrapped("http://127.0.0.1:9/v1", "vote2", keeper, **priced) as calls:
+        with pytest.raises(openai.APIConnectionError):
+            calls.ask()
+        assert (keeper.status().spent, keeper.status().open_grants) == (0, 0)  # no server can have billed it
     with Upstream(pause=5.0) as server, wrapped(server.url, "vote2") as calls, pytest.raises(openai.APITimeoutError):
         calls.ask(timeout=0.2)
 
@@ -165,6 +168,14 @@ def test_tcalloc_itself_fails(wrapped, caplog, monkeypatch, stream):
     said = warnings_of(caplog)
     assert said[-1].startswith("a request is sent as it is, without tcalloc")
     assert "secret" not in caplog.text
+
+
+def test_a_reply_that_cannot_be_made(wrapped, caplog, monkeypatch):
+    monkeypatch.setattr("tcalloc.serve.wrapping.handling._decided", lambda headers: 1 / 0)
+    with Upstream() as server, wrapped(server.url, "one") as calls:
+        assert not hasattr(calls.ask(), "tcalloc")
+    assert len(server.bodies) == 2
+    assert warnings_of(caplog)[-1].endswith("its reply could not be made (ZeroDivisionError)")
 
 
 def test_a_keeper_that_fails(wrapped, monkeypatch):
@@ -300,3 +311,20 @@ def test_a_request_hook_that_fails_is_the_users_own_error():
         client = wrap(plain, Always(One()))
         with pytest.raises(openai.APIConnectionError):
             client.chat.completions.create(**asked("?", {}))
+
+
+def test_a_loop_that_is_not_asyncios_has_plain_calls(caplog):
+    """Such as trio's: the coroutine runs outside of asyncio here."""
+    with Upstream() as server, Awaiting(server.url, "vote3") as calls:
+        http = calls.client._client
+
+        async def sent(request, **options):
+            return "as it is"
+
+        calls.plain._client.send = sent
+        sending = http.send(http.build_request("POST", server.url + "/chat/completions", json=asked("?", {})))
+        with pytest.raises(StopIteration) as ended:
+            sending.send(None)
+        del calls.plain._client.send
+    assert ended.value.value == "as it is"
+    assert warnings_of(caplog) == ["a request is sent as it is, without tcalloc: its event loop is not one of asyncio"]

@@ -9,8 +9,10 @@ from tcalloc._checks import is_whole
 from tcalloc.llm.client import Parameters
 from tcalloc.llm.questions import Question
 
-__all__ = ["Asked", "BadRequest", "asked_of", "body_of"]
+__all__ = ["EXTRACTORS", "Asked", "BadRequest", "asked_of", "body_of"]
 
+# What a request may name in the header x-tcalloc-extract. Others are set at the start: they run code or patterns.
+EXTRACTORS = ("numeric", "choice", "exact", "normalized")
 # Fields that the client of a request sets itself; all others go to the server as they are.
 _OWN = ("model", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens")
 # Fields whose replies are no texts that could be voted on, and the reason that is told.

@@ -6,14 +6,18 @@ What to use when
     Let the policy and the budget's keeper decide. If one of them fails, the request still gets a plain sample.
 `settled`
     Settle a grant.
+`to_the_end`
+    Do something even if the request is cancelled meanwhile.
 `headers_of`
     The headers of a reply.
 """
 
+import asyncio
+import contextlib
 import logging
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from tcalloc.llm.concurrency.crew import call_guarded
 from tcalloc.llm.concurrency.event_loop import crew
@@ -23,7 +27,9 @@ from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
 from tcalloc.serve.keeper.grant import Grant
 from tcalloc.serve.keeper.store import MemoryStore
 
-__all__ = ["decided", "headers_of", "settled"]
+__all__ = ["decided", "headers_of", "settled", "to_the_end"]
+
+T = TypeVar("T")
 
 _log = logging.getLogger("tcalloc.gateway")
 
@@ -63,21 +69,22 @@ async def decided(
     """
 
     async def aside(do: Callable[..., Decision], *args: Any) -> Decision:
-        if served.quick and _is_local(keeper):
-            return call_guarded(do, *args)
-        return await crew().run(do, *args)
+        """Decide, in a thread if it may take long."""
+        if _is_local(keeper) and served.quick(asked.text):
+            return call_guarded(do, served, keeper, asked.text, *args)
+        return await _granted(do, served, keeper, asked.text, *args)
 
     try:
         if why is None:
-            return await aside(decide, served, keeper, asked.text, most, explore)
-        return await aside(decide_plain, served, keeper, asked.text, most, why, asked.n)
+            return await aside(decide, most, explore)
+        return await aside(decide_plain, most, why, asked.n)
     except NoMoney:
         raise
     except Exception as error:
         _log.warning("the policy or the keeper failed (%s); one plain sample is drawn", type(error).__name__)
         fallback("policy failed")
     try:
-        grant = await crew().run(grant_one, keeper, most(None, asked.n))
+        grant = await _granted(grant_one, keeper, most(None, asked.n))
     except NoMoney:
         raise
     except Exception as error:
@@ -85,6 +92,31 @@ async def decided(
         fallback("keeper failed")
         grant = None
     return Decision(None, "one", None, grant, "policy failed")
+
+
+async def _granted(do: Callable[..., T], *args: Any) -> T:
+    """Decide or ask for a grant in a thread; if the client leaves meanwhile, its money is given back."""
+    deciding = asyncio.ensure_future(crew().run(do, *args))
+    try:
+        return await asyncio.shield(deciding)
+    except asyncio.CancelledError:
+        with contextlib.suppress(Exception):
+            found = await deciding
+            grant = found.grant if isinstance(found, Decision) else found
+            if isinstance(grant, Grant):
+                await to_the_end(crew().run(_settle, grant, 0.0))
+        raise
+
+
+async def to_the_end(work: Coroutine[Any, Any, Any]) -> None:
+    """Do something to its end, even if the request is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with contextlib.suppress(Exception):
+            await task
+        raise
 
 
 async def settled(grant: Grant, bill: float, keeper: BudgetKeeper | None) -> None:

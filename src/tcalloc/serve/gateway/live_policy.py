@@ -38,7 +38,9 @@ def policy_named(where: str, text: str) -> Policy:
         ) from None
 
 
-def served_policy(policy: Policy, keeper: BudgetKeeper | None, cap: str, explore: int | None = None) -> ServedPolicy:
+def served_policy(
+    policy: Policy, keeper: BudgetKeeper | None, cap: str, explore_samples: int | None = None
+) -> ServedPolicy:
     """Return a policy as live requests use it.
 
     Parameters
@@ -49,18 +51,18 @@ def served_policy(policy: Policy, keeper: BudgetKeeper | None, cap: str, explore
         The budget.
     cap : str
         The argument that sets the most that a question may cost, for the error.
-    explore : int, optional
-        As in `ServedPolicy`.
+    explore_samples : int, optional
+        Samples of each model on an explored request; see `Gateway`.
 
     Raises
     ------
     InputError
         If it cannot be served.
     """
-    served = ServedPolicy(policy, keeper is not None, explore)
+    served = ServedPolicy(policy, keeper is not None, explore_samples)
     if keeper is not None and served.settable and keeper.cap_per_question == float("inf"):
         raise InputError(
-            f"a policy that stops while sampling has no highest cost of its own. Give the most that a question may "
+            f"a policy that decides while sampling has no highest cost of its own. Give the most that a question may "
             f"cost ({cap})."
         )
     return served

@@ -1,19 +1,18 @@
 """One request of a client: decided, drawn, settled and counted."""
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from tcalloc.llm.concurrency.event_loop import Stop, crew
 from tcalloc.llm.graders import Grader
 from tcalloc.serve.gateway.asked import Asked
 from tcalloc.serve.gateway.completions import Events, event, events_of
-from tcalloc.serve.gateway.deciding import decided, headers_of, settled
+from tcalloc.serve.gateway.deciding import decided, headers_of, settled, to_the_end
 from tcalloc.serve.gateway.decisions import Decision, NoMoney, ServedPolicy
 from tcalloc.serve.gateway.drawing import (
     NO_RETRY,
@@ -36,6 +35,7 @@ __all__ = ["BROKEN", "Answering", "Reply"]
 
 _log = logging.getLogger("tcalloc.gateway")
 
+T = TypeVar("T")
 BROKEN = {"message": "the gateway failed.", "type": "gateway_error", "code": "gateway_error"}
 
 
@@ -81,15 +81,9 @@ class Answering:
         served = self.served
         decision, outcome, handed = None, "cancelled", False
         try:
-            deciding = asyncio.ensure_future(self._decision(asked, grader, served))
-            try:
-                decision = await asyncio.shield(deciding)
-            except asyncio.CancelledError:
-                with contextlib.suppress(Exception):
-                    decision = await deciding  # its money is given back
-                raise
+            decision = await self._decision(asked, grader, served)
             if asked.stream and decision.run is None:
-                first = _Relayed(self, asked, decision, spending, started)
+                first = _Relayed(self, asked, decision, served, spending, started)
                 found = await first.begin()
                 handed = True  # it settles at its end
                 return found
@@ -126,7 +120,7 @@ class Answering:
         self.metrics.open -= 1
         self.metrics.request(self._served(decision, spending, outcome, time.monotonic() - started))
         if grant is not None and grant.open:
-            await _to_the_end(settled(grant, spending.total, self.keeper))
+            await to_the_end(settled(grant, spending.total, self.keeper))
 
     def _served(self, decision: Decision | None, spending: Spending, outcome: str, seconds: float) -> Served:
         drawn = spending.drawn
@@ -157,10 +151,7 @@ class Answering:
         self, asked: Asked, grader: Grader | None, served: ServedPolicy, decision: Decision, spending: Spending
     ) -> Drawn:
         if decision.run is None or grader is None:
-            drawn = await draw_one(self.upstream, asked, self.sending, decision, spending)
-            if self.upstream.rates is None:
-                drawn = replace(drawn, spend=drawn.samples * served.cost(decision.model or asked.model))
-            return drawn
+            return await draw_one(self.upstream, asked, self.sending, decision, served, spending)
         try:
             return await draw_vote(self.upstream, asked, self.sending, decision, served, grader, spending)
         except Refused:
@@ -168,7 +159,7 @@ class Answering:
         except Exception as error:
             _log.warning("the policy failed (%s); one plain sample is drawn", type(error).__name__)
             self.metrics.fallback("policy failed")
-        return await draw_one(self.upstream, asked, self.sending, decision, spending)
+        return await draw_one(self.upstream, asked, self.sending, decision, served, spending)
 
     async def _store(self, asked: Asked, drawn: Drawn, served: ServedPolicy, grader: Grader) -> None:
         assert self.learning is not None
@@ -198,8 +189,11 @@ class Answering:
 class _Relayed:
     """One plain sample whose chunks are passed on as they come."""
 
-    def __init__(self, answering: Answering, asked: Asked, decision: Decision, spending: Spending, started: float):
-        self._on, self._asked, self._decision = answering, asked, decision
+    def __init__(
+        self, answering: Answering, asked: Asked, decision: Decision, served: ServedPolicy, spending: Spending,
+        started: float,
+    ):  # fmt: skip
+        self._on, self._asked, self._decision, self._served = answering, asked, decision, served
         self._spending, self._started = spending, started
         self._events = Events(asked.usage, answering.upstream.redact)
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -237,7 +231,7 @@ class _Relayed:
             await _cancelled(self._task)
             await self._on.end(self._decision, self._spending, self._outcome, self._started)
 
-        await _to_the_end(end())
+        await to_the_end(end())
 
     async def _draw(self) -> Drawn:
         try:
@@ -246,6 +240,7 @@ class _Relayed:
                 self._asked,
                 self._on.sending,
                 self._decision,
+                self._served,
                 self._spending,
                 self._relay,
                 self._stop,
@@ -276,14 +271,3 @@ async def _cancelled(task: "asyncio.Task[Any]") -> None:
     await asyncio.wait((task,))
     if not task.cancelled():
         task.exception()
-
-
-async def _to_the_end(work: Coroutine[Any, Any, Any]) -> None:
-    """Do something to its end, even if the request is cancelled meanwhile."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        with contextlib.suppress(Exception):
-            await task
-        raise

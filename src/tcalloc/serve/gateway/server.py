@@ -27,7 +27,7 @@ from tcalloc.llm.graders import Grader, make_grader
 from tcalloc.llm.http.keys import Key, is_loopback
 from tcalloc.llm.http.transport import Exchange, Timeouts
 from tcalloc.measure.labels import FEWEST
-from tcalloc.serve.gateway.asked import BadRequest, asked_of, body_of
+from tcalloc.serve.gateway.asked import EXTRACTORS, BadRequest, asked_of, body_of
 from tcalloc.serve.gateway.drawing import Sending
 from tcalloc.serve.gateway.exploring import Explored
 from tcalloc.serve.gateway.forms.form import CHAT, Form
@@ -43,12 +43,10 @@ from tcalloc.serve.gateway.upstream import Upstream
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
 from tcalloc.serve.keeper.status import Status
 
-__all__ = ["EXTRACTORS", "Gateway"]
+__all__ = ["Gateway"]
 
 _log = logging.getLogger("tcalloc.gateway")
 
-# What a request may name in the header x-tcalloc-extract. Others are set at the start: they run code or patterns.
-EXTRACTORS = ("numeric", "choice", "exact", "normalized")
 MOST_BYTES = 64 << 20
 # How its command line calls the most that a question may cost.
 CAP = "--cap-per-question"

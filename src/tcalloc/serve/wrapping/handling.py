@@ -3,8 +3,10 @@
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from tcalloc._checks import one_of
@@ -89,17 +91,24 @@ class Handling:
         try:
             reply = run(self._reply(taken, own))
         except Exception as error:
-            return self._plainly("it failed", error)
-        return self._response(reply, own, request, self._library.SyncByteStream, _blocking_methods)
+            self._plainly("it failed", error)
+            return None
+        return self._guarded(reply, own, request, self._library.SyncByteStream, _blocking_methods)
 
     async def awaiting(self, taken: Taken, client: Any, request: Any, options: Mapping[str, Any]) -> Any | None:
         """Return the response to a request; None: send it as it is."""
         try:
-            own = OwnRequest(request, taken.asked.model, LoopCarrier(client, options, asyncio.get_running_loop()))
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._plainly("its event loop is not one of asyncio", None)
+            return None
+        own = OwnRequest(request, taken.asked.model, LoopCarrier(client, options, loop))
+        try:
             reply = await _to_its_end(self._reply(taken, own))
-        except Exception as error:  # a loop of another library, such as trio
-            return self._plainly("it failed", error)
-        return self._response(reply, own, request, self._library.AsyncByteStream, _awaiting_methods)
+        except Exception as error:
+            self._plainly("it failed", error)
+            return None
+        return self._guarded(reply, own, request, self._library.AsyncByteStream, _awaiting_methods)
 
     def _reply(self, taken: Taken, own: OwnRequest) -> Coroutine[Any, Any, Reply]:
         upstream = self._answering.upstream
@@ -110,26 +119,40 @@ class Handling:
         why = "" if error is None else f" ({type(error).__name__})"
         _log.warning("a request is sent as it is, without tcalloc: %s%s", what, why)
 
+    def _guarded(self, reply: Reply, own: OwnRequest, *how: Any) -> Any | None:
+        """Return the response; None if it cannot be made."""
+        try:
+            return self._response(reply, own, *how)
+        except Exception as error:
+            if error is own.error:
+                raise
+            self._plainly("its reply could not be made", error)
+            return None
+
     def _response(
         self, reply: Reply, own: OwnRequest, request: Any, base: Any, methods: Callable[..., dict[str, Any]]
     ) -> Any | None:
         """Return a reply as the HTTP library's response; raise what the connection was lost by."""
         document = reply.document
         if document is not None and document.get("error") is BROKEN:
-            return self._plainly("it failed", None)
+            self._plainly("it failed", None)
+            return None
         if reply.status >= 500 and own.error is not None:
             raise own.error  # what the SDK knows: it asks again, or raises its own error
         headers = {name: own.redact(value) for name, value in own.headers.items() if name not in _OF_THE_REPLY}
         headers |= reply.headers
+        body: dict[str, Any]
         if reply.stream is not None:
             headers["content-type"] = "text/event-stream; charset=utf-8"
-            stream = type("Pieces", (base,), methods(reply))()
-            return self._library.Response(reply.status, headers=headers, stream=stream, request=request)
-        if reply.status == 200:
-            document = {**(document or {}), "tcalloc": _decided(reply.headers)}
-        headers["content-type"] = "application/json"
-        body = json.dumps(document, separators=(",", ":")).encode()
-        return self._library.Response(reply.status, headers=headers, content=body, request=request)
+            body = {"stream": type("Pieces", (base,), methods(reply))()}
+        else:
+            if reply.status == 200:
+                document = {**(document or {}), "tcalloc": _decided(reply.headers)}
+            headers["content-type"] = "application/json"
+            body = {"content": json.dumps(document, separators=(",", ":")).encode()}
+        response = self._library.Response(reply.status, headers=headers, request=request, **body)
+        response.elapsed = timedelta(seconds=time.monotonic() - own.started)
+        return response
 
 
 def _decided(headers: Mapping[str, str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import asyncio
 import copy
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
@@ -142,6 +143,7 @@ class OwnRequest:
         self.error: Exception | None = None
         """Why the last try brought no reply."""
         self.key = _key_of(request)
+        self.started = time.monotonic()
 
     def redact(self, text: str) -> str:
         """Return a text of the server without the key."""
