@@ -21,7 +21,9 @@ def wrapped(client):
 def run(system_prompt, initial_query, client, model, request_config=None):
     """Return the answer and the tokens of all samples."""
     messages = [{"role": "system", "content": system_prompt}] if system_prompt else []
-    messages.append({"role": "user", "content": initial_query})
+    alone = "\nAssistant: " not in initial_query  # optillm makes one text of a conversation
+    question = initial_query.removeprefix("User: ") if alone else initial_query
+    messages.append({"role": "user", "content": question})
     fields = {name: value for name, value in (request_config or {}).items() if name not in ("n", "stream")}
     reply = wrapped(client).chat.completions.create(model=model, messages=messages, **fields)
     return reply.choices[0].message.content, reply.usage.completion_tokens

@@ -20,7 +20,7 @@ from optillm import server
 server.load_plugins()
 client = openai.OpenAI(base_url=sys.argv[1], api_key="none")
 approach = server.execute_single_approach
-print(approach("tcalloc", "Add.", "17 + 25", client, "tiny", {"temperature": 0.5, "n": 3}))
+print(approach("tcalloc", "Add.", "User: 17 + 25", client, "tiny", {"temperature": 0.5, "n": 3}))
 """
 
 
