@@ -1,4 +1,4 @@
-"""The core of every ledger in `serve/`: amounts as whole numbers, and an account that is reserved and settled.
+"""The core of every ledger in `serve/`: amounts as whole numbers, and what an account has settled and reserved.
 
 `BudgetLedger` (the budget of one call of `answer`) and `Book` (the budget of live traffic) are built on these two
 classes. Sums of whole numbers are exact in any order, so nothing is lost between settled, reserved and free.
@@ -11,7 +11,7 @@ from tcalloc.errors import InputError
 
 __all__ = ["Account", "Units", "amount_of"]
 
-# The total may be exceeded by this share, because 0.1 + 0.2 is more than 0.3 in floating point.
+# The total may be exceeded by a share of 2**-40, because 0.1 + 0.2 is more than 0.3 in floating point.
 _TOLERANCE_BITS = 40
 
 
@@ -35,7 +35,7 @@ class Units:
         self.limit = self.whole + (self.whole >> _TOLERANCE_BITS)
 
     def of(self, amount: float) -> int:
-        """Return an amount in units, rounded up if it is no multiple of one."""
+        """Return an amount in units, rounded up."""
         try:
             return math.ceil(math.ldexp(amount, self._shift))
         except OverflowError:  # an amount far beyond the total
@@ -65,7 +65,7 @@ class Account:
         """How many requests came."""
 
     def hold(self, most: int, likely: int) -> None:
-        """Reserve `most`, of which `likely` is the probable cost."""
+        """Reserve `most`; `likely` is the probable cost."""
         self.reserved += most
         self.likely += likely
 

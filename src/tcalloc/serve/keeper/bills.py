@@ -1,18 +1,18 @@
-"""What bills really are, by model: their ratio to what was expected, and how often they exceed the stated maximum."""
+"""What bills really are, by model: their ratio to what was expected, and how far they exceed the stated maximum."""
 
 from collections.abc import Iterable
 from typing import Any
 
 __all__ = ["Bills"]
 
-# Of what earlier bills say, this share is forgotten with each request, whichever keeper it came to.
+# The share of the earlier bills that is forgotten with each request, whichever keeper it came to.
 FORGOTTEN = 1e-3
 
 
 class Bills:
     """The bills of one model (or action).
 
-    The ratio is shrunk towards 1 as far as it is not significant: r = 1 + max(0, 1 − 4/z²)(ΣC/ΣP − 1), where C are
+    The less significant the ratio is, the nearer to 1 it is drawn: r = 1 + max(0, 1 − 4/z²)(ΣC/ΣP − 1), where C are
     bills, P are expected costs, and z² = (ΣC − ΣP)² / Σ(C − P)². So one bill alone changes nothing, as it may be wrong.
     """
 
@@ -58,7 +58,7 @@ class Bills:
             self._paid *= keep
             self._expected *= keep
             self._squares *= keep
-            paid, expected, squares = self._others  # news grow old, too
+            paid, expected, squares = self._others  # what others report grows old, too
             self._others = keep * paid, keep * expected, keep * squares
             self._at = at
 
@@ -74,12 +74,12 @@ class Bills:
         return self._ratio
 
     def state(self) -> list[float]:
-        """Return what other replicas need."""
+        """Return what other keepers need."""
         return [self._paid, self._expected, self._squares, *self._top, self._at]
 
     @classmethod
     def of_state(cls, state: Any, at: int) -> "Bills":
-        """Return the bills that another replica told of, as they count when `at` requests have come."""
+        """Return the bills that another keeper has seen, as they count when `at` requests have come."""
         made = cls()
         made._paid, made._expected, made._squares, *top = (float(value) for value in state[:5])
         made._exceeded(top)
@@ -88,7 +88,7 @@ class Bills:
         return made
 
     def absorb(self, other: "Bills") -> None:
-        """Take over what another has seen."""
+        """Take over what another keeper has seen."""
         self._paid += other._paid
         self._expected += other._expected
         self._squares += other._squares
@@ -97,12 +97,12 @@ class Bills:
         self._ratio = None
 
     def join(self, others: list["Bills"]) -> None:
-        """Take account of what other replicas have seen, in place of what they had seen before."""
+        """Take account of what other keepers have seen, in place of what they had seen before."""
         self._others = (
             sum(other._paid for other in others),
             sum(other._expected for other in others),
             sum(other._squares for other in others),
         )
-        told = {multiple for other in others for multiple in other._top}  # the same bill may be told of twice
+        told = {multiple for other in others for multiple in other._top}  # the same bill may be reported twice
         self._exceeded(told.difference(self._top))
         self._ratio = None
