@@ -11,9 +11,9 @@ from tcalloc.llm.questions import Question
 
 __all__ = ["Asked", "BadRequest", "asked_of", "body_of"]
 
-# Fields that the client of a request sets itself; all others go to the server as they are.
+# Fields that `ChatClient` sets itself; all others go to the server as they are.
 _OWN = ("model", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens")
-# Fields whose replies are no texts that could be voted on, and the reason that is told.
+# Fields whose replies cannot be voted on, and the reason that is given.
 _UNVOTED = {
     "tools": "tools",
     "functions": "tools",
@@ -98,7 +98,7 @@ class Asked:
         """
         extra = {name: value for name, value in self.body.items() if name not in _OWN}
         seed = extra.pop("seed", None) if seeded and is_whole(self.body.get("seed")) else None
-        # The messages stand there as they came, with all their parts.
+        # `extra` has the messages as they came, with all their parts.
         return Parameters(max_tokens=self.max_tokens or max_tokens, seed=seed, extra=tuple(extra.items()))
 
 
