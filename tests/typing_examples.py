@@ -13,6 +13,7 @@ import tcalloc
 from tcalloc import Action, Allocation, Best, Frontier, One, Rates, Samples, Table, Vote
 from tcalloc.evaluate.comparison import Comparison
 from tcalloc.evaluate.fit_report import FitReport
+from tcalloc.evaluate.refit_report import Refit
 from tcalloc.importing.report import ImportReport
 from tcalloc.learn import Imitator, Mixture, PricedPolicy, Sequential, TunedRule
 from tcalloc.learn.holdout.certify import Certificate
@@ -110,6 +111,7 @@ served(Cheapest())
 
 assert_type(tcalloc.compare(samples, ["ESC"], [2.0], random_state=1, n_jobs=2), Comparison)
 assert_type(tcalloc.fit(samples, 2.0, "margin + cap"), FitReport)
+assert_type(tcalloc.refit("policy", "traffic"), Refit)
 client = tcalloc.ChatClient("http://127.0.0.1:8080/v1", "small", tcalloc.Parameters(temperature=0.8))
 questions = load_questions("questions.jsonl")
 assert_type(tcalloc.sample(questions, client, make_grader("numeric"), 4, out="run"), Outcome)

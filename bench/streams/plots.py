@@ -10,8 +10,8 @@ SHOWN = {"keeper": "#1257a8", "re-solve alone": "#2a9d5c", "dual steps 0.001": "
          "ParetoBandit": "#d0243c", "frozen price": "#888888"}  # fmt: skip
 
 
-def draw(rows: list[dict], out: Path) -> None:
-    """Draw spending minus even spending over each stream, in percent of the budget, into ``streams.png``."""
+def draw(rows: list[dict], picture: Path) -> None:
+    """Draw spending minus even spending over each stream, in percent of the budget."""
     streams = list(dict.fromkeys(row["stream"] for row in rows))
     columns = 3
     lines = -(-len(streams) // columns)
@@ -33,4 +33,4 @@ def draw(rows: list[dict], out: Path) -> None:
     axes[0, 0].legend(frameon=False, fontsize=7, ncols=2)
     figure.supxlabel("share of the stream")
     figure.supylabel("spent ahead of even spending, percent of the budget")
-    figure.savefig(out / "streams.png", dpi=120)
+    figure.savefig(picture, dpi=80)

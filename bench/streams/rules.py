@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from bench.streams.worlds import DAYS, Stream
-from tcalloc.serve.keeper.account import Units
+from tcalloc.serve.keeper.account import BITS, Units
 from tcalloc.serve.keeper.book import WHOLE, Book
-from tcalloc.serve.keeper.budget_keeper import BITS, BudgetKeeper
+from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
 from tcalloc.serve.keeper.clock import LedgerClock
 from tcalloc.serve.keeper.demand import ladder_of
 from tcalloc.serve.keeper.grant import Grant
@@ -127,6 +127,13 @@ class ParetoBandit(Rule):
         self.weight = min(5.0, max(0.0, self.weight + 0.05 * (self.mean / self.budget - 1.0)))
 
 
+class Uncapped(MemoryStore):
+    """A book that reserves nothing, so that its cap refuses nothing."""
+
+    def reserve(self, grant, tenant, options, lifetime, came=1):
+        return super().reserve(grant, tenant, [(0, likely) for _, likely in options], lifetime, came)
+
+
 class Keeper(Rule):
     """`tcalloc.BudgetKeeper`, which is told nothing but the total and the period."""
 
@@ -139,8 +146,7 @@ class Keeper(Rule):
         period = len(stream) if stream.times is None else f"{DAYS}d"
         clock = LedgerClock(lambda: self.now, lambda: 0.0)
         price = None if wrong is None else price_for(*stream.calibration, stream.budget) * wrong
-        limit = Units(total, BITS).limit if cap else 1 << 200
-        store = MemoryStore(Book(limit, period_of(period, False)), clock)
+        store = (MemoryStore if cap else Uncapped)(Book(Units(total, BITS).limit, period_of(period, False)), clock)
         self.keepers = [
             BudgetKeeper(total, period=period, lifetime=1e9, price=price, store=store) for _ in range(replicas)
         ]

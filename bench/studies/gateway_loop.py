@@ -3,10 +3,11 @@
     python -m bench.studies.gateway_loop                       needs pip install 'tcalloc[local,learn]'
     python -m bench.studies.gateway_loop --requests 60 --explore 0.5
 
-The gateway begins with a vote of 5 for each request. It draws 10 samples on a share of them. From these,
-`tcalloc.refit` fits a policy that stops while sampling, for 3 samples per request. If the comparison recommends it, or
-with --swap, it is put in its place while the gateway runs. As many requests follow. Questions are the 293 of the
-shipped table; their gold answers are only used at the end, to say how many replies of each half were right.
+The gateway begins with a vote of 3 for each request. It draws 10 samples on a share of them. From these,
+`tcalloc.refit` fits a policy that stops while sampling, for as many samples per request, or for --budget. If the
+comparison recommends it, or with --swap, it is put in its place while the gateway runs. As many requests follow.
+Questions are the 293 of the shipped table; their gold answers are only used at the end, to say how many replies of each
+half were right.
 """
 
 import argparse
@@ -29,9 +30,10 @@ from tcalloc.learn.protocol import Always
 from tcalloc.llm.graders import make_grader
 from tcalloc.llm.local import REQUEST, serve
 from tcalloc.llm.questions import Question, question_from
+from tcalloc.serve.gateway.drawing import Sending
 from tcalloc.serve.gateway.server import Gateway
 
-FIRST, EXPLORED = 5, 10
+FIRST, EXPLORED = 3, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,8 @@ def ask_all(url: str, model: str, questions: Sequence[Question], fields: dict[st
 
 def loop(
     upstream: str, model: str, first: Sequence[Question], second: Sequence[Question], folder: str, *,
-    extract: str, explore: float, kind: str = "Sequential", budget: float = 3.0, fields: dict[str, Any] | None = None,
-    clients: int = 4, always: bool = False,
+    extract: str, explore: float, kind: str = "Sequential", budget: float | None = None,
+    fields: dict[str, Any] | None = None, clients: int = 4, always: bool = False,
 ) -> Loop:  # fmt: skip
     """Serve, explore, refit, swap, and serve on.
 
@@ -99,8 +101,8 @@ def loop(
         The share of the requests that are explored.
     kind : str
         The kind of the next policy.
-    budget : float
-        Its samples per request.
+    budget : float, optional
+        Its samples per request. Default: as many as before.
     fields : dict, optional
         Further fields of each request.
     clients : int
@@ -112,7 +114,7 @@ def loop(
     start = Always(tcalloc.Vote(FIRST))
     gateway = Gateway(
         upstream, start, port=0, extract=extract, explore=explore, explore_samples=EXPLORED, store=traffic,
-        reload=lambda: tcalloc.load_policy(place),
+        reload=lambda: tcalloc.load_policy(place), sending=Sending(n_per_request=EXPLORED),
     )  # fmt: skip
     with gateway:
         before = ask_all(gateway.url, model, first, fields or {}, clients)
@@ -130,9 +132,7 @@ def loop(
 
 def right(replies: Sequence[Reply], questions: Sequence[Question], grader: Any) -> float:
     """Return the share of replies that are right by the gold answer."""
-    marks = [
-        bool(grader.grade(reply.text, question).correct) for reply, question in zip(replies, questions, strict=True)
-    ]
+    marks = [bool(grader(question, reply.text).correct) for reply, question in zip(replies, questions, strict=True)]
     return float(np.mean(marks))
 
 
@@ -146,7 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=200, help="before the swap, and after it (200)")
     parser.add_argument("--explore", type=float, default=0.3, help="share of them (0.3)")
-    parser.add_argument("--budget", type=float, default=3.0, help="samples per request of the next policy (3)")
+    parser.add_argument("--budget", type=float, help="samples per request of the next policy (as before)")
     parser.add_argument("--kind", default="Sequential", help="its kind (Sequential)")
     parser.add_argument("--swap", action="store_true", help="swap whatever is recommended")
     parser.add_argument("--seed", type=int, default=0)
@@ -177,8 +177,8 @@ def main() -> None:
         saved = found.savings
         print(
             f"swapped: {found.swapped}; saved {100 * saved['saved_share']:.0f} % of the samples that a fixed number "
-            f"would need for the same agreement (95 % interval {100 * saved['low']:.0f} to {100 * saved['high']:.0f} %, "
-            f"{saved['requests']:.0f} requests)"
+            f"would need for the same agreement (95 % interval {100 * saved['low']:.0f} to "
+            f"{100 * saved['high']:.0f} %, {saved['requests']:.0f} requests)"
         )
     samples = sum(reply.samples for reply in (*found.before, *found.after))
     own = time.process_time() - cpu

@@ -37,12 +37,13 @@ class Fake(asyncio.Protocol):
         """Answer a whole request."""
         self.data += data
         head, gap, body = self.data.partition(b"\r\n\r\n")
-        if not gap or len(body) < int(LENGTH.search(head)[1]):
+        length = LENGTH.search(head)  # none: a proxy asks what there is
+        if not gap or len(body) < (int(length[1]) if length else 0):
             return
         self.data = b""
         Fake.number += 1
         reply = (
-            b'{"id":"chatcmpl-%d","model":"fake","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant",'
+            b'{"id":"chatcmpl-%d","object":"chat.completion","created":1,"model":"fake","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant",'
             b'"content":"Let us add the numbers one by one. The answer is 42."}}],'
             b'"usage":{"prompt_tokens":20,"completion_tokens":14,"total_tokens":34}}' % Fake.number
         )

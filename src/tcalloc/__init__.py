@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tcalloc.evaluate.fit import fit
     from tcalloc.evaluate.refit import refit
     from tcalloc.importing.import_logs import import_logs
+    from tcalloc.importing.lm_eval import from_lm_eval
     from tcalloc.learn.features import Features
     from tcalloc.learn.protocol import Draw, Policy, Result, Run
     from tcalloc.learn.routing.imitator import Imitator
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from tcalloc.measure.table_files.load_and_save import load_table, save_table
     from tcalloc.serve.answer import answer, answer_async
     from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
+    from tcalloc.serve.wrapping.wrap import wrap
 
 __all__ = [
     "Action",
@@ -73,6 +75,7 @@ __all__ = [
     "decide",
     "errors",
     "fit",
+    "from_lm_eval",
     "frontier",
     "grade",
     "import_logs",
@@ -84,6 +87,7 @@ __all__ = [
     "sample",
     "save_table",
     "solve",
+    "wrap",
 ]
 
 # Imported when they are first used: `import tcalloc` is quick, and a name whose extra is missing says so.
@@ -120,6 +124,7 @@ _LAZY = {
     "decide": "tcalloc._solve",
     "errors": "tcalloc.errors",
     "fit": "tcalloc.evaluate.fit",
+    "from_lm_eval": "tcalloc.importing.lm_eval",
     "frontier": "tcalloc._frontier",
     "grade": "tcalloc.llm.regrading",
     "import_logs": "tcalloc.importing.import_logs",
@@ -131,6 +136,7 @@ _LAZY = {
     "sample": "tcalloc.llm.sampler",
     "save_table": "tcalloc.measure.table_files.load_and_save",
     "solve": "tcalloc._solve",
+    "wrap": "tcalloc.serve.wrapping.wrap",
 }
 
 if not TYPE_CHECKING:

@@ -39,6 +39,17 @@ def test_json_and_a_picture(state, capsys, tmp_path):
     assert picture.stat().st_size > 1000
 
 
+def test_another_total(state, capsys):
+    assert main(["budget", state, "--total", "80"]) == 0
+    assert capsys.readouterr().out.startswith("$80 for 100 requests")
+    assert main(["budget", state]) == 0
+    assert "$67.80 is free" in capsys.readouterr().out
+    assert main(["budget", state, "--total", "12.1"]) == 1
+    assert "12 is spent and 0.2 is reserved in this period; expected at least 12.2" in capsys.readouterr().err
+    with BudgetKeeper.open(state) as keeper:
+        assert keeper.total == 80.0
+
+
 def test_what_is_no_state(tmp_path, capsys):
     assert main(["budget", str(tmp_path / "none.db")]) == 1
     assert "there is no file" in capsys.readouterr().err

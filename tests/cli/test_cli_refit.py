@@ -50,6 +50,10 @@ def test_the_served_folder_is_the_one_to_replace(seen, tmp_path, capsys):
     capsys.readouterr()
     code = main(["refit", str(policy), "--from", str(seen), "--out", str(out), "--seed", "1"])
     said, notes = capsys.readouterr()
+    # Served at another budget, it is compared at that one.
+    options = ["--out", f"{out}4", "--served-budget", "0.002", "--json"]
+    assert main(["refit", str(policy), "--from", str(seen), *options]) in (0, 3)
+    assert json.loads(capsys.readouterr().out)["served_spend"] < 0.0023
     assert "does not say which policy was served" in notes
     assert (f"mv {policy} {policy}.old && mv {out} {policy}" in said) == (code == 0)
 
@@ -61,6 +65,7 @@ def test_the_served_folder_is_the_one_to_replace(seen, tmp_path, capsys):
         (["vote3", "--policy", "oracle, held out"], 2, "cannot be fitted"),
         (["vote3", "--folds", "1"], 2, "--folds"),
         (["vote3", "--labels", "nothing"], 2, "--labels"),
+        (["vote3", "--served-budget", "2"], 2, "is one action, which has no budget"),
         (["vote3", "--budget", "0.0001", "--policy", "fixed k"], 1, "smallest"),
     ],
 )

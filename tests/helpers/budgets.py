@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tcalloc.serve.keeper.account import Units
+from tcalloc.serve.keeper.account import BITS, Units
 from tcalloc.serve.keeper.book import Book
 from tcalloc.serve.keeper.clock import LedgerClock
 from tcalloc.serve.keeper.period import period_of
@@ -35,7 +35,7 @@ class Hands:
 
 
 def book(total=100.0, period=None, *, rolling=False, lost_counts=True):
-    return Book(Units(total, 50).limit, period_of(period, rolling), lost_counts)
+    return Book(Units(total, BITS).limit, period_of(period, rolling), lost_counts)
 
 
 def store_of(kind, where, given, clock=None):

@@ -44,6 +44,8 @@ def completion(body, n=None, *, usage="all", finish="stop"):
     counts = [tokens_of(text) for text in texts]
     document = {
         "id": f"chatcmpl-{next(_NUMBERS)}",
+        "object": "chat.completion",
+        "created": 1,
         "model": body["model"],
         "choices": [
             {"index": i, "message": {"role": "assistant", "content": text}, "finish_reason": finish}

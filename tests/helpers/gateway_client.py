@@ -29,9 +29,9 @@ class Got:
         return "".join(one["choices"][0]["delta"].get("content") or "" for one in self.chunks if one["choices"])
 
 
-def send(url, method, path, body=None, headers=None):
+def send(url, method, path, body=None, headers=None, timeout=20):
     where = urlsplit(url)
-    connection = http.client.HTTPConnection(where.hostname, where.port, timeout=20)
+    connection = http.client.HTTPConnection(where.hostname, where.port, timeout=timeout)
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     connection.request(method, path, data, {"Content-Type": "application/json"} | (headers or {}))
     reply = connection.getresponse()

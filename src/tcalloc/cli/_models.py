@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import math
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,6 @@ __all__ = [
     "check",
     "check_prices",
     "client_of",
-    "policy_of",
     "rates_of",
     "seconds",
 ]
@@ -140,24 +138,6 @@ def rates_of(args: argparse.Namespace) -> "Rates | None":
         return None
     prices = {field: getattr(args, name) for name, (field, _) in PRICES.items() if getattr(args, name) is not None}
     return Rates.per_million(**prices)
-
-
-def policy_of(text: str) -> Any:
-    """Return the policy in a folder, or of an action's name."""
-    if os.path.isdir(text):
-        from tcalloc.learn.saving.policy_folder import load_policy
-
-        return load_policy(text)
-    from tcalloc.errors import InputError
-    from tcalloc.learn.protocol import Always
-    from tcalloc.measure.actions import Action
-
-    try:
-        return Always(Action.parse(text))
-    except InputError:
-        raise InputError(
-            f"--policy {text}: neither a policy's folder (tcalloc fit makes one) nor the name of an action like vote3."
-        ) from None
 
 
 def add_judged(parser: Any) -> None:

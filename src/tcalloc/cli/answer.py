@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument(
         "--per-second",
-        type=shared.charge,
+        type=shared.price_of_time,
         default=0.0,
         metavar="C",
         help="cost of a second of waiting for a draw",
@@ -110,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
     from tcalloc.measure.labels import labels_of
     from tcalloc.serve.answer import answer
     from tcalloc.serve.answers import Answered
+    from tcalloc.serve.gateway.live_policy import policy_named
 
     if args.out is not None:
         if os.path.exists(os.path.join(args.out, "policy.json")):
@@ -119,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
         names = [one.name for one in fields(Answered)]
         shared.check_output(args.answers, args.questions, names, force=args.force, what="questions file")
     questions = load_questions(args.questions)
-    policy = models.policy_of(args.policy)
+    policy = policy_named("--policy", args.policy)
     trained_on = labels_of(policy)
     if not trained_on.gold:
         shared.say(

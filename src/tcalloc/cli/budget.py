@@ -19,6 +19,7 @@ examples:
   tcalloc budget redis://127.0.0.1:6379/0#team a state in Redis
   tcalloc budget budget.db --json              one JSON document
   tcalloc budget budget.db --plot period.png   spending over the period
+  tcalloc budget budget.db --total 800         raise or lower the total
 
 spent: bills of this period, and the maximum of each grant whose bill never came
 (nothing, if the keeper has lost="nothing").
@@ -31,6 +32,12 @@ the total. The price is the accuracy that one more unit of cost must buy.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments to its parser."""
     parser.add_argument("state", metavar="STATE", help="a file, or redis://HOST:PORT/DATABASE#NAME")
+    parser.add_argument(
+        "--total",
+        metavar="AMOUNT",
+        type=shared.budget,
+        help="change the total, also for services that run; at least what is spent and reserved",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
     parser.add_argument("--plot", metavar="PATH", type=shared.picture, help="draw the period: .png, .svg or .pdf")
     shared.add_force(parser)
@@ -48,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
             raise MissingExtraError("--plot needs Matplotlib: pip install 'tcalloc[plot]'") from None
         shared.check_output(args.plot, args.state, force=args.force, what="state")
     with BudgetKeeper.open(args.state) as keeper:
+        if args.total is not None:
+            keeper.change_total(args.total)
         status = keeper.status()
     if args.json:
         shared.print_json(status.as_dict())

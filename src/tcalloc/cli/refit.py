@@ -4,7 +4,6 @@ import argparse
 import os
 import shlex
 
-from tcalloc.cli import _models as models
 from tcalloc.cli import _shared as shared
 from tcalloc.cli._labels import labels
 from tcalloc.cli.fit import POLICY_LIST, folds, policy_name, seed
@@ -58,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="mean cost per request of the new policy (default: what the served one spends)",
     )
     parser.add_argument(
+        "--served-budget",
+        metavar="B",
+        type=shared.budget,
+        help="the budget of the served policy, if tcalloc serve --budget set it",
+    )
+    parser.add_argument(
         "--policy",
         metavar="NAME",
         type=policy_name,
@@ -82,10 +87,16 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from tcalloc.evaluate.refit import refit
     from tcalloc.learn.saving.policy_folder import refuse_new
+    from tcalloc.serve.gateway.live_policy import policy_named
 
     refuse_new(args.out)
+    served = policy_named("POLICY", args.served)
+    if args.served_budget is not None:
+        if not hasattr(served, "at"):
+            raise shared.UsageError(f"--served-budget: {args.served} is one action, which has no budget. Leave it out.")
+        served = served.at(args.served_budget)
     report = refit(
-        models.policy_of(args.served),
+        served,
         args.traffic,
         args.budget,
         args.policy,

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import gc
 import logging
 import os
 import queue
@@ -145,20 +146,40 @@ def _wait(args: argparse.Namespace, gateway: Any) -> None:
     came: queue.SimpleQueue[int] = queue.SimpleQueue()  # a handler of signals may put into it at any moment
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.signal(number, lambda number, frame: came.put(number)) for number in numbers}
+    _freeze()
     try:
-        while came.get() == getattr(signal, "SIGHUP", None):
+        while _next(came) == getattr(signal, "SIGHUP", None):
             try:
                 gateway.reload()
                 shared.say(f"{args.policy} is read again; new requests are served by it.")
             except (TcallocError, OSError) as error:
                 shared.say(f"error: {error} The old policy stays.")
+            _freeze()
     finally:
+        gc.unfreeze()
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
+def _next(came: "queue.SimpleQueue[int]") -> int:
+    """Wait for the next signal."""
+    while True:
+        # The system may give a signal to another thread, which does not wake this one, where handlers run.
+        with contextlib.suppress(queue.Empty):
+            return came.get(timeout=0.5)
+
+
+def _freeze() -> None:
+    """Take what is loaded now out of Python's garbage collector, whose full runs would visit it while requests wait."""
+    gc.unfreeze()  # so that an earlier policy is not kept
+    gc.collect()
+    gc.freeze()
+
+
 def _policy(args: argparse.Namespace) -> Any:
-    policy = models.policy_of(args.policy)
+    from tcalloc.serve.gateway.live_policy import policy_named
+
+    policy = policy_named("--policy", args.policy)
     return policy.at(args.budget) if args.budget is not None and hasattr(policy, "at") else policy
 
 

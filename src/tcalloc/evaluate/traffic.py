@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tcalloc._checks import is_number
 from tcalloc._counts import agreeing, counted
 from tcalloc.errors import InputError
-from tcalloc.learn.features.lexical import COLUMNS, lexical_rows
+from tcalloc.learn.columns import are_counts
 from tcalloc.learn.protocol import models_of
 from tcalloc.learn.saving.policy_folder import origin_of
 from tcalloc.measure.labels import GOLD, parse_labels
@@ -136,7 +136,7 @@ def _form(policy: Any) -> str | None:
     schema = None if getattr(policy, "blind", False) else getattr(policy, "schema_", None)
     if schema is None or schema.kind == "texts":
         return None if schema is None else "texts"
-    if schema.names == COLUMNS:
+    if are_counts(schema.names):
         return "counts"
     raise InputError("the policy that is served looks at columns that the traffic of a gateway does not have.")
 
@@ -150,7 +150,10 @@ def _x_of(
         return None, everyone
     texts = {row: one["question"] for row, one in enumerate(questions) if one.get("question")}
     counts = {row: one["counts"] for row, one in enumerate(questions) if _is_row(one.get("counts"))}
-    counts |= dict(zip(texts, lexical_rows(list(texts.values())), strict=True))
+    if texts and form != "texts":
+        from tcalloc.learn.features import lexical_rows
+
+        counts |= dict(zip(texts, lexical_rows(list(texts.values())), strict=True))
     if form is None:
         form = "texts" if len(texts) == len(questions) or len(counts) < len(questions) else "counts"
     found = texts if form == "texts" else counts
@@ -163,4 +166,4 @@ def _x_of(
 
 
 def _is_row(counts: Any) -> bool:
-    return isinstance(counts, Mapping) and set(counts) == set(COLUMNS) and all(map(is_number, counts.values()))
+    return isinstance(counts, Mapping) and are_counts(counts) and all(map(is_number, counts.values()))

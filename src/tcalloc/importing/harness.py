@@ -62,6 +62,8 @@ class HarnessReader(Reader):
         self.fractional: set[str] = set()
         """Metrics that are a share of several responses on some row."""
         self.counted: str | None = None
+        self.repeated = self.alike = 0
+        """Questions with several texts, and those of them whose texts are all the same."""
         self.lists = False
         """Whether answers are written as lists, so that a target like "['a', 'b']" is one answer."""
 
@@ -83,11 +85,20 @@ class HarnessReader(Reader):
             kept.equal += equal
             kept.words += [len(str(answer).split()) for answer in answers]
             if len(texts) > 1:
+                self.repeated += 1
+                self.alike += len(set(texts)) == 1
                 self.fractional |= {key for key, v in row.items() if isinstance(v, float) and 0 < v < 1}
                 share = row.get(self.options.metric or "")
                 if isinstance(share, int | float) and len(answers) == len(texts):
                     kept.compared += 1
                     kept.agreeing += abs(share * len(texts) - equal) < 1e-6
+
+        if self.repeated >= 3 and self.alike == self.repeated:
+            self.warnings.append(
+                f"the repeats of all {self.repeated:,} questions are the same text: the harness sends one random seed "
+                "with each request, or the temperature is 0. They say no more than one sample. Add seed: null and a "
+                "temperature to the task's generation_kwargs, and run it again."
+            )
 
     def read(self, row: Mapping[str, Any]) -> Row | None:
         """Return what one row holds; None if another filter counts."""
@@ -156,7 +167,10 @@ class HarnessReader(Reader):
             return self._counts(row, len(texts), kept, taken)
         # One answer each, and a score of something else (the first, or the majority): compared with the target.
         taken.append(("answer", _where(row), answers[0]))
-        return [Sample(text, None if a in INVALID else a) for text, a in zip(texts, answers, strict=True)]
+        return [
+            Sample(text, None if a in INVALID else a, silent=a in INVALID)
+            for text, a in zip(texts, answers, strict=True)
+        ]
 
     def _counts(self, row: Mapping[str, Any], n: int, kept: _Kept, taken: list[tuple[str, str, Any]]) -> list[Sample]:
         """Return as many right samples as a metric says there are: which ones they are is not known."""

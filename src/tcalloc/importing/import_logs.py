@@ -25,7 +25,7 @@ from tcalloc.llm.graders import check_golds, make_grader
 from tcalloc.llm.questions import as_questions, gold_words
 from tcalloc.runs.recorded_answers import notes_of
 
-__all__ = ["FORMATS", "ImportReport", "import_frame", "import_logs"]
+__all__ = ["FORMATS", "TASK", "ImportReport", "import_frame", "import_logs"]
 
 READERS: dict[str, type[Reader]] = {
     "jsonl": GenericReader,
@@ -34,7 +34,8 @@ READERS: dict[str, type[Reader]] = {
     "anthropic-batch": AnthropicReader,
 }
 FORMATS = ("auto", *READERS)
-_TASK = re.compile(r"samples_(?P<task>.+?)(?:_(?P<date>\d{4}-\d\d-\d\dT.*))?\.jsonl(?:\.gz)?")
+# How lm-evaluation-harness names the log of a task.
+TASK = re.compile(r"samples_(?P<task>.+?)(?:_(?P<date>\d{4}-\d\d-\d\dT.*))?\.jsonl(?:\.gz)?")
 
 
 def import_logs(
@@ -186,7 +187,7 @@ def _file(name: str, format: str, options: Options) -> Source:
     def read(on_bad: Callable[[InputError], None] | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield from rows_of(name, EXAMPLES[format], on_bad)
 
-    named = _TASK.fullmatch(os.path.basename(name)) if format == "lm-eval" else None
+    named = TASK.fullmatch(os.path.basename(name)) if format == "lm-eval" else None
     # lm-evaluation-harness writes into a folder of the model's name, and dates the file.
     folder = os.path.basename(os.path.dirname(os.path.abspath(name)))
     source = Source(name, format, read, READERS[format](options))

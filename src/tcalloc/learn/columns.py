@@ -1,7 +1,7 @@
 """Columns as users hold them (lists, arrays, pandas, polars) as lists of texts and arrays of numbers."""
 
 import numbers as abstract
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,12 +9,20 @@ from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
 
-__all__ = ["column_of", "columns_of", "kind_of", "role_of"]
+__all__ = ["COUNT", "are_counts", "column_of", "columns_of", "kind_of", "role_of"]
+
+COUNT = "lexical:"
+"""How the names of columns begin that hold a count of a text: `tcalloc.learn.features.lexical.COLUMNS`."""
 
 # A column of short texts is a column of categories if it has at most this many different values, each value occurs
 # twice on average, and no value is longer than a name would be.
 MOST_CATEGORIES = 50
 LONGEST_CATEGORY = 64
+
+
+def are_counts(names: Collection[Any] | None) -> bool:
+    """Return whether these are the names of columns that hold counts of a text, and of no others."""
+    return bool(names) and all(str(name).startswith(COUNT) for name in names or ())
 
 
 def module_of(value: Any) -> str:

@@ -20,6 +20,11 @@ class StoppingEstimator:
     work as with an estimator of scikit-learn.
     """
 
+    @property
+    def quick(self) -> bool:
+        """Whether it decides in about a millisecond, by computing alone."""
+        return True
+
     @classmethod
     def _get_param_names(cls) -> list[str]:
         return sorted(name for name in inspect.signature(cls).parameters)

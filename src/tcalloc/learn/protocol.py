@@ -11,6 +11,9 @@ alike, and a policy sees nothing but what was paid for.
 
 A run may also have ``settled(results, missing)``: whether the results of its draw that came so far are enough, so that
 the others need not be waited for.
+
+A policy with ``quick = True`` promises to decide by computing alone, in about a millisecond. Live, it is then asked
+where the requests run, because waking a thread would take longer.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -285,6 +288,11 @@ class Always:
 
     action: Action
     """What it does."""
+
+    @property
+    def quick(self) -> bool:
+        """Whether it decides in about a millisecond, by computing alone."""
+        return True
 
     def start(self, x: Any) -> DecidedRun:
         """Begin with one question; the question is not looked at."""

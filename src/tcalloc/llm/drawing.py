@@ -7,7 +7,6 @@ from typing import Any, cast
 
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.concurrency import event_loop
-from tcalloc.llm.concurrency.crew import call_guarded
 from tcalloc.llm.concurrency.cut import Cut
 from tcalloc.llm.concurrency.event_loop import Stop
 from tcalloc.llm.confidence import stored
@@ -92,10 +91,8 @@ class Drawer:
         bill = Bill(self.meter, self._journal, self.client.arm, len(samples), lost, another)
         seed = self.client.seed(f"{question.id}\0{question.text}", samples[0])
         reply = await self.client.complete_async(question.messages, len(samples), seed, bill, stop, cut, look)
-        if getattr(self.grader, "quick", False):  # passing the text to a thread and back would take longer
-            records = call_guarded(self._records, question, params, samples, reply)
-        else:
-            records = await event_loop.crew().run(self._records, question, params, samples, reply)
+        quick = getattr(self.grader, "quick", False)
+        records = await event_loop.crew().call(quick, self._records, question, params, samples, reply)
         if cut is not None and reply.cut:
             billed = bill.cost - math.fsum(record.get("cost") or 0.0 for record in records)
             sent = len(reply.cut) if reply.input_tokens else 0

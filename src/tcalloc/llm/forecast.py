@@ -1,9 +1,11 @@
 """Estimates of the cost, time and precision of a whole run, from the samples that are stored already."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+
+from tcalloc.runs.records import SampleRecord
 
 __all__ = ["Forecast", "forecast"]
 
@@ -52,7 +54,7 @@ class Forecast:
 
 
 def forecast(
-    records: Iterable[Mapping[str, Any]],
+    records: Iterable[SampleRecord],
     arm: str,
     questions: int,
     n: int,
@@ -66,7 +68,7 @@ def forecast(
 
     Parameters
     ----------
-    records : iterable of mapping
+    records : iterable of SampleRecord
         A run's samples.
     arm : str
         The arm whose samples count.
@@ -91,10 +93,11 @@ def forecast(
         return None
     missing = max(0, questions * n - sum(record["sample"] < n for record in seen))
     requests = math.ceil(missing / min(n_per_request, n_limit or n_per_request)) if missing else 0
-    inputs, outputs = (_mean([r[key] for r in seen]) for key in ("input_tokens", "output_tokens"))
+    inputs = _mean([record["input_tokens"] for record in seen])
+    outputs = _mean([record["output_tokens"] for record in seen])
     together = min(n_per_request, n_limit or n_per_request)
     costs = [_cost(record, together, prompt_once) for record in seen if record.get("cost") is not None]
-    known = [bool(r["correct"]) for r in seen if r.get("correct") is not None]
+    known = [bool(record["correct"]) for record in seen if record.get("correct") is not None]
     cost, error = _mean(costs), _error(costs)
     # With few samples the rate is shrunk towards one half, where the interval is widest.
     p = (sum(known) + 1) / (len(known) + 2) if len(known) >= 30 else 0.5
@@ -106,8 +109,8 @@ def forecast(
         output_tokens=outputs * missing,
         cost=cost * missing if costs else None,
         cost_high=(cost + 2 * error) * missing if costs else None,
-        seconds=_mean([r["seconds"] for r in seen]) * requests / concurrency,
-        truncated=_mean([bool(r["truncated"]) for r in seen]),
+        seconds=_mean([record["seconds"] for record in seen]) * requests / concurrency,
+        truncated=_mean([bool(record["truncated"]) for record in seen]),
         accuracy=_mean(known) if known else None,
         # If the samples of each question all agree, only the number of questions counts.
         mean_interval=1.96 * math.sqrt(p * (1 - p) / questions),
@@ -116,11 +119,11 @@ def forecast(
     )
 
 
-def _cost(record: Mapping[str, Any], together: int, prompt_once: bool) -> float:
+def _cost(record: SampleRecord, together: int, prompt_once: bool) -> float:
     """Return the cost of a sample if one request brings so many."""
     share = record.get("request_cost") or 0.0
     own = share * (record.get("choices") or 1) / together if prompt_once else share
-    return float(record["cost"] - share + own)
+    return float(record["cost"] or 0.0) - share + own
 
 
 def _mean(values: list[Any]) -> float:

@@ -106,8 +106,8 @@ class Signs:
                 f"{self.other} gives another answer than the reference on {100 * self.other_differs:.0f} % of the "
                 f"questions, and two halves of the reference's samples differ on {100 * (1 - self.halves_agree):.0f} "
                 f"%: some errors are the same every time. If {self.other} is right at least as often, the reference "
-                f"is true on at most {100 * (1 - self.other_differs / 2):.0f} %. Take the answers of {self.other} as "
-                f"the reference (labels='agreement:{self.other}'), or give gold answers."
+                f"is true on at most {100 * (1 - self.other_differs / 2):.0f} %. Give gold answers on some questions, "
+                f"or, if {self.other} is the better one, take its answers: labels='agreement:{self.other}'."
             )
         if self.apart <= LEVEL:
             return (

@@ -15,7 +15,7 @@ from tcalloc.measure.actions import Action, Best, One, Vote
 from tcalloc.measure.labels import GOLD, UNKNOWN, Labels
 from tcalloc.runs.records import LARGEST
 
-__all__ = ["CONFIDENCE", "NOT_DRAWN", "PER_SAMPLE", "TOKENS", "SampleArrays"]
+__all__ = ["CONFIDENCE", "NOT_DRAWN", "NO_ANSWER", "PER_SAMPLE", "TOKENS", "SampleArrays"]
 
 # What else is known of samples and of the draws that brought them.
 PER_SAMPLE = ("cost", "scores", "tokens", "logprobs", "confidence", "round_cost", "later_round_cost")

@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 
 
 # How an action's `combine` and `by` are estimated. A new kind of action needs an entry, and an estimate of its own in
-# `_exact`, `_errors`, `_halves` and `_windows`.
+# `_exact`, `_errors`, `_halves` and `_group`.
 ESTIMATES = {("one", None): "one", ("vote", None): "vote", ("best", "verifier"): "verifier", ("best", "score"): "score"}
 
 
@@ -304,6 +304,7 @@ def _group(
         mixture = shrinking.vote_mixture(counts, exact, ks, threads)
         se = se if se is None else _less(se, mixture, ks, size)
     else:
+        assert how in ("one", "verifier", "score")  # a new estimate needs a mixture of its own
         mixture = shrinking.success_mixture(right, size, ks)
     latent = shrinking.matched(mixture.means(), exact) if means is None else means(mixture, exact)
     # Several models' votes do without the linear estimate: it understates what specialists reach together.

@@ -202,8 +202,7 @@ class Store:
             raise InputError(f"a sample of {len(line):,} bytes cannot be stored; at most {MOST_LINE:,} can.")
         key, number = (str(record["id"]), str(record["params"])), int(record["sample"])
         with self._guard:
-            if self._file < 0:
-                raise InputError(f"{self.path}: the run is closed. Open it again to go on.")
+            self._refuse_closed()
             self._syncing.check()
             if self._held.has(key, number):
                 raise InputError(f"{self.path}: sample {number} of question {key[0]!r} is there already.")
@@ -242,6 +241,7 @@ class Store:
             Each takes a question or a sample, and returns what shall stand in its place, with the same id.
         """
         with self._guard:
+            self._refuse_closed()
             self._syncing.finish()
             with replacing(questions_of(self.path)) as file:
                 for one in self.questions():
@@ -258,6 +258,11 @@ class Store:
             with open_regular(samples_of(self.path), os.O_WRONLY | os.O_APPEND, follow=False) as file:
                 os.dup2(file.fileno(), self._file)
             self._held, self._size = held, size
+
+    def _refuse_closed(self) -> None:
+        """Refuse to write without the lock, which others may hold by now."""
+        if self._file < 0:
+            raise InputError(f"{self.path}: the run is closed. Open it again to go on.")
 
     def _write(self, line: bytes) -> None:
         """Write a whole line or nothing: half of one is what a full disk leaves."""

@@ -9,7 +9,15 @@ from tcalloc.llm.client import ChatClient
 from tcalloc.measure.actions import Action
 from tcalloc.serve.live_costs import refuse_action
 
-__all__ = ["Clients", "clients_of"]
+__all__ = ["Clients", "clients_of", "decides_quickly"]
+
+# Characters that a quick policy reads in about a millisecond.
+_SHORT = 20_000
+
+
+def decides_quickly(policy: Any, text: str) -> bool:
+    """Return whether a policy decides on a question in less time than it takes to wake a thread for it."""
+    return bool(getattr(policy, "quick", False)) and len(text) <= _SHORT
 
 
 def clients_of(client: Any) -> list[ChatClient]:

@@ -26,7 +26,7 @@ from tcalloc.runs.records import SampleRecord
 from tcalloc.runs.run_files import samples_of
 from tcalloc.runs.store import Store
 from tcalloc.serve.answers import Answered, Answers
-from tcalloc.serve.clients import Clients
+from tcalloc.serve.clients import Clients, decides_quickly
 from tcalloc.serve.decisions import Decision, Decisions
 from tcalloc.serve.drawn import Drawn, answered_of, result_of
 from tcalloc.serve.live_costs import LiveCosts
@@ -252,7 +252,8 @@ class Job:
 
     async def _question(self, i: int, last: bool = False) -> None:
         question = self.questions[i]
-        aside = event_loop.crew().run  # policies and verifiers may take long
+        quick = self.verifier is None and decides_quickly(self.policy, question.text)
+        aside = functools.partial(event_loop.crew().call, quick)  # others may take long
         parked = self.parked.pop(i, None)
         if parked is not None:
             run, draw, drawn, decided = parked

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from chaos import Chaos
 from gateway_client import send
 from places import ENVIRONMENT
 from upstreams import Upstream
@@ -75,6 +76,48 @@ def test_curl(tmp_path):
     assert [headers["Authorization"] for headers in server.headers] == [f"Bearer {SECRET}"] * 3
     assert (code, err) == (0, "")
     assert SECRET not in refused + answered + out
+
+
+def test_planted_keys_appear_nowhere(tmp_path):
+    """Neither the server's key nor a client's is printed, answered, counted or stored; no redirect gets one."""
+    faults = ["bad-key", "echo", "status:500", "echo", "reset", "cut", "html", "truncated-json", "error-200", "echo"]
+    options = [
+        "--policy", "vote2", "--api-key-env", "UPSTREAM_KEY", "--client-keys-env", "CLIENT_KEYS", "--total", "5",
+        "--unit", "usd", "--price-in", "1", "--price-out", "1", "--max-tokens", "50", "--state",
+        str(tmp_path / "budget.db"), "--explore", "0.5", "--traffic", str(tmp_path / "seen"), "--store-texts",
+    ]  # fmt: skip
+    given = {"Authorization": "Bearer client-key-2"}
+    fields = [{}, {}, {"stream": True}, {"n": 2}, {"tools": [{"a": 1}]}, {"tools": [{"a": 1}], "stream": True}] * 2
+    pieces = []
+    with Chaos(faults, default="echo") as server, Chaos() as other, serving(server, *options) as gateway:
+
+        def ask(path="/v1/chat/completions", method="POST", headers=given, **more):
+            body = {"model": "tiny", "messages": [{"role": "user", "content": "1+1"}]} | more
+            got = send(gateway.url, method, path, body if method == "POST" else None, headers)
+            pieces.append(got.data.decode() + str(got.headers))
+            return got
+
+        for more in fields:
+            ask(**more)
+        server.script.append(f"redirect:{other.url}")
+        assert ask(n=2).status == 502
+        assert ask(headers={"Authorization": f"Bearer {SECRET}"}).status == 401
+        assert ask(messages="none", **{"client-key-2": SECRET}).status == 400
+        ask("/v1/nothing")
+        for path in ("/metrics", "/v1/models", "/health", "/", "/status"):
+            ask(path, "GET")
+        os.kill(gateway.process.pid, getattr(signal, "SIGHUP", signal.SIGTERM))
+        code, out, err = ended(gateway)
+    assert code == 0
+    assert not other.requests
+    assert all(one["headers"]["Authorization"] == f"Bearer {SECRET}" for one in server.requests)
+    assert "client-key" not in str(server.requests)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"budget.db"} < {path.name for path in files}
+    whole = "".join([out, err, *pieces, *(path.read_bytes().decode("latin-1") for path in files)])
+    assert "[key]" in whole  # the server said it, in answers and in errors
+    assert SECRET not in whole
+    assert "client-key" not in whole
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP")
@@ -145,3 +188,18 @@ def test_what_is_refused_at_the_start(options, said, capsys):
     given = ["--upstream", "http://127.0.0.1:1/v1", "--policy", "vote3", "--port", "0", *options]
     assert main(["serve", *given]) in (1, 2)
     assert said in capsys.readouterr().err
+
+
+def test_what_is_loaded_is_out_of_the_collector():
+    import gc
+
+    from tcalloc.cli.serve import _freeze
+
+    try:
+        _freeze()
+        frozen = gc.get_freeze_count()
+        kept = [[] for _ in range(1000)]
+        _freeze()
+        assert gc.get_freeze_count() >= frozen + len(kept) > 10_000
+    finally:
+        gc.unfreeze()

@@ -71,6 +71,19 @@ def test_a_fault_costs_no_answer_and_says_nothing_of_ours(ask, fault):
     assert not any(word in got.data for word in (b"Traceback", b"Error(", b"127.0.0.1", b"aiohttp"))
 
 
+@pytest.mark.parametrize("policy", [Always(One()), Always(Vote(2))])
+def test_a_lost_reply_that_uses_up_the_grant_is_the_servers_fault(ask, policy):
+    with Chaos(default="reset") as server:
+        keeper, gateway = kept(server, policy)
+        with gateway:
+            got = ask(gateway, "3+4")
+        spent = keeper.status().spent
+    assert got.status == 502  # not 429: there is money for another request
+    assert "x-should-retry" not in got.headers
+    assert got.json["error"]["code"] == "upstream_error"
+    assert spent > 0
+
+
 def test_a_server_that_does_not_stream(ask):
     with Chaos() as server, gate(server, Always(One())) as gateway:
         got = ask(gateway, "3+4", stream=True)

@@ -16,13 +16,13 @@ def test_the_loop_saves_samples_and_the_page_says_so(tmp_path):
     with Simulated(hard=0.6) as server:
         found = loop(
             server.url, "tiny", first, second, str(tmp_path), extract="numeric", explore=0.5, kind="margin + cap",
-            budget=3.0, always=True,
         )  # fmt: skip
     assert found.report.requests > 40
-    # A rule that stops has nearly the agreement of five samples, for three.
-    assert found.report.gain > -0.05
-    assert {reply.samples for reply in found.before} == {5, 10}
-    assert usual(found.before) == 5.0
+    # A rule that stops agrees more often than three samples do, for three.
+    assert found.report.gain > 0
+    assert found.swapped
+    assert {reply.samples for reply in found.before} == {3, 10}
+    assert usual(found.before) == 3.0
     assert usual(found.after) == pytest.approx(3.0, abs=0.6)
     assert found.savings["requests"] > 40
     assert found.savings["saved_share"] > 0.1

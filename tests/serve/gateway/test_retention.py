@@ -8,6 +8,7 @@ import pytest
 from upstreams import Simulated
 
 from tcalloc import Samples
+from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Always
 from tcalloc.measure.actions import Vote
 from tcalloc.runs import store as stores
@@ -126,3 +127,13 @@ def test_damaged_lines_that_were_set_aside_go_too(seen):
     Explored(seen, True, 3600.0).close()
     assert not (seen / "samples.damaged").exists()
     assert "It as" not in stored(seen)
+
+
+def test_nothing_is_written_anew_once_the_folder_is_let_go(seen):
+    explored = Explored(seen, True)
+    explored.close()
+    explored._keep = 3600.0
+    before = stored(seen)
+    with pytest.raises(InputError, match="the run is closed"):
+        explored.forget()
+    assert stored(seen) == before

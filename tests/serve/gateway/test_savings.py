@@ -11,7 +11,10 @@ from tcalloc import BudgetKeeper, Rates, Samples
 from tcalloc.learn.protocol import Always
 from tcalloc.learn.rivals import TunedRule
 from tcalloc.measure.actions import One, Vote
+from tcalloc.serve.gateway.decisions import ServedPolicy
 from tcalloc.serve.gateway.drawing import Sending
+from tcalloc.serve.gateway.savings import Savings
+from tcalloc.serve.gateway.seen import Seen
 from tcalloc.serve.gateway.server import Gateway
 
 KEYS = {"saved_share", "low", "high", "requests", "spend", "spend_fixed", "agreement", "agreement_fixed", "since"}
@@ -62,6 +65,12 @@ def test_the_gateway_measures_by_itself(ask, tmp_path):
         while gateway.savings is None and time.monotonic() < until:
             time.sleep(0.02)
         assert gateway.savings["requests"] == 20
+        gateway.serve(rule(2.0))
+        for i in range(20):
+            ask(gateway, f"{i} and more?")
+        while gateway.savings is None and time.monotonic() < until:
+            time.sleep(0.02)
+        assert gateway.savings["requests"] == 20
 
 
 def test_costs_are_those_of_the_bills(ask, tmp_path):
@@ -91,3 +100,16 @@ def test_with_a_budget_the_policy_is_measured_at_what_requests_cost(ask, tmp_pat
     spends = [float(one.headers["x-tcalloc-spend"]) for one in got if one.headers["x-tcalloc-reason"] != "explored"]
     assert 10 < len(spends) < 70
     assert found["spend"] == pytest.approx(np.mean(spends), rel=0.35)
+
+
+def test_a_request_that_began_with_another_policy_does_not_count():
+    old, new = ServedPolicy(Always(Vote(3))), ServedPolicy(rule())
+    savings = Savings(new, clock=lambda: 5.0)
+    for served, times in ((old, 30), (new, 21)):
+        for i in range(times):
+            savings.add(served, Seen("6 * 7?", {"": [1, 1, 1, 1, 2, 3, 1, i % 2 + 1]}, {"": [1.0] * 8}))
+            savings.paid(old, 99.0)
+    savings.measure()
+    assert (savings.summary["requests"], savings.summary["since"]) == (21.0, 5.0)
+    savings.serve(old)
+    assert savings.summary is None

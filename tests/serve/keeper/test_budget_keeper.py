@@ -22,8 +22,8 @@ def paced(keeper, n, *, tenant=None, bill=1.0, seed=0):
     for gain in rng.random(n).tolist():
         grant = keeper.choose(NAMES, [0.4, 0.4 + 0.5 * gain], COST, tenant=tenant)
         if grant.action is not None:
-            grant.settle(bill * grant.expected)
-            done.append(bill * grant.expected)
+            done.append(bill * COST[NAMES.index(grant.action)])  # `expected` is corrected by earlier bills
+            grant.settle(done[-1])
         else:
             done.append(0.0)
     return done
@@ -100,6 +100,44 @@ def test_a_status_takes_nothing_from_other_keepers():
     assert second.status().price == pytest.approx(price)
     first.close()
     assert second.status().price == pytest.approx(price)
+
+
+@pytest.mark.parametrize(("period", "seconds"), [(60, 0.0), ("30d", 61.0)])
+def test_keepers_tell_each_other(period, seconds):
+    """At each sixtieth of the period, and after a minute, whichever comes first."""
+    hands = Hands()
+    store = MemoryStore(book(200.0, period), hands.clock())
+    first, second = (BudgetKeeper(total=200.0, period=period, store=store) for _ in range(2))
+    paced(first, 30)
+    hands.pass_time(seconds)
+    paced(first, 25)
+    paced(second, 1)
+    assert second._learned.pacers[""].demand.seen > 20
+
+
+def test_what_all_keepers_have_learnt_goes_on(tmp_path):
+    first, second = (BudgetKeeper(total=200.0, period=1000, state=tmp_path / "budget.db") for _ in range(2))
+    for keeper in (first, second):
+        paced(keeper, 30)
+    for keeper in (first, second):
+        keeper.close()
+    with BudgetKeeper.open(tmp_path / "budget.db") as keeper:
+        assert keeper._learned.pacers[""].demand.seen == pytest.approx(60, abs=1)
+
+
+def test_a_first_price_gives_way_to_what_is_seen():
+    keeper = BudgetKeeper(total=2000.0, period=1000, price=1e6)
+    done = paced(keeper, 1000)
+    assert done[:19] == [1.0] * 19
+    assert 1900.0 < sum(done) <= 2000.0
+
+
+def test_a_forecast_holds_if_bills_double():
+    """The forecast is in stated costs; what bills really are is learnt."""
+    keeper = BudgetKeeper(total=4000.0, period=1000)
+    keeper.forecast([[0.4, 0.4 + 0.5 * gain] for gain in np.linspace(0.0, 1.0, 200).tolist()], COST)
+    done = paced(keeper, 1000, bill=2.0)
+    assert sum(done[200:600]) == pytest.approx(1600.0, abs=200.0)
 
 
 def test_the_forecast_of_the_period_s_end():
@@ -238,7 +276,7 @@ def test_a_policy_that_stops_while_sampling():
     answers = np.where(rng.random((60, 16)) < rng.uniform(0.4, 0.95, (60, 1)), 0, rng.integers(1, 4, (60, 16)))
     policy = tcalloc.Sequential(budget=3.0).fit(None, tcalloc.Samples(answers))
     keeper = BudgetKeeper(total=130.0, unit="samples", period=30)
-    with pytest.raises(InputError, match="no highest cost of its own"):
+    with pytest.raises(InputError, match="decides while sampling has no highest cost of its own"):
         keeper.grant(policy, "a question")
     spent = 0
     for i in range(30):
@@ -253,6 +291,33 @@ def test_a_policy_that_stops_while_sampling():
             grant.settle(used)
             spent += used
     assert 60 <= spent <= 130
+
+
+def test_a_policy_with_a_probe():
+    """It draws its probe, and goes on as its budget allows; the budgets that are given keep to the money."""
+    pytest.importorskip("sklearn")
+    rng = np.random.default_rng(0)
+    right = rng.random(200) < 0.5
+    answers = np.where(rng.random((200, 9)) < np.where(right, 0.95, 0.55)[:, None], 0, rng.integers(1, 9, (200, 9)))
+    policy = tcalloc.PricedPolicy(probe=2, features=False, gate=False, budget=4.0)
+    policy.fit([f"question {i}" for i in range(200)], tcalloc.Samples(answers), actions=[Vote(1), Vote(3), Vote(9)])
+    keeper = BudgetKeeper(total=4.0 * 100, unit="samples", period=100)
+    with pytest.raises(InputError, match="no highest cost of its own"):
+        keeper.grant(policy, "a question")
+    spent, drawn = 0, set()
+    for i in range(100):
+        with keeper.grant(policy, f"question {i}", maximum=9) as grant:
+            if grant.action is None:
+                continue
+            used = 0
+            while (draw := grant.run.next()) is not None:
+                grant.run.add([tcalloc.Result(int(a), 1.0) for a in answers[i, used : used + draw.n]])
+                used += draw.n
+            grant.settle(used)
+        spent += used
+        drawn.add(used)
+    assert 300 <= spent <= 400
+    assert {2, 9} <= drawn  # the probe was enough, or it was not
 
 
 def test_a_status_as_text_json_and_picture(tmp_path):
@@ -295,6 +360,45 @@ def test_a_state_goes_on(tmp_path):
         first.settle(1.0)
         assert 190.0 < status.forecast <= 200.0
     assert BudgetKeeper.open(state).period.length == 100
+
+
+def test_another_total(tmp_path):
+    """Raised midway, twice as much is spent from then on; other keepers and later ones follow."""
+    state = tmp_path / "budget.db"
+    first, second = (BudgetKeeper(total=100.0, period=100, state=state) for _ in range(2))
+    done = paced(first, 50)
+    first.change_total(180.0)
+    assert (first.total, second.status().total, repr(second)) == (180.0, 180.0, "BudgetKeeper(180 for 100 requests)")
+    assert second.status().forecast == pytest.approx(180.0, abs=9.0)
+    done += paced(second, 50, seed=1)
+    assert 40.0 < sum(done[:50]) <= 60.0
+    assert 170.0 < sum(done) <= 180.0
+    for keeper in (first, second):
+        keeper.close()
+    for total in (100.0, 180.0):  # what the state was made with, and what it has now
+        with BudgetKeeper(total=total, period=100, state=state) as keeper:
+            assert keeper.total == 180.0
+    with BudgetKeeper.open(state) as keeper:
+        assert keeper.total == 180.0
+    with pytest.raises(InputError, match=r"total is 170.0, but the state was made with 100.0"):
+        BudgetKeeper(total=170.0, period=100, state=state)
+
+
+def test_a_total_is_not_lowered_below_what_is_spent_and_reserved():
+    keeper = BudgetKeeper(total=50.0, period=10)
+    grant = keeper.choose(["a"], [0.5], [10.0], [12.0])
+    keeper.choose(["a"], [0.5], [5.0]).settle(5.0)
+    with pytest.raises(InputError, match=r"total is 16, but 5 is spent and 12 is reserved.*at least 17"):
+        keeper.change_total(16.0)
+    assert keeper.total == 50.0
+    keeper.change_total(17.0)
+    assert keeper.choose(["a"], [0.5], [1.0]).action is None
+    grant.settle(2.0)
+    assert keeper.choose(["a"], [0.5], [1.0]).action == "a"
+    with pytest.raises(InputError, match="expected at most 5000, which is 100 times"):
+        keeper.change_total(5001.0)
+    with pytest.raises(InputError, match="total is 0; expected a number above 0"):
+        keeper.change_total(0)
 
 
 @pytest.mark.parametrize(

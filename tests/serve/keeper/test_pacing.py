@@ -12,7 +12,10 @@ from tcalloc.serve.keeper.arrivals import DAY, Arrivals
 from tcalloc.serve.keeper.bills import Bills
 from tcalloc.serve.keeper.demand import Demand, Ladder, ladder_of
 from tcalloc.serve.keeper.fair_shares import fair_shares
+from tcalloc.serve.keeper.learned import Learned
+from tcalloc.serve.keeper.menus import stated_menu
 from tcalloc.serve.keeper.pacing import Pace, Pacer, spend_at
+from tcalloc.serve.keeper.period import period_of
 
 
 def requests(n, seed=0):
@@ -54,6 +57,13 @@ def test_late_grants_count_with_their_maximum():
         assert [pacer.caution(left) for left in (1000.0, 1.5 * max(lag, 1), 1.0)] == pytest.approx([0.0, 0.5, 1.0])
     assert prices == sorted(prices)
     assert prices[2] > 1.2 * prices[0]
+
+
+def test_something_is_left_for_the_requests_to_come():
+    """Each of them needs the cheapest action."""
+    pacer, ladder = Pacer(math.inf), ladder_of([0.5, 0.9], [1.0, 8.0])
+    assert pacer.places(Pace(12.0, 5.0), ladder, ladder.costs, 0.5) == ([1, 0], False)
+    assert pacer.places(Pace(11.9, 5.0), ladder, ladder.costs, 0.5) == ([0], True)
 
 
 def test_equal_requests_are_split():
@@ -122,12 +132,76 @@ def test_the_ratio_of_bills():
     for at, noise in enumerate(rng.uniform(0.5, 1.5, 2000).tolist()):
         fair.add(noise, 1.0, 2.0, at)
         double.add(2 * noise, 1.0, 3.5, at)
-    assert fair.ratio == pytest.approx(1.0, abs=0.02)
-    assert double.ratio == pytest.approx(2.0, abs=0.05)
-    assert Bills().ratio == 1.0
+    assert fair.ratio() == pytest.approx(1.0, abs=0.02)
+    assert double.ratio() == pytest.approx(2.0, abs=0.05)
+    assert Bills().ratio() == 1.0
     few = Bills()
     few.add(5.0, 1.0, 9.0, 1)
-    assert few.ratio == 1.0
+    assert few.ratio() == 1.0
+
+
+def test_a_model_with_few_bills_follows_the_others():
+    """All bills double; a model that is seldom used is corrected too. One whose many bills are fair stays as it is."""
+    rng = np.random.default_rng(1)
+    learned = Learned(period_of(10_000, False), [""])
+    menu = stated_menu(["often", "seldom", "fair", "new"], [0.5] * 4, [1.0, 10.0, 1.0, 2.0], [3.0, 30.0, 3.0, 6.0])
+
+    def bill(name, cost, expected, at):
+        learned.note_bill("", name, name, cost * rng.uniform(0.9, 1.1), (expected, 3.0 * expected), None, at)
+
+    for at in range(2000):
+        bill("often", 2.0, 1.0, at)
+        if at % 50 == 0:
+            bill("seldom", 10.0 if at < 2 else 20.0, 10.0, at)
+    assert learned.level == pytest.approx(2.0, abs=0.05)
+    costs, _ = learned.corrected(menu)
+    assert costs == pytest.approx([2.0, 20.0, 2.0, 4.0], rel=0.1)
+    for at in range(2000, 2500):
+        bill("fair", 1.0, 1.0, at)
+        bill("often", 2.0, 1.0, at)
+    costs, _ = learned.corrected(menu)
+    assert (costs[0], costs[2]) == pytest.approx((2.0, 1.0), rel=0.05)
+
+
+def test_the_ratio_is_that_of_its_formula():
+    """r = R + max(0, 1 - 4/z^2)(C/P - R), with z^2 = (C - RP)^2 / sum((c - Rp)^2), by its definition."""
+    rng = np.random.default_rng(2)
+    expected = rng.uniform(1.0, 3.0, 30)
+    bills = expected * rng.uniform(0.5, 1.9, 30)
+    seen = Bills()
+    for bill, likely in zip(bills.tolist(), expected.tolist(), strict=True):
+        seen.add(bill, likely, 9.0, 0)
+    for common in (1.0, 0.7, 2.0):
+        z2 = (bills - common * expected).sum() ** 2 / ((bills - common * expected) ** 2).sum()
+        raw = bills.sum() / expected.sum()
+        assert 1.0 - 4.0 / z2 > 0.0 or common == 1.0
+        assert seen.ratio(common) == pytest.approx(common + max(0.0, 1.0 - 4.0 / z2) * (raw - common), rel=1e-9)
+
+
+def test_when_bills_double_the_demand_is_known_at_once():
+    """Demand is remembered in stated costs, so that a new level of bills changes the price, not what is known."""
+    acc, cost = requests(2000)
+    ladders = [ladder_of(row, cost) for row in acc.tolist()]
+    doubled = [ladder_of(row, [2.0 * c for c in cost]) for row in acc.tolist()]
+    recent, planned = Pacer(math.inf), Pacer(math.inf)
+    planned.expect(ladders, 2000.0)
+    for ladder in ladders[:1000]:
+        recent.note_request(ladder, 0.0)
+        planned.note_request(ladder, 0.0)
+    for pacer in (recent, planned):
+        pacer.level = 2.0
+        pacer.set_price(Pace(500.0 * 5.0, 500.0))
+        assert pacer.price == pytest.approx(solve(acc, [2.0 * c for c in cost], 5.0).price, rel=0.05)
+        assert pacer.spend_at(pacer.price) == pytest.approx(5.0, rel=0.03)
+        assert (pacer.spend_at(0.0), pacer.spend_at(math.inf)) == (pytest.approx(10.0), pytest.approx(2.0))
+    for ladder in doubled[1000:1800]:
+        planned.note_request(ladder, 0.0)
+    planned.set_price(Pace(200.0 * 5.0, 200.0))  # what came is taken from the forecast
+    assert planned.price == pytest.approx(solve(acc[1800:], [2.0 * c for c in cost], 5.0).price, rel=0.05)
+    for pacer in (recent, planned):
+        for ladder in doubled[1000:]:
+            pacer.note_request(ladder, 0.0)
+        assert pacer.spend_at(0.0) == pytest.approx(10.0)
 
 
 def test_bills_above_the_maximum_raise_it():
@@ -153,15 +227,15 @@ def test_replicas_forget_bills_as_one_keeper_does():
         one.add(bill, 1.0, 3.0, at)
         eight[at % 8].add(bill, 1.0, 3.0, at)
     eight[0].join([Bills.of_state(other.state(), 7999) for other in eight[1:]])
-    assert one.ratio == pytest.approx(2.0, abs=0.03)
-    assert eight[0].ratio == pytest.approx(one.ratio, abs=0.01)
+    assert one.ratio() == pytest.approx(2.0, abs=0.03)
+    assert eight[0].ratio() == pytest.approx(one.ratio(), abs=0.01)
     before = Bills()
     for at in range(0, 4000, 8):
         before.add(1.1 if at % 16 else 0.9, 1.0, 3.0, at)
     before.join([Bills.of_state(before.state(), 4000)] * 7)
     for at in range(4000, 6000, 8):
         before.add(2.1 if at % 16 else 1.9, 1.0, 3.0, at)
-    assert before.ratio > 1.4  # old news of seven others do not outweigh what it sees itself
+    assert before.ratio() > 1.4  # old news of seven others do not outweigh what it sees itself
 
 
 def test_arrivals_know_the_night():

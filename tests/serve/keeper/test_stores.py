@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import sqlite3
-import threading
 
 import pytest
 from budgets import CONFIG, Hands, book, redis_server, store_of
@@ -13,13 +12,13 @@ from hypothesis import strategies as st
 
 from tcalloc import BudgetKeeper
 from tcalloc.errors import InputError, TcallocError
-from tcalloc.serve.keeper.account import Units
+from tcalloc.serve.keeper.account import BITS, Units
 from tcalloc.serve.keeper.book import WHOLE
 from tcalloc.serve.keeper.open_state import open_state
 from tcalloc.serve.keeper.rows import rest_of
 from tcalloc.serve.keeper.sqlite_store import SQLiteStore
 
-UNITS = Units(100.0, 50)
+UNITS = Units(100.0, BITS)
 
 
 def units(amount):
@@ -48,9 +47,35 @@ def test_the_first_option_that_fits(kind, where):
     store.close()
 
 
+def test_another_limit(kind, where):
+    """It holds at once for all that share the book, also in later periods; never below what is spent and reserved."""
+    hands = Hands()
+    store = store_of(kind, where, book(period="60s"), hands.clock())
+    other = store if kind == "memory" else store_of(kind, where, book(period="60s"), hands.clock())
+    store.reserve("a", "", [(units(70), units(30))], 600.0)
+    store.reserve("b", "", [(units(20), units(20))], 600.0)
+    store.settle("b", units(20))
+    assert not store.change_limit(UNITS.limit_of(89.0))
+    assert other.reserve("c", "", [(units(10), units(10))], 600.0) == 0
+    other.settle("c", 0)
+    assert store.change_limit(UNITS.limit_of(90.0))
+    assert other.reserve("d", "", [(units(1), units(1))], 600.0) == -1
+    assert UNITS.total_of(other.book.limit) == 90.0
+    assert other.change_limit(UNITS.limit_of(9000.0))
+    assert store.reserve("e", "", [(units(8910), units(1))], 600.0) == 0
+    assert store.reserve("f", "", [(1, 1)], 600.0) == 0  # the tolerance of 0.1 + 0.2
+    assert store.reserve("g", "", [(units(1), 1)], 600.0) == -1
+    store.settle("e", units(8910))
+    hands.pass_time(61.0)
+    assert store.reserve("h", "", [(units(8900), 1)], 600.0) == 0
+    assert store.read().limit == UNITS.limit_of(9000.0)
+    for each in {store, other}:
+        each.close()
+
+
 def test_three_tenths_are_three_tenths(kind, where):
     store = store_of(kind, where, book(0.3), Hands().clock())
-    scale = Units(0.3, 50)
+    scale = Units(0.3, BITS)
     options = [(scale.of(0.1), scale.of(0.1))]
     assert [store.reserve(name, "", options, 600.0) for name in "abcd"] == [0, 0, 0, -1]
     store.close()
@@ -294,16 +319,18 @@ def test_a_fork_has_a_connection_of_its_own(tmp_path):
     keeper.close()
 
 
-def test_a_new_state_that_another_process_makes_is_waited_for(tmp_path):
-    """The switch to a write-ahead log needs the file alone."""
-    path = tmp_path / "new.db"
-    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    other.execute("CREATE TABLE t (x)")
-    other.execute("DROP TABLE t")
-    other.execute("BEGIN")
-    other.execute("SELECT * FROM sqlite_master").fetchall()
-    later = threading.Timer(0.5, other.close)
-    later.start()
+def test_a_new_state_that_another_process_makes_is_waited_for(tmp_path, monkeypatch):
+    """SQLite refuses the write-ahead log at once while another connection is about to write; it is asked for again."""
+    path, waits = tmp_path / "new.db", []
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    def wait(seconds):
+        waits.append(seconds)
+        other.execute("ROLLBACK" if len(waits) == 3 else "SELECT 1")
+
+    monkeypatch.setattr("tcalloc.serve.keeper.sqlite_store.time.sleep", wait)
     with BudgetKeeper(total=10.0, state=path) as keeper:
         assert keeper.status().spent == 0.0
-    later.join()
+    assert len(waits) == 3
+    other.close()

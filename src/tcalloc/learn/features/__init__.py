@@ -4,8 +4,8 @@ What to use when
 ----------------
 `Features`
     One matrix with named columns, from texts, categories, numbers and embeddings.
-`LEXICAL`, `lexical_features`
-    The 16 counts only.
+`LEXICAL`, `lexical_features`, `lexical_rows`
+    The 16 counts only; as rows of X.
 `EmbeddingsEndpoint`
     Embeddings from an OpenAI-compatible server, for ``Features(embed=...)``.
 `probe_features`, `probe_names`, `PROBE`
@@ -14,7 +14,7 @@ What to use when
 
 from tcalloc.learn.features.embeddings import EmbeddingsEndpoint
 from tcalloc.learn.features.features import Features
-from tcalloc.learn.features.lexical import LEXICAL, lexical_features
+from tcalloc.learn.features.lexical import LEXICAL, lexical_features, lexical_rows
 from tcalloc.learn.features.probe import PROBE, probe_features, probe_names
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "EmbeddingsEndpoint",
     "Features",
     "lexical_features",
+    "lexical_rows",
     "probe_features",
     "probe_names",
 ]

@@ -86,6 +86,11 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.embed = embed
         self.random_state = random_state
 
+    @property
+    def quick(self) -> bool:
+        """Whether it only computes: embeddings may come from elsewhere."""
+        return self.embed is None
+
     # ------------------------------------------------------------------------------------------ fit
 
     def fit(self, X: RowsLike, y: object = None) -> "Features":

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc.learn.columns import COUNT
 from tcalloc.learn.features._scan import CLASSES, Scan, blocks, hash_words, per_text, scan
 
 __all__ = ["COLUMNS", "LEXICAL", "lexical_features", "lexical_rows", "of_scan"]
@@ -27,8 +28,8 @@ LEXICAL = {
 }
 """The names of the features, in order, with their meaning."""
 
-COLUMNS = tuple(f"lexical:{name}" for name in LEXICAL)
-"""What a column of X is called that holds one of them: the name that `Features` gives it."""
+COLUMNS = tuple(f"{COUNT}{name}" for name in LEXICAL)
+"""What the columns of X are called that hold them: by the names that `Features` gives them."""
 
 ASKING = """how what which who whom whose when where why is are was were do does did can could would should find
 compute calculate determine evaluate solve prove explain name list choose select"""

@@ -34,6 +34,11 @@ class Counting:
     action: Action
 
     @property
+    def quick(self) -> bool:
+        """Whether it decides in about a millisecond, by computing alone."""
+        return True
+
+    @property
     def threshold(self) -> float:
         """The rule stops when the measure is at least this."""
         return 1.0

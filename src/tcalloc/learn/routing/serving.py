@@ -46,6 +46,12 @@ class Serving:
 
         def _choose(self, batch: Batch, price: float | None, budget: float | None) -> Actions: ...
 
+    @property
+    def quick(self) -> bool:
+        """Whether it decides in about a millisecond, by computing alone: without embeddings or features of others."""
+        features = getattr(self, "features_", None)
+        return features is None or bool(getattr(features, "quick", False))
+
     def replay(
         self,
         X: RowsLike | None,

@@ -41,6 +41,10 @@ class Crew:
         self._work.put((loop, future, lambda: call_guarded(function, *args)))
         return await future
 
+    async def call(self, quick: bool, function: Callable[..., T], *args: Any) -> T:
+        """Call a function in a thread, or here if it is quick: waking a thread would take longer."""
+        return call_guarded(function, *args) if quick else await self.run(function, *args)
+
     def _serve(self) -> None:
         while True:
             try:

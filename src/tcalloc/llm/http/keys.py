@@ -18,6 +18,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import NoReturn
 from urllib.parse import urlsplit
 
@@ -199,6 +200,7 @@ def find_key(
     return key
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str | None) -> bool:
     """Say whether a host is this machine."""
     if host is None or host == "localhost":

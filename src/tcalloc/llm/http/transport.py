@@ -117,6 +117,7 @@ class Transport:
         self._aiohttp: Any = aiohttp
         self.url = url
         self._timeouts = timeouts
+        self._waits = aiohttp.ClientTimeout(total=None, connect=timeouts.connect, sock_read=timeouts.read)
         self._max_body = max_body
         self._key = key
         if key is not None:
@@ -170,21 +171,19 @@ class Transport:
             headers["Content-Type"] = "application/json"
         if self._key is not None:
             headers["Authorization"] = self._key.header(self.url)
-        timeouts = self._timeouts
-        waits = self._aiohttp.ClientTimeout(total=None, connect=timeouts.connect, sock_read=timeouts.read)
         problem: BaseException
         async with event_loop.request_slot():
             started = time.monotonic()
             with self._sessions.lend() as session:
                 try:
                     async with (
-                        asyncio.timeout(timeouts.total),
+                        asyncio.timeout(self._timeouts.total),
                         session.request(
                             "GET" if body is None else "POST",
                             self._target,
                             data=body,
                             headers=headers,
-                            timeout=waits,
+                            timeout=self._waits,
                             ssl=self._context,
                             proxy=self._proxy,
                             allow_redirects=False,
@@ -315,7 +314,6 @@ class _Session:
             connector=_connector(aiohttp)(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            skip_auto_headers=("Accept-Encoding",),
         )
 
     def __enter__(self) -> Any:

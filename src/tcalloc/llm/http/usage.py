@@ -62,7 +62,7 @@ class Usage:
 
 def counted(value: Any) -> int | None:
     """Return a count of tokens; None for what is none: negative, huge, with a fraction, or no number."""
-    if not is_number(value) or not 0 <= value < LARGEST or value != int(value):
+    if value is None or not is_number(value) or not 0 <= value < LARGEST or value != int(value):
         return None
     return int(value)
 
@@ -83,7 +83,6 @@ def read_usage(usage: Any) -> Usage:
     if isinstance(kept, Mapping):
         (short, bad), (hour, worse) = (_first(kept.get(f"ephemeral_{time}_input_tokens")) for time in ("5m", "1h"))
         bad |= worse
-    hit, miss = counted(usage.get("prompt_cache_hit_tokens")), counted(usage.get("prompt_cache_miss_tokens"))
     read, bad_read = _first(
         inside.get("cached_tokens"),
         usage.get("cache_read_input_tokens"),
@@ -101,8 +100,9 @@ def read_usage(usage: Any) -> Usage:
     if short + hour and written != short + hour:  # which of the two is billed is not known
         written, doubtful = max(written, short + hour), True
     whole = counted(usage.get("prompt_tokens"))
-    if whole is None and hit is not None and miss is not None:
-        whole = hit + miss  # DeepSeek
+    if whole is None:
+        hit, miss = counted(usage.get("prompt_cache_hit_tokens")), counted(usage.get("prompt_cache_miss_tokens"))
+        whole = None if hit is None or miss is None else hit + miss  # DeepSeek
     if whole is None:
         whole = counted(usage.get("input_tokens"))
         if whole is not None and not inside and any(name in usage for name in BESIDE):
@@ -130,8 +130,11 @@ def _output(usage: Mapping[str, Any], whole: int | None) -> tuple[int | None, in
 
 def _details(usage: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     """Return the details of the first of some counts that has any."""
-    found = (usage.get(f"{name}_tokens_details") for name in names)
-    return next((one for one in found if isinstance(one, Mapping)), {})
+    for name in names:
+        found = usage.get(f"{name}_tokens_details")
+        if found is not None and isinstance(found, Mapping):
+            return found
+    return {}
 
 
 def _first(*values: Any) -> tuple[int, bool]:

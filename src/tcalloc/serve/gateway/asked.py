@@ -9,8 +9,11 @@ from tcalloc._checks import is_whole
 from tcalloc.llm.client import Parameters
 from tcalloc.llm.questions import Question
 
-__all__ = ["Asked", "BadRequest", "asked_of", "body_of"]
+__all__ = ["EXTRACTORS", "Asked", "BadRequest", "asked_of", "body_of"]
 
+# What a request may name in the header x-tcalloc-extract, beside "none". Others run code or patterns, so a client
+# cannot choose them.
+EXTRACTORS = ("numeric", "choice", "exact", "normalized")
 # Fields that `ChatClient` sets itself; all others go to the server as they are.
 _OWN = ("model", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens")
 # Fields whose replies cannot be voted on, and the reason that is given.

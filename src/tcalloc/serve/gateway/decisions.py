@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from tcalloc.errors import InputError
+from tcalloc.learn.columns import are_counts
 from tcalloc.learn.protocol import Always, DecidedRun, Draw, Policy, Result, Run, combine, models_of
 from tcalloc.learn.saving.policy_folder import origin_of
 from tcalloc.measure.actions import Action, Vote
+from tcalloc.serve.clients import decides_quickly
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
 from tcalloc.serve.keeper.grant import Grant
+from tcalloc.serve.keeper.menus import decides_while_sampling
 from tcalloc.serve.live_costs import LiveCosts, ladder_of, refuse_unverified
 from tcalloc.serve.wave import shared_by
 
@@ -51,8 +54,8 @@ class ServedPolicy:
         refuse_unverified(policy, None)
         names = [str(name) for name in getattr(policy, "feature_names_in_", ()) if name != "text"]
         self._counts: Callable[[list[str]], list[dict[str, float]]] | None = None
-        if names and all(name.startswith("lexical:") for name in names):
-            from tcalloc.learn.features.lexical import lexical_rows
+        if are_counts(names):
+            from tcalloc.learn.features import lexical_rows
 
             self._counts = lexical_rows
         elif names:
@@ -67,8 +70,6 @@ class ServedPolicy:
         self.models = tuple(dict.fromkeys(models)) if len(set(models)) > 1 else ()
         self.costs = LiveCosts.trained(policy, models).by_model
         self.shared = shared_by(policy)
-        # Whether it decides without looking at the question, which is faster than waking a thread.
-        self.quick = isinstance(policy, Always) or bool(getattr(policy, "blind", False))
         most = [action.samples for action in getattr(policy, "actions_", None) or () if action is not None]
         own = getattr(policy, "action", None)
         drawn = max([*most, getattr(own, "samples", 0)]) or EXPLORED
@@ -80,6 +81,10 @@ class ServedPolicy:
     def cost(self, model: str) -> float:
         """Return what a sample of a model costs in the policy's unit, for a server without prices of tokens."""
         return self.costs.get(model, next(iter(self.costs.values()), 1.0))
+
+    def quick(self, text: str) -> bool:
+        """Return whether it decides on a question in less time than it takes to wake a thread."""
+        return decides_quickly(self.policy, text)
 
     def row(self, text: str) -> Any:
         """Return what the policy looks at: the text, or the counts of it that it was fitted on."""
@@ -96,8 +101,8 @@ class ServedPolicy:
 
     @property
     def settable(self) -> bool:
-        """Whether it stops while sampling, at one of many budgets."""
-        return hasattr(self.policy, "frontier") and hasattr(self.policy, "at")
+        """Whether it decides while sampling, at one of many budgets."""
+        return decides_while_sampling(self.policy)
 
     @property
     def priceable(self) -> bool:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from tcalloc.learn.protocol import Policy
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.concurrency.cut import Cut
 from tcalloc.llm.concurrency.event_loop import Call, Stop
@@ -103,7 +104,7 @@ def most_cost(upstream: Upstream, asked: Asked, sending: Sending, model: str | N
 
 
 async def draw_one(
-    upstream: Upstream, asked: Asked, sending: Sending, decision: Decision, spending: Spending,
+    upstream: Upstream, asked: Asked, sending: Sending, decision: Decision, served: ServedPolicy, spending: Spending,
     relay: Callable[[bytes], object] | None = None, stop: Stop | None = None,
 ) -> Drawn:  # fmt: skip
     """Pass a request on, once, and return what came.
@@ -112,6 +113,8 @@ async def draw_one(
     ----------
     upstream, asked, sending, decision
         Who is asked for what.
+    served : ServedPolicy
+        The policy.
     spending : Spending
         Counts what it costs.
     relay : callable, optional
@@ -136,8 +139,9 @@ async def draw_one(
     documents = upstream.documents(recorder.bodies[-1:])
     if not documents:
         raise Refused(*upstream.refusal(recorder.last))
-    spend = meter.spent + meter.lost if upstream.rates is not None else 1.0
-    return Drawn(documents[0], len(reply.choices), spend, None, [])
+    samples = len(reply.choices)
+    spend = meter.spent + meter.lost if upstream.rates is not None else samples * served.cost(model)
+    return Drawn(documents[0], samples, spend, None, [])
 
 
 async def draw_vote(
@@ -173,8 +177,9 @@ async def draw_vote(
     maximum = None if decision.grant is None else decision.grant.maximum
     with ExitStack() as stack:
         job = make_job(
-            [asked.question()], _Given(run), client, stack, Call(), budget=None, X=[asked.text], grader=grader,
-            verifier=None, costs=None if upstream.rates else {model: served.cost(model) for model in models},
+            [asked.question()], _Given(run, served.policy), client, stack, Call(), budget=None, X=[asked.text],
+            grader=grader, verifier=None,
+            costs=None if upstream.rates else {model: served.cost(model) for model in models},
             out=None, max_cost=maximum, max_requests=None, concurrency=WIDTH,
             n_per_request=sending.n_per_request or (MOST_AT_ONCE if served.shared else 1), cancel=sending.cancel,
             deadline=sending.deadline, per_second=0.0, keeper=None, tenant=None, keep=records.append,
@@ -216,13 +221,14 @@ async def draw_vote(
 
 
 def _refused(upstream: Upstream, recorder: Recorder, error: LlmError) -> Refused:
-    if isinstance(error, LimitReached):
+    # After a reply that was paid and lost, the grant may not pay for another: then the server is at fault.
+    if isinstance(error, LimitReached) and recorder.last is None:
         return Refused(429, SPENT, NO_RETRY)
     return Refused(*upstream.refusal(recorder.last))
 
 
 SPENT = {
-    "message": "the budget of this gateway is spent.",
+    "message": "the budget is spent.",
     "type": "insufficient_quota",
     "code": "insufficient_quota",
 }
@@ -232,8 +238,9 @@ NO_RETRY = {"x-should-retry": "false"}  # without it, OpenAI's clients ask again
 class _Given:
     """The policy of one question, whose run has begun."""
 
-    def __init__(self, run: Begun):
+    def __init__(self, run: Begun, policy: Policy):
         self._run = run
+        self.quick = getattr(policy, "quick", False)
 
     def start(self, x: Any) -> Begun:
         """Return the run."""

@@ -145,7 +145,7 @@ def _age(question: Mapping[str, Any]) -> float:
 def _counts(text: str) -> dict[str, float] | None:
     """Return the counts of a text; None where the extra `learn` is missing, without which no policy looks at them."""
     try:
-        from tcalloc.learn.features.lexical import lexical_rows
+        from tcalloc.learn.features import lexical_rows
     except MissingExtraError:
         return None
     return lexical_rows([text])[0]

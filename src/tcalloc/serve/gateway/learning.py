@@ -49,6 +49,7 @@ class Learning:
         """Begin anew with another policy."""
         self.savings.serve(served)
         self.drift.serve(served)
+        self._count, self._due = 0, FIRST
 
     def add(
         self,

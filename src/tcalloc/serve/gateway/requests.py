@@ -1,21 +1,19 @@
 """One request of a client: decided, drawn, settled and counted."""
 
 import asyncio
-import contextlib
 import logging
-import math
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from tcalloc.llm.concurrency.crew import call_guarded
 from tcalloc.llm.concurrency.event_loop import Stop, crew
 from tcalloc.llm.graders import Grader
 from tcalloc.serve.gateway.asked import Asked
 from tcalloc.serve.gateway.completions import Events, event, events_of
-from tcalloc.serve.gateway.decisions import Decision, NoMoney, ServedPolicy, decide, decide_plain, grant_one
+from tcalloc.serve.gateway.deciding import decided, headers_of, settled, to_the_end
+from tcalloc.serve.gateway.decisions import Decision, NoMoney, ServedPolicy
 from tcalloc.serve.gateway.drawing import (
     NO_RETRY,
     SPENT,
@@ -32,12 +30,12 @@ from tcalloc.serve.gateway.learning import Learning
 from tcalloc.serve.gateway.metrics import Metrics
 from tcalloc.serve.gateway.upstream import Upstream
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
-from tcalloc.serve.keeper.store import MemoryStore
 
-__all__ = ["Answering", "Reply"]
+__all__ = ["BROKEN", "Answering", "Reply"]
 
 _log = logging.getLogger("tcalloc.gateway")
 
+T = TypeVar("T")
 BROKEN = {"message": "the gateway failed.", "type": "gateway_error", "code": "gateway_error"}
 
 
@@ -83,15 +81,9 @@ class Answering:
         served = self.served
         decision, outcome, handed = None, "cancelled", False
         try:
-            deciding = asyncio.ensure_future(self._decision(asked, grader, served))
-            try:
-                decision = await asyncio.shield(deciding)
-            except asyncio.CancelledError:
-                with contextlib.suppress(Exception):
-                    decision = await deciding  # its money is given back
-                raise
+            decision = await self._decision(asked, grader, served)
             if asked.stream and decision.run is None:
-                first = _Relayed(self, asked, decision, spending, started)
+                first = _Relayed(self, asked, decision, served, spending, started)
                 found = await first.begin()
                 handed = True  # it settles at its end
                 return found
@@ -128,10 +120,7 @@ class Answering:
         self.metrics.open -= 1
         self.metrics.request(self._served(decision, spending, outcome, time.monotonic() - started))
         if grant is not None and grant.open:
-            if self._local:
-                _settle(grant, spending.total)
-            else:
-                await _to_the_end(crew().run(_settle, grant, spending.total))
+            await to_the_end(settled(grant, spending.total, self.keeper))
 
     def _served(self, decision: Decision | None, spending: Spending, outcome: str, seconds: float) -> Served:
         drawn = spending.drawn
@@ -144,17 +133,6 @@ class Answering:
         samples, share = (0, None) if drawn is None else (drawn.samples, drawn.vote_share)
         return Served(time.time(), action, outcome, spending.reason or reason, samples, spend, share, seconds, price)
 
-    @property
-    def _local(self) -> bool:
-        """Whether the budget, if one is kept, is in the memory of this process."""
-        return self.keeper is None or isinstance(self.keeper.store, MemoryStore)
-
-    async def _aside(self, served: ServedPolicy, do: Callable[..., Decision], *args: Any) -> Decision:
-        """Decide, in a thread if it may take long."""
-        if served.quick and self._local:
-            return call_guarded(do, *args)
-        return await crew().run(do, *args)
-
     # ------------------------------------------------------------------------------------------ deciding
 
     async def _decision(self, asked: Asked, grader: Grader | None, served: ServedPolicy) -> Decision:
@@ -165,24 +143,7 @@ class Answering:
             return most_cost(self.upstream, asked, self.sending, model, n)
 
         explore = self.learning is not None and random.random() < self.share
-        try:
-            if why is None:
-                return await self._aside(served, decide, served, self.keeper, asked.text, most, explore)
-            return await self._aside(served, decide_plain, served, self.keeper, asked.text, most, why, asked.n)
-        except NoMoney:
-            raise
-        except Exception as error:
-            _log.warning("the policy or the keeper failed (%s); one plain sample is drawn", type(error).__name__)
-            self.metrics.fallback("policy failed")
-        try:
-            grant = await crew().run(grant_one, self.keeper, most(None, asked.n))
-        except NoMoney:
-            raise
-        except Exception as error:
-            _log.warning("the keeper failed (%s); a request is sent without its grant", type(error).__name__)
-            self.metrics.fallback("keeper failed")
-            grant = None
-        return Decision(None, "one", None, grant, "policy failed")
+        return await decided(served, self.keeper, asked, why, most, explore, self.metrics.fallback)
 
     # ------------------------------------------------------------------------------------------ drawing
 
@@ -190,10 +151,7 @@ class Answering:
         self, asked: Asked, grader: Grader | None, served: ServedPolicy, decision: Decision, spending: Spending
     ) -> Drawn:
         if decision.run is None or grader is None:
-            drawn = await draw_one(self.upstream, asked, self.sending, decision, spending)
-            if self.upstream.rates is None:
-                drawn = replace(drawn, spend=drawn.samples * served.cost(decision.model or asked.model))
-            return drawn
+            return await draw_one(self.upstream, asked, self.sending, decision, served, spending)
         try:
             return await draw_vote(self.upstream, asked, self.sending, decision, served, grader, spending)
         except Refused:
@@ -201,7 +159,7 @@ class Answering:
         except Exception as error:
             _log.warning("the policy failed (%s); one plain sample is drawn", type(error).__name__)
             self.metrics.fallback("policy failed")
-        return await draw_one(self.upstream, asked, self.sending, decision, spending)
+        return await draw_one(self.upstream, asked, self.sending, decision, served, spending)
 
     async def _store(self, asked: Asked, drawn: Drawn, served: ServedPolicy, grader: Grader) -> None:
         assert self.learning is not None
@@ -215,14 +173,11 @@ class Answering:
             self.metrics.fallback("not stored")
 
     def _headers(self, decision: Decision, drawn: Drawn | None) -> dict[str, str]:
-        headers = {"x-tcalloc-action": _ascii(decision.action), "x-tcalloc-reason": decision.reason}
-        if drawn is not None:
-            headers["x-tcalloc-samples"] = str(drawn.samples)
-            headers["x-tcalloc-spend"] = f"{drawn.spend:.9g}"
-            headers["x-tcalloc-reason"] = drawn.reason or decision.reason
-            if drawn.vote_share is not None:
-                headers["x-tcalloc-vote-share"] = f"{drawn.vote_share:.4g}"
-        return headers
+        if drawn is None:
+            return headers_of(decision.action, decision.reason)
+        return headers_of(
+            decision.action, drawn.reason or decision.reason, drawn.samples, drawn.spend, drawn.vote_share
+        )
 
     def _count(self, decision: Decision, drawn: Drawn, spending: Spending) -> None:
         spending.drawn, spending.reason = drawn, drawn.reason
@@ -234,8 +189,11 @@ class Answering:
 class _Relayed:
     """One plain sample whose chunks are passed on as they come."""
 
-    def __init__(self, answering: Answering, asked: Asked, decision: Decision, spending: Spending, started: float):
-        self._on, self._asked, self._decision = answering, asked, decision
+    def __init__(
+        self, answering: Answering, asked: Asked, decision: Decision, served: ServedPolicy, spending: Spending,
+        started: float,
+    ):  # fmt: skip
+        self._on, self._asked, self._decision, self._served = answering, asked, decision, served
         self._spending, self._started = spending, started
         self._events = Events(asked.usage, answering.upstream.redact)
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -273,7 +231,7 @@ class _Relayed:
             await _cancelled(self._task)
             await self._on.end(self._decision, self._spending, self._outcome, self._started)
 
-        await _to_the_end(end())
+        await to_the_end(end())
 
     async def _draw(self) -> Drawn:
         try:
@@ -282,6 +240,7 @@ class _Relayed:
                 self._asked,
                 self._on.sending,
                 self._decision,
+                self._served,
                 self._spending,
                 self._relay,
                 self._stop,
@@ -312,25 +271,3 @@ async def _cancelled(task: "asyncio.Task[Any]") -> None:
     await asyncio.wait((task,))
     if not task.cancelled():
         task.exception()
-
-
-async def _to_the_end(work: Coroutine[Any, Any, Any]) -> None:
-    """Finish some work, even if the request is cancelled meanwhile."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        with contextlib.suppress(Exception):
-            await task
-        raise
-
-
-def _settle(grant: Any, bill: float) -> None:
-    try:
-        grant.settle(bill if math.isfinite(bill) else grant.maximum)
-    except Exception as error:  # the state is gone; the grant counts as lost there
-        _log.warning("a bill could not be settled (%s)", type(error).__name__)
-
-
-def _ascii(name: str) -> str:
-    return name.encode("ascii", "replace").decode()[:200].replace("\r", " ").replace("\n", " ")

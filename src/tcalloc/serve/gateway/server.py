@@ -27,14 +27,14 @@ from tcalloc.llm.graders import Grader, make_grader
 from tcalloc.llm.http.keys import Key, is_loopback
 from tcalloc.llm.http.transport import Exchange, Timeouts
 from tcalloc.measure.labels import FEWEST
-from tcalloc.serve.gateway.asked import BadRequest, asked_of, body_of
-from tcalloc.serve.gateway.decisions import ServedPolicy
+from tcalloc.serve.gateway.asked import EXTRACTORS, BadRequest, asked_of, body_of
 from tcalloc.serve.gateway.drawing import Sending
 from tcalloc.serve.gateway.exploring import Explored
 from tcalloc.serve.gateway.forms.form import CHAT, Form
 from tcalloc.serve.gateway.forms.messages import MESSAGES
 from tcalloc.serve.gateway.forms.responses import RESPONSES
 from tcalloc.serve.gateway.learning import Learning
+from tcalloc.serve.gateway.live_policy import served_policy
 from tcalloc.serve.gateway.metrics import Metrics
 from tcalloc.serve.gateway.page.routes import Page
 from tcalloc.serve.gateway.page.status import Learned
@@ -47,10 +47,9 @@ __all__ = ["Gateway"]
 
 _log = logging.getLogger("tcalloc.gateway")
 
-# What a request may name in the header x-tcalloc-extract, beside "none". Others run code or patterns, so a client
-# cannot choose them.
-EXTRACTORS = ("numeric", "choice", "exact", "normalized")
 MOST_BYTES = 64 << 20
+# How its command line calls the most that a question may cost.
+CAP = "--cap-per-question"
 TWICE = "this URL has /v1 twice. Anthropic's clients add it themselves: give them a base_url without it."
 # Samples of one model on an explored request.
 MOST_EXPLORED = 256
@@ -148,7 +147,7 @@ class Gateway:
         if explore_samples is not None:
             whole("explore_samples", explore_samples, FEWEST, MOST_EXPLORED)
         self._explore_samples = explore_samples
-        served = self._checked(policy, keeper)
+        served = served_policy(policy, keeper, CAP, explore_samples)
         self._graders: dict[str, Grader | None] = {"none": None}
         self._extract = "default"
         self._graders["default"] = None if extract == "none" else make_grader(extract)
@@ -214,7 +213,7 @@ class Gateway:
         InputError
             If it cannot be served; the old one stays.
         """
-        served = self._checked(policy, self._keeper)
+        served = served_policy(policy, self._keeper, CAP, self._explore_samples)
         if self._learning is not None:
             self._learning.serve(served)
         self._answering.served = served
@@ -249,15 +248,6 @@ class Gateway:
         """Make the figures of explored requests anew; the gateway does it by itself every hour."""
         if self._learning is not None:
             self._learning.review()
-
-    def _checked(self, policy: Policy, keeper: BudgetKeeper | None) -> ServedPolicy:
-        served = ServedPolicy(policy, keeper is not None, self._explore_samples)
-        if keeper is not None and served.settable and keeper.cap_per_question == float("inf"):
-            raise InputError(
-                "a policy that stops while sampling has no highest cost of its own. Give the most that a question may "
-                "cost (--cap-per-question)."
-            )
-        return served
 
     async def _start(self) -> None:
         web = self._web

@@ -9,10 +9,14 @@ from typing import Any
 
 from tcalloc.errors import InputError
 
-__all__ = ["Account", "Units", "amount_of"]
+__all__ = ["BITS", "RAISED", "Account", "Units", "amount_of"]
 
 # The total may be exceeded by a share of 2**-40, because 0.1 + 0.2 is more than 0.3 in floating point.
 _TOLERANCE_BITS = 40
+# With this many bits for the first total of a state, sums of money are exact in SQLite and in Redis (which has 53) ...
+BITS = 46
+# ... also if the total is raised, up to this multiple of the first one.
+RAISED = 100
 
 
 class Units:
@@ -23,7 +27,7 @@ class Units:
     total : float or None
         The amount that may be spent in all; None: no limit.
     bits : int
-        The unit is about total / 2**bits. With 50 bits, all sums fit into the numbers of SQLite and of Redis scripts.
+        The unit is about total / 2**bits. With `BITS`, all sums fit into the numbers of SQLite and of Redis scripts.
     """
 
     __slots__ = ("_shift", "limit", "total", "whole")
@@ -32,7 +36,7 @@ class Units:
         self.total = total
         self._shift = bits - math.frexp(total)[1] if total else 2 * bits
         self.whole = 0 if total is None else self.of(total)
-        self.limit = self.whole + (self.whole >> _TOLERANCE_BITS)
+        self.limit = 0 if total is None else self.limit_of(total)
 
     def of(self, amount: float) -> int:
         """Return an amount in units, rounded up."""
@@ -41,6 +45,17 @@ class Units:
         except OverflowError:  # an amount far beyond the total
             above, below = amount.as_integer_ratio()
             return -((-above << self._shift) // below)
+
+    def limit_of(self, total: float) -> int:
+        """Return the most that a total allows, in units."""
+        whole = self.of(total)
+        return whole + (whole >> _TOLERANCE_BITS)
+
+    def total_of(self, limit: int) -> float:
+        """Return the total that allows a number of units."""
+        if limit == self.limit and self.total is not None:
+            return self.total
+        return float(f"{self.amount(limit - (limit >> _TOLERANCE_BITS)):.12g}")
 
     def amount(self, units: int) -> float:
         """Return units as an amount of money."""

@@ -72,7 +72,7 @@ class Book:
     Parameters
     ----------
     limit : int
-        The most that may be settled and reserved in a period, in units.
+        The most that may be settled and reserved in a period, in units; see `change_limit`.
     period : Period
         The accounting period.
     lost_counts : bool
@@ -204,6 +204,15 @@ class Book:
                 account.fresh += change
             else:
                 past.settled += change
+
+    def change_limit(self, limit: int, now: float) -> bool:
+        """Allow more or less from now on; False, and nothing is changed, if more is settled and reserved already."""
+        self.pass_time(now)
+        whole = self.accounts[WHOLE]
+        if whole.settled + whole.reserved > limit:
+            return False
+        self.limit = limit
+        return True
 
     def account(self, name: str) -> Account:
         """Return the account of a tenant; a new one if there is none."""

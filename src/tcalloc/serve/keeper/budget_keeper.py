@@ -27,7 +27,7 @@ from tcalloc._printing import cleaned
 from tcalloc._rates import Rates
 from tcalloc.errors import InputError
 from tcalloc.learn.protocol import uniform
-from tcalloc.serve.keeper.account import Units, amount_of
+from tcalloc.serve.keeper.account import BITS, RAISED, Units, amount_of
 from tcalloc.serve.keeper.book import WHOLE, Book
 from tcalloc.serve.keeper.demand import ladder_of
 from tcalloc.serve.keeper.grant import Grant
@@ -44,8 +44,6 @@ __all__ = ["BudgetKeeper"]
 
 _log = logging.getLogger("tcalloc.keeper")
 
-# With this many bits, sums of money are exact in SQLite and in Redis.
-BITS = 50
 # A bill above this many totals is taken to be in another unit.
 ABSURD = 1000.0
 
@@ -123,7 +121,7 @@ class BudgetKeeper:
         state: str | os.PathLike[str] | None = None,
         store: Store | None = None,
     ):
-        self.total, self.unit = number("total", total), unit and check_unit(unit)
+        first_total, self.unit = number("total", total), unit and check_unit(unit)
         self.period = period_of(period, flag("rolling", rolling))
         cap = math.inf if cap_per_question is None else number("cap_per_question", cap_per_question)
         self.cap_per_question = cap
@@ -138,15 +136,16 @@ class BudgetKeeper:
         self.fallback, self.lifetime = fallback, number("lifetime", lifetime, of="seconds")
         first_price = None if price is None else number("price", price, ends=True)
         counts = one_of("lost", lost, ("maximum", "nothing")) == "maximum"
-        self._units = Units(self.total, BITS)
         if store is None:
-            book = Book(self._units.limit, self.period, counts)
+            book = Book(Units(first_total, BITS).limit, self.period, counts)
             config = {
-                "total": self.total, "unit": self.unit, "period": self.period.as_dict(), "tenants": self.tenants,
+                "total": first_total, "unit": self.unit, "period": self.period.as_dict(), "tenants": self.tenants,
                 "lost": lost,
             }  # fmt: skip
             store = MemoryStore(book) if state is None else open_state(state, config, book)
         self.store = store
+        # The unit of a state is that of the total that it was made with, even if that was changed since.
+        self._units = Units(getattr(store, "config", {}).get("total", first_total), BITS)
         self._learned = Learned(self.period, self.tenants or (WHOLE,))
         self._horizon = Horizon(store, self._units, self.tenants, self._learned)
         self._pricing = Pricing(store, self._learned, self._horizon, first_price)
@@ -186,9 +185,9 @@ class BudgetKeeper:
         Parameters
         ----------
         policy : Policy
-            A fitted policy. `PricedPolicy` predicts for each question, and the price decides. A policy that stops while
-            sampling is set to one of its budgets. Any other decides by itself, and gets something cheaper if the price
-            or the money does not allow it.
+            A fitted policy. `PricedPolicy` predicts for each question, and the price decides. A policy that decides
+            while sampling (`Sequential`, or one with a probe) is set to one of its budgets. Any other decides by
+            itself, and gets something cheaper if the price or the money does not allow it.
         question : str, vector or mapping
             One row of X.
         tenant : str, optional
@@ -300,6 +299,51 @@ class BudgetKeeper:
             raise InputError(
                 f"there is no open grant {grant_id!r}: it was settled before, or it was lost in an earlier period."
             )
+
+    @property
+    def total(self) -> float:
+        """The amount that may be spent in a period, as it is now."""
+        return self._horizon.total
+
+    def change_total(self, total: float) -> None:
+        """Raise or lower the total, from now on and for all keepers that share the state.
+
+        The state keeps it. Services may go on passing the total that the state was made with, or pass the new one.
+
+        Parameters
+        ----------
+        total : float
+            The new amount for a period, the current one included. At least what is spent and reserved in it, and at
+            most 100 times the total that the state was made with.
+
+        Raises
+        ------
+        InputError
+            If it is less or more than that; nothing is changed then.
+
+        Examples
+        --------
+        >>> from tcalloc import BudgetKeeper
+        >>> keeper = BudgetKeeper(total=10, unit="usd", period="30d")
+        >>> keeper.change_total(25)
+        >>> keeper
+        BudgetKeeper(25 usd for 30 days)
+        """
+        new, first = number("total", total), self._units.total or 0.0
+        if new > RAISED * first:
+            raise InputError(
+                f"total is {new:g}; expected at most {RAISED * first:g}, which is {RAISED} times the total that this "
+                "budget was made with. Make a new state for more."
+            )
+        with self._guard:
+            if not self.store.change_limit(self._units.limit_of(new)):
+                status = self.status()
+                raise InputError(
+                    f"total is {new:g}, but {status.spent:g} is spent and {status.reserved:g} is reserved in this "
+                    f"period; expected at least {status.spent + status.reserved:g}. Wait until open grants are "
+                    "settled, or for the next period."
+                )
+            self._pricing.now()
 
     def check_tenant(self, tenant: str | None) -> str:
         """Return the account of a tenant; "" if there are no tenants.

@@ -89,7 +89,7 @@ class Demand:
         self._weight = 1.0  # of a request now; growing weights spare the fading of all bins
         self._others: list[Demand] = []
 
-    def add(self, ladder: Ladder, position: float, weight: float = 1.0) -> None:
+    def add(self, ladder: Ladder, position: float, weight: float = 1.0, level: float = 1.0) -> None:
         """Remember a request.
 
         Parameters
@@ -100,16 +100,19 @@ class Demand:
             Where the period stands.
         weight : float
             How many requests it stands for.
+        level : float
+            What one unit of cost is here: costs are divided by it. See `Learned.level`.
         """
         self._go(position)
         each = weight * self._weight
         self.count += each
+        each /= level
         self._base += each * ladder.costs[0]
         costs = ladder.costs
         for i, efficiency in enumerate(ladder.efficiencies):
             if efficiency <= 0:
                 break
-            place = math.floor(math.log(efficiency) * _LOG) if efficiency < math.inf else None
+            place = math.floor(math.log(efficiency * level) * _LOG) if efficiency < math.inf else None
             if self._first is None:
                 self._first = (0 if place is None else place) - BINS // 2
             bin_ = BINS - 1 if place is None else min(max(place - self._first, 0), BINS - 1)

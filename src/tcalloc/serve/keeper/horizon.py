@@ -34,8 +34,12 @@ class Horizon:
 
     def __init__(self, store: Store, units: Units, tenants: Mapping[str, float], learned: Learned):
         self._store, self._units, self._tenants, self._learned = store, units, dict(tenants), learned
-        self._total = units.total or 0.0
         self._shares: dict[str, float] = {}
+
+    @property
+    def total(self) -> float:
+        """The total of the period, as it is now."""
+        return self._units.total_of(self._store.book.limit)
 
     def pace(self, account: str) -> Pace:
         """Return the money and the requests that are left for an account, the present request included.
@@ -44,7 +48,7 @@ class Horizon:
         """
         if self._store.book.period.rolling:
             return self._rolling(account)
-        money = self._shares.get(account, self._total) - self.used(account)
+        money = self._shares.get(account, self.total) - self.used(account)
         return Pace(max(money, 0.0), max(self.left(account), 1.0))
 
     def used(self, account: str) -> float:
@@ -102,13 +106,13 @@ class Horizon:
             if length == math.inf:
                 return Pace(math.inf, math.inf)
         # Open grants hold more than they will cost, and the window is up to a bucket longer than the period.
-        free = max(self._total - amount(whole.reserved - whole.likely), 0.0)
+        free = max(self.total - amount(whole.reserved - whole.likely), 0.0)
         each = free / (max(length, 1.0) * (1 + 1 / BUCKETS))
-        off = (each * whole.requests - amount(whole.settled + whole.likely)) / self._total
+        off = (each * whole.requests - amount(whole.settled + whole.likely)) / self.total
         paced = each * (1.0 + min(max(off, -CORRECTION), CORRECTION))
         if account == WHOLE:
             return Pace(paced, math.inf)
-        return Pace(paced * self._shares.get(account, self._total) / self._total / self._part(account), math.inf)
+        return Pace(paced * self._shares.get(account, self.total) / self.total / self._part(account), math.inf)
 
     def share_out(self) -> None:
         """Compute what each tenant may spend in the period."""
@@ -117,13 +121,12 @@ class Horizon:
         self._store.accounts()
         spent, needs = [], []
         for name, pacer in self._learned.pacers.items():
-            spends, _ = pacer.demand.curve()
             left = self.left(name)
             spent.append(self.used(name))
-            needs.append(float(spends[0]) * left if left < math.inf else 0.0)
+            needs.append(pacer.spend_at(0.0) * left if left < math.inf else 0.0)
         weights = list(self._tenants.values())
-        shares = fair_shares(self._total, weights, spent, needs)
-        spare = max(self._total - sum(shares), 0.0) / sum(weights)  # nobody is known to need it
+        shares = fair_shares(self.total, weights, spent, needs)
+        spare = max(self.total - sum(shares), 0.0) / sum(weights)  # nobody is known to need it
         self._shares = {
             name: share + spare * weight for (name, weight), share in zip(self._tenants.items(), shares, strict=True)
         }

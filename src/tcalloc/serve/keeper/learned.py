@@ -15,6 +15,8 @@ __all__ = ["Learned"]
 
 # A request counts half in the demand after this share of the period.
 FORGETS = 1 / 20
+# The name under which the bills of all models are kept together.
+ALL = ""
 
 
 class Learned:
@@ -41,8 +43,8 @@ class Learned:
         """Return expected and highest costs, corrected by the bills so far."""
         if not self._bills:
             return list(menu.costs), list(menu.most)
-        known = [self._bills.get(model) for model in menu.models]
-        costs = [c if b is None else c * b.ratio for c, b in zip(menu.costs, known, strict=True)]
+        level, known = self.level, [self._bills.get(model) for model in menu.models]
+        costs = [c * (level if b is None else b.ratio(level)) for c, b in zip(menu.costs, known, strict=True)]
         most = [m if b is None else m * b.excess for m, b in zip(menu.most, known, strict=True)]
         return costs, most
 
@@ -78,11 +80,16 @@ class Learned:
         """
         if settled is not None:
             self.pacers[account].note_bill(settled.requests)
-        bills = self._bills.setdefault(model, Bills())
-        if not bills.add(cost, *stated, count):
+        self._bills.setdefault(ALL, Bills()).add(cost, *stated, count)
+        if not self._bills.setdefault(model, Bills()).add(cost, *stated, count):
             return False
         self.exceeded[action] = self.exceeded.get(action, 0) + 1
         return self.exceeded[action] == 1
+
+    @property
+    def level(self) -> float:
+        """What bills are at present as a multiple of stated costs, over all models."""
+        return self._bills[ALL].ratio() if ALL in self._bills else 1.0
 
     @property
     def has_seen(self) -> bool:

@@ -15,11 +15,11 @@ from tcalloc.learn.protocol import DecidedRun, Run
 from tcalloc.measure.actions import Action
 from tcalloc.serve.keeper.account import amount_of
 
-__all__ = ["Bounds", "Menu", "menu_of", "stated_menu"]
+__all__ = ["Bounds", "Menu", "decides_while_sampling", "menu_of", "stated_menu"]
 
-# For each policy that stops while sampling: spend, accuracy and policy at some of its budgets.
+# For each policy that decides while sampling: spend, accuracy and policy at some of its budgets.
 _curves: WeakKeyDictionary[Any, list[tuple[float, float, Any]]] = WeakKeyDictionary()
-# How many settings of a policy that stops while sampling are offered.
+# How many settings of a policy that decides while sampling are offered.
 SETTINGS = 12
 
 
@@ -87,8 +87,8 @@ def menu_of(policy: Any, question: Any, maximum: Any, bounds: Bounds | None, pri
     Parameters
     ----------
     policy : Policy
-        One that predicts (`expected`), one that stops while sampling (`frontier` and `at`), or any other that has
-        `mean_acc_` and `cost_`. Of the last kind, nothing more expensive than its own decision is offered.
+        One that predicts (`expected`), one that decides while sampling (a probe, or `frontier` and `at`), or any other
+        that has `mean_acc_` and `cost_`. Of the last kind, nothing more expensive than its own decision is offered.
     question : str, vector or mapping
         One row of X.
     maximum : float, mapping of str to float, callable or None
@@ -98,8 +98,8 @@ def menu_of(policy: Any, question: Any, maximum: Any, bounds: Bounds | None, pri
     price : float or None
         The current price.
     """
-    if hasattr(policy, "frontier") and hasattr(policy, "at"):
-        return _stopping(policy, question, maximum)
+    if decides_while_sampling(policy):
+        return _while_sampling(policy, question, maximum)
     if not hasattr(policy, "mean_acc_") or not hasattr(policy, "cost_"):
         raise InputError(
             f"{type(policy).__name__} does not say what its actions reach and cost. Use a policy of tcalloc, or "
@@ -142,12 +142,21 @@ def stated_menu(
     return Menu(actions, accuracy, costs, most, actions)
 
 
-def _stopping(policy: Any, question: Any, maximum: Any) -> Menu:
-    """Return the menu of a policy that stops while sampling: some of its budgets."""
+def decides_while_sampling(policy: Any) -> bool:
+    """Return whether a policy stops while sampling, or has a probe; it can be set to one of many budgets."""
+    return getattr(policy, "probed_", None) is not None or (hasattr(policy, "frontier") and hasattr(policy, "at"))
+
+
+def _while_sampling(policy: Any, question: Any, maximum: Any) -> Menu:
+    """Return the menu of a policy that decides while sampling: some of its budgets."""
     curve = _curves.get(policy)
     if curve is None:
-        frontier = policy.frontier()
-        spend, accuracy = np.asarray(frontier.spend, float), np.asarray(frontier.accuracy, float)
+        probed = getattr(policy, "probed_", None)
+        if probed is None:
+            frontier = policy.frontier()
+            spend, accuracy = np.asarray(frontier.spend, float), np.asarray(frontier.accuracy, float)
+        else:
+            spend, accuracy = probed.spends, probed.scores
         kept = upper_hull(spend, accuracy)
         kept = kept[np.unique(np.linspace(0, len(kept) - 1, SETTINGS).round().astype(int))]
         settings = [(float(spend[j]), float(accuracy[j]), policy.at(float(spend[j]))) for j in kept]
@@ -155,7 +164,7 @@ def _stopping(policy: Any, question: Any, maximum: Any) -> Menu:
     names = [f"budget {spend:.6g}" for spend, _, _ in curve]
     if maximum is None:
         raise InputError(
-            "a policy that stops while sampling has no highest cost of its own. Pass grant(…, maximum=…): what one "
+            "a policy that decides while sampling has no highest cost of its own. Pass grant(…, maximum=…): what one "
             "question may cost at most."
         )
     most = [_given(maximum, name) for name in names]

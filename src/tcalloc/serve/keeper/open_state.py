@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tcalloc.errors import InputError
+from tcalloc.serve.keeper.account import BITS, Units
 from tcalloc.serve.keeper.book import Book
 from tcalloc.serve.keeper.clock import LedgerClock
 from tcalloc.serve.keeper.redis_store import RedisStore
@@ -47,10 +48,12 @@ def open_state(
     else:
         store = SQLiteStore(name, config, book, clock)
     for key, value in (config or {}).items():
-        if store.config.get(key) != value:
+        allowed = [store.config.get(key)]
+        if key == "total":  # what `change_total` has set; the state decides
+            allowed.append(Units(store.config[key], BITS).total_of(store.book.limit))
+        if value not in allowed:
             store.close()
             raise InputError(
-                f"{key} is {value!r}, but the state was made with {store.config.get(key)!r}. Pass the same, or another "
-                "state."
+                f"{key} is {value!r}, but the state was made with {allowed[0]!r}. Pass the same, or another state."
             )
     return store

@@ -5,7 +5,8 @@ step size. Two things make it exact enough for a total that must not be exceeded
 
 1. An open grant counts with its expected bill; only the cap counts its maximum. A grant so late in the period that its
    bill comes after the last request cannot give anything back, so it counts with its maximum here too.
-2. Expected costs are corrected by what bills have been so far (`bills.py`).
+2. Expected costs are corrected by what bills have been so far (`bills.py`). Demand is remembered in stated costs, so
+   that a correction holds for it at once.
 """
 
 import math
@@ -51,6 +52,8 @@ class Pacer:
         self.demand = Demand(half_life)
         self.price: float | None = None
         """The current price; None: nothing is known yet."""
+        self.level = 1.0
+        """What bills are at present as a multiple of stated costs; demand is remembered in stated costs."""
         self.lag = 0.0
         """Mean number of requests between a grant and its bill."""
         self._spread = 1.0  # mean maximum over mean expected cost
@@ -87,9 +90,9 @@ class Pacer:
         position : float
             Where the period stands.
         """
-        self.demand.add(ladder, position)
+        self.demand.add(ladder, position, level=self.level)
         if self._coming is not None:
-            self._coming.add(ladder, 0.0, -1.0)  # it will not come any more
+            self._coming.add(ladder, 0.0, -1.0, self.level)  # it will not come any more
             if self._coming.count < FORECAST_ENDS * self._expected:
                 self._coming = None
 
@@ -116,7 +119,12 @@ class Pacer:
         planned = (1.0 - careful / pace.left if pace.left < np.inf else 1.0) * spends
         if careful:
             planned = planned + careful / pace.left * self._spread * _shifted(spends, self._spread)
-        self.price = _crossing(planned, first, pace.money / pace.left if pace.left < np.inf else pace.money)
+        target = pace.money / pace.left if pace.left < np.inf else pace.money
+        self.price = _crossing(planned, first, target / self.level) / self.level
+
+    def spend_at(self, price: float) -> float:
+        """Return the mean expected spend of a request at a price, by recent demand and at the level of bills."""
+        return self.level * spend_at(self.demand, price * self.level)
 
     def places(self, pace: Pace, ladder: Ladder, counted: list[float], luck: float) -> tuple[list[int], bool]:
         """Return the places of a ladder to try, the best first, and whether there is too little money for the best.

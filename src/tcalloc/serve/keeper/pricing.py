@@ -75,6 +75,7 @@ class Pricing:
         if pacer.demand.seen < EVERY and self._first_price is not None:
             pacer.price = self._first_price
             return
+        pacer.level = self._learned.level
         pace = self._horizon.pace(account)
         if pace.money < math.inf and (pace.left < math.inf or self._store.book.period.rolling):
             pacer.set_price(pace)

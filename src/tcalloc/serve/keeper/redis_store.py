@@ -18,7 +18,7 @@ from tcalloc.serve.keeper.rows import account_row, book_of, rest_of, settings_of
 
 __all__ = ["RedisStore"]
 
-VERSION = 1
+VERSION = 2
 # Seconds to wait for the server.
 PATIENCE = 5.0
 # Keepers whose reports are kept: the latest.
@@ -36,14 +36,15 @@ local function add(tenant, what, amount)
 end
 local function view(place)
   return {place, redis.call('HMGET', KEYS[1], 'time', 'start', 'count', 'due', 'due_count', 'bucket',
-    'settled', 'reserved', 'likely', 'fresh', 'requests')}
+    'limit', 'settled', 'reserved', 'likely', 'fresh', 'requests')}
 end
 """
-# ARGV: now, grant, tenant, lifetime, requests that came, limit, then pairs of most and likely. Place −2: it is due.
+# ARGV: now, grant, tenant, lifetime, requests that came, then pairs of most and likely. Place −2: it is due.
 _RESERVE = (
     _ADD
     + """
-local head = redis.call('HMGET', KEYS[1], 'time', 'due', 'due_count', 'count', 'settled', 'reserved')
+local head = redis.call('HMGET', KEYS[1], 'time', 'due', 'due_count', 'count', 'settled', 'reserved',
+  'limit')
 local now = math.max(tonumber(ARGV[1]), tonumber(head[1]))
 if now >= tonumber(head[2]) or tonumber(head[4]) >= tonumber(head[3]) then return view(-2) end
 local tenant, came = ARGV[3], ARGV[5]
@@ -52,8 +53,8 @@ redis.call('HSET', KEYS[1], 'time', clock)
 redis.call('HINCRBY', KEYS[1], 'count', came)
 redis.call('HINCRBY', KEYS[1], 'version', 1)
 add(tenant, 'requests', came)
-local free = tonumber(ARGV[6]) - tonumber(head[5]) - tonumber(head[6])
-for i = 7, #ARGV, 2 do
+local free = tonumber(head[7]) - tonumber(head[5]) - tonumber(head[6])
+for i = 6, #ARGV, 2 do
   local most = tonumber(ARGV[i])
   if most <= free or most == 0 then
     add(tenant, 'reserved', ARGV[i])
@@ -62,7 +63,7 @@ for i = 7, #ARGV, 2 do
     if expires < tonumber(head[2]) then redis.call('HSET', KEYS[1], 'due', string.format('%.17g', expires)) end
     redis.call('HSET', KEYS[3], ARGV[2], table.concat({ARGV[i], ARGV[i + 1], string.format('%.17g', expires),
       head[4], tenant}, ' '))
-    return view((i - 7) / 2)
+    return view((i - 6) / 2)
   end
 end
 return view(-1)
@@ -180,7 +181,7 @@ class RedisStore:
         """Reserve money for the first option that fits; see `Store`."""
         flat = [amount for option in options for amount in option]
         for _ in range(TRIES):
-            words = [repr(self.clock.now()), grant, tenant, lifetime, came, self.book.limit, *flat]
+            words = [repr(self.clock.now()), grant, tenant, lifetime, came, *flat]
             place, view = self._run(self._reserve, self._keys[:3], words)
             self._take(view)
             if place != -2:
@@ -201,6 +202,13 @@ class RedisStore:
                 return late
             self._seldom(lambda book: book.advance())
         raise self._busy()
+
+    def change_limit(self, limit: int) -> bool:
+        """Allow more or less from now on; see `Book.change_limit`."""
+        changed: bool = self._seldom(lambda book: book.change_limit(limit, book.time))
+        if changed:
+            self.book.limit = limit
+        return changed
 
     def accounts(self) -> Mapping[str, Account]:
         """Return the accounts of the whole and of all tenants."""
@@ -246,9 +254,10 @@ class RedisStore:
     def _take(self, view: Sequence[str]) -> None:
         """Bring the book up to date with what a script has seen of its head."""
         book, whole = self.book, self.book.accounts[WHOLE]
-        time, start, count, due, due_count, bucket, *account = view
+        time, start, count, due, due_count, bucket, limit, *account = view
         book.time, book.start, book.count = float(time), float(start), int(count)
         book.due, book.due_count, book.bucket = float(due), float(due_count), int(bucket)
+        book.limit = int(limit)
         whole.settled, whole.reserved, whole.likely, whole.fresh, whole.requests = map(int, account)
         self.clock.follow(book.time)
 
@@ -261,7 +270,7 @@ class RedisStore:
         values = dict(zip(head[::2], head[1::2], strict=True))
         book.time, book.start, book.count = float(values["time"]), float(values["start"]), int(values["count"])
         book.due, book.due_count = float(values["due"]), float(values["due_count"])
-        book.bucket = int(values["bucket"])
+        book.bucket, book.limit = int(values["bucket"]), int(values["limit"])
         book.accounts = _accounts_of(dict(zip(accounts[::2], accounts[1::2], strict=True)))
         book.accounts[WHOLE] = Account(*(int(values[what]) for what in _ACCOUNT))
         found = [(name, _held_of(text)) for name, text in zip(grants[::2], grants[1::2], strict=True)]
@@ -274,7 +283,7 @@ class RedisStore:
         whole = zip(_ACCOUNT, account_row(book.accounts[WHOLE]), strict=True)
         head = {
             "time": repr(book.time), "start": repr(book.start), "count": book.count, "due": repr(book.due),
-            "due_count": repr(book.due_count), "bucket": book.bucket, **dict(whole),
+            "due_count": repr(book.due_count), "bucket": book.bucket, "limit": book.limit, **dict(whole),
         }  # fmt: skip
         accounts = {
             f"{name}/{what}": value

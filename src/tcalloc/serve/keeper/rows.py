@@ -12,16 +12,16 @@ __all__ = ["account_row", "book_of", "held_of", "held_row", "rest_of", "settings
 
 
 def settings_of(book: Book) -> dict[str, Any]:
-    """Return what does not change: the limit, the period and what lost grants count as."""
-    return {"limit": book.limit, "period": book.period.as_dict(), "lost_counts": book.lost_counts}
+    """Return what does not change: the period and what lost grants count as."""
+    return {"period": book.period.as_dict(), "lost_counts": book.lost_counts}
 
 
 def book_of(settings: Any) -> Book:
-    """Return an empty book with these settings."""
+    """Return an empty book with these settings; its limit is kept elsewhere, as it can change."""
     period = settings["period"]
     length = math.inf if period["length"] is None else float(period["length"])
     return Book(
-        int(settings["limit"]),
+        0,
         Period(length, bool(period["in_requests"]), bool(period["rolling"])),
         bool(settings["lost_counts"]),
     )

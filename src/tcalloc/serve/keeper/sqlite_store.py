@@ -24,7 +24,7 @@ __all__ = ["SQLiteStore"]
 
 # The number that says that a SQLite file is a state of tcalloc, and the version of its tables.
 APPLICATION = 0x7463_616C
-VERSION = 1
+VERSION = 2
 # Seconds to wait while another process writes.
 PATIENCE = 30.0
 # Keepers whose reports are kept: the latest.
@@ -34,7 +34,7 @@ TABLES = """
 CREATE TABLE settings (config TEXT NOT NULL, book TEXT NOT NULL);
 CREATE TABLE head (
     time REAL, start REAL, count INTEGER, due REAL, due_count REAL, bucket INTEGER, difference REAL,
-    settled INTEGER, reserved INTEGER, likely INTEGER, fresh INTEGER, requests INTEGER
+    cap INTEGER, settled INTEGER, reserved INTEGER, likely INTEGER, fresh INTEGER, requests INTEGER
 );
 CREATE TABLE accounts (
     name TEXT PRIMARY KEY, settled INTEGER, reserved INTEGER, likely INTEGER, fresh INTEGER, requests INTEGER
@@ -45,9 +45,9 @@ CREATE TABLE grants (
 CREATE TABLE rest (text TEXT NOT NULL);
 CREATE TABLE news (replica TEXT PRIMARY KEY, time REAL, text TEXT NOT NULL) WITHOUT ROWID;
 """
-HEAD = "time, start, count, due, due_count, bucket, settled, reserved, likely, fresh, requests"
+HEAD = "time, start, count, due, due_count, bucket, cap, settled, reserved, likely, fresh, requests"
 READ_HEAD = f"SELECT {HEAD} FROM head"
-WRITE_HEAD = f"UPDATE head SET ({HEAD}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+WRITE_HEAD = f"UPDATE head SET ({HEAD}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 WRITE_ACCOUNT = "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?, ?)"
 READ_GRANT = "SELECT tenant, most, likely, expires, began FROM grants WHERE name = ?"
 WRITE_GRANT = "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?)"
@@ -137,7 +137,7 @@ class SQLiteStore:
         book.begin(self.clock.now())
         settings = json.dumps(dict(config)), json.dumps(settings_of(book))
         self._db.execute("INSERT INTO settings VALUES (?, ?)", settings)
-        self._db.execute(f"INSERT INTO head VALUES ({', '.join('?' * 12)})", [0] * 12)
+        self._db.execute(f"INSERT INTO head VALUES ({', '.join('?' * 13)})", [0] * 13)
         self._db.execute("INSERT INTO rest VALUES (?)", (rest_of(book),))
         self._db.execute("UPDATE head SET difference = ?", (self.clock.difference,))
         self._write_head(book)
@@ -171,6 +171,14 @@ class SQLiteStore:
                 settled = book.settle(grant, bill, now)
                 self._write_all(book)
         return settled
+
+    def change_limit(self, limit: int) -> bool:
+        """Allow more or less from now on; see `Book.change_limit`."""
+        with self:
+            book = self._all()
+            changed = book.change_limit(limit, self.clock.now())
+            self._write_all(book)
+        return changed
 
     def accounts(self) -> Mapping[str, Account]:
         """Return the accounts of the whole and of all tenants."""
@@ -236,9 +244,9 @@ class SQLiteStore:
     def _head(self, book: Book) -> Book:
         """Bring a book up to date, but for its grants and tenants."""
         row = self._db.execute(READ_HEAD).fetchone()
-        book.time, book.start, book.count, book.due, book.due_count, book.bucket = row[:6]
+        book.time, book.start, book.count, book.due, book.due_count, book.bucket, book.limit = row[:7]
         whole = book.accounts[WHOLE]
-        whole.settled, whole.reserved, whole.likely, whole.fresh, whole.requests = row[6:]
+        whole.settled, whole.reserved, whole.likely, whole.fresh, whole.requests = row[7:]
         self.clock.follow(book.time)
         return book
 
@@ -291,5 +299,5 @@ class SQLiteStore:
         self.book.accounts |= book.accounts
 
     def _write_head(self, book: Book) -> None:
-        row = book.time, book.start, book.count, book.due, book.due_count, book.bucket
+        row = book.time, book.start, book.count, book.due, book.due_count, book.bucket, book.limit
         self._db.execute(WRITE_HEAD, (*row, *account_row(book.accounts[WHOLE])))

@@ -13,7 +13,6 @@ from tcalloc.serve.keeper.account import Account, Units
 from tcalloc.serve.keeper.book import WHOLE, Book
 from tcalloc.serve.keeper.horizon import Horizon
 from tcalloc.serve.keeper.learned import Learned
-from tcalloc.serve.keeper.pacing import spend_at
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -178,7 +177,7 @@ def status_of(
         pace, found = horizon.pace(name), book.accounts.get(name, Account())
         forecast = None
         if pacer.price is not None and pace.left < math.inf:
-            coming = horizon.left(name, present=False) * spend_at(pacer.demand, pacer.price)
+            coming = horizon.left(name, present=False) * pacer.spend_at(pacer.price)
             forecast = amount_of(found.settled + found.likely) + min(coming, pace.money)
         forecasts.append(forecast)
         if name != WHOLE:
@@ -198,7 +197,7 @@ def status_of(
         places = [max(end - begin, 0.0) / period.length for end in ends]
     by_place = list(zip(places, buckets, strict=True))
     return Status(
-        total=units.total or 0.0,
+        total=horizon.total,
         unit=unit,
         period=period.words,
         elapsed=elapsed,

@@ -29,6 +29,9 @@ class Store(Protocol):
     def settle(self, grant: str, bill: int) -> Settled | None:
         """Replace what was reserved by the bill."""
 
+    def change_limit(self, limit: int) -> bool:
+        """Allow more or less from now on, for all that share the book; see `Book.change_limit`."""
+
     def accounts(self) -> Mapping[str, Account]:
         """Return the accounts of the whole and of all tenants, as of now."""
 
@@ -83,6 +86,11 @@ class MemoryStore:
         now = self.clock.now()
         with self._guard:
             return self.book.settle(grant, bill, now)
+
+    def change_limit(self, limit: int) -> bool:
+        """Allow more or less from now on; see `Book.change_limit`."""
+        with self._guard:
+            return self.book.change_limit(limit, self.clock.now())
 
     def accounts(self) -> Mapping[str, Account]:
         """Return the accounts of the whole and of all tenants."""

@@ -1,0 +1,1 @@
+"""`tcalloc.wrap`: an OpenAI client whose chat completions are adaptive."""
