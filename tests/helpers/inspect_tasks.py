@@ -32,7 +32,7 @@ def task(questions, epochs, reducer=None, **fields):
     )
 
 
-def evaluate(asked, url, folder, monkeypatch, **options):
+def evaluate(asked, url, folder, monkeypatch, name="tiny", **options):
     """Run a task with the real Inspect on a server, and return its log."""
     from inspect_ai import eval as evaluation
 
@@ -40,15 +40,15 @@ def evaluate(asked, url, folder, monkeypatch, **options):
     monkeypatch.setattr("inspect_ai._util.rich.rich_traceback", lambda *_, **__: "traceback")
     options = {"max_samples": 50, "max_connections": 50, "fail_on_error": False, **options}
     options |= {"log_realtime": False, "log_buffer": 1000}
-    (log,) = evaluation(asked, model=model(url), log_dir=f"memory://{folder}", display="none", **options)
+    (log,) = evaluation(asked, model=model(url, name), log_dir=f"memory://{folder}", display="none", **options)
     return log
 
 
-def model(url):
+def model(url, name="tiny"):
     """Return a model of the server; Inspect would else remember that of an earlier server."""
     from inspect_ai.model import get_model
 
-    return get_model("openai-api/loopback/tiny", base_url=url, api_key="none", memoize=False)
+    return get_model(f"openai-api/loopback/{name}", base_url=url, api_key="none", memoize=False)
 
 
 def tokens(log):

@@ -139,11 +139,12 @@ def test_a_budget_in_dollars_is_that_of_inspects_prices(serving, tmp_path, monke
     from inspect_ai.model import ModelCost, ModelInfo, set_model_info
 
     prices = ModelCost(input=1, output=4, input_cache_write=1, input_cache_read=0.1)
-    set_model_info("openai-api/loopback/tiny", ModelInfo(cost=prices))
+    set_model_info("openai-api/loopback/priced", ModelInfo(cost=prices))
     _, server = serving()
     keeper = BudgetKeeper(total=0.01, unit="usd")
     stopping = stop_epochs(MarginCap(2, 4), keeper=keeper, maximum=0.0005)
-    log = evaluate(task(QUESTIONS[:8], 4, vote(), early_stopping=stopping), server.url, tmp_path, monkeypatch)
+    asked = task(QUESTIONS[:8], 4, vote(), early_stopping=stopping)
+    log = evaluate(asked, server.url, tmp_path, monkeypatch, name="priced")
     found = log.results.early_stopping.metadata
     cost = sum(usage.total_cost for usage in log.stats.model_usage.values())
     assert cost > 0
