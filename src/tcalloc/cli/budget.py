@@ -1,4 +1,4 @@
-"""``tcalloc budget``: what a budget on live traffic has spent, and what its period will end with."""
+"""``tcalloc budget``: what is spent of a budget on live traffic, and what will be at the end of its period."""
 
 import argparse
 
@@ -9,8 +9,8 @@ __all__ = ["add_arguments", "run"]
 
 DESCRIPTION = """\
 Show the budget that services keep with tcalloc.BudgetKeeper(state=...): what is
-spent and reserved, the price of now, and what the period will end with if
-requests go on as they came. Services can go on while this looks.
+spent and reserved, the current price, and what will be spent at the end of the
+period if requests go on as they came. Services need not stop for it.
 """
 
 EPILOG = f"""\
@@ -21,7 +21,8 @@ examples:
   tcalloc budget budget.db --plot period.png   spending over the period
   tcalloc budget budget.db --total 800         raise or lower the total
 
-spent: bills of this period, and grants whose bill never came, at their maximum.
+spent: bills of this period, and the maximum of each grant whose bill never came
+(nothing, if the keeper has lost="nothing").
 reserved: the most that open grants can cost. Both together are never more than
 the total. The price is the accuracy that one more unit of cost must buy.
 

@@ -28,8 +28,8 @@ examples:
                                                that always draws 8 samples
 
 the traffic: the run folder of tcalloc serve --explore 0.02 --traffic traffic/.
-A request says which policy was served. The comparison uses those of POLICY
-only; the new policy learns from all.
+Each request says which policy was served. Both are compared on the requests of
+POLICY only; the new policy learns from all.
 
 swap: yes, if the gain in agreement with the reference is above -0.5 points with
 95 % confidence. To swap, put the new folder in the place of the old one, then
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--served-budget",
         metavar="B",
         type=shared.budget,
-        help="that of the served policy, where tcalloc serve --budget set it",
+        help="the budget of the served policy, if tcalloc serve --budget set it",
     )
     parser.add_argument(
         "--policy",

@@ -48,7 +48,7 @@ the page: http://127.0.0.1:9000/ shows what is spent, at which price, and the
 last decisions; /status says the same as JSON, /metrics for Prometheus.
 
 keys: the upstream's key comes from --api-key-env, or as in `tcalloc answer`.
-Clients' keys stand in the variable of --client-keys-env, with commas between.
+Clients' keys are in the variable of --client-keys-env, with commas between.
 They are needed to listen on another address than this machine's.
 
 {shared.EXIT_CODES}"""
@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--timeout", type=models.seconds, default=600.0, metavar="S",
                      help="seconds without a byte from upstream (600)")  # fmt: skip
     money = parser.add_argument_group("a budget for all requests (needs prices and --max-tokens)")
-    money.add_argument("--total", type=shared.budget, metavar="X", help="what may be spent in a period")
+    money.add_argument("--total", type=shared.budget, metavar="X", help="the most that may be spent in a period")
     money.add_argument("--period", metavar="P", help="its length: 30d, 12h, or a number of requests")
     money.add_argument("--cap-per-question", type=shared.budget, metavar="X", help="what one request may cost at most")
     money.add_argument("--state", metavar="STATE", help="where the budget is kept: a file, or redis://...")
@@ -86,11 +86,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     learn.add_argument("--explore", type=_share, default=0.0, metavar="SHARE",
                        help="draw all samples on this share of the requests (0)")  # fmt: skip
     learn.add_argument("--explore-samples", type=shared.count, metavar="N",
-                       help="how many these are (the most of the policy, at least 8)")  # fmt: skip
+                       help="samples of each model (the most that the policy draws, at least 8)")  # fmt: skip
     learn.add_argument("--traffic", metavar="RUN", help="the run folder of their samples")
     learn.add_argument("--store-texts", action="store_true", help="store their questions, completions and answers")
     learn.add_argument("--keep-texts", type=_age, default="30d", metavar="TIME",
-                       help="remove these after so long, such as 12h (30d)")  # fmt: skip
+                       help="remove these after this time, such as 12h (30d)")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -143,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _wait(args: argparse.Namespace, gateway: Any) -> None:
     """Serve until ctrl-C or SIGTERM; SIGHUP reads the policy again."""
-    came: queue.SimpleQueue[int] = queue.SimpleQueue()  # the one that a signal's handler may put into at any moment
+    came: queue.SimpleQueue[int] = queue.SimpleQueue()  # a handler of signals may put into it at any moment
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.signal(number, lambda number, frame: came.put(number)) for number in numbers}
     _freeze()
@@ -153,7 +153,7 @@ def _wait(args: argparse.Namespace, gateway: Any) -> None:
                 gateway.reload()
                 shared.say(f"{args.policy} is read again; new requests are served by it.")
             except (TcallocError, OSError) as error:
-                shared.say(f"error: {error} The policy of before goes on.")
+                shared.say(f"error: {error} The old policy stays.")
             _freeze()
     finally:
         gc.unfreeze()
@@ -171,7 +171,7 @@ def _next(came: "queue.SimpleQueue[int]") -> int:
 
 def _freeze() -> None:
     """Take what is loaded now out of Python's garbage collector, whose full runs would visit it while requests wait."""
-    gc.unfreeze()  # of an earlier policy nothing is left
+    gc.unfreeze()  # so that an earlier policy is not kept
     gc.collect()
     gc.freeze()
 

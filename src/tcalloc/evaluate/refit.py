@@ -33,7 +33,7 @@ __all__ = ["refit"]
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
-# Of the budget: the new policy is replayed at these spends too, so that both can be compared at the same spend.
+# Shares of the budget at which the new policy is replayed, so that both can be compared at the same spend.
 BESIDE = (0.5, 0.7, 0.85, 1.0, 1.2, 1.45)
 # Arguments of a policy that are no settings of its kind.
 OWN = ("budget", "random_state")
@@ -54,8 +54,8 @@ def refit(
 
     The new policy has the kind and the settings of the one that is served. It learns from the most frequent answers, so
     no gold answers are needed. Both policies are compared on requests that neither has learned from: the new one by
-    cross-validation, the other one on the requests that were explored while it was served. Random halves of the samples
-    of each request judge each other, so that no figure counts more than half of them.
+    cross-validation, the served one on the requests that were explored while it was served. Random halves of the
+    samples of each request judge each other, so that no figure counts more than half of them.
 
     Parameters
     ----------
@@ -70,7 +70,8 @@ def refit(
         A name of `tcalloc.learn.registry`, for a policy of another kind. Default: the kind of the served one. For one
         that always does the same, it is "Sequential".
     labels : str
-        What counts as the right answer: what `tcalloc.Samples.labelled` takes.
+        What counts as the right answer: "agreement", "agreement:MODEL", "model:MODEL", "teacher:MODEL", "score" or
+        "gold".
     folds : int
         Folds of the cross-validation, at least 2.
     random_state : int
@@ -169,9 +170,9 @@ def refuse_few(judging: int, requests: int, fewest: int, place: str) -> None:
     requests : int
         All of them.
     fewest : int
-        How many are needed.
+        How many must be there.
     place : str
-        What the message calls them.
+        The folder, for the message.
 
     Raises
     ------
@@ -213,7 +214,7 @@ class _Served:
         size = min(int(arm.drawn.sum(axis=1).min()) for arm in self.parts[0].by_model.values())
         return (
             f"one half of the samples judges the other, so that the figures count at most {counted(size, 'sample')} of "
-            "a request, of both policies. With twice as many samples (--explore-samples) they would be whole.",
+            "a request, of both policies. With twice as many samples (--explore-samples) they would count all.",
         )
 
 

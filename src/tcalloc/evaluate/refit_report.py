@@ -14,7 +14,7 @@ from tcalloc.measure.labels import Labels
 
 __all__ = ["WORST", "Refit"]
 
-# A policy may replace another if its gain is above this with 95 % confidence: half a point less.
+# A policy may replace another if its gain is above this with 95 % confidence: it loses less than half a point.
 WORST = -0.005
 WIDTH = 98
 
@@ -36,9 +36,9 @@ class Refit:
     same_spend : bool
         Whether both are compared at the same spend; otherwise each at its own.
     spend, agreement : float
-        Of the new policy, held out: mean cost per request, and how often it gives the answer of the reference.
+        What the new policy does, held out: mean cost per request, and how often it gives the answer of the reference.
     served_spend, served_agreement : float
-        The same of the policy that is served.
+        The same for the policy that is served.
     gain, low, high : float
         The difference in agreement with its 95 % interval, paired by request.
     needed : int or None
@@ -47,7 +47,7 @@ class Refit:
     labels : Labels
         What agreement is measured with.
     notes : tuple of str
-        What was left out.
+        What was left out, and what the figures do not show.
     """
 
     policy: Any
@@ -100,7 +100,7 @@ class Refit:
         Parameters
         ----------
         traffic, out : str
-            The folder of the samples and that of the policy, where the text shall name them.
+            The folder of the samples and that of the policy, if the text should name them.
         unit : str, optional
             What costs are counted in, such as "usd".
         """
@@ -115,7 +115,7 @@ class Refit:
         compared = (
             ""
             if self.compared == self.requests
-            else f", compared on the {self.compared:,} that the served has not seen"
+            else f", compared on the {self.compared:,} that the served one has not seen"
         )
         how = "at the same spend" if self.same_spend else "each at its own spend"
         gain = f"gain: {points(self.gain)} points {interval(self.low, self.high)}"

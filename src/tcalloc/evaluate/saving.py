@@ -3,9 +3,9 @@
 What to use when
 ----------------
 `saving_of`
-    The share of the cost that a fixed number of samples would need beyond the policy's, for the same agreement.
+    What a policy saves, as a share of the cost of the cheapest fixed choice with the same agreement.
 `Saving`
-    What came of it.
+    The result.
 """
 
 import math
@@ -32,16 +32,16 @@ Floats = NDArray[np.float64]
 class Saving:
     """What is saved against the cheapest fixed choice with the same agreement.
 
-    A fixed choice draws the same number of samples of one model for every request, or of two such actions one or the
-    other at random. Where the policy agrees with the reference more often than all fixed choices do, it is compared
-    with the one that does so most often.
+    A fixed choice draws the same number of samples of one model for every request, or mixes two such actions at random.
+    If the policy agrees with the reference more often than all fixed choices do, it is compared with the one that does
+    so most often.
 
     Attributes
     ----------
     share, low, high : float
         The share of the fixed choice's cost that is saved, with its 95 % interval. Below 0: the policy costs more.
     requests : int
-        On which this was measured.
+        The number of requests that this was measured on.
     spend, spend_fixed : float
         Mean cost per request.
     agreement, agreement_fixed : float
@@ -70,7 +70,7 @@ def saving_of(policy: Any, samples: Samples, X: Any, seed: int = 0) -> Saving:
     X : sequence or None
         What is known of each request.
     seed : int
-        Of the halves and the bootstrap.
+        Seed of the halves and the bootstrap.
     """
     parts = judging_halves(samples, seed)
     (spend,), (agreement,) = outcomes_on(policy, parts, X)
@@ -91,7 +91,7 @@ def saving_of(policy: Any, samples: Samples, X: Any, seed: int = 0) -> Saving:
 
 
 def _fixed(parts: tuple[Samples, ...]) -> tuple[Floats, Floats]:
-    """Return costs and agreement of fixed choices by request, (K, n): those that are worth their cost, by cost."""
+    """Return costs and agreement of fixed choices by request, (K, n): those on the hull, by cost."""
     arms = parts[0].by_model
     sizes = {name: min(int(part.by_model[name].drawn.sum(axis=1).min()) for part in parts) for name in arms}
     actions = [action for name in arms for action in parts[0].actions_of(name, range(1, sizes[name] + 1))]

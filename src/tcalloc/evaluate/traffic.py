@@ -5,7 +5,7 @@ What to use when
 `Traffic.read`
     The requests of a run folder that a policy can learn from, and those on which it can be judged.
 `whole_requests`
-    Those with all their samples.
+    The requests with all their samples.
 """
 
 import os
@@ -38,7 +38,7 @@ class Traffic:
     samples: Samples
     """All of their samples."""
     X: list[Any] | None
-    """Their texts, or the counts of these; None: they are not needed."""
+    """Their texts, or the counts of the texts; None: no policy looks at them."""
     judging: NDArray[np.intp]
     """The rows that were explored while the policy was served, so that it has not learned from them."""
     notes: tuple[str, ...]
@@ -55,7 +55,7 @@ class Traffic:
         policy : Policy
             The policy that is served.
         labels : str
-            What counts as the right answer: see `Samples.labelled`.
+            What counts as the right answer, such as "agreement".
         looks : bool
             Whether the new policy looks at questions. If the served one does, both do.
 
@@ -114,7 +114,7 @@ class Traffic:
 
 
 def whole_requests(samples: Samples) -> NDArray[np.intp]:
-    """Return the rows with as many samples of each model as usual: without those that failures or a deadline cut off.
+    """Return the rows with the usual number of samples of each model (the median), or more.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def _form(policy: Any) -> str | None:
 def _x_of(
     questions: Sequence[Mapping[str, Any]], form: str | None, looks: bool, place: str
 ) -> tuple[list[Any] | None, list[int]]:
-    """Return what is known of questions, and of which: texts, or the counts that are stored in their place."""
+    """Return texts, or the counts that are stored in their place, and the rows of the questions that have them."""
     everyone = list(range(len(questions)))
     if form is None and not looks:
         return None, everyone

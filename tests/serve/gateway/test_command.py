@@ -161,7 +161,7 @@ def test_a_policy_is_swapped_without_a_lost_request(tmp_path):
     assert {one.status for one in got} == {200}
     assert samples_now() == "3"
     assert "is read again" in err
-    assert "The policy of before goes on" in err
+    assert "The old policy stays" in err
 
 
 def save(folder, votes):

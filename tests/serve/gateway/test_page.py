@@ -261,7 +261,7 @@ def test_what_was_learned_is_shown_as_it_is():
     assert "price steady: $0.0002, usually $0.00021" in page
     assert "difficulty risen 40 s ago: 42 %, usually 30 %" in page
     assert "agreement fallen: -, usually 80 %" in page
-    assert "Since the policy is served, this has changed: difficulty, agreement." in page
+    assert "Since the policy was loaded, this has changed: difficulty, agreement." in page
     assert "2.0 % of the requests are explored" in page
 
 

@@ -1,4 +1,4 @@
-"""What the gateway says that it saves: from explored requests, since the policy is served, without being asked."""
+"""What the gateway says that it saves: from explored requests, since the policy was loaded, without being asked."""
 
 import re
 import time

@@ -11,11 +11,12 @@ from tcalloc.llm.questions import Question
 
 __all__ = ["EXTRACTORS", "Asked", "BadRequest", "asked_of", "body_of"]
 
-# What a request may name in the header x-tcalloc-extract. Others are set at the start: they run code or patterns.
+# What a request may name in the header x-tcalloc-extract, beside "none". Others run code or patterns, so a client
+# cannot choose them.
 EXTRACTORS = ("numeric", "choice", "exact", "normalized")
-# Fields that the client of a request sets itself; all others go to the server as they are.
+# Fields that `ChatClient` sets itself; all others go to the server as they are.
 _OWN = ("model", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens")
-# Fields whose replies are no texts that could be voted on, and the reason that is told.
+# Fields whose replies cannot be voted on, and the reason that is given.
 _UNVOTED = {
     "tools": "tools",
     "functions": "tools",
@@ -100,7 +101,7 @@ class Asked:
         """
         extra = {name: value for name, value in self.body.items() if name not in _OWN}
         seed = extra.pop("seed", None) if seeded and is_whole(self.body.get("seed")) else None
-        # The messages stand there as they came, with all their parts.
+        # `extra` has the messages as they came, with all their parts.
         return Parameters(max_tokens=self.max_tokens or max_tokens, seed=seed, extra=tuple(extra.items()))
 
 

@@ -31,7 +31,7 @@ def completion(
         for choice in document["choices"]:
             if text is None or _content(choice) == text:
                 return {**document, "choices": [{**choice, "index": 0}], "usage": summed(documents, records)}
-    # It came to its end in a reply that was then cut off.
+    # The text was complete when its reply was cut off, so no document holds it.
     finish = next((one.get("finish") for one in records if one.get("text") == text), None)
     choice = {
         "index": 0, "message": {"role": "assistant", "content": text or ""}, "finish_reason": finish or "stop",
@@ -56,7 +56,7 @@ def content_of_message(message: Mapping[str, Any]) -> str | None:
 
 
 def summed(documents: Sequence[Mapping[str, Any]], records: Sequence[SampleRecord] = ()) -> dict[str, Any]:
-    """Return the usage of several replies; where one does not count its tokens, as it was estimated."""
+    """Return the usage of several replies; if one does not count its tokens, all are those of the records."""
     counted = [document.get("usage") for document in documents]
     if counted and all(isinstance(one, Mapping) and one.get("completion_tokens") for one in counted):
         total: dict[str, Any] = {}
@@ -113,14 +113,14 @@ def event(document: Mapping[str, Any]) -> bytes:
 
 
 class Events:
-    """The events in the pieces of a stream, one by one, without those that the client did not ask for.
+    """The events in the pieces of a stream, one by one, without a usage that the client did not ask for.
 
     Parameters
     ----------
     usage : bool
         Whether the client wants the chunk with the usage.
     redact : callable
-        Removes the key.
+        Removes the server's key from a text.
     """
 
     def __init__(self, usage: bool, redact: Any):

@@ -56,7 +56,7 @@ async def decided(
     why : str or None
         Why there is no vote; None: there may be one.
     most : callable
-        The most that so many samples of a model can cost.
+        Returns the most that a number of samples of a model can cost.
     explore : bool
         Whether to draw all samples, if there is money.
     fallback : callable
@@ -109,7 +109,7 @@ async def _granted(do: Callable[..., T], *args: Any) -> T:
 
 
 async def to_the_end(work: Coroutine[Any, Any, Any]) -> None:
-    """Do something to its end, even if the request is cancelled meanwhile."""
+    """Finish some work, even if the request is cancelled meanwhile."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)

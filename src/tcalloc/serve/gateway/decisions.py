@@ -18,10 +18,10 @@ from tcalloc.serve.wave import shared_by
 
 __all__ = ["Begun", "Decision", "NoMoney", "ServedPolicy", "decide", "decide_plain", "grant_one"]
 
-# The name of requests with one plain sample in the keeper's status.
+# The action's name for one plain sample.
 PLAIN = "one"
-# Samples of an explored request: where the policy does not say how many it may draw, and at least. One half of the
-# samples judges the other, so that fewer say little.
+# Samples of an explored request: the number if the policy does not say how many it may draw, and the smallest number.
+# One half of the samples judges the other, so fewer say little.
 EXPLORED, FEWEST_EXPLORED = 16, 8
 
 
@@ -79,7 +79,7 @@ class ServedPolicy:
             policy.start(self.row("1 + 1 = ?")).next()
 
     def cost(self, model: str) -> float:
-        """Return what a sample of a model costs in the policy's unit, where the server's tokens have no prices."""
+        """Return what a sample of a model costs in the policy's unit, for a server without prices of tokens."""
         return self.costs.get(model, next(iter(self.costs.values()), 1.0))
 
     def quick(self, text: str) -> bool:
@@ -111,7 +111,7 @@ class ServedPolicy:
 
 
 class Begun:
-    """A run whose first draw is known; it ends after a draw of which no sample has an answer."""
+    """A run whose first draw is known. It ends after a draw of finished samples without any answer."""
 
     def __init__(self, run: Run):
         self._run, self._first, self._fruitless = run, run.next(), False
@@ -134,12 +134,12 @@ class Begun:
 
     @property
     def single(self) -> bool:
-        """Whether it draws one sample and nothing else, whatever that says."""
+        """Whether it draws one sample and nothing else, whatever the sample says."""
         return isinstance(self._run, DecidedRun) and (self.first is None or self.first.n == 1)
 
 
 class FullRun:
-    """Draws as many samples of each model as are explored, for what is learnt from them.
+    """Draws all samples of an explored request, one model after the other.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ class FullRun:
         return Draw(self._left[0], self._left[0].samples) if self._left else None
 
     def add(self, results: Sequence[Result]) -> None:
-        """Take them."""
+        """Take the samples of a model."""
         if self._left:
             self._left.pop(0)
         self._results = list(results)
@@ -192,8 +192,9 @@ class Decision:
     grant: Grant | None
     """The money for it; None: no budget is kept."""
     reason: str
-    """Why."""
+    """Why this is done: "policy", "budget", "explored", or why there is no vote."""
     explored: bool = False
+    """Whether all samples are drawn, to be stored."""
 
 
 def decide(
@@ -214,7 +215,7 @@ def decide(
     text : str
         The question.
     most : callable
-        The most that so many samples of a model can cost.
+        Returns the most that a number of samples of a model can cost.
     explore : bool
         Whether to draw all samples, if there is money.
 
@@ -268,11 +269,11 @@ def decide_plain(
     Parameters
     ----------
     served, keeper, text, most
-        As in `decide`.
+        The policy, the budget, the question, and what returns the most that samples of a model can cost.
     why : str
         Why there is no vote.
     n : int
-        Choices that the request asks for.
+        How many choices the request asks for.
 
     Raises
     ------

@@ -27,7 +27,7 @@ WIDTH = 64
 
 
 class Refused(Exception):
-    """Nothing came: what the client is told."""
+    """Nothing came. It holds what the client gets instead: status, error and headers."""
 
     def __init__(self, status: int, error: Mapping[str, Any], headers: Mapping[str, str]):
         super().__init__(status)
@@ -47,7 +47,7 @@ class Sending:
     cancel : bool
         Whether samples that are not needed any more are cut off.
     deadline : float, optional
-        Seconds after which the answer is what came until then.
+        Seconds to wait for samples. Then those that came give the answer.
     """
 
     max_tokens: int | None = None
@@ -92,14 +92,14 @@ class Drawn:
 
 
 def most_cost(upstream: Upstream, asked: Asked, sending: Sending, model: str | None, n: int) -> float:
-    """Return the most that so many samples can cost; 0 without rates."""
+    """Return the most that `n` samples can cost; 0 without rates."""
     rates = upstream.rates
     if rates is None:
         return 0.0
     parameters = asked.parameters(seeded=True, max_tokens=sending.max_tokens)
     client = upstream.client(model or asked.model)
     most = client.variant(parameters, client.transport).most_cost(asked.messages, 1)
-    # What makes a stream of a request has fewer bytes than this.
+    # Fields that ask for a stream have fewer than 64 bytes, and a token has at least one.
     return n * ((most or 0.0) + 64 * rates.most_per_input_token)
 
 
@@ -232,7 +232,7 @@ SPENT = {
     "type": "insufficient_quota",
     "code": "insufficient_quota",
 }
-NO_RETRY = {"x-should-retry": "false"}  # clients of OpenAI would ask again
+NO_RETRY = {"x-should-retry": "false"}  # without it, OpenAI's clients ask again
 
 
 class _Given:

@@ -1,4 +1,4 @@
-"""Whether explored requests have changed since the policy is served: their price, difficulty and agreement.
+"""Whether explored requests have changed since the policy was loaded: their price, difficulty and agreement.
 
 The test
 --------
@@ -7,10 +7,10 @@ x in [0, 1], is tested for a mean above the upper end u of that interval by Shir
 
     R ← (R + 1) · (1 + λ (x − u)),    for several λ in (0, 1/u),
 
-and in the same way for one below the lower end. While the mean is at most u, the mean of R minus the number of requests
-never grows, so that R stays below the threshold A for A requests on average, whatever the distribution is (J. Shin, A.
-Ramdas, A. Rinaldo, "E-detectors: a nonparametric framework for sequential change detection", New England Journal of
-Statistics in Data Science, 2023). The threshold is shared by all sums of the three figures.
+and in the same way for a mean below the lower end. While the mean is at most u, the mean of R minus the number of
+requests never grows, so that R stays below the threshold A for A requests on average, whatever the distribution is
+(J. Shin, A. Ramdas, A. Rinaldo, "E-detectors: a nonparametric framework for sequential change detection", New England
+Journal of Statistics in Data Science, 2023). The threshold is shared by all sums of the three figures.
 """
 
 import threading
@@ -33,7 +33,7 @@ KINDS = ("price", "difficulty", "agreement")
 USUAL, RECENT = 100, 50
 # A false alarm comes after this many explored requests on average, or later, given what is usual.
 ARL = 10_000
-# How the usual mean may be off: its interval.
+# The confidence of the interval of the usual mean.
 LEVEL = 0.99
 # Bets, as shares of the highest that is possible.
 BETS = np.array([0.05, 0.1, 0.2, 0.4, 0.8])
@@ -41,7 +41,7 @@ BETS = np.array([0.05, 0.1, 0.2, 0.4, 0.8])
 CLIP = 3.0
 # Random halves of a request's samples.
 HALVES = 4
-# How far costs may be from those of the training of the policy.
+# A difference from the costs of the policy's training is reported above this share of them.
 OFF = 0.25
 
 
@@ -69,7 +69,7 @@ class Change:
             self._first.append(value)
             if len(self._first) == USUAL:
                 mean = self.usual = float(np.mean(self._first))
-                # A figure that was the same in all of them may still vary: as one in that many would.
+                # A figure that was the same in all of them may still vary, such as once in as many requests.
                 spread = max(float(np.std(self._first, ddof=1)) / USUAL**0.5, 1 / USUAL)
                 half = quantile(USUAL - 1, LEVEL) * spread
                 self._ends = max(mean - half, 0.0), min(mean + half, 1.0)
@@ -87,7 +87,7 @@ class Change:
 
 
 class Drift:
-    """What has changed since the policy is served. Threads may share it.
+    """What has changed since the policy was loaded. Threads may share it.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class Drift:
         Parameters
         ----------
         served : ServedPolicy
-            The policy that was served; if it is another one by now, nothing is tested.
+            The policy that was served. If another one is served by now, nothing is tested.
         seen : Seen
             The request.
         priced : bool
@@ -196,7 +196,7 @@ class Drift:
         return same / HALVES
 
     def _beside_training(self, priced: bool) -> list[str]:
-        """Return that samples do not cost what they did in training; nothing where that is not known."""
+        """Return a sentence if samples do not cost what they did in training; nothing if that is not known."""
         trained = {name: cost for name, cost in self._served.costs.items() if cost != 1.0}  # 1: samples were counted
         if not priced or not trained or self._scale is None:
             return []

@@ -1,4 +1,4 @@
-"""Requests of which all samples were drawn, stored as a run folder from which policies are fitted."""
+"""Explored requests, with all their samples, as a run folder from which policies are fitted."""
 
 import math
 import os
@@ -71,7 +71,7 @@ class Explored:
         clients : sequence of ChatClient
             One for each model, with the settings that all requests share.
         grader : str
-            The name of what finds the answers.
+            The grader's name.
         policy : str
             The origin of the policy that was served: `tcalloc.learn.saving.policy_folder.origin_of`.
         """
@@ -95,8 +95,8 @@ class Explored:
         Parameters
         ----------
         unfinished : bool
-            Whether to look at samples too where no question has a text that is too old: a process that died may have
-            removed those of questions alone.
+            Whether to look at the samples even if no question has a text that is too old. A process that died may have
+            removed the texts of the questions alone.
         """
         if not self._texts or self._keep == math.inf:
             return
@@ -115,7 +115,7 @@ class Explored:
             )
 
     def close(self) -> None:
-        """Bring everything to the disk."""
+        """Write everything to the disk."""
         self._store.close()
 
 
@@ -126,7 +126,7 @@ class _Codes:
         self._known: dict[str, str] = {}
 
     def plain(self, record: SampleRecord) -> SampleRecord:
-        """Return a sample without anything of its text."""
+        """Return a sample without its text."""
         kept: dict[str, Any] = {key: record[key] for key in _PLAIN if key in record}  # type: ignore[literal-required]
         answer = record.get("answer")
         if answer is not None:

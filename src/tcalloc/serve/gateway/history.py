@@ -16,7 +16,7 @@ __all__ = ["History", "Place", "Served"]
 MOST = 500
 # Requests that are listed.
 LAST = 50
-# Answered requests whose seconds are known one by one: enough for a 99 % quantile of now.
+# Answered requests whose seconds are known one by one: enough for a current 99 % quantile.
 TIMED = 1000
 
 
@@ -117,7 +117,7 @@ class History:
                 place.price = one.price
 
     def _place(self, now: float) -> Place:
-        """Return the place of now; time that is set back does not open an earlier one."""
+        """Return the current place; a clock that is set back does not open an earlier one."""
         course = self._course
         number = max(int((now - self.since) / self._width), course[-1].number if course else 0)
         while number >= MOST:
@@ -151,7 +151,7 @@ class History:
         Parameters
         ----------
         most : int
-            The most places: neighbours are put together.
+            The most places; neighbours are put together until there are no more.
         """
         with self._guard:
             width, course = self._width, _joined(self._course, 1)
@@ -161,7 +161,7 @@ class History:
 
 
 def _joined(course: list[Place], together: int) -> list[Place]:
-    """Return new places, each of which holds so many neighbours."""
+    """Return new places, each of which holds `together` neighbours."""
     joined: list[Place] = []
     for one in course:
         number = one.number // together

@@ -1,7 +1,7 @@
 """What the gateway learns from the requests that it explores: they are stored, and figures are made of them.
 
-Explored requests come in from the threads of requests. `Learning.review` makes the figures, in a thread, so that no
-request waits for it: every hour, and when there are a quarter more requests than the time before.
+`Learning.review` makes the figures in a thread, so that no request waits for it: every hour, and when there are a
+quarter more requests than the last time.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _log = logging.getLogger("tcalloc.gateway")
 
 # Seconds between two reviews.
 HOUR = 3600.0
-# By how much the explored requests must have grown for a review before that, and the fewest for the first one.
+# An earlier review needs this many times as many explored requests as the last one; the first one needs this many.
 GROWTH, FIRST = 1.25, 20
 
 
@@ -67,7 +67,7 @@ class Learning:
         served : ServedPolicy
             The policy that was served.
         text, records, clients, grader
-            The request; see `Explored.add`.
+            The question, its samples, one client for each model, and the grader's name.
         priced : bool
             Whether its samples have costs.
         """
@@ -78,7 +78,7 @@ class Learning:
         self._explored.add(text, records, clients, grader, served.origin)
 
     def paid(self, served: ServedPolicy, spend: float) -> None:
-        """Count what a request cost that was decided by the policy."""
+        """Count the cost of a request that the policy decided."""
         self.savings.paid(served, spend)
 
     def noted(self) -> None:
@@ -88,12 +88,12 @@ class Learning:
             self._wake.set()
 
     def review(self) -> None:
-        """Remove texts that are too old, and make the figures anew; takes up to seconds of a thread."""
+        """Remove texts that are too old, and make the figures anew; takes up to some seconds."""
         self._explored.forget()
         self.savings.measure()
 
     async def run(self) -> None:
-        """Review every hour, and earlier where many requests came; until it is cancelled."""
+        """Review every hour, and earlier if many requests came, until it is cancelled."""
         while True:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), HOUR)
@@ -101,9 +101,9 @@ class Learning:
             self._due = max(FIRST, round(GROWTH * self._count))
             try:
                 await crew().run(self.review)
-            except Exception as error:  # the figures of before stay
+            except Exception as error:  # the old figures stay
                 _log.warning("the explored requests could not be reviewed (%s)", type(error).__name__)
 
     def close(self) -> None:
-        """Bring everything to the disk."""
+        """Write everything to the disk."""
         self._explored.close()

@@ -17,20 +17,20 @@ __all__ = ["Metrics"]
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 SHARES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-# What explored requests say: the names of the gauges; without their beginning, those in the summary.
+# The gauges of what explored requests say. Without "saved_share_" they are the names in the summary.
 SAVINGS = {
-    "saved_share": "Of the cost of the cheapest fixed choice with the same agreement, what the policy saves.",
+    "saved_share": "Saved share of the cost of the cheapest fixed choice with the same agreement.",
     "saved_share_low": "The lower end of its 95 % interval.",
     "saved_share_high": "The upper end.",
     "saved_share_requests": "Explored requests that it was measured on.",
     "saved_share_agreement": "How often the policy gives the answer of the reference.",
 }
 DRIFT = {
-    "alarm": "1: explored requests have changed since the policy is served.",
+    "alarm": "1: explored requests have changed since the policy was loaded.",
     "usual": "The mean of the first explored requests with this policy.",
     "recent": "The mean of the last ones.",
 }
-# Actions have the names of a policy's; those of many policies in a row end in one row.
+# The most names of actions that are counted apart. Policies that are loaded later may bring more: these are "other".
 MOST_NAMES = 200
 
 
@@ -83,7 +83,7 @@ class Metrics:
                 self._share.add(share)
 
     def fallback(self, why: str) -> None:
-        """Count a request for which something else was done than what the policy would decide."""
+        """Count a request that got something else than the policy decided."""
         with self._guard:
             self._fallbacks[why] += 1
 
@@ -106,12 +106,12 @@ class Metrics:
         savings: Mapping[str, float] | None = None,
         drift: Mapping[str, Mapping[str, float]] | None = None,
     ) -> str:
-        """Return all of it.
+        """Return the page of metrics.
 
         Parameters
         ----------
         status : Status or None
-            That of the budget, if one is kept.
+            The state of the budget, if one is kept.
         savings : mapping, optional
             What explored requests say; see `Savings.summary`.
         drift : mapping, optional
@@ -125,7 +125,7 @@ class Metrics:
                 *_one("tcalloc_samples_total", "counter", "Samples that came.", self._samples),
                 *_one("tcalloc_spend_total", "counter", "What requests have cost since the start.", self._spend),
                 *_one("tcalloc_requests_open", "gauge", "Requests under way.", self.open),
-                *_one("tcalloc_start_time_seconds", "gauge", "When it started, since 1970.", self.history.since),
+                *_one("tcalloc_start_time_seconds", "gauge", "Start of the gateway, since 1970.", self.history.since),
                 *_head("tcalloc_latency_seconds", "histogram", "From a request to the end of its reply."),
                 *self._latency.lines("tcalloc_latency_seconds"),
                 *_head("tcalloc_vote_share", "histogram", "The share of the samples that gave the answer."),
@@ -143,7 +143,7 @@ class Metrics:
         if status is not None:
             said = {
                 "total": ("The budget of the period.", status.total),
-                "spent": ("Spent of it, with bills that never came.", status.spent),
+                "spent": ("Spent in the period, with what lost grants count as.", status.spent),
                 "reserved": ("The most that open requests can still cost.", status.reserved),
                 "lost": ("The part of the spending that is assumed: its bills never came.", status.lost),
             }

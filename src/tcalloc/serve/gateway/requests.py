@@ -49,7 +49,7 @@ class Reply:
     headers: dict[str, str]
     stream: AsyncIterator[bytes] | None = None
     end: Callable[[], Coroutine[Any, Any, None]] | None = None
-    """To be awaited when the stream has ended or was left."""
+    """To be awaited when the stream has ended, or the client has left it."""
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class Answering:
     metrics: Metrics
     learning: Learning | None = None
     share: float = 0.0
-    """Of the requests that are explored."""
+    """The share of the requests that are explored."""
 
     async def reply(self, asked: Asked, grader: Grader | None) -> Reply:
         """Return the reply to a request.
@@ -217,7 +217,7 @@ class _Relayed:
             await _cancelled(self._task)
             raise
         if first is None:
-            drawn = await self._task  # raises what it was refused with
+            drawn = await self._task  # raises the refusal, if it was refused
             on._count(self._decision, drawn, self._spending)
             self._outcome = "answered"  # the server does not stream
             pieces = _pieces(drawn.document, self._asked.usage)

@@ -1,6 +1,6 @@
-"""What the gateway saves, from the requests that it explored since its policy is served.
+"""What the gateway saves, from the requests that it explored since its policy was loaded.
 
-They are kept in memory, up to a number, so that nothing is read from the disk while requests are answered.
+The last 1,000 are kept in memory, so that nothing is read from the disk while requests are answered.
 """
 
 import threading
@@ -23,7 +23,7 @@ from tcalloc.serve.gateway.seen import Seen
 
 __all__ = ["Savings"]
 
-# Requests that are kept: an interval from more would not be much narrower.
+# Requests that are kept. More would hardly make the interval narrower.
 MOST_KEPT = 1000
 
 
@@ -53,7 +53,7 @@ class Savings:
 
     @property
     def summary(self) -> Mapping[str, float] | None:
-        """The figures; None until there are 20 requests, and where they cannot be had.
+        """The figures; None until there are 20 requests, or if nothing can be measured on them.
 
         ``saved_share`` with the ends ``low`` and ``high`` of its 95 % interval, the ``requests`` that it was measured
         on, ``spend`` and ``spend_fixed`` per request, ``agreement`` and ``agreement_fixed`` with the reference, and
@@ -63,20 +63,20 @@ class Savings:
             return None if self._summary is None else dict(self._summary)
 
     def add(self, served: ServedPolicy, seen: Seen) -> None:
-        """Take an explored request; where another policy is served by now than `served`, it says nothing."""
+        """Take an explored request; it is ignored if another policy than `served` is served by now."""
         with self._guard:
             if served is self._served and seen.codes:
                 self._kept.append(seen)
 
     def paid(self, served: ServedPolicy, spend: float) -> None:
-        """Count what a request cost that was not explored."""
+        """Count the cost of a request that the policy decided."""
         with self._guard:
             if served is self._served:
                 self._spend += spend
                 self._decided += 1
 
     def measure(self) -> None:
-        """Measure what is saved; takes up to seconds of a thread."""
+        """Measure what is saved; takes up to some seconds."""
         with self._guard:
             served, kept, since = self._served, list(self._kept), self._since
             usual = self._spend / self._decided if self._decided else None
@@ -99,7 +99,7 @@ def _measured(served: ServedPolicy, kept: Sequence[Seen], usual: float | None) -
         samples = Samples(arms=arms, ids=ids) if served.models else replace(arms[""], ids=ids)
         samples = samples.take(whole_requests(samples)).labelled("agreement")
         rows = [served.row(kept[int(row)].text) for row in np.asarray(samples.ids)]
-        # A budget keeper decides at a price of its own: by what requests cost on average.
+        # A budget keeper sets the policy by its price. What requests cost on average stands for that here.
         policy = served.policy.at(usual) if served.kept and usual else served.policy  # type: ignore[attr-defined]
         saving = saving_of(policy, samples, rows)
     except TcallocError:  # such as too few samples with an answer

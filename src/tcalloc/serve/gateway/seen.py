@@ -1,4 +1,4 @@
-"""One explored request, as figures are made of it: its samples as codes and costs."""
+"""One explored request: the codes and the costs of its samples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ __all__ = ["Seen"]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The samples of an explored request, by model; where the policy knows one model, its name is ""."""
+    """The samples of an explored request, by model; if the policy knows only one, its name is ""."""
 
     text: str
     """The question."""

@@ -1,4 +1,4 @@
-"""The gateway's server: routes, keys, start, stop and the change of the policy while it runs.
+"""The gateway's server: routes, keys, start, stop, and another policy while it runs.
 
 It runs on the event loop of all requests (`tcalloc.llm.concurrency.event_loop`), so nothing is handed from one loop to
 another.
@@ -80,19 +80,19 @@ class Gateway:
     extract : str or Grader
         Finds the answers that are voted on; "none": no votes. See `make_grader`.
     client_keys : sequence of str
-        The keys of clients; empty: none is asked for, which is allowed on the loopback alone.
+        The keys of clients; empty: none is asked for, which is allowed on this machine's own addresses only.
     host, port
         Where it listens; port 0 is any free one.
     explore : float
-        The share of requests of which all samples are drawn and stored.
+        The share of the requests that are explored: all their samples are drawn and stored.
     explore_samples : int, optional
-        How many these are, of each model. Default: the most that the policy may draw, and at least 8.
+        Samples of each model on an explored request. Default: the most that the policy may draw, and at least 8.
     store : path, optional
-        The run folder of these.
+        The run folder of explored requests.
     store_texts : bool
-        Whether it holds texts.
+        Whether this folder holds questions, completions and answers.
     keep_texts : float
-        Seconds after which they are removed from it: at the start, and every hour. Default: 30 days.
+        Seconds after which these are removed, at the start and every hour. Default: 30 days.
     reload : callable, optional
         Returns the policy anew, for `Gateway.reload`.
     timeouts : Timeouts, optional
@@ -227,7 +227,7 @@ class Gateway:
             If it cannot be read or served, or the gateway does not know where it is; the old one stays.
         """
         if self._reload is None:
-            raise InputError("the gateway was not told where its policy comes from: reload=.")
+            raise InputError("the gateway does not know where its policy comes from. Pass reload=.")
         with self._reloading:
             self.serve(self._reload())
 
@@ -235,13 +235,13 @@ class Gateway:
     def savings(self) -> Mapping[str, float] | None:
         """What is saved against the cheapest fixed choice with the same agreement, from explored requests.
 
-        None until 20 requests were explored with the policy that is served. See `Savings.summary`.
+        None until 20 requests were explored since the policy was loaded. See `Savings.summary`.
         """
         return None if self._learning is None else self._learning.savings.summary
 
     @property
     def drift(self) -> Mapping[str, Mapping[str, float]]:
-        """What has changed since the policy is served: price, difficulty and agreement; see `Drift.summary`."""
+        """What has changed since the policy was loaded: price, difficulty and agreement; see `Drift.summary`."""
         return {} if self._learning is None else self._learning.drift.summary
 
     def review(self) -> None:
@@ -275,7 +275,9 @@ class Gateway:
             await site.start()
         except OSError as error:
             await runner.cleanup()
-            raise InputError(f"{host}:{port} cannot be listened on ({error.strerror or 'taken'}).") from None
+            raise InputError(
+                f"{host}:{port} cannot be listened on ({error.strerror or 'taken'}). Give another host or port."
+            ) from None
         self._runner, self._at = runner, (host, runner.addresses[0][1])
         if self._learning is not None:
             self._reviews = asyncio.ensure_future(self._learning.run())
@@ -306,7 +308,7 @@ class Gateway:
         return self._error(401, said, "invalid_api_key", form)
 
     def _untyped(self, request: Any, form: Form = CHAT) -> Any | None:
-        """Return the refusal of a body that is not said to be JSON: a page in a browser can send all others unasked."""
+        """Return the refusal of a body of another type than JSON: a page in a browser can send such a body unasked."""
         if request.content_type == "application/json":
             return None
         return self._error(415, "the Content-Type must be application/json.", "unsupported_media_type", form)
@@ -349,8 +351,8 @@ class Gateway:
             await event_loop.crew().run(self.reload)
         except Exception as error:
             said = str(error) if isinstance(error, TcallocError) else type(error).__name__
-            _log.warning("the policy could not be read again; the one of before goes on: %s", said)
-            message = "the policy could not be read again; the one of before goes on. The gateway's log says why."
+            _log.warning("the policy could not be read again; the old one stays: %s", said)
+            message = "the policy could not be read again; the old one stays. The gateway's log says why."
             return self._error(409, message, "policy_not_read")
         return self._json(200, {"status": "the policy is read again"}, {})
 

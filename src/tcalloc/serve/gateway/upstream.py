@@ -18,19 +18,19 @@ from tcalloc.llm.parameters import Parameters
 
 __all__ = ["Recorder", "Upstream"]
 
-# A client of a gateway has a retry of its own, and waits meanwhile.
+# The gateway's clients wait meanwhile, and have retries of their own.
 BACKOFF = Backoff(retries=2, bad_replies=1, base=0.1, cap=1.0, longest=2.0)
-# Models with a client of their own. Clients name models as they like, so there must be an end.
+# Models with a `ChatClient` of their own. Requests name models as they like, so there must be a limit.
 MOST_MODELS = 64
 
 
 class Recorder:
-    """The transport of one request of a client; it keeps the replies, whole.
+    """The transport of one request of a client; it keeps the whole replies.
 
     Parameters
     ----------
     transport : Sender
-        Sends.
+        Sends the requests.
     relay : callable, optional
         Called with every piece of a reply with status 200, as it comes.
     """
@@ -82,7 +82,7 @@ class Upstream:
         self.base_url, self.rates, self._key, self._timeouts = base_url, rates, key, timeouts
         self._clients: dict[str, ChatClient] = {}
         self._list = Transport(base_url.rstrip("/") + "/models", key, timeouts, 8 << 20)
-        self.client("probe")  # an URL that cannot be asked is refused at the start
+        self.client("probe")  # a URL that cannot be asked is refused at the start
 
     def client(self, model: str) -> ChatClient:
         """Return the client of a model."""

@@ -1,4 +1,4 @@
-"""The core of every ledger in `serve/`: amounts as whole numbers, and an account that is reserved and settled.
+"""The core of every ledger in `serve/`: amounts as whole numbers, and what an account has settled and reserved.
 
 `BudgetLedger` (the budget of one call of `answer`) and `Book` (the budget of live traffic) are built on these two
 classes. Sums of whole numbers are exact in any order, so nothing is lost between settled, reserved and free.
@@ -11,9 +11,9 @@ from tcalloc.errors import InputError
 
 __all__ = ["BITS", "RAISED", "Account", "Units", "amount_of"]
 
-# The total may be exceeded by this share, because 0.1 + 0.2 is more than 0.3 in floating point.
+# The total may be exceeded by a share of 2**-40, because 0.1 + 0.2 is more than 0.3 in floating point.
 _TOLERANCE_BITS = 40
-# With so many bits for the first total of a state, sums of money are exact in SQLite and in Redis (which has 53) ...
+# With this many bits for the first total of a state, sums of money are exact in SQLite and in Redis (which has 53) ...
 BITS = 46
 # ... also if the total is raised, up to this multiple of the first one.
 RAISED = 100
@@ -39,7 +39,7 @@ class Units:
         self.limit = 0 if total is None else self.limit_of(total)
 
     def of(self, amount: float) -> int:
-        """Return an amount in units, rounded up if it is no multiple of one."""
+        """Return an amount in units, rounded up."""
         try:
             return math.ceil(math.ldexp(amount, self._shift))
         except OverflowError:  # an amount far beyond the total
@@ -52,7 +52,7 @@ class Units:
         return whole + (whole >> _TOLERANCE_BITS)
 
     def total_of(self, limit: int) -> float:
-        """Return the total that allows so many units."""
+        """Return the total that allows a number of units."""
         if limit == self.limit and self.total is not None:
             return self.total
         return float(f"{self.amount(limit - (limit >> _TOLERANCE_BITS)):.12g}")
@@ -80,7 +80,7 @@ class Account:
         """How many requests came."""
 
     def hold(self, most: int, likely: int) -> None:
-        """Reserve `most`, of which `likely` is the probable cost."""
+        """Reserve `most`; `likely` is the probable cost."""
         self.reserved += most
         self.likely += likely
 

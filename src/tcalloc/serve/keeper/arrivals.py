@@ -1,4 +1,4 @@
-"""How many requests a period still has, if it is a length of time: the rate so far, by the time of the day."""
+"""How many requests will come in the rest of a period of time: by their rate so far at each time of the day."""
 
 import math
 from typing import Any
@@ -10,9 +10,9 @@ __all__ = ["Arrivals"]
 # Slots of a day that have a rate of their own, once a whole day was seen.
 SLOTS = 24
 DAY = 86400.0
-# A slot's rate is drawn towards the mean rate, as if this share of a slot had been seen at it.
+# A slot's rate is drawn towards the mean rate, as if this share of the slot had been seen at the mean rate.
 SHRINKAGE = 0.25
-# Days (or shares of the period, if that is longer) after which what was seen counts half.
+# Days after which what was seen counts half; a tenth of the period, if that is longer.
 REMEMBERED_DAYS = 7.0
 
 
@@ -64,7 +64,7 @@ class Arrivals:
         return float(rates @ _shares(time, end))
 
     def state(self) -> dict[str, Any]:
-        """Return what a state holds of it."""
+        """Return what other keepers need."""
         return {"counts": self._counts.tolist(), "seconds": self._seconds.tolist()}
 
     def take(self, state: Any) -> None:

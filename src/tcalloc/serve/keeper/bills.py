@@ -1,11 +1,11 @@
-"""What bills really are: their ratio to what was expected, and how often they exceed the stated maximum."""
+"""What bills really are: their ratio to what was expected, and how far they exceed the stated maximum."""
 
 from collections.abc import Iterable
 from typing import Any
 
 __all__ = ["Bills"]
 
-# Of what earlier bills say, this share is forgotten with each request, whichever keeper it came to.
+# The share of the earlier bills that is forgotten with each request, whichever keeper it came to.
 FORGOTTEN = 1e-3
 # Sums that are kept of bills C and expected costs P: C, P, C², C·P and P².
 SUMS = 5
@@ -14,9 +14,9 @@ SUMS = 5
 class Bills:
     """The bills of one model (or action), or of all.
 
-    The ratio is shrunk towards that of all models, as far as it does not differ from it significantly:
+    The less significantly the ratio differs from that of all models, the nearer to that it is drawn:
     r = R + max(0, 1 − 4/z²)(ΣC/ΣP − R), where C are bills, P are expected costs, R is the ratio of all models, and
-    z² = (ΣC − RΣP)² / Σ(C − RP)². The ratio of all models is shrunk towards 1. So one bill alone changes nothing, as it
+    z² = (ΣC − RΣP)² / Σ(C − RP)². The ratio of all models is drawn to 1. So one bill alone changes nothing, as it
     may be wrong, and a model with few bills follows the others.
     """
 
@@ -63,7 +63,7 @@ class Bills:
         if at > self._at:
             keep = (1.0 - FORGOTTEN) ** (at - self._at)
             self._sums = [keep * value for value in self._sums]
-            self._others = [keep * value for value in self._others]  # news grow old, too
+            self._others = [keep * value for value in self._others]  # what others report grows old, too
             self._at = at
 
     def ratio(self, common: float = 1.0) -> float:
@@ -84,12 +84,12 @@ class Bills:
         return self._ratio[1]
 
     def state(self) -> list[float]:
-        """Return what other replicas need."""
+        """Return what other keepers need."""
         return [*self._sums, *self._top, self._at]
 
     @classmethod
     def of_state(cls, state: Any, at: int) -> "Bills":
-        """Return the bills that another replica told of, as they count when `at` requests have come."""
+        """Return the bills that another keeper has seen, as they count when `at` requests have come."""
         made = cls()
         *sums, first, second, told_at = (float(value) for value in state)
         made._sums = sums
@@ -99,15 +99,15 @@ class Bills:
         return made
 
     def absorb(self, other: "Bills") -> None:
-        """Take over what another has seen."""
+        """Take over what another keeper has seen."""
         self._sums = [mine + its for mine, its in zip(self._sums, other._sums, strict=True)]
         self._at = max(self._at, other._at)
         self._exceeded(other._top)
         self._ratio = None
 
     def join(self, others: list["Bills"]) -> None:
-        """Take account of what other replicas have seen, in place of what they had seen before."""
+        """Take account of what other keepers have seen, in place of what they had seen before."""
         self._others = [sum(values) for values in zip(*(other._sums for other in others), strict=True)] or [0.0] * SUMS
-        told = {multiple for other in others for multiple in other._top}  # the same bill may be told of twice
+        told = {multiple for other in others for multiple in other._top}  # the same bill may be reported twice
         self._exceeded(told.difference(self._top))
         self._ratio = None

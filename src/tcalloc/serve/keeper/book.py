@@ -4,8 +4,8 @@ Every store keeps one book, in memory or elsewhere, and asks it. At any time, fo
 
     settled (in this period) + reserved (by open grants) <= total
 
-as long as no bill is higher than the stated maximum of its grant. Positions are what the period is counted in: seconds
-of ledger time, or requests.
+as long as no bill is higher than the stated maximum of its grant, and lost grants count as their maximum. Positions are
+in the unit of the period: seconds of ledger time, or requests.
 """
 
 import copy
@@ -19,11 +19,11 @@ from tcalloc.serve.keeper.period import BUCKETS, Period
 
 __all__ = ["WHOLE", "Book", "Held", "Lost", "Past", "Settled"]
 
-# The account of everything; tenants have accounts beside it.
+# The account of everything. Tenants have accounts of their own beside it.
 WHOLE = ""
 # _tuple(Held, (...)) is Held(...) in half the time.
 _tuple = tuple.__new__
-# So many lost grants can still be settled late; older ones count as what they were lost with.
+# This many lost grants can still be settled late. Older ones keep the amount that they were lost with.
 _REMEMBERED = 10_000
 
 
@@ -102,7 +102,7 @@ class Book:
     past: dict[int, dict[str, Past]] = field(default_factory=dict)
     """Finished buckets of the period: their number, and what was settled in them by account."""
     prices: dict[int, float] = field(default_factory=dict)
-    """The price in each bucket, as replicas reported it."""
+    """The price in each bucket, as keepers reported it."""
 
     def reserve(
         self, grant: str, tenant: str, options: Iterable[tuple[int, int]], now: float, lifetime: float, came: int = 1
@@ -195,7 +195,7 @@ class Book:
         return [self.accounts[WHOLE], self.account(held.tenant)] if held.tenant else [self.accounts[WHOLE]]
 
     def _correct(self, lost: Lost, change: int) -> None:
-        """Change what a lost grant counts as, in the bucket in which it was lost: a window then forgets all of it."""
+        """Change what a lost grant counts as, in the bucket where it was lost, so that a window forgets all of it."""
         for name in {WHOLE, lost.held.tenant}:
             account = self.account(name)
             account.settled += change
@@ -225,7 +225,7 @@ class Book:
 
     @property
     def position(self) -> float:
-        """Where the period stands, in what it is counted in."""
+        """Where the period stands, in seconds or requests."""
         return float(self.count) if self.period.in_requests else self.time
 
     def pass_time(self, now: float) -> None:
@@ -299,7 +299,7 @@ class Book:
 
     @property
     def missing(self) -> int:
-        """What is settled on assumption, because the bills of lost grants never came."""
+        """The part of what is settled that is assumed, because the bills of lost grants never came."""
         return sum(lost.held.most for lost in self.lost.values()) if self.lost_counts else 0
 
     def copied(self) -> "Book":

@@ -44,7 +44,7 @@ __all__ = ["BudgetKeeper"]
 
 _log = logging.getLogger("tcalloc.keeper")
 
-# A bill of more than so many totals is in another unit.
+# A bill above this many totals is taken to be in another unit.
 ABSURD = 1000.0
 
 
@@ -73,7 +73,7 @@ class BudgetKeeper:
     fallback : str, optional
         The action to take if there is no money for any other: its name. Default: none, a grant without an action.
     rates : Rates, or mapping of str to Rates, optional
-        Prices, by model if there are several; with `max_tokens` they say the most that an action can cost.
+        What tokens cost, by model if there are several. With `max_tokens` they say the most that an action can cost.
     max_tokens : int, or mapping of str to int, optional
         The most tokens of a completion.
     price : float, optional
@@ -81,13 +81,12 @@ class BudgetKeeper:
     lifetime : float
         Seconds after which a grant that was not settled is lost.
     lost : {"maximum", "nothing"}
-        What a lost grant counts as. With "nothing", bills that never came may exceed the total.
-
+        What a lost grant counts as. With "nothing", the bills of lost grants may exceed the total.
     state : path or str, optional
         Where the budget is kept: a file (SQLite) for the processes of one host, or ``redis://host:port/0#name`` for
         several hosts (extra ``serve``). It is made if it is not there. Default: in the memory of this process.
     store : Store, optional
-        A store of your own in place of a state.
+        A store of your own in place of `state`.
 
     Raises
     ------
@@ -161,7 +160,7 @@ class BudgetKeeper:
         Parameters
         ----------
         state : path or str
-            As in the constructor.
+            The file, or ``redis://host:port/0#name``.
 
         Raises
         ------
@@ -221,7 +220,7 @@ class BudgetKeeper:
         tenant: str | None = None,
         question: Any = None,
     ) -> Grant:
-        """Decide between actions whose accuracy and cost you predict yourself; otherwise as `grant`.
+        """Decide between actions whose accuracy and cost you predict, and reserve the most that the decision can cost.
 
         Parameters
         ----------
@@ -232,14 +231,14 @@ class BudgetKeeper:
         maximum : sequence of float, optional
             The most that each can cost; default: its expected cost.
         tenant : str, optional
-            As in `grant`.
+            Whose budget it counts for; needed if there are tenants.
         question : str or vector, optional
             Requests with the same question get the same decision at the same price.
 
         Returns
         -------
         Grant
-            As from `grant`.
+            Its `action` is None if there is no money for anything.
 
         Raises
         ------
@@ -267,7 +266,7 @@ class BudgetKeeper:
         Raises
         ------
         InputError
-            If the period is not a number of requests, or the shapes differ.
+            If the period is not a number of requests or is rolling, or `accuracy` is no table.
         """
         account = self.check_tenant(tenant)
         reached = np.asarray(accuracy, np.float64)
@@ -375,7 +374,7 @@ class BudgetKeeper:
             return status_of(book, self._units, self.unit, self.tenants, self._learned, self._horizon)
 
     def close(self) -> None:
-        """Leave what was learnt to the keepers that go on with the state, and give back its files and connections."""
+        """Leave what was learned to the keepers that go on with the state, and close its files and connections."""
         with self._guard:
             self._pricing.leave()
             self.store.close()
@@ -455,8 +454,8 @@ class BudgetKeeper:
             first = self._learned.note_bill(grant.tenant, name, grant.model, cost, stated, settled, count)
         if first:
             _log.warning(
-                "a bill of %r is %.6g, above its stated maximum of %.6g; from a second one on more is reserved for it, "
-                "and status() counts such bills",
+                "a bill of %r is %.6g, above its stated maximum of %.6g; from the second such bill on, more is "
+                "reserved for it; status() counts such bills",
                 name,
                 cost,
                 stated[1],

@@ -1,9 +1,9 @@
 """Ledger time: seconds that only go forward, whatever the clocks of the machines do.
 
 Within a process, ledger time runs with the machine's monotonic clock. Processes agree because each one that uses a
-state takes over the later time (`follow`). The wall clock is only asked once, when a process joins a state: how long
-was nobody there? A wall clock that jumps while processes are running changes nothing for them, and they correct the
-difference between wall clock and ledger time that the state holds for those that join later.
+state takes over the later time (`follow`). The wall clock is asked once, when a process joins a state: it shows for
+how long no process has used it. A wall clock that jumps while processes are running changes nothing for them. They
+correct the difference between wall clock and ledger time that the state holds for those that join later.
 """
 
 import time

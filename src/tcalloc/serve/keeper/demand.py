@@ -33,7 +33,7 @@ class Ladder(NamedTuple):
     costs: list[float]
     """Their expected costs."""
     efficiencies: list[float]
-    """Of each but the first: accuracy per cost of the step to it, falling."""
+    """For each action but the first: accuracy per cost of the step to it; they fall."""
 
     def at(self, price: float) -> int:
         """Return the place of the action to take at a price."""
@@ -75,7 +75,7 @@ class Demand:
     Parameters
     ----------
     half_life : float
-        The distance, in what the period is counted in, after which a request counts half; infinite: never.
+        The distance, in seconds or requests, after which a request counts half; infinite: never.
     """
 
     def __init__(self, half_life: float):
@@ -137,11 +137,11 @@ class Demand:
 
     @property
     def seen(self) -> float:
-        """How many requests count at present, those of other replicas included."""
+        """How many requests count at present, those of other keepers included."""
         return self.count / self._weight + sum(other.seen for other in self._others)
 
     def absorb(self, other: "Demand") -> None:
-        """Take over what another has seen, so that it need not be remembered on its own."""
+        """Take over what another keeper has seen, so that it need not be remembered on its own."""
         if other._first is not None:
             if self._first is None:
                 self._first = other._first
@@ -151,7 +151,7 @@ class Demand:
         self.count += other.count * (self._weight / other._weight)
 
     def join(self, others: Sequence["Demand"]) -> None:
-        """Take account of what other replicas have seen, in place of what they had seen before."""
+        """Take account of what other keepers have seen, in place of what they had seen before."""
         self._others = [other for other in others if other.count > 0]
 
     def curve(self) -> tuple[NDArray[np.float64], int]:
@@ -179,7 +179,7 @@ class Demand:
         return spends, first
 
     def state(self) -> dict[str, Any]:
-        """Return what other replicas need."""
+        """Return what other keepers need."""
         self._rescale()
         filled = np.flatnonzero(self._steps).tolist()
         return {
@@ -192,7 +192,7 @@ class Demand:
 
     @classmethod
     def of_state(cls, state: Any, half_life: float, position: float) -> "Demand":
-        """Return the demand that another replica told of, as it counts at a position."""
+        """Return the demand that another keeper has seen, as it counts at a position."""
         made = cls(half_life)
         made._position = float(state["position"])
         made._first = None if state["first"] is None else int(state["first"])

@@ -1,4 +1,4 @@
-"""A grant: the right to spend on one question, with the most that it may cost."""
+"""A grant: the right to spend on one question, with the most that this can cost."""
 
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -25,15 +25,17 @@ class Grant:
     action : str or None
         What to do, by the action's name; None: there is no money, and nothing may be spent.
     maximum : float
-        The most that it may cost. This much is reserved.
+        The most that it can cost. This much is reserved.
     expected : float
         What it will probably cost.
+    model : str
+        The model whose bills correct what it costs, or the action's name; "" without an action.
     price : float
         Accuracy that one more unit of cost had to buy.
     tenant : str
-        Whose budget it counts for; "": nobody's in particular.
+        Whose budget it counts for; "": there are no tenants.
     short : bool
-        Whether money was too short for what the price allowed, so that this is something cheaper.
+        Whether there was too little money for what the price allowed, so that this is something cheaper.
     run : Run or None
         Carries the action out, if the policy's actions mean something to tcalloc; see `tcalloc.learn.protocol`.
     """

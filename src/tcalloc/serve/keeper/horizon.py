@@ -13,7 +13,7 @@ from tcalloc.serve.keeper.store import Store
 
 __all__ = ["Horizon"]
 
-# In a rolling window, a request is planned to spend this share more or less than the average, at most.
+# In a rolling window, the plan for a request is at most this share above or below the average.
 CORRECTION = 0.5
 
 

@@ -1,4 +1,4 @@
-"""What a keeper has learnt from traffic, and what keepers tell each other of it."""
+"""What a keeper has learned from traffic, and what keepers tell each other of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from tcalloc.serve.keeper.period import Period
 
 __all__ = ["Learned"]
 
-# The demand forgets half of what it knows after this share of the period.
+# A request counts half in the demand after this share of the period.
 FORGETS = 1 / 20
 # The name under which the bills of all models are kept together.
 ALL = ""
@@ -93,7 +93,7 @@ class Learned:
 
     @property
     def has_seen(self) -> bool:
-        """Whether it has learnt anything by itself."""
+        """Whether it has learned anything by itself."""
         return any(pacer.demand.count for pacer in self.pacers.values())
 
     def all_exceeded(self) -> dict[str, int]:
@@ -111,7 +111,7 @@ class Learned:
         }
 
     def absorb(self, told: Mapping[str, Any], position: float, count: int) -> None:
-        """Take over what a keeper that ended has told, as if it had been seen here."""
+        """Take over what a keeper that ended has reported, as if it had been seen here."""
         for name, pacer in self.pacers.items():
             if name in told["demand"]:
                 pacer.demand.absorb(Demand.of_state(told["demand"][name], self._half_life, position))
@@ -123,7 +123,7 @@ class Learned:
             self.arrivals.take(told["arrivals"])
 
     def join(self, others: Sequence[Mapping[str, Any]], position: float, count: int) -> None:
-        """Take account of what other keepers have told, in place of what they had told before."""
+        """Take account of what other keepers report, in place of what they reported before."""
         for name, pacer in self.pacers.items():
             told = [other["demand"][name] for other in others if name in other["demand"]]
             pacer.demand.join([Demand.of_state(state, self._half_life, position) for state in told])

@@ -17,7 +17,7 @@ from tcalloc.serve.keeper.account import amount_of
 
 __all__ = ["Bounds", "Menu", "decides_while_sampling", "menu_of", "stated_menu"]
 
-# Of each policy that decides while sampling: spend, accuracy and policy at some of its budgets.
+# For each policy that decides while sampling: spend, accuracy and policy at some of its budgets.
 _curves: WeakKeyDictionary[Any, list[tuple[float, float, Any]]] = WeakKeyDictionary()
 # How many settings of a policy that decides while sampling are offered.
 SETTINGS = 12
@@ -37,17 +37,17 @@ class Menu:
     models: Sequence[str]
     """What bills are compared by: the model of each, or the action's name."""
     start: Callable[[int], Run] | None = None
-    """From the place of an action to the run that carries it out; None: there is none."""
+    """Returns the run that carries out the action at a place; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The most that actions can cost, as far as rates and max_tokens bound it.
+    """The most that actions can cost, by rates and max_tokens.
 
     Parameters
     ----------
     rates : Rates, or mapping of str to Rates
-        Prices, by model if there are several.
+        What tokens cost, by model if there are several.
     max_tokens : int, or mapping of str to int
         The most tokens of a completion, by model if that differs.
     """
@@ -94,9 +94,9 @@ def menu_of(policy: Any, question: Any, maximum: Any, bounds: Bounds | None, pri
     maximum : float, mapping of str to float, callable or None
         The most that an action can cost: one number, by the action's name, or a function of it.
     bounds : Bounds or None
-        Otherwise, what bounds it. Without both, it is the highest cost that the policy has seen in training.
+        What bounds the cost if `maximum` is None. Without both, it is the highest cost in the policy's training.
     price : float or None
-        The price of now.
+        The current price.
     """
     if decides_while_sampling(policy):
         return _while_sampling(policy, question, maximum)

@@ -29,7 +29,7 @@ def open_state(
     state : path or str
         A file, or the address of a Redis server; see `RedisStore`.
     config : mapping, optional
-        What the keeper was told; without it the state must exist.
+        The arguments of the keeper; without them the state must exist.
     book : Book, optional
         The book that a new state begins with.
     clock : LedgerClock, optional

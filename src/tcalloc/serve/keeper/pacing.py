@@ -3,10 +3,10 @@
 The price is where the demand at that price, times the requests that are left, meets the money that is left. It has no
 step size. Two things make it exact enough for a total that must not be exceeded:
 
-1. Money in flight counts with its expected bill; the cap holds what it may cost at most. What is granted so late in the
-   period that its bill comes after the last request cannot give anything back, so it counts with its maximum.
-2. Expected costs are corrected by what bills have been so far (`bills.py`). What is known of demand is kept in stated
-   costs, so that it is corrected at once, too.
+1. An open grant counts with its expected bill; only the cap counts its maximum. A grant so late in the period that its
+   bill comes after the last request cannot give anything back, so it counts with its maximum here too.
+2. Expected costs are corrected by what bills have been so far (`bills.py`). Demand is remembered in stated costs, so
+   that a correction holds for it at once.
 """
 
 import math
@@ -34,7 +34,7 @@ class Pace(NamedTuple):
     """What is left of a period, for one account."""
 
     money: float
-    """Money that is neither settled nor expected in flight."""
+    """Money that is neither settled nor expected to be spent by open grants."""
     left: float
     """Requests that will still come, the one that is decided included."""
 
@@ -45,13 +45,13 @@ class Pacer:
     Parameters
     ----------
     half_life : float
-        After which distance a request counts half in the demand; see `Demand`.
+        The distance after which a request counts half in the demand; see `Demand`.
     """
 
     def __init__(self, half_life: float):
         self.demand = Demand(half_life)
         self.price: float | None = None
-        """The price of now; None: nothing is known yet."""
+        """The current price; None: nothing is known yet."""
         self.level = 1.0
         """What bills are at present as a multiple of stated costs; demand is remembered in stated costs."""
         self.lag = 0.0
@@ -127,7 +127,7 @@ class Pacer:
         return self.level * spend_at(self.demand, price * self.level)
 
     def places(self, pace: Pace, ladder: Ladder, counted: list[float], luck: float) -> tuple[list[int], bool]:
-        """Return the places of a ladder to try, the best first, and whether the money has cut it.
+        """Return the places of a ladder to try, the best first, and whether there is too little money for the best.
 
         Parameters
         ----------
@@ -136,7 +136,7 @@ class Pacer:
         ladder : Ladder
             The actions.
         counted : list of float
-            What each counts as: its expected cost, or up to its highest at the end of the period.
+            What each counts as: its expected cost, and near the end of the period up to its highest cost.
         luck : float
             A random number in [0, 1).
         """
@@ -145,8 +145,8 @@ class Pacer:
             price *= math.exp(SPREAD * (luck - 0.5))
         if counted != ladder.costs:
             steps = zip(ladder.efficiencies, pairwise(ladder.costs), pairwise(counted), strict=True)
-            dearer = [e * (b - a) / (d - c) if d > c else math.inf for e, (a, b), (c, d) in steps]
-            ladder = Ladder(ladder.actions, counted, dearer)
+            efficiencies = [e * (b - a) / (d - c) if d > c else math.inf for e, (a, b), (c, d) in steps]
+            ladder = Ladder(ladder.actions, counted, efficiencies)
         wanted = chosen = ladder.at(price)
         if pace.left < math.inf:  # something must be left for the cheapest action of each request to come
             room = pace.money - counted[0] * (pace.left - 1.0)

@@ -11,7 +11,7 @@ from tcalloc.errors import InputError
 
 __all__ = ["BUCKETS", "Period", "period_of"]
 
-# A period is divided into this many buckets: the grain of a rolling window, of plots, and of news between replicas.
+# A period is divided into this many buckets: the steps of a rolling window, of plots, and of reports between keepers.
 BUCKETS = 60
 
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -59,7 +59,7 @@ class Period:
         return f"every {size}" if self.rolling else size
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what a state holds of it."""
+        """Return the period as a state stores it."""
         return asdict(self) | {"length": None if self.length == math.inf else self.length}
 
 

@@ -1,4 +1,4 @@
-"""When prices are set anew, and when keepers tell each other what they have learnt."""
+"""When prices are set anew, and when keepers tell each other what they have learned."""
 
 import json
 import math
@@ -12,27 +12,27 @@ from tcalloc.serve.keeper.store import Store
 
 __all__ = ["Pricing"]
 
-# The price is set anew after so many requests, and after each of the first ones.
+# The price is set anew after this many requests, and after each one until as many have come.
 EVERY = 20
-# Keepers tell each other what they have learnt at every new bucket, and after so many seconds.
+# Keepers tell each other what they have learned at every new bucket, and after this many seconds.
 TELLS = 60.0
-# The name under which keepers that were closed leave what they had learnt.
+# The name under which keepers that were closed leave what they had learned.
 ENDED = "ended"
 
 
 class Pricing:
-    """The prices of one keeper, as part of all that share a state.
+    """The prices of one of the keepers that share a state.
 
     Parameters
     ----------
     store : Store
         The state.
     learned : Learned
-        What this keeper has learnt; it has the prices.
+        What this keeper has learned; it has the prices.
     horizon : Horizon
         What is left of the period.
     first_price : float or None
-        The price as long as hardly any request has come.
+        The price until 20 requests have come.
     """
 
     def __init__(self, store: Store, learned: Learned, horizon: Horizon, first_price: float | None):
@@ -63,7 +63,7 @@ class Pricing:
             self._set(account)
 
     def leave(self) -> None:
-        """Leave what was learnt to those who go on."""
+        """Leave what was learned to the keepers that go on."""
         told = self._store.tell(self.replica, None, None)
         if self._learned.has_seen:
             if ENDED in told:

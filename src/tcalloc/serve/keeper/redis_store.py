@@ -1,8 +1,8 @@
 """A book in Redis, for several hosts.
 
 Grants and bills are one script each, which Redis runs as a whole: one round trip, and no other client sees half of it.
-Whatever happens seldom (a bucket or a period ends, a grant is lost, a bill comes late) is done by `Book` here, and
-written back by a script that refuses if anything has changed in between; then it is done again.
+What is rare (a bucket or a period ends, a grant is lost, a bill comes late) is done by `Book` here. A script writes it
+back, and refuses if anything has changed in between; then it is done again.
 """
 
 import json
@@ -21,8 +21,9 @@ __all__ = ["RedisStore"]
 VERSION = 2
 # Seconds to wait for the server.
 PATIENCE = 5.0
+# Keepers whose reports are kept: the latest.
 REPLICAS = 64
-# How often a seldom operation is tried while others write.
+# How often a rare operation is tried while others write.
 TRIES = 1000
 
 _ACCOUNT = ("settled", "reserved", "likely", "fresh", "requests")
@@ -90,7 +91,7 @@ found[3] = held
 return found
 """
 )
-# KEYS: head, accounts, grants, rest. All that there is, at one moment.
+# KEYS: head, accounts, grants, rest. Returns all of it as it is at one moment.
 _READ = """
 return {redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2]), redis.call('HGETALL', KEYS[3]),
   redis.call('GET', KEYS[4])}
@@ -119,7 +120,7 @@ class RedisStore:
         ``redis://host:port/database#name``; the name tells budgets of one database apart. ``rediss://`` and
         ``unix://`` are allowed too.
     config : mapping or None
-        What a keeper was told. A state that exists must have the same; None: whatever it has.
+        The arguments of the keeper. A state that exists must have the same ones; None: any.
     book : Book or None
         The new book of a new state.
     clock : LedgerClock, optional
@@ -220,7 +221,7 @@ class RedisStore:
         return self._all()[0]
 
     def tell(self, replica: str, news: str | None, price: float | None) -> Mapping[str, str]:
-        """Tell other keepers what this one has learnt; return what all of them have told."""
+        """Tell other keepers what this one has learned; return what all of them have told."""
         if price is not None and math.isfinite(price):
             known = price
             self._seldom(lambda book: book.prices.__setitem__(book.bucket, known))

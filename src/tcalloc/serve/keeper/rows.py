@@ -1,4 +1,4 @@
-"""A book as rows of numbers and texts: what stores outside of memory keep, and what they give back."""
+"""A book as rows of numbers and texts, as the stores outside of memory keep it."""
 
 import json
 import math

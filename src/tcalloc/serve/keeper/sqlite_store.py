@@ -25,9 +25,9 @@ __all__ = ["SQLiteStore"]
 # The number that says that a SQLite file is a state of tcalloc, and the version of its tables.
 APPLICATION = 0x7463_616C
 VERSION = 2
-# Seconds to wait for another process that writes.
+# Seconds to wait while another process writes.
 PATIENCE = 30.0
-# Replicas whose news are kept: the latest.
+# Keepers whose reports are kept: the latest.
 REPLICAS = 64
 
 TABLES = """
@@ -61,7 +61,7 @@ class SQLiteStore:
     path : str
         The file; it is made if it is not there.
     config : mapping or None
-        What a keeper was told. A file that exists must have the same; None: whatever the file has.
+        The arguments of the keeper. A file that exists must have the same ones; None: any.
     book : Book or None
         The new book of a new file.
     clock : LedgerClock, optional
@@ -101,7 +101,7 @@ class SQLiteStore:
                 f"{self._path} cannot be opened as a state ({error}). Pass a new or an existing state."
             ) from None
         self._db.execute("PRAGMA synchronous = NORMAL")
-        # Moving the log into the file waits for the disk; with 8 MB of log, that is once in some thousand grants.
+        # Moving the log into the file waits for the disk; with 8 MB of log, that happens once in some thousand grants.
         self._db.execute("PRAGMA wal_autocheckpoint = 8000")
 
     def _use_log(self) -> None:
@@ -197,7 +197,7 @@ class SQLiteStore:
         return book
 
     def tell(self, replica: str, news: str | None, price: float | None) -> Mapping[str, str]:
-        """Tell other keepers what this one has learnt; return what all of them have told."""
+        """Tell other keepers what this one has learned; return what all of them have told."""
         with self:
             book = self._all()
             if price is not None and math.isfinite(price):
@@ -242,7 +242,7 @@ class SQLiteStore:
             self._guard.release()
 
     def _head(self, book: Book) -> Book:
-        """Bring a book up to date, without grants and without tenants."""
+        """Bring a book up to date, but for its grants and tenants."""
         row = self._db.execute(READ_HEAD).fetchone()
         book.time, book.start, book.count, book.due, book.due_count, book.bucket, book.limit = row[:7]
         whole = book.accounts[WHOLE]
@@ -273,7 +273,7 @@ class SQLiteStore:
         return book, now
 
     def _all(self) -> Book:
-        """Return a book of its own that has everything."""
+        """Return a new book with everything in it."""
         book = self._head(book_of(self._settings))
         for name, *row in self._db.execute("SELECT * FROM accounts"):
             book.accounts[name] = Account(*row)

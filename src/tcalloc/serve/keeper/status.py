@@ -1,4 +1,4 @@
-"""The state of a budget as it is now: what is spent and reserved, at which price, and what the period will end with."""
+"""The state of a budget now: what is spent and reserved, the price, and what will be spent when the period ends."""
 
 import math
 from collections.abc import Mapping
@@ -60,9 +60,9 @@ class Status:
     exceeded: dict[str, int]
     """By action, how many bills were above their stated maximum."""
     history: list[tuple[float, float]]
-    """Where finished and current buckets of the period end, as shares of the period, and what was spent in each."""
+    """Where each bucket of the period ends, as a share of the period, and what was spent in it."""
     prices: list[tuple[float, float]]
-    """The same places with the price there."""
+    """The price at these places."""
 
     @property
     def free(self) -> float:
@@ -159,9 +159,9 @@ def status_of(
     unit : str
         The name of the unit of amounts.
     weights : mapping of str to float
-        The tenants.
+        The tenants' weights.
     learned : Learned
-        It has the prices.
+        The prices and the bills above their maximum.
     horizon : Horizon
         What is left of the period.
     """

@@ -39,20 +39,20 @@ class Store(Protocol):
         """Return a copy of the whole book, as of now."""
 
     def tell(self, replica: str, news: str | None, price: float | None) -> Mapping[str, str]:
-        """Tell other keepers what this one has learnt, and the price of now; return what all of them have told.
+        """Tell other keepers what this one has learned, and the current price; return what all of them have told.
 
         Parameters
         ----------
         replica : str
             The name of this keeper.
         news : str or None
-            What it has learnt, as a text; it takes the place of what it told before. None: it has nothing to tell.
+            What it has learned, as a text; it takes the place of what it told before. None: it has nothing to tell.
         price : float or None
             The price in the current bucket, for the plot of the period.
         """
 
     def close(self) -> None:
-        """Give back files and connections."""
+        """Close files and connections."""
 
 
 class MemoryStore:
@@ -103,7 +103,7 @@ class MemoryStore:
             return self.book.copied()
 
     def tell(self, replica: str, news: str | None, price: float | None) -> Mapping[str, str]:
-        """Tell other keepers of this process what was learnt."""
+        """Tell other keepers of this process what was learned."""
         with self._guard:
             if news is None:
                 self._news.pop(replica, None)

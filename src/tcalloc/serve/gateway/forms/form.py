@@ -44,7 +44,7 @@ class Writer(ABC):
 
     @abstractmethod
     def failed(self, error: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the event that says that nothing more comes."""
+        """Return the event of an error, after which nothing more comes."""
 
     @abstractmethod
     def whole(self) -> dict[str, Any]:
@@ -59,11 +59,11 @@ class Form:
     chat: Callable[[dict[str, Any]], dict[str, Any]]
     """Returns a body as one of chat completions."""
     writer: Callable[[Mapping[str, Any]], Writer] | None
-    """Returns what writes the answer to a body; None: a completion is in this form."""
+    """Returns what writes the answer to a body; None: a completion is in this form already."""
     error: Callable[[int, Mapping[str, Any]], dict[str, Any]]
     """Returns the document of an error with a status."""
     missing: str = ""
-    """What is said of the addresses below its own."""
+    """The message for addresses below its own."""
 
     def reply(self, body: Mapping[str, Any], reply: Reply) -> Reply:
         """Return a reply to a body in this form; status and headers stay.

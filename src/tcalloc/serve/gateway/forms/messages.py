@@ -22,7 +22,7 @@ _REFUSED = {
     "container": "cannot be used: the gateway runs no code. Leave it out.",
 }
 _TIERS = {"standard_only": "default"}
-# Anthropic's model reasons on with what it thought before; servers of chat completions do not take it back.
+# Anthropic's models go on from their earlier thoughts; servers of chat completions do not take these back.
 _THOUGHTS = ("thinking", "redacted_thinking")
 
 
@@ -66,7 +66,7 @@ def _chat(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _translated(message: Mapping[str, Any], place: str) -> Iterator[dict[str, Any]]:
-    """Yield a message as those of chat completions: what tools returned comes first, each by itself."""
+    """Yield a message as messages of chat completions: first the results of tools, each as a message of its own."""
     role = chosen(message.get("role"), f"{place}.role", ("user", "assistant", "system"))
     content = message.get("content")
     if isinstance(content, str):
@@ -126,7 +126,7 @@ def _call(block: Mapping[str, Any], place: str) -> dict[str, Any]:
 
 def _tool(tool: Mapping[str, Any], place: str) -> dict[str, Any]:
     if tool.get("type") is not None:
-        remedy = "Tools that Anthropic defines or runs are not known here; name each by 'input_schema'."
+        remedy = "Tools that Anthropic defines or runs are not known here; describe each by 'input_schema'."
         chosen(tool["type"], f"{place}.type", ("custom",), remedy)
     schema = object_at(tool.get("input_schema"), f"{place}.input_schema")
     function = {"name": text_at(tool.get("name"), f"{place}.name"), "parameters": schema}

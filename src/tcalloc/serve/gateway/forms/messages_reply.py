@@ -80,7 +80,7 @@ class MessagesWriter(Writer):
         yield {"type": "content_block_delta", **place, "delta": {"type": kind, field: step.piece}}
 
     def end(self) -> Iterator[dict[str, Any]]:
-        """Yield the reason and the tokens, and the end."""
+        """Yield why the answer ended with its tokens, and the last event."""
         reason, stop = self._reason()
         delta = {"stop_reason": reason, "stop_sequence": stop}
         yield {"type": "message_delta", "delta": delta, "usage": self._usage()}
@@ -116,7 +116,7 @@ class MessagesWriter(Writer):
         return "end_turn", None
 
     def _usage(self) -> dict[str, int]:
-        """Return the tokens: those of the prompt that the cache had no part in stand apart."""
+        """Return the tokens; those of the prompt that the cache read or wrote are not in `input_tokens`."""
         usage = self.parts.usage
         beside = usage.cached_tokens + usage.cache_write_tokens
         return {
@@ -136,7 +136,7 @@ def _block(part: Part, text: str) -> dict[str, Any]:
 
 
 def _input(arguments: str) -> dict[str, Any]:
-    """Return the arguments of a call; what is no object stands there as it came."""
+    """Return the arguments of a call as an object; what is none is put into one as a text."""
     try:
         found = json.loads(arguments or "{}")
     except (ValueError, RecursionError):

@@ -23,9 +23,9 @@ class Part:
     text: str = ""
     """What came of it; of a call: its arguments."""
     id: str = ""
-    """Of a call."""
+    """The id of a call."""
     name: str = ""
-    """Of the function that is called."""
+    """The name of the function that is called."""
     index: int = 0
     """The server's number of a call."""
 
@@ -105,7 +105,7 @@ class Parts:
 
     def _head(self, document: Mapping[str, Any]) -> None:
         if not self._named and isinstance(document.get("id"), str) and document["id"]:
-            self._named = True  # the first name is that of all chunks
+            self._named = True  # all chunks have the first id
             self.id = document["id"].removeprefix("chatcmpl-")
         if isinstance(document.get("model"), str):
             self.model = document["model"]

@@ -23,7 +23,7 @@ def object_at(value: Any, place: str) -> Mapping[str, Any]:
 
 
 def list_at(value: Any, place: str, allowed: str = "a list") -> list[Any]:
-    """Return a value that must be a list, or is no text, which is allowed there too."""
+    """Return a value that must be a list; the message says what is allowed, if the caller allows more."""
     if not isinstance(value, list):
         raise BadRequest(f"'{place}' must be {allowed}.", place)
     return value

@@ -26,7 +26,7 @@ _REFUSED = {
     "context_management": "cannot be used: this gateway shortens no conversations. Leave out items of 'input'.",
     "top_logprobs": "cannot be used in this form. /v1/chat/completions gives log-probabilities.",
 }
-# Items that the server would not take back: what a model thought.
+# Items that the server would not take back: the thoughts of a model.
 _LEFT_OUT = ("reasoning",)
 _NO_FILES = "The gateway keeps no files."
 

@@ -1,4 +1,4 @@
-"""The page's pictures: curves as SVG that fit any width, with letters and strokes of their own size.
+"""The page's pictures: curves as SVG that fit any width, while letters and strokes keep their size.
 
 The picture has the width of the page, and places within it are percentages. Only the paths are stretched
 (`preserveAspectRatio="none"`), and their strokes are not (`vector-effect`). Colours are those of the style sheet.
@@ -59,7 +59,7 @@ class Curve:
     now: float | None = None
     """Where now is, if it is not the right end."""
     told: bool = True
-    """Whether its words are shown; otherwise they are heard alone."""
+    """Whether its words are shown; otherwise only screen readers have them."""
     key: bool = True
     """Whether the lines' labels are listed."""
 

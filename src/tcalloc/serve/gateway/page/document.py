@@ -28,7 +28,7 @@ def templates() -> Environment:
 
 @cache
 def document() -> Document:
-    """Return the page. A browser runs its script and its style alone, and sends what is typed nowhere but back here."""
+    """Return the page. A browser runs only its own script and style, and sends what is typed only to this gateway."""
     known = templates()
     # They are ours, and their line ends are part of what is hashed.
     style, script = (Markup(known.get_template(one).render()) for one in ("page.css", "page.js"))
@@ -38,7 +38,7 @@ def document() -> Document:
         "style-src": _hashed(style),
         "script-src": _hashed(script),
         "connect-src": "'self'",
-        "img-src": "data:",  # its icon, which is empty: else a browser asks for one
+        "img-src": "data:",  # its empty icon, without which a browser asks for one
         "base-uri": "'none'",
         "form-action": "'none'",
         "frame-ancestors": "'none'",

@@ -94,7 +94,7 @@ def _over_the_period(budget: Mapping[str, Any], unit: str | None) -> Curve:
         labels = [duration(place * budget["period_seconds"], 3) for place in quarters]
     else:
         labels = [share(place) for place in quarters]
-    labels[0], labels[-1] = ("begin", f"end: {period}") if elapsed is not None else ("begin of the window", "its end")
+    labels[0], labels[-1] = ("start", f"end: {period}") if elapsed is not None else ("start of the window", "its end")
     across = [Tick(place, label) for place, label in zip(quarters, labels, strict=True)]
     rows = [(share(place), value) for place, value in points]
     return _drawn(
@@ -108,7 +108,7 @@ def _prices(status: Mapping[str, Any]) -> Curve | None:
         return None
     unit = status["unit"]
     places, ends, across = _since(status)
-    # Until it is known, each grant has the price 0.
+    # Until the price is known, each grant has the price 0.
     known = status["budget"]["price"] is not None or any(one["price"] for one in places)
     points = [(end, one["price"]) for one, end in zip(places, ends, strict=True) if known and one["price"] is not None]
     words = f"Accuracy that {one_unit(unit)} more had to buy"
@@ -180,7 +180,7 @@ def _times(status: Mapping[str, Any], points: list[tuple[float, float]]) -> list
 
 
 def _counts(counts: Mapping[str, int]) -> list[tuple[str, str, str, float]]:
-    """Return names with their counts and shares, the most frequent first; the many that are rare are put together."""
+    """Return names with their counts and shares, the most frequent first; the rarest are put together."""
     total = sum(counts.values())
     ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
     shown = ordered if len(ordered) <= LISTED else ordered[: LISTED - 1]

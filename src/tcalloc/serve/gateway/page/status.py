@@ -36,7 +36,7 @@ class Known:
     explore : float
         The share of the requests that are explored.
     budget : Status or None
-        That of the budget.
+        The state of the budget.
     budget_failed : bool
         Whether a budget is kept, and could not be read.
     period_seconds : float or None
@@ -87,7 +87,7 @@ def status_document(known: Known, now: float | None = None) -> dict[str, Any]:
     known : Known
         What is known.
     now : float, optional
-        The time, in seconds since 1970; default: that of now.
+        The time, in seconds since 1970; default: the current time.
     """
     history = known.metrics.history
     seconds, course = history.course()

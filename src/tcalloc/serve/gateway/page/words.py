@@ -13,7 +13,7 @@ from tcalloc.evaluate.phrases import percent
 __all__ = ["Tile", "Verdict", "drift", "duration", "money", "one_unit", "share", "tiles", "unlearned", "verdict"]
 
 _LONGER = ((120.0, "s", 1.0), (7200.0, "min", 60.0), (172800.0, "h", 3600.0), (math.inf, "d", 86400.0))
-# The last requests that say whether the budget is spent just now.
+# As many of the last requests say whether the budget is spent, or the server fails.
 RECENT = 10
 
 
@@ -67,7 +67,7 @@ def one_unit(unit: str | None) -> str:
 
 
 def verdict(status: Mapping[str, Any]) -> Verdict:
-    """Return what is said first: how the budget goes, or what is wrong."""
+    """Return what is said first: what is spent of the budget, or what is wrong."""
     budget, last = status["budget"], status["last"][:RECENT]
     if status["budget_failed"]:
         return Verdict(
@@ -114,7 +114,7 @@ def _warned(status: Mapping[str, Any], kind: str, sentences: list[str]) -> Verdi
     changed = [page_line(name, 40) for name, one in (status["drift"] or {}).items() if one.get("alarm")]
     if not changed:
         return Verdict(kind, sentences)
-    return Verdict("warn", [*sentences, f"Since the policy is served, this has changed: {', '.join(changed)}."])
+    return Verdict("warn", [*sentences, f"Since the policy was loaded, this has changed: {', '.join(changed)}."])
 
 
 def _course(status: Mapping[str, Any]) -> Verdict:
