@@ -9,6 +9,7 @@ import typing
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from syntax import tree_of
@@ -17,11 +18,12 @@ import tcalloc
 
 
 def public_modules() -> list[types.ModuleType]:
-    """Return tcalloc and every module below it whose path has no underscore, but for the command line's."""
+    """Return tcalloc and every module below it whose path has no underscore, but for those of stacks that are not here."""
     names = [
         found.name
         for found in pkgutil.walk_packages(tcalloc.__path__, "tcalloc.")
         if not any(part.startswith("_") for part in found.name.split("."))
+        and not (found.name.startswith("tcalloc.serve.litellm") and find_spec("litellm") is None)
     ]
     return [tcalloc, *(import_module(name) for name in names)]
 
