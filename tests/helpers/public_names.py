@@ -18,7 +18,7 @@ import tcalloc
 
 
 def public_modules() -> list[types.ModuleType]:
-    """Return tcalloc and all modules below it whose paths have no underscore, but for those of a stack that is not here."""
+    """Return tcalloc and all modules whose paths have no underscore, but for those of a stack that is not here."""
     names = [
         found.name
         for found in pkgutil.walk_packages(tcalloc.__path__, "tcalloc.")
