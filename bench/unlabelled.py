@@ -176,7 +176,8 @@ def plot(cells: list[dict[str, Any]], path: Path) -> None:
             )  # fmt: skip
         ax.axhline(0, color="#333333", lw=1)
         ax.set_xscale("log", base=2)
-        ax.set_xticks(sorted({one[what] for one in chosen}), [str(n) for n in sorted({one[what] for one in chosen})])
+        ticks = QUESTIONS if what == "questions" else (1, *SIZES)
+        ax.set_xticks(ticks, [str(tick) for tick in ticks])
         ax.minorticks_off()
         ax.set_xlabel(f"{'training questions' if what == 'questions' else 'samples per question'}")
         ax.grid(alpha=0.25)
