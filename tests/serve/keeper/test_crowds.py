@@ -101,7 +101,7 @@ def test_kill_9_in_the_midst_of_it(tmp_path):
             process.stdout.readline()
             time.sleep(0.15)
             process.kill()
-        with closing(sqlite3.connect(state)) as db:
+        with sqlite3.connect(state) as db:
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             reserved, count, requests = db.execute("SELECT reserved, count, requests FROM head").fetchone()
             grants, most = db.execute("SELECT count(*), sum(most) FROM grants").fetchone()
