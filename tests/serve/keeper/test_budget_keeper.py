@@ -377,7 +377,8 @@ def test_a_state_goes_on(tmp_path):
         assert status.spent == pytest.approx(sum(done) + 1.0)
         first.settle(1.0)
         assert 190.0 < status.forecast <= 200.0
-    assert BudgetKeeper.open(state).period.length == 100
+    with BudgetKeeper.open(state) as keeper:
+        assert keeper.period.length == 100
 
 
 def test_another_total(tmp_path):

@@ -73,12 +73,18 @@ class SQLiteStore:
     ):
         self.clock = LedgerClock() if clock is None else clock
         self._path, self._guard = os.fspath(path), threading.Lock()
-        self._open()
+        try:
+            self._open()
+            self._load(config, book)
+        except BaseException:
+            self._close()
+            raise
+
+    def _load(self, config: Mapping[str, Any] | None, book: Book | None) -> None:
         if book is not None and config is not None:
             with self:
                 self._make(config, book)
         elif not self._tables():
-            self._db.close()
             raise InputError(
                 f"{self._path} is no state of a budget keeper. Pass the file that BudgetKeeper(state=…) made."
             )
@@ -89,6 +95,12 @@ class SQLiteStore:
             time, difference = self._db.execute("SELECT time, difference FROM head").fetchone()
             self.clock.join(time, difference)
             self.book = self._head(book_of(self._settings))
+
+    def _close(self) -> None:
+        """Close what was opened, whatever failed."""
+        opened = getattr(self, "_db", None)
+        if opened is not None:
+            opened.close()
 
     def _open(self) -> None:
         self._pid = os.getpid()
