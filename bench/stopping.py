@@ -4,6 +4,7 @@
     python -m bench.stopping --quick               a quarter of the orders, two seeds
     python -m bench.stopping --table gsm8k         the tables whose name holds that
     python -m bench.stopping --rivals              without Sequential: 84 seconds of CPU
+    python -m bench.stopping --keep FOLDER         keeps each table's figures, and goes on from there
     python -m bench.stopping --json out.json       all figures, with intervals
 
 5 folds over questions × five fixed seeds. In every fold each rival's settings (thresholds, windows, caps) are those of
@@ -20,17 +21,20 @@ rival; 95 % intervals over questions. "BELOW": worse beyond the interval.
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.kept import kept
 from bench.scoring import on_test, paired
 from bench.sequential_fit import price_family
 from bench.studies.stopping_cases import Case, cases
@@ -196,12 +200,13 @@ def show(found: Found) -> tuple[str, list[dict[str, Any]]]:
         text.append("  Sequential - best rival, points [95 %]:")
     for b, spend in enumerate(case.spends):
         best = found.best(b)
-        line = {"table": case.name, "spend": spend, "best": best}
+        line: dict[str, Any] = {"table": case.name, "spend": spend, "best": best}
         for name, held in [*found.held.items(), *found.others.items()]:
             line[name] = float(held.accuracy[b].mean())
             line[f"{name}: spend"] = float(held.spend[b].mean())
         if GATED in found.held:
-            difference = line["difference"] = paired(found.held[GATED].accuracy[b], found.held[best].accuracy[b])
+            difference = paired(found.held[GATED].accuracy[b], found.held[best].accuracy[b])
+            line["difference"] = [difference.mean, difference.low, difference.high]
             mark = "BELOW" if difference.below else "above" if difference.above else ""
             text.append(f"    {spend:<8g}{best:24}{difference!s:28}{mark}")
         lines.append(line)
@@ -247,9 +252,17 @@ class Settings:
 
     quick: bool
     rivals: bool
+    keep: Path | None
 
 
 def run(name: str, settings: Settings) -> tuple[str, list[dict[str, Any]], list[tuple[str, bool]]]:
+    """Return one table's text, figures and claims, perhaps of an earlier run."""
+    piece = name + " quick" * settings.quick + " rivals" * settings.rivals
+    text, lines, claims = kept(settings.keep, piece, lambda: figures(name, settings))
+    return text, lines, [(claim, holds) for claim, holds in claims]
+
+
+def figures(name: str, settings: Settings) -> tuple[str, list[dict[str, Any]], list[tuple[str, bool]]]:
     """Return one table's text, figures and claims."""
     began = time.perf_counter()
     case = next(case for case in cases() if case.name == name)
@@ -272,14 +285,17 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a quarter of the orders, two seeds, four splits")
     parser.add_argument("--table", default="", help="tables whose name holds this")
     parser.add_argument("--rivals", action="store_true", help="without Sequential")
+    parser.add_argument("--keep", type=Path, help="folder of each table's figures; an interrupted run goes on there")
     parser.add_argument("--json", help="where to write all figures")
     parser.add_argument("--jobs", type=int, default=2, help="tables at a time, a process each (2)")
     args = parser.parse_args()
     names = [case.name for case in cases() if args.table in case.name]
     claims, lines = [], []
+    # For the workers: two threads of linear algebra in each of two processes only wait for each other.
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     # Spawned: a forked child would share the locks of threads that BLAS has started.
     with ProcessPoolExecutor(max(args.jobs, 1), mp_context=get_context("spawn")) as pool:
-        for text, more, claimed in pool.map(run, names, [Settings(args.quick, args.rivals)] * len(names)):
+        for text, more, claimed in pool.map(run, names, [Settings(args.quick, args.rivals, args.keep)] * len(names)):
             print(text, flush=True)
             lines += more
             claims += claimed
@@ -293,7 +309,7 @@ def main() -> int:
         print("\nSequential is not there: rivals only.")
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
-            json.dump(lines, file, indent=1, default=lambda value: [value.mean, value.low, value.high])
+            json.dump(lines, file, indent=1)
     return int(any(not holds for _, holds in claims))
 
 

@@ -1,7 +1,7 @@
 """Gold answers against agreement: the same policy trained on both, tested on gold answers, at the same spend.
 
   python -m bench.unlabelled --quick             a few minutes: one number of questions and of samples per table
-  python -m bench.unlabelled --keep build/unlabelled   all tables; keeps each table's figures, and goes on from there
+  python -m bench.unlabelled --keep build/unlabelled   all tables; keeps each cell's figures, and goes on from there
   python -m bench.unlabelled --keep build/unlabelled --plot docs/unlabelled.svg
 
 Every question is tested while it is held out. For each training set one policy learns from gold answers, the other
@@ -10,15 +10,19 @@ held-out questions. Two neighbouring budgets are mixed, so that both spend the s
 """
 
 import argparse
-import json
 import math
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.kept import kept
 from bench.studies.unlabelled_cases import Case, cases, some_columns
+from tcalloc._counts import counted
 from tcalloc._student import beyond, quantile
 from tcalloc.errors import TcallocError
 from tcalloc.evaluate.gold_check import at_spend
@@ -50,15 +54,21 @@ def grid(case: Case, quick: bool) -> list[tuple[int, int]]:
     return [*((n, case.size) for n in numbers), *((all_of, s) for s in sizes[:-1])]
 
 
-def run(case: Case, quick: bool = False) -> list[dict[str, Any]]:
-    """Return the figures of all cells of a table."""
-    if quick:
-        rows = np.sort(np.random.default_rng(0).permutation(len(case.samples))[:200])
-        texts = take_rows(case.texts, rows)
-        case = Case(case.name, case.samples.take(rows), case.spends[1:3], case.policy, case.labels, texts)
-    found = []
-    for n, size in grid(case, quick):
-        found += cell(case, n, size, 2 if quick else FOLDS)
+def shrunk(case: Case) -> Case:
+    """Return a table's small version."""
+    rows = np.sort(np.random.default_rng(0).permutation(len(case.samples))[:200])
+    texts = take_rows(case.texts, rows)
+    return Case(case.name, case.samples.take(rows), case.spends[1:3], case.policy, case.labels, texts)
+
+
+def run(name: str, n: int, size: int, quick: bool, keep: Path | None) -> list[dict[str, Any]]:
+    """Return the figures of a table with so many training questions and samples, perhaps of an earlier run."""
+    case = next(case for case in cases() if case.name == name)
+    piece = f"{name}, {n} questions, {size} samples" + ", quick" * quick
+    found: list[dict[str, Any]] = kept(
+        keep, piece, lambda: cell(shrunk(case), n, size, 2) if quick else cell(case, n, size, FOLDS)
+    )
+    print(f"{piece}: {counted(len(found), 'spend')}", flush=True)
     return found
 
 
@@ -176,7 +186,8 @@ def plot(cells: list[dict[str, Any]], path: Path) -> None:
             )  # fmt: skip
         ax.axhline(0, color="#333333", lw=1)
         ax.set_xscale("log", base=2)
-        ax.set_xticks(sorted({one[what] for one in chosen}), [str(n) for n in sorted({one[what] for one in chosen})])
+        ticks = QUESTIONS if what == "questions" else (1, *SIZES)
+        ax.set_xticks(ticks, [str(tick) for tick in ticks])
         ax.minorticks_off()
         ax.set_xlabel(f"{'training questions' if what == 'questions' else 'samples per question'}")
         ax.grid(alpha=0.25)
@@ -190,24 +201,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a small version of each table")
     parser.add_argument("--table", default="", help="tables whose name holds one of these, separated by semicolons")
-    parser.add_argument("--keep", type=Path, help="folder of each table's figures; an interrupted run goes on there")
+    parser.add_argument("--keep", type=Path, help="folder of each cell's figures; an interrupted run goes on there")
     parser.add_argument("--plot", type=Path, help="draw the gaps: .svg or .png")
+    parser.add_argument("--jobs", type=int, default=2, help="cells at a time, a process each (2)")
     args = parser.parse_args()
-    found: list[dict[str, Any]] = []
-    for case in cases():
-        if not any(part.strip() in case.name for part in args.table.split(";")):
-            continue
-        stem = "".join(c if c.isalnum() else "_" for c in case.name) + ("_quick" if args.quick else "")
-        path = None if args.keep is None else args.keep / f"{stem}.json"
-        if path is not None and path.exists():
-            found += json.loads(path.read_text(encoding="utf-8"))
-            continue
-        cells = run(case, args.quick)
-        print(f"{case.name}: {len(cells)} cells", flush=True)
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(cells, indent=1), encoding="utf-8")
-        found += cells
+    chosen = [case for case in cases() if any(part.strip() in case.name for part in args.table.split(";"))]
+    pieces = [
+        (case.name, n, size, args.quick, args.keep)
+        for case in chosen
+        for n, size in grid(shrunk(case) if args.quick else case, args.quick)
+    ]
+    # For the workers: two threads of linear algebra in each of two processes only wait for each other.
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    # Spawned: a forked child would share the locks of threads that BLAS has started.
+    with ProcessPoolExecutor(max(args.jobs, 1), mp_context=get_context("spawn")) as pool:
+        found = [one for cells in pool.map(run, *zip(*pieces, strict=True)) for one in cells]
     if found:
         print(table_of(found))
     if args.plot is not None and found:

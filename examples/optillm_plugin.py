@@ -1,21 +1,19 @@
 """A plugin of optillm: ask for the model "tcalloc-qwen" (pip install optillm 'tcalloc[llm]').
 
-mkdir -p optillm/plugins && cp examples/optillm_plugin.py optillm/plugins/tcalloc_plugin.py && optillm
+mkdir -p optillm/plugins && cp examples/optillm_plugin.py optillm/plugins/tcalloc_plugin.py
+OPENAI_API_KEY=none optillm --base-url http://127.0.0.1:8080/v1
 """
 
-import functools
 import os
 
 import tcalloc
 
 SLUG = "tcalloc"
-POLICY = os.environ.get("TCALLOC_POLICY", "vote5")  # or a policy's folder, from `tcalloc fit`
-
-
-@functools.cache
-def wrapped(client):
-    """Return the client of optillm with adaptive samples."""
-    return tcalloc.wrap(client, POLICY)
+policy = os.environ.get("TCALLOC_POLICY", "vote5")  # or a policy's folder, from `tcalloc fit`
+if os.path.isdir(policy):
+    policy = tcalloc.load_policy(policy)
+keeper = tcalloc.BudgetKeeper(total=5, unit="usd", period="30d", state="budget.db")  # tcalloc budget budget.db
+prices = {"rates": tcalloc.Rates.per_million(0.15, 0.60), "max_tokens": 256}
 
 
 def run(system_prompt, initial_query, client, model, request_config=None):
@@ -25,5 +23,6 @@ def run(system_prompt, initial_query, client, model, request_config=None):
     question = initial_query.removeprefix("User: ") if alone else initial_query
     messages.append({"role": "user", "content": question})
     fields = {name: value for name, value in (request_config or {}).items() if name not in ("n", "stream")}
-    reply = wrapped(client).chat.completions.create(model=model, messages=messages, **fields)
+    adaptive = tcalloc.wrap(client, policy, keeper, **prices)  # optillm makes a client for each request
+    reply = adaptive.chat.completions.create(model=model, messages=messages, **fields)
     return reply.choices[0].message.content, reply.usage.completion_tokens

@@ -465,3 +465,11 @@ def test_a_run_folder_of_right_and_wrong_alone_has_one_sample_or_a_verifier(run,
     (tmp_path / "t.csv").write_text("acc:a,cost:a\n1,1\n")
     code, _, err = run("solve", "t.csv", "--budget", 3, "--verifier")
     assert (code, "--verifier is for run folders" in err) == (2, True)
+
+
+def test_import_knows_the_formats_that_are_read() -> None:
+    from tcalloc.cli import import_
+    from tcalloc.importing import import_logs
+
+    # The command line names them before it imports what reads them.
+    assert import_.FORMATS == import_logs.FORMATS

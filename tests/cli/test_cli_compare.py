@@ -214,7 +214,7 @@ def test_names_of_policies_may_hold_commas():
         ("run --repeats 0", 2, "argument --repeats: '0' is not a whole number of at least 1"),
         ("run --seed=-1", 2, "argument --seed: '-1' is not a whole number of at least 0"),
         ("run --jobs 0", 2, "argument --jobs: '0' is not a whole number of at least 1"),
-        ("run --feature-cost=-1", 2, "argument --feature-cost: '-1' is not a cost of at least 0"),
+        ("run --feature-cost=-1", 2, "argument --feature-cost: '-1' is not a cost: a number, at least 0"),
         ("run --report page.txt", 2, "argument --report: page.txt: allowed are names that end in .html"),
         ("run --plot curve.gif", 2, "argument --plot: curve.gif: allowed are names that end in .png, .svg or .pdf"),
         ("run --report no/page.html", 1, "no/page.html: the folder "),

@@ -13,6 +13,8 @@ AT_A_TIME = 50
 class Books:
     """What the server bills; every fifth request meets a fault that bills nothing."""
 
+    FAULTS = ("429", "status:503", "error_200:500", "loading")
+
     def __init__(self, lossy=False, faults=True):
         self.bill, self.answered, self.lossy, self.faults = 0, 0, lossy, faults
         self._guard, self._i = threading.Lock(), 0
@@ -20,7 +22,7 @@ class Books:
     def __call__(self, handler, body):
         with self._guard:
             i, self._i = self._i, self._i + 1
-        fault = ("429", "status:503", "error_200:500", "loading")[i // 5 % 4] if self.faults and i % 5 == 0 else None
+        fault = self.FAULTS[i // 5 % len(self.FAULTS)] if self.faults and i % 5 == 0 else None
         if fault is not None:
             word, _, argument = fault.partition(":")
             getattr(handler, "fault_" + word)(body, argument)

@@ -40,6 +40,7 @@ __all__ = [
     "amount",
     "attainable",
     "budget",
+    "charge",
     "check_output",
     "check_outputs",
     "columns_of",
@@ -144,20 +145,20 @@ def add_per_second(parser: Any) -> None:
     parser.add_argument(
         "--per-second",
         metavar="C",
-        type=price_of_time,
+        type=charge,
         default=0.0,
         help="cost of a second of waiting for a draw, of a run folder (default: 0)",
     )
 
 
-def price_of_time(text: str) -> float:
-    """Return a cost per second."""
+def charge(text: str) -> float:
+    """Return a cost that may be 0: of a second, or of a question's features."""
     try:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a cost per second: a number, at least 0")
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a cost: a number, at least 0")
     return value
 
 
@@ -172,17 +173,10 @@ def add_features(parser: Any, *, cost: bool) -> None:
         parser.add_argument(
             "--feature-cost",
             metavar="C",
-            type=_charge,
+            type=charge,
             default=0.0,
             help="cost of having the features of one question, for policies that use them (default: 0)",
         )
-
-
-def _charge(text: str) -> float:
-    value = budget(text)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a cost of at least 0")
-    return value
 
 
 def add_unit(parser: Any) -> None:

@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument(
         "--per-second",
-        type=shared.price_of_time,
+        type=shared.charge,
         default=0.0,
         metavar="C",
         help="cost of a second of waiting for a draw",

@@ -89,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help="samples of each model (the most that the policy draws, at least 8)")  # fmt: skip
     learn.add_argument("--traffic", metavar="RUN", help="the run folder of their samples")
     learn.add_argument("--store-texts", action="store_true", help="store their questions, completions and answers")
-    learn.add_argument("--keep-texts", type=_age, default="30d", metavar="TIME",
+    learn.add_argument("--keep-texts", type=_age, metavar="TIME",
                        help="remove these after this time, such as 12h (30d)")  # fmt: skip
 
 
@@ -106,6 +106,10 @@ def run(args: argparse.Namespace) -> int:
         raise shared.UsageError("--explore and --traffic belong together; give both.")
     if args.store_texts and args.traffic is None:
         raise shared.UsageError("--store-texts needs --explore and --traffic.")
+    if args.keep_texts is not None and not args.store_texts:
+        raise shared.UsageError("--keep-texts needs --store-texts: without texts there is nothing to remove.")
+    if args.explore_samples is not None and args.traffic is None:
+        raise shared.UsageError("--explore-samples needs --explore and --traffic.")
     from tcalloc.llm.http.attempts import endpoint
     from tcalloc.llm.http.keys import find_key
     from tcalloc.llm.http.transport import Timeouts
@@ -131,7 +135,8 @@ def run(args: argparse.Namespace) -> int:
                 sending=Sending(args.max_tokens, args.n_per_request, args.cancel, args.deadline), keeper=keeper,
                 extract=args.extract, client_keys=_client_keys(args.client_keys_env), host=args.host, port=args.port,
                 explore=args.explore, explore_samples=args.explore_samples, store=args.traffic,
-                store_texts=args.store_texts, keep_texts=args.keep_texts, reload=lambda: _policy(args),
+                store_texts=args.store_texts, keep_texts=_age("30d") if args.keep_texts is None else args.keep_texts,
+                reload=lambda: _policy(args),
                 timeouts=Timeouts(min(10.0, args.timeout), args.timeout, 3 * args.timeout),
             )
         )  # fmt: skip

@@ -1,7 +1,6 @@
 """The recorded table that ships: samples of three small models on the same questions."""
 
 import gzip
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._printing import cleaned
+from tcalloc.datasets.arrays import arrays_of
 
 __all__ = ["Recorded", "load_recorded"]
 
@@ -103,12 +103,9 @@ def load_recorded() -> Recorded:
     >>> round(float(recorded.correct["qwen25_0p5b"].mean()), 3)
     0.704
     """
-    files = resources.files("tcalloc.datasets")
-    with np.load(io.BytesIO((files / "recorded_local_llms.npz").read_bytes()), allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    for array in arrays.values():
-        array.flags.writeable = False
-    text = gzip.decompress((files / "recorded_local_llms.questions.jsonl.gz").read_bytes()).decode("utf-8")
+    arrays = arrays_of("recorded_local_llms.npz")
+    questions = resources.files("tcalloc.datasets") / "recorded_local_llms.questions.jsonl.gz"
+    text = gzip.decompress(questions.read_bytes()).decode("utf-8")
     kept = ("question", "gold", "accept", "few_shot")
     models = tuple(RELATIVE_COST)
     return Recorded(

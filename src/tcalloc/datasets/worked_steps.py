@@ -1,15 +1,14 @@
 """The recorded answers with worked steps that ship: how sure a small model was at each of their tokens."""
 
-import io
 import json
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._printing import cleaned
+from tcalloc.datasets.arrays import arrays_of
 
 __all__ = ["WorkedSteps", "load_worked_steps"]
 
@@ -76,10 +75,7 @@ def load_worked_steps() -> WorkedSteps:
     >>> load_worked_steps()
     WorkedSteps(60 questions, 7 samples of 62 tokens)
     """
-    with np.load(io.BytesIO((resources.files("tcalloc.datasets") / NAME).read_bytes()), allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    for array in arrays.values():
-        array.flags.writeable = False
+    arrays = arrays_of(NAME)
     return WorkedSteps(
         answers=arrays["answer"],
         tokens=arrays["tokens"],

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import is_whole, whole
+from tcalloc._threads import one_thread
 from tcalloc.errors import TcallocError
 from tcalloc.evaluate.forecast import Bar
 from tcalloc.learn.holdout.folds import Dial, Frontier, Tuned, placed, split
@@ -357,13 +358,3 @@ def unheard() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def one_thread() -> AbstractContextManager[Any]:
-    """Hold the libraries underneath to one thread, where scikit-learn is there, which brings what it takes."""
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        return nullcontext()
-    limited: AbstractContextManager[Any] = threadpool_limits(1)
-    return limited

@@ -176,6 +176,8 @@ def save(folder, votes):
         (["--total", "5"], "--total needs --price-in, --price-out and --max-tokens"),
         (["--period", "30d"], "--period needs --total"),
         (["--explore", "0.1"], "--explore and --traffic"),
+        (["--keep-texts", "12h"], "--keep-texts needs --store-texts"),
+        (["--explore-samples", "8"], "--explore-samples needs --explore and --traffic"),
         (["--client-keys-env", "NOTHING_THERE"], "holds no keys"),
         (["--extract", "nothing"], "nothing"),
         (["--host", "0.0.0.0"], "--client-keys-env"),

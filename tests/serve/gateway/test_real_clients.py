@@ -273,7 +273,7 @@ def test_a_client_does_not_ask_again_for_money_that_is_spent(name, ask, request)
     keeper = BudgetKeeper(total=1e-6, unit="usd")
     paid = {"keeper": keeper, "rates": Rates.per_million(1.0, 2.0), "sending": Sending(max_tokens=50)}
     with Upstream() as server, gate(server, **paid) as gateway:
-        with pytest.raises(module.RateLimitError, match="budget of this gateway"):
+        with pytest.raises(module.RateLimitError, match="the budget is spent"):
             ask(module, gateway)
         page = send(gateway.url, "GET", "/metrics", None, {"x-api-key": KEY}).data.decode()
     assert 'tcalloc_requests_total{outcome="refused"} 1\n' in page

@@ -19,6 +19,8 @@ from tcalloc.serve.gateway.server import Gateway
 
 AT_ONCE = 40
 REQUESTS = 200
+# Objects of this package that may be more after the last 200 requests than after those before.
+LEFT = 20
 
 
 def ours(thing):
@@ -26,7 +28,6 @@ def ours(thing):
 
 
 def size():
-    time.sleep(0.05)
     gc.collect()
     return sum(ours(one) for one in gc.get_objects())
 
@@ -45,7 +46,12 @@ def test_answers_spending_and_memory_of_a_crowd():
             ends = first + REQUESTS
             crowds.append(asyncio.run(crowd(gateway.url, AT_ONCE, lambda i, ends=ends: i < ends, first)))
             server.requests.clear()
-            sizes.append(min(size() for _ in range(20)))  # some connections are closed a moment later
+            sizes.append(size())
+            for _ in range(20):
+                if start < 2 or sizes[2] - sizes[1] < LEFT:
+                    break
+                time.sleep(0.1)  # some connections are closed a moment later
+                sizes[2] = size()
         metrics = asyncio.run(counted(gateway.url))
     for one in crowds:
         one.check(books)
@@ -53,7 +59,7 @@ def test_answers_spending_and_memory_of_a_crowd():
         assert sum(one.statuses.values()) == len(one.got) == REQUESTS
         assert one.statuses[200] > 0.85 * REQUESTS
     assert set(FAULTS) < set(books.kinds)
-    assert sizes[2] - sizes[1] < 0.1 * REQUESTS, sizes  # nothing stays of a request
+    assert sizes[2] - sizes[1] < LEFT, sizes  # nothing stays of a request
 
 
 def test_what_must_not_be_is_said():

@@ -140,6 +140,24 @@ def test_a_forecast_holds_if_bills_double():
     assert sum(done[200:600]) == pytest.approx(1600.0, abs=200.0)
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "costs", "said"),
+    [
+        ([[0.4, "high"]], [1.0, 2.0], "accuracy holds what is no number"),
+        ([[0.4, 0.5], [0.4]], [1.0, 2.0], "accuracy holds what is no number"),
+        ([[0.4, np.nan]], [1.0, 2.0], "accuracy holds NaN"),
+        ([0.4, 0.5], [1.0, 2.0], r"accuracy has shape \(2,\)"),
+        ([[0.4, 0.5]], [1.0, 2.0, 3.0], r"costs has shape \(3,\); expected \(1, 2\) or \(2,\)"),
+        ([[0.4, 0.5]], [1.0, np.inf], "costs holds NaN or infinity"),
+        ([[0.4, 0.5]], [1.0, -2.0], "numbers of at least 0"),
+    ],
+)
+def test_a_forecast_that_is_no_table_is_refused(accuracy, costs, said):
+    keeper = BudgetKeeper(total=100.0, period=50)
+    with pytest.raises(InputError, match=said):
+        keeper.forecast(accuracy, costs)
+
+
 def test_the_forecast_of_the_period_s_end():
     keeper = BudgetKeeper(total=20.0, period=10)
     for done in range(10):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tcalloc._checks import level_of
 from tcalloc._counts import counted
 from tcalloc._printing import cleaned
+from tcalloc._threads import one_thread
 from tcalloc.errors import InputError
 from tcalloc.learn.estimator import StoppingEstimator
 from tcalloc.learn.holdout.calibrate import Calibration, calibrate_rising
@@ -163,7 +164,9 @@ class Sequential(StoppingEstimator):
             if not isinstance(action, Action):
                 raise InputError(f"actions[{arm!r}] is {action!r}; expected an Action such as tcalloc.Vote(1).")
         self.trained_on_ = labels_of(samples)
-        return self._begin(train(samples, X, settings), budget)
+        with one_thread():
+            trained = train(samples, X, settings)
+        return self._begin(trained, budget)
 
     def _limits(self) -> tuple[float | None, float | None, float | None]:
         """Return the budget, the cap and the deadline, checked; None if there is none."""

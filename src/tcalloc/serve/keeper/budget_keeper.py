@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tcalloc._amounts import check_unit
 from tcalloc._checks import flag, number, one_of
@@ -266,15 +267,21 @@ class BudgetKeeper:
         Raises
         ------
         InputError
-            If the period is not a number of requests or is rolling, or `accuracy` is no table.
+            If the period is not a number of requests or is rolling, or `accuracy` and `costs` are no tables of numbers.
         """
         account = self.check_tenant(tenant)
-        reached = np.asarray(accuracy, np.float64)
         if not self.period.in_requests or self.period.length == math.inf or self.period.rolling:
             raise InputError(f"the period is {self.period.words}; a forecast needs a number of requests, period=5000.")
-        if reached.ndim != 2 or not len(reached):
+        reached = _numbers("accuracy", accuracy)
+        if reached.ndim != 2 or not reached.size:
             raise InputError(f"accuracy has shape {reached.shape}; expected (M, K): a row per request of a sample.")
-        rows = np.broadcast_to(np.asarray(costs, np.float64), reached.shape).tolist()
+        paid = _numbers("costs", costs)
+        if paid.shape not in (reached.shape, reached.shape[1:]) or (paid < 0).any():
+            raise InputError(
+                f"costs has shape {paid.shape}; expected {reached.shape} or {reached.shape[1:]}, like accuracy, and "
+                "numbers of at least 0."
+            )
+        rows = np.broadcast_to(paid, reached.shape).tolist()
         ladders = [ladder_of(row, cost) for row, cost in zip(reached.tolist(), rows, strict=True)]
         with self._guard:
             self._learned.pacers[account].expect(ladders, self._horizon.left(account))
@@ -460,3 +467,13 @@ class BudgetKeeper:
                 cost,
                 stated[1],
             )
+
+
+def _numbers(name: str, values: Any) -> NDArray[np.float64]:
+    try:
+        found = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} holds what is no number, or rows of several lengths; expected a table.") from None
+    if not np.isfinite(found).all():
+        raise InputError(f"{name} holds NaN or infinity; expected numbers.")
+    return found
