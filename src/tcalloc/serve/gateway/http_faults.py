@@ -33,7 +33,6 @@ def tidied(web: Any, error: Callable[[int, str, str], Any]) -> Any:
         Returns the reply for a status, a message and a code.
     """
 
-    @web.middleware
     async def middleware(request: Any, handler: Handler) -> Any:
         try:
             return await handler(request)
@@ -53,7 +52,7 @@ def tidied(web: Any, error: Callable[[int, str, str], Any]) -> Any:
             _log.warning("a request failed (%s)", type(failure).__name__)
             return error(500, FAILED, "gateway_error")
 
-    return middleware
+    return web.middleware(middleware)
 
 
 def http_log() -> logging.Logger:
