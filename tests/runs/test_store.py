@@ -223,18 +223,26 @@ import resource, signal
 from tcalloc.runs.store import Store
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 store = Store.create({str(tmp_path / "run")!r}, {{}}, [])
-resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
-for j in range(100):
-    try:
-        store.append({{"id": "a", "sample": j, "params": "p", "text": "x" * 300}})
-    except OSError as error:
-        print(j, error.strerror)
-        break
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, resource.RLIM_INFINITY))
+for kind in range(2):
+    for j in range(100):
+        try:
+            if kind:
+                store.add_question({{"id": f"q{{j}}", "question": "x" * 300}})
+            else:
+                store.append({{"id": "a", "sample": j, "params": "p", "text": "x" * 300}})
+        except OSError as error:
+            print(j, error.strerror)
+            break
+resource.setrlimit(resource.RLIMIT_FSIZE, (9000, resource.RLIM_INFINITY))
+store.add_question({{"id": "later", "question": None}})
 """
     done = subprocess.run(
         [sys.executable, "-B", "-c", code], env=ENVIRONMENT, capture_output=True, text=True, timeout=60
     )
-    count, words = done.stdout.split(maxsplit=1)
-    assert words.strip() == "File too large"
-    assert samples_of(tmp_path / "run") == list(range(int(count)))
+    (samples, words), (questions, again) = (line.split(maxsplit=1) for line in done.stdout.splitlines())
+    assert words == again == "File too large"
+    assert samples_of(tmp_path / "run") == list(range(int(samples)))
     assert (tmp_path / "run" / "samples.jsonl").read_bytes().endswith(b"\n")
+    ids = [one["id"] for one in read_run(tmp_path / "run").questions]
+    assert ids == [*(f"q{j}" for j in range(int(questions))), "later"]

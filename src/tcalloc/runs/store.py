@@ -207,7 +207,7 @@ class Store:
             if self._held.has(key, number):
                 raise InputError(f"{self.path}: sample {number} of question {key[0]!r} is there already.")
             with naming(samples_of(self.path)):
-                self._write(line)
+                self._size += _write_whole(self._file, line, self._size)  # this process holds the lock
             self._held.add(key, number)
             self._syncing.wrote(self._file)
 
@@ -224,7 +224,7 @@ class Store:
             raise InputError(f"a question of {len(line):,} bytes cannot be stored; at most {MOST_LINE:,} can.")
         path = questions_of(self.path)
         with self._guard, naming(path), open_regular(path, os.O_WRONLY | os.O_APPEND, follow=False) as file:
-            file.write(line)
+            _write_whole(file.fileno(), line, file.seek(0, os.SEEK_END))
 
     def rewrite(
         self,
@@ -263,21 +263,6 @@ class Store:
         """Refuse to write without the lock, which others may hold by now."""
         if self._file < 0:
             raise InputError(f"{self.path}: the run is closed. Open it again to go on.")
-
-    def _write(self, line: bytes) -> None:
-        """Write a whole line or nothing: half of one is what a full disk leaves."""
-        size = self._size  # this process holds the lock
-        try:
-            written = os.write(self._file, line)
-            if written < len(line):
-                written += os.write(self._file, line[written:])  # raises the reason: no space, quota
-            if written < len(line):
-                raise OSError(errno.ENOSPC, "only half of a line could be written")
-            self._size += written
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._file, size)
-            raise
 
     def add_arm(self, arm: Mapping[str, Any]) -> None:
         """Say in run.json what is asked of which model; an arm whose key ``arm`` is there already stays as it is."""
@@ -405,6 +390,21 @@ class Run:
         """Return the samples with texts that any library takes."""
         fields = list(dict.fromkeys(key for record in self.records for key in record))  # some records lack some
         return [{key: whole_characters(record.get(key)) for key in fields} for record in self.records]
+
+
+def _write_whole(file: int, line: bytes, size: int) -> int:
+    """Append a whole line to a file of this size, or nothing: half of one is what a full disk leaves."""
+    try:
+        written = os.write(file, line)
+        if written < len(line):
+            written += os.write(file, line[written:])  # raises the reason: no space, quota
+        if written < len(line):
+            raise OSError(errno.ENOSPC, "only half of a line could be written")
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.ftruncate(file, size)
+        raise
+    return written
 
 
 def read_run(path: str | os.PathLike[str]) -> Run:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-__all__ = ["Stream", "unwrapped"]
+__all__ = ["EventBytes", "Stream", "unwrapped"]
 
 _OF_ANSWERS = ("completion_tokens", "output_tokens", "total_tokens")
 
@@ -37,11 +37,45 @@ def _put_together(body: bytes) -> bytes:
     return stream.document() if stream.whole else body
 
 
+class EventBytes:
+    """The events in the pieces of a stream. The time grows with the bytes alone, however small the pieces are."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._held = self._before = b""
+        self._mark = b"\xef\xbb\xbf"  # it may stand before the first event
+
+    def feed(self, piece: bytes, *, last: bool = False) -> list[bytes]:
+        """Take a piece; return the events that are complete now, with single line feeds at the ends of lines.
+
+        Parameters
+        ----------
+        piece : bytes
+            What came.
+        last : bool
+            Whether nothing follows, so that an event without an empty line after it is one too.
+        """
+        piece = self._held + piece
+        # The end of a line may come in two pieces.
+        self._held = b"\r" if piece.endswith(b"\r") and not last else b""
+        piece = piece[: len(piece) - len(self._held)].replace(b"\r\n", b"\n")
+        self._pieces.append(piece)
+        near = self._before + piece
+        self._before = near[-1:]
+        if b"\n\n" not in near and not last:
+            return []
+        events = b"".join(self._pieces).removeprefix(self._mark).split(b"\n\n")
+        self._mark = b""
+        self._pieces = [] if last else [events.pop()]
+        self._before = b"" if last else self._pieces[0][-1:]
+        return events
+
+
 class Stream:
     """A stream of events as it comes, put together."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._events = EventBytes()
         self._head: dict[str, Any] = {}
         self._choices: dict[int, dict[str, Any]] = {}
         self._ended = self._broken = False
@@ -62,12 +96,8 @@ class Stream:
         last : bool
             Whether nothing follows, so that an event without an empty line after it is one too.
         """
-        text = (self._rest + piece).removeprefix(b"\xef\xbb\xbf")
-        held = text[-1:] if text.endswith(b"\r") and not last else b""  # the end of a line may come in two pieces
-        events = text[: len(text) - len(held)].replace(b"\r\n", b"\n").split(b"\n\n")
-        self._rest = b"" if last else events.pop() + held
         ended = []
-        for event in events:
+        for event in self._events.feed(piece, last=last):
             lines = [line[5:].removeprefix(" ") for line in event.decode("utf-8", "replace").split("\n")
                      if line.startswith("data:")]  # fmt: skip
             if lines and not self._ended and not self._broken:

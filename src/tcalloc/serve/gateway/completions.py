@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tcalloc.llm.http.streams import EventBytes
 from tcalloc.runs.records import SampleRecord
 
 __all__ = ["Events", "completion", "content_of_message", "event", "events_of", "summed"]
@@ -125,19 +126,17 @@ class Events:
 
     def __init__(self, usage: bool, redact: Any):
         self._usage, self._redact = usage, redact
-        self._rest = b""
-        self.document = False
-        """Whether the server sends no stream but a document."""
+        self._events = EventBytes()
+        self._document = False
 
     def take(self, piece: bytes) -> list[bytes]:
-        """Return the events that are complete now."""
-        self._rest += piece
-        if self._rest.lstrip()[:1] in (b"{", b'"'):
-            self.document = True
-        if self.document:
-            return []
-        *events, self._rest = self._rest.replace(b"\r\n", b"\n").split(b"\n\n")
-        return [self._clean(one) for one in events if one.strip() and not self._hidden(one)]
+        """Return the events that are complete now; none from where the server sends a document."""
+        found: list[bytes] = []
+        for one in () if self._document else self._events.feed(piece):
+            self._document = self._document or one.lstrip()[:1] in (b"{", b'"')
+            if one.strip() and not self._document and not self._hidden(one):
+                found.append(self._clean(one))
+        return found
 
     def _hidden(self, one: bytes) -> bool:
         if self._usage or b'"usage"' not in one:

@@ -33,6 +33,7 @@ from tcalloc.serve.gateway.exploring import Explored
 from tcalloc.serve.gateway.forms.form import CHAT, Form
 from tcalloc.serve.gateway.forms.messages import MESSAGES
 from tcalloc.serve.gateway.forms.responses import RESPONSES
+from tcalloc.serve.gateway.http_faults import http_log, tidied
 from tcalloc.serve.gateway.learning import Learning
 from tcalloc.serve.gateway.live_policy import served_policy
 from tcalloc.serve.gateway.metrics import Metrics
@@ -251,7 +252,7 @@ class Gateway:
 
     async def _start(self) -> None:
         web = self._web
-        app = web.Application(client_max_size=MOST_BYTES)
+        app = web.Application(client_max_size=MOST_BYTES, middlewares=[tidied(web, self._error)])
         app.add_routes(
             [
                 web.post("/v1/chat/completions", partial(self._answered, form=CHAT)),
@@ -267,7 +268,9 @@ class Gateway:
                 *Page(web, self._refused, self._answering, self._budget, self._learned).routes(),
             ]
         )
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=10.0)
+        runner = web.AppRunner(
+            app, access_log=None, logger=http_log(), handler_cancellation=True, shutdown_timeout=10.0
+        )
         await runner.setup()
         host, port = self._at
         try:
@@ -294,8 +297,9 @@ class Gateway:
         """Return the refusal of a client without a key; None: it may go on."""
         if not self._keys:
             # A page in a browser can give its own name the address of this machine.
-            if is_loopback(urlsplit(f"//{request.host}").hostname):
-                return None
+            with contextlib.suppress(ValueError):  # an address of IPv6 that does not end
+                if is_loopback(urlsplit(f"//{request.host}").hostname):
+                    return None
             return self._error(403, "the Host must be this machine's.", "forbidden", form)
         given = request.headers.get("Authorization", "")
         word, _, key = given.partition(" ")
