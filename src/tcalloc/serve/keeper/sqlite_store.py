@@ -96,6 +96,9 @@ class SQLiteStore:
             self.clock.join(time, difference)
             self.book = self._head(book_of(self._settings))
 
+    def __del__(self) -> None:
+        self._close()  # Python 3.13 warns of a connection that nobody closed
+
     def _close(self) -> None:
         """Close what was opened, whatever failed."""
         opened = getattr(self, "_db", None)
