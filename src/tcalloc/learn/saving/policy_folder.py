@@ -51,6 +51,9 @@ __all__ = [
     "seal",
 ]
 
+# How often a folder is read anew that others save over meanwhile.
+ATTEMPTS = 20
+
 SCHEMA = 1
 FORMAT = "tcalloc policy"
 # The classes that can be saved, and their modules: the policies of the registry, `Fixed`, and `Features`. Nothing else
@@ -284,15 +287,17 @@ def load_policy(path: str | os.PathLike[str], *, embed: Callable[[list[str]], An
         If a file is missing, damaged, malformed or of another schema; the message names the file and the problem.
     """
     folder = os.fspath(path)
-    for attempt in range(3):
+    failed = None
+    for attempt in range(ATTEMPTS):
         top, main = _top(folder)
         try:
             kind, state, arrays, boosters = _contents(folder, main, top)
             break
         except InputError:
-            # Another process may have saved over it since policy.json was read.
-            if attempt == 2 or _top(folder)[0] == top:
+            # Another process may have saved over it since policy.json was read; perhaps twice, the same at last.
+            if attempt == ATTEMPTS - 1 or _top(folder)[0] == top == failed:
                 raise
+            failed = top
     found = read_arrays(*arrays)
     checked = {label: checked_booster(*booster) for label, booster in boosters.items()}
     try:
