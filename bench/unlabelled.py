@@ -3,6 +3,7 @@
   python -m bench.unlabelled --quick             a few minutes: one number of questions and of samples per table
   python -m bench.unlabelled --keep build/unlabelled   all tables; keeps each cell's figures, and goes on from there
   python -m bench.unlabelled --keep build/unlabelled --plot docs/unlabelled.svg
+  python -m bench.unlabelled --table mcqa100 --labels agreement:gemini-1.5-pro-preview-0409   another reference
 
 Every question is tested while it is held out. For each training set one policy learns from gold answers, the other
 from the reference of the very same samples (`Samples.labelled`). Both are replayed on the recorded samples of the
@@ -13,6 +14,7 @@ import argparse
 import math
 import os
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -61,10 +63,12 @@ def shrunk(case: Case) -> Case:
     return Case(case.name, case.samples.take(rows), case.spends[1:3], case.policy, case.labels, texts)
 
 
-def run(name: str, n: int, size: int, quick: bool, keep: Path | None) -> list[dict[str, Any]]:
+def run(name: str, n: int, size: int, quick: bool, keep: Path | None, labels: str | None) -> list[dict[str, Any]]:
     """Return the figures of a table with so many training questions and samples, perhaps of an earlier run."""
     case = next(case for case in cases() if case.name == name)
     piece = f"{name}, {n} questions, {size} samples" + ", quick" * quick
+    if labels is not None:
+        case, piece = replace(case, labels=labels), f"{piece}, {labels}"
     found: list[dict[str, Any]] = kept(
         keep, piece, lambda: cell(shrunk(case), n, size, 2) if quick else cell(case, n, size, FOLDS)
     )
@@ -201,13 +205,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a small version of each table")
     parser.add_argument("--table", default="", help="tables whose name holds one of these, separated by semicolons")
+    parser.add_argument("--labels", help="the reference, in place of each table's own: agreement:MODEL, ...")
     parser.add_argument("--keep", type=Path, help="folder of each cell's figures; an interrupted run goes on there")
     parser.add_argument("--plot", type=Path, help="draw the gaps: .svg or .png")
     parser.add_argument("--jobs", type=int, default=2, help="cells at a time, a process each (2)")
     args = parser.parse_args()
     chosen = [case for case in cases() if any(part.strip() in case.name for part in args.table.split(";"))]
     pieces = [
-        (case.name, n, size, args.quick, args.keep)
+        (case.name, n, size, args.quick, args.keep, args.labels)
         for case in chosen
         for n, size in grid(shrunk(case) if args.quick else case, args.quick)
     ]

@@ -44,9 +44,8 @@ def each(work: Callable[[int, int], _T], pieces: Sequence[tuple[int, int]], thre
 def one_thread() -> AbstractContextManager[Any]:
     """Hold the libraries underneath to one thread, where threadpoolctl is there, which scikit-learn brings.
 
-    Linear algebra on small matrices is faster so: a second thread waits more than it works, and on a busy machine it
-    waits actively. Measured on two cores: `Sequential.fit` takes 1.5 times its time with two threads, and up to ten
-    times the time of its processor where others work too.
+    Linear algebra on small matrices is faster so: a second thread waits more than it works, and it keeps a processor
+    busy while it waits.
     """
     try:
         from threadpoolctl import threadpool_limits
