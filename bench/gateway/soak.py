@@ -43,7 +43,7 @@ MAX_TOKENS = 50
 PRICES = (1.0, 2.0)
 RATES = Rates.per_million(*PRICES)
 OPTIONS = (
-    "--total", "1000", "--unit", "usd", "--price-in", str(PRICES[0]), "--price-out", str(PRICES[1]), "--max-tokens",
+    "--total", "5", "--unit", "usd", "--price-in", str(PRICES[0]), "--price-out", str(PRICES[1]), "--max-tokens",
     str(MAX_TOKENS),
 )  # fmt: skip
 # What the server does, and what it then books: a whole answer, nothing, or a reply that is lost on its way.

@@ -1,5 +1,6 @@
 """Which policy is recommended: one default among those that are level, for every seed and unit."""
 
+import html
 import math
 from dataclasses import replace
 
@@ -172,7 +173,11 @@ def test_a_table_of_expectations_has_no_run_to_fit():
     advice = level(["kNN"], data="table", from_table=True).recommend()
     assert advice.command() == ""
     assert "To fit it, in Python:" in str(advice)
-    assert "entry_of(&#39;kNN&#39;)" in render(level(["kNN"], data="table", from_table=True))
+    page = render(level(["kNN"], data="table", from_table=True))
+    assert "entry_of(&#39;kNN&#39;)" in page
+    # Its lines are those of the text, as they can be pasted.
+    shown = html.unescape(page.partition("<pre><code>")[2].partition("</code></pre>")[0])
+    assert shown.strip() == str(advice).partition("To fit it, in Python:")[2].strip()
     # Of a table of single outcomes it said "tcalloc fit run/", a folder that does not exist.
     assert level(["kNN"], data="single answers", from_table=True).recommend().command() == ""
 

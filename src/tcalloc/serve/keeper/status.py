@@ -141,7 +141,7 @@ class Status:
             other.set_ylim(bottom=0.0)
             ax.plot([], [], color="C1", label="price")
         ax.set_ylim(bottom=0.0)
-        ax.legend(loc="upper left", frameon=False)
+        ax.legend(loc="lower right", frameon=False)
         return ax
 
 
