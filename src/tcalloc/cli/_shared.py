@@ -303,7 +303,7 @@ def load(path: str, actions: str | None = None, verifier: bool = False, labels: 
             asked = judged(samples, 1)[0].usual_actions(verifier)
         else:
             asked = [Action.parse(name.strip()) for name in actions.split(",")]
-        if checked := [action.name for action in asked if action.by == "verifier"]:
+        if checked := [action.name for action in asked if "verifier" in action.kind.needs]:
             say(
                 f"note: {path}: {', '.join(checked)}: these actions need a verifier that recognises right answers "
                 "live. Without one their accuracies cannot be reached."

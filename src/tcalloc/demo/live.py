@@ -23,7 +23,6 @@ from tcalloc._frontier import frontier
 from tcalloc.datasets import Recorded, load_recorded
 from tcalloc.demo.words import percent
 from tcalloc.errors import TcallocError
-from tcalloc.learn.protocol import leading
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.graders import make_grader
 from tcalloc.llm.local import PARAMETERS, serve
@@ -31,6 +30,7 @@ from tcalloc.llm.questions import question_from
 from tcalloc.llm.sampler import Outcome, sample
 from tcalloc.measure import vote_accuracy
 from tcalloc.measure.actions import Vote
+from tcalloc.measure.kinds import leading
 from tcalloc.measure.samples import Samples
 from tcalloc.runs.store import read_run
 

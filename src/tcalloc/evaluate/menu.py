@@ -143,7 +143,7 @@ def menu_actions(samples: Samples, actions: Any, verifier: bool) -> tuple[Action
                 f"actions[{a}] ({action.name}) has rates, but samples are charged what was recorded. Put the costs "
                 "into Samples(cost=…), and leave the rates out."
             )
-        if action is not None and action.combine == "best" and action.by == "verifier" and not verifier:
+        if action is not None and "verifier" in action.kind.needs and not verifier:
             instead = f"Vote({action.samples})" if samples.answered else "One()"
             raise InputError(
                 f"actions[{a}] is {action.name}, which needs a verifier that recognises right answers live. If there "

@@ -224,7 +224,7 @@ def refuse_verifier(data: Any, verifier: bool) -> None:
 def leading_codes(codes: NDArray[Any]) -> Codes:
     """Return the most frequent answer of every question, of equals the one that came first.
 
-    The rule is that of `tcalloc.learn.protocol.leading`.
+    The rule is that of `tcalloc.measure.kinds.leading`.
 
     Parameters
     ----------

@@ -108,12 +108,12 @@ def refuse_unverified(policy: Any, verifier: Any) -> None:
 
 def refuse_action(action: Action, verifier: Any) -> None:
     """Raise an error for one action that needs what is not there, as in `refuse_unverified`."""
-    if action.by == "score":
+    if "scores" in action.kind.needs:
         raise InputError(
             f"the policy asks for {action.name!r}, which needs scores, and no server gives any. Fit the policy on "
             "votes or single samples (Vote or One)."
         )
-    if action.by == "verifier" and verifier is None:
+    if "verifier" in action.kind.needs and verifier is None:
         raise InputError(
             f"the policy asks for {action.name!r}, which needs a verifier, and none was given. In Python pass one that "
             "recognises right answers: tcalloc.answer(…, verifier=function). Without a verifier, fit the policy on "

@@ -57,7 +57,7 @@ class ProbePlan:
     @property
     def verified(self) -> bool:
         """Whether a verifier checks the samples."""
-        return self.action.combine == "best"
+        return "verifier" in self.action.kind.needs
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as a dictionary for JSON."""
@@ -83,16 +83,17 @@ def plan_of(samples: Samples, training: Training, m: int) -> ProbePlan:
     drawing = [a for a in training.order.tolist() if training.actions[a] is not None]
     first = training.actions[drawing[0]]
     assert first is not None
-    if first.by == "score":
+    shown = first.kind.shown_as
+    if shown is None:
         raise InputError(
             "probe: the cheapest action chooses by score, which a probe's pattern does not show. Use probe=0."
         )
-    combine = {"one": "vote", "vote": "vote", "best": "best"}[first.combine]  # a new kind needs an entry
-    alike = replace(first, samples=m, combine=combine, by="verifier" if combine == "best" else None)
+    as_shown = {"samples": m, "combine": shown.combine, "by": shown.by}
+    alike = replace(first, **as_shown)
     own = {
         a: action.samples
         for a, action in enumerate(training.actions)
-        if action is not None and replace(action, samples=m, combine=combine, by=alike.by) == alike
+        if action is not None and replace(action, **as_shown) == alike
     }
     arms = samples.by_model
     arm = next((name for name in (getattr(first, "arm", None), first.model, "") if name in arms), next(iter(arms)))

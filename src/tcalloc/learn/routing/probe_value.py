@@ -18,7 +18,7 @@ from tcalloc._counts import counted
 from tcalloc._solve import decide
 from tcalloc.errors import InputError
 from tcalloc.learn.hull import neighbours
-from tcalloc.learn.protocol import DecidedRun, Draw, Result, checked, combine, decided_by
+from tcalloc.learn.protocol import DecidedRun, Draw, Result, checked
 from tcalloc.learn.regression.ridge_and_neighbours import Ridge, ridge_of
 from tcalloc.learn.routing.gate import BUDGETS, Gate, difference
 from tcalloc.learn.routing.probe_patterns import AfterProbe, Draws, ProbePlan, shown_by
@@ -333,14 +333,14 @@ class ProbedRun:
         """
         if self._other is not None:
             return self._other.settled(results, missing)
-        return self._stage > 1 and decided_by(self._asked, [*self._results, *results], missing)
+        return self._stage > 1 and self._asked.kind.decided([*self._results, *results], missing)
 
     @property
     def answer(self) -> Any:
         """The answer so far."""
         if self._other is not None and self._other.answer is not None:
             return self._other.answer
-        return combine(self._asked, self._results)[0]
+        return self._asked.kind.answer(self._results)[0]
 
     @property
     def spend(self) -> float:
@@ -352,4 +352,4 @@ class ProbedRun:
         """The answer's share of the samples."""
         if self._other is not None and self._other.answer is not None:
             return self._other.vote_share
-        return combine(self._asked, self._results)[1]
+        return self._asked.kind.answer(self._results)[1]

@@ -5,11 +5,11 @@ from functools import cache
 from typing import Any
 
 from tcalloc.errors import MissingExtraError
-from tcalloc.learn.protocol import leading
 from tcalloc.llm.final_answers import final_answer, last_boxed
 from tcalloc.llm.graders import make_grader
 from tcalloc.llm.graders.text import any_key
 from tcalloc.llm.questions import Question
+from tcalloc.measure.kinds import leading
 
 __all__ = ["AnswerReader", "answer_reader", "vote", "voted"]
 
