@@ -98,12 +98,12 @@ def refuse_unverified(policy: Any, verifier: Any) -> None:
     choices = list(getattr(policy, "actions_", None) or ())
     if (column := getattr(policy, "column_", None)) is not None:  # a policy with one fixed action
         choices = choices[column : column + 1]
-    for action in (*choices, getattr(policy, "action", None)):
+    stopping = [rule.action for rule in getattr(policy, "rules_", ())]
+    if (by := getattr(policy, "answer_by", None)) in ("verifier", "score"):
+        stopping.append(Action(1, "best", by))
+    for action in (*choices, getattr(policy, "action", None), *stopping):
         if isinstance(action, Action):
             refuse_action(action, verifier)
-    combine = getattr(policy, "combine", None)  # a policy that stops while sampling
-    if combine in ("verifier", "score"):
-        refuse_action(Action(1, "best", combine), verifier)
 
 
 def refuse_action(action: Action, verifier: Any) -> None:
