@@ -261,6 +261,7 @@ def test_families_hold_every_rival_and_the_papers_defaults():
         (lambda: FixedK(2.5), "cap is 2.5; expected a whole number"),
         (lambda: FixedK(True), "cap is True"),
         (lambda: FixedK(1, "vote"), "action is 'vote'; expected an action"),
+        (lambda: MarginCap(2, 4, Best(1, by="score")), "whose answer does not follow from counts"),
         (lambda: AdaptiveConsistency(1.2), "confident is 1.2; expected a number from 0 to 1"),
         (lambda: AdaptiveConsistency(float("nan")), "confident is nan"),
         (lambda: AdaptiveConsistency(criterion="gamma"), "criterion is 'gamma'; allowed are 'beta' and 'dirichlet'"),

@@ -63,6 +63,15 @@ def test_simulation_is_replay():
     assert found.accuracy.mean() == pytest.approx(acc.mean(), abs=0.01)  # ties: first answer against evenly split
 
 
+def test_a_probe_that_votes_is_continued_by_votes_alone():
+    """The best of four is another action: what it reaches is not what a vote over four does."""
+    texts, samples = voted()
+    actions = [Vote(1), Vote(4), Best(4), Best(4, by="score")]
+    scored = Samples(samples.answers, scores=np.random.default_rng(0).random(samples.answers.shape))
+    plan = PricedPolicy(probe=2, features=False, budget=3.0).fit(texts, scored, actions=actions).probed_.plan
+    assert dict(zip(plan.columns, plan.draws, strict=True)) == {-1: 2, 1: 4, 2: 0, 3: 0}
+
+
 def test_a_probed_run_pays_for_its_probe_and_counts_it():
     texts, samples = voted()
     policy = PricedPolicy(probe=2, features=False, gate=False, budget=3.0)

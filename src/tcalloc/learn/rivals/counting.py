@@ -201,3 +201,8 @@ def check_common(policy: Any, least: int = 1) -> None:
     object.__setattr__(policy, "cap", whole("cap", policy.cap, least))
     if not isinstance(policy.action, Action):
         raise InputError(f"action is {policy.action!r}; expected an action, such as Vote(1, model='small').")
+    if policy.action.kind.shown_as is None:
+        raise InputError(
+            f"action is {policy.action!r}, whose answer does not follow from counts; expected a vote, such as Vote(1), "
+            "or a verifier's choice, such as Best(1)."
+        )

@@ -88,12 +88,15 @@ def plan_of(samples: Samples, training: Training, m: int) -> ProbePlan:
         raise InputError(
             "probe: the cheapest action chooses by score, which a probe's pattern does not show. Use probe=0."
         )
-    as_shown = {"samples": m, "combine": shown.combine, "by": shown.by}
-    alike = replace(first, **as_shown)
+
+    def as_probe(action: Action) -> Action:
+        return replace(action, samples=m, combine=shown.combine, by=shown.by)
+
+    alike = as_probe(first)
     own = {
         a: action.samples
         for a, action in enumerate(training.actions)
-        if action is not None and replace(action, **as_shown) == alike
+        if action is not None and action.kind.shown_as is shown and as_probe(action) == alike
     }
     arms = samples.by_model
     arm = next((name for name in (getattr(first, "arm", None), first.model, "") if name in arms), next(iter(arms)))
