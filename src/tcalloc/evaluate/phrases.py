@@ -120,7 +120,7 @@ def with_verifier(given: bool) -> str:
 
 def action(name: str) -> str:
     """Return a fixed action in words: "vote4 small" is 4 samples of small."""
-    votes = re.fullmatch(r"vote(\d{1,6})(?: (.+))?", name)
+    votes = re.fullmatch(r"vote(\d{1,6})(?: (?!by )(.+))?", name)
     if votes is None:
         return clean(name, LONGEST)
     model = "" if votes[2] is None else f" of {clean(votes[2], LONGEST)}"

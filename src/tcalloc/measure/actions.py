@@ -92,7 +92,10 @@ class Action:
         if self.by is None:
             put(self, "by", choices[0])
         elif choices == [None]:
-            raise InputError(f"by is {self.by!r}, but combine is {self.combine!r}: only 'best' chooses by something.")
+            choosing = " or ".join(dict.fromkeys(repr(kind.combine) for kind in kinds.KINDS if kind.by is not None))
+            raise InputError(
+                f"by is {self.by!r}, but combine is {self.combine!r}: only {choosing} chooses by something."
+            )
         else:
             one_of("by", self.by, [by for by in choices if by is not None])
         if self.kind.single and self.samples != 1:
