@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, cast
 
+from tcalloc.importing.fields import NUMBERS
 from tcalloc.importing.job import Job
 from tcalloc.importing.report import Answers, ImportReport, ModelCount, mark_warnings, token_warning
 from tcalloc.importing.rows import Sample
@@ -29,6 +30,12 @@ __all__ = ["Writer"]
 CHUNK, THREADS = 256, 8
 # Answers that equal the gold answer and are marked wrong are mentioned from this share of a model's samples on.
 ODD = 0.01
+# What a record says of what the log does not: null is "not known", never 0.
+UNKNOWN = {
+    name: False if name == "estimated" else None
+    for name in SampleRecord.__annotations__
+    if name in {*NUMBERS, "seed", "estimated"} - {"score"}
+}
 
 
 class Writer:
@@ -180,20 +187,9 @@ def _record(
         "error": grade.error,
         "finish": finish,
         "truncated": finish == "length",
-        # Null is "not known", never 0.
-        "input_tokens": None,
-        "cached_tokens": None,
-        "cache_write_tokens": None,
-        "cache_write_1h_tokens": None,
-        "output_tokens": None,
-        "reasoning_tokens": None,
-        "estimated": False,
-        "logprob": None,
-        "seed": None,
-        "cost": None,
-        "seconds": None,
     }
-    return record | cast("SampleRecord", {key: value for key, value in sample.facts.items() if key != "finish"})
+    facts = {key: value for key, value in sample.facts.items() if key != "finish"}
+    return record | cast("SampleRecord", UNKNOWN | facts)
 
 
 def _question_record(question: Question) -> dict[str, Any]:
