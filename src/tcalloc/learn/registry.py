@@ -209,13 +209,6 @@ _OTHERS = {
     "Fixed": "one action that the user names",
     "Oracle": "a bound",
     "Always": "one action that the user names",
-    "Counting": "what rules share",
-    "FixedK": "one setting of a rule",
-    "SuccessStop": "one setting of a rule",
-    "AdaptiveConsistency": "one setting of a rule",
-    "ESC": "one setting of a rule",
-    "SPRT": "one setting of a rule",
-    "MarginCap": "one setting of a rule",
     "Policy": "the protocol",
 }
 
@@ -288,12 +281,14 @@ def unregistered() -> list[str]:
         As "module.name". The list must be empty: a policy that is not registered is neither compared nor fitted.
     """
     package = import_module(__package__)
+    rule = import_module(f"{__package__}.rivals.counting").Counting  # each is one setting of what `TunedRule` makes
     made = {entry.made_by.replace(":", ".") for entry in POLICIES if entry.deployable}
     known = {getattr(import_module(path.rpartition(".")[0]), path.rpartition(".")[2]) for path in made}
     found = set()
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         for name, value in vars(import_module(module.name)).items():
             public = isinstance(value, type) and not name.startswith("_") and hasattr(value, "start")
-            if public and value.__module__.startswith(f"{package.__name__}.") and value not in known:
+            own = public and value.__module__.startswith(f"{package.__name__}.")
+            if own and value not in known and not issubclass(value, rule):
                 found.add(f"{value.__module__}.{value.__qualname__}")
     return sorted(path for path in found if path.rpartition(".")[2] not in _OTHERS)

@@ -57,8 +57,8 @@ class TunedRule(StoppingEstimator):
 
     Parameters
     ----------
-    family : {"AC Beta", "AC Dirichlet", "ESC", "SPRT", "margin + cap", "fixed k", "fixed k, success stop"}
-        The name of the rule.
+    family : str
+        The name of the rule, as `tcalloc.learn.rivals.families` lists them, such as "AC Beta", "ESC" or "margin + cap".
     budget : float, optional
         Mean cost per question, in the unit of the samples' costs. Can be given later: ``policy.at(budget)``.
     verifier : bool, optional
