@@ -28,9 +28,8 @@ from tcalloc.evaluate.menu import filled, of_samples, of_table
 from tcalloc.learn.rows import Rows, as_rows, take_rows
 from tcalloc.learn.training import Training
 from tcalloc.measure.labels import GOLD, Labels, refuse_verifier
-from tcalloc.measure.referee import judged
+from tcalloc.measure.referee import judged, stacked
 from tcalloc.measure.samples import Samples
-from tcalloc.measure.stacked import stacked
 from tcalloc.measure.table import Table
 from tcalloc.measure.table_files.load_and_save import load_table
 

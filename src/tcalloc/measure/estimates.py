@@ -66,17 +66,8 @@ def distinct_counts(right: Ints, drawn: Ints) -> tuple[NDArray[np.intp], NDArray
 def beta_moments(right: Ints, drawn: Ints, frequency: Floats | None = None) -> tuple[float, float] | None:
     """Return the parameters (a, b) of the beta distribution with the mean and variance of the questions' success rates.
 
-    Parameters
-    ----------
-    right, drawn : ndarray of int, (N,)
-        Right samples and samples of each question.
-    frequency : ndarray, (N,), optional
-        How often each question counts; None: once.
-
-    Returns
-    -------
-    tuple of float, or None
-        None if no question has two samples: single samples do not tell how rates scatter.
+    `frequency` says how often each question counts (None: once). The result is None if no question has two samples:
+    single samples do not tell how rates scatter.
     """
     weight = np.where(drawn > 0, 1.0 if frequency is None else frequency, 0.0)
     several = drawn > 1
@@ -170,16 +161,8 @@ def jackknife_errors(
 ) -> Floats:
     """Return the standard errors of an estimate by the delete-one jackknife, (N, len(ks)); NaN where k > S.
 
-    Parameters
-    ----------
-    estimate : callable
-        From the samples that are kept, (N, S) of bool, and numbers of samples to the estimates, (N, numbers).
-    right : ndarray of int, (N,)
-        Right samples of each question.
-    drawn : ndarray of bool, (N, S)
-        Which samples there are.
-    ks : sequence of int
-        Samples per action.
+    `estimate` goes from the samples that are kept, (N, S) of bool, and some ks to the estimates, (N, len(ks)). `right`
+    are the numbers of right samples, (N,), `drawn` says which samples there are, (N, S).
     """
     size = drawn.sum(axis=1)
     total, squares = np.zeros((2, len(size), len(ks)))

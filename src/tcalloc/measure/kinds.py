@@ -97,13 +97,13 @@ class Graded(NamedTuple):
 
     def take(self, rows: Any) -> "Graded":
         """Return the samples of some questions."""
-        return Graded(*(None if values is None else values[rows] for values in self))
+        return Graded._make(None if values is None else values[rows] for values in self)
 
     def columns(self, columns: NDArray[np.intp]) -> "Graded":
         """Return some of each question's samples, by column numbers (N, fewer); −1: none."""
         at = np.maximum(columns, 0)
         taken = [None if values is None else np.take_along_axis(values, at, axis=1) for values in self[:3]]
-        return Graded(*taken, drawn=columns >= 0)
+        return Graded._make([*taken, columns >= 0])
 
     @property
     def right(self) -> Ints:

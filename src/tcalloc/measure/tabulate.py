@@ -20,7 +20,7 @@ from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action, Best, One, action_names, check_actions
 from tcalloc.measure.claims import Check, Trial
 from tcalloc.measure.costs import cost_columns
-from tcalloc.measure.joint import Together, drawn_together
+from tcalloc.measure.joint import Together
 from tcalloc.measure.kinds import ONE, Graded, Kind
 from tcalloc.measure.sample_arrays import SampleArrays
 from tcalloc.measure.shrink import Mixture
@@ -267,7 +267,7 @@ def _draw_means_together(
         if len(columns) > 1:
             count = np.maximum(np.isfinite(exact[:, columns]).sum(axis=0), 1)
             errors = np.sqrt(np.nansum(se[:, columns] ** 2, axis=0)) / count
-            target = drawn_together(shrinking.column_means(exact[:, columns]), errors)
+            target = shrinking.drawn_together(shrinking.column_means(exact[:, columns]), errors)
             acc[:, columns] = shrinking.matched(acc[:, columns], exact[:, columns], target)
 
 
