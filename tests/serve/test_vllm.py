@@ -55,8 +55,8 @@ def asked(url, content, **fields):
 
 
 @pytest.mark.parametrize("at_once", [1, 8])
-def test_a_long_prompt_is_computed_once_however_the_samples_are_asked_for(vllm, at_once):
-    """Its whole blocks are; `n` changes that it counts once in the usage."""
+def test_what_a_long_prompt_counts_and_computes(vllm, at_once):
+    """By one request of 8 it counts once in the usage, and its whole blocks are computed once."""
     with gateway(vllm, "--policy", "vote8", "--n-per-request", str(at_once)) as url, vllm.counting() as counted:
         usage = asked(url, ASKED.format(f"things, {at_once} at once")).json["usage"]
     prompt = usage["prompt_tokens"] * at_once // 8
