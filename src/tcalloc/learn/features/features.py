@@ -13,6 +13,7 @@ from tcalloc.learn.features._scan import blocks, scan
 from tcalloc.learn.features.lexical import LEXICAL, of_scan
 from tcalloc.learn.features.text import Hashing, Tfidf
 from tcalloc.learn.rows import RowLike, Rows, RowsLike, Schema, as_row, as_rows
+from tcalloc.learn.saving.arrays import part_of, with_prefix
 
 try:
     from sklearn.base import BaseEstimator, TransformerMixin
@@ -329,7 +330,7 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         }
         arrays = {"mean": self.mean_, "scale": self.scale_}
         for number, words in enumerate(self.texts_.values()):
-            arrays |= {f"text{number}.{name}": array for name, array in words._state()[1].items()}
+            arrays |= with_prefix(f"text{number}.", words._state()[1])
         return meta, arrays, {}
 
     @classmethod
@@ -346,7 +347,7 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if list(meta["texts"]) != wanted:
             raise InputError("features: the columns of texts are not those of the schema.")
         made.texts_ = {
-            column: kind._from_state(inner, _under(f"text{number}.", arrays))
+            column: kind._from_state(inner, part_of(f"text{number}.", arrays))
             for number, (column, inner) in enumerate(meta["texts"].items())
         }
         wanted = [name for name, role in roles.items() if role == "category"] if made.categories else []
@@ -365,10 +366,6 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             if array.dtype != np.float64 or array.shape != made.scaled_.shape or not np.isfinite(array).all():
                 raise InputError(f"features: mean or scale is not {len(made.scaled_)} finite numbers.")
         return made
-
-
-def _under(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _are_levels(levels: Any) -> bool:
