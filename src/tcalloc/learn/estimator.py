@@ -9,11 +9,12 @@ from typing import Any, Self
 
 from tcalloc.errors import InputError
 from tcalloc.learn.rows import RowLike
+from tcalloc.learn.saving.common_state import Saved
 
 __all__ = ["StoppingEstimator"]
 
 
-class StoppingEstimator:
+class StoppingEstimator(Saved):
     """What policies share that decide while samples come in; not a policy itself.
 
     Parameters have the names that ``__init__`` gives them. `sklearn.base.clone`, ``check_is_fitted`` and ``get_tags``

@@ -10,7 +10,6 @@ replayed on the same random orders of the training samples. Those on the upper c
 kept. A budget between two of them is met by a random choice between the two.
 """
 
-import os
 from collections.abc import Mapping
 from copy import copy
 from typing import Any, Self
@@ -38,7 +37,6 @@ from tcalloc.learn.rivals.replayed import ORDERS, Replayed, described, unknown
 from tcalloc.learn.rivals.serialize import pack, unpack
 from tcalloc.learn.rivals.settings import families
 from tcalloc.learn.rows import RowLike, RowsLike, as_row
-from tcalloc.learn.saving.policy_folder import save_policy
 from tcalloc.measure.labels import labels_of
 from tcalloc.measure.samples import Samples
 
@@ -403,17 +401,6 @@ class TunedRule(StoppingEstimator):
         return self
 
     # ------------------------------------------------------------------------------------------ files and words
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the policy to a folder, without pickle; `tcalloc.load_policy` reads it.
-
-        Parameters
-        ----------
-        path : path
-            A new or empty folder, or one that holds a policy, which is replaced.
-        """
-        self._check_fitted()
-        save_policy(self, path)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
         """Return the state to save: values for JSON, and arrays; there are no boosters."""

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.learn.holdout.calibrate import calibrate_price
 from tcalloc.learn.holdout.certify import Certificate, certify
@@ -14,7 +13,7 @@ from tcalloc.learn.holdout.cost_range import CostRange, same_costs
 from tcalloc.learn.routing.batch import Batch
 from tcalloc.learn.routing.serving import Serving
 from tcalloc.learn.rows import Rows, RowsLike
-from tcalloc.learn.training import SamplesLike, Training, as_table
+from tcalloc.learn.training import SamplesLike, Training
 from tcalloc.measure.actions import Action
 
 __all__ = ["Judging"]
@@ -115,15 +114,6 @@ class Judging(Serving):
         found = calibrate_price(prices, spends, budget, confidence, weights=held.weights, **limits)
         self._set_dial(found, settings[int(np.flatnonzero(prices == found.price)[0])])
         return self
-
-    def _held(self, samples: SamplesLike, n: int) -> Training:
-        """Return the held-out outcomes of the policy's actions."""
-        held = as_table(samples, n, self.actions_, None)
-        if held.acc.shape[1] != len(self.cost_):
-            raise InputError(
-                f"samples has {counted(held.acc.shape[1], 'action')}; expected the policy's {len(self.cost_)}."
-            )
-        return held
 
     def _limits(self, held: Training, confidence: Any, low: Any, high: Any) -> dict[str, Any]:
         """Return the least and the most that one question may cost; nothing if neither is needed nor given."""

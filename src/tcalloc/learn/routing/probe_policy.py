@@ -9,9 +9,9 @@ from tcalloc.errors import InputError
 from tcalloc.learn.holdout.calibrate import calibrate_price
 from tcalloc.learn.outcomes import PolicyOutcomes, budgets_of, outcomes_of
 from tcalloc.learn.protocol import DecidedRun, Run
-from tcalloc.learn.routing.base import Actions, Batch, LearnedPolicy
+from tcalloc.learn.routing.base import Actions, LearnedPolicy
+from tcalloc.learn.routing.batch import Batch, mixed
 from tcalloc.learn.routing.gate import Gate
-from tcalloc.learn.routing.mixing import mixed
 from tcalloc.learn.routing.probe_patterns import Draws, draws_of
 from tcalloc.learn.routing.probe_value import PROBE, Probed, ProbedRun
 from tcalloc.learn.rows import RowLike, Rows, RowsLike, as_row
@@ -150,17 +150,10 @@ class ProbingPolicy(LearnedPolicy):
             one, other, share = probed.between(budget)
             reached, paid = (1 - share) * at(one) + share * at(other)
             claimed = (1 - share) * probed.scores[one] + share * probed.scores[other]
-            parts.append(
-                PolicyOutcomes(
-                    np.array([budget + looks]), paid[None] + looks, reached[None], np.array([float(claimed)])
-                )
-            )
-        return PolicyOutcomes(
-            np.concatenate([part.budgets for part in parts]),
-            np.concatenate([part.spend for part in parts]),
-            np.concatenate([part.accuracy for part in parts]),
-            np.concatenate([part.claimed for part in parts]),
-        )
+            made = np.array([budget + looks]), paid[None] + looks, reached[None], np.array([float(claimed)])
+            parts.append(PolicyOutcomes(*made))
+        names = ("budgets", "spend", "accuracy", "claimed")
+        return PolicyOutcomes(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def _drawn_from(self, X: RowsLike | None, samples: Samples, orders: int, seed: int) -> tuple[Rows, Training, Draws]:
         """Return the rows, what their actions reach, and recorded probes in random orders."""

@@ -13,7 +13,7 @@ from tcalloc.learn.outcomes import Part, PolicyOutcomes, Served, budgets_of, dra
 from tcalloc.learn.protocol import uniform
 from tcalloc.learn.routing.batch import Batch
 from tcalloc.learn.rows import Rows, RowsLike, Schema, as_rows, unseen
-from tcalloc.learn.training import Mix, SamplesLike, as_table
+from tcalloc.learn.training import Mix, SamplesLike, Training, as_table
 from tcalloc.measure.actions import Action
 from tcalloc.measure.table import Table
 
@@ -94,19 +94,22 @@ class Serving:
         """
         self._check_fitted()
         rows = self._rows(X, samples)
-        held = as_table(samples, rows.n, self.actions_, None)
+        held = self._held(samples, rows.n)
+        batch = Batch(rows, self._known_costs(cost, rows.n), held.available)
+        if budgets is None:
+            asked = [math.nan if self.budget_ is None else self.budget_]
+            return outcomes_of([self._served_by_itself(batch)], asked, held, self.feature_cost)
+        asked = budgets_of(budgets)
+        return outcomes_of(self._served(batch, asked), asked, held, self.feature_cost)
+
+    def _held(self, samples: SamplesLike, n: int) -> Training:
+        """Return the held-out outcomes of the policy's actions."""
+        held = as_table(samples, n, self.actions_, None)
         if held.acc.shape[1] != len(self.cost_):
             raise InputError(
                 f"samples has {counted(held.acc.shape[1], 'action')}; expected the policy's {len(self.cost_)}."
             )
-        batch = Batch(rows, self._known_costs(cost, rows.n), held.available)
-        if budgets is None:
-            served = [self._served_by_itself(batch)]
-            return outcomes_of(
-                served, [self.budget_ if self.budget_ is not None else math.nan], held, self.feature_cost
-            )
-        asked = budgets_of(budgets)
-        return outcomes_of(self._served(batch, asked), asked, held, self.feature_cost)
+        return held
 
     def _rows(self, X: RowsLike | None, samples: SamplesLike) -> Rows:
         """Return the rows of X; if X is None, the names of the questions, which determine the random choices."""

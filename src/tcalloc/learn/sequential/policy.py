@@ -1,6 +1,5 @@
 """`Sequential`: stop sampling where the next sample is no longer worth its price."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import astuple, replace
@@ -21,7 +20,6 @@ from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.looking import feature_cost_of
 from tcalloc.learn.protocol import uniform
 from tcalloc.learn.rows import RowLike, RowsLike
-from tcalloc.learn.saving.policy_folder import save_policy
 from tcalloc.learn.sequential.bounds import budget_of, budgets_of, limit_of
 from tcalloc.learn.sequential.reach import highest_costs, room
 from tcalloc.learn.sequential.replay import replayed, samples_of
@@ -419,17 +417,6 @@ class Sequential(StoppingEstimator):
 
     # ------------------------------------------------------------------------------------------ files
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the policy to a folder, without pickle; `tcalloc.learn.saving.policy_folder.load_policy` reads it.
-
-        Parameters
-        ----------
-        path : path
-            A new or empty folder, or one that holds a policy, which is replaced.
-        """
-        self._fitted()
-        save_policy(self, path)
-
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
         """Return the state to save: values for JSON, and arrays; there are no boosters."""
         trained, arrays = pack(self._fitted())
@@ -486,9 +473,12 @@ class Sequential(StoppingEstimator):
         return made
 
     def _fitted(self) -> Trained:
+        self._check_fitted()
+        return self._trained
+
+    def _check_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
             raise InputError("this Sequential is not fitted yet. Call fit(X, samples) first; X may be None.")
-        return self._trained
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_trained")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tcalloc._checks import whole
 from tcalloc.errors import InputError
+from tcalloc.learn.features.matrix import features_from_state
 from tcalloc.learn.regression.ridge_and_neighbours import Ridge
 from tcalloc.learn.saving.arrays import finite, part_of, with_prefix
 from tcalloc.learn.sequential.rules.families import Family, Move, Outcomes, Tables, Thresholds
@@ -199,11 +200,9 @@ def _tells(families: list[Family], combine: str) -> str:
 
 
 def _asking(meta: Any, arrays: Arrays, arms: tuple[str, ...]) -> Any:
-    from tcalloc.learn.features import Features
     from tcalloc.learn.sequential.question_model import Asking
 
-    features = Features._from_state(meta["features"], part_of("asking.features.", arrays), {})
-    width = len(features.get_feature_names_out())
+    features, width = features_from_state(meta["features"], part_of("asking.features.", arrays))
     ridge = Ridge.from_state(meta["ridge"], part_of("asking.ridge.", arrays), {}, width, len(arms))
     return Asking(features, ridge, arms)
 
