@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from tcalloc._checks import whole
 from tcalloc.errors import InputError
-from tcalloc.learn.features.matrix import features_from_state
 from tcalloc.learn.regression.ridge_and_neighbours import Ridge
 from tcalloc.learn.saving.arrays import finite, part_of, with_prefix
 from tcalloc.learn.sequential.rules.families import Family, Move, Outcomes, Tables, Thresholds
@@ -200,6 +199,7 @@ def _tells(families: list[Family], combine: str) -> str:
 
 
 def _asking(meta: Any, arrays: Arrays, arms: tuple[str, ...]) -> Any:
+    from tcalloc.learn.features.matrix import features_from_state
     from tcalloc.learn.sequential.question_model import Asking
 
     features, width = features_from_state(meta["features"], part_of("asking.features.", arrays))
