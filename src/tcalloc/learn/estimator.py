@@ -26,6 +26,15 @@ class StoppingEstimator(Saved):
         """Whether it decides in about a millisecond, by computing alone."""
         return True
 
+    def _check_fitted(self) -> None:
+        if not self.__sklearn_is_fitted__():
+            raise InputError(
+                f"this {type(self).__name__} is not fitted yet. Call fit(X, samples) first; X may be None."
+            )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        raise NotImplementedError
+
     @classmethod
     def _get_param_names(cls) -> list[str]:
         return sorted(name for name in inspect.signature(cls).parameters)

@@ -52,7 +52,6 @@ from tcalloc.measure.table import Table
 
 __all__ = ["Certificate", "Estimate", "certify"]
 
-Floats = NDArray[np.float64]
 Actions = NDArray[np.int32]
 
 OPEN = (

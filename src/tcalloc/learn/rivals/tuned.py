@@ -419,10 +419,6 @@ class TunedRule(StoppingEstimator):
         unpack(made, meta, arrays)
         return made
 
-    def _check_fitted(self) -> None:
-        if not self.__sklearn_is_fitted__():
-            raise InputError("this TunedRule is not fitted yet. Call fit(X, samples) first; X may be None.")
-
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "rules_")
 

@@ -169,7 +169,17 @@ class Choices:
         return proven
 
     def mixed(self, mixtures: list[Mixture], what: str = "accuracy", of: str = "inner") -> Floats:
-        """Return "accuracy", "spend" or "rounds" of mixtures on each training question while held out, (B, N)."""
+        """Return a figure of mixtures on each training question while held out, (B, N).
+
+        Parameters
+        ----------
+        mixtures : list of Mixture
+            Each of two rules of a candidate.
+        what : {"accuracy", "spend", "rounds"}
+            The figure to return.
+        of : {"inner", "claimed"}
+            The figures that choose the rules, or those that may be claimed (see `Candidate`).
+        """
         parts = []
         for i in sorted({mixture.candidate for mixture in mixtures}):
             rows = [b for b, mixture in enumerate(mixtures) if mixture.candidate == i]
@@ -182,23 +192,9 @@ class Choices:
         return found
 
     def _means(self, candidate: int, low: Any, high: Any, share: Any, what: str = "accuracy", of: str = "inner") -> Any:
-        """Return what `expected` returns, of several mixtures of one candidate, (B, N)."""
+        """Return what `mixed` returns, of mixtures of one candidate."""
         values = getattr(getattr(self.candidates[candidate], of), what)
         return mixed(values, low, high, share)
-
-    def expected(self, mixture: Mixture, what: str = "accuracy", of: str = "inner") -> Floats:
-        """Return "accuracy", "spend" or "rounds" of a mixture on each training question while held out, (N,).
-
-        Parameters
-        ----------
-        mixture : Mixture
-            Two rules of a candidate.
-        what : {"accuracy", "spend", "rounds"}
-            The figure to return.
-        of : {"inner", "claimed"}
-            The figures that choose the rules, or those that may be claimed (see `Candidate`).
-        """
-        return np.asarray(self.mixed([mixture], what, of)[0])
 
     def budgets(self) -> Floats:
         """Return budgets from the smallest to the largest useful one, closer together where they are small."""
