@@ -14,7 +14,7 @@ A rule of counts is evaluated once per distinct state, not once per sample: 1,31
 2.1 million prefixes, but only about ten thousand distinct states.
 """
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +25,17 @@ from tcalloc.measure.halves import random_order
 from tcalloc.measure.round_costs import RoundCosts
 from tcalloc.measure.samples import Samples
 
-__all__ = ["TOP", "CountRule", "Paths", "States", "arm_costs", "random_orders", "round_costs"]
+__all__ = [
+    "TOP",
+    "CountRule",
+    "DrawCosts",
+    "Paths",
+    "States",
+    "arm_costs",
+    "draw_costs",
+    "random_orders",
+    "round_costs",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -112,6 +122,33 @@ def arm_costs(samples: Samples) -> dict[str, Floats]:
 def round_costs(samples: Samples) -> dict[str, RoundCosts]:
     """Return what draws of each model cost besides their samples; nothing where nothing was recorded."""
     return {name: RoundCosts.of(arm) for name, arm in samples.by_model.items()}
+
+
+class DrawCosts(NamedTuple):
+    """What samples and draws of one model cost."""
+
+    mean: float | None
+    """The mean cost of a recorded sample; None if there is no sample."""
+    highest: float
+    """The cost of the most expensive recorded sample."""
+    rounds: tuple[float, float]
+    """What a question's first draw and its later ones cost besides their samples, on average."""
+    highest_round: float
+    """What the most expensive draw costs besides its samples."""
+
+
+def draw_costs(samples: Samples) -> dict[str, DrawCosts]:
+    """Return what samples and draws of each model cost; errors as in `arm_costs`."""
+    found = {}
+    for (name, cost), arm in zip(arm_costs(samples).items(), samples.by_model.values(), strict=True):
+        rounds = RoundCosts.of(arm)
+        found[name] = DrawCosts(
+            float(cost[arm.drawn].mean()) if arm.drawn.any() else None,
+            float(cost.max(initial=0.0)),
+            (float(rounds.first.mean()), float(rounds.later.mean())),
+            float(max(rounds.first.max(), rounds.later.max())),
+        )
+    return found
 
 
 def _sample_costs(arm: Samples, name: str) -> Floats:

@@ -154,8 +154,7 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         self.action_names_ = training.names
         self.actions_ = training.actions
         self.cost_, self.mean_acc_ = training.mean_cost, training.mean_acc
-        paid = training.cost if training.available is None else training.cost[training.available]
-        self.cost_range_ = (float(paid.min()), float(paid.max()))
+        self.cost_range_ = training.cost_range
         self.shared_costs_ = training.shared
         self.price_: float | None = None
         self.budget_: float | None = None

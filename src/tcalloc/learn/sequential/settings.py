@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tcalloc._checks import did_you_mean, one_of, whole
 from tcalloc.errors import InputError
-from tcalloc.learn.replay.all_orders import arm_costs, round_costs
+from tcalloc.learn.replay.all_orders import draw_costs
 from tcalloc.learn.sequential.rules.families import Family, Outcomes, affordable, outcomes
 from tcalloc.learn.sequential.states.simulated_runs import SimulatedRuns
 from tcalloc.learn.sequential.states.state import COMBINES
@@ -119,16 +119,14 @@ class Settings:
         if len(samples) < 2:
             raise InputError(f"{len(samples)} question: learning when to stop needs at least two, better hundreds.")
         whole("random_state", seed)
-        costs, rounds = arm_costs(samples), round_costs(samples)
-        sizes = _waves(waves, any(of.later.any() for of in rounds.values()))
-        mean = {arm: float(costs[arm][model.drawn].mean()) if model.drawn.any() else np.inf
-                for arm, model in models.items()}  # fmt: skip
-        single = {arm: mean[arm] + float(rounds[arm].first.mean()) for arm in models}
+        costs = draw_costs(samples)
+        sizes = _waves(waves, any(of.rounds[1] for of in costs.values()))
+        single = {arm: np.inf if of.mean is None else of.mean + of.rounds[0] for arm, of in costs.items()}
         arms = tuple(sorted(models, key=lambda arm: single[arm]))
         unit = next((single[arm] for arm in arms if 0 < single[arm] < np.inf), 1.0)
         caps = _caps(most, arms, {arm: int(model.drawn.sum(axis=1).max()) for arm, model in models.items()})
-        highest_cost = np.array([float(costs[arm].max()) for arm in arms])
-        drawing = np.array([max(rounds[arm].first.max(), rounds[arm].later.max()) for arm in arms])
+        highest_cost = np.array([costs[arm].highest for arm in arms])
+        drawing = np.array([costs[arm].highest_round for arm in arms])
         limit = np.inf if cap is None else float(cap)
         if not any(
             affordable(limit, float(most), float(extra)) for most, extra in zip(highest_cost, drawing, strict=True)
@@ -140,8 +138,7 @@ class Settings:
                 f"those recorded: nothing could ever be drawn. Give a cap of at least {least:g}, in the unit of "
                 "the samples' costs, or none."
             )
-        usual = tuple(mean[arm] if mean[arm] < np.inf else None for arm in arms)
-        means = tuple((float(rounds[arm].first.mean()), float(rounds[arm].later.mean())) for arm in arms)
+        usual, means = tuple(costs[arm].mean for arm in arms), tuple(costs[arm].rounds for arm in arms)
         return cls(arms, combine, sizes, caps, highest_cost, drawing, unit, limit, int(seed), usual, means, looks)
 
 
