@@ -71,6 +71,8 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     ['lexical:characters', 'lexical:words', 'lexical:sentences']
     """
 
+    schema_: Schema
+
     def __init__(
         self,
         lexical: bool = True,
@@ -110,7 +112,7 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         self._check()
         rows = as_rows(X)
-        self._see(rows.schema)
+        rows.schema.set_on(self)
         self.texts_: dict[str, Tfidf | Hashing] = {}
         for column, texts in rows.texts.items() if self.text is not None else ():
             self.texts_[column] = (
@@ -129,14 +131,6 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         flat = spread <= 1e-12 * np.maximum(1.0, np.abs(self.mean_))
         self.scale_ = np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, spread))
         return self
-
-    def _see(self, schema: Schema) -> None:
-        self.schema_ = schema
-        self.n_features_in_ = schema.width
-        if schema.names is not None:
-            self.feature_names_in_ = np.array(schema.names, object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
 
     def _lay_out(self) -> None:
         """Set the names of the columns, and which of them are standardized."""
@@ -340,7 +334,7 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Return the features with this state; everything is checked as if a stranger had written it."""
         made = cls(*(meta[name] for name in ("lexical", "text", "components", "categories", "embed", "random_state")))
         made._check()
-        made._see(Schema.from_dict(meta["schema"]))
+        Schema.from_dict(meta["schema"]).set_on(made)
         roles = dict(zip(made.schema_.names or ("text",), made.schema_.roles, strict=made.schema_.kind == "frame"))
         kind: type[Tfidf] | type[Hashing] = Tfidf if made.text == "tfidf" else Hashing
         wanted = [name for name, role in roles.items() if role == "text"] if made.text is not None else []

@@ -144,13 +144,8 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         self.setting_ = self._setting_at(budget)
 
     def _begin(self, schema: Schema, training: Training) -> None:
-        self.schema_ = schema
+        schema.set_on(self)
         self.n_ = len(training.acc)
-        self.n_features_in_ = schema.width
-        if schema.names is not None:
-            self.feature_names_in_ = np.array(schema.names, object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
         self.action_names_ = training.names
         self.actions_ = training.actions
         self.cost_, self.mean_acc_ = training.mean_cost, training.mean_acc

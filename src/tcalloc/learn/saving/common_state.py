@@ -88,10 +88,7 @@ class Stored(Saved):
         """Set the state that `_state` returned."""
         if not is_whole(self.random_state):
             raise InputError(f"random_state is {self.random_state!r}; expected a whole number.")
-        self.schema_ = Schema.from_dict(meta["schema"])
-        self.n_features_in_ = self.schema_.width
-        if self.schema_.names is not None:
-            self.feature_names_in_ = np.array(self.schema_.names, object)
+        Schema.from_dict(meta["schema"]).set_on(self)
         self.n_ = int(meta["n"])
         self.action_names_ = tuple(str(name) for name in meta["action_names"])
         given = meta["actions"]

@@ -5,7 +5,7 @@ The layout
 =========================== ==========================================================================================
 policy.json                 format, schema, class, tcalloc's version, what it was trained on (gold answers, or the
                             agreement with a reference), the state (parameters, feature names, actions, price,
-                            guarantee, figures, ...), name, size and SHA-256 of every other file, and that of all of this
+                            guarantee, ...), the name, size and SHA-256 of every other file, and that of all of this
 arrays-XXXXXXXX.npz         arrays of numbers and of texts
 model-NAME-XXXXXXXX.json    XGBoost's trees
 =========================== ==========================================================================================
