@@ -26,6 +26,7 @@ from tcalloc.learn.routing.judging import Judging
 from tcalloc.learn.rows import RowLike, Rows, RowsLike, Schema, as_row, as_rows
 from tcalloc.learn.saving.common_state import Stored
 from tcalloc.learn.training import ActionsLike, SamplesLike, Training, as_table
+from tcalloc.measure.actions import Action
 from tcalloc.measure.labels import labels_of
 
 try:
@@ -299,7 +300,10 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
                 f"it is not known what the actions ({names}, …) mean, so nothing can be drawn. Pass them to fit: "
                 "fit(X, samples, actions=[Vote(1), …])."
             )
-        return DecidedRun(self.actions_[self._decide_one(as_row(x, expected=self.schema_))])
+        return self._run(as_row(x, expected=self.schema_), self.actions_)
+
+    def _run(self, row: Rows, actions: tuple[Action | None, ...]) -> Run:
+        return DecidedRun(actions[self._decide_one(row)])
 
     def route(self, question: RowLike, *, cost: ArrayLike | None = None) -> str:
         """Return the action for one request, by its name.
