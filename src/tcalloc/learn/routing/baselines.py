@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._checks import did_you_mean, is_whole
+from tcalloc._inputs import scalar
 from tcalloc._solve import decide, solve
 from tcalloc.errors import InputError
 from tcalloc.learn.outcomes import Part, Served, drawn
@@ -165,7 +166,7 @@ class Mixture(LearnedPolicy):
     @classmethod
     def _from_state(cls, meta: Any, arrays: Any, boosters: Any) -> Self:
         made = super()._from_state(meta, arrays, boosters)
-        made.setting_ = meta["setting"]
+        made.setting_ = None if meta["setting"] is None else scalar(meta["setting"], "setting")
         made.mix_ = Mix.of(made.mean_acc_, made.cost_)
         return made
 
