@@ -182,13 +182,10 @@ class Judging:
 
     def _dial(self) -> tuple[Floats, list[dict[str, float]]]:
         """Return the prices that `calibrate` tries, descending, and what to pass to `_choose` for each."""
-        prices = np.array([self._price_of(budget) for budget in self._budgets()])
+        budgets = np.linspace(float(self.cost_.min()), float(self.cost_.max()), GRID)
+        prices = np.array([self._price_of(budget) for budget in budgets])
         prices = np.unique(np.concatenate([[math.inf, 0.0], prices]))[::-1]
         return prices, [{"price": float(price)} for price in prices]
-
-    def _budgets(self) -> Floats:
-        low, high = float(self.cost_.min()), float(self.cost_.max())
-        return np.linspace(low, high, GRID)
 
     def _worth(self) -> float | None:
         """Return the policy's price in accuracy per unit of cost, for the certificate."""

@@ -48,27 +48,6 @@ class SequentialRun:
         Maps the samples of each model and the two highest counts to the probability that the answer is right.
     """
 
-    __slots__ = (
-        "_actions",
-        "_asked",
-        "_believing",
-        "_codes",
-        "_combine",
-        "_ended",
-        "_evidence",
-        "_family",
-        "_labels",
-        "_limit",
-        "_reading",
-        "_rounds",
-        "_setting",
-        "_settings",
-        "_spend",
-        "_tally",
-        "_until",
-        "_voted",
-    )
-
     def __init__(
         self,
         settings: Settings,

@@ -145,10 +145,7 @@ class Induced:
     reads: bool
     """Whether they look at the features of samples; if not, only at counts."""
 
-    @property
-    def blind(self) -> bool:
-        """Whether it looks at counts only."""
-        return False
+    blind = False
 
     def choose(self, at: Drawn, x: Any, first: Any, second: Any, settings: Any) -> Choice:
         """Return the moves of some rules in some states; see `Family`."""
