@@ -77,6 +77,13 @@ def test_a_crossing_is_one_wherever_there_is_one(real, asked):
     assert np.interp(at, nominal, spends) == pytest.approx(np.clip(asked, min(real), max(real)), abs=1e-9)
 
 
+def test_unmatched_spends_follow_the_training_questions():
+    spend, accuracy = table(1)
+    found = held_out(tabled(spend, accuracy), 200, [3.0], seeds=(0,), match=False)
+    assert found.spend.mean() != pytest.approx(3.0, abs=1e-6)
+    assert found.spend.mean() == pytest.approx(3.0, abs=0.3)
+
+
 def test_spends_beyond_the_hull_are_not_spent():
     spend, accuracy = table()
     found = held_out(tabled(spend, accuracy), 200, [0.1, 1000.0], seeds=(0,))

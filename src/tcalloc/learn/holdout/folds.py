@@ -231,7 +231,9 @@ def tabled(spend: ArrayLike, accuracy: ArrayLike) -> Fit:
     return fit
 
 
-def held_out(fit: Fit, n: int, spends: Iterable[float], *, folds: int = 5, seeds: Iterable[int] = SEEDS) -> Held:
+def held_out(
+    fit: Fit, n: int, spends: Iterable[float], *, folds: int = 5, seeds: Iterable[int] = SEEDS, match: bool = True
+) -> Held:
     """Return what a family reaches at given spends when it is tuned without the questions that score it.
 
     Parameters
@@ -246,6 +248,8 @@ def held_out(fit: Fit, n: int, spends: Iterable[float], *, folds: int = 5, seeds
         Number of folds for each seed.
     seeds : iterable of int
         Each seed gives one split into folds.
+    match : bool
+        Whether the dial is turned until the real spend is as asked (see above). False: the spend in training is used.
 
     Returns
     -------
@@ -259,8 +263,10 @@ def held_out(fit: Fit, n: int, spends: Iterable[float], *, folds: int = 5, seeds
         for train, held in split(n, folds, seed):
             tuned = fit(train, held, seed)
             frontier = Frontier.of(tuned.spend, tuned.accuracy)
-            parts.append((replace(frontier, spend=placed(tuned, frontier)), tuned, held))
-        moved = _nominal(parts, n, asked)
+            if match:
+                frontier = replace(frontier, spend=placed(tuned, frontier))
+            parts.append((frontier, tuned, held))
+        moved = _nominal(parts, n, asked) if match else asked
         for frontier, tuned, held in parts:
             mixtures = frontier.mix_each(moved)
             total_spend[:, held] += mixed(tuned.held_spend, *mixtures)
