@@ -170,11 +170,7 @@ class Judging:
         return drawn(parts, batch.numbers)
 
     def _order(self, rows: Rows) -> Floats:
-        """Return a number in [0, 1) per question; the lowest get the more expensive action."""
-        return self._random_numbers(rows)
-
-    def _random_numbers(self, rows: Rows) -> Floats:
-        """Return a random number in [0, 1) per question, the same for the same question."""
+        """Return a number in [0, 1) per question, the same for the same question; the lowest get the first part."""
         seed = int(self.random_state)
         return np.array([uniform(seed, key) for key in rows.keys()])  # noqa: SIM118 (not a dictionary)
 

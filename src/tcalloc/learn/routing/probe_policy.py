@@ -57,7 +57,7 @@ class ProbingPolicy(LearnedPolicy):
             return DecidedRun(actions[int(self._mixed(batch, spend)[0])])
         if price is None:
             one, other, share = probed.between(spend)
-            price = float(probed.prices[other if share and self._random_numbers(row)[0] < share else one])
+            price = float(probed.prices[other if share and self._order(row)[0] < share else one])
         features = self._x(row)
         first = int(probed.first(self._predicted(row), features, price, self.cost_[: self.predicted_])[0])
         if first == PROBE:
