@@ -16,12 +16,14 @@ __all__ = [
     "MOST_JSON",
     "MOST_LINE",
     "bounded_lines",
+    "finite_number",
     "lines_of",
     "naming",
     "open_regular",
     "parse_json",
     "read_at_most",
     "read_bounded",
+    "refuse_constant",
     "replaced_by",
     "replacing",
     "strict_json",
@@ -136,18 +138,20 @@ def bounded_lines(file: BinaryIO, path: str) -> Iterator[bytes]:
         yield line
 
 
-def _constant(word: str) -> NoReturn:
+def refuse_constant(word: str) -> NoReturn:
+    """Raise an error for NaN and infinity, which are no JSON."""
     raise ValueError(f"{word} is not allowed")
 
 
-def _number(word: str) -> float:
+def finite_number(word: str) -> float:
+    """Return a number; raise an error if a float does not hold it."""
     value = float(word)
     if value - value != 0:
         raise ValueError(f"{word[:40]} is too large")
     return value
 
 
-_decode = json.JSONDecoder(parse_constant=_constant, parse_float=_number).decode
+_decode = json.JSONDecoder(parse_constant=refuse_constant, parse_float=finite_number).decode
 
 
 def strict_json(text: str | bytes) -> Any:

@@ -41,6 +41,13 @@ def test_a_probe_pays_where_text_says_nothing():
         policy.decide(more)
 
 
+def test_a_probe_is_not_calibrated_on_costs_that_it_does_not_look_at():
+    texts, samples = voted(60)
+    policy = PricedPolicy(probe=2, features=False).fit(texts, samples, actions=[Vote(k) for k in (1, 3, 5)])
+    with pytest.raises(InputError, match="known_costs is 'mean'"):
+        policy.calibrate(texts, samples, budget=2.0, cost=np.ones((60, 3)))
+
+
 def test_simulation_is_replay():
     texts, samples = voted(120)
     policy = PricedPolicy(probe=2, features=False, budget=2.5).fit(

@@ -20,6 +20,7 @@ from tcalloc.learn.protocol import Result
 from tcalloc.learn.regression.ridge_and_neighbours import Ridge, ridge_of
 from tcalloc.learn.replay.all_orders import Paths, random_orders
 from tcalloc.learn.routing.shrinkage import Shrinkage
+from tcalloc.learn.saving.arrays import part_of, with_prefix
 from tcalloc.learn.training import Training
 from tcalloc.measure.actions import Action
 from tcalloc.measure.round_costs import RoundCosts
@@ -333,8 +334,8 @@ class AfterProbe:
         for g, model in enumerate(self.models):
             alphas.append(None if model is None else model[0].alpha)
             if model is not None:
-                arrays |= {f"{g}/{name}": value for name, value in model[0].state()[1].items()}
-                arrays |= {f"{g}/shrinkage/{name}": value for name, value in model[1].to_arrays().items()}
+                arrays |= with_prefix(f"{g}/", model[0].state()[1])
+                arrays |= with_prefix(f"{g}/shrinkage/", model[1].to_arrays())
         return {"alphas": alphas, "width": self.width, "extra": self.extra}, arrays
 
     @classmethod
@@ -368,12 +369,9 @@ class AfterProbe:
             if alpha is None:
                 made.models.append(None)
                 continue
-            mine = {name.split("/", 1)[1]: value for name, value in arrays.items() if name.startswith(f"{g}/")}
+            mine = part_of(f"{g}/", arrays)
             ridge = ridge_of(alpha, mine, made.width + made.extra, c)
-            of = {
-                name.removeprefix("shrinkage/"): value for name, value in mine.items() if name.startswith("shrinkage/")
-            }
-            made.models.append((ridge, Shrinkage.from_arrays(of, c)))
+            made.models.append((ridge, Shrinkage.from_arrays(part_of("shrinkage/", mine), c)))
         return made
 
 
