@@ -163,10 +163,7 @@ def _costs(text: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for part in text.split(","):
         name, equals, value = part.rpartition("=")
-        try:
-            cost = float(value)
-        except ValueError:
-            cost = -1.0
+        cost = shared.real(value)
         if not equals or not name.strip() or not 0 <= cost < float("inf"):
             raise argparse.ArgumentTypeError(f"{part!r} is not like small=1: a model and what one sample of it costs")
         found[name.strip()] = cost
@@ -188,11 +185,10 @@ def _report(args: argparse.Namespace, answers: "Answers") -> int:
     if args.json:
         whole = {key: getattr(answers, key) for key in ("wanted", "complete", "spend", "samples", "accuracy", "budget")}
         whole |= {key: getattr(answers, key) for key in ("requests", "spent", "seconds", "stopped", "interrupted")}
-        whole |= {"unanswered": answers.unanswered, "shortfalls": list(answers.shortfalls)}
+        whole |= {"unanswered": answers.unanswered, "shortfalls": answers.shortfalls}
         whole |= {"ungraded": answers.failures.count}
         whole |= {key: getattr(answers, key) for key in ("latency", "latency_high", "cut", "cut_cost")}
-        finite = {key: shared.finite(value) if isinstance(value, float) else value for key, value in whole.items()}
-        shared.print_json(finite | {"answers": [asdict(one) for one in answers]})
+        shared.print_json(whole | {"answers": [asdict(one) for one in answers]})
     elif answers.answered:
         sent = f"{shared.counted(answers.requests, 'request')} in {answers.seconds:.1f} s"
         paid = "" if answers.spent is None else f", {shared.cost(answers.spent, args.unit)} spent in all"

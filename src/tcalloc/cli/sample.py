@@ -1,12 +1,13 @@
 """``tcalloc sample``: draw, grade and store samples from a model behind an OpenAI-compatible server."""
 
 import argparse
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tcalloc.cli import _models as models
 from tcalloc.cli import _shared as shared
-from tcalloc.cli._labels import without_gold
+from tcalloc.measure.labels import FEWEST
 
 if TYPE_CHECKING:
     from tcalloc.llm.client import ChatClient
@@ -130,12 +131,22 @@ def _report(args: argparse.Namespace, outcome: "Outcome", *, some_gold: bool) ->
     elif outcome.drawn or outcome.there:
         spent = "" if outcome.spent is None else f", {shared.number(outcome.spent)} spent in all"
         lost = f" (and up to {shared.number(outcome.lost)} on replies that were lost)" if outcome.lost else ""
-        more = "" if some_gold else f"\n{without_gold(outcome.out, args.samples)}"
+        more = "" if some_gold else f"\n{_without_gold(outcome.out, args.samples)}"
         print(
             f"{outcome.out}: {outcome.there + outcome.drawn:,} of {shared.counted(outcome.wanted, 'sample')}, "
             f"{outcome.drawn:,} new; {shared.counted(outcome.requests, 'request')}{spent}{lost}.{more}"
         )
     return _end(outcome, "The same command continues.")
+
+
+def _without_gold(run: str, samples: int) -> str:
+    """Return the command that goes on with a run folder without gold answers."""
+    if samples < FEWEST:
+        return f"Without gold answers, a policy needs {FEWEST} samples per question: --samples {FEWEST}."
+    return (
+        "Without gold answers, policies learn from how often the samples agree:\n"
+        f"  tcalloc fit {shlex.quote(run)} --budget 3 --out policy/ --labels agreement"
+    )
 
 
 def _end(outcome: "Outcome", remedy: str) -> int:

@@ -134,33 +134,10 @@ def figures(
     learn: bool = True,
     progress: Progress | None = None,
 ) -> Figures:
-    """Compute everything: about half a minute for the shipped table.
+    """Compute everything, in about half a minute for the shipped table.
 
-    Parameters
-    ----------
-    recorded : Recorded, optional
-        The samples; the shipped table if not given.
-    budgets : sequence of float
-        Mean costs per question, in samples of the cheapest model.
-    splits : int
-        Random splits of the samples into halves.
-    seed : int
-        Of the splits and folds.
-    learn : bool
-        Whether to learn policies too, which takes most of the time.
-    progress : Progress, optional
-        Where to show how far it is; nowhere if not given.
-
-    Returns
-    -------
-    Figures
-
-    Raises
-    ------
-    InputError
-        If an argument is not allowed.
-    BudgetError
-        If a budget is below the cost of the cheapest action.
+    `recorded` is that table, or part of it; `splits` is how often its samples are split into halves at random. `learn`
+    says whether policies are learned too, which takes most of the time.
     """
     whole("splits", splits, 1)
     table = load_recorded() if recorded is None else recorded

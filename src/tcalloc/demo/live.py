@@ -105,18 +105,8 @@ def measured(
 ) -> tuple[list[Option], dict[str, Any]]:
     """Return the options and the choice: estimated from fresh samples, scored on the recorded ones.
 
-    Parameters
-    ----------
-    recorded : Recorded
-        The shipped table.
-    rows : (n,) array
-        Which of its questions were asked.
-    samples : Samples
-        Their fresh samples.
-    said : list
-        Per question the normalized answers, in the order of the samples; None: no answer.
-    budget : float
-        Samples per question on average.
+    `rows` says which of the recorded questions were asked. `said` are, per question, the normalized answers in the
+    order of the samples; None: no answer.
     """
     table = samples.table([Vote(k) for k in VOTES])
     plan = table.solve(budget=budget)

@@ -8,13 +8,7 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """Shows the part that is worked on.
-
-    Parameters
-    ----------
-    stream : text stream, optional
-        Where; None: nowhere.
-    """
+    """Shows on a stream (None: nowhere) the part that is worked on."""
 
     def __init__(self, stream: TextIO | None = None):
         self._stream = uncleaned(stream)

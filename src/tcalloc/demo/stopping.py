@@ -53,27 +53,7 @@ def stopping(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Stopping:
-    """Fit on four folds, replay the fifth.
-
-    Parameters
-    ----------
-    model : str
-        What people read.
-    answers : ndarray, (N, S)
-        Answer codes.
-    fixed : int
-        The number of samples to compare with.
-    cost : float
-        Cost of one sample, in the unit of all costs.
-    seed : int
-        Random seed of folds and orders.
-    progress : Progress, optional
-        Where to show how far it is.
-
-    Returns
-    -------
-    Stopping
-    """
+    """Fit on four folds and replay the fifth: of a model with the answer codes (N, S) and the cost of one sample."""
     shown_to = Progress() if progress is None else progress
     shown_to.begin("a policy that stops while samples come in", FOLDS * DIVISIONS)
     n = len(answers)

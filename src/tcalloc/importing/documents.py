@@ -37,29 +37,12 @@ Rows = Iterator[tuple[str, dict[str, Any]]]
 
 
 def rows_of(path: str, example: str, on_bad: OnBad = None) -> Rows:
-    """Read the rows of a file: JSON lines, a JSON document, or a table with separators; gzip or not.
+    """Yield the place, such as "log.jsonl, line 3", and the row, for each row of a file, gzip or not.
 
     In a JSON document, rows are the entries of its list, or of the only list of objects that it holds by name. In a
-    table, the first line names the fields, and an empty cell is null.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    example : str
-        What a JSON line looks like, for the messages.
-    on_bad : callable, optional
-        Takes the error of a row that cannot be read, and reading goes on; without it, the error is raised.
-
-    Yields
-    ------
-    tuple of str and dict
-        The row's place, such as "log.jsonl, line 3", and the row.
-
-    Raises
-    ------
-    InputError
-        If the file as a whole cannot be read.
+    table, the first line names the fields, and an empty cell is null. `example` is what a JSON line looks like, for the
+    messages. `on_bad` takes the error of a row that cannot be read, and reading goes on; without it, the error is
+    raised.
     """
     head = _head(path)
     for begins, what in _OTHERS.items():

@@ -24,15 +24,7 @@ FOREIGN_WRONG, FOREIGN = 0.5, 0.9
 
 
 class Evidence:
-    """Compares columns with each other on the first rows.
-
-    Parameters
-    ----------
-    columns : Columns
-        What was learned of the log.
-    golds : mapping, optional
-        Gold answers by question, where a questions file gives them.
-    """
+    """Compares columns with each other on the first rows; `golds` are those of a questions file, by question."""
 
     def __init__(self, columns: Columns, golds: Mapping[str, str] | None):
         self.columns, self.golds = columns, golds

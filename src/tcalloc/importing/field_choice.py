@@ -42,24 +42,8 @@ class Plan:
 def choose(evidence: Evidence, graded: bool, model: str | None) -> Plan:
     """Decide what is what.
 
-    Parameters
-    ----------
-    evidence : Evidence
-        What was learned of the log.
-    graded : bool
-        Whether a grader marks the texts.
-    model : str, optional
-        Whose samples they are, where the log does not say.
-
-    Returns
-    -------
-    Plan
-        How its rows are read.
-
-    Raises
-    ------
-    Unusable
-        If it holds no id, or nothing that can be a result.
+    `graded` says whether a grader marks the texts, `model` whose samples they are, where the log does not say.
+    `Unusable` is raised if the log holds no id, or nothing that can be a result.
     """
     return _Chooser(evidence, graded, model).plan
 

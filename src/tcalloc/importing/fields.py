@@ -122,20 +122,9 @@ def _parts(path: str) -> tuple[str, ...]:
 
 
 def lookup(row: Mapping[str, Any], path: str) -> Any:
-    """Follow a path through objects and lists.
+    """Return what a path leads to in a row, or `MISSING`: ``text``, ``choices.0.text``, ``choices[0].text``.
 
-    Parameters
-    ----------
-    row : mapping
-        One row of a log.
-    path : str
-        The name of a field, or names and positions with dots between them: ``response.text``, ``choices.0.text``,
-        ``choices[0].text``. A name that is asked of a list is asked of each of its entries.
-
-    Returns
-    -------
-    object
-        The value, or `MISSING`.
+    A name that is asked of a list is asked of each of its entries.
     """
     if path in row:
         return row[path]

@@ -227,24 +227,11 @@ class HarnessReader(Reader):
 
 
 def task_filters(files: Iterable[tuple[str | None, str, HarnessReader]], options: Options) -> list[str]:
-    """Choose for every file the filter whose results count.
+    """Choose for every file (its task, name and reader, after the survey) the filter whose results count.
 
-    Parameters
-    ----------
-    files : iterable of (str or None, str, HarnessReader)
-        Task, name and reader of each file, after its survey.
-    options : Options
-        With the filters that the user named: ``NAME`` for all tasks, or ``TASK=NAME``.
-
-    Returns
-    -------
-    list of str
-        What should be said of files that do not have the filter that was named.
-
-    Raises
-    ------
-    InputError
-        If a file has several filters and none was chosen, or no file has the one that was.
+    A user names filters as ``NAME`` for all tasks, or ``TASK=NAME``. Returned is what should be said of files that do
+    not have the one that was named. It is an error if a file has several and none was chosen, or no file has the one
+    that was.
     """
     files = list(files)
     tasks = {task for task, _, _ in files}

@@ -186,23 +186,10 @@ class Answers:
 def mark_warnings(
     counts: ModelCount, answers: Answers, sources: Mapping[str, str | None], likely: Callable[[], str | None]
 ) -> list[str]:
-    """Say what looks wrong in the marks and answers of one model.
+    """Say in whole sentences what looks wrong in the marks and answers of one model.
 
-    Parameters
-    ----------
-    counts : ModelCount
-        How many samples are right.
-    answers : Answers
-        What they answered.
-    sources : mapping
-        Where answer, text, gold and correct were found; "grader" is the grader's name.
-    likely : callable
-        Returns a field that was not read and may hold the model's answers; None if none is known.
-
-    Returns
-    -------
-    list of str
-        Whole sentences.
+    `sources` says where answer, text, gold and correct were found; "grader" is the grader's name. `likely` returns a
+    field that was not read and may hold the model's answers, or None.
     """
     found = []
     who = counts.model
@@ -248,20 +235,7 @@ def mark_warnings(
 
 
 def token_warning(tokens: Mapping[str, tuple[int, int]], priced: bool) -> str | None:
-    """Warn if models differ in tokens and no cost says what that is worth.
-
-    Parameters
-    ----------
-    tokens : mapping
-        Output tokens and samples that have them, by model.
-    priced : bool
-        Whether costs were recorded.
-
-    Returns
-    -------
-    str or None
-        One sentence or two.
-    """
+    """Warn if models differ in tokens (`tokens`: their sum, and the samples that have them) and no cost is known."""
     means = {model: total / count for model, (total, count) in tokens.items() if count and total}
     if priced or len(means) < 2:
         return None

@@ -69,13 +69,7 @@ class Options:
 
 
 class Reader(ABC):
-    """Reads the rows of one log.
-
-    Parameters
-    ----------
-    options : Options
-        How rows are to be read.
-    """
+    """Reads the rows of one log."""
 
     def __init__(self, options: Options):
         self.options = options

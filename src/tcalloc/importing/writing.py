@@ -32,15 +32,7 @@ ODD = 0.01
 
 
 class Writer:
-    """Grades the samples of a job and writes them.
-
-    Parameters
-    ----------
-    job : Job
-        After its first walk.
-    grader : Grader, optional
-        Marks the texts.
-    """
+    """Grades the samples of a job, after its first walk, and writes them."""
 
     def __init__(self, job: Job, grader: Grader | None):
         self.job, self.grader = job, grader
