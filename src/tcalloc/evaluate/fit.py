@@ -6,8 +6,6 @@ What to use when
     The policy, and a report on it: what ``tcalloc fit`` prints.
 `Fitting`
     The same in two steps: `Fitting.of` checks everything, ``report`` does the work.
-`default_policy`
-    Which policy is fitted where none is named.
 `refuse_few`
     The fewest questions.
 """
@@ -40,7 +38,7 @@ from tcalloc.measure.labels import refuse_verifier
 from tcalloc.measure.referee import judged
 from tcalloc.measure.samples import Samples
 
-__all__ = ["CALIBRATE", "Fitting", "default_policy", "fit", "refuse_few"]
+__all__ = ["CALIBRATE", "Fitting", "fit", "refuse_few"]
 
 # Share of the questions that set the price where the budget is guaranteed with a confidence.
 CALIBRATE = 0.25
@@ -50,22 +48,6 @@ POINTS = 7
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 Rows = NDArray[np.intp]
-
-
-def default_policy(X: Any) -> str:
-    """Return the name of the policy that is fitted where none is named.
-
-    Parameters
-    ----------
-    X : sequence or None
-        What is known of each question beforehand.
-
-    Returns
-    -------
-    str
-        "priced"; without X the best fixed mixture, which does without.
-    """
-    return REFERENCE if X is None else PRICED
 
 
 def fit(
@@ -282,7 +264,8 @@ class Fitting:
         samples, kept = samples.of_every_model()
         X = take_rows(X, kept)
         refuse_few(len(samples), folds, place)
-        entry = entry_of(default_policy(X) if policy is None else policy, deployable=True)
+        usual = REFERENCE if X is None else PRICED
+        entry = entry_of(usual if policy is None else policy, deployable=True)
         half = judged(samples, 1, random_state)[0]
         try:
             recipes = [

@@ -97,15 +97,13 @@ class GoldCheck:
         whole = f"{percent(self.whole_accuracy)} ({percent(self.whole_low)} to {percent(self.whole_high)})"
         found = [
             f"Gold answers are known for {counted(self.questions, 'question')}. On these, held out, the policy is "
-            "right "
-            f"on {own} at a spend of {amount(self.spend, unit, 3)}. A vote over {self.samples} samples is right on "
-            f"{whole}."
+            f"right on {own} at a spend of {amount(self.spend, unit, 3)}. A vote over {self.samples} samples is right "
+            f"on {whole}."
         ]
         if self.whole_accuracy < RIGHT_ENOUGH:
             found.append(
                 f"That is below {percent(RIGHT_ENOUGH, 0)}: the most frequent answer is a poor reference here, and "
-                "what is "
-                "learned from it may mislead. Learn from gold answers, or from a stronger model's."
+                "what is learned from it may mislead. Learn from gold answers, or from a stronger model's."
             )
         if math.isfinite(self.difference):
             span = interval(self.difference_low, self.difference_high)
@@ -124,8 +122,7 @@ class GoldCheck:
             )
             found.append(
                 f"About {self.needed:,} gold answers would show a difference of 1 point between {other} in four of "
-                "five "
-                "cases (two-sided test at 5 %, if questions scatter as these do)."
+                "five cases (two-sided test at 5 %, if questions scatter as these do)."
             )
         return " ".join(found)
 

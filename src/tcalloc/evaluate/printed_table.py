@@ -141,8 +141,7 @@ def _notes(result: ComparisonFigures) -> list[str]:
     if halves:
         lines += _wrapped(
             f"The {result.words.plural} themselves are known to ±{min(halves):.1f} to ±{max(halves):.1f} points (95 "
-            "%). "
-            "to_frame() and --json give all figures, with both ends of each interval."
+            "%). to_frame() and --json give all figures, with both ends of each interval."
         )
     if any(_captured(result, standing) for standing in result.standings):
         lines += _wrapped(

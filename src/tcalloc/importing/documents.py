@@ -51,11 +51,9 @@ def rows_of(path: str, example: str, on_bad: OnBad = None) -> Rows:
     encoding = "utf-16" if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     text = head.decode(encoding, "replace").lstrip()
     if text[:1] in ("[", "{"):
-        if encoding == "utf-8-sig" and _is_line(text):
-            bad = None if on_bad is None else lambda number, error: on_bad(error)
-            return ((f"{path}, line {number}", row) for number, row in read_objects(path, example, bad))
-        return _entries(path, encoding, example, on_bad)
-    if text and _is_table(path, text):
+        if encoding != "utf-8-sig" or not _is_line(text):
+            return _entries(path, encoding, example, on_bad)
+    elif text and _is_table(path, text):
         return _cells(path, encoding, text, on_bad)
     bad = None if on_bad is None else lambda number, error: on_bad(error)
     return ((f"{path}, line {number}", row) for number, row in read_objects(path, example, bad))

@@ -207,10 +207,10 @@ class _Chooser:
         return None
 
     def _text_reason(self, column: Column, listed: bool) -> str | None:
-        reason = None
-        others = [c for c in (*self.texts, *self.answers, *self.marks) if c is not column and c.varying]
         if "text" in self.columns.named:
             return None
+        reason = None
+        others = [c for c in (*self.texts, *self.answers, *self.marks) if c is not column and c.varying]
         doubtful = column.path in DOUBTFUL
         if listed != column.listed:
             reason = "one value for a list of samples" if listed else "a list beside one sample"
@@ -261,9 +261,8 @@ class _Chooser:
         plan.reasons = {path: reason for path, reason in plan.reasons.items() if path not in taken}
         for column in columns.found.values():
             if column.misfits and not column.usable and column.path not in taken:
-                plan.reasons.setdefault(
-                    column.path, f"{snippet(column.misfit)} does not fit the field {column.field!r}"
-                )
+                reason = f"{snippet(column.misfit)} does not fit the field {column.field!r}"
+                plan.reasons.setdefault(column.path, reason)
         used = self._used()
         plan.unread = [key for key, count in columns.keys.items() if count and key not in used]
         if columns.id_note:

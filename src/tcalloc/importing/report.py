@@ -204,19 +204,14 @@ def mark_warnings(
         elif correct is not None:
             said += f" Right and wrong were taken from {correct!r}. If another field says so, use --field correct=NAME."
         else:
-            eg = (
-                f", e.g. {snippet(answers.example[0])} against {snippet(answers.example[1])}" if answers.example else ""
-            )
+            eg = ", e.g. " + " against ".join(map(snippet, answers.example)) if answers.example else ""
             said += f" The answer was taken from {answer!r}, the gold answer from {gold or 'the questions file'!r}{eg}."
             other = likely() or "NAME"
             said += f" If the model's answer is in another field, use --field answer={other}"
             if text is not None:
                 said += f", or grade the text {text!r}, e.g. --grader numeric"
-            said += (
-                "."
-                if counts.right or text is not None
-                else "; if these are whole texts, grade them, e.g. --grader numeric."
-            )
+            whole = not counts.right and text is None
+            said += "; if these are whole texts, grade them, e.g. --grader numeric." if whole else "."
         found.append(said)
     if answers.answered > 2 and answers.same == answers.answered and counts.questions > 1:
         found.append(

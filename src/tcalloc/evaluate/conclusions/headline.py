@@ -260,8 +260,7 @@ def _most(result: ComparisonFigures, standing: Standing, who: str) -> list[str]:
     return [
         f"{who}, {phrases.phrase(standing.name)} answers {phrases.percent(float(standing.accuracy[b]))} "
         f"{result.words.right} {phrases.at_spend(float(standing.spend[b]), result.unit)}: "
-        f"{phrases.points(float(standing.gain[b]))} points "
-        "over the best fixed mixture that spends the same.",
+        f"{phrases.points(float(standing.gain[b]))} points over the best fixed mixture that spends the same.",
         f"Its 95 % interval is {phrases.interval(standing.gain_low[b], standing.gain_high[b])} points, "
         f"{phrases.chance(float(standing.p[b]))} (corrected).",
         *_untested(result, standing),

@@ -339,10 +339,8 @@ def _reasons(result: ComparisonFigures, overall: Standing | None) -> list[str]:
     if overall is not None and ahead is not None:
         found.append(
             f"{phrases.clean(ahead.name, phrases.LONGEST)} has the highest {result.words.noun} over the budgets, but "
-            "no test "
-            f"here shows a difference from {phrases.clean(overall.name, phrases.LONGEST)}. Among such policies one "
-            "default "
-            "is recommended, so that the recommendation does not change with the random seed."
+            f"no test here shows a difference from {phrases.clean(overall.name, phrases.LONGEST)}. Among such "
+            "policies one default is recommended, so that the recommendation does not change with the random seed."
         )
     if overall is not None:
         share = share_captured(result, overall)

@@ -113,8 +113,7 @@ def _curve_words(result: ComparisonFigures, standing: Standing | None) -> str:
         parts.append(f"{one.name}: {', '.join(found)}")
     return (
         f"{result.words.noun.capitalize()} over {phrases.spending(result.unit)}. {'; '.join(parts)}. All figures are "
-        "in "
-        "the table of policies."
+        "in the table of policies."
     )
 
 
@@ -211,8 +210,7 @@ def destinations(result: ComparisonFigures, standing: Standing | None) -> Markup
     if unequal:
         caption += (
             " Where the two really spend different amounts, shares are of each one's own spend, and the "
-            f"{result.words.plural} "
-            "here are not at the same spend. The gains in the table of all policies are."
+            f"{result.words.plural} here are not at the same spend. The gains in the table of all policies are."
         )
     return macro(
         "destinations",
