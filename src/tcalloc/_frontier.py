@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc import _search
 from tcalloc._checks import whole
+from tcalloc._frames import new_axes
 from tcalloc._hull_path import HullPath
 from tcalloc._inputs import Labels, changed, magnitudes, prepare, scalar, scale_of
 from tcalloc._kernel import kernel
@@ -23,7 +24,7 @@ from tcalloc._rounding import FEASIBLE
 from tcalloc._search import FILL, Outcome, exactly, slack_limit
 from tcalloc._solve import Allocation, allocation, check_limit
 from tcalloc._units import beyond_float, infeasible, scaled_limit, unscale, unscaled
-from tcalloc.errors import BudgetError, InputError, MissingExtraError
+from tcalloc.errors import BudgetError, InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -356,11 +357,7 @@ class Frontier:
             If Matplotlib is not installed.
         """
         if ax is None:
-            try:
-                import matplotlib.pyplot as plt
-            except ImportError as error:
-                raise MissingExtraError("plot needs Matplotlib: pip install 'tcalloc[plot]'") from error
-            ax = plt.figure(figsize=(7, 4.5), layout="constrained").add_subplot()
+            ax = new_axes()
             ax.set_xlabel("budget (mean cost per instance)")
             ax.set_ylabel("mean expected accuracy")
             ax.set_title(f"Best accuracy at every budget ({len(self._path.cheapest):,} instances)")

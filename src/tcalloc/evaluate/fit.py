@@ -166,22 +166,7 @@ def fit(
 
 
 def refuse_few(n: int, folds: int, place: str) -> None:
-    """Refuse to fit on questions that are too few to learn and to be held out.
-
-    Parameters
-    ----------
-    n : int
-        Questions.
-    folds : int
-        Number of folds of the cross-validation.
-    place : str
-        What the message calls the samples.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than 20, or fewer than two per fold.
-    """
+    """Refuse to fit on fewer than 20 questions, or fewer than two per fold."""
     fewest = max(FEWEST, 2 * folds)
     if n < fewest:
         raise InputError(
@@ -227,21 +212,7 @@ class Fitting:
         random_state: int = 0,
         place: str = "samples",
     ) -> "Fitting":
-        """Check what `fit` was given.
-
-        Parameters
-        ----------
-        samples, budget, policy, X, feature_cost, verifier, answer_all, confidence, low, high, folds, random_state
-            Those of `fit`.
-        place : str
-            What messages call the samples.
-
-        Raises
-        ------
-        InputError
-            If an argument is not allowed, if there are too few questions, or if the policy cannot do without something
-            that is missing.
-        """
+        """Check what `fit` was given; its arguments are those of `fit`."""
         if not isinstance(samples, Samples):
             raise InputError(f"samples is {type(samples).__name__}; expected Samples, or the path of a run folder.")
         whole("folds", folds, 2)
@@ -289,17 +260,7 @@ class Fitting:
     def report(self, out: str | os.PathLike[str] | None = None) -> FitReport:
         """Fit the policy, and measure it on questions that it has not seen.
 
-        Parameters
-        ----------
-        out : path, optional
-            The folder for the policy. It is stored before it is measured, so that an interruption does not lose it.
-
-        Raises
-        ------
-        InputError
-            If the budget cannot be kept.
-        MissingExtraError
-            If the policy needs an extra that is not installed.
+        The policy is stored before it is measured, so that an interruption does not lose it.
         """
         beforehand = self.recipe.actions is not None and self.recipe.entry.family != "probed"
         if out is not None:

@@ -39,16 +39,8 @@ class Forecast:
 
     Trainings differ a thousandfold, so that their number says little. Each group of contestants is known by its own
     trainings as soon as one is done; before that, by what it usually takes in comparison with those that are. What is
-    left is then dealt out to the processes, in order.
-
-    Parameters
-    ----------
-    pieces : sequence of str
-        The group of each training, in the order in which they are begun.
-    workers : int
-        Processes. Each computes once what the trainings of a group share.
-    clock : callable
-        Returns the time in seconds.
+    left is then dealt out to the processes, in order. `pieces` is the group of each training, in the order in which
+    they are begun.
     """
 
     def __init__(self, pieces: Sequence[str], workers: int = 1, clock: Callable[[], float] = time.monotonic):
@@ -68,17 +60,7 @@ class Forecast:
         return self._clock() - self._began
 
     def done(self, group: str, seconds: float, process: int = 0) -> None:
-        """Count one training as done.
-
-        Parameters
-        ----------
-        group : str
-            Group of the contestants.
-        seconds : float
-            What it took.
-        process : int
-            Which process did it.
-        """
+        """Count one training of a group as done: what it took, and which process did it."""
         (self._later if group in self._seen[process] else self._first)[group].append(seconds)
         self._seen[process].add(group)
         self._free[process] = self.seconds
@@ -126,19 +108,6 @@ class Bar:
     """How far it is, on standard error: one line that changes on a terminal, else a line now and then.
 
     It is shown while its block runs. However that ends, what is printed next begins a new line.
-
-    Parameters
-    ----------
-    pieces : sequence of str
-        The group of each training, in the order in which they are begun.
-    wanted : bool
-        Whether anything is shown.
-    workers : int
-        Processes.
-    stream : file, optional
-        Standard error if not given.
-    clock : callable
-        Returns the time in seconds.
     """
 
     def __init__(

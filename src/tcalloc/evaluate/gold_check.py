@@ -86,13 +86,7 @@ class GoldCheck:
         return {name: plain(getattr(self, name)) for name in self.__slots__}
 
     def text(self, unit: str | None = None) -> str:
-        """Return it in sentences.
-
-        Parameters
-        ----------
-        unit : str, optional
-            What costs are counted in, such as "usd".
-        """
+        """Return it in sentences; `unit` is what costs are counted in, such as "usd"."""
         own = f"{percent(self.accuracy)} (95 % interval {percent(self.low)} to {percent(self.high)})"
         whole = f"{percent(self.whole_accuracy)} ({percent(self.whole_low)} to {percent(self.whole_high)})"
         found = [
@@ -138,20 +132,7 @@ def check_by_gold(
 ) -> GoldCheck | None:
     """Return what the gold answers say about a policy that learned from a reference; None without gold answers.
 
-    Parameters
-    ----------
-    recipe : Recipe
-        How the policy is fitted.
-    samples : Samples
-        Labelled by a reference, with the gold answers kept aside.
-    X : sequence or None
-        What is known of each question.
-    budget : float
-        Mean cost per question.
-    folds : int
-        Number of folds of the cross-validation.
-    random_state : int
-        Seed of the folds and the policies.
+    The samples are labelled by the reference, with the gold answers kept aside.
     """
     right, rows = samples.by_gold()
     n = len(rows)
@@ -190,14 +171,8 @@ def check_by_gold(
 def answers_needed(gaps: Floats, difference: float = POINT) -> int | None:
     """Return how many questions would show a mean difference in four of five cases; None where nothing scatters.
 
-    The test is two-sided at 5 %, paired by question, and its errors are normal.
-
-    Parameters
-    ----------
-    gaps : ndarray, (n,)
-        Differences of single questions.
-    difference : float
-        The mean difference to be shown.
+    The test is two-sided at 5 %, paired by question, and its errors are normal. `gaps` are differences of single
+    questions.
 
     Examples
     --------

@@ -190,9 +190,9 @@ def dependence(folds: int, learns: bool) -> float:
     return math.sqrt(folds / (folds - 1)) if learns and folds > 1 else 1.0
 
 
-def resampled(scores: Floats, seed: int, scale: float = 1.0) -> tuple[Floats, Floats]:
+def resampled(scores: Floats, seed: int) -> tuple[Floats, Floats]:
     """Return 95 % intervals of the means of scores, (M, N), by a bootstrap over the N questions; see `ends`."""
-    return ends(scores, bootstrap(scores, seed), scale)
+    return ends(scores, bootstrap(scores, seed))
 
 
 def bootstrap(scores: Floats, seed: int) -> Floats:
@@ -200,14 +200,8 @@ def bootstrap(scores: Floats, seed: int) -> Floats:
 
     All rows share the resamples.
     """
-    rows, n = scores.shape
-    means = np.empty((RESAMPLES, rows))
-    at = 0
-    for weights in _weights(n, seed):
-        means[at : at + len(weights)] = weights @ scores.T
-        at += len(weights)
-    means /= n
-    return means
+    n = scores.shape[1]
+    return np.concatenate([weights @ scores.T for weights in _weights(n, seed)]) / n
 
 
 def ends(scores: Floats, means: Floats, scale: float = 1.0) -> tuple[Floats, Floats]:
@@ -242,16 +236,9 @@ def expansion(n: int) -> float:
 
 
 def first_reached(spend: Floats, curves: Floats, targets: Floats) -> Floats:
-    """Return where curves first reach their targets, straight between their points; infinite: nowhere.
+    """Return where curves (R, G) first reach their targets (R,), straight between their points; infinite: nowhere.
 
-    Parameters
-    ----------
-    spend : ndarray, (G,) or (R, G)
-        Rising; of all curves, or of each.
-    curves : ndarray, (R, G)
-        Accuracies there.
-    targets : ndarray, (R,)
-        One per curve.
+    The spends rise, (G,) of all curves or (R, G) of each.
 
     Examples
     --------
@@ -281,25 +268,9 @@ def saved(
 ) -> tuple[float, float, float]:
     """Return the share of a fixed action's cost that a policy saves at the same accuracy, with its 95 % interval.
 
-    Each resample of the questions has its own curve of the policy, and its own accuracy and cost of the action.
-
-    Parameters
-    ----------
-    spend, curve : ndarray, (G,)
-        The policy's curve.
-    curves : ndarray, (RESAMPLES, G)
-        The same in each resample.
-    action : tuple of float
-        Accuracy and cost of the action.
-    actions : tuple of ndarray, (RESAMPLES,) each
-        The same in each resample.
-    wider : float
-        By how much the interval is wider than that of independent questions (`dependence`, `expansion`).
-
-    Returns
-    -------
-    share, low, high : float
-        NaN: the policy does not reach that accuracy, or no such end can be had.
+    The policy's curve is (G,), and (RESAMPLES, G) in each resample of the questions. An action is its accuracy and
+    cost: two numbers, and (RESAMPLES,) each. `wider` is by how much the interval is wider than that of independent
+    questions (`dependence`, `expansion`). NaN: the policy does not reach that accuracy, or no such end can be had.
     """
     accuracy, cost = action
     needed = first_reached(spend, curve[None], np.array([accuracy]))[0]
