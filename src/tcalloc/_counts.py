@@ -12,14 +12,7 @@ __all__ = ["agreeing", "counted"]
 
 
 def counted(count: int, noun: str) -> str:
-    """Return a number with its noun.
-
-    Parameters
-    ----------
-    count : int
-        The number.
-    noun : str
-        The noun in the singular. Its plural must end in s, like question, or in ies, like category.
+    """Return a number with its noun, whose plural must end in s, like question, or in ies, like category.
 
     Examples
     --------
@@ -34,14 +27,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def agreeing(count: int, one: str, many: str) -> str:
-    """Return the word that agrees with a number.
-
-    Parameters
-    ----------
-    count : int
-        The number.
-    one, many : str
-        The word for 1, and for any other number.
+    """Return the word that agrees with a number: that for 1, or that for any other number.
 
     Examples
     --------

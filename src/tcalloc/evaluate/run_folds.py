@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import is_whole, whole
-from tcalloc._threads import one_thread
+from tcalloc._threads import one_thread, processors
 from tcalloc.errors import TcallocError
 from tcalloc.evaluate.forecast import Bar
 from tcalloc.learn.holdout.folds import Dial, Frontier, Tuned, placed, split
@@ -114,8 +114,7 @@ def workers(n_jobs: Any) -> int:
 
     More than there are processors gain nothing and take memory: beyond `FEW`, no more are started.
     """
-    allowed = getattr(os, "sched_getaffinity", None)
-    usable = len(allowed(0)) if allowed is not None else os.cpu_count() or 1
+    usable = processors()
     if is_whole(n_jobs) and n_jobs == -1:
         return usable
     return min(whole("n_jobs", n_jobs, 1, of="processes", hint=", or -1 for one per processor"), max(usable, FEW))
