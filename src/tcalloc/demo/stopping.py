@@ -5,6 +5,7 @@ budgets; means over three divisions into folds, since one alone is lucky or not 
 of samples, on the same questions, is the exact expectation.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from tcalloc.demo.curves import Curve
 from tcalloc.demo.learned import FOLDS
 from tcalloc.demo.progress import Progress
+from tcalloc.evaluate.statistics import first_reached
 from tcalloc.learn.sequential import Sequential
 from tcalloc.measure import Samples, vote_accuracy
 
@@ -72,25 +74,13 @@ def stopping(
     ahead = reached - alone
     half = 1.96 * ahead.std(axis=1, ddof=1) / np.sqrt(n)
     means, spends = ahead.mean(axis=1), spend.mean(axis=1)
+    # Where the lead first becomes 0, and where the ends of its interval do.
+    reached_at = first_reached(spends, np.stack([means, means + half, means - half]), np.zeros(3)).tolist()
     return Stopping(
         model,
         fixed,
         float(alone.mean()),
-        _first(spends, means),
-        _first(spends, means + half),
-        _first(spends, means - half),
+        *(None if math.isinf(spend) else spend for spend in reached_at),
         cost,
         Curve((cost * spends).tolist(), reached.mean(axis=1).tolist()),
     )
-
-
-def _first(spends: NDArray[np.float64], lead: NDArray[np.float64]) -> float | None:
-    """Return the spend at which a lead first becomes 0, between the budgets; None if it never does."""
-    enough = np.flatnonzero(lead >= 0)
-    if not len(enough):
-        return None
-    b = int(enough[0])
-    if b == 0 or lead[b] == lead[b - 1]:
-        return float(spends[b])
-    share = -lead[b - 1] / (lead[b] - lead[b - 1])
-    return float(spends[b - 1] + share * (spends[b] - spends[b - 1]))
