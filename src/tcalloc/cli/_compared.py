@@ -103,10 +103,7 @@ def _run(args: argparse.Namespace) -> Given:
 
 
 def _table(args: argparse.Namespace) -> Given:
-    if args.actions is not None:
-        raise shared.UsageError(f"--actions is for run folders; the actions of {args.table} are its columns.")
-    if args.verifier:
-        tables.refuse_verifier(args.table)
+    tables.refuse_run_options(args)
     if args.labels != "gold":
         raise shared.UsageError(f"--labels is for run folders: {args.table} holds no answers. Leave it out.")
     if args.text is not None and args.questions is not None:

@@ -11,6 +11,7 @@ from tcalloc.cli import _shared as shared
 if TYPE_CHECKING:
     from tcalloc._rates import Rates
     from tcalloc.llm.client import ChatClient
+    from tcalloc.llm.graders import Grader
 
 __all__ = [
     "PRICES",
@@ -22,6 +23,7 @@ __all__ = [
     "check",
     "check_prices",
     "client_of",
+    "grader_of",
     "rates_of",
     "seconds",
 ]
@@ -194,6 +196,19 @@ def client_of(args: argparse.Namespace, model: str | None = None) -> "Iterator[C
         yield stack.enter_context(
             ChatClient(url, model, parameters, key=key, rates=rates_of(args), timeouts=timeouts, label=label)
         )
+
+
+@contextlib.contextmanager
+def grader_of(args: argparse.Namespace) -> "Iterator[Grader]":
+    """Yield the grader for the arguments, and end its worker processes."""
+    from tcalloc.llm.graders import make_grader
+
+    grader = make_grader(args.grader)
+    try:
+        yield grader
+    finally:
+        if (close := getattr(grader, "close", None)) is not None:
+            close()
 
 
 # ---------------------------------------------------------------------------------------------- arguments

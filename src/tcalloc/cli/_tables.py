@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tcalloc.measure.table import Table
 
-__all__ = ["LAYOUT", "attainable", "hindsight", "load", "refuse_verifier", "write_output"]
+__all__ = ["LAYOUT", "attainable", "hindsight", "load", "refuse_run_options", "write_output"]
 
 LAYOUT = """\
 the table: one instance (question) per row. CSV or Parquet: columns acc:NAME and
@@ -40,7 +40,7 @@ and optionally ids, actions (their names), available (N, K) booleans, weights.
 def load(args: argparse.Namespace) -> "Table":
     """Read the table, or make one from the run folder, that the command line names; print notes about it."""
     from tcalloc.measure.actions import Action
-    from tcalloc.measure.labels import refuse_verifier as refuse_both
+    from tcalloc.measure.labels import refuse_verifier
     from tcalloc.measure.referee import judged
     from tcalloc.measure.samples import Samples
     from tcalloc.measure.table_files.load_and_save import load_table
@@ -49,7 +49,7 @@ def load(args: argparse.Namespace) -> "Table":
     path, verifier = args.table, args.verifier
     if os.path.isdir(path):
         samples = Samples.load(path, args.labels)
-        refuse_both(samples, verifier)
+        refuse_verifier(samples, verifier)
         if args.actions is None:
             asked = judged(samples, 1)[0].usual_actions(verifier)
         else:
@@ -65,10 +65,7 @@ def load(args: argparse.Namespace) -> "Table":
         for note in notes_for(table.notes, verifier):
             say(f"note: {path}: {note}")
         return table
-    if args.actions is not None:
-        raise UsageError(f"--actions is for run folders; the actions of {path} are its columns.")
-    if verifier:
-        refuse_verifier(path)
+    refuse_run_options(args)
     if args.labels != GOLD.kind:
         raise UsageError(f"--labels is for run folders: {path} holds no answers that could be compared. Leave it out.")
     table = load_table(path)
@@ -80,9 +77,12 @@ def load(args: argparse.Namespace) -> "Table":
     return table
 
 
-def refuse_verifier(path: str) -> None:
-    """Raise an error about --verifier: there are no samples."""
-    raise UsageError(f"--verifier is for run folders: a verifier looks at samples, and {path} holds none.")
+def refuse_run_options(args: argparse.Namespace) -> None:
+    """Raise an error for options of run folders, where a table is given."""
+    if args.actions is not None:
+        raise UsageError(f"--actions is for run folders; the actions of {args.table} are its columns.")
+    if args.verifier:
+        raise UsageError(f"--verifier is for run folders: a verifier looks at samples, and {args.table} holds none.")
 
 
 def write_output(path: str, columns: Mapping[str, "NDArray[Any]"]) -> None:

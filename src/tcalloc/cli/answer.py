@@ -105,7 +105,6 @@ def run(args: argparse.Namespace) -> int:
     if args.also_model and args.local:
         raise shared.UsageError("--local has one model; --also-model needs --base-url.")
     from tcalloc.learn.question_rows import rows_for
-    from tcalloc.llm.graders import make_grader
     from tcalloc.llm.questions import load_questions
     from tcalloc.measure.labels import labels_of
     from tcalloc.serve.answer import answer
@@ -128,11 +127,8 @@ def run(args: argparse.Namespace) -> int:
             "its answers are true is not known."
         )
     x = rows_for(policy, questions, args.questions, args.features)
-    grader = make_grader(args.grader)
     with contextlib.ExitStack() as stack:
-        close = getattr(grader, "close", None)  # worker processes
-        if close is not None:
-            stack.callback(close)
+        grader = stack.enter_context(models.grader_of(args))
         client: Any = stack.enter_context(models.client_of(args))
         if args.also_model:
             others = {name: stack.enter_context(models.client_of(args, name)) for name in args.also_model}

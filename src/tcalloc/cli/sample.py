@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     models.check(args)
-    from tcalloc.llm.graders import check_golds, make_grader
+    from tcalloc.llm.graders import check_golds
     from tcalloc.llm.questions import gold_words, load_questions
     from tcalloc.llm.sampler import sample
     from tcalloc.runs.held_samples import refuse_count
@@ -87,12 +87,11 @@ def run(args: argparse.Namespace) -> int:
     refuse_out(args.out)
     refuse_count(args.samples, "--samples")
     questions = load_questions(args.questions)
-    grader = make_grader(args.grader)
-    check_golds(grader, questions)
-    words = gold_words(questions)
-    if words is not None:
-        shared.say(f"note: {words}")
-    try:
+    with models.grader_of(args) as grader:
+        check_golds(grader, questions)
+        words = gold_words(questions)
+        if words is not None:
+            shared.say(f"note: {words}")
         with models.client_of(args) as client:
             outcome = sample(
                 questions,
@@ -112,14 +111,8 @@ def run(args: argparse.Namespace) -> int:
             for note in outcome.notes:
                 shared.say(f"note: {note}")
             if args.dry_run:
-                code = _report_plan(args, len(questions), client, outcome)
-            else:
-                code = _report(args, outcome, some_gold=any(question.golds for question in questions))
-    finally:
-        close = getattr(grader, "close", None)  # worker processes
-        if close is not None:
-            close()
-    return code
+                return _report_plan(args, len(questions), client, outcome)
+            return _report(args, outcome, some_gold=any(question.golds for question in questions))
 
 
 # ---------------------------------------------------------------------------------------------- reports

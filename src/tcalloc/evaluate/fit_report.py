@@ -17,8 +17,8 @@ from tcalloc._counts import counted
 from tcalloc._printing import cleaned, text_table
 from tcalloc._rounding import SUMMED
 from tcalloc.evaluate.gold_check import GoldCheck
-from tcalloc.evaluate.half_width import half_width
 from tcalloc.evaluate.result import plain
+from tcalloc.evaluate.statistics import half_width
 from tcalloc.learn.holdout.certify import Certificate
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.measure.labels import GOLD, Labels

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from tcalloc._amounts import amount
 from tcalloc._student import quantile
-from tcalloc.evaluate.half_width import half_width
 from tcalloc.evaluate.phrases import counted, interval, percent, points, rounded
 from tcalloc.evaluate.recipe import Recipe
 from tcalloc.evaluate.result import plain
+from tcalloc.evaluate.statistics import half_width
 from tcalloc.evaluate.thresholds import ALPHA, FEWEST, POWER
 from tcalloc.learn.holdout.folds import split
 from tcalloc.learn.rows import take_rows

@@ -6,6 +6,8 @@ What to use when
     One contestant over all its folds: what it does at a spend, question by question.
 `resampled`
     Intervals of many means at once, by a bootstrap over questions.
+`half_width`
+    How far an accuracy may be off, at most.
 `saved`
     What a policy saves against a fixed action, with its interval.
 `two_sided`, `holm`
@@ -44,6 +46,7 @@ __all__ = [
     "ends",
     "expansion",
     "first_reached",
+    "half_width",
     "holm",
     "resampled",
     "saved",
@@ -233,6 +236,16 @@ def ends(scores: Floats, means: Floats, scale: float = 1.0) -> tuple[Floats, Flo
 def expansion(n: int) -> float:
     """Return by how much percentiles of this number of questions are expanded; see `ends`."""
     return quantile(n - 1) / quantile(math.inf) * math.sqrt(n / (n - 1))
+
+
+def half_width(accuracy: float, n: int) -> float:
+    """Return half of the widest 95 % interval that an accuracy over n questions (at least 2) can have.
+
+    Accuracies of single questions lie between 0 and 1; with the mean p their variance is p(1 - p) at most. Agresti
+    and Coull's p keeps 0 and 1 from looking certain.
+    """
+    p = (n * accuracy + 2) / (n + 4)
+    return quantile(n - 1) * math.sqrt(p * (1 - p) / (n - 1))
 
 
 def first_reached(spend: Floats, curves: Floats, targets: Floats) -> Floats:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tcalloc._checks import is_number
 from tcalloc.errors import InputError
-from tcalloc.importing import values as values
+from tcalloc.importing import values
 from tcalloc.importing.rows import Reader, Row, Sample
 from tcalloc.importing.values import Failed
 from tcalloc.llm.confidence import stored

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tcalloc.errors import InputError
-from tcalloc.importing import values as values
+from tcalloc.importing import values
 from tcalloc.importing.fields import ALIASES, MISSING, NUMBERS, lookup
 from tcalloc.runs.jsonl import snippet
 

@@ -5,7 +5,7 @@ from statistics import median
 from typing import Any
 
 from tcalloc.errors import InputError
-from tcalloc.importing import values as values
+from tcalloc.importing import values
 from tcalloc.importing.columns import Column, Columns
 from tcalloc.importing.fields import MISSING, lookup
 from tcalloc.llm.final_answers import final_answer

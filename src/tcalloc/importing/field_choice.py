@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tcalloc._counts import counted
 from tcalloc.errors import InputError
-from tcalloc.importing import values as values
+from tcalloc.importing import values
 from tcalloc.importing.columns import BY_KEY, RESULTS, Column
 from tcalloc.importing.evidence import Evidence, first_entry, grader_hint
 from tcalloc.importing.fields import ALIASES, CLEAR_ANSWERS, LIKELY_MODELS, MISSING, NUMBERS, lookup

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 from tcalloc._counts import counted
 from tcalloc.errors import InputError
-from tcalloc.importing import values as values
+from tcalloc.importing import values
 from tcalloc.importing.batch import reply_samples
 from tcalloc.importing.columns import RESULTS, Columns, question_text
 from tcalloc.importing.evidence import Evidence

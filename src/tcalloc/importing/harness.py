@@ -10,7 +10,7 @@ from typing import Any
 
 from tcalloc._counts import counted
 from tcalloc.errors import InputError
-from tcalloc.importing import values as values
+from tcalloc.importing import values
 from tcalloc.importing.rows import Options, Reader, Row, Rows, Sample
 from tcalloc.importing.values import Unusable
 from tcalloc.llm.final_answers import final_answer

@@ -9,7 +9,7 @@ from typing import Any
 
 from tcalloc._counts import agreeing, counted
 from tcalloc.errors import InputError
-from tcalloc.importing import values as values
+from tcalloc.importing import values
 from tcalloc.importing.fields import ALIASES
 from tcalloc.importing.harness import HarnessReader, task_filters
 from tcalloc.importing.report import FieldUse, ImportReport, Taken
