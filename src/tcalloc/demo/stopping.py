@@ -76,11 +76,14 @@ def stopping(
     means, spends = ahead.mean(axis=1), spend.mean(axis=1)
     # Where the lead first becomes 0, and where the ends of its interval do.
     reached_at = first_reached(spends, np.stack([means, means + half, means - half]), np.zeros(3)).tolist()
+    needed, low, high = (None if math.isinf(spend) else spend for spend in reached_at)
     return Stopping(
         model,
         fixed,
         float(alone.mean()),
-        *(None if math.isinf(spend) else spend for spend in reached_at),
+        needed,
+        low,
+        high,
         cost,
         Curve((cost * spends).tolist(), reached.mean(axis=1).tolist()),
     )

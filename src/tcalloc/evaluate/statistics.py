@@ -204,7 +204,7 @@ def bootstrap(scores: Floats, seed: int) -> Floats:
     All rows share the resamples.
     """
     n = scores.shape[1]
-    return np.concatenate([weights @ scores.T for weights in _weights(n, seed)]) / n
+    return np.asarray(np.concatenate([weights @ scores.T for weights in _weights(n, seed)]) / n)
 
 
 def ends(scores: Floats, means: Floats, scale: float = 1.0) -> tuple[Floats, Floats]:
