@@ -1,12 +1,4 @@
-"""Counts in messages: each with its noun, and with the words that agree with it.
-
-What to use when
-----------------
-`counted`
-    A number with its noun: 1 question, 1,318 questions.
-`agreeing`
-    The form of a verb or pronoun that goes with a number: has or have, it or they.
-"""
+"""Counts in messages: each with its noun, and with the words that agree with it."""
 
 __all__ = ["agreeing", "counted"]
 

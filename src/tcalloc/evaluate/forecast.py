@@ -1,12 +1,4 @@
-"""How long a comparison still takes, and the line of progress that says so.
-
-What to use when
-----------------
-`Forecast`
-    The time that is left, from the trainings that are done.
-`Bar`
-    One line on standard error, with the forecast.
-"""
+"""How long a comparison still takes, and the line of progress that says so."""
 
 import heapq
 import sys

@@ -1,12 +1,4 @@
-"""What a policy that exists already does on samples that judge each other.
-
-What to use when
-----------------
-`outcomes_on`
-    What a policy spends on each question, and how often it gives the reference's answer.
-`shortened`
-    An action with no more samples than there are.
-"""
+"""What a policy that exists already does on samples that judge each other."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,10 +1,5 @@
 """What is compared: samples or a table, checked, with what a policy may know of each question beforehand.
 
-What to use when
-----------------
-`Problem.of`
-    From what the user passes to what every contestant works on. Bad input is refused here, before any work.
-
 Words: the *menu* is what policies choose from that decide beforehand; the *fixed actions* are what the best fixed
 mixture is made of: the menu and, of samples, every number of samples of every model, none at all included. What an
 action reaches is the exact expectation over a question's samples, what it costs is what its samples really cost there

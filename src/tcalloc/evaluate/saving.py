@@ -1,12 +1,4 @@
-"""What a policy that is served saves against a fixed choice, from requests whose samples judge each other.
-
-What to use when
-----------------
-`saving_of`
-    What a policy saves, as a share of the cost of the cheapest fixed choice with the same agreement.
-`Saving`
-    The result.
-"""
+"""What a policy that is served saves against a fixed choice, from requests whose samples judge each other."""
 
 import math
 from dataclasses import dataclass

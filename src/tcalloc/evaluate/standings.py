@@ -234,19 +234,13 @@ def above(scores: Floats, errors: float) -> Bools:
     return np.asarray(scores.mean(axis=1) > np.maximum(errors * error, COMPUTED))
 
 
-def level_scores(at: At, mixture: At) -> Floats:
-    """Return the scores of the mixture that spends what a policy spends, (T, N).
-
-    Where the policy's spend was not matched, it is the mixture's that was, to what the policy happened to spend.
-    """
-    around = np.where(at.turned[:, None], mixture.spend.mean(axis=1, keepdims=True), at.spend)
-    return np.asarray(mixture.accuracy - mixture.slope[:, None] * (mixture.spend - around))
-
-
 def gain_scores(at: At, reference: Family) -> tuple[Floats, Floats]:
     """Return the scores of a policy's gain over the mixture, (T, N), and its plain gain on each question."""
     mixture = reference.at(at.spend.mean(axis=1))
-    return at.scores - level_scores(at, mixture), at.accuracy - mixture.accuracy
+    # Where the policy's spend was not matched, it is the mixture's that was, to what the policy happened to spend.
+    around = np.where(at.turned[:, None], mixture.spend.mean(axis=1, keepdims=True), at.spend)
+    level = mixture.accuracy - mixture.slope[:, None] * (mixture.spend - around)
+    return at.scores - level, at.accuracy - mixture.accuracy
 
 
 def curve_of(own: Sequence[Family], budgets: Floats) -> tuple[Floats, Floats]:

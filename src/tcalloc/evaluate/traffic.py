@@ -1,12 +1,4 @@
-"""What a gateway has explored, read for `tcalloc.refit`.
-
-What to use when
-----------------
-`Traffic.read`
-    The requests of a run folder that a policy can learn from, and those on which it can be judged.
-`whole_requests`
-    The requests with all their samples.
-"""
+"""What a gateway has explored, read for `tcalloc.refit`."""
 
 import os
 from collections import Counter

@@ -1,10 +1,4 @@
-"""Files of rows that are not JSON lines: a JSON document, or a table with separators (CSV).
-
-What to use when
-----------------
-`rows_of`
-    The rows of any file, with the place of each. Which kind a file is, its first bytes say.
-"""
+"""Files of rows that are not JSON lines: a JSON document, or a table with separators (CSV)."""
 
 import codecs
 import csv

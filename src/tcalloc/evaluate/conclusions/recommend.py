@@ -229,11 +229,10 @@ def _made(
     needed: tuple[int | None, int | None] = (None, None)
     if candidate is not None and not shown and not by_construction(result, candidate):
         needed = needed_for(result, candidate, b)
-    gain, low, high, p = (
-        (float("nan"),) * 4
-        if candidate is None
-        else (float(values[b]) for values in (candidate.gain, candidate.gain_low, candidate.gain_high, candidate.p))
-    )
+    figures = [math.nan] * 4
+    if candidate is not None:
+        figures = [float(each[b]) for each in (candidate.gain, candidate.gain_low, candidate.gain_high, candidate.p)]
+    gain, low, high, p = figures
     return Pick(
         budget=float(result.budgets[b]),
         policy=use.name,

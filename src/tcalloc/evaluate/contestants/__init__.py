@@ -1,12 +1,4 @@
-"""Who is compared: every policy as a family of settings that is trained without the questions it is scored on.
-
-What to use when
-----------------
-`contestants_of`
-    All that take part in a problem, and why others do not.
-`Contestant`
-    One of them: a name, what must be said about it, and a `tcalloc.learn.holdout.folds.Fit`.
-"""
+"""Who is compared: every policy as a family of settings that is trained without the questions it is scored on."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any

@@ -1,12 +1,4 @@
-"""The report of a comparison: one HTML page that needs no network and no script.
-
-What to use when
-----------------
-`write_report`
-    To a file; what `Comparison.report` calls.
-`render`
-    As text.
-"""
+"""The report of a comparison: one HTML page that needs no network and no script."""
 
 import os
 from pathlib import Path
