@@ -47,7 +47,8 @@ def digits(value: float, significant: int = 3) -> str:
     if not TINY <= abs(rounded) < HUGE:
         return f"{rounded:.{significant}g}"
     decimals = max(0, significant - 1 - math.floor(math.log10(abs(rounded))))
-    return _trimmed(f"{value if decimals == 0 else rounded:,.{decimals}f}")
+    text = f"{value if decimals == 0 else rounded:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def in_unit(text: str, unit: str | None) -> str:
@@ -106,7 +107,3 @@ def column(values: Sequence[float], *, trim: bool = True) -> list[str]:
 
 def _exponent(size: float) -> int:
     return math.floor(math.log10(size))
-
-
-def _trimmed(text: str) -> str:
-    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -15,6 +15,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TextIO, cast
 
 __all__ = [
+    "StatusLine",
     "clean",
     "clean_line",
     "cleaned",
@@ -166,6 +167,34 @@ class _CleanStream:
 def uncleaned(stream: TextIO | None) -> TextIO | None:
     """Return the stream itself, for lines of progress, which move the cursor on purpose."""
     return getattr(stream, "uncleaned", stream)
+
+
+class StatusLine:
+    """Lines of progress: on a terminal each takes the place of the one before. Without a stream nothing is written."""
+
+    def __init__(self, stream: TextIO | None):
+        self._stream = uncleaned(stream)
+        self.live = self._stream is not None and self._stream.isatty()
+        self._width = 0
+
+    def show(self, text: str, end: str = "") -> None:
+        """Write a line; `end` follows it on a terminal."""
+        padded, self._width = text.ljust(self._width), len(text)
+        self._write(f"\r{padded}{end}" if self.live else f"{text}\n")
+
+    def clear(self) -> None:
+        """Remove the line from a terminal."""
+        if self.live:
+            self._write(f"\r{' ' * self._width}\r")
+
+    def _write(self, text: str) -> None:
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._stream, self.live = None, False  # the terminal is gone
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from tcalloc._printing import uncleaned
+from tcalloc._printing import StatusLine
 from tcalloc.learn.registry import HINDSIGHT, ORACLE
 from tcalloc.llm.progress import clock
 
@@ -112,43 +112,31 @@ class Bar:
     ):
         self._total, self._done = len(pieces), 0
         self._forecast = Forecast(pieces, workers, clock)
-        self._stream = uncleaned(sys.stderr if stream is None else stream) if wanted else None
-        self._live = self._stream is not None and self._stream.isatty()
-        self._every = 0.2 if self._live else 30.0
+        self._line = StatusLine((sys.stderr if stream is None else stream) if wanted else None)
+        self._every = 0.2 if self._line.live else 30.0
         self._shown = 0.0
-        self._width = 0
 
     def step(self, group: str, seconds: float, process: int = 0) -> None:
         """Count one training as done; see `Forecast.done`."""
         self._done += 1
         self._forecast.done(group, seconds, process)
         now = self._forecast.seconds
-        if self._stream is not None and now - self._shown >= self._every:
+        if now - self._shown >= self._every:
             self._shown = now
-            self._write()
+            self._line.show(self.line())
 
     def __enter__(self) -> "Bar":
-        if self._live:
-            self._write()
+        if self._line.live:
+            self._line.show(self.line())
         return self
 
     def __exit__(self, *_: object) -> None:
         """Leave the line, so that what is said next has one of its own."""
-        if self._live:
-            self._write("\n")
+        if self._line.live:
+            self._line.show(self.line(), "\n")
 
     def line(self) -> str:
         """Return what is shown."""
         left = self._forecast.left()
         ahead = "" if left is None or self._done == self._total else f", about {clock(left)} left"
         return f"tcalloc: compare: {self._done:,} of {self._total:,} trainings ({clock(self._forecast.seconds)}{ahead})"
-
-    def _write(self, end: str = "") -> None:
-        assert self._stream is not None
-        text = self.line()
-        try:
-            self._stream.write(f"\r{text.ljust(self._width)}{end}" if self._live else f"{text}\n")
-            self._stream.flush()
-            self._width = len(text)
-        except (OSError, ValueError):
-            self._stream, self._live = None, False  # the terminal is gone

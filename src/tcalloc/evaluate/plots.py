@@ -31,7 +31,7 @@ from tcalloc.learn.registry import FIXED_K, ORACLE, RANDOM
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["PALETTE", "TENTHS", "Line", "Palette", "contenders", "draw", "plot", "stepwise", "subject"]
+__all__ = ["PALETTE", "TENTHS", "Line", "Palette", "contenders", "draw", "frame", "plot", "stepwise", "subject"]
 
 Floats = NDArray[np.float64]
 
@@ -296,15 +296,20 @@ def _dress(
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: phrases.number(value)))
     ax.yaxis.set_major_locator(MaxNLocator(7, steps=TENTHS))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(100 * value, 2):g} %"))
-    ax.grid(color=palette.grid, lw=0.7, zorder=0)
+    frame(ax, palette, size)
+    ax.set_xlabel(f"{phrases.spending(result.unit)}{' (log scale)' if log else ''}", color=palette.ink, fontsize=size)
+    ax.set_ylabel(f"{result.words.answered_right}, held out", color=palette.ink, fontsize=size)
+
+
+def frame(ax: "Axes", palette: Palette, size: float) -> None:
+    """Draw the grid, and the axes' lines to the left and below, in the palette's colours."""
+    ax.grid(color=palette.grid, lw=0.7)
     ax.set_axisbelow(True)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         ax.spines[side].set_color(palette.ink)
     ax.tick_params(colors=palette.ink, labelsize=size)
-    ax.set_xlabel(f"{phrases.spending(result.unit)}{' (log scale)' if log else ''}", color=palette.ink, fontsize=size)
-    ax.set_ylabel(f"{result.words.answered_right}, held out", color=palette.ink, fontsize=size)
 
 
 def _ticks(left: float, right: float) -> list[float]:
