@@ -33,7 +33,6 @@ __all__ = [
     "add_unit",
     "add_verifier",
     "agreeing",
-    "amount",
     "budget",
     "charge",
     "check_output",
@@ -59,7 +58,6 @@ __all__ = [
     "say_block",
     "share",
     "text_table",
-    "unit",
     "unit_words",
 ]
 
