@@ -97,9 +97,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     models.check_prices(args)
     if args.total is None:
-        for name in ("period", "cap_per_question", "state"):
-            if getattr(args, name) is not None:
-                raise shared.UsageError(f"--{name.replace('_', '-')} needs --total.")
+        for name in shared.given(args, "period", "cap_per_question", "state"):
+            raise shared.UsageError(f"{shared.flag(name)} needs --total.")
     elif args.price_in is None or args.max_tokens is None:
         raise shared.UsageError("--total needs --price-in, --price-out and --max-tokens.")
     if (args.explore > 0) != (args.traffic is not None):
@@ -219,10 +218,7 @@ def _age(text: str) -> float:
 
 
 def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
+    value = shared.real(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to 1")
     return value

@@ -46,12 +46,12 @@ def percent(value: float, digits: int = 1) -> str:
     return f"{100 * value:.{digits}f} %" if math.isfinite(value) else "-"
 
 
-def points(value: float, digits: int = 1) -> str:
+def points(value: float) -> str:
     """Return a difference of shares in points: +2.1; a dash for NaN."""
     if not math.isfinite(value):
         return "-"
-    found = round(100 * value, digits) + 0.0  # no −0.0
-    return f"{found:+.{digits}f}" if found else f"{found:.{digits}f}"
+    found = round(100 * value, 1) + 0.0  # no −0.0
+    return f"{found:+.1f}" if found else "0.0"
 
 
 def interval(low: float, high: float) -> str:

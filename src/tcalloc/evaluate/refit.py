@@ -14,18 +14,19 @@ from tcalloc._inputs import scalar
 from tcalloc._rounding import COMPUTED
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.evaluate.gold_check import answers_needed
-from tcalloc.evaluate.judged_replay import judging_halves, outcomes_on
+from tcalloc.evaluate.judged_replay import outcomes_on
 from tcalloc.evaluate.recipe import Recipe
 from tcalloc.evaluate.refit_report import WORST, Refit
 from tcalloc.evaluate.run_folds import Part
 from tcalloc.evaluate.statistics import Family, dependence, resampled
-from tcalloc.evaluate.thresholds import CLOSE, FAR, FEWEST
+from tcalloc.evaluate.thresholds import CLOSE, FAR, FEWEST, HALVES
 from tcalloc.evaluate.traffic import Traffic
 from tcalloc.learn.holdout.folds import split
 from tcalloc.learn.protocol import Always, Policy
 from tcalloc.learn.registry import SEQUENTIAL, Entry, entry_for, entry_of
 from tcalloc.learn.rows import take_rows
 from tcalloc.learn.saving.policy_folder import load_policy, refuse_new
+from tcalloc.measure.referee import judged
 from tcalloc.measure.samples import Samples
 
 __all__ = ["refit"]
@@ -116,7 +117,13 @@ def refit(
     place = os.fspath(traffic)
     found = Traffic.read(place, policy, labels, bool({"x", "text"} & set(entry.needs)))
     n, judging = len(found.samples), found.judging
-    refuse_few(len(judging), n, max(FEWEST, 2 * folds), place)
+    fewest = max(FEWEST, 2 * folds)
+    if len(judging) < fewest:
+        while_served = "" if len(judging) == n else f", {len(judging):,} of them while this policy was served"
+        raise InputError(
+            f"{place}: {counted(n, 'explored request')}{while_served}; at least {fewest} are needed to fit a policy "
+            "and to compare it. Let the gateway explore more."
+        )
     running = _Served(policy, found, random_state)
     asked = running.spend_of_all if budget is None else scalar(budget, "budget")
     # Figures of a policy with a probe need actions that half of the samples allow.
@@ -160,40 +167,13 @@ def refit(
     )
 
 
-def refuse_few(judging: int, requests: int, fewest: int, place: str) -> None:
-    """Refuse requests that are too few to learn from and to compare on.
-
-    Parameters
-    ----------
-    judging : int
-        Those that the served policy has not learned from.
-    requests : int
-        All of them.
-    fewest : int
-        How many must be there.
-    place : str
-        The folder, for the message.
-
-    Raises
-    ------
-    InputError
-        It says how many there must be.
-    """
-    if judging < fewest:
-        while_served = "" if judging == requests else f", {judging:,} of them while this policy was served"
-        raise InputError(
-            f"{place}: {counted(requests, 'explored request')}{while_served}; at least {fewest} are needed to fit a "
-            "policy and to compare it. Let the gateway explore more."
-        )
-
-
 class _Served:
     """What the served policy does on the requests that it has not learned from."""
 
     def __init__(self, policy: Any, found: Traffic, seed: int):
         X = take_rows(found.X, found.judging)
         samples = found.samples.take(found.judging)
-        self.parts = judging_halves(samples, seed)
+        self.parts = judged(samples, HALVES, seed)
         try:
             spend, accuracy = outcomes_on(policy, self.parts, X)
             paid = outcomes_on(policy, [samples], X)[0]

@@ -39,15 +39,7 @@ UNKNOWN = {
 
 
 class Writer:
-    """Grades the samples of a job and writes them.
-
-    Parameters
-    ----------
-    job : Job
-        After its first walk.
-    grader : Grader, optional
-        Marks the texts.
-    """
+    """Grades the samples of a job, after its first walk, and writes them."""
 
     def __init__(self, job: Job, grader: Grader | None):
         self.job, self.grader = job, grader
@@ -147,29 +139,26 @@ class Writer:
     def _graded(
         self, samples: Iterable[tuple[str, str, int, Sample]]
     ) -> "Iterator[tuple[tuple[str, str, int, Sample], Grade]]":
-        def grade(item: tuple[str, str, int, Sample]) -> Grade:
-            return self._grade(item[0], item[3])
-
         # Those that wait for a process or a server; they can be asked by several threads.
         if hasattr(self.grader, "close") or hasattr(self.grader, "calls"):
             with ThreadPoolExecutor(THREADS) as threads:
                 remaining = iter(samples)
                 while chunk := list(islice(remaining, CHUNK)):
-                    yield from zip(chunk, threads.map(grade, chunk), strict=True)
+                    yield from zip(chunk, threads.map(self._grade, chunk), strict=True)
         else:
             for item in samples:
-                yield item, grade(item)
+                yield item, self._grade(item)
 
-    def _grade(self, name: str, sample: Sample) -> Grade:
+    def _grade(self, item: tuple[str, str, int, Sample]) -> Grade:
+        name, _, _, sample = item
         question = self.job.questions[name]
         if self.grader is not None:
             return grade_safely(self.grader, question, sample.text if sample.text is not None else sample.answer)
         key = None if sample.answer is None else any_key(sample.answer)
         if sample.correct is not None:
             if key is not None and not sample.correct and (name, key) in self.job.coarse:
-                key = exact_key(
-                    sample.answer or ""
-                )  # in the log it differs from a right answer with the same normalized form
+                # In the log it differs from a right answer with the same normalized form.
+                key = exact_key(sample.answer or "")
             return Grade(key, sample.correct)
         return settle(question, key, any_key, "a text with letters or digits")
 
@@ -193,12 +182,7 @@ def _record(
 
 
 def _question_record(question: Question) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "id": question.id,
-        "question": question.text,
-        "gold": question.gold,
-        "accept": list(question.accept),
-    }
+    record = {"id": question.id, "question": question.text, "gold": question.gold, "accept": list(question.accept)}
     return dict(question.extra) | record | ({"choices": list(question.choices)} if question.choices else {})
 
 
