@@ -214,7 +214,6 @@ def test_numbers_of_samples():
         assert held.add(("a", "p"), number)
         assert not held.add(("a", "p"), number)
     assert held.bits(("a", "p")) == sum(1 << j for j in (0, 5, 1023, 1024, 999_999))
-    assert sorted(held) == [("a", j, "p") for j in (0, 5, 1023, 1024, 999_999)]
     with pytest.raises(InputError, match=r"--samples is 1,000,000,000,000; at most 1,000,000"):
         refuse_count(10**12, "--samples")
 

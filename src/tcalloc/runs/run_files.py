@@ -7,6 +7,7 @@ symbolic link.
 """
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -36,6 +37,7 @@ __all__ = [
     "take",
     "write_into",
     "write_manifest",
+    "write_whole",
 ]
 
 SCHEMA = 1
@@ -65,6 +67,21 @@ def sync(file: BinaryIO) -> None:
     """Bring what was written to the disk."""
     file.flush()
     os.fsync(file.fileno())
+
+
+def write_whole(file: int, line: bytes, size: int) -> int:
+    """Append a whole line to a file of this size, or nothing: half of one is what a full disk leaves."""
+    try:
+        written = os.write(file, line)
+        if written < len(line):
+            written += os.write(file, line[written:])  # raises the reason: no space, quota
+        if written < len(line):
+            raise OSError(errno.ENOSPC, "only half of a line could be written")
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.ftruncate(file, size)
+        raise
+    return written
 
 
 # ---------------------------------------------------------------------------------------------- run.json
