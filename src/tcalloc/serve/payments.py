@@ -262,19 +262,20 @@ class Payments:
             What the draw costs besides its samples, where replies do not say it.
         """
         first = self.ledger.first(question)
-        if self._at_once > 1 or round_cost:
-            return self._grant_draw(question, model, n, most, round_cost, first)
         unit = self.prices.unit(model)
-        if self.budget is None:
-            granted = self.ledger.reserve(question, 0.0, n)
-            return [Hold(self, question, model, 0.0, 0.0, first) for _ in range(granted)]
-        if unit is None:
+        if self.budget is not None and unit is None:  # one draw is sent first, and the others wait
             if self.ledger.free <= (self.ledger.total or 0.0) * 2**-39:
                 return []
             if model in self._scouts:
                 return None
             self._scouts.add(model)
             self.ledger.reserve(question, 0.0)
+        if self._at_once > 1 or round_cost:
+            return self._grant_draw(question, model, n, most, round_cost, first)
+        if self.budget is None:
+            granted = self.ledger.reserve(question, 0.0, n)
+            return [Hold(self, question, model, 0.0, 0.0, first) for _ in range(granted)]
+        if unit is None:
             return [Hold(self, question, model, 0.0, 0.0, first)]
         mean, highest = unit
         if most is not None and self.varies(model):
@@ -299,14 +300,7 @@ class Payments:
         mean = highest = 0.0
         if self.budget is None:
             self.ledger.reserve(question, 0.0)
-        elif (draw := self._draw(model, n)) is None:  # one draw is sent first, and the others wait
-            if self.ledger.free <= (self.ledger.total or 0.0) * 2**-39:
-                return []
-            if model in self._scouts:
-                return None
-            self._scouts.add(model)
-            self.ledger.reserve(question, 0.0)
-        else:
+        elif (draw := self._draw(model, n)) is not None:  # None: its price is not known yet
             mean, highest = (cost + round_cost for cost in draw)
             if most is not None and self.varies(model):
                 highest = max(highest, most)
