@@ -238,12 +238,7 @@ def refuse_taken(path: str, manifest: Mapping[str, Any], *names: str) -> None:
 def refuse_out(path: str, *names: str) -> None:
     """Refuse a folder that could be neither made a run nor gone on with, before anything is done for it.
 
-    Parameters
-    ----------
-    path : str
-        The folder.
-    *names : str
-        Files that are to be written beside questions and samples.
+    `names` are those of files that are to be written beside questions and samples.
 
     Raises
     ------

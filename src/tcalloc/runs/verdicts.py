@@ -65,13 +65,7 @@ class Failures:
 
     @cleaned
     def words(self, out: str | None = None) -> str:
-        """Return a sentence with the most frequent reason, and how to grade again.
-
-        Parameters
-        ----------
-        out : str, optional
-            The run folder.
-        """
+        """Return a sentence with the most frequent reason, and how to grade the run folder `out` again."""
         reason = max(self.reasons, key=lambda one: self.reasons[one], default="no reason is known").rstrip(".")
         others = f" (the most frequent of {counted(len(self.reasons), 'reason')})" if len(self.reasons) > 1 else ""
         again = agreeing(self.count, " It counts", " They count") + " as neither right nor wrong"
@@ -80,15 +74,7 @@ class Failures:
 
 
 def failures_of(path: str, arms: Container[str] | None = None) -> Failures:
-    """Count the samples of a run folder that could not be graded.
-
-    Parameters
-    ----------
-    path : str
-        The folder.
-    arms : container of str, optional
-        Only samples of these arms.
-    """
+    """Count the samples of a run folder, or of some of its arms, that could not be graded."""
     found = Failures()
     for _, line in read_lines(samples_of(path), []):
         if b',"error":null' in line:  # no text can hold that: a quotation mark in one is escaped
@@ -193,10 +179,7 @@ class Session:
     def begin(self, replaced: Iterator[SampleRecord]) -> None:
         """Store the verdicts that are to be replaced, unless an earlier call did; from then on the session goes on.
 
-        Parameters
-        ----------
-        replaced : iterator of mapping
-            The samples to grade. Their field ``grader`` says who graded them before.
+        The field ``grader`` of each sample says who graded it before.
         """
         if self.resumed:
             return
@@ -214,16 +197,9 @@ class Session:
         error: str | None,
         cost: float | None = None,
     ) -> bool:
-        """Store one verdict; when this returns True, the process may die and it is there.
+        """Store one verdict, and what a judge was paid for it.
 
-        Parameters
-        ----------
-        record : mapping
-            The sample.
-        answer, correct, error
-            The verdict.
-        cost : float, optional
-            What a judge was paid for it.
+        When this returns True, the process may die and the verdict is there.
         """
         with self._guard:
             if self._file < 0:
@@ -254,15 +230,7 @@ class Session:
     def apply(self, manifest: Mapping[str, Any]) -> int:
         """Write the session's verdicts into samples.jsonl, in one step, and close the store.
 
-        Parameters
-        ----------
-        manifest : mapping
-            What else changes in run.json.
-
-        Returns
-        -------
-        int
-            How many verdicts differ from those before.
+        `manifest` is what else changes in run.json. Returns how many verdicts differ from those before.
         """
         path = samples_of(self._store.path)
         if os.path.islink(path):

@@ -60,19 +60,7 @@ class Drawn:
 def result_of(
     question: Question, record: SampleRecord, cost: float, verifier: Callable[[str, str], bool] | None
 ) -> Result:
-    """Return what a policy sees of one sample.
-
-    Parameters
-    ----------
-    question : Question
-        The question.
-    record : SampleRecord
-        The sample, as it is stored in a run folder.
-    cost : float
-        Its cost, in the policy's unit.
-    verifier : callable or None
-        Decides whether a completion is right.
-    """
+    """Return what a policy sees of one sample, whose cost is in the policy's unit."""
     tokens = record.get("output_tokens")
     return Result(
         record["answer"],

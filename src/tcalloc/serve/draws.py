@@ -95,15 +95,7 @@ class Draws:
         self.stopped: str | None = None
 
     def read(self, folder: str, journal: Journal) -> None:
-        """Read the samples of a run folder, which are paid for.
-
-        Parameters
-        ----------
-        folder : str
-            The folder.
-        journal : Journal
-            Its requests that were paid and lost.
-        """
+        """Read the samples of a run folder, which are paid for, and its requests that were paid and lost."""
         models = self.clients.names
         needed = ["answer", "correct"] if self.verifier is None else ["answer", "correct", "text"]
         for record in read_complete(samples_of(folder), needed):

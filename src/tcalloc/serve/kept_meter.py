@@ -83,17 +83,7 @@ class KeptMeter(Meter):
 
 
 def checked_keeper(keeper: Any, tenant: Any, priced: bool) -> BudgetKeeper | None:
-    """Return the keeper of a call, checked before anything is asked.
-
-    Parameters
-    ----------
-    keeper : BudgetKeeper or None
-        The keeper.
-    tenant : str or None
-        Whose budget the call counts for.
-    priced : bool
-        Whether all clients have rates and max_tokens.
-    """
+    """Return the keeper of a call, checked before anything is asked; `priced`: whether requests have a highest cost."""
     if keeper is None:
         if tenant is not None:
             raise InputError(f"tenant is {tenant!r}, but no keeper is given. Pass keeper= too.")

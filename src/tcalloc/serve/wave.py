@@ -115,16 +115,9 @@ class Wave:
     async def ask(self, params: str, numbers: list[int], holds: list[Hold]) -> list[SampleRecord | BaseException]:
         """Ask for some samples at the same time; return the records of those that came, and the errors of the others.
 
-        A server may give fewer samples than a request asks for; the others are not returned.
-
-        Parameters
-        ----------
-        params : str
-            What the client's `params` says of the question.
-        numbers : list of int
-            Numbers of the samples.
-        holds : list of Hold
-            What pays for each. Those of samples that are cut off are not settled.
+        A server may give fewer samples than a request asks for; the others are not returned. `params` is what the
+        client says of the question. Each of `holds` pays for one sample; those of samples that are cut off are not
+        settled.
         """
         size = min(self._at_once, self._drawer.client.n_limit or self._at_once)
         groups = [slice(start, start + size) for start in range(0, len(numbers), size)]

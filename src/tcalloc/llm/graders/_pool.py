@@ -64,17 +64,7 @@ class WorkerPool:
         return len(self._all)
 
     def call(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Have a process answer a request; threads may call at the same time.
-
-        Parameters
-        ----------
-        request : dict
-            What the job takes; JSON.
-
-        Returns
-        -------
-        dict
-            The reply.
+        """Have a process answer a request, as JSON; threads may call at the same time.
 
         Raises
         ------

@@ -64,19 +64,9 @@ class Number:
 
 
 def find_numbers(text: str, *, decimal_comma: bool = False) -> list[Number]:
-    """Return the numbers in a text, in their order.
+    """Return the numbers in a text, in their order; positions are those in the text as `_plain` returns it.
 
-    Parameters
-    ----------
-    text : str
-        Any text.
-    decimal_comma : bool
-        Whether 1.234,5 is meant as in German, French, ...: the comma before the decimals.
-
-    Returns
-    -------
-    list of Number
-        Positions are those in the text as `_plain` returns it.
+    `decimal_comma`: whether 1.234,5 is meant as in German, French, ...: the comma before the decimals.
     """
     plain = _plain(text, decimal_comma=decimal_comma)
     found = (_number(match) for match in _NUMBER.finditer(plain))

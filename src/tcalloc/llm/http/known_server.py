@@ -87,21 +87,7 @@ class KnownServer:
         *,
         stream: bool = False,
     ) -> bytes:
-        """Return the body of a request, without the fields that the server does not accept.
-
-        Parameters
-        ----------
-        parameters : Parameters
-            Its fields besides the question.
-        messages : list of dict
-            The messages to send.
-        n : int
-            Number of choices.
-        seed : int or None
-            The random seed.
-        stream : bool
-            Whether the reply is to come as a stream.
-        """
+        """Return the body of a request, without the fields that the server does not accept."""
         p, left_out = parameters, self.left_out
         limit = "max_completion_tokens" if "max_tokens" in left_out else "max_tokens"
         given: dict[str, Any] = {
@@ -142,18 +128,9 @@ class KnownServer:
     def judge(
         self, exchange: Exchange | Lost, messages: list[dict[str, Any]], n: int, doubted: set[str]
     ) -> Reply | Failed | Adapted:
-        """Return the result of a request.
+        """Return the result of a request for `n` choices.
 
-        Parameters
-        ----------
-        exchange : Exchange or Lost
-            The exchange.
-        messages : list of dict
-            The messages sent, for the prompt's tokens.
-        n : int
-            Number of choices asked for.
-        doubted : set of str
-            Ids of replies that this request refused as repetitions; more are added.
+        `doubted` holds the ids of replies that this request refused as repetitions; more are added.
         """
         if isinstance(exchange, Lost):
             ask = "" if self.succeeded else " Is the server running, and is the URL right?"

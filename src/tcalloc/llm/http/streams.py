@@ -12,11 +12,8 @@ _OF_ANSWERS = ("completion_tokens", "output_tokens", "total_tokens")
 def unwrapped(body: bytes) -> bytes:
     """Return the document in a reply's body: as it is, out of a JSON string, or put together from its events.
 
-    Parameters
-    ----------
-    body : bytes
-        Some servers send server-sent events (lines that begin with ``data:``) whether ``stream`` was asked for or not,
-        and some gateways encode the document twice.
+    Some servers send server-sent events (lines that begin with ``data:``) whether ``stream`` was asked for or not, and
+    some gateways encode the document twice.
     """
     start = body[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
     try:
@@ -48,12 +45,7 @@ class EventBytes:
     def feed(self, piece: bytes, *, last: bool = False) -> list[bytes]:
         """Take a piece; return the events that are complete now, with single line feeds at the ends of lines.
 
-        Parameters
-        ----------
-        piece : bytes
-            What came.
-        last : bool
-            Whether nothing follows, so that an event without an empty line after it is one too.
+        After the last piece, an event without an empty line after it is one too.
         """
         piece = self._held + piece
         # The end of a line may come in two pieces.
@@ -87,15 +79,7 @@ class Stream:
         return ended and not self._broken
 
     def feed(self, piece: bytes, *, last: bool = False) -> list[int]:
-        """Take a piece of the body; return the numbers of the choices that it brought to an end.
-
-        Parameters
-        ----------
-        piece : bytes
-            What came.
-        last : bool
-            Whether nothing follows, so that an event without an empty line after it is one too.
-        """
+        """Take a piece of the body, perhaps the last; return the numbers of the choices that it brought to an end."""
         ended = []
         for event in self._events.feed(piece, last=last):
             lines = [line[5:].removeprefix(" ") for line in event.decode("utf-8", "replace").split("\n")

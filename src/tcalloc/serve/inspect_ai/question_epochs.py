@@ -75,40 +75,18 @@ class QuestionEpochs:
         return 0 if draw is None else draw.n
 
     def begin(self, epoch: int) -> None:
-        """Note that an epoch runs, perhaps once more.
-
-        Parameters
-        ----------
-        epoch : int
-            Its number.
-        """
+        """Note that an epoch runs, perhaps once more."""
         self.seen.add(epoch)
         self._running.add(epoch)
         self.failed.discard(epoch)
 
     def leave(self, epoch: int, *, paid: bool = True) -> None:
-        """Note that an epoch ended without a score, or could not be paid.
-
-        Parameters
-        ----------
-        epoch : int
-            Its number.
-        paid : bool
-            Whether it ran at all.
-        """
+        """Note that an epoch ended without a score, or could not be paid."""
         self._running.discard(epoch)
         (self.failed if paid else self.unpaid).add(epoch)
 
     def finish(self, epoch: int, found: Epoch) -> None:
-        """Take what an epoch brought.
-
-        Parameters
-        ----------
-        epoch : int
-            Its number.
-        found : Epoch
-            Its answer, cost and value.
-        """
+        """Take what an epoch brought."""
         self._running.discard(epoch)
         self.failed.discard(epoch)
         if epoch not in self._told:  # a repeated epoch cannot be taken back from the run
@@ -126,15 +104,7 @@ class QuestionEpochs:
 
 
 def needed(run: Run, results: list[Result]) -> tuple[int, bool]:
-    """Return after how many of these results a new run ends, and whether it ends; all of them if it would go on.
-
-    Parameters
-    ----------
-    run : Run
-        A run that has seen nothing yet.
-    results : list of Result
-        The results, one by one, in the order in which they come.
-    """
+    """Return after how many of these results a new run ends, and whether it ends; all of them if it would go on."""
     settled = getattr(run, "settled", None)
     told = 0
     while (draw := run.next()) is not None:

@@ -50,10 +50,7 @@ def _plain(score: Any) -> str | None:
 def voted(answers: Sequence[Hashable | None]) -> int:
     """Return the place of the first answer that agrees with the most; 0 if nothing voted.
 
-    Parameters
-    ----------
-    answers : sequence
-        In the order in which they came. Of tied answers, the first wins. None is no vote.
+    Answers stand in the order in which they came; of tied ones, the first wins. None is no vote.
     """
     votes: dict[Hashable, int] = {}
     for answer in answers:

@@ -52,13 +52,7 @@ class Handling:
     # ------------------------------------------------------------------------------------------ what is answered here
 
     def take(self, request: Any) -> Any:
-        """Return what is answered here (`Taken`); None for a request that is sent as it is, or else its refusal.
-
-        Parameters
-        ----------
-        request : httpx.Request
-            What the SDK would send.
-        """
+        """Return what is answered here (`Taken`); None for a request that is sent as it is, or else its refusal."""
         if request.method != "POST" or not request.url.path.rstrip("/").endswith("/chat/completions"):
             return None
         try:
