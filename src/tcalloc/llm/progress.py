@@ -2,7 +2,6 @@
 
 import sys
 import time
-from typing import TextIO
 
 from tcalloc._counts import counted
 from tcalloc._printing import uncleaned
@@ -22,24 +21,14 @@ class Progress:
         Knows the spend; None if there is none.
     priced : bool
         Whether there are prices; otherwise the number of requests is shown.
-    stream : file, optional
-        Default: standard error.
     what : str
         The name of what is counted.
     """
 
-    def __init__(
-        self,
-        total: int,
-        there: int,
-        meter: Meter | None,
-        priced: bool,
-        stream: TextIO | None = None,
-        what: str = "samples",
-    ):
+    def __init__(self, total: int, there: int, meter: Meter | None, priced: bool, what: str = "samples"):
         self._what = what
         self._total, self._there, self._meter, self._priced = total, there, meter, priced
-        self._stream = uncleaned(sys.stderr if stream is None else stream)
+        self._stream = uncleaned(sys.stderr)
         self._live = bool(self._stream is not None and self._stream.isatty())
         self._every = 0.2 if self._live else 30.0
         self._started = self._shown = time.monotonic()

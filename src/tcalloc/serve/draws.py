@@ -32,41 +32,7 @@ _REASONS = 20
 class Draws:
     """Draws what policies ask for, on the loop of `tcalloc.llm.concurrency.event_loop`.
 
-    Parameters
-    ----------
-    clients : Clients
-        Which model is asked.
-    drawers : mapping of str to Drawer
-        By the arm of the client.
-    payments : Payments
-        They grant samples.
-    costs : LiveCosts
-        What samples cost, as far as it is known before.
-    verifier : callable or None
-        Whether a completion is right.
-    stop : Stop
-        Once it is set, nothing more is sent.
-    concurrency : int
-        The largest number of requests at one time.
-    at_once : int
-        The most samples that one request asks for.
-    cancel : bool
-        Whether samples that are not needed any more are cut off.
-    deadline : float or None
-        Seconds that a question's samples are waited for.
-    per_second : float
-        Cost of a second of waiting.
-
-    Attributes
-    ----------
-    settled : asyncio.Event
-        Set when money may have become free since the last check.
-    begun_before : set of str
-        Questions of which samples are stored.
-    reasons : dict of str to None
-        Why requests failed, each once.
-    stopped : str or None
-        Why the call ends early.
+    `drawers` are known by the arms of their clients; the other arguments are those of `answer`.
     """
 
     def __init__(
@@ -90,9 +56,13 @@ class Draws:
         self._slots = asyncio.Semaphore(concurrency)  # for requests, because a question may have several at a time
         self._stored: dict[tuple[str, str], dict[int, SampleRecord]] = {}
         self.settled = asyncio.Event()
+        """Set when money may have become free since the last check."""
         self.begun_before: set[str] = set()
+        """Questions of which samples are stored."""
         self.reasons: dict[str, None] = {}
+        """Why requests failed, each once."""
         self.stopped: str | None = None
+        """Why the call ends early."""
 
     def read(self, folder: str, journal: Journal) -> None:
         """Read the samples of a run folder, which are paid for, and its requests that were paid and lost."""

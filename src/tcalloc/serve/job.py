@@ -33,32 +33,8 @@ _OTHER_UNIT = 3.0
 class Job:
     """One call of `answer`.
 
-    Parameters
-    ----------
-    questions, rows : sequence
-        The questions, and the row of X of each.
-    policy : Policy
-        It decides.
-    draws : Draws
-        They draw what it decides.
-    decisions : Decisions
-        What was decided for the questions that an earlier call finished.
-    meter : Meter
-        Counts the requests of the call, and what they cost.
-    trained : LiveCosts
-        What samples cost in the policy's training.
-    ladder : sequence of Action
-        The policy's actions, from the cheapest to the most expensive.
-    call : Call
-        The tasks of the call, and its end.
-    concurrency : int
-        The largest number of requests at one time.
-    note : str or None
-        What has to be said of it.
-    looks : float
-        What the policy pays for each row of X.
-    stored : bool
-        Whether samples are stored, so that the same call can continue.
+    `note` is what has to be said of the concurrency; `looks` is what the policy pays for each row of X. If samples are
+    `stored`, the same call can continue.
     """
 
     def __init__(

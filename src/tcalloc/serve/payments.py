@@ -37,7 +37,8 @@ class Hold:
         """Samples that it pays for."""
         self.round_cost = round_cost
         """What its draw costs besides its samples, if this one pays for it and replies do not say it."""
-        self._held = True
+        self.held = True
+        """Whether it is not settled."""
         payments.under_way += 1
 
     def paid(self, record: Mapping[str, Any]) -> None:
@@ -58,11 +59,6 @@ class Hold:
         if self._first:
             self._payments.expect_again(self._question)
 
-    @property
-    def held(self) -> bool:
-        """Whether it is not settled."""
-        return self._held
-
     def settle(self, bill: float) -> None:
         """Settle with what was billed. What is held for a whole draw is held until it is released."""
         if self.n > 1:
@@ -79,7 +75,7 @@ class Hold:
             if not (self._first and alone and ledger.reserve(self._question, self._likely)):
                 return False
             self._unit = self._likely
-        self._held = True
+        self.held = True
         self._payments.under_way += 1
         return True
 
@@ -88,8 +84,8 @@ class Hold:
         self._end(0.0)
 
     def _end(self, bill: float) -> None:
-        if self._held:
-            self._held = False
+        if self.held:
+            self.held = False
             self._payments.ledger.settle(self._unit, bill, likely=self._likely)
             self._payments.under_way -= 1
         elif bill:

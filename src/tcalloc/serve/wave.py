@@ -1,15 +1,6 @@
-"""The samples of one draw, live: asked for at the same time, and cut off once they are not needed any more.
-
-What to use when
-----------------
-`Wave`
-    One draw of a question.
-`shared_by`
-    Which models' samples share the prompt of one request, where a policy was trained.
-"""
+"""The samples of one draw, live: asked for at the same time, and cut off once they are not needed any more."""
 
 import asyncio
-import functools
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -77,10 +68,10 @@ class Wave:
         missing: int,
         stop: Stop,
         slots: asyncio.Semaphore,
-        seconds: float | None = None,
+        seconds: float | None,
         *,
-        at_once: int = 1,
-        cancel: bool = False,
+        at_once: int,
+        cancel: bool,
     ):
         self._question, self._drawer, self._result = question, drawer, result
         self._settled: Callable[[list[Result], int], bool] | None = getattr(run, "settled", None) if cancel else None
@@ -126,7 +117,7 @@ class Wave:
             for group in groups:
                 slot = await self._slot()  # before there is a task: what waits for its turn costs nothing
                 task = asyncio.ensure_future(self._request(params, numbers[group], holds[group], slot))
-                task.add_done_callback(functools.partial(_freed, slot))
+                task.add_done_callback(lambda _, slot=slot: slot())
                 under_way.append(task)
         finally:  # also where the call was dropped while this waited
             if len(under_way) < len(groups):
@@ -216,7 +207,3 @@ class Wave:
         enough = self._missing > 0 and not self.cut.on
         if enough and await event_loop.crew().run(self._settled, list(self._results), self._missing):
             self.cut.set()
-
-
-def _freed(slot: Callable[[], None], _: object) -> None:
-    slot()

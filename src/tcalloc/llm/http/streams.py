@@ -75,8 +75,7 @@ class Stream:
     @property
     def whole(self) -> bool:
         """Whether it came to its end."""
-        ended = self._ended or all(choice.get("finish_reason") for choice in self._choices.values())
-        return ended and not self._broken
+        return (self._ended or len(self.ended) == len(self._choices)) and not self._broken
 
     def feed(self, piece: bytes, *, last: bool = False) -> list[int]:
         """Take a piece of the body, perhaps the last; return the numbers of the choices that it brought to an end."""
@@ -101,10 +100,10 @@ class Stream:
             self._head, self._ended = {"error": chunk["error"]}, True
             return []
         self._head |= {key: value for key, value in chunk.items() if key != "choices" and value is not None}
-        before = {index for index, choice in self._choices.items() if choice.get("finish_reason")}
+        before = self.ended
         for item in chunk.get("choices") or []:
             _add(self._choices, item)
-        return [i for i, choice in self._choices.items() if choice.get("finish_reason") and i not in before]
+        return [index for index in self.ended if index not in before]
 
     def document(self, only: Collection[int] | None = None) -> bytes:
         """Return what came as the document of a reply; of these choices alone, if any are named."""

@@ -55,10 +55,11 @@ class QuestionEpochs:
     def wish(self) -> Wish:
         """Return whether another epoch should run now, wait for those under way, or be left out."""
         while self._asked:
-            came = [self.done[number].result for number in sorted(self.done.keys() - self._told)]
+            fresh = sorted(self.done.keys() - self._told)
+            came = [self.done[number].result for number in fresh]
             if len(came) < self._asked:
                 break
-            self._told.update(sorted(self.done.keys() - self._told)[: self._asked])
+            self._told.update(fresh[: self._asked])
             self.run.add(came[: self._asked])
             self._asked = self._ask()
         if not self._asked:

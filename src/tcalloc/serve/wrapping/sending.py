@@ -176,15 +176,7 @@ class OwnRequest:
             sent = not any(one.__name__ in _UNSENT for one in type(error).__mro__)
             return Lost(f"the connection to {host} was lost" if sent else f"no connection to {host}", sent)
         self.headers = response.headers
-
-        def header(name: str) -> str | None:
-            value = response.headers.get(name)
-            return None if value is None else self.redact(value)
-
-        kind = (header("content-type") or "").partition(";")[0].strip().lower()
-        return Exchange(
-            response.status_code, kind, header("retry-after"), header("location"), content, header("retry-after-ms")
-        )
+        return Exchange.of(response.status_code, response.headers, content, self.key)
 
     def _made(self, model: str, body: bytes | None) -> Any:
         request = self._request
