@@ -20,6 +20,7 @@ from tcalloc.measure.table_files.columns import layout
 from tcalloc.measure.table_files.write import defused, plain_text, write_csv
 from tcalloc.runs.held_samples import HeldSamples, refuse_count
 from tcalloc.runs.lines import seal
+from tcalloc.runs.run_files import is_run
 from tcalloc.runs.store import Store, read_run
 
 QUESTIONS = [{"id": "a", "question": "1+1?", "gold": "2", "accept": []}]
@@ -99,7 +100,7 @@ def test_a_run_that_was_being_made_is_made_again(tmp_path):
     (run / "questions.jsonl.0123abcd.tmp").write_text("half")
     with pytest.raises(InputError, match="was being made"):
         read_run(run)
-    assert not Store.exists(run)
+    assert not is_run(str(run))
     made(run)
     assert len(read_run(run).records) == 1
 

@@ -151,11 +151,6 @@ class Store:
             lock.close()
             raise
 
-    @staticmethod
-    def exists(path: str | os.PathLike[str]) -> bool:
-        """Say whether the folder holds a run, or something else that calls itself run.json."""
-        return is_run(os.fspath(path))
-
     def __enter__(self) -> "Store":
         return self
 
