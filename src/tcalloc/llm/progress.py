@@ -11,18 +11,9 @@ __all__ = ["Progress", "clock"]
 
 
 class Progress:
-    """Shows samples, rate, spend and the time that is left.
+    """Shows samples, rate, spend and the time that is left; `there` of the samples were there before.
 
-    Parameters
-    ----------
-    total, there : int
-        Number of samples in all, and of those that were there before.
-    meter : Meter or None
-        Knows the spend; None if there is none.
-    priced : bool
-        Whether there are prices; otherwise the number of requests is shown.
-    what : str
-        The name of what is counted.
+    The meter knows the spend. Without prices the number of requests is shown.
     """
 
     def __init__(self, total: int, there: int, meter: Meter | None, priced: bool, what: str = "samples"):

@@ -171,21 +171,9 @@ def as_questions(given: QuestionsLike) -> list[Question]:
 
 
 def question_from(row: Mapping[str, Any], place: str, default_id: str) -> Question:
-    """Return the question of one object; `place` is for the messages.
+    """Return the question of one line of a questions file, or of an object like it.
 
-    Parameters
-    ----------
-    row : mapping
-        A line of a questions file.
-    place : str
-        Its place, for the messages.
-    default_id : str
-        The id if the row has none.
-
-    Returns
-    -------
-    Question
-        The question.
+    `place` is for the messages; `default_id` is the id if the row has none.
     """
     text, answer, name = row.get("question"), row.get("answer"), row.get("id", default_id)
     if (
@@ -236,15 +224,7 @@ def question_from(row: Mapping[str, Any], place: str, default_id: str) -> Questi
 def refuse_half_pairs(questions: Iterable[Question]) -> None:
     r"""Raise an error for questions that cannot be sent: JSON can hold half of a surrogate pair (\ud800), UTF-8 cannot.
 
-    Parameters
-    ----------
-    questions : iterable of Question
-        The questions to ask.
-
-    Raises
-    ------
-    InputError
-        The message names the question, the field and the place in it.
+    The message names the question, the field and the place in it.
     """
     for i, question in enumerate(questions):
         fields = [("id", question.id)]
@@ -262,18 +242,7 @@ def refuse_half_pairs(questions: Iterable[Question]) -> None:
 
 
 def gold_words(questions: Iterable[Question]) -> str | None:
-    """Return a sentence about questions without gold answers; None if all have one.
-
-    Parameters
-    ----------
-    questions : iterable of Question
-        The questions.
-
-    Returns
-    -------
-    str or None
-        One sentence.
-    """
+    """Return a sentence about questions without gold answers; None if all have one."""
     known = [bool(question.golds) for question in questions]
     without, total = known.count(False), len(known)
     if not without:

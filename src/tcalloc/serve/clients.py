@@ -29,16 +29,9 @@ def named_clients(client: Any) -> dict[str, ChatClient]:
 
 
 class Clients:
-    """One client, or one for each model that the policy names.
+    """One client, or one for each model by the name that the policy has for it.
 
-    Parameters
-    ----------
-    given : ChatClient, or mapping of str to ChatClient
-        By the names that the policy has for its models.
-    policy : Policy
-        Its models are known before it asks for them, where it says them.
-    verifier : callable or None
-        Whether a text is right; an action may need it.
+    The policy's models are known before it asks for them, where it says them. An action may need the verifier.
     """
 
     def __init__(

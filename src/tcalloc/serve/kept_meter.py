@@ -18,16 +18,8 @@ ACTION = "answer"
 class KeptMeter(Meter):
     """Keeps a call within its limits, and within the cap that a keeper holds for all that share its budget.
 
-    A request pays and settles at one go, as the client does it, so its bill is that of the settled request.
-
-    Parameters
-    ----------
-    keeper : BudgetKeeper
-        It grants the most that each request can cost.
-    tenant : str or None
-        Whose budget they count for.
-    max_cost, max_requests, spent, lost
-        As in `Meter`.
+    The keeper grants the most that each request can cost, to `tenant`; the other arguments are those of `Meter`. A
+    request pays and settles at one go, as the client does it, so its bill is that of the settled request.
     """
 
     def __init__(

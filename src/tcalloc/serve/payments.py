@@ -175,14 +175,7 @@ class Payments:
     def cut(self, model: str, holds: Sequence[Hold], cut: Cut) -> float:
         """Settle the samples of a draw that were cut off; return what they cost, in the policy's unit.
 
-        Parameters
-        ----------
-        model : str
-            What they are priced by.
-        holds : sequence of Hold
-            What pays for the samples of the draw; those that are not settled were cut off, or failed.
-        cut : Cut
-            What was billed; it is emptied.
+        Of `holds`, those that are not settled were cut off, or failed. `cut` holds what was billed; it is emptied.
         """
         sent, billed = cut.taken()
         bill = self._cut_bill(model, sent, billed)

@@ -233,14 +233,14 @@ def _from_keys_file(path: str, host: str) -> str | None:
     try:
         with open(path, "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
-                raise InputError(f"{path}: others may read it. Make it yours alone: chmod 600 {path}")
-            keys = json.load(file)
+            data = file.read()
     except OSError:
         return None
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
+    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
+        raise InputError(f"{path}: others may read it. Make it yours alone: chmod 600 {path}")
+    try:
+        keys = json.loads(data)
+    except ValueError:
         keys = None
     if not isinstance(keys, dict) or not all(isinstance(value, str) for value in keys.values()):
         raise InputError(f'{path}: expected one JSON object of hosts and keys, like {{"api.example.com": "..."}}.')

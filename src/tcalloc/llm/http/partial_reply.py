@@ -14,10 +14,7 @@ __all__ = ["PartialReply"]
 class PartialReply:
     """A reply that arrives piece by piece.
 
-    Parameters
-    ----------
-    look : callable, optional
-        Called with the text of each choice that ends before the whole reply does.
+    `look` is called with the text of each choice that ends before the whole reply does.
     """
 
     def __init__(self, look: Callable[[str], object] | None = None):

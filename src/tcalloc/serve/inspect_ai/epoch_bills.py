@@ -43,14 +43,7 @@ class Attempt:
 class EpochBills:
     """The bills of one evaluation.
 
-    Parameters
-    ----------
-    keeper : BudgetKeeper or None
-        The budget that pays.
-    maximum : float or None
-        The most that one epoch can cost.
-    tenant : str or None
-        Whose budget it is.
+    `keeper` is the budget that pays, that of `tenant`; `maximum` is the most that one epoch can cost.
     """
 
     def __init__(self, keeper: BudgetKeeper | None, maximum: float | None, tenant: str | None):

@@ -26,12 +26,8 @@ class Epoch:
 class QuestionEpochs:
     """The epochs of one question, as a run of a policy asks for them.
 
-    Epochs are drawn at any time and end in any order. They are told to the run in the order of their numbers.
-
-    Parameters
-    ----------
-    run : Run
-        The question's run. It ends when another epoch is not worth its price.
+    Epochs are drawn at any time and end in any order. They are told to the run in the order of their numbers. The run
+    ends when another epoch is not worth its price.
     """
 
     __slots__ = ("_asked", "_running", "_told", "done", "failed", "run", "seen", "stopped", "unpaid")
