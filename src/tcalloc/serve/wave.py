@@ -117,7 +117,7 @@ class Wave:
             for group in groups:
                 slot = await self._slot()  # before there is a task: what waits for its turn costs nothing
                 task = asyncio.ensure_future(self._request(params, numbers[group], holds[group], slot))
-                task.add_done_callback(lambda _, slot=slot: slot())
+                task.add_done_callback(slot)
                 under_way.append(task)
         finally:  # also where the call was dropped while this waited
             if len(under_way) < len(groups):
@@ -131,14 +131,14 @@ class Wave:
             found += [one] * len(numbers[group]) if isinstance(one, BaseException) else one
         return found
 
-    async def _slot(self) -> Callable[[], None]:
+    async def _slot(self) -> Callable[..., None]:
         """Wait until a request may be sent; return what frees its slot, once."""
         await self._slots.acquire()
         held = [self._slots.release]
-        return lambda: held.pop()() if held else None
+        return lambda *_: held.pop()() if held else None
 
     async def _request(
-        self, params: str, numbers: list[int], holds: list[Hold], slot: Callable[[], None]
+        self, params: str, numbers: list[int], holds: list[Hold], slot: Callable[..., None]
     ) -> list[SampleRecord]:
         """Ask for some samples by one request, whose slot it frees; a server may give fewer."""
         looked: list[str] = []

@@ -135,11 +135,13 @@ class Evaluation:
         if attempt is not None:
             self.bills.close(attempt)
         question = self.questions.get(id)
-        if question is None or not scores:
-            if question is not None:
-                question.leave(epoch)
-            self._tell()
-            return
+        if question is not None and scores:
+            question.finish(epoch, self._epoch(scores, attempt))
+        elif question is not None:
+            question.leave(epoch)
+        self._tell()
+
+    def _epoch(self, scores: Mapping[str, Any], attempt: Attempt | None) -> Epoch:
         if self.scorer is None:
             self.scorer = next(iter(scores))
         found = scores.get(self.scorer)
@@ -147,8 +149,7 @@ class Evaluation:
         answer = None if score is None else self.settings.answer(score)
         cost = 0.0 if attempt is None else attempt.usd if attempt.usd is not None else float(attempt.tokens)
         value = None if score is None or isinstance(score.value, dict | list) else self.number(score.value)
-        question.finish(epoch, Epoch(Result(answer, cost), value if value == value else None, attempt is not None))
-        self._tell()
+        return Epoch(Result(answer, cost), value if value == value else None, attempt is not None)
 
     def give_up(self, error: Exception) -> None:
         """Stop no more epochs, because of a fault of ours; the evaluation goes on as it would without us.
