@@ -54,17 +54,17 @@ class Asking:
 
     async def reply(self) -> Reply:
         """Return the reply; see `ChatClient.complete_async`."""
-        client, backoff = self._client, self._client._backoff
+        known, backoff = self._known, self._client._backoff
         wanted = self._n
         adapted = tries = bad = 0
         while True:
-            await self._wait(max(0.0, client._not_before - time.monotonic()))
+            await self._wait(max(0.0, known.not_before - time.monotonic()))
             if self._cut is not None and self._cut.on:
                 return self._unsent()
             outcome = await self._once()
             if isinstance(outcome, Reply):
                 if not outcome.cut:
-                    self._known.take_note(outcome, wanted)
+                    known.take_note(outcome, wanted)
                 return outcome
             if isinstance(outcome, Adapted):
                 self._n, adapted = outcome.n, adapted + 1
@@ -78,12 +78,12 @@ class Asking:
             else:
                 tries += 1
             # A server that never answered probably has a wrong URL: report that before minutes have passed.
-            most = backoff.retries if self._known.succeeded or not outcome.gone else min(3, backoff.retries)
+            most = backoff.retries if known.succeeded or not outcome.gone else min(3, backoff.retries)
             if tries > most or bad > backoff.bad_replies:
                 raise outcome.error
             if outcome.after is not None:  # the server's pause holds for all other requests too
                 until = time.monotonic() + min(outcome.after, backoff.longest)
-                client._not_before = max(client._not_before, until)
+                known.not_before = max(known.not_before, until)
             await self._wait(backoff.pause(tries + bad - 1, outcome.after))
 
     async def _once(self) -> Reply | Failed | Adapted:

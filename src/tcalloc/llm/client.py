@@ -98,7 +98,6 @@ class ChatClient:
         found = find_key(url) if isinstance(key, str) else key
         self._transport: Sender = Transport(url, found, timeouts or Timeouts(), max_body)
         self._known = KnownServer(base_url, self.host, model, self.parameters, self.counter, found)
-        self._not_before = 0.0  # no request is sent sooner, since the server asked for a pause
 
     @cleaned
     def __repr__(self) -> str:

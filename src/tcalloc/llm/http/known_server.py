@@ -49,6 +49,8 @@ class KnownServer:
     ----------
     succeeded : bool
         Whether any reply was an answer.
+    not_before : float
+        When it may be asked again, on the clock of `time.monotonic`, if it asked for a pause.
     n_limit : int or None
         The most choices a request can have, as far as is known.
     left_out : set of str
@@ -65,6 +67,7 @@ class KnownServer:
         self.base_url, self.host, self.model, self.parameters = base_url, host, model, parameters
         self.counter, self._key = counter, key
         self.succeeded = False
+        self.not_before = 0.0
         self.n_limit: int | None = None
         self.left_out: set[str] = set()
         self.notes: list[str] = []
