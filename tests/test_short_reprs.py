@@ -12,7 +12,7 @@ from tcalloc.llm.http.replies import Choice, Reply
 from tcalloc.llm.questions import as_questions
 from tcalloc.llm.regrading import Grading
 from tcalloc.llm.sampler import Outcome
-from tcalloc.runs.store import Run
+from tcalloc.runs.store import Run, Store, read_run
 from tcalloc.serve.answers import Answered, Answers
 
 LONG = "a long text " * 5000
@@ -83,14 +83,29 @@ def test_a_reply_does_not_show_all_of_it():
 
 def test_half_of_a_surrogate_pair_in_frames(tmp_path):
     pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
     log = tmp_path / "log.jsonl"
     rows = [{"id": f"{HALF}{i}", "answer": str(j), "gold": "1", "text": "a\udc00", "model": "m"}
             for i in range(3) for j in range(2)]  # fmt: skip
     log.write_text("\n".join(map(json.dumps, rows)))
     import_logs(log, tmp_path / "run")
+    run = read_run(tmp_path / "run")
+    assert run.to_frame()["id"].tolist()[::2] == ["q\\ud8000", "q\\ud8001", "q\\ud8002"]
+    assert run.to_arrow().column("text").to_pylist() == ["a\\udc00"] * 6
     plan = Samples.load(tmp_path / "run").table([Vote(1), Vote(2)]).solve(1.5)
     assert plan.to_frame()["id"].tolist() == ["q\\ud8000", "q\\ud8001", "q\\ud8002"]
     named = tcalloc.solve([[0.1, 0.9]], [1.0, 2.0], 2.0, action_names=[HALF, "b"], ids=np.array([HALF]))
     assert named.to_frame()[["id", "name"]].values.tolist() == [["q\\ud800", "b"]]
     answers = Answers((answered(id=HALF, text=HALF),), 1, None, 1, None, 1.0)
     assert answers.to_frame()["text"].tolist() == ["q\\ud800"]
+
+
+def test_arrow_has_the_fields_of_all_samples(tmp_path):
+    """The first one may lack some: its text was not kept."""
+    pytest.importorskip("pyarrow")
+    with Store.create(tmp_path / "run", {"arms": []}, [{"id": "a", "gold": "1", "accept": []}]) as store:
+        store.append({"id": "a", "sample": 0, "params": "p"})
+        store.append({"id": "a", "sample": 1, "params": "p", "text": "kept", "cost": 0.5})
+    table = read_run(tmp_path / "run").to_arrow()
+    assert table.column("text").to_pylist() == [None, "kept"]
+    assert table.column("cost").to_pylist() == [None, 0.5]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from places import ENVIRONMENT
 
 import tcalloc
-from tcalloc.errors import InputError
+from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.runs.lines import seal, unseal
 from tcalloc.runs.store import SCHEMA, Store, read_run
 
@@ -56,10 +56,19 @@ def test_what_is_written_is_read(tmp_path):
     assert len(read_run(tmp_path / "run").records) == 6
 
 
-def test_pandas_reads_the_lines(tmp_path):
-    pd = pytest.importorskip("pandas")
-    path = filled(tmp_path / "run")
-    assert pd.read_json(path, lines=True)["text"].tolist() == [r["text"] for r in read_run(tmp_path / "run").records]
+def test_frames(tmp_path, monkeypatch):
+    pd, pa = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    filled(tmp_path / "run")
+    run = read_run(tmp_path / "run")
+    assert run.to_frame()["sample"].tolist() == [0, 1, 2, 3, 4]
+    assert run.to_arrow().column("cost").to_pylist() == [0.5] * 5
+    assert isinstance(run.to_arrow(), pa.Table)
+    plain = pd.read_json(tmp_path / "run" / "samples.jsonl", lines=True)
+    assert plain["text"].tolist() == [r["text"] for r in run.records]
+    for name, method in (("pandas", run.to_frame), ("pyarrow", run.to_arrow)):
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(MissingExtraError, match="pip install"):
+            method()
 
 
 @given(

@@ -7,8 +7,9 @@ from typing import Any
 
 from tcalloc._counts import counted
 from tcalloc._files import lines_of, parse_json
-from tcalloc._printing import cleaned
-from tcalloc.errors import InputError
+from tcalloc._frames import frame_of
+from tcalloc._printing import cleaned, whole_characters
+from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.runs.held_samples import HeldSamples
 from tcalloc.runs.lines import Damage, damage_words, read_samples, refuse_foreign_lines
 from tcalloc.runs.records import SampleRecord, question_problem
@@ -43,6 +44,26 @@ class Run:
         models = sorted({str(record.get("model")) for record in self.records})
         of = f" of {', '.join(models)}" if 0 < len(models) <= 3 else f" of {len(models)} models" if models else ""
         return f"Run({counted(len(self.questions), 'question')}, {counted(len(self.records), 'sample')}{of})"
+
+    def to_frame(self) -> Any:
+        r"""Return the samples as a pandas DataFrame, one row each.
+
+        Half of a surrogate pair, which no UTF-8 holds, is written as an escape such as ``\ud800``.
+        """
+        return frame_of(self._rows())
+
+    def to_arrow(self) -> Any:
+        """Return the samples as a pyarrow Table, one row each; half of a surrogate pair as in `to_frame`."""
+        try:
+            import pyarrow as pa
+        except ImportError:
+            raise MissingExtraError("to_arrow: needs pyarrow: pip install 'tcalloc[parquet]'") from None
+        return pa.Table.from_pylist(self._rows())
+
+    def _rows(self) -> list[dict[str, Any]]:
+        """Return the samples with texts that any library takes."""
+        fields = list(dict.fromkeys(key for record in self.records for key in record))  # some records lack some
+        return [{key: whole_characters(record.get(key)) for key in fields} for record in self.records]
 
 
 def read_run(path: str | os.PathLike[str]) -> Run:
