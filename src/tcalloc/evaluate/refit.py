@@ -66,7 +66,7 @@ def refit(
         The run folder of ``tcalloc serve --explore``.
     budget : float, optional
         Mean cost per request of the new policy, in the unit of the recorded costs. Default: what the served policy
-        spends on these requests; then both are compared at the same spend.
+        spends on these requests; then both are compared at the same spend, if the new one can spend as much.
     kind : str, optional
         A name of `tcalloc.learn.registry`, for a policy of another kind. Default: the kind of the served one. For one
         that always does the same, it is "Sequential".
@@ -138,7 +138,8 @@ def refit(
     family = _held_out(measured, found, running.parts, beside, asked, folds, random_state)
     spend = float(running.spend.mean()) if budget is None else asked
     at = family.at([spend])
-    around = at.spend[0] - at.spend[0].mean() - (running.spend - running.spend.mean() if budget is None else 0.0)
+    reached = float(at.spend[0].mean())
+    around = at.spend[0] - reached - (running.spend - running.spend.mean() if budget is None else 0.0)
     gains = at.accuracy[0] - at.slope[0] * around - running.accuracy
     if np.abs(gains).max() <= COMPUTED:
         low = high = 0.0
@@ -153,8 +154,8 @@ def refit(
         requests=n,
         compared=len(judging),
         budget=asked,
-        same_spend=budget is None,
-        spend=float(at.spend[0].mean()),
+        same_spend=budget is None and abs(reached - spend) <= CLOSE * spend,
+        spend=reached,
         agreement=float(at.accuracy[0].mean()),
         served_spend=float(running.spend.mean()),
         served_agreement=float(running.accuracy.mean()),

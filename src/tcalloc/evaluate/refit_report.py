@@ -34,7 +34,8 @@ class Refit:
     budget : float
         Mean cost per request that the new policy may spend.
     same_spend : bool
-        Whether both are compared at the same spend; otherwise each at its own.
+        Whether both are compared at the same spend; otherwise each at its own, as with a budget, or where the new one
+        never spends as much.
     spend, agreement : float
         What the new policy does, held out: mean cost per request, and how often it gives the answer of the reference.
     served_spend, served_agreement : float
