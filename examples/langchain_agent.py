@@ -3,28 +3,21 @@
 OPENAI_BASE_URL=http://127.0.0.1:8080/v1 OPENAI_API_KEY=none python examples/langchain_agent.py
 """
 
-import openai
+import asyncio
+
 from langchain.agents import create_agent
-from langchain_openai import ChatOpenAI
 
 import tcalloc
+from tcalloc.serve.wrapping.langchain_middleware import langchain_middleware
 
 keeper = tcalloc.BudgetKeeper(total=5, unit="usd", period="30d")
 prices = {"rates": tcalloc.Rates.per_million(0.15, 0.60), "max_tokens": 256}
-client = tcalloc.wrap(openai.OpenAI(), "vote5", keeper, **prices)
-later = tcalloc.wrap(openai.AsyncOpenAI(), "vote5", keeper, **prices)
+adaptive = langchain_middleware("vote5", keeper, **prices)  # or a policy's folder, from `tcalloc fit`
+agent = create_agent("openai:qwen", tools=[], middleware=[adaptive])
 
-# All four: LangChain makes a plain client for each that is missing.
-model = ChatOpenAI(
-    model="qwen",
-    root_client=client,
-    client=client.chat.completions,
-    root_async_client=later,
-    async_client=later.chat.completions,
-)
-agent = create_agent(model, tools=[])
-
-message = agent.invoke({"messages": [{"role": "user", "content": "17 + 25"}]})["messages"][-1]
+question = {"messages": [{"role": "user", "content": "17 + 25"}]}
+message = agent.invoke(question)["messages"][-1]
 print(message.content)
 print(message.usage_metadata)  # the tokens of all samples
+print(asyncio.run(agent.ainvoke(question))["messages"][-1].content)
 print(keeper.status())

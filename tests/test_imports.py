@@ -17,9 +17,9 @@ from syntax import PACKAGE, modules
 
 # What the extras bring: such a package is imported where it is used, and its absence names the extra.
 EXTRAS = {
-    "aiohttp", "anyio", "certifi", "dspy", "fastapi", "inspect_ai", "jinja2", "litellm", "markupsafe", "math_verify",
-    "matplotlib", "openai", "pandas", "polars", "pyarrow", "redis", "scipy", "sklearn", "threadpoolctl", "xgboost",
-    "xllamacpp", "yarl",
+    "aiohttp", "anyio", "certifi", "dspy", "fastapi", "inspect_ai", "jinja2", "langchain", "litellm", "markupsafe",
+    "math_verify", "matplotlib", "openai", "pandas", "polars", "pyarrow", "redis", "scipy", "sklearn", "threadpoolctl",
+    "xgboost", "xllamacpp", "yarl",
 }  # fmt: skip
 # Modules of the standard library that some systems lack.
 OF_SOME_SYSTEMS = {"fcntl", "msvcrt", "resource"}

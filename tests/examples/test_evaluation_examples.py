@@ -67,15 +67,21 @@ def test_the_task_of_the_harness_draws_repeats(tmp_path):
     lines = [json.dumps({"question": f"{i} + 1", "answer": str(i + 1)}) for i in range(3)]
     (tmp_path / "questions.jsonl").write_text("\n".join(lines), encoding="utf-8")
     shutil.copy(EXAMPLES / "lm_eval_repeats.yaml", tmp_path)
+    blocked = tmp_path / "blocked"  # the harness runs as before: nothing of tcalloc is there
+    blocked.mkdir()
+    (blocked / "tcalloc.py").write_text("raise ImportError", encoding="utf-8")
     with Upstream(default=heeding) as server:
         run(
             [Path(sys.executable).with_name("lm_eval"), "run", "--model", "local-chat-completions", "--model_args",
              f"model=tiny,base_url={server.url}/chat/completions", "--include_path", ".", "--tasks", "lm_eval_repeats",
-             "--apply_chat_template", "--log_samples", "--output_path", "results"], tmp_path, HF_DATASETS_OFFLINE="1",
+             "--apply_chat_template", "--log_samples", "--output_path", "results"], tmp_path,
+            HF_DATASETS_OFFLINE="1", PYTHONPATH=str(blocked),
         )  # fmt: skip
         assert len(server.bodies) == 12
     from tcalloc import from_lm_eval
 
+    before = {path: path.read_bytes() for path in (tmp_path / "results").rglob("*") if path.is_file()}
     samples = from_lm_eval(tmp_path / "results", grader="numeric")
+    assert before == {path: path.read_bytes() for path in (tmp_path / "results").rglob("*") if path.is_file()}
     assert samples.answers.shape == (3, 4)
     assert not any("same text" in note for note in samples.notes)

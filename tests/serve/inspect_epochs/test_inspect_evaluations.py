@@ -175,12 +175,15 @@ def test_one_place_and_a_retry_do_not_wait_for_each_other(serving, tmp_path, mon
 
 
 def test_without_the_line_all_epochs_run(serving, tmp_path, monkeypatch):
-    """Also after another evaluation of the process had it: the hook is then not enabled."""
+    """Also after another evaluation of the process had it: the hook is then not enabled, and requests are as before."""
     _, server = serving()
-    evaluate(task(QUESTIONS[:3], 4, vote(), early_stopping=stop_epochs()), server.url, tmp_path, monkeypatch)
-    server.bodies.clear()
-    log = evaluate(task(QUESTIONS[:3], 4), server.url, tmp_path, monkeypatch)
-    assert len(server.bodies) == len(log.samples) == 12
+    sent = []
+    for how in ({}, {"early_stopping": stop_epochs()}, {}):
+        server.bodies.clear()
+        log = evaluate(task(QUESTIONS[:3], 4, **how), server.url, tmp_path, monkeypatch)
+        sent.append(sorted(server.bodies, key=str))
+    assert sent[0] == sent[2]
+    assert len(sent[2]) == len(log.samples) == 12
     assert log.results.early_stopping is None
 
 
