@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,8 @@ pytestmark = [
 ]
 OURS = b"the budget that tcalloc keeps is spent"
 AT_ONCE = 50
+# LiteLLM compares before a request and counts in the background: votes under way, and some after them, can exceed its budget.
+BEHIND = 2 * AT_ONCE * 5 * BILL
 # What the proxy asks who a client is; LIMITS has the limits of each key.
 AUTH = """
 import json, os
@@ -91,7 +92,7 @@ class Limited(Proxy):
 
 
 def theirs(replies):
-    return [one for one in replies if one.status == 429 and OURS not in one.data]
+    return [one for one in replies if one.status in (422, 429) and OURS not in one.data]
 
 
 def ours(replies):
@@ -116,8 +117,7 @@ def test_a_budget_of_litellm_ends_first(tmp_path, which):
     assert theirs(got)
     assert not ours(got)
     assert len(theirs(late)) == 3
-    # LiteLLM compares before a request and books after it: what is under way then can exceed its budget.
-    assert limit <= status.spent < limit + AT_ONCE * 5 * BILL
+    assert limit <= status.spent < limit + BEHIND
 
 
 def test_the_keeper_ends_first(tmp_path):
@@ -134,21 +134,26 @@ def test_the_keeper_ends_first(tmp_path):
     assert own == pytest.approx(status.spent)
 
 
-def test_the_budget_of_a_key(tmp_path):
+@pytest.mark.parametrize("which", ["max_budget", "model_max_budget"])
+def test_the_budget_of_a_key(tmp_path, which):
     small, large = "sk-a-key-that-may-spend-little-01234", "sk-a-key-that-may-spend-much-012345"
-    keys = {small: {"max_budget": 30 * BILL}, large: {"max_budget": 1.0}}
+
+    def limits(amount):
+        models = {"tiny": {"budget_limit": amount, "time_period": "1d"}}
+        return {which: amount if which == "max_budget" else models}
+
+    keys = {small: limits(30 * BILL), large: limits(10.0)}
     with Upstream(faulty(2000)) as server, Limited(tmp_path, server, 1.0, keys=keys) as proxy:
         got = proxy.flood(150, Authorization=f"Bearer {small}")
         proxy.books(got)
         late = [proxy.ask(headers={"Authorization": f"Bearer {small}"}) for _ in range(3)]
         other = [proxy.ask(headers={"Authorization": f"Bearer {large}"}) for _ in range(3)]
         status = proxy.books(got + late + other)
-    print({one.status for one in got}, [one.data for one in theirs(got)][:1], status.spent / BILL)
     assert theirs(got)
     assert not ours(got)
     assert len(theirs(late)) == 3
-    assert {one.status for one in other} <= {200, 500}
-    assert status.spent < 30 * BILL + AT_ONCE * 5 * BILL
+    assert not theirs(other)
+    assert status.spent < 30 * BILL + BEHIND + 3 * 5 * BILL
 
 
 def test_rate_limits_of_a_key_count_a_vote_as_one_request(tmp_path):
@@ -161,7 +166,6 @@ def test_rate_limits_of_a_key_count_a_vote_as_one_request(tmp_path):
         proxy.books(got + more)
         last = [proxy.ask(headers={"Authorization": f"Bearer {tight}"}) for _ in range(10)]
         proxy.books(got + more + last)
-    print([{s: sum(one.status == s for one in x) for s in (200, 429, 500, 503)} for x in (got, more, last)])
     assert len(theirs(got)) >= 80 - 20  # it may begin a new minute
     assert theirs(more)
     assert not theirs(last)  # every place is given back
@@ -178,8 +182,6 @@ def test_a_refusal_of_the_keeper_gives_a_place_of_the_key_back(tmp_path):
 
 
 def test_a_budget_manager_of_the_sdk_counts_all_samples(tmp_path, monkeypatch):
-    from litellm.integrations.custom_logger import CustomLogger
-
     from tcalloc.serve.litellm.callback import Hook
     from tcalloc.serve.litellm.settings import Settings
 
@@ -191,7 +193,6 @@ def test_a_budget_manager_of_the_sdk_counts_all_samples(tmp_path, monkeypatch):
     hook = Hook(Settings("vote5", total=1.0, max_tokens=50, state=str(state)))
     litellm.logging_callback_manager._reset_all_callbacks()
     monkeypatch.setattr(litellm, "callbacks", [hook])
-    assert isinstance(hook, CustomLogger)
     texts = [refusal(500) if i % 5 == 4 else f"It is {i % 2}." for i in range(400)]
 
     async def ask(server, i):
@@ -209,7 +210,7 @@ def test_a_budget_manager_of_the_sdk_counts_all_samples(tmp_path, monkeypatch):
     with Upstream(texts) as server:
         got = asyncio.run(all_of_them(server))
     answered = [one for one in got if not isinstance(one, Exception)]
-    assert answered
+    assert len(server.bodies) > 2 * AT_ONCE  # votes, although model and messages have no names here
     for one in answered:
         manager.update_cost(completion_obj=one, user="ann")
     litellm.logging_callback_manager._reset_all_callbacks()
