@@ -291,7 +291,7 @@ def _sequential(work: Work) -> Result:
 
 def _oracle(work: Work) -> Result:
     """Chooses on one half of the samples, both ways, among the actions that halves can tell; the other half scores."""
-    able = np.flatnonzero(work.halves.told.all(axis=0))
+    able = np.flatnonzero(work.halves.enough.all(axis=0))
     scores = [np.stack(pair)[:, :, able] for pair in work.halves.pairs]
     return _knowing(work, [(pair[j], pair[1 - j]) for pair in scores for j in (0, 1)], work.cost[able])
 

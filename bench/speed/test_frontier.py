@@ -39,8 +39,8 @@ def test_frontier(case: Case, race: Race, board: Board, full: bool) -> None:
     instance = case.build()
     acc, cost, budget = instance.acc, instance.cost, instance.budget
     n, k = acc.shape
-    ends = [tcalloc.solve(acc, cost, between(acc, cost, share)).price for share in (0.001, 0.999)]
-    prices = np.geomspace(*ends, POINTS)
+    first, last = (tcalloc.solve(acc, cost, between(acc, cost, share)).price for share in (0.001, 0.999))
+    prices = np.geomspace(first, last, POINTS)
     rivals = {
         "solve": partial(tcalloc.solve, acc, cost, budget),
         "sweep": partial(peers.numpy_sweep, acc, cost, prices),

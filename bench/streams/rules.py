@@ -42,7 +42,7 @@ class Rule:
 
     def __init__(self, stream: Stream, wrong: float = 1.0):
         self.stream, self.budget = stream, stream.budget
-        self.price = price_for(*stream.calibration, stream.budget) * wrong
+        self.price = price_for(*stream.calibration, budget=stream.budget) * wrong
 
     def decide(self, i: int, acc: list[float], cost: list[float]) -> int:
         """Return the action of a request; −1: none."""
@@ -145,7 +145,7 @@ class Keeper(Rule):
         total = stream.budget * len(stream)
         period = len(stream) if stream.times is None else f"{DAYS}d"
         clock = LedgerClock(lambda: self.now, lambda: 0.0)
-        price = None if wrong is None else price_for(*stream.calibration, stream.budget) * wrong
+        price = None if wrong is None else price_for(*stream.calibration, budget=stream.budget) * wrong
         store = (MemoryStore if cap else Uncapped)(Book(Units(total, BITS).limit, period_of(period, False)), clock)
         self.keepers = [
             BudgetKeeper(total, period=period, lifetime=1e9, price=price, store=store) for _ in range(replicas)

@@ -10,9 +10,9 @@ import tempfile
 import timeit
 from pathlib import Path
 
-from tcalloc.serve.keeper.account import Units
+from tcalloc.serve.keeper.account import BITS, Units
 from tcalloc.serve.keeper.book import Book
-from tcalloc.serve.keeper.budget_keeper import BITS, BudgetKeeper
+from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
 from tcalloc.serve.keeper.period import period_of
 from tcalloc.serve.keeper.redis_store import RedisStore
 from tcalloc.serve.keeper.sqlite_store import SQLiteStore

@@ -88,7 +88,7 @@ def entries(names: Sequence[str] = ("",)) -> list[Entry]:
         several = len(case.samples.by_model) > 1
         budgets = case.spends if several else tuple(b for b in SPENDS if b < size)
         label = labels if case.name.startswith("recorded") else None
-        found.append(Entry(case.name, about, case.told, budgets, case.texts, label, case.verifier))
+        found.append(Entry(case.name, about, case.with_extras, budgets, case.texts, label, case.verifier))
     if stopping_cases.DATA.is_dir():
         found += [_mmlupro(False), _mmlupro(True), _ulab()]
     return [entry for entry in found if any(name in entry.name for name in names)]

@@ -253,7 +253,7 @@ def stopping(draws: int) -> None:
             trained = policy._trained
             assert trained is not None
             settings = trained.settings
-            most = sample_costs(settings.arms, settings.dearest_draws, population, {}, high)
+            most = sample_costs(settings.arms, settings.highest_draw_costs, population, {}, high)
             limit = room(settings, most, BUDGET, CONFIDENCE, HELD)
             for key in spent:
                 mixtures = [

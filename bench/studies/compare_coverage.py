@@ -36,9 +36,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._threads import one_thread
 from tcalloc.evaluate.contestants import Contestant, contestants_of
 from tcalloc.evaluate.problem import Problem
-from tcalloc.evaluate.run_folds import Part, Plan, one_thread, part_of
+from tcalloc.evaluate.run_folds import Part, Plan, part_of
 from tcalloc.evaluate.standings import gain_scores, learns
 from tcalloc.evaluate.statistics import Family, dependence, resampled
 from tcalloc.learn.holdout.folds import split

@@ -183,7 +183,7 @@ def test_nothing_lost_is_said(by_hand: dict) -> None:
 
 def test_small_figures_have_one_sign(by_hand: dict) -> None:
     assert [arena_words.points(x) for x in (0.0, 1e-9, -1e-9, -0.0205, None)] == ["0.00", "0.00", "0.00", "−2.05", "–"]
-    assert [arena_words.accuracy(x) for x in (0.91052, 1.0, 0.0, None)] == [".9105", "1.0000", ".0000", "–"]
+    assert [arena_words.accuracy(x) for x in (0.91052, 1.0, 0.0, None)] == ["0.9105", "1.0000", "0.0000", "–"]
 
 
 def test_an_interrupted_run_goes_on(entry: Entry, small: dict, tmp_path) -> None:

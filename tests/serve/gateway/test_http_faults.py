@@ -50,7 +50,9 @@ def raw(gateway, data):
 )
 def test_the_log_quotes_nothing_of_what_is_no_request(gateway, data, caplog, capfd):
     with caplog.at_level(logging.DEBUG):
-        assert raw(gateway, data.replace(b"%s", SECRET.encode())).split()[1] in (b"400", b"404")
+        reply = raw(gateway, data.replace(b"%s", SECRET.encode()))
+    # The oldest aiohttp that is allowed closes the connection where an address in a request's first line is none.
+    assert reply.split()[1] in (b"400", b"404") if reply else data.startswith(b"GET http://[")
     said = "".join(logging.Formatter().format(record) for record in caplog.records)
     assert "planted" not in said + "".join(capfd.readouterr())
     assert not [one for one in caplog.records if one.levelno >= logging.WARNING and one.name.startswith("tcalloc")]
