@@ -21,8 +21,7 @@ pytestmark = [
 ]
 OURS = b"the budget that tcalloc keeps is spent"
 AT_ONCE = 50
-# LiteLLM compares before a request and counts in the background: votes under way, and some after them, can exceed
-# its budget.
+# LiteLLM compares before a request and counts in the background: votes under way, and some more, can exceed its budget.
 BEHIND = 2 * AT_ONCE * 5 * BILL
 # What the proxy asks who a client is; LIMITS has the limits of each key.
 AUTH = """
@@ -105,10 +104,8 @@ def test_a_budget_of_litellm_ends_first(tmp_path, which):
     limit = 30 * BILL
     params = {"max_budget": limit, "budget_duration": "1d"} if which == "deployment" else {}
     provider = {"provider_budget_config": {"openai": {"budget_limit": limit, "time_period": "1d"}}}
-    with (
-        Upstream(faulty(600)) as server,
-        Limited(tmp_path, server, 1.0, params, provider if which == "provider" else {}) as proxy,
-    ):
+    provider = provider if which == "provider" else {}
+    with Upstream(faulty(600)) as server, Limited(tmp_path, server, 1.0, params, provider) as proxy:
         got = proxy.flood(150)
         status = proxy.books(got)
         late = [proxy.ask() for _ in range(3)]
