@@ -64,6 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--host", default="127.0.0.1", metavar="HOST", help="the address (127.0.0.1)")
     where.add_argument("--port", type=_port, default=9000, metavar="PORT", help="the port; 0 is any free one (9000)")
     where.add_argument("--client-keys-env", metavar="NAME", help="the environment variable with the clients' keys")
+    where.add_argument("--client-timeout", type=models.seconds, default=60.0, metavar="S",
+                       help="seconds in which a client must send a request (60)")  # fmt: skip
     where.add_argument("--api-key-env", metavar="NAME", help="the environment variable with the upstream's key")
     how = parser.add_argument_group("how samples are drawn")
     how.add_argument("--budget", type=shared.budget, metavar="B", help="average cost per request; sets the policy")
@@ -137,6 +139,7 @@ def run(args: argparse.Namespace) -> int:
                 store_texts=args.store_texts, keep_texts=_age("30d") if args.keep_texts is None else args.keep_texts,
                 reload=lambda: _read_again(args),
                 timeouts=Timeouts(min(10.0, args.timeout), args.timeout, 3 * args.timeout),
+                client_timeout=args.client_timeout,
             )
         )  # fmt: skip
         logging.basicConfig(level=logging.WARNING, format="tcalloc: %(message)s")

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from tcalloc._checks import one_of, whole
+from tcalloc._checks import number, one_of, whole
 from tcalloc._printing import cleaned
 from tcalloc._rates import Rates
 from tcalloc.errors import InputError, MissingExtraError, TcallocError
@@ -27,14 +27,16 @@ from tcalloc.llm.graders import Grader, make_grader
 from tcalloc.llm.http.keys import Key, is_loopback
 from tcalloc.llm.http.transport import Exchange, Timeouts
 from tcalloc.measure.labels import FEWEST
-from tcalloc.serve.gateway.asked import EXTRACTORS, BadRequest, asked_of, body_of
+from tcalloc.serve.gateway.asked import EXTRACTORS, BadRequest
+from tcalloc.serve.gateway.bodies import MOST_BYTES, asked_in
 from tcalloc.serve.gateway.drawing import Sending
 from tcalloc.serve.gateway.exploring import Explored
 from tcalloc.serve.gateway.forms.form import CHAT, Form
 from tcalloc.serve.gateway.forms.messages import MESSAGES
 from tcalloc.serve.gateway.forms.responses import RESPONSES
-from tcalloc.serve.gateway.http_faults import http_log, tidied
+from tcalloc.serve.gateway.http_faults import tidied
 from tcalloc.serve.gateway.learning import Learning
+from tcalloc.serve.gateway.listening import Listener
 from tcalloc.serve.gateway.live_policy import served_policy
 from tcalloc.serve.gateway.metrics import Metrics
 from tcalloc.serve.gateway.page.routes import Page
@@ -48,7 +50,6 @@ __all__ = ["Gateway"]
 
 _log = logging.getLogger("tcalloc.gateway")
 
-MOST_BYTES = 64 << 20
 # How its command line calls the most that a question may cost.
 CAP = "--cap-per-question"
 TWICE = "this URL has /v1 twice. Anthropic's clients add it themselves: give them a base_url without it."
@@ -98,6 +99,8 @@ class Gateway:
         Returns the policy anew, for `Gateway.reload`.
     timeouts : Timeouts, optional
         How long the server is waited for.
+    client_timeout : float
+        Seconds within which a client must send a header, and then a body, and take the next piece of a stream.
 
     Raises
     ------
@@ -127,6 +130,7 @@ class Gateway:
         keep_texts: float = MONTH,
         reload: Callable[[], Policy] | None = None,
         timeouts: Timeouts | None = None,
+        client_timeout: float = 60.0,
     ):
         try:
             from aiohttp import web
@@ -164,7 +168,8 @@ class Gateway:
             self._learning, explore,
         )  # fmt: skip
         self._reload, self._reloading = reload, threading.Lock()
-        self._runner: Any = None
+        self._patience = number("client_timeout", client_timeout)
+        self._listener = Listener(web, self._patience)
         self._reviews: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
@@ -196,8 +201,7 @@ class Gateway:
 
     def close(self) -> None:
         """Take no more requests, wait for those under way, and close everything."""
-        if self._runner is not None:
-            event_loop.run(self._stop())
+        event_loop.run(self._stop())
         self._answering.upstream.close()
         if self._learning is not None:
             self._learning.close()
@@ -252,42 +256,26 @@ class Gateway:
 
     async def _start(self) -> None:
         web = self._web
-        app = web.Application(client_max_size=MOST_BYTES, middlewares=[tidied(web, self._error)])
-        app.add_routes(
-            [
-                web.post("/v1/chat/completions", partial(self._answered, form=CHAT)),
-                web.post("/v1/messages", partial(self._answered, form=MESSAGES)),
-                web.post("/v1/responses", partial(self._answered, form=RESPONSES)),
-                web.route("*", "/v1/messages/{more:.+}", partial(self._missing, form=MESSAGES)),
-                web.route("*", "/v1/responses/{more:.+}", partial(self._missing, form=RESPONSES)),
-                web.route("*", "/v1/v1/{more:.+}", partial(self._missing, form=MESSAGES, said=TWICE)),
-                web.post("/admin/policy", self._swap),
-                web.get("/v1/models", self._models),
-                web.get("/health", self._health),
-                web.get("/metrics", self._metrics),
-                *Page(web, self._refused, self._answering, self._budget, self._learned).routes(),
-            ]
-        )
-        runner = web.AppRunner(
-            app, access_log=None, logger=http_log(), handler_cancellation=True, shutdown_timeout=10.0
-        )
-        await runner.setup()
+        routes = [
+            web.post("/v1/chat/completions", partial(self._answered, form=CHAT)),
+            web.post("/v1/messages", partial(self._answered, form=MESSAGES)),
+            web.post("/v1/responses", partial(self._answered, form=RESPONSES)),
+            web.route("*", "/v1/messages/{more:.+}", partial(self._missing, form=MESSAGES)),
+            web.route("*", "/v1/responses/{more:.+}", partial(self._missing, form=RESPONSES)),
+            web.route("*", "/v1/v1/{more:.+}", partial(self._missing, form=MESSAGES, said=TWICE)),
+            web.post("/admin/policy", self._swap),
+            web.get("/v1/models", self._models),
+            web.get("/health", self._health),
+            web.get("/metrics", self._metrics),
+            *Page(web, self._refused, self._answering, self._budget, self._learned).routes(),
+        ]
         host, port = self._at
-        try:
-            site = web.TCPSite(runner, host, port)
-            await site.start()
-        except OSError as error:
-            await runner.cleanup()
-            raise InputError(
-                f"{host}:{port} cannot be listened on ({error.strerror or 'taken'}). Give another host or port."
-            ) from None
-        self._runner, self._at = runner, (host, runner.addresses[0][1])
+        self._at = host, await self._listener.start(routes, tidied(web, self._error), MOST_BYTES, host, port)
         if self._learning is not None:
             self._reviews = asyncio.ensure_future(self._learning.run())
 
     async def _stop(self) -> None:
-        runner, self._runner = self._runner, None
-        await runner.cleanup()
+        await self._listener.stop()
         if self._reviews is not None:
             self._reviews.cancel()
 
@@ -331,14 +319,15 @@ class Gateway:
         name = request.headers.get("x-tcalloc-extract", self._extract)
         try:
             one_of("x-tcalloc-extract", name, (*EXTRACTORS, "none", "default"))
-            body = body_of(await request.read())
-            asked = asked_of(form.chat(body))
+            body, asked = await asked_in(request, form, self._patience)
         except BadRequest as error:
             return self._error(400, str(error), "invalid_request", form, error.param)
         except InputError as error:
             return self._error(400, str(error), "invalid_request", form)
         except self._web.HTTPRequestEntityTooLarge:
             return self._error(413, f"the body is larger than {MOST_BYTES:,} bytes.", "too_large", form)
+        except TimeoutError:
+            return self._error(408, f"the body did not come within {self._patience:g} seconds.", "too_slow", form)
         reply = form.reply(body, await self._answering.reply(asked, self._graders[name]))
         if reply.stream is None:
             return self._json(reply.status, reply.document, reply.headers)
@@ -367,12 +356,22 @@ class Gateway:
             with contextlib.suppress(ConnectionError):  # the client is gone
                 await response.prepare(request)
                 async for piece in stream:
-                    await response.write(piece)
+                    await self._write(request, response, piece)
                 await response.write_eof()
         finally:
             if reply.end is not None:
                 await reply.end()
         return response
+
+    async def _write(self, request: Any, response: Any, piece: bytes) -> None:
+        """Send a piece of a stream; a client that does not take it is cut off."""
+        try:
+            async with asyncio.timeout(self._patience):
+                await response.write(piece)
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError("the client does not read") from None
 
     async def _models(self, request: Any) -> Any:
         if (refused := self._refused(request)) is not None:
