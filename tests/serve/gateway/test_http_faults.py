@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import web
 from gateway_client import send
+from gateway_forms import FORMS
 from upstreams import Upstream
 
 from tcalloc.learn.protocol import Always
@@ -107,8 +108,41 @@ def test_a_stream_that_never_ends_an_event(ask):
 
     with Upstream(default=endless) as server, Gateway(server.url, Always(Vote(1)), port=0) as gateway:
         got = ask(gateway, stream=True)
-        assert (got.status, got.json["error"]["code"]) == (502, "upstream_error")
+        assert (got.status, got.json["error"]["code"]) == (502, "upstream_reply_too_large")
         assert max(sizes) < 128 << 20  # what is under way is more than what is read
+
+
+@pytest.mark.parametrize("form", FORMS, ids=repr)
+@pytest.mark.parametrize("stated", [True, False])
+def test_a_reply_that_is_too_large(form, stated):
+    """It is said that it came, and how large it may be; also where a part of the stream was passed on already."""
+
+    async def large(request, body):
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        if stated:
+            response.content_length = 40 << 20
+        await response.prepare(request)
+        for _ in range(40):
+            await response.write(b" " * (1 << 20))
+        return response
+
+    async def long(request, body):
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        piece = b'data: {"choices": [{"index": 0, "delta": {"content": "%s"}}]}\n\n' % (b"x" * 100_000)
+        while True:
+            await response.write(piece)
+
+    said = "the server answered, but its reply is larger than 33,554,432 bytes."
+    with Upstream(default=large) as server, Gateway(server.url, Always(Vote(2)), port=0) as gateway:
+        got = form.ask(gateway)
+        assert (got.status, form.error(got)["message"]) == (502, said)
+        got = form.ask(gateway, headers={"x-tcalloc-extract": "none"})
+        assert (got.status, form.error(got)["message"]) == (502, said)
+    with Upstream(default=long) as server, Gateway(server.url, Always(Vote(1)), port=0) as gateway:
+        got = form.ask(gateway, stream=True)
+        assert got.status == 200
+        assert said.encode() in got.data[-1000:]
 
 
 def test_a_failure_within_is_said_without_its_words(gateway, monkeypatch, caplog):

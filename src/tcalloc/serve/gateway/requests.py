@@ -28,7 +28,7 @@ from tcalloc.serve.gateway.drawing import (
 from tcalloc.serve.gateway.history import Served
 from tcalloc.serve.gateway.learning import Learning
 from tcalloc.serve.gateway.metrics import Metrics
-from tcalloc.serve.gateway.upstream import Upstream
+from tcalloc.serve.gateway.upstream import TOO_LARGE, Upstream
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
 
 __all__ = ["BROKEN", "Answering", "Reply"]
@@ -37,6 +37,7 @@ _log = logging.getLogger("tcalloc.gateway")
 
 T = TypeVar("T")
 BROKEN = {"message": "the gateway failed.", "type": "gateway_error", "code": "gateway_error"}
+BROKE_OFF = {"message": "the server's reply broke off.", "type": "upstream_error"}
 
 
 @dataclass(slots=True)
@@ -255,9 +256,10 @@ class _Relayed:
         try:
             self._on._count(self._decision, await self._task, self._spending)
             self._outcome = "answered"
-        except Exception:
+        except Exception as error:
             self._outcome = "failed"
-            yield event({"error": {"message": "the server's reply broke off.", "type": "upstream_error"}})
+            large = isinstance(error, Refused) and error.error.get("code") == TOO_LARGE
+            yield event({"error": error.error if large else BROKE_OFF})
 
 
 async def _pieces(document: Mapping[str, Any], usage: bool) -> AsyncIterator[bytes]:

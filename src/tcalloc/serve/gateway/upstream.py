@@ -16,7 +16,10 @@ from tcalloc.llm.http.streams import unwrapped
 from tcalloc.llm.http.transport import Exchange, Lost, Sender, Timeouts, Transport
 from tcalloc.llm.parameters import Parameters
 
-__all__ = ["Recorder", "Upstream"]
+__all__ = ["TOO_LARGE", "Recorder", "Upstream"]
+
+# The code of a reply that was cut off because of its size.
+TOO_LARGE = "upstream_reply_too_large"
 
 # The gateway's clients wait meanwhile, and have retries of their own.
 BACKOFF = Backoff(retries=2, bad_replies=1, base=0.1, cap=1.0, longest=2.0)
@@ -143,5 +146,11 @@ class Upstream:
             error = error_of(last.body, self.redact)
             if error.get("message") and "choices" not in error:
                 return 502, error, {}
-        said = "the server's reply is no completion" if isinstance(last, Exchange) else "the server did not answer"
-        return 502, {"message": f"{said}.", "type": "upstream_error", "code": "upstream_error"}, {}
+        code = "upstream_error"
+        if isinstance(last, Exchange):
+            said = "the server's reply is no completion"
+        elif last is not None and last.bad:
+            said, code = f"the server answered, but {last.reason}", TOO_LARGE
+        else:
+            said = "the server did not answer"
+        return 502, {"message": f"{said}.", "type": "upstream_error", "code": code}, {}
