@@ -4,12 +4,14 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from contextlib import contextmanager
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -121,6 +123,36 @@ def test_planted_keys_appear_nowhere(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP")
+def test_more_connections_than_files():
+    """The log has one line of it, not thousands; when some are closed, requests are answered again."""
+    resource = pytest.importorskip("resource")
+    few = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Upstream() as server:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, few[1]))
+            command = [sys.executable, "-m", "tcalloc", "serve", "--upstream", server.url, "--policy", "vote3"]
+            process = subprocess.Popen(
+                [*command, "--port", "0"], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, few)
+        try:
+            url = process.stdout.readline().split()[-1]
+            where = urlsplit(url)
+            idle = [socket.create_connection((where.hostname, where.port), timeout=20) for _ in range(100)]
+            time.sleep(2.5)  # asyncio tries again every second
+            for one in idle:
+                one.close()
+            assert send(url, "GET", "/health").status == 200
+            *_, err = ended(SimpleNamespace(process=process))
+        finally:
+            process.kill()
+            process.communicate()
+    assert [line for line in err.split("\n") if line] == [
+        "tcalloc: no other client can connect: too many files are open. Raise ulimit -n."
+    ]
+
+
 def test_a_policy_is_swapped_without_a_lost_request(tmp_path):
     folder = tmp_path / "policy"
     save(folder, 1)

@@ -2,14 +2,20 @@
 
 import asyncio
 import json
+import math
 
 import pytest
+from aiohttp import web
+from gateway_forms import CHAT, FORMS
 from odd_documents import ODD, changed, places
-from upstreams import call
+from upstreams import Upstream, call
 
+from tcalloc.learn.protocol import Always
+from tcalloc.measure.actions import Vote
 from tcalloc.serve.gateway.forms.messages import MESSAGES
 from tcalloc.serve.gateway.forms.responses import RESPONSES
 from tcalloc.serve.gateway.requests import Reply
+from tcalloc.serve.gateway.server import Gateway
 
 MESSAGE = {
     "role": "assistant", "reasoning_content": "hm", "content": [{"type": "text", "text": "I ask."}], "refusal": "No.",
@@ -75,3 +81,26 @@ def test_the_document_and_the_stream_say_the_same(form):
         assert block["type"] == shown["type"]
     ended = found[-2]
     assert (ended["delta"]["stop_reason"], ended["usage"]) == (document["stop_reason"], document["usage"])
+
+
+@pytest.mark.parametrize("form", FORMS, ids=repr)
+def test_numbers_that_json_does_not_have(form):
+    """A server in Python may send them; what the client gets is JSON all the same."""
+
+    async def odd(request, body):
+        text = json.dumps(WHOLE | {"created": math.nan, "x": [-math.inf, 1.5]}).replace("1.5", "1.5, 1e999")
+        return web.Response(body=text.encode(), content_type="application/json")
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    with Upstream(default=odd) as server, Gateway(server.url, Always(Vote(2)), port=0) as gateway:
+        got = form.ask(gateway)
+        found = json.loads(got.data, parse_constant=refuse)
+        streamed = form.ask(gateway, stream=True)
+    assert got.status == 200
+    if form is CHAT:
+        assert (found["created"], found["x"]) == (None, [None, 1.5, None])
+    for line in streamed.data.decode().split("\n"):
+        if line.startswith("data: {"):
+            json.loads(line[6:], parse_constant=refuse)

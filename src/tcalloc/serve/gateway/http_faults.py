@@ -4,6 +4,7 @@ Errors of aiohttp quote what came, also a header with a client's key. So their w
 """
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,6 +19,11 @@ NO_ADDRESS = (
 NO_METHOD = "this address does not take this method; the header Allow names those that it takes."
 NOT_READ = "the body could not be read: it is not compressed as its Content-Encoding says."
 FAILED = "the gateway failed."
+
+NO_FILES = "no other client can connect: too many files are open. Raise ulimit -n."
+# Seconds between two lines that say so.
+SAYS = 60.0
+_said = -SAYS
 
 Handler = Callable[[Any], Awaitable[Any]]
 
@@ -59,7 +65,21 @@ def http_log() -> logging.Logger:
     """Return the log for aiohttp's server: one line for each fault, without its words; none for what clients send."""
     log = logging.getLogger("tcalloc.gateway.http")
     log.addFilter(_one_line)  # the same one is added once
+    logging.getLogger("asyncio").addFilter(_seldom)
     return log
+
+
+def _seldom(record: logging.LogRecord) -> bool:
+    """Make one line per minute of asyncio's hundreds per second that no file is left for another connection."""
+    if "socket.accept() out of system resource" not in record.getMessage():
+        return True
+    global _said
+    now = time.monotonic()
+    if now - _said < SAYS:
+        return False
+    _said = now
+    record.msg, record.args, record.exc_info, record.exc_text = NO_FILES, (), None, None
+    return True
 
 
 def _one_line(record: logging.LogRecord) -> bool:

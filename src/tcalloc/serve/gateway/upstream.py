@@ -4,6 +4,7 @@ Requests go through `ChatClient`, so retries, limits and keys are those of all o
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,6 +26,15 @@ TOO_LARGE = "upstream_reply_too_large"
 BACKOFF = Backoff(retries=2, bad_replies=1, base=0.1, cap=1.0, longest=2.0)
 # Models with a `ChatClient` of their own. Requests name models as they like, so there must be a limit.
 MOST_MODELS = 64
+
+
+def _finite(word: str) -> float | None:
+    value = float(word)
+    return value if math.isfinite(value) else None
+
+
+# Python reads and writes NaN and Infinity, as servers do that are written in it; other clients do not.
+_JSON = json.JSONDecoder(parse_constant=lambda word: None, parse_float=_finite)
 
 
 class Recorder:
@@ -129,7 +139,7 @@ class Upstream:
         found = []
         for body in bodies:
             try:
-                document = json.loads(self.redact(unwrapped(body).decode("utf-8", "replace")))
+                document = _JSON.decode(self.redact(unwrapped(body).decode("utf-8", "replace")))
             except (ValueError, RecursionError):
                 continue
             if isinstance(document, dict) and isinstance(document.get("choices"), list) and document["choices"]:
