@@ -33,15 +33,7 @@ def _no_number(word: str) -> None:
 
 
 class BadRequest(Exception):
-    """The body is no request; the message is for the client.
-
-    Parameters
-    ----------
-    message : str
-        What is wrong, and what to do.
-    param : str, optional
-        The field.
-    """
+    """The body is no request. The message is for the client; `param` names the field."""
 
     def __init__(self, message: str, param: str | None = None):
         super().__init__(message)
@@ -100,12 +92,8 @@ class Asked:
     def parameters(self, *, seeded: bool, max_tokens: int | None) -> Parameters:
         """Return the fields that go with every sample.
 
-        Parameters
-        ----------
-        seeded : bool
-            Whether the samples get different seeds, made from the one that was asked for.
-        max_tokens : int or None
-            The most tokens where the request names none.
+        If they are `seeded`, the samples get different seeds, made from the one that was asked for. `max_tokens` is the
+        most tokens of an answer where the request names no limit.
         """
         extra = {name: value for name, value in self.body.items() if name not in _OWN}
         seed = extra.pop("seed", None) if seeded and is_whole(self.body.get("seed")) else None
@@ -114,13 +102,7 @@ class Asked:
 
 
 def body_of(data: bytes) -> dict[str, Any]:
-    """Return the object in a body.
-
-    Raises
-    ------
-    BadRequest
-        If it holds none.
-    """
+    """Return the object in a body; `BadRequest` if it holds none."""
     try:
         body = _JSON.decode(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
@@ -131,13 +113,7 @@ def body_of(data: bytes) -> dict[str, Any]:
 
 
 def asked_of(body: Mapping[str, Any]) -> Asked:
-    """Return the request in a body of chat completions.
-
-    Raises
-    ------
-    BadRequest
-        If it is none; the server would refuse it too.
-    """
+    """Return the request in a body of chat completions; `BadRequest` if the server would refuse it too."""
     model, messages = body.get("model"), body.get("messages")
     if not isinstance(model, str) or not model:
         raise BadRequest("'model' must be the name of a model.")

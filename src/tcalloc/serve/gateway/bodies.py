@@ -21,25 +21,14 @@ MOST_MARKS = 2_000_000
 
 
 async def asked_in(request: Any, form: Form, seconds: float) -> tuple[dict[str, Any], Asked]:
-    """Return the body of a request, and what it asks for.
-
-    Parameters
-    ----------
-    request : aiohttp.web.Request
-        The request.
-    form : Form
-        Its form.
-    seconds : float
-        The body must have come within this time.
+    """Return the body of a request in a form, and what it asks for; it must have come within so many seconds.
 
     Raises
     ------
     BadRequest
         If it is no request of this form, or too much for one.
-    TimeoutError
-        If it has not come.
-    aiohttp.web.HTTPRequestEntityTooLarge
-        If it is larger than the server allows.
+    TimeoutError, aiohttp.web.HTTPRequestEntityTooLarge
+        If it has not come, or is larger than the server allows.
     """
     async with asyncio.timeout(seconds):
         data = await request.read()

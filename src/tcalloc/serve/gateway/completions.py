@@ -17,16 +17,7 @@ def completion(
 ) -> dict[str, Any]:
     """Return the completion with the winning text, as the server sent it, with the usage of all.
 
-    Parameters
-    ----------
-    documents : sequence of mapping
-        The server's replies.
-    records : sequence of SampleRecord
-        The samples that came.
-    text : str or None
-        The completion that gives the answer; None: the first that came.
-    model : str
-        The model's name, if no reply holds the text.
+    Without a text, it is the first that came. `model` is named where no reply holds the text.
     """
     for document in documents:
         for choice in document["choices"]:
@@ -83,15 +74,7 @@ def _add(total: dict[str, Any], part: Any) -> None:
 
 
 def events_of(document: Mapping[str, Any], usage: bool) -> Iterator[bytes]:
-    """Yield a whole completion as the events of a stream.
-
-    Parameters
-    ----------
-    document : mapping
-        The completion.
-    usage : bool
-        Whether a chunk with the usage ends it.
-    """
+    """Yield a whole completion as the events of a stream; a chunk with the usage ends it, if that is wanted."""
     head = {key: value for key, value in document.items() if key not in ("choices", "usage")}
     head |= {"object": "chat.completion.chunk"}
     for choice in document["choices"]:
@@ -116,12 +99,7 @@ def event(document: Mapping[str, Any]) -> bytes:
 class Events:
     """The events in the pieces of a stream, one by one, without a usage that the client did not ask for.
 
-    Parameters
-    ----------
-    usage : bool
-        Whether the client wants the chunk with the usage.
-    redact : callable
-        Removes the server's key from a text.
+    `redact` removes the server's key from a text.
     """
 
     def __init__(self, usage: bool, redact: Any):

@@ -45,27 +45,9 @@ async def decided(
 ) -> Decision:  # fmt: skip
     """Return the decision for a request; the event loop is not blocked.
 
-    Parameters
-    ----------
-    served : ServedPolicy
-        The policy.
-    keeper : BudgetKeeper or None
-        The budget.
-    asked : Asked
-        The request.
-    why : str or None
-        Why there is no vote; None: there may be one.
-    most : callable
-        Returns the most that a number of samples of a model can cost.
-    explore : bool
-        Whether to draw all samples, if there is money.
-    fallback : callable
-        Called with the reason if the policy or the keeper fails.
-
-    Raises
-    ------
-    NoMoney
-        If the budget has nothing left.
+    `why` says why there is no vote (None: there may be one), and `most` returns the most that a number of samples of a
+    model can cost. To `explore` is to draw all samples, if there is money. If the policy or the keeper fails,
+    `fallback` is called with the reason. `NoMoney` is raised if the budget has nothing left.
     """
 
     async def aside(do: Callable[..., Decision], *args: Any) -> Decision:
@@ -120,17 +102,7 @@ async def to_the_end(work: Coroutine[Any, Any, Any]) -> None:
 
 
 async def settled(grant: Grant, bill: float, keeper: BudgetKeeper | None) -> None:
-    """Settle a grant; the event loop is not blocked.
-
-    Parameters
-    ----------
-    grant : Grant
-        It must be open.
-    bill : float
-        What the request cost; the maximum counts if this is not finite.
-    keeper : BudgetKeeper or None
-        The budget.
-    """
+    """Settle an open grant; the event loop is not blocked. The maximum counts if the bill is not finite."""
     if _is_local(keeper):
         _settle(grant, bill)
     else:
@@ -147,18 +119,9 @@ def _settle(grant: Grant, bill: float) -> None:
 def headers_of(
     action: str, reason: str, samples: int | None = None, spend: float = 0.0, vote_share: float | None = None
 ) -> dict[str, str]:
-    """Return the headers of a reply.
+    """Return the headers of a reply: what was decided, and why.
 
-    Parameters
-    ----------
-    action, reason : str
-        What was decided, and why.
-    samples : int, optional
-        How many samples came; None: that is not known yet.
-    spend : float
-        What they cost.
-    vote_share : float, optional
-        The share of the samples that gave the answer; None: there was no vote.
+    `samples` and their `spend` are left out where they are not known yet, the vote share where there was no vote.
     """
     headers = {"x-tcalloc-action": _ascii(action), "x-tcalloc-reason": reason}
     if samples is not None:

@@ -32,22 +32,11 @@ class NoMoney(Exception):
 class ServedPolicy:
     """A policy as the gateway serves it.
 
-    Parameters
-    ----------
-    policy : Policy
-        The policy. One that looks at features is refused: a request has a text alone. Counts of the text
-        (`tcalloc.learn.features.lexical.COLUMNS`) are made of it.
-    kept : bool
-        Whether a budget keeper decides with it, so that it needs no budget of its own.
-    explore : int, optional
-        Samples of each model on an explored request. Default: the most that the policy may draw, and at least 8.
-
-    Attributes
-    ----------
-    models : tuple of str
-        The models that it chooses between, the cheapest first; empty if the request's own model is asked.
-    kept : bool
-        Whether a budget keeper decides with it.
+    One that looks at features is refused: a request has a text alone. Counts of the text
+    (`tcalloc.learn.features.lexical.COLUMNS`) are made of it. If a budget keeper decides with it (`kept`), it needs no
+    budget of its own. `explore` is the number of samples of each model on an explored request; by default the most that
+    the policy may draw, and at least 8. `models` are those that it chooses between, the cheapest first; there are none
+    if the request's own model is asked.
     """
 
     def __init__(self, policy: Policy, kept: bool = False, explore: int | None = None):
@@ -139,13 +128,7 @@ class Begun:
 
 
 class FullRun:
-    """Draws all samples of an explored request, one model after the other.
-
-    Parameters
-    ----------
-    actions : sequence of Action
-        A vote of each model; the last one gives the answer.
-    """
+    """Draws all samples of an explored request: a vote of each model in turn. The last one gives the answer."""
 
     def __init__(self, actions: Sequence[Action]):
         self._left, self._last = list(actions), actions[-1]
@@ -206,23 +189,8 @@ def decide(
 ) -> Decision:
     """Return the decision for a request that can be voted on; may take long.
 
-    Parameters
-    ----------
-    served : ServedPolicy
-        The policy.
-    keeper : BudgetKeeper or None
-        The budget.
-    text : str
-        The question.
-    most : callable
-        Returns the most that a number of samples of a model can cost.
-    explore : bool
-        Whether to draw all samples, if there is money.
-
-    Raises
-    ------
-    NoMoney
-        If the budget has nothing left.
+    `most` returns the most that a number of samples of a model can cost. To `explore` is to draw all samples, if there
+    is money. `NoMoney` is raised if the budget has nothing left.
     """
     if explore and (found := _explored(served, keeper, most)) is not None:
         return found
@@ -266,19 +234,7 @@ def decide_plain(
 ) -> Decision:  # fmt: skip
     """Return the decision for a request without a vote: one sample of the model that the policy chooses.
 
-    Parameters
-    ----------
-    served, keeper, text, most
-        The policy, the budget, the question, and what returns the most that samples of a model can cost.
-    why : str
-        Why there is no vote.
-    n : int
-        How many choices the request asks for.
-
-    Raises
-    ------
-    NoMoney
-        If the budget has nothing left.
+    `why` says why there is no vote, and `n` how many choices the request asks for; all else is as in `decide`.
     """
     if not served.models:
         return Decision(None, PLAIN, None, grant_one(keeper, most(None, n)), why)
@@ -295,13 +251,7 @@ def decide_plain(
 
 
 def grant_one(keeper: BudgetKeeper | None, most: float) -> Grant | None:
-    """Return the money for one plain sample; None if no budget is kept.
-
-    Raises
-    ------
-    NoMoney
-        If there is not enough.
-    """
+    """Return the money for one plain sample, or raise `NoMoney`; None if no budget is kept."""
     if keeper is None:
         return None
     grant = keeper.choose([PLAIN], [0.0], [most], [most])

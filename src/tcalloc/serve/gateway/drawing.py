@@ -107,25 +107,9 @@ async def draw_one(
     upstream: Upstream, asked: Asked, sending: Sending, decision: Decision, served: ServedPolicy, spending: Spending,
     relay: Callable[[bytes], object] | None = None, stop: Stop | None = None,
 ) -> Drawn:  # fmt: skip
-    """Pass a request on, once, and return what came.
+    """Pass a request on, once, and return what came; `Refused` is raised if nothing came.
 
-    Parameters
-    ----------
-    upstream, asked, sending, decision
-        Who is asked for what.
-    served : ServedPolicy
-        The policy.
-    spending : Spending
-        Counts what it costs.
-    relay : callable, optional
-        Called with every piece of a stream.
-    stop : Stop, optional
-        Once it is set, there is no other try.
-
-    Raises
-    ------
-    Refused
-        If nothing came.
+    `relay` is called with every piece of a stream. Once `stop` is set, there is no other try.
     """
     model = decision.model or asked.model
     recorder = upstream.recorder(model, relay)
@@ -150,21 +134,7 @@ async def draw_vote(
 ) -> Drawn:  # fmt: skip
     """Draw what a policy's run asks for, and return the completion that gives its answer.
 
-    Parameters
-    ----------
-    upstream, asked, sending, decision
-        Who is asked for what.
-    served : ServedPolicy
-        The policy.
-    grader : Grader
-        Finds the answers.
-    spending : Spending
-        Counts what it costs.
-
-    Raises
-    ------
-    Refused
-        If nothing came.
+    `Refused` is raised if nothing came.
     """
     run = decision.run
     assert run is not None

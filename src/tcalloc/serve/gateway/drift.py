@@ -48,10 +48,7 @@ OFF = 0.25
 class Change:
     """Tests numbers in [0, 1] for another mean than that of the first ones.
 
-    Parameters
-    ----------
-    threshold : float
-        The mean number of values before a false alarm, for each direction.
+    The threshold is the mean number of values before a false alarm, for each direction.
     """
 
     def __init__(self, threshold: float):
@@ -87,15 +84,7 @@ class Change:
 
 
 class Drift:
-    """What has changed since the policy was loaded. Threads may share it.
-
-    Parameters
-    ----------
-    served : ServedPolicy
-        The policy.
-    clock : callable
-        Returns the time, in seconds since 1970.
-    """
+    """What has changed since the policy was loaded. Threads may share it."""
 
     def __init__(self, served: ServedPolicy, clock: Any = time.time):
         self._guard, self._clock = threading.Lock(), clock
@@ -139,14 +128,8 @@ class Drift:
     def add(self, served: ServedPolicy, seen: Seen, priced: bool) -> list[str]:
         """Take an explored request; return what has changed by it, each as a sentence for the log.
 
-        Parameters
-        ----------
-        served : ServedPolicy
-            The policy that was served. If another one is served by now, nothing is tested.
-        seen : Seen
-            The request.
-        priced : bool
-            Whether its costs are those of bills.
+        Nothing is tested if another policy than `served` is served by now. If the request is `priced`, its costs are
+        those of bills.
         """
         model = served.models[-1] if served.models else ""  # the most expensive one gives the reference
         codes = np.array(seen.codes.get(model, ()))

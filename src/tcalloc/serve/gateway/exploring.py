@@ -21,17 +21,11 @@ __all__ = ["Explored"]
 
 
 class Explored:
-    """The run folder of explored requests. Threads may share it; close it.
+    """The run folder of explored requests, new or to be continued. Threads may share it; close it.
 
-    Parameters
-    ----------
-    path : path
-        The folder: new, or one to continue.
-    texts : bool
-        Whether questions, completions and answers are stored. Otherwise an answer is stored as a number that is equal
-        for equal answers to one question, and of the question the 16 counts of `tcalloc.learn.features.lexical`.
-    keep : float
-        Seconds after which the texts of a request are removed. Its samples stay, with such numbers.
+    Without `texts`, an answer is stored as a number that is equal for equal answers to one question, and of the
+    question the 16 counts of `tcalloc.learn.features.lexical`. With `texts`, these are removed after `keep` seconds;
+    the samples stay.
     """
 
     def __init__(self, path: str | os.PathLike[str], texts: bool, keep: float = math.inf):
@@ -53,20 +47,10 @@ class Explored:
     def add(
         self, text: str, records: Sequence[SampleRecord], clients: Sequence[ChatClient], grader: str, policy: str
     ) -> None:
-        """Store one request; may block.
+        """Store one request with its samples; may block.
 
-        Parameters
-        ----------
-        text : str
-            The question.
-        records : sequence of SampleRecord
-            Its samples.
-        clients : sequence of ChatClient
-            One for each model, with the settings that all requests share.
-        grader : str
-            The grader's name.
-        policy : str
-            The origin of the policy that was served: `tcalloc.learn.saving.policy_folder.origin_of`.
+        There is a client for each model, with the settings that all requests share. `policy` is the origin of the
+        policy that was served: `tcalloc.learn.saving.policy_folder.origin_of`.
         """
         name = secrets.token_hex(8)
         arms = {client.model: client for client in clients}
@@ -85,11 +69,8 @@ class Explored:
     def forget(self, *, unfinished: bool = False) -> None:
         """Remove the texts that are older than they may be, from all files; may block.
 
-        Parameters
-        ----------
-        unfinished : bool
-            Whether to look at the samples even if no question has a text that is too old. A process that died may have
-            removed the texts of the questions alone.
+        If a process died, it may have removed the texts of the questions alone. So what is `unfinished` is looked for
+        in the samples even if no question has a text that is too old.
         """
         if not self._texts or self._keep == math.inf:
             return

@@ -84,13 +84,7 @@ class Place:
 
 
 class History:
-    """The course of one gateway since its start. Threads may share it.
-
-    Parameters
-    ----------
-    since : float
-        When it begins, in seconds since 1970.
-    """
+    """The course of one gateway since its start, in seconds since 1970. Threads may share it."""
 
     def __init__(self, since: float):
         self.since, self._guard = since, threading.Lock()
@@ -148,10 +142,7 @@ class History:
     def course(self, most: int = MOST) -> tuple[float, list[Place]]:
         """Return how long a place is, in seconds, and the places at which requests ended.
 
-        Parameters
-        ----------
-        most : int
-            The most places; neighbours are put together until there are no more.
+        Neighbours are put together until there are no more than `most`.
         """
         with self._guard:
             width, course = self._width, _joined(self._course, 1)

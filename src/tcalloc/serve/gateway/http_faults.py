@@ -31,12 +31,7 @@ Handler = Callable[[Any], Awaitable[Any]]
 def tidied(web: Any, error: Callable[[int, str, str], Any]) -> Any:
     """Return the middleware that turns everything that goes wrong into an error of the gateway.
 
-    Parameters
-    ----------
-    web : module
-        ``aiohttp.web``.
-    error : callable
-        Returns the reply for a status, a message and a code.
+    `error` returns the reply for a status, a message and a code.
     """
 
     async def middleware(request: Any, handler: Handler) -> Any:

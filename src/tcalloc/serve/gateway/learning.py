@@ -29,15 +29,7 @@ GROWTH, FIRST = 1.25, 20
 
 
 class Learning:
-    """The explored requests, and what they say. Threads may share it; close it.
-
-    Parameters
-    ----------
-    explored : Explored
-        Their run folder.
-    served : ServedPolicy
-        The policy.
-    """
+    """The explored requests, and what they say. Threads may share it; close it."""
 
     def __init__(self, explored: Explored, served: ServedPolicy):
         self._explored = explored
@@ -60,16 +52,9 @@ class Learning:
         grader: str,
         priced: bool,
     ) -> None:
-        """Store an explored request; may block.
+        """Store an explored request with its samples, one client for each model, and the grader's name; may block.
 
-        Parameters
-        ----------
-        served : ServedPolicy
-            The policy that was served.
-        text, records, clients, grader
-            The question, its samples, one client for each model, and the grader's name.
-        priced : bool
-            Whether its samples have costs.
+        It is `priced` if its samples have costs.
         """
         seen = Seen.of(served, text, records, priced)
         self.savings.add(served, seen)

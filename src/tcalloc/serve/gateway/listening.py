@@ -21,15 +21,7 @@ LAST = 10.0
 
 
 class Listener:
-    """The server.
-
-    Parameters
-    ----------
-    web : module
-        ``aiohttp.web``.
-    seconds : float
-        A connection must have sent its first header within this time.
-    """
+    """The server. A connection must have sent its first header within so many seconds."""
 
     def __init__(self, web: Any, seconds: float):
         self._web, self._seconds = web, seconds
@@ -37,23 +29,9 @@ class Listener:
         self._runner: Any = None
 
     async def start(self, routes: Sequence[Any], tidied: Any, most_bytes: int, host: str, port: int) -> int:
-        """Listen; return the port.
+        """Listen with aiohttp's routes; return the port, or raise `InputError` if the address is taken.
 
-        Parameters
-        ----------
-        routes : sequence
-            aiohttp's routes.
-        tidied : callable
-            The middleware that makes errors of the gateway of all that goes wrong.
-        most_bytes : int
-            The size of the largest body.
-        host, port
-            Where.
-
-        Raises
-        ------
-        InputError
-            If the address is taken.
+        The middleware `tidied` makes errors of the gateway of all that goes wrong.
         """
         web = self._web
 

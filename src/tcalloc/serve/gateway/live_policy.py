@@ -13,20 +13,7 @@ __all__ = ["policy_named", "served_policy"]
 
 
 def policy_named(where: str, text: str) -> Policy:
-    """Return the policy in a folder, or of an action's name.
-
-    Parameters
-    ----------
-    where : str
-        What the error calls the argument.
-    text : str
-        The folder, or a name such as "vote3".
-
-    Raises
-    ------
-    InputError
-        If it is neither, or the folder holds no policy.
-    """
+    """Return the policy in a folder, or of an action's name such as "vote3"; `where` names the argument in an error."""
     if os.path.isdir(text):
         found: Policy = load_policy(text)
         return found
@@ -41,23 +28,10 @@ def policy_named(where: str, text: str) -> Policy:
 def served_policy(
     policy: Policy, keeper: BudgetKeeper | None, cap: str, explore_samples: int | None = None
 ) -> ServedPolicy:
-    """Return a policy as live requests use it.
+    """Return a policy as live requests use it; `InputError` if it cannot be served.
 
-    Parameters
-    ----------
-    policy : Policy
-        The policy.
-    keeper : BudgetKeeper or None
-        The budget.
-    cap : str
-        The argument that sets the most that a question may cost, for the error.
-    explore_samples : int, optional
-        Samples of each model on an explored request; see `Gateway`.
-
-    Raises
-    ------
-    InputError
-        If it cannot be served.
+    `cap` is the argument that sets the most that a question may cost, for the error. `explore_samples` is as in
+    `Gateway`.
     """
     served = ServedPolicy(policy, keeper is not None, explore_samples)
     if keeper is not None and served.settable and keeper.cap_per_question == float("inf"):

@@ -106,17 +106,7 @@ class Metrics:
         savings: Mapping[str, float] | None = None,
         drift: Mapping[str, Mapping[str, float]] | None = None,
     ) -> str:
-        """Return the page of metrics.
-
-        Parameters
-        ----------
-        status : Status or None
-            The state of the budget, if one is kept.
-        savings : mapping, optional
-            What explored requests say; see `Savings.summary`.
-        drift : mapping, optional
-            What has changed in them; see `Drift.summary`.
-        """
+        """Return the page of metrics: with the budget, if one is kept, and the summaries of `Savings` and `Drift`."""
         with self._guard:
             lines = [
                 *_labelled("tcalloc_requests_total", "Requests that have ended.", "outcome", self._requests),

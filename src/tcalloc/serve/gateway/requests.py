@@ -67,15 +67,7 @@ class Answering:
     """The share of the requests that are explored."""
 
     async def reply(self, asked: Asked, grader: Grader | None) -> Reply:
-        """Return the reply to a request.
-
-        Parameters
-        ----------
-        asked : Asked
-            The request.
-        grader : Grader or None
-            Finds the answers; None: there is no vote.
-        """
+        """Return the reply to a request. The grader finds the answers; without one, there is no vote."""
         started = time.monotonic()
         self.metrics.open += 1
         spending = Spending()

@@ -28,15 +28,7 @@ MOST_KEPT = 1000
 
 
 class Savings:
-    """What is saved against the cheapest fixed choice with the same agreement. Threads may share it.
-
-    Parameters
-    ----------
-    served : ServedPolicy
-        The policy.
-    clock : callable
-        Returns the time, in seconds since 1970.
-    """
+    """What is saved against the cheapest fixed choice with the same agreement. Threads may share it."""
 
     def __init__(self, served: ServedPolicy, clock: Any = time.time):
         self._guard, self._clock = threading.Lock(), clock

@@ -24,18 +24,9 @@ class Seen:
 
     @classmethod
     def of(cls, served: ServedPolicy, text: str, records: Sequence[SampleRecord], priced: bool) -> Self:
-        """Return a request.
+        """Return a request with its samples.
 
-        Parameters
-        ----------
-        served : ServedPolicy
-            The policy that was served.
-        text : str
-            The question.
-        records : sequence of SampleRecord
-            The samples.
-        priced : bool
-            Whether they have costs; otherwise they cost what they did in the training of the policy.
+        If they are `priced`, they have costs; otherwise they cost what they did in the training of the policy.
         """
         known: dict[str, int] = {}
         codes: dict[str, list[int]] = {}

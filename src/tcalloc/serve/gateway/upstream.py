@@ -40,12 +40,7 @@ _JSON = json.JSONDecoder(parse_constant=lambda word: None, parse_float=_finite)
 class Recorder:
     """The transport of one request of a client; it keeps the whole replies.
 
-    Parameters
-    ----------
-    transport : Sender
-        Sends the requests.
-    relay : callable, optional
-        Called with every piece of a reply with status 200, as it comes.
+    `relay` is called with every piece of a reply with status 200, as it comes.
     """
 
     def __init__(self, transport: Sender, relay: Callable[[bytes], object] | None = None):
@@ -77,19 +72,7 @@ class Recorder:
 
 
 class Upstream:
-    """The server.
-
-    Parameters
-    ----------
-    base_url : str
-        Its URL, up to ``/v1``.
-    key : Key or None
-        Sent with every request.
-    rates : Rates or None
-        What its tokens cost.
-    timeouts : Timeouts
-        How long to wait.
-    """
+    """The server at a URL, up to ``/v1``. The key is sent with every request."""
 
     def __init__(self, base_url: str, key: Key | None, rates: Rates | None, timeouts: Timeouts):
         self.base_url, self.rates, self._key, self._timeouts = base_url, rates, key, timeouts

@@ -20,14 +20,9 @@ RAISED = 100
 
 
 class Units:
-    """Amounts of money as whole multiples of a small unit.
+    """Amounts of money as whole multiples of a small unit, about total / 2**bits. Without a total there is no limit.
 
-    Parameters
-    ----------
-    total : float or None
-        The amount that may be spent in all; None: no limit.
-    bits : int
-        The unit is about total / 2**bits. With `BITS`, all sums fit into the numbers of SQLite and of Redis scripts.
+    With `BITS`, all sums fit into the numbers of SQLite and of Redis scripts.
     """
 
     __slots__ = ("_shift", "limit", "total", "whole")
@@ -93,13 +88,7 @@ class Account:
 
 
 def amount_of(name: str, amount: Any) -> float:
-    """Return an amount of money, checked.
-
-    Raises
-    ------
-    InputError
-        If it is not a finite number of at least 0.
-    """
+    """Return an amount of money, checked: a finite number of at least 0."""
     if not (isinstance(amount, (int, float)) and math.isfinite(amount) and amount >= 0):
         raise InputError(f"{name} is {amount!r}; expected a finite number of at least 0.")
     return amount

@@ -21,15 +21,10 @@ LEAST_DOUBT, MOST_DOUBT = 1 / 1000, 1 / 20
 
 
 class Arrivals:
-    """Counts requests over ledger time, and forecasts them.
+    """Counts requests over ledger time, and forecasts them in a period of so many seconds.
 
     Two requests within a second of a month do not show how many the month will have: they may be somebody's first try.
     So a rate is believed little by little, see `doubt`.
-
-    Parameters
-    ----------
-    length : float
-        The length of the period, in seconds.
     """
 
     def __init__(self, length: float):
@@ -41,13 +36,9 @@ class Arrivals:
         self._count = 0
 
     def doubt(self, share: float) -> None:
-        """Set how slowly a rate is believed.
+        """Set how slowly a rate is believed: by the share of the period's money that the best costs for one request.
 
-        Parameters
-        ----------
-        share : float
-            The share of the period's money that one request costs if it gets the best. With much money for few
-            requests, few of them say little; with a share of 0, time alone counts.
+        With much money for few requests, few of them say little. With a share of 0, time alone counts.
         """
         self._doubt = self._length * min(max(DOUBTED * share, LEAST_DOUBT), MOST_DOUBT)
 

@@ -32,15 +32,7 @@ class Bills:
         """The second highest bill so far as a multiple of its stated maximum; at least 1. The highest may be wrong."""
 
     def add(self, bill: float, expected: float, maximum: float, at: int) -> bool:
-        """Take note of a bill; return whether it is above its stated maximum.
-
-        Parameters
-        ----------
-        bill, expected, maximum : float
-            The bill, and what was stated for it.
-        at : int
-            How many requests have come until now.
-        """
+        """Take note of a bill when `at` requests had come; return whether it is above its stated maximum."""
         self._fade(at)
         sums = self._sums
         sums[0] += bill
@@ -67,13 +59,7 @@ class Bills:
             self._at = at
 
     def ratio(self, common: float = 1.0) -> float:
-        """Return bill over expected cost, as far as it is significant.
-
-        Parameters
-        ----------
-        common : float
-            The ratio of all models: what this one is assumed to be like.
-        """
+        """Return bill over expected cost, as far as it differs significantly from the ratio of all models."""
         if self._ratio is None or self._ratio[0] != common:
             paid, expected, *products = map(sum, zip(self._sums, self._others, strict=True))
             off = paid - common * expected

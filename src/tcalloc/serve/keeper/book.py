@@ -69,14 +69,8 @@ class Past:
 class Book:
     """The state of a budget.
 
-    Parameters
-    ----------
-    limit : int
-        The most that may be settled and reserved in a period, in units; see `change_limit`.
-    period : Period
-        The accounting period.
-    lost_counts : bool
-        Whether a grant whose bill never came counts as its maximum. Otherwise it counts as nothing.
+    `limit` is the most that may be settled and reserved in a period, in units; see `change_limit`. If `lost_counts`, a
+    grant whose bill never came counts as its maximum, otherwise as nothing.
     """
 
     limit: int
@@ -107,27 +101,11 @@ class Book:
     def reserve(
         self, grant: str, tenant: str, options: Iterable[tuple[int, int]], now: float, lifetime: float, came: int = 1
     ) -> int:
-        """Reserve money for the first of several options that fits.
+        """Reserve money for the first of several options that fits; return its place, or −1 if none does.
 
-        Parameters
-        ----------
-        grant : str
-            The name of the grant.
-        tenant : str
-            The account that it counts for besides the whole; "": none.
-        options : iterable of (int, int)
-            The most that each can cost, and its probable cost.
-        now : float
-            Ledger time.
-        lifetime : float
-            Seconds until the grant is lost.
-        came : int
-            The number of requests that this counts as.
-
-        Returns
-        -------
-        int
-            The place of the option, or −1 if none fits.
+        An option is the most that it can cost, and its probable cost. The tenant is the account that it counts for
+        besides the whole ("": none). The grant is lost after its lifetime, in seconds; `came` is how many requests it
+        counts as.
         """
         if now > self.time:
             self.time = now
@@ -160,14 +138,7 @@ class Book:
     def settle(self, grant: str, bill: int, now: float) -> Settled | None:
         """Replace what a grant reserved by its bill; None: there is no such grant (any more).
 
-        Parameters
-        ----------
-        grant : str
-            Its name. A grant that is lost can still be settled in the period in which it was lost.
-        bill : int
-            Its cost, in units.
-        now : float
-            Ledger time.
+        A grant that is lost can still be settled in the period in which it was lost.
         """
         if now > self.time:  # as pass_time(now), without the call
             self.time = now

@@ -20,13 +20,7 @@ _monotonic: Callable[[], float] = (
 
 
 class LedgerClock:
-    """The ledger time of one process.
-
-    Parameters
-    ----------
-    monotonic, wall : callable
-        The machine's clocks; tests have their own.
-    """
+    """The ledger time of one process, by the machine's two clocks; tests have their own."""
 
     def __init__(self, monotonic: Callable[[], float] = _monotonic, wall: Callable[[], float] = time.time):
         self._monotonic, self._wall = monotonic, wall
@@ -43,15 +37,7 @@ class LedgerClock:
             self._ahead += behind
 
     def join(self, ledger_time: float, difference: float) -> None:
-        """Begin with a state.
-
-        Parameters
-        ----------
-        ledger_time : float
-            The time that it has reached.
-        difference : float
-            Ledger time minus wall clock, as processes of this state last saw it.
-        """
+        """Begin with a state: the ledger time that it has reached, and this time minus the wall clock, as last seen."""
         self._ahead = max(ledger_time, self._wall() + difference) - self._monotonic()
 
     @property

@@ -70,13 +70,7 @@ def ladder_of(accuracy: Sequence[float], costs: Sequence[float]) -> Ladder:
 
 
 class Demand:
-    """The demand of recent requests.
-
-    Parameters
-    ----------
-    half_life : float
-        The distance, in seconds or requests, after which a request counts half; infinite: never.
-    """
+    """The demand of recent requests. After a distance of `half_life`, in seconds or requests, one counts half."""
 
     def __init__(self, half_life: float):
         self._half_life = half_life
@@ -90,18 +84,9 @@ class Demand:
         self._others: list[Demand] = []
 
     def add(self, ladder: Ladder, position: float, weight: float = 1.0, level: float = 1.0) -> None:
-        """Remember a request.
+        """Remember a request at a position of the period; `weight` is how many it stands for.
 
-        Parameters
-        ----------
-        ladder : Ladder
-            Its actions.
-        position : float
-            Where the period stands.
-        weight : float
-            How many requests it stands for.
-        level : float
-            What one unit of cost is here: costs are divided by it. See `Learned.level`.
+        `level` is what one unit of cost is here: costs are divided by it. See `Learned.level`.
         """
         self._go(position)
         each = weight * self._weight

@@ -18,19 +18,7 @@ CORRECTION = 0.5
 
 
 class Horizon:
-    """The rest of the period.
-
-    Parameters
-    ----------
-    store : Store
-        The book.
-    units : Units
-        Its unit of money.
-    tenants : mapping of str to float
-        Their weights; empty: there is one account, that of the whole.
-    learned : Learned
-        The demand of the tenants, and when requests come.
-    """
+    """The rest of the period. Without tenants, there is one account, that of the whole."""
 
     def __init__(self, store: Store, units: Units, tenants: Mapping[str, float], learned: Learned):
         self._store, self._units, self._tenants, self._learned = store, units, dict(tenants), learned
@@ -57,14 +45,9 @@ class Horizon:
         return 0.0 if found is None else self._units.amount(found.settled + found.likely)
 
     def left(self, account: str, *, present: bool = True) -> float:
-        """Return how many requests are expected until the end of the period.
+        """Return how many requests of an account are expected until the end of the period.
 
-        Parameters
-        ----------
-        account : str
-            Whose requests.
-        present : bool
-            Whether there is a present request, which counts too. It begins a new period if the last one is full.
+        A `present` request counts too. It begins a new period if the last one is full.
         """
         book = self._store.book
         length = book.period.length

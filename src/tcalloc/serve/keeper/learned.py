@@ -21,15 +21,7 @@ ALL = ""
 
 
 class Learned:
-    """The demand of each account, the bills of each model, and when requests come.
-
-    Parameters
-    ----------
-    period : Period
-        The accounting period.
-    accounts : iterable of str
-        The accounts that are paced.
-    """
+    """The demand of each account that is paced, the bills of each model, and when requests come."""
 
     def __init__(self, period: Period, accounts: Iterable[str]):
         self._half_life = period.length * FORGETS
@@ -59,25 +51,10 @@ class Learned:
         settled: Settled | None,
         count: int,
     ) -> bool:
-        """Take note of a bill.
+        """Take note of a bill; return whether it is the action's first one above its stated maximum.
 
-        Parameters
-        ----------
-        account, action, model : str
-            What it is for.
-        cost : float
-            The bill.
-        stated : tuple of float
-            The expected and the highest cost that were stated for it, before any correction.
-        settled : Settled or None
-            What the store said of the grant.
-        count : int
-            How many requests have come until now.
-
-        Returns
-        -------
-        bool
-            Whether it is the action's first bill above its stated maximum.
+        `stated` are the expected and the highest cost that were stated for it, before any correction; `settled` is what
+        the store said of the grant, and `count` how many requests have come until now.
         """
         if settled is not None:
             self.pacers[account].note_bill(settled.requests)

@@ -42,27 +42,13 @@ class Menu:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The most that actions can cost, by rates and max_tokens.
-
-    Parameters
-    ----------
-    rates : Rates, or mapping of str to Rates
-        What tokens cost, by model if there are several.
-    max_tokens : int, or mapping of str to int
-        The most tokens of a completion, by model if that differs.
-    """
+    """The most that actions can cost: by rates and the most tokens of a completion, of one model or by model."""
 
     rates: Rates | Mapping[str, Rates]
     max_tokens: int | Mapping[str, int]
 
     def most(self, action: Action, question: Any) -> float:
-        """Return the most that an action can cost on a question.
-
-        Raises
-        ------
-        InputError
-            If there are no rates or tokens for its model, or the question is no text.
-        """
+        """Return the most that an action can cost on a question."""
         if not isinstance(question, str):
             raise InputError(
                 "rates bound a bill by the bytes of the question, but the question is no text. Pass "
@@ -84,19 +70,9 @@ def _of(name: str, given: Any, model: str | None) -> Any:
 def menu_of(policy: Any, question: Any, maximum: Any, bounds: Bounds | None, price: float | None) -> Menu:
     """Return the menu of a policy for one question.
 
-    Parameters
-    ----------
-    policy : Policy
-        One that predicts (`expected`), one that decides while sampling (a probe, or `frontier` and `at`), or any other
-        that has `mean_acc_` and `cost_`. Of the last kind, nothing more expensive than its own decision is offered.
-    question : str, vector or mapping
-        One row of X.
-    maximum : float, mapping of str to float, callable or None
-        The most that an action can cost: one number, by the action's name, or a function of it.
-    bounds : Bounds or None
-        What bounds the cost if `maximum` is None. Without both, it is the highest cost in the policy's training.
-    price : float or None
-        The current price.
+    The policy predicts (`expected`), decides while sampling (a probe, or `frontier` and `at`), or has `mean_acc_` and
+    `cost_`. Of the last kind, nothing more expensive than its own decision is offered. `maximum` is as in
+    `BudgetKeeper.grant`; `bounds` are used where it is None.
     """
     if decides_while_sampling(policy):
         return _while_sampling(policy, question, maximum)

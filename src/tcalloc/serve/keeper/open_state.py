@@ -22,23 +22,9 @@ def open_state(
     book: Book | None = None,
     clock: LedgerClock | None = None,
 ) -> SQLiteStore | RedisStore:
-    """Open a state, or make it.
+    """Open a state by its name, or make it with a new book and the arguments of the keeper.
 
-    Parameters
-    ----------
-    state : path or str
-        A file, or the address of a Redis server; see `RedisStore`.
-    config : mapping, optional
-        The arguments of the keeper; without them the state must exist.
-    book : Book, optional
-        The book that a new state begins with.
-    clock : LedgerClock, optional
-        The clock of this process.
-
-    Raises
-    ------
-    InputError
-        If it cannot be opened, or was made with other arguments.
+    Without these, it must exist. With others than it was made with, it is refused.
     """
     name = os.fspath(state)
     if name.startswith(_SERVERS):

@@ -40,13 +40,7 @@ class Pace(NamedTuple):
 
 
 class Pacer:
-    """The price of one account.
-
-    Parameters
-    ----------
-    half_life : float
-        The distance after which a request counts half in the demand; see `Demand`.
-    """
+    """The price of one account. After a distance of `half_life`, a request counts half in the demand."""
 
     def __init__(self, half_life: float):
         self.demand = Demand(half_life)
@@ -64,12 +58,7 @@ class Pacer:
     def expect(self, ladders: Sequence[Ladder], requests: float) -> None:
         """Plan with a forecast of the requests that a period still has, instead of with recent ones.
 
-        Parameters
-        ----------
-        ladders : sequence of Ladder
-            A sample of them.
-        requests : float
-            How many will come.
+        The ladders are those of a sample; `requests` is how many will come.
         """
         self._coming = Demand(math.inf)
         self._expected = requests
@@ -81,15 +70,7 @@ class Pacer:
         self._coming = None
 
     def note_request(self, ladder: Ladder, position: float) -> None:
-        """Take note of a request that came.
-
-        Parameters
-        ----------
-        ladder : Ladder
-            Its actions.
-        position : float
-            Where the period stands.
-        """
+        """Take note of a request that came at a position of the period."""
         self.demand.add(ladder, position, level=self.level)
         if self._coming is not None:
             self._coming.add(ladder, 0.0, -1.0, self.level)  # it will not come any more
@@ -129,16 +110,8 @@ class Pacer:
     def places(self, pace: Pace, ladder: Ladder, counted: list[float], luck: float) -> tuple[list[int], bool]:
         """Return the places of a ladder to try, the best first, and whether there is too little money for the best.
 
-        Parameters
-        ----------
-        pace : Pace
-            What is left.
-        ladder : Ladder
-            The actions.
-        counted : list of float
-            What each counts as: its expected cost, and near the end of the period up to its highest cost.
-        luck : float
-            A random number in [0, 1).
+        `counted` is what each action counts as: its expected cost, and near the end of the period up to its highest
+        cost. `luck` is a random number in [0, 1).
         """
         price = self.price or 0.0
         if price < math.inf:

@@ -19,16 +19,9 @@ _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """An accounting period.
+    """An accounting period; an infinite one is for all time.
 
-    Parameters
-    ----------
-    length : float
-        Its length, in requests or in seconds; infinite: the total is for all time.
-    in_requests : bool
-        Whether it is counted in requests.
-    rolling : bool
-        Whether the total holds for every window of this length. Otherwise periods follow each other.
+    If it is `rolling`, the total holds for every window of its length. Otherwise periods follow each other.
     """
 
     length: float
@@ -65,18 +58,6 @@ class Period:
 
 def period_of(period: Any, rolling: bool) -> Period:
     """Return a period from what a user wrote.
-
-    Parameters
-    ----------
-    period : str, int, float or None
-        A text such as "30d", "12h" or "90min"; a whole number of requests; None: for all time.
-    rolling : bool
-        Whether it is a rolling window.
-
-    Raises
-    ------
-    InputError
-        If it is none of these.
 
     Examples
     --------

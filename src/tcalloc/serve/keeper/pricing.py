@@ -23,16 +23,7 @@ ENDED = "ended"
 class Pricing:
     """The prices of one of the keepers that share a state.
 
-    Parameters
-    ----------
-    store : Store
-        The state.
-    learned : Learned
-        What this keeper has learned; it has the prices.
-    horizon : Horizon
-        What is left of the period.
-    first_price : float or None
-        The price until 20 requests have come.
+    `first_price` is the price until 20 requests have come.
     """
 
     def __init__(self, store: Store, learned: Learned, horizon: Horizon, first_price: float | None):

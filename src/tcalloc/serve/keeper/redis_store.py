@@ -112,19 +112,10 @@ return 1
 
 
 class RedisStore:
-    """A book in Redis.
+    """A book in Redis, at ``redis://host:port/database#name``; also ``rediss://`` and ``unix://``.
 
-    Parameters
-    ----------
-    url : str
-        ``redis://host:port/database#name``; the name tells budgets of one database apart. ``rediss://`` and
-        ``unix://`` are allowed too.
-    config : mapping or None
-        The arguments of the keeper. A state that exists must have the same ones; None: any.
-    book : Book or None
-        The new book of a new state.
-    clock : LedgerClock, optional
-        The clock of this process.
+    The name tells budgets of one database apart. `config` are the arguments of the keeper, and `book` is that of a new
+    state. A state that exists must have the same arguments; without them, it must exist.
     """
 
     def __init__(self, url: str, config: Mapping[str, Any] | None, book: Book | None, clock: LedgerClock | None = None):

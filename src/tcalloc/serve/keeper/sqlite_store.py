@@ -55,18 +55,10 @@ WRITE_GRANT = "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?)"
 
 
 class SQLiteStore:
-    """A book in a SQLite file.
+    """A book in a SQLite file, which is made if it is not there.
 
-    Parameters
-    ----------
-    path : str
-        The file; it is made if it is not there.
-    config : mapping or None
-        The arguments of the keeper. A file that exists must have the same ones; None: any.
-    book : Book or None
-        The new book of a new file.
-    clock : LedgerClock, optional
-        The clock of this process.
+    `config` are the arguments of the keeper, and `book` is that of a new file. A file that exists must have the same
+    arguments; without them, it must exist.
     """
 
     def __init__(
@@ -290,12 +282,8 @@ class SQLiteStore:
     def _some(self, tenant: str, coming: bool = False) -> tuple[Book, float]:
         """Return the book with the accounts that an operation needs, moved on if that was due; and ledger time.
 
-        Parameters
-        ----------
-        tenant : str
-            Whose account is needed besides the whole.
-        coming : bool
-            Whether it is for a request that comes. Periods in requests end with the next request, not with a bill.
+        The tenant's account is needed besides the whole. A period in requests ends when a request is `coming`, not with
+        a bill.
         """
         book = self._head(self.book)
         now = self.clock.now()

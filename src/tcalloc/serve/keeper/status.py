@@ -143,23 +143,7 @@ class Status:
 def status_of(
     book: Book, units: Units, unit: str, weights: Mapping[str, float], learned: Learned, horizon: Horizon
 ) -> Status:
-    """Return the state of a budget.
-
-    Parameters
-    ----------
-    book : Book
-        All of the book.
-    units : Units
-        Its unit of money.
-    unit : str
-        The name of the unit of amounts.
-    weights : mapping of str to float
-        The tenants' weights.
-    learned : Learned
-        The prices and the bills above their maximum.
-    horizon : Horizon
-        What is left of the period.
-    """
+    """Return the state of a budget, whose whole book is given."""
     # Each bill is rounded up in the fifteenth digit of the total.
     decimals = 11 - math.floor(math.log10(units.total or 1.0))
 

@@ -44,16 +44,10 @@ class Store(Protocol):
         """Return a copy of the whole book, as of now."""
 
     def tell(self, replica: str, news: str | None, price: float | None) -> Mapping[str, str]:
-        """Tell other keepers what this one has learned, and the current price; return what all of them have told.
+        """Tell other keepers what this one has learned; return what all of them have told.
 
-        Parameters
-        ----------
-        replica : str
-            The name of this keeper.
-        news : str or None
-            What it has learned, as a text; it takes the place of what it told before. None: it has nothing to tell.
-        price : float or None
-            The price in the current bucket, for the plot of the period.
+        The news, a text, take the place of what this replica told before; None: it has nothing to tell. The price is
+        that of the current bucket, for the plot of the period.
         """
 
     def close(self) -> None:
@@ -61,15 +55,7 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """A book in the memory of one process; threads share it.
-
-    Parameters
-    ----------
-    book : Book
-        The new book.
-    clock : LedgerClock, optional
-        Its clock.
-    """
+    """A book in the memory of one process; threads share it."""
 
     def __init__(self, book: Book, clock: LedgerClock | None = None):
         self.clock = LedgerClock() if clock is None else clock

@@ -15,10 +15,7 @@ __all__ = ["CHAT", "Form", "Writer"]
 class Writer(ABC):
     """Writes one answer in a form: as events while it comes, or as one document.
 
-    Parameters
-    ----------
-    reasoning : bool
-        Whether the client wants reasoning that the server sends separately.
+    `reasoning` says whether the client wants reasoning that the server sends separately.
     """
 
     def __init__(self, reasoning: bool):
@@ -66,15 +63,7 @@ class Form:
     """The message for addresses below its own."""
 
     def reply(self, body: Mapping[str, Any], reply: Reply) -> Reply:
-        """Return a reply to a body in this form; status and headers stay.
-
-        Parameters
-        ----------
-        body : mapping
-            The body as the client sent it.
-        reply : Reply
-            In the form of chat completions.
-        """
+        """Return a reply of chat completions, to a client's body, in this form; status and headers stay."""
         if self.writer is None:
             return reply
         if reply.stream is not None:

@@ -27,13 +27,7 @@ _THOUGHTS = ("thinking", "redacted_thinking")
 
 
 def _chat(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a body as one of chat completions.
-
-    Raises
-    ------
-    BadRequest
-        If it is none, or asks for what cannot be done.
-    """
+    """Return a body as one of chat completions; `BadRequest` if it is none, or asks for what cannot be done."""
     chat = passed_on(body, _KNOWN, _REFUSED)
     messages: list[dict[str, Any]] = []
     if body.get("system"):

@@ -29,15 +29,7 @@ _ERRORS = {
 
 
 def messages_error(status: int, error: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of an error.
-
-    Parameters
-    ----------
-    status : int
-        The reply's status.
-    error : mapping
-        The error as chat completions name it.
-    """
+    """Return the document of an error, given as in chat completions, by the reply's status."""
     kind = _ERRORS.get(status, "api_error" if status >= 500 else "invalid_request_error")
     message = error.get("message")
     said = message if isinstance(message, str) and message else f"status {status}."
@@ -46,13 +38,7 @@ def messages_error(status: int, error: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class MessagesWriter(Writer):
-    """Writes a message.
-
-    Parameters
-    ----------
-    body : mapping
-        What the client asked for.
-    """
+    """Writes the message that answers a client's body."""
 
     def __init__(self, body: Mapping[str, Any]):
         thinking, stops = body.get("thinking"), body.get("stop_sequences")

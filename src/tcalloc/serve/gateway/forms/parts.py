@@ -44,23 +44,10 @@ class Step:
 
 
 class Parts:
-    """The parts of one answer.
+    """The parts of one answer that have begun, and its id, model and time as the server named them.
 
-    Parameters
-    ----------
-    reasoning : bool
-        Whether reasoning that the server sends separately is a part.
-
-    Attributes
-    ----------
-    parts : list of Part
-        All that have begun.
-    finish : str or None
-        Why the answer ended, in the server's word.
-    stop : str or None
-        The text at which it was stopped, if the server says so.
-    id, model, created
-        As the server named them.
+    `reasoning` says whether reasoning that the server sends separately is a part. `finish` is why the answer ended, in
+    the server's word, and `stop` the text at which it was stopped, if the server says so.
     """
 
     def __init__(self, reasoning: bool):
@@ -83,13 +70,7 @@ class Parts:
         return any(part.kind == "call" for part in self.parts)
 
     def take(self, document: Mapping[str, Any]) -> list[Step]:
-        """Take a completion, or a chunk of its stream.
-
-        Parameters
-        ----------
-        document : mapping
-            As the server sent it; only its first choice is read.
-        """
+        """Take a completion as the server sent it, or a chunk of its stream; only the first choice is read."""
         self._head(document)
         steps: list[Step] = []
         choices = document.get("choices")

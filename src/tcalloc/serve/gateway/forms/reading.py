@@ -30,19 +30,7 @@ def list_at(value: Any, place: str, allowed: str = "a list") -> list[Any]:
 
 
 def chosen(value: Any, place: str, allowed: Sequence[str], remedy: str = "") -> str:
-    """Return a value that must be one of some names.
-
-    Parameters
-    ----------
-    value
-        The value.
-    place : str
-        Where it stands.
-    allowed : sequence of str
-        The names.
-    remedy : str
-        What to do about others.
-    """
+    """Return a value that must be one of some names; the remedy says what to do about others."""
     if isinstance(value, str) and value in allowed:
         return value
     given = f" is '{value[:60]}';" if isinstance(value, str) else ":"
@@ -52,19 +40,8 @@ def chosen(value: Any, place: str, allowed: Sequence[str], remedy: str = "") -> 
 def passed_on(body: Mapping[str, Any], known: frozenset[str], refused: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields that go to the server as they are: those that the form does not know.
 
-    Parameters
-    ----------
-    body : mapping
-        The client's body.
-    known : frozenset of str
-        The fields that are translated, or that mean nothing to the server.
-    refused : mapping
-        The fields that ask for what the gateway cannot do: why, and what to do instead.
-
-    Raises
-    ------
-    BadRequest
-        If the body asks for such a thing.
+    `known` are translated, or mean nothing to the server. `refused` ask for what the gateway cannot do, each with the
+    reason and what to do instead; they raise `BadRequest`.
     """
     for name, remedy in refused.items():
         if body.get(name):

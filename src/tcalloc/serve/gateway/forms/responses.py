@@ -32,13 +32,7 @@ _NO_FILES = "The gateway keeps no files."
 
 
 def _chat(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a body as one of chat completions.
-
-    Raises
-    ------
-    BadRequest
-        If it is none, or asks for what cannot be done.
-    """
+    """Return a body as one of chat completions; `BadRequest` if it is none, or asks for what cannot be done."""
     chat = passed_on(body, _KNOWN, _REFUSED)
     chat["messages"] = _messages(body)
     limit = body.get("max_output_tokens")

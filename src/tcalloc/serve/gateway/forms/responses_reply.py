@@ -26,26 +26,12 @@ _PREFIX = {"text": "msg", "refusal": "msg", "reasoning": "rs", "call": "fc"}
 
 
 def responses_error(status: int, error: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document of an error, which is that of chat completions.
-
-    Parameters
-    ----------
-    status : int
-        The reply's status.
-    error : mapping
-        The error.
-    """
+    """Return the document of an error, which is that of chat completions."""
     return {"error": error}
 
 
 class ResponsesWriter(Writer):
-    """Writes a response.
-
-    Parameters
-    ----------
-    body : mapping
-        What the client asked for.
-    """
+    """Writes the response that answers a client's body."""
 
     def __init__(self, body: Mapping[str, Any]):
         super().__init__(body.get("reasoning") is not None)

@@ -65,13 +65,7 @@ class Curve:
 
 
 def scale(highest: float) -> list[float]:
-    """Return round numbers from 0 to at least the highest one, three to six of them.
-
-    Parameters
-    ----------
-    highest : float
-        The largest number that is drawn.
-    """
+    """Return round numbers from 0 to at least the highest one that is drawn, three to six of them."""
     if not 0 < highest < math.inf:
         return [0.0, 1.0]
     power = 10.0 ** math.floor(math.log10(highest))
@@ -80,16 +74,9 @@ def scale(highest: float) -> list[float]:
 
 
 def line(kind: str, label: str, points: Sequence[tuple[float, float]], *, filled: bool = False) -> Line:
-    """Return a line through points.
+    """Return a line through points, which are shares of the two axes from the lower left corner.
 
-    Parameters
-    ----------
-    kind, label
-        See `Line`.
-    points : sequence of (float, float)
-        Shares of the two axes, from the lower left corner. One point alone is drawn as a dot.
-    filled : bool
-        Whether the area below it is filled.
+    One point alone is drawn as a dot. If it is `filled`, so is the area below it.
     """
     places = [(round(SIDE * min(max(x, 0.0), 1.0), 1), round(SIDE * (1 - min(max(y, 0.0), 1.0)), 1)) for x, y in points]
     path = "M" + " L".join(f"{x:g},{y:g}" for x, y in places) if places else ""

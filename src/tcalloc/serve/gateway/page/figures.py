@@ -18,13 +18,7 @@ LISTED = 12
 
 
 def figures(status: Mapping[str, Any]) -> str:
-    """Return the figures as HTML, a sequence of sections.
-
-    Parameters
-    ----------
-    status : mapping
-        The result of `status_document`.
-    """
+    """Return the figures of a `status_document` as HTML, a sequence of sections."""
     lower = [one for one in (_prices(status), _votes(status)) if one is not None]
     return (
         templates()

@@ -25,18 +25,8 @@ HEADERS = {
 class Page:
     """The page of one gateway.
 
-    Parameters
-    ----------
-    web : module
-        ``aiohttp.web``.
-    refused : callable
-        Returns the refusal of a client without a key; None: it may go on.
-    answering : Answering
-        How requests are answered.
-    budget : callable
-        Returns the state of the budget, and whether it could not be read.
-    learned : callable
-        Returns what was learned from the traffic.
+    `refused` returns the refusal of a client without a key (None: it may go on), `budget` the state of the budget and
+    whether it could not be read, and `learned` what was learned from the traffic.
     """
 
     def __init__(

@@ -36,15 +36,7 @@ class Verdict(NamedTuple):
 
 
 def duration(seconds: float, significant: int = 2) -> str:
-    """Return a time as people say it: 430 ms, 12 s, 3.5 min, 7.2 h, 30 d.
-
-    Parameters
-    ----------
-    seconds : float
-        The time.
-    significant : int
-        Number of significant digits.
-    """
+    """Return a time as people say it, with some significant digits: 430 ms, 12 s, 3.5 min, 7.2 h, 30 d."""
     if 0 < seconds < 1:
         return f"{digits(1000 * seconds, significant)} ms"
     _, unit, size = next(one for one in _LONGER if seconds < one[0])
