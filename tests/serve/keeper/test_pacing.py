@@ -11,10 +11,10 @@ from tcalloc import solve
 from tcalloc.serve.keeper.arrivals import DAY, Arrivals
 from tcalloc.serve.keeper.bills import Bills
 from tcalloc.serve.keeper.demand import Demand, Ladder, ladder_of
-from tcalloc.serve.keeper.fair_shares import fair_shares
+from tcalloc.serve.keeper.horizon import fair_shares
 from tcalloc.serve.keeper.learned import Learned
 from tcalloc.serve.keeper.menus import stated_menu
-from tcalloc.serve.keeper.pacing import Pace, Pacer, spend_at
+from tcalloc.serve.keeper.pacing import Pace, Pacer
 from tcalloc.serve.keeper.period import period_of
 
 
@@ -34,7 +34,7 @@ def test_the_price_is_the_solver_s():
     for budget in (1.2, 2.0, 3.5, 4.9):
         pacer.set_price(Pace(budget * 100, 100.0))
         assert pacer.price == pytest.approx(solve(acc, cost, budget).price, rel=0.03)
-        assert spend_at(pacer.demand, pacer.price) == pytest.approx(budget, rel=1e-9)
+        assert pacer.demand.spend_at(pacer.price) == pytest.approx(budget, rel=1e-9)
     pacer.set_price(Pace(600.0, 100.0))
     assert pacer.price == 0.0
     pacer.set_price(Pace(90.0, 100.0))
@@ -88,16 +88,16 @@ def test_the_demand_forgets_and_joins():
     for i, row in enumerate(acc.tolist()):
         both.add(ladder_of(row, cost), float(i))
     one.join([Demand.of_state(two.state(), 1000.0, 299.0)])
-    joined = one.seen, spend_at(one, 0.03)
+    joined = one.seen, one.spend_at(0.03)
     assert joined[0] == pytest.approx(both.seen, rel=0.02)  # the first 50 requests are not forgotten, so 100 of two
     for price in (0.01, 0.03, 0.1, 1.0):
-        assert spend_at(one, price) == pytest.approx(spend_at(both, price), rel=0.02)
+        assert one.spend_at(price) == pytest.approx(both.spend_at(price), rel=0.02)
     one.join([])
     one.absorb(Demand.of_state(two.state(), 1000.0, 299.0))
-    assert (one.seen, spend_at(one, 0.03)) == pytest.approx(joined, rel=1e-9)
+    assert (one.seen, one.spend_at(0.03)) == pytest.approx(joined, rel=1e-9)
     for i in range(300, 30_000):
         both.add(Ladder([0], [1.0], []), float(i))
-    assert spend_at(both, 0.0) == pytest.approx(1.0, abs=1e-6)
+    assert both.spend_at(0.0) == pytest.approx(1.0, abs=1e-6)
 
 
 def test_an_efficient_first_request_moves_no_scale():
@@ -105,8 +105,8 @@ def test_an_efficient_first_request_moves_no_scale():
     demand = Demand(math.inf)
     demand.add(ladder_of([0.1, 0.9], [1.0, 1.0 + 1e-9]), 0.0)
     demand.add(ladder_of([0.1, 0.9], [1.0, 2.0]), 0.0)
-    assert spend_at(demand, 0.0) == pytest.approx(1.5)
-    assert spend_at(Demand(1.0), 0.0) == 0.0
+    assert demand.spend_at(0.0) == pytest.approx(1.5)
+    assert Demand(1.0).spend_at(0.0) == 0.0
 
 
 def test_a_forecast_takes_the_place_of_recent_requests():
@@ -122,7 +122,7 @@ def test_a_forecast_takes_the_place_of_recent_requests():
     for row in acc[200:].tolist():
         pacer.note_request(ladder_of(row, cost), 0.0)
     pacer.set_price(Pace(100.0, 50.0))  # the forecast is used up
-    assert spend_at(pacer.demand, pacer.price) == pytest.approx(2.0)
+    assert pacer.demand.spend_at(pacer.price) == pytest.approx(2.0)
 
 
 def test_the_ratio_of_bills():

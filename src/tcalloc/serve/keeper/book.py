@@ -8,7 +8,6 @@ as long as no bill is higher than the stated maximum of its grant, and lost gran
 in the unit of the period: seconds of ledger time, or requests.
 """
 
-import copy
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -272,10 +271,6 @@ class Book:
     def missing(self) -> int:
         """The part of what is settled that is assumed, because the bills of lost grants never came."""
         return sum(lost.held.most for lost in self.lost.values()) if self.lost_counts else 0
-
-    def copied(self) -> "Book":
-        """Return a copy."""
-        return copy.deepcopy(self)
 
     def spent(self, name: str = WHOLE) -> Sequence[tuple[int, int]]:
         """Return the buckets of the period with what was settled in each, the current one last."""

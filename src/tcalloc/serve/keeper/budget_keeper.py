@@ -5,54 +5,34 @@
         cost = carry_out(grant.action)
         grant.settle(cost)
 
-What is decided where: `pacing.py` says at which price the money lasts, `demand.py` what requests would spend at a
-price, `horizon.py` what is left of the period, `fair_shares.py` what each tenant may spend, and the store (`store.py`)
-whether there is money at all.
+What happens to a request is in `granting.py`.
 """
 
-import itertools
-import logging
 import math
 import os
-import random
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
-
-import numpy as np
-from numpy.typing import NDArray
 
 from tcalloc._amounts import check_unit
 from tcalloc._checks import flag, number, one_of
 from tcalloc._printing import cleaned
 from tcalloc._rates import Rates
 from tcalloc.errors import InputError
-from tcalloc.learn.protocol import uniform
-from tcalloc.serve.keeper.account import BITS, RAISED, Units, amount_of
+from tcalloc.serve.keeper.account import BITS, RAISED, Units
 from tcalloc.serve.keeper.book import WHOLE, Book
-from tcalloc.serve.keeper.demand import ladder_of
+from tcalloc.serve.keeper.demand import ladders_of
 from tcalloc.serve.keeper.grant import Grant
-from tcalloc.serve.keeper.horizon import Horizon
-from tcalloc.serve.keeper.learned import Learned
-from tcalloc.serve.keeper.menus import Bounds, Menu, menu_of, stated_menu
+from tcalloc.serve.keeper.granting import Granting
+from tcalloc.serve.keeper.menus import Bounds, menu_of, stated_menu
 from tcalloc.serve.keeper.open_state import open_state
 from tcalloc.serve.keeper.period import period_of
-from tcalloc.serve.keeper.pricing import Pricing
 from tcalloc.serve.keeper.status import Status, status_of
 from tcalloc.serve.keeper.store import LostState, MemoryStore, Store
 
 __all__ = ["BudgetKeeper"]
 
-_log = logging.getLogger("tcalloc.keeper")
 
-# A bill above this many totals is taken to be in another unit.
-ABSURD = 1000.0
-# Seconds between two lines of the log that say that the state is lost.
-SAYS_LOST = 60.0
-
-
-class BudgetKeeper:
+class BudgetKeeper(Granting):
     """Keeps a budget on live traffic.
 
     The price paces the average: it is set so that the money lasts until the end of the period. The cap is strict: what
@@ -126,36 +106,28 @@ class BudgetKeeper:
         store: Store | None = None,
     ):
         first_total, self.unit = number("total", total), unit and check_unit(unit)
-        self.period = period_of(period, flag("rolling", rolling))
+        length = period_of(period, flag("rolling", rolling))
         cap = math.inf if cap_per_question is None else number("cap_per_question", cap_per_question)
-        self.cap_per_question = cap
-        self.tenants = {name: number(f"tenants[{name!r}]", w) for name, w in (tenants or {}).items()}
-        if any(not isinstance(name, str) or not name.strip() for name in self.tenants):
-            raise InputError(f"tenants has the names {list(self.tenants)!r}; expected texts that are not empty.")
+        weights = {name: number(f"tenants[{name!r}]", w) for name, w in (tenants or {}).items()}
+        if any(not isinstance(name, str) or not name.strip() for name in weights):
+            raise InputError(f"tenants has the names {list(weights)!r}; expected texts that are not empty.")
         if (rates is None) != (max_tokens is None):
             raise InputError("rates and max_tokens bound a bill together; expected both or none.")
         if state is not None and store is not None:
             raise InputError("state and store given; expected at most one of them.")
         self._bounds = None if rates is None or max_tokens is None else Bounds(rates, max_tokens)
-        self.fallback, self.lifetime = fallback, number("lifetime", lifetime, of="seconds")
+        lifetime = number("lifetime", lifetime, of="seconds")
         first_price = None if price is None else number("price", price, ends=True)
         counts = one_of("lost", lost, ("maximum", "nothing")) == "maximum"
         if store is None:
-            book = Book(Units(first_total, BITS).limit, self.period, counts)
+            book = Book(Units(first_total, BITS).limit, length, counts)
             config = {
-                "total": first_total, "unit": self.unit, "period": self.period.as_dict(), "tenants": self.tenants,
-                "lost": lost,
+                "total": first_total, "unit": self.unit, "period": length.as_dict(), "tenants": weights, "lost": lost,
             }  # fmt: skip
             store = MemoryStore(book) if state is None else open_state(state, config, book)
-        self.store = store
         # The unit of a state is that of the total that it was made with, even if that was changed since.
-        self._units = Units(getattr(store, "config", {}).get("total", first_total), BITS)
-        self._learned = Learned(self.period, self.tenants or (WHOLE,))
-        self._horizon = Horizon(store, self._units, self.tenants, self._learned)
-        self._pricing = Pricing(store, self._learned, self._horizon, first_price)
-        self._guard = threading.RLock()
-        self._process, self._prefix, self._numbers = os.getpid(), self._pricing.replica, itertools.count()
-        self._forecast_for = self._says_lost = -math.inf
+        units = Units(getattr(store, "config", {}).get("total", first_total), BITS)
+        super().__init__(store, units, length, weights, first_price, cap, fallback, lifetime)
 
     @classmethod
     def open(cls, state: str | os.PathLike[str]) -> Self:
@@ -275,17 +247,7 @@ class BudgetKeeper:
         account = self.check_tenant(tenant)
         if not self.period.in_requests or self.period.length == math.inf or self.period.rolling:
             raise InputError(f"the period is {self.period.words}; a forecast needs a number of requests, period=5000.")
-        reached = _numbers("accuracy", accuracy)
-        if reached.ndim != 2 or not reached.size:
-            raise InputError(f"accuracy has shape {reached.shape}; expected (M, K): a row per request of a sample.")
-        paid = _numbers("costs", costs)
-        if paid.shape not in (reached.shape, reached.shape[1:]) or (paid < 0).any():
-            raise InputError(
-                f"costs has shape {paid.shape}; expected {reached.shape} or {reached.shape[1:]}, like accuracy, and "
-                "numbers of at least 0."
-            )
-        rows = np.broadcast_to(paid, reached.shape).tolist()
-        ladders = [ladder_of(row, cost) for row, cost in zip(reached.tolist(), rows, strict=True)]
+        ladders = ladders_of(accuracy, costs)
         with self._guard:
             self._learned.pacers[account].expect(ladders, self._horizon.left(account))
             self._forecast_for = self.store.book.start
@@ -309,11 +271,6 @@ class BudgetKeeper:
             raise InputError(
                 f"there is no open grant {grant_id!r}: it was settled before, or it was lost in an earlier period."
             )
-
-    @property
-    def total(self) -> float:
-        """The amount that may be spent in a period, as it is now."""
-        return self._horizon.total
 
     def change_total(self, total: float) -> None:
         """Raise or lower the total, from now on and for all keepers that share the state.
@@ -389,7 +346,7 @@ class BudgetKeeper:
             try:
                 self._pricing.leave()
             except LostState as error:
-                _log.error("%s", error)
+                self._say_lost(error)
             finally:
                 self.store.close()
 
@@ -403,99 +360,3 @@ class BudgetKeeper:
     def __repr__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
         return f"BudgetKeeper({self.total:g}{unit} for {self.period.words})"
-
-    # ------------------------------------------------------------------------------------------ deciding
-
-    def _granted(self, menu: Menu, account: str, question: Any) -> Grant:
-        with self._guard:
-            grant_id, pacer = self._new_id(), self._learned.pacers[account]
-            costs, most = self._learned.corrected(menu)
-            try:
-                j, short = self._reserved(grant_id, menu, costs, most, account, question)
-            except LostState as error:
-                self._say_lost(error)
-                j, short = None, True
-            price = pacer.price or 0.0
-            if j is None:
-                return Grant(self, grant_id, None, "", 0.0, 0.0, price, account, True, None)
-            pacer.note_grant(costs[j], most[j])
-        run = None if menu.start is None else menu.start(j)
-        stated = menu.costs[j], menu.most[j]
-        return Grant(
-            self, grant_id, menu.names[j], menu.models[j], most[j], costs[j], price, account, short, run, stated
-        )
-
-    def _reserved(
-        self, grant_id: str, menu: Menu, costs: list[float], most: list[float], account: str, question: Any
-    ) -> tuple[int | None, bool]:
-        """Reserve money; return the place of the action, if there is money for any, and whether it is less than due."""
-        pacer = self._learned.pacers[account]
-        counted, places, short = costs, list[int](), False
-        allowed = [j for j, m in enumerate(most) if m <= self.cap_per_question * (1 + 2**-40)]
-        if allowed:
-            ladder = ladder_of([menu.accuracy[j] for j in allowed], [costs[j] for j in allowed])
-            if self.store.book.start != self._forecast_for:
-                pacer.forget_forecast()
-            pacer.note_request(ladder, self.store.book.position)
-            self._pricing.request(account)
-            pace = self._horizon.pace(account)
-            caution = 0.0 if self.period.rolling else pacer.caution(pace.left)
-            counted = [c + caution * max(m - c, 0.0) for c, m in zip(costs, most, strict=True)]
-            here = [counted[allowed[j]] for j in ladder.actions]
-            luck = random.random() if question is None else uniform(0, question)
-            tried, short = pacer.places(pace, ladder, here, luck)
-            places = [allowed[ladder.actions[place]] for place in tried]
-        back = menu.names.index(self.fallback) if self.fallback in menu.names else None
-        if back in allowed and back not in places:
-            places.append(back)
-        of = self._units.of
-        options = [(of(most[j]), of(counted[j])) for j in places]
-        place = self.store.reserve(grant_id, account, options, self.lifetime)
-        return (None, True) if place < 0 else (places[place], short or place > 0)
-
-    def _say_lost(self, error: LostState) -> None:
-        now = time.monotonic()
-        if now >= self._says_lost:
-            self._says_lost = now + SAYS_LOST
-            _log.error("%s", error)
-
-    def _new_id(self) -> str:
-        if self._process != os.getpid():  # a fork: the parent goes on with the other names
-            self._process, self._prefix = os.getpid(), f"{self._pricing.replica}-{os.getpid()}"
-        return f"{self._prefix}:{next(self._numbers)}"
-
-    # ------------------------------------------------------------------------------------------ bills
-
-    def _bill(self, cost: float) -> int:
-        bill = amount_of("cost", cost)
-        if bill > ABSURD * self.total:
-            raise InputError(
-                f"cost is {bill:g}, more than 1,000 times the total ({self.total:g}). Give it in the unit of the total."
-            )
-        return self._units.of(bill)
-
-    def _settle(self, grant: Grant, cost: float, stated: tuple[float, float]) -> None:
-        """Settle a grant; `stated` are its expected and highest cost, before any correction."""
-        settled = self.store.settle(grant.id, self._bill(cost))
-        name = grant.action or ""
-        with self._guard:
-            count = self.store.book.count
-            first = self._learned.note_bill(grant.tenant, name, grant.model, cost, stated, settled, count)
-        if first:
-            _log.warning(
-                "a bill of %r is %.6g, above its stated maximum of %.6g; from the second such bill on, more is "
-                "reserved for it; status() counts such bills",
-                name,
-                cost,
-                stated[1],
-            )
-
-
-def _numbers(name: str, values: Any) -> NDArray[np.float64]:
-    try:
-        found = np.asarray(values, np.float64)
-    except (TypeError, ValueError):
-        raise InputError(f"{name} holds what is no number, or rows of several lengths; expected a table.") from None
-    if not np.isfinite(found).all():
-        raise InputError(f"{name} holds NaN or infinity; expected numbers.")
-    return found

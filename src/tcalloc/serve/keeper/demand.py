@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc.errors import InputError
 from tcalloc.learn.hull import upper_hull
 
-__all__ = ["BINS", "PER_DECADE", "Demand", "Ladder", "ladder_of", "price_of"]
+__all__ = ["BINS", "PER_DECADE", "Demand", "Ladder", "ladder_of", "ladders_of", "price_of"]
 
 # Bins of log efficiency, and how many of them a decade has: eight decades.
 BINS = 400
@@ -67,6 +68,37 @@ def ladder_of(accuracy: Sequence[float], costs: Sequence[float]) -> Ladder:
         for i in range(len(kept) - 1)
     ]
     return Ladder(kept, found, steps)
+
+
+def ladders_of(accuracy: Any, costs: Any) -> list[Ladder]:
+    """Return the ladders of a table of requests, (M, K); the costs may be those of all requests, (K,).
+
+    Raises
+    ------
+    InputError
+        If these are no tables of numbers.
+    """
+    reached = _numbers("accuracy", accuracy)
+    if reached.ndim != 2 or not reached.size:
+        raise InputError(f"accuracy has shape {reached.shape}; expected (M, K): a row per request of a sample.")
+    paid = _numbers("costs", costs)
+    if paid.shape not in (reached.shape, reached.shape[1:]) or (paid < 0).any():
+        raise InputError(
+            f"costs has shape {paid.shape}; expected {reached.shape} or {reached.shape[1:]}, like accuracy, and "
+            "numbers of at least 0."
+        )
+    rows = np.broadcast_to(paid, reached.shape).tolist()
+    return [ladder_of(row, cost) for row, cost in zip(reached.tolist(), rows, strict=True)]
+
+
+def _numbers(name: str, values: Any) -> NDArray[np.float64]:
+    try:
+        found = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} holds what is no number, or rows of several lengths; expected a table.") from None
+    if not np.isfinite(found).all():
+        raise InputError(f"{name} holds NaN or infinity; expected numbers.")
+    return found
 
 
 class Demand:
@@ -162,6 +194,15 @@ class Demand:
         # A forecast from which requests are taken may be below zero in single bins.
         spends[:BINS] = np.maximum.accumulate(base + np.cumsum(steps[::-1]))[::-1] / count
         return spends, first
+
+    def spend_at(self, price: float) -> float:
+        """Return the mean expected spend of a request at a price."""
+        spends, first = self.curve()
+        if price <= 0:
+            return float(spends[0])
+        if price == np.inf:
+            return float(spends[BINS])
+        return float(np.interp(np.log(price) * PER_DECADE / np.log(10.0) - first, np.arange(BINS + 1), spends))
 
     def state(self) -> dict[str, Any]:
         """Return what other keepers need."""

@@ -8,7 +8,7 @@ from tcalloc.errors import InputError
 
 if TYPE_CHECKING:
     from tcalloc.learn.protocol import Run
-    from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
+    from tcalloc.serve.keeper.granting import Granting
 
 __all__ = ["Grant"]
 
@@ -57,7 +57,7 @@ class Grant:
 
     def __init__(
         self,
-        keeper: "BudgetKeeper",
+        keeper: "Granting",
         id: str,
         action: str | None,
         model: str,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tcalloc.serve.keeper.demand import BINS, PER_DECADE, Demand, Ladder, price_of
 
-__all__ = ["Pace", "Pacer", "spend_at"]
+__all__ = ["Pace", "Pacer"]
 
 # Weight of the latest bill in the mean lag, and of the latest grant in the mean ratio of maximum and expected cost.
 LATEST = 0.01
@@ -105,7 +105,7 @@ class Pacer:
 
     def spend_at(self, price: float) -> float:
         """Return the mean expected spend of a request at a price, by recent demand and at the level of bills."""
-        return self.level * spend_at(self.demand, price * self.level)
+        return self.level * self.demand.spend_at(price * self.level)
 
     def places(self, pace: Pace, ladder: Ladder, counted: list[float], luck: float) -> tuple[list[int], bool]:
         """Return the places of a ladder to try, the best first, and whether there is too little money for the best.
@@ -143,13 +143,3 @@ def _crossing(planned: NDArray[np.float64], first: int, target: float) -> float:
     bin_ = int(np.searchsorted(-planned, -target, side="left")) - 1  # planned[bin_] > target >= planned[bin_ + 1]
     step = planned[bin_] - planned[bin_ + 1]
     return price_of(bin_ + (planned[bin_] - target) / step, first)
-
-
-def spend_at(demand: Demand, price: float) -> float:
-    """Return the mean expected spend of a request at a price."""
-    spends, first = demand.curve()
-    if price <= 0:
-        return float(spends[0])
-    if price == np.inf:
-        return float(spends[BINS])
-    return float(np.interp(np.log(price) * PER_DECADE / np.log(10.0) - first, np.arange(BINS + 1), spends))

@@ -1,5 +1,6 @@
 """Where a budget's book is kept: what every store can do, and the one in memory."""
 
+import copy
 import math
 import threading
 from collections.abc import Mapping, Sequence
@@ -91,7 +92,7 @@ class MemoryStore:
         """Return a copy of the book."""
         with self._guard:
             self.book.pass_time(self.clock.now())
-            return self.book.copied()
+            return copy.deepcopy(self.book)
 
     def tell(self, replica: str, news: str | None, price: float | None) -> Mapping[str, str]:
         """Tell other keepers of this process what was learned."""
