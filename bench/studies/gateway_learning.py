@@ -22,7 +22,7 @@ from tcalloc import Samples
 from tcalloc.evaluate.saving import saving_of
 from tcalloc.learn.rivals import TunedRule
 from tcalloc.serve.gateway.drift import Drift
-from tcalloc.serve.gateway.seen import Seen
+from tcalloc.serve.gateway.exploring import Seen
 
 AT = 200
 # Name -> what multiplies costs, and the chance of the usual answer, from the change on.

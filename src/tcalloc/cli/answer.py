@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     from tcalloc.measure.labels import labels_of
     from tcalloc.serve.answer import answer
     from tcalloc.serve.answers import Answered
-    from tcalloc.serve.gateway.live_policy import policy_named
+    from tcalloc.serve.gateway.decisions import policy_named
 
     if args.out is not None:
         if os.path.exists(os.path.join(args.out, "policy.json")):

@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from tcalloc.evaluate.refit import refit
     from tcalloc.learn.saving.policy_folder import refuse_new
-    from tcalloc.serve.gateway.live_policy import policy_named
+    from tcalloc.serve.gateway.decisions import policy_named
 
     refuse_new(args.out)
     served = policy_named("POLICY", args.served)

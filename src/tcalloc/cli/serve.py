@@ -190,7 +190,7 @@ def _read_again(args: argparse.Namespace) -> Any:
 
 
 def _policy(args: argparse.Namespace) -> Any:
-    from tcalloc.serve.gateway.live_policy import policy_named
+    from tcalloc.serve.gateway.decisions import policy_named
 
     policy = policy_named("--policy", args.policy)
     return policy.at(args.budget) if args.budget is not None and hasattr(policy, "at") else policy

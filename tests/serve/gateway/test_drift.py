@@ -13,7 +13,7 @@ from tcalloc.learn.protocol import Always
 from tcalloc.measure.actions import Vote
 from tcalloc.serve.gateway import drift as drifts
 from tcalloc.serve.gateway.drift import ARL, USUAL, Change, Drift
-from tcalloc.serve.gateway.seen import Seen
+from tcalloc.serve.gateway.exploring import Seen
 from tcalloc.serve.gateway.server import Gateway
 
 

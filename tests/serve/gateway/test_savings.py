@@ -13,8 +13,8 @@ from tcalloc.learn.rivals import TunedRule
 from tcalloc.measure.actions import One, Vote
 from tcalloc.serve.gateway.decisions import ServedPolicy
 from tcalloc.serve.gateway.drawing import Sending
+from tcalloc.serve.gateway.exploring import Seen
 from tcalloc.serve.gateway.savings import Savings
-from tcalloc.serve.gateway.seen import Seen
 from tcalloc.serve.gateway.server import Gateway
 
 KEYS = {"saved_share", "low", "high", "requests", "spend", "spend_fixed", "agreement", "agreement_fixed", "since"}

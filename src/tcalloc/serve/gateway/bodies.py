@@ -42,9 +42,10 @@ def _read_large(data: bytes, form: Form) -> tuple[dict[str, Any], Asked]:
     if sum(map(data.count, (b",", b"[", b"{"))) > MOST_MARKS:
         raise BadRequest(f"the body has more than {MOST_MARKS:,} commas and brackets.")
     body = body_of(data)
-    left, waiting = MOST_VALUES, [body]
+    left = MOST_VALUES
+    waiting: list[Any] = [body]
     while waiting:
-        one: Any = waiting.pop()
+        one = waiting.pop()
         left -= len(one)
         if left < 0:
             raise BadRequest(f"the body holds more than {MOST_VALUES:,} values, such as messages and their fields.")

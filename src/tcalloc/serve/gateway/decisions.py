@@ -1,5 +1,6 @@
 """What is spent on a request: the policy's decision, within the budget that is kept."""
 
+import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from tcalloc.errors import InputError
 from tcalloc.learn.columns import are_counts
 from tcalloc.learn.protocol import Always, DecidedRun, Draw, Policy, Result, Run, models_of
-from tcalloc.learn.saving.policy_folder import origin_of
+from tcalloc.learn.saving.policy_folder import load_policy, origin_of
 from tcalloc.measure.actions import Action, Vote
 from tcalloc.serve.clients import decides_quickly
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
@@ -16,7 +17,17 @@ from tcalloc.serve.keeper.menus import decides_while_sampling
 from tcalloc.serve.live_costs import LiveCosts, ladder_of, refuse_unverified
 from tcalloc.serve.wave import shared_by
 
-__all__ = ["Begun", "Decision", "NoMoney", "ServedPolicy", "decide", "decide_plain", "grant_one"]
+__all__ = [
+    "Begun",
+    "Decision",
+    "NoMoney",
+    "ServedPolicy",
+    "decide",
+    "decide_plain",
+    "grant_one",
+    "policy_named",
+    "served_policy",
+]
 
 # The action's name for one plain sample.
 PLAIN = "one"
@@ -97,6 +108,36 @@ class ServedPolicy:
     def priceable(self) -> bool:
         """Whether a budget keeper can decide with it."""
         return self.settable or (hasattr(self.policy, "mean_acc_") and hasattr(self.policy, "cost_"))
+
+
+def policy_named(where: str, text: str) -> Policy:
+    """Return the policy in a folder, or of an action's name such as "vote3"; `where` names the argument in an error."""
+    if os.path.isdir(text):
+        found: Policy = load_policy(text)
+        return found
+    try:
+        return Always(Action.parse(text))
+    except InputError:
+        raise InputError(
+            f"{where} {text}: neither a policy's folder (tcalloc fit makes one) nor the name of an action like vote3."
+        ) from None
+
+
+def served_policy(
+    policy: Policy, keeper: BudgetKeeper | None, cap: str, explore_samples: int | None = None
+) -> ServedPolicy:
+    """Return a policy as live requests use it; `InputError` if it cannot be served.
+
+    `cap` is the argument that sets the most that a question may cost, for the error. `explore_samples` is as in
+    `Gateway`.
+    """
+    served = ServedPolicy(policy, keeper is not None, explore_samples)
+    if keeper is not None and served.settable and keeper.cap_per_question == float("inf"):
+        raise InputError(
+            f"a policy that decides while sampling has no highest cost of its own. Give the most that a question may "
+            f"cost ({cap})."
+        )
+    return served
 
 
 class Begun:

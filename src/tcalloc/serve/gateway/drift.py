@@ -24,7 +24,7 @@ import numpy as np
 from tcalloc._printing import clean_line
 from tcalloc._student import quantile
 from tcalloc.serve.gateway.decisions import ServedPolicy
-from tcalloc.serve.gateway.seen import Seen
+from tcalloc.serve.gateway.exploring import Seen
 
 __all__ = ["ARL", "Change", "Drift"]
 

@@ -1,4 +1,4 @@
-"""Explored requests, with all their samples, as a run folder from which policies are fitted."""
+"""Explored requests, with all their samples: as a run folder from which policies are fitted, and as numbers."""
 
 import math
 import os
@@ -7,17 +7,20 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any, Self, cast
 
 from tcalloc._checks import is_number
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.run_folder import arm_of
+from tcalloc.measure.sample_arrays import NO_ANSWER
 from tcalloc.runs.records import PLAIN, SampleRecord
 from tcalloc.runs.run_files import is_run
 from tcalloc.runs.store import Store
+from tcalloc.serve.gateway.decisions import ServedPolicy
 
-__all__ = ["Explored"]
+__all__ = ["Explored", "Seen"]
 
 
 class Explored:
@@ -91,6 +94,36 @@ class Explored:
     def close(self) -> None:
         """Write everything to the disk."""
         self._store.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The samples of an explored request, by model; if the policy knows only one, its name is ""."""
+
+    text: str
+    """The question."""
+    codes: Mapping[str, list[int]]
+    """Equal numbers for equal answers, from 1 on; -1: no answer."""
+    costs: Mapping[str, list[float]]
+    """What each sample cost."""
+
+    @classmethod
+    def of(cls, served: ServedPolicy, text: str, records: Sequence[SampleRecord], priced: bool) -> Self:
+        """Return a request with its samples.
+
+        If they are `priced`, they have costs; otherwise they cost what they did in the training of the policy.
+        """
+        known: dict[str, int] = {}
+        codes: dict[str, list[int]] = {}
+        costs: dict[str, list[float]] = {}
+        for record in records:
+            model = str(record["model"]) if served.models else ""
+            answer = record.get("answer")
+            code = NO_ANSWER if answer is None else known.setdefault(str(answer), len(known) + 1)
+            codes.setdefault(model, []).append(code)
+            cost = float(record.get("cost") or 0.0) if priced else served.cost(str(record["model"]))
+            costs.setdefault(model, []).append(cost)
+        return cls(text, codes, costs)
 
 
 class _Codes:

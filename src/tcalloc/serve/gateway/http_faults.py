@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-__all__ = ["http_log", "tidied"]
+__all__ = ["Handler", "http_log", "tidied"]
 
 _log = logging.getLogger("tcalloc.gateway")
 

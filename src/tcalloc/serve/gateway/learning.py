@@ -14,9 +14,8 @@ from tcalloc.llm.concurrency.event_loop import crew
 from tcalloc.runs.records import SampleRecord
 from tcalloc.serve.gateway.decisions import ServedPolicy
 from tcalloc.serve.gateway.drift import Drift
-from tcalloc.serve.gateway.exploring import Explored
+from tcalloc.serve.gateway.exploring import Explored, Seen
 from tcalloc.serve.gateway.savings import Savings
-from tcalloc.serve.gateway.seen import Seen
 
 __all__ = ["Learning"]
 

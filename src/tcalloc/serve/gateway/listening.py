@@ -35,12 +35,11 @@ class Listener:
         """
         web = self._web
 
-        @web.middleware
         async def noted(request: Any, handler: Handler) -> Any:
             self._asked.add(request.protocol)
             return await handler(request)
 
-        app = web.Application(client_max_size=most_bytes, middlewares=[noted, tidied])
+        app = web.Application(client_max_size=most_bytes, middlewares=[web.middleware(noted), tidied])
         app.add_routes(routes)
         runner = web.AppRunner(
             app, access_log=None, logger=http_log(), handler_cancellation=True, shutdown_timeout=LAST,

@@ -250,8 +250,8 @@ class _Relayed:
             self._outcome = "answered"
         except Exception as error:
             self._outcome = "failed"
-            large = isinstance(error, Refused) and error.error.get("code") == TOO_LARGE
-            yield event({"error": error.error if large else BROKE_OFF})
+            said = error.error if isinstance(error, Refused) else {}
+            yield event({"error": said if said.get("code") == TOO_LARGE else BROKE_OFF})
 
 
 async def _pieces(document: Mapping[str, Any], usage: bool) -> AsyncIterator[bytes]:

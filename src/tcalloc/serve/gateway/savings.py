@@ -19,7 +19,7 @@ from tcalloc.evaluate.traffic import whole_requests
 from tcalloc.measure.sample_arrays import NOT_DRAWN
 from tcalloc.measure.samples import Samples
 from tcalloc.serve.gateway.decisions import ServedPolicy
-from tcalloc.serve.gateway.seen import Seen
+from tcalloc.serve.gateway.exploring import Seen
 
 __all__ = ["Savings"]
 

@@ -29,6 +29,7 @@ from tcalloc.llm.http.transport import Exchange, Timeouts
 from tcalloc.measure.labels import FEWEST
 from tcalloc.serve.gateway.asked import EXTRACTORS, BadRequest
 from tcalloc.serve.gateway.bodies import MOST_BYTES, asked_in
+from tcalloc.serve.gateway.decisions import served_policy
 from tcalloc.serve.gateway.drawing import Sending
 from tcalloc.serve.gateway.exploring import Explored
 from tcalloc.serve.gateway.forms.form import CHAT, Form
@@ -37,10 +38,8 @@ from tcalloc.serve.gateway.forms.responses import RESPONSES
 from tcalloc.serve.gateway.http_faults import tidied
 from tcalloc.serve.gateway.learning import Learning
 from tcalloc.serve.gateway.listening import Listener
-from tcalloc.serve.gateway.live_policy import served_policy
 from tcalloc.serve.gateway.metrics import Metrics
 from tcalloc.serve.gateway.page.routes import Page
-from tcalloc.serve.gateway.page.status import Learned
 from tcalloc.serve.gateway.requests import Answering, Reply
 from tcalloc.serve.gateway.upstream import Upstream
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
@@ -153,11 +152,8 @@ class Gateway:
             whole("explore_samples", explore_samples, FEWEST, MOST_EXPLORED)
         self._explore_samples = explore_samples
         served = served_policy(policy, keeper, CAP, explore_samples)
-        self._graders: dict[str, Grader | None] = {"none": None}
-        self._extract = "default"
-        self._graders["default"] = None if extract == "none" else make_grader(extract)
-        for name in EXTRACTORS:
-            self._graders[name] = make_grader(name)
+        usual: Grader | None = None if extract == "none" else make_grader(extract)
+        self._graders = {"none": None, "default": usual} | {name: make_grader(name) for name in EXTRACTORS}
         # Compared by their hashes, so that nothing that prints attributes prints a key.
         self._keys = tuple(hashlib.sha256(one.encode()).digest() for one in client_keys)
         self._at, self._keeper = (host, port), keeper
@@ -267,7 +263,7 @@ class Gateway:
             web.get("/v1/models", self._models),
             web.get("/health", self._health),
             web.get("/metrics", self._metrics),
-            *Page(web, self._refused, self._answering, self._budget, self._learned).routes(),
+            *Page(web, self._refused, self._answering, self._budget, lambda: (self.savings, self.drift)).routes(),
         ]
         host, port = self._at
         self._at = host, await self._listener.start(routes, tidied(web, self._error), MOST_BYTES, host, port)
@@ -316,14 +312,12 @@ class Gateway:
     async def _answered(self, request: Any, form: Form) -> Any:
         if (refused := self._refused(request, form) or self._untyped(request, form)) is not None:
             return refused
-        name = request.headers.get("x-tcalloc-extract", self._extract)
+        name = request.headers.get("x-tcalloc-extract", "default")
         try:
             one_of("x-tcalloc-extract", name, (*EXTRACTORS, "none", "default"))
             body, asked = await asked_in(request, form, self._patience)
-        except BadRequest as error:
-            return self._error(400, str(error), "invalid_request", form, error.param)
-        except InputError as error:
-            return self._error(400, str(error), "invalid_request", form)
+        except (BadRequest, InputError) as error:
+            return self._error(400, str(error), "invalid_request", form, getattr(error, "param", None))
         except self._web.HTTPRequestEntityTooLarge:
             return self._error(413, f"the body is larger than {MOST_BYTES:,} bytes.", "too_large", form)
         except TimeoutError:
@@ -403,7 +397,3 @@ class Gateway:
         except Exception as error:  # the state is not reachable; the rest is known
             _log.warning("the budget could not be read (%s)", type(error).__name__)
             return None, True
-
-    def _learned(self) -> Learned:
-        """Return what was learned from the traffic: the savings and the drift."""
-        return self.savings, self.drift

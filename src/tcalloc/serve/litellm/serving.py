@@ -13,8 +13,7 @@ from tcalloc.llm.concurrency.event_loop import crew
 from tcalloc.llm.graders import Grader, make_grader
 from tcalloc.measure.actions import One
 from tcalloc.serve.gateway.asked import EXTRACTORS
-from tcalloc.serve.gateway.decisions import ServedPolicy
-from tcalloc.serve.gateway.live_policy import policy_named, served_policy
+from tcalloc.serve.gateway.decisions import ServedPolicy, policy_named, served_policy
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
 from tcalloc.serve.litellm.settings import PREFIX, Settings, keeper_of
 

@@ -11,8 +11,8 @@ from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Policy
 from tcalloc.llm.graders import Grader, make_grader
 from tcalloc.serve.gateway.asked import EXTRACTORS
+from tcalloc.serve.gateway.decisions import policy_named, served_policy
 from tcalloc.serve.gateway.drawing import Sending
-from tcalloc.serve.gateway.live_policy import policy_named, served_policy
 from tcalloc.serve.gateway.metrics import Metrics
 from tcalloc.serve.gateway.requests import Answering
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
