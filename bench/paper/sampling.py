@@ -23,7 +23,8 @@ from tcalloc.llm.http.keys import find_key, is_loopback
 from tcalloc.llm.parameters import Parameters
 from tcalloc.llm.sampler import Outcome, sample
 from tcalloc.measure import Samples
-from tcalloc.runs.store import Store, read_run
+from tcalloc.runs.run_files import is_run
+from tcalloc.runs.store import read_run
 
 __all__ = ["Asking", "Incomplete", "Job"]
 
@@ -156,7 +157,7 @@ class Job:
         """
         asking, spent = self.asking, 0.0
         held = dict.fromkeys((question.id for question in self.task.questions), 0)
-        if Store.exists(str(self.folder)):
+        if is_run(str(self.folder)):
             with self.client(key=False) as client:
                 arm = client.arm
             for record in read_run(self.folder).records:

@@ -44,6 +44,7 @@ from tcalloc.errors import BudgetError
 from tcalloc.learn.holdout.calibrate import calibrate_price
 from tcalloc.learn.holdout.cost_range import sample_costs
 from tcalloc.learn.sequential.reach import highest_costs, room
+from tcalloc.learn.sequential.replay import replayed
 
 Floats = NDArray[np.float64]
 CONFIDENCE = 0.95
@@ -261,7 +262,7 @@ def stopping(draws: int) -> None:
                     for m in trained.choices.mixtures(trained.choices.budgets())
                 ]
                 highs = highest_costs(trained, mixtures, most) if key == "own" else 40.0 * most.max()
-                spends = policy._replayed(mixtures, population, None, 8, 3).spend.T
+                spends = replayed(trained, mixtures, population, None, 8, 3).spend.T
                 dial = np.arange(len(mixtures), 0.0, -1.0)
                 for _ in range(draws // FITS):
                     rows = rng.integers(0, len(spends), HELD)

@@ -21,19 +21,9 @@ DEEPEST = 9
 
 
 def check_unit(unit: Any, name: str = "unit") -> str:
-    """Return a unit of cost in the form in which it is printed.
+    """Return a unit of cost in the form in which it is printed; refuse one that is empty, too long, or holds digits.
 
-    Parameters
-    ----------
-    unit : str
-        A currency's code or sign ("usd", "$"), or what the costs count ("samples", "tokens", "seconds").
-    name : str
-        The name of the argument in the message.
-
-    Raises
-    ------
-    InputError
-        If it is empty, too long, or holds digits, line breaks or control characters.
+    It is a currency's code or sign ("usd", "$"), or what the costs count ("samples", "tokens", "seconds").
     """
     text = unit.strip() if isinstance(unit, str) else ""
     sound = text.isprintable() and not any(letter.isdigit() for letter in text)
@@ -57,7 +47,8 @@ def digits(value: float, significant: int = 3) -> str:
     if not TINY <= abs(rounded) < HUGE:
         return f"{rounded:.{significant}g}"
     decimals = max(0, significant - 1 - math.floor(math.log10(abs(rounded))))
-    return _trimmed(f"{value if decimals == 0 else rounded:,.{decimals}f}")
+    text = f"{value if decimals == 0 else rounded:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def in_unit(text: str, unit: str | None) -> str:
@@ -75,17 +66,7 @@ def in_unit(text: str, unit: str | None) -> str:
 
 
 def amount(value: float, unit: str | None = None, significant: int = 3) -> str:
-    """Return an amount with its unit, in a few significant digits.
-
-    Parameters
-    ----------
-    value : float
-        The amount.
-    unit : str, optional
-        The result of `check_unit`, or "cost" for units of cost without a known name.
-    significant : int
-        Number of significant digits.
-    """
+    """Return an amount in a few significant digits, with its unit: what `check_unit` returned, or "cost"."""
     return in_unit(digits(value, significant), unit)
 
 
@@ -106,17 +87,7 @@ def unit_words(unit: str | None) -> str:
 def column(values: Sequence[float], *, trim: bool = True) -> list[str]:
     """Return numbers with the same number of decimals: four digits of the largest, at least two of the smallest.
 
-    Parameters
-    ----------
-    values : sequence of float
-        The numbers; one that is not finite becomes "-".
-    trim : bool
-        Whether to drop zeros that all numbers end in.
-
-    Returns
-    -------
-    list of str
-        The numbers as texts. If this takes too many decimals, each number has its own number of decimals.
+    `trim` drops zeros that all numbers end in. If this takes too many decimals, each number has its own number of them.
     """
     sizes = [abs(value) for value in values if math.isfinite(value) and value != 0]
     if not sizes:
@@ -136,7 +107,3 @@ def column(values: Sequence[float], *, trim: bool = True) -> list[str]:
 
 def _exponent(size: float) -> int:
     return math.floor(math.log10(size))
-
-
-def _trimmed(text: str) -> str:
-    return text.rstrip("0").rstrip(".") if "." in text else text

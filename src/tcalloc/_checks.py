@@ -46,25 +46,9 @@ def is_number(value: Any) -> TypeGuard[float]:
 
 
 def whole(name: str, value: Any, least: int = 0, most: int | None = None, *, of: str = "", hint: str = "") -> int:
-    """Return a whole number as an int.
+    """Return a whole number in a range as an int.
 
-    Parameters
-    ----------
-    name : str
-        The name of the argument in messages.
-    value : int
-        A whole number of Python or NumPy.
-    least, most : int
-        The smallest and the largest allowed number; None: there is no largest.
-    of : str
-        What the number counts, for the message.
-    hint : str
-        What else is allowed, or what to do, for the end of the message.
-
-    Raises
-    ------
-    InputError
-        If it is no whole number in that range.
+    `of` is what it counts, and `hint` what else is allowed, or what to do, for the message.
 
     Examples
     --------
@@ -84,27 +68,9 @@ def whole(name: str, value: Any, least: int = 0, most: int | None = None, *, of:
 def number(
     name: str, value: Any, low: float = 0.0, high: float = math.inf, *, ends: bool = False, of: str = "", hint: str = ""
 ) -> float:
-    """Return a finite number as a float.
+    """Return a finite number in an interval as a float; `ends` says whether the ends are allowed too.
 
-    Parameters
-    ----------
-    name : str
-        The name of the argument in messages.
-    value : float
-        A number of Python or NumPy.
-    low, high : float
-        The ends of the interval.
-    ends : bool
-        Whether the ends of the interval are allowed too.
-    of : str
-        What the number is, for the message; "" means: a number.
-    hint : str
-        What else is allowed, or what to do, for the end of the message.
-
-    Raises
-    ------
-    InputError
-        If it is no finite number in that interval.
+    `of` is what it is, and `hint` what else is allowed, or what to do, for the message.
 
     Examples
     --------
@@ -128,12 +94,7 @@ def level_of(name: str, value: Any) -> float:
 
 
 def flag(name: str, value: Any) -> bool:
-    """Return a truth value as a bool.
-
-    Raises
-    ------
-    InputError
-        If it is neither True nor False, Python's or NumPy's.
+    """Return a truth value of Python or NumPy as a bool.
 
     Examples
     --------
@@ -148,23 +109,7 @@ def flag(name: str, value: Any) -> bool:
 
 
 def one_of(name: str, value: Any, known: Iterable[str], hint: str = "") -> str:
-    """Return a name that must be one of several.
-
-    Parameters
-    ----------
-    name : str
-        The name of the argument in messages.
-    value : str
-        The given name.
-    known : iterable of str
-        The allowed names.
-    hint : str
-        What else is allowed, for the end of the list.
-
-    Raises
-    ------
-    InputError
-        If it is none of them; the message lists them, and suggests the one that it resembles.
+    """Return a name that must be one of several; `hint` is what else is allowed, for the end of the message's list.
 
     Examples
     --------
@@ -182,19 +127,9 @@ def one_of(name: str, value: Any, known: Iterable[str], hint: str = "") -> str:
 
 
 def did_you_mean(word: Any, known: Iterable[Any]) -> str:
-    """Return a question that suggests a similar name, for the end of a message.
+    """Return a question that suggests a similar name, for the end of a message; "" if nothing resembles the word.
 
-    Parameters
-    ----------
-    word : str
-        The unknown name.
-    known : iterable
-        The known names; entries that are not texts are ignored.
-
-    Returns
-    -------
-    str
-        " Did you mean 'x'?", or "" if nothing resembles it. Upper and lower case count as equal.
+    Upper and lower case count as equal. Known names that are not texts are ignored.
 
     Examples
     --------

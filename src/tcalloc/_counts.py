@@ -1,25 +1,10 @@
-"""Counts in messages: each with its noun, and with the words that agree with it.
-
-What to use when
-----------------
-`counted`
-    A number with its noun: 1 question, 1,318 questions.
-`agreeing`
-    The form of a verb or pronoun that goes with a number: has or have, it or they.
-"""
+"""Counts in messages: each with its noun, and with the words that agree with it."""
 
 __all__ = ["agreeing", "counted"]
 
 
 def counted(count: int, noun: str) -> str:
-    """Return a number with its noun.
-
-    Parameters
-    ----------
-    count : int
-        The number.
-    noun : str
-        The noun in the singular. Its plural must end in s, like question, or in ies, like category.
+    """Return a number with its noun, whose plural must end in s, like question, or in ies, like category.
 
     Examples
     --------
@@ -34,14 +19,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def agreeing(count: int, one: str, many: str) -> str:
-    """Return the word that agrees with a number.
-
-    Parameters
-    ----------
-    count : int
-        The number.
-    one, many : str
-        The word for 1, and for any other number.
+    """Return the word that agrees with a number: that for 1, or that for any other number.
 
     Examples
     --------

@@ -11,6 +11,7 @@ import numpy as np
 
 from tcalloc import _reference
 from tcalloc._kernel import kernel
+from tcalloc._threads import processors
 from tcalloc._version import __version__
 
 __all__ = ["diagnose", "problems"]
@@ -26,11 +27,8 @@ _PLATFORM = re.compile(r"sys_platform\s*(==|!=)\s*[\"'](\w+)[\"']")
 def diagnose() -> dict[str, Any]:
     """Return a description of this installation, as a dictionary that can be written as JSON.
 
-    Returns
-    -------
-    dict
-        `tcalloc`, `python`, `gil`, `platform`, `processor`, `kernel`, `extras` and `packages`. Each extra lists its
-        `missing` packages and those of the `wrong` version. `packages` has the version of each dependency, or None.
+    Each extra lists its `missing` packages and those of the `wrong` version. `packages` has the version of each
+    dependency, or None.
     """
     extras, packages = _extras()
     return {
@@ -38,7 +36,7 @@ def diagnose() -> dict[str, Any]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}, {'-'.join(platform.libc_ver())}",
-        "processor": {"name": _processor(), "usable": _usable()},
+        "processor": {"name": _processor(), "usable": processors()},
         "kernel": _kernels(),
         "extras": extras,
         "packages": packages,
@@ -46,18 +44,7 @@ def diagnose() -> dict[str, Any]:
 
 
 def problems(diagnosis: dict[str, Any]) -> list[str]:
-    """Return one sentence for each thing that is broken. An extra that is not installed is not broken.
-
-    Parameters
-    ----------
-    diagnosis : dict
-        The result of `diagnose`.
-
-    Returns
-    -------
-    list of str
-        Sentences with a remedy; empty if nothing is broken.
-    """
+    """Return one sentence for each thing that is broken. An extra that is not installed is not broken."""
     kernels = diagnosis["kernel"]
     found = [
         f"The compiled module {name} cannot be imported ({reason}). Remedy: pip install --force-reinstall tcalloc."
@@ -117,13 +104,6 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-def _usable() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _extras() -> tuple[dict[str, dict[str, Any]], dict[str, str | None]]:

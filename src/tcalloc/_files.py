@@ -16,12 +16,14 @@ __all__ = [
     "MOST_JSON",
     "MOST_LINE",
     "bounded_lines",
+    "finite_number",
     "lines_of",
     "naming",
     "open_regular",
     "parse_json",
     "read_at_most",
     "read_bounded",
+    "refuse_constant",
     "replaced_by",
     "replacing",
     "strict_json",
@@ -36,21 +38,9 @@ _ASIDE = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def open_regular(path: str, flags: int = os.O_RDONLY, *, follow: bool = True) -> BinaryIO:
-    """Open a regular file. Pipes and devices raise an error at once; a plain open would wait for them.
+    """Open a regular file, with the flags of `os.open`; `follow` says whether it may be a symbolic link.
 
-    Parameters
-    ----------
-    path : str
-        The file.
-    flags : int
-        The flags of `os.open`.
-    follow : bool
-        Whether `path` may be a symbolic link.
-
-    Raises
-    ------
-    InputError
-        If it is missing, cannot be opened, or is not a regular file.
+    Pipes and devices raise an error at once; a plain open would wait for them.
     """
     if not follow and os.path.islink(path):
         raise InputError(f"{path}: a symbolic link, which tcalloc does not follow. Put a regular file in its place.")
@@ -73,13 +63,7 @@ def open_regular(path: str, flags: int = os.O_RDONLY, *, follow: bool = True) ->
 
 
 def read_bounded(path: str, most: int) -> bytes:
-    """Read a whole regular file of at most `most` bytes.
-
-    Raises
-    ------
-    InputError
-        If it is larger, or cannot be opened.
-    """
+    """Read a whole regular file of at most `most` bytes."""
     try:
         with open_regular(path) as file:
             if os.fstat(file.fileno()).st_size > most:
@@ -90,13 +74,7 @@ def read_bounded(path: str, most: int) -> bytes:
 
 
 def read_at_most(file: BinaryIO, path: str, most: int, remedy: str = "") -> bytes:
-    """Read an open file of at most `most` bytes, such as one that is compressed; see `read_bounded`.
-
-    Raises
-    ------
-    InputError
-        If it is larger.
-    """
+    """Read an open file of at most `most` bytes, such as one that is compressed; see `read_bounded`."""
     data = file.read(most + 1)
     if len(data) > most:
         raise _too_large(path, most, remedy)
@@ -109,25 +87,13 @@ def _too_large(path: str, most: int, remedy: str = "") -> InputError:
 
 
 def lines_of(path: str) -> Iterator[bytes]:
-    """Yield the lines of a regular file, each with its line feed.
-
-    Raises
-    ------
-    InputError
-        If a line has more than `MOST_LINE` bytes, or the file cannot be opened.
-    """
+    """Yield the lines of a regular file, each with its line feed and at most `MOST_LINE` bytes."""
     with open_regular(path) as file:
         yield from bounded_lines(file, path)
 
 
 def bounded_lines(file: BinaryIO, path: str) -> Iterator[bytes]:
-    """Yield the lines of an open file, such as a compressed one; see `lines_of`.
-
-    Raises
-    ------
-    InputError
-        If a line has more than `MOST_LINE` bytes.
-    """
+    """Yield the lines of an open file, such as a compressed one; see `lines_of`."""
     number = 0
     while line := file.readline(MOST_LINE + 1):
         number += 1
@@ -136,27 +102,26 @@ def bounded_lines(file: BinaryIO, path: str) -> Iterator[bytes]:
         yield line
 
 
-def _constant(word: str) -> NoReturn:
+def refuse_constant(word: str) -> NoReturn:
+    """Raise an error for NaN and infinity, which are no JSON."""
     raise ValueError(f"{word} is not allowed")
 
 
-def _number(word: str) -> float:
+def finite_number(word: str) -> float:
+    """Return a number; raise an error if a float does not hold it."""
     value = float(word)
     if value - value != 0:
         raise ValueError(f"{word[:40]} is too large")
     return value
 
 
-_decode = json.JSONDecoder(parse_constant=_constant, parse_float=_number).decode
+_decode = json.JSONDecoder(parse_constant=refuse_constant, parse_float=finite_number).decode
 
 
 def strict_json(text: str | bytes) -> Any:
     """Return the value of a JSON text.
 
-    Raises
-    ------
-    ValueError
-        With a short reason, if it is not JSON, holds a number that is not finite, or is nested too deeply.
+    A ValueError says why it has none: it is not JSON, holds a number that is not finite, or is nested too deeply.
     """
     try:
         return _decode(text.decode() if isinstance(text, bytes) else text)
@@ -171,13 +136,7 @@ def strict_json(text: str | bytes) -> Any:
 
 
 def parse_json(data: str | bytes, place: str) -> Any:
-    """Return the value of the JSON text at `place`.
-
-    Raises
-    ------
-    InputError
-        If it is not valid JSON.
-    """
+    """Return the value of the JSON text at `place`; an InputError says why it has none."""
     try:
         return strict_json(data)
     except ValueError as error:

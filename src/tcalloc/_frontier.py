@@ -15,15 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc import _search
 from tcalloc._checks import whole
+from tcalloc._frames import new_axes
 from tcalloc._hull_path import HullPath
-from tcalloc._inputs import Labels, changed, magnitudes, prepare, scalar, scale_of
+from tcalloc._inputs import Labels, Magnitudes, changed, magnitudes, prepare, scalar, scalars
 from tcalloc._kernel import kernel
 from tcalloc._printing import cleaned
 from tcalloc._rounding import FEASIBLE
 from tcalloc._search import FILL, Outcome, exactly, slack_limit
 from tcalloc._solve import Allocation, allocation, check_limit
-from tcalloc._units import beyond_float, infeasible, scaled_limit, unscale, unscaled
-from tcalloc.errors import BudgetError, InputError, MissingExtraError
+from tcalloc._units import beyond_float, infeasible, joined, refuse_other_actions, scaled_limit, unscale, unscaled
+from tcalloc.errors import BudgetError, InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +55,7 @@ class Frontier:
 
     _labels: Labels
     _path: HullPath  # in scaled units
-    _magnitudes: dict[str, tuple[float, float]]  # of acc, cost, weights: the smallest nonzero and the largest
+    _magnitudes: Magnitudes
     hindsight: bool = False
     measures: str = "accuracy"
 
@@ -62,10 +63,8 @@ class Frontier:
     accuracies: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
-        for name, column, exponent in (
-            ("budgets", 0, self._labels.cost_exponent),
-            ("accuracies", 2, self._labels.acc_exponent),
-        ):
+        exponents = self._labels.cost_exponent, self._labels.acc_exponent
+        for name, column, exponent in zip(("budgets", "accuracies"), (0, 2), exponents, strict=True):
             means = unscaled(self._path.sums[:, column] / self._path.weight[0], exponent)
             means.flags.writeable = False
             object.__setattr__(self, name, means)  # frozen for users, not for this
@@ -174,7 +173,7 @@ class Frontier:
         BudgetError
             If an accuracy cannot be reached; its ``limit`` is the highest that can be reached.
         """
-        target = _values(accuracy, "accuracy")
+        target = scalars(accuracy, "accuracy")
         self._reachable(float(target.max(initial=-math.inf)))
         found = [self._least_budget(one) for one in target.ravel().tolist()]
         return _like(np.array(found, np.float64).reshape(target.shape), accuracy)
@@ -193,7 +192,7 @@ class Frontier:
         return min(max(budget, float(self.budgets[0])), float(self.budgets[-1]))  # those are rounded twice
 
     def _feasible(self, budget: ArrayLike) -> NDArray[np.float64]:
-        asked = _values(budget, "budget")
+        asked = scalars(budget, "budget")
         low = asked.min(initial=math.inf)
         if low < math.inf and Fraction(low) * (1 + _search.TOLERANCE) < Fraction(float(self.budgets[0])):
             raise infeasible(self._labels, self._path.base, float(low), is_total=False)
@@ -292,47 +291,19 @@ class Frontier:
             raise InputError("frontiers is empty; expected at least one Frontier.")
         if not all(isinstance(part, Frontier) for part in parts):
             raise InputError("frontiers holds something that is not a Frontier; make each with tcalloc.frontier.")
-        first = parts[0]._labels
         for part in parts[1:]:
-            if (part._labels.actions, part._labels.names) != (first.actions, first.names):
-                raise InputError(
-                    f"frontiers have different actions ({_columns_of(first)} against {_columns_of(part._labels)}); "
-                    "only tables with the same actions in the same order can be merged."
-                )
+            refuse_other_actions(parts[0]._labels, part._labels)
             if part.measures != parts[0].measures:
                 raise InputError(
                     f"frontiers hold {parts[0].measures} and {part.measures}; only tables of one kind can be merged. "
                     "Make all tables with the same labels."
                 )
-        ranges = {
-            name: (
-                min(part._magnitudes[name][0] for part in parts),
-                max(part._magnitudes[name][1] for part in parts),
-            )
-            for name in ("acc", "cost", "weights")
-        }
-        exponents = {name: scale_of(f"{name} of the frontiers together", *ranges[name]) for name in ranges}
-        labels = Labels(
-            actions=first.actions,
-            ids=_joined_ids(parts),
-            names=first.names,
-            acc_exponent=exponents["acc"],
-            cost_exponent=exponents["cost"],
-            weight_exponent=exponents["weights"],
-        )
-        path = HullPath.merged([part._in_units_of(labels) for part in parts])
+        labels, ranges = joined([part._labels for part in parts], [part._magnitudes for part in parts])
+        path = HullPath.merged([part._path.rescaled(part._labels, labels) for part in parts])
         return cls(labels, path, ranges, any(part.hindsight for part in parts), parts[0].measures)
 
     def __add__(self, other: "Frontier") -> "Frontier":
         return self.merge([self, other]) if isinstance(other, Frontier) else NotImplemented
-
-    def _in_units_of(self, labels: Labels) -> HullPath:
-        own = self._labels
-        return self._path.rescaled(
-            own.acc_exponent - labels.acc_exponent,
-            own.cost_exponent - labels.cost_exponent,
-            own.weight_exponent - labels.weight_exponent,
-        )
 
     # ------------------------------------------------------------------------------------------ for people
 
@@ -356,11 +327,7 @@ class Frontier:
             If Matplotlib is not installed.
         """
         if ax is None:
-            try:
-                import matplotlib.pyplot as plt
-            except ImportError as error:
-                raise MissingExtraError("plot needs Matplotlib: pip install 'tcalloc[plot]'") from error
-            ax = plt.figure(figsize=(7, 4.5), layout="constrained").add_subplot()
+            ax = new_axes()
             ax.set_xlabel("budget (mean cost per instance)")
             ax.set_ylabel("mean expected accuracy")
             ax.set_title(f"Best accuracy at every budget ({len(self._path.cheapest):,} instances)")
@@ -428,34 +395,5 @@ def frontier(
     return Frontier(problem.labels, path, found)
 
 
-# ---------------------------------------------------------------------------------------------- small parts
-
-
-def _values(value: ArrayLike, name: str) -> NDArray[np.float64]:
-    """Return the given numbers as an array; NaN and −∞ are errors."""
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError(f"{name} is {value!r}; expected a number or an array of numbers.") from None
-    bad = np.isnan(array) | (array == -math.inf)
-    if bad.any():
-        raise InputError(f"{name} is {float(array[bad].flat[0])}; expected a number (inf means: no limit).")
-    return array
-
-
 def _like(result: Any, asked: ArrayLike) -> Any:
     return float(result) if np.ndim(asked) == 0 else np.asarray(result)
-
-
-def _joined_ids(parts: list[Frontier]) -> NDArray[Any] | None:
-    ids = [part._labels.ids for part in parts]
-    known = [i for i in ids if i is not None]
-    if not known:
-        return None
-    if len(known) < len(ids):
-        raise InputError("some frontiers have ids and some have none; give ids to all of them or to none.")
-    return np.concatenate(known)
-
-
-def _columns_of(labels: Labels) -> str:
-    return ", ".join(labels.names) if labels.names else f"{labels.actions} unnamed"

@@ -11,6 +11,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._inputs import Labels
 from tcalloc._kernel import kernel
 from tcalloc._search import FILL, Steps, Sums, as_pair, canonical_order, exactly
 
@@ -83,17 +84,13 @@ class HullPath:
         actions = self.cheapest.copy()
         # Of several steps of one row the last one counts: NumPy assigns in order.
         actions[self.steps.row[:vertex]] = self.steps.hop[:vertex, 1]
-        ahead, of = slice(vertex, vertex + 1 + FILL), self.steps
-        steps = Steps(of.efficiency[ahead], of.row[ahead], of.hop[ahead], of.delta[ahead])
+        steps = self.steps.mapped(lambda column: column[vertex : vertex + 1 + FILL])
         return actions, steps, np.concatenate([self.sums[vertex], np.zeros(4)])
 
     def reach(self, gain: Fraction) -> tuple[NDArray[np.int32], int, tuple[float, float], tuple[float, float]]:
         """Take steps until Σ w·acc is at least `gain`; the last step is the cheapest that suffices.
 
-        Returns
-        -------
-        tuple
-            The actions, the first step that is not taken, Σ w·cost and Σ w·acc.
+        Returned are the actions, the first step that is not taken, Σ w·cost and Σ w·acc.
         """
         # The last vertex below the target; from there one step is enough.
         short = max(0, self.first_reaching(gain) - 1)
@@ -119,30 +116,23 @@ class HullPath:
     def merged(cls, paths: Sequence["HullPath"]) -> "HullPath":
         """Join the paths of blocks of rows, all in the same units, in the order of their rows."""
         offsets = np.cumsum([0, *(len(path.cheapest) for path in paths)])
-        efficiency = np.concatenate([path.steps.efficiency for path in paths])
-        order = canonical_order(efficiency)
-        steps = Steps(
-            efficiency[order],
-            np.concatenate([path.steps.row + o for path, o in zip(paths, offsets[:-1], strict=True)])[order],
-            np.take(np.concatenate([path.steps.hop for path in paths]), order, axis=0),
-            np.take(np.concatenate([path.steps.delta for path in paths]), order, axis=0),
-        )
+        moved = zip(paths, offsets[:-1], strict=True)
+        steps = Steps.joined([replace(path.steps, row=path.steps.row + offset) for path, offset in moved])
+        steps = steps.taken(canonical_order(steps.efficiency))
         spend, gain = (sum(parts, Fraction(0)) for parts in zip(*(path.at(0) for path in paths), strict=True))
         weight = sum((exactly(path.weight) for path in paths), Fraction(0))
         cheapest = np.concatenate([path.cheapest for path in paths])
         return cls.of(cheapest, Sums(as_pair(spend), as_pair(gain), as_pair(weight)), steps)
 
-    def rescaled(self, acc: int, cost: int, weight: int) -> "HullPath":
-        """Return the same path in other units: accuracies, costs and weights times these powers of two."""
+    def rescaled(self, own: Labels, other: Labels) -> "HullPath":
+        """Return the same path in the units of other labels than its own."""
+        acc = own.acc_exponent - other.acc_exponent
+        cost = own.cost_exponent - other.cost_exponent
+        weight = own.weight_exponent - other.weight_exponent
         if (acc, cost, weight) == (0, 0, 0):
             return self
         powers = [cost + weight, cost + weight, acc + weight, acc + weight]
-        steps = replace(
-            self.steps,
-            efficiency=np.ldexp(self.steps.efficiency, acc - cost),
-            delta=np.ldexp(self.steps.delta, powers),
-        )
-        high, low = self.weight
-        return HullPath(
-            self.cheapest, (math.ldexp(high, weight), math.ldexp(low, weight)), steps, np.ldexp(self.sums, powers)
-        )
+        efficiency, delta = np.ldexp(self.steps.efficiency, acc - cost), np.ldexp(self.steps.delta, powers)
+        steps = replace(self.steps, efficiency=efficiency, delta=delta)
+        high, low = (math.ldexp(part, weight) for part in self.weight)
+        return HullPath(self.cheapest, (high, low), steps, np.ldexp(self.sums, powers))

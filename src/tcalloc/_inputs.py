@@ -8,7 +8,7 @@ import math
 import reprlib
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,13 +17,27 @@ from tcalloc._counts import counted
 from tcalloc._kernel import kernel
 from tcalloc.errors import InputError
 
-__all__ = ["Labels", "Problem", "changed", "magnitudes", "prepare", "prepare_rows", "scalar", "scale_of"]
+__all__ = [
+    "Labels",
+    "Magnitudes",
+    "Problem",
+    "changed",
+    "magnitudes",
+    "prepare",
+    "prepare_rows",
+    "scalar",
+    "scalars",
+    "scale_of",
+]
 
 # Magnitudes within 2^±COMFORT (and 0) are used as they are: no product or quotient of two can leave float64, and their
 # rounding errors are normal numbers. Others are scaled by a power of two, which is exact, if they span at most
 # 2^SPAN.
 COMFORT = 200
 SPAN = 400
+
+# Of acc, cost and weights: the smallest nonzero magnitude and the largest, in the user's units.
+Magnitudes: TypeAlias = dict[str, tuple[float, float]]
 
 # Another thread may write into an array during the call. Tables of up to this many cells are compared as a whole at
 # the end of the call; of larger ones, this many rows are compared.
@@ -110,11 +124,8 @@ def _columns(value: Any) -> tuple[Any, Any, tuple[str, ...] | None]:
         return value.to_numpy(), None, names
     if kind == "pyarrow" and hasattr(value, "column_names"):
         arrays = [value.column(i).to_numpy() for i in range(value.num_columns)]
-        return (
-            np.column_stack(arrays) if arrays else np.empty((value.num_rows, 0)),
-            None,
-            tuple(value.column_names),
-        )
+        whole = np.column_stack(arrays) if arrays else np.empty((value.num_rows, 0))
+        return whole, None, tuple(value.column_names)
     return value, None, None
 
 
@@ -154,6 +165,18 @@ def scalar(value: Any, name: str) -> float:
     if math.isnan(number) or number == -math.inf:
         raise InputError(f"{name} is {number}; expected a number (inf means: no limit).")
     return number
+
+
+def scalars(value: ArrayLike, name: str) -> NDArray[np.float64]:
+    """Convert one number or many to an array; NaN and −∞ are errors."""
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} is {value!r}; expected a number or an array of numbers.") from None
+    bad = np.isnan(array) | (array == -math.inf)
+    if bad.any():
+        raise InputError(f"{name} is {float(array[bad].flat[0])}; expected a number (inf means: no limit).")
+    return array
 
 
 # ---------------------------------------------------------------------------------------------- values
@@ -198,20 +221,7 @@ def _flat(array: NDArray[Any]) -> NDArray[Any] | None:
 
 
 def scale_of(name: str, least: float, largest: float) -> int:
-    """Return the power of two that brings magnitudes into the comfortable range; raise an error if they span too much.
-
-    Parameters
-    ----------
-    name : str
-        The name of the numbers in messages.
-    least, largest : float
-        Their smallest nonzero and their largest magnitude.
-
-    Raises
-    ------
-    InputError
-        If no power of two brings all of them into that range.
-    """
+    """Return the power of two that brings magnitudes (the smallest nonzero one too) into the comfortable range."""
     if largest == 0 or (largest <= 2.0**COMFORT and least >= 2.0**-COMFORT):
         return 0
     exponent = math.frexp(largest)[1]
@@ -235,7 +245,7 @@ def _scale(array: NDArray[Any], name: str, least: float, largest: float) -> tupl
     return (np.ldexp(array.astype(np.float64), -exponent), exponent, 1.0) if exponent else (array, 0, largest)
 
 
-def magnitudes(problem: Problem) -> dict[str, tuple[float, float]]:
+def magnitudes(problem: Problem) -> Magnitudes:
     """Return the smallest nonzero and the largest magnitude of acc, cost and weights, in the user's units."""
     labels = problem.labels
     found: dict[str, Any] = {"weights": (1.0, 1.0)}
@@ -249,10 +259,8 @@ def magnitudes(problem: Problem) -> dict[str, tuple[float, float]]:
             code, _, _, largest, least = kernel.survey(values, mask, True)
             if code != kernel.OK:
                 raise changed(name)
-            found[name] = (
-                math.inf if math.isinf(least) else math.ldexp(least, exponent),
-                math.ldexp(largest, exponent),
-            )
+            least = math.inf if math.isinf(least) else math.ldexp(least, exponent)
+            found[name] = (least, math.ldexp(largest, exponent))
     return found
 
 
@@ -260,20 +268,9 @@ def magnitudes(problem: Problem) -> dict[str, tuple[float, float]]:
 
 
 def prepare(
-    acc: Any,
-    cost: Any,
-    available: Any = None,
-    weights: Any = None,
-    ids: Any = None,
-    names: Any = None,
+    acc: Any, cost: Any, available: Any = None, weights: Any = None, ids: Any = None, names: Any = None
 ) -> Problem:
-    """Check and convert everything that describes the instances.
-
-    Raises
-    ------
-    InputError
-        The message names the argument, the place, what is allowed and the remedy.
-    """
+    """Check and convert everything that describes the instances."""
     acc, acc_ids, acc_names = _columns(acc)
     cost, cost_ids, cost_names = _columns(cost)
     a = _numbers(acc, "acc", (2,), "(N, K): one row per instance, one column per action")
@@ -285,10 +282,9 @@ def prepare(
         raise InputError(
             f"cost has shape {c.shape}, acc has {a.shape}; expected ({n}, {k}), or ({k},) shared by all instances."
         )
-    if c.ndim == 1 and cost_ids is not None:  # the index of a pandas Series names the actions
-        cost_names = tuple(str(name) for name in np.asarray(cost_ids))
-        cost_ids = None
     if c.ndim == 1:
+        if cost_ids is not None:  # the index of a pandas Series names the actions
+            cost_names, cost_ids = tuple(str(name) for name in np.asarray(cost_ids)), None
         c = np.broadcast_to(c.copy(), (n, k))
     watched = (_watch("acc", a), _watch("cost", c if c.strides[0] else c[:1]))
     if acc_names is not None and cost_names is not None and acc_names != cost_names:

@@ -13,22 +13,13 @@ __all__ = ["lazily"]
 
 
 def lazily(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """Return a package's ``__getattr__`` and ``__dir__``.
+    """Return a package's ``__getattr__`` and ``__dir__``; its ``__all__`` must be defined when one of them is called.
 
-    Parameters
-    ----------
-    package : str
-        Its name. Its ``__all__`` must be defined when one of the two functions is called.
-    places : mapping of str to str
-        The name of each object that is imported late, and the module that holds it. A module of the package itself is
-        its own place. If the module needs an extra that is not installed, the name stands for a class that says so when
-        it is called. So ``help(tcalloc)`` and ``from tcalloc import *`` work without extras.
-
-    Returns
-    -------
-    tuple of callable
-        ``__getattr__`` and ``__dir__``. A name that does not exist is an AttributeError that suggests a similar one.
-        A name that was found is stored in the package, so that the next use of it costs nothing.
+    `places` holds the name of each object that is imported late, and its module. A module of the package itself is its
+    own place. If the module needs an extra that is not installed, the name stands for a class that says so when it is
+    called. So ``help(tcalloc)`` and ``from tcalloc import *`` work without extras. A name that does not exist is an
+    AttributeError that suggests a similar one. A name that was found is stored in the package, so that the next use of
+    it costs nothing.
     """
 
     def __getattr__(name: str) -> object:

@@ -24,13 +24,7 @@ _MOST = 1 << 28
 
 
 def save_picture(figure: Any, path: str) -> None:
-    """Save a Matplotlib figure with tcalloc's mark in it, in the format that the suffix names.
-
-    Raises
-    ------
-    InputError
-        If the suffix is none of .png, .svg, .pdf, or the file cannot be written.
-    """
+    """Save a Matplotlib figure with tcalloc's mark in it, in the format that the suffix names."""
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in _FIELDS:
         raise InputError(f"{path}: allowed are names that end in .png, .svg or .pdf.")
@@ -40,21 +34,9 @@ def save_picture(figure: Any, path: str) -> None:
 
 
 def refuse_to_replace(path: str, heads: Sequence[str] = (), *, force: bool = False) -> None:
-    """Raise an error for a file that exists and that tcalloc did not write.
+    """Raise an error for a file that exists and that tcalloc did not write, unless any may be replaced (`force`).
 
-    Parameters
-    ----------
-    path : str
-        The file to be written.
-    heads : sequence of str
-        The names of the columns of a table, or of the fields of JSON lines; they identify an earlier output.
-    force : bool
-        Whether any file may be replaced.
-
-    Raises
-    ------
-    InputError
-        If the file is not recognised as an earlier output.
+    `heads` are the names of the columns of a table, or of the fields of JSON lines; they identify an earlier output.
     """
     target = target_of(path)
     if force or not os.path.exists(target) or not os.path.getsize(target) or _written_before(target, list(heads)):

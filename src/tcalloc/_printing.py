@@ -15,6 +15,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TextIO, cast
 
 __all__ = [
+    "StatusLine",
     "clean",
     "clean_line",
     "cleaned",
@@ -49,14 +50,7 @@ def _escape(match: re.Match[str]) -> str:
 def clean(text: str) -> str:
     r"""Return text in which every character that a terminal would obey is written as an escape.
 
-    Parameters
-    ----------
-    text : str
-        Any text, also of several lines. Valid JSON stays valid, with the same meaning.
-
-    Returns
-    -------
-    str
+    It may have several lines. Valid JSON stays valid, with the same meaning.
 
     Examples
     --------
@@ -72,14 +66,9 @@ def clean_line(text: str) -> str:
 
 
 def page_line(text: object, longest: int = 0) -> str:
-    """Return a text that any page can hold: one line, without control or direction characters.
+    """Return anything as text that any page can hold: one line, without control or direction characters.
 
-    Parameters
-    ----------
-    text : object
-        Anything that `str` takes.
-    longest : int
-        The most characters to keep; a longer text ends in an ellipsis. 0: keep all.
+    A text longer than `longest` ends in an ellipsis; 0: keep all.
     """
     # Cc: control, Cf: format (bidirectional overrides too), Cs: half of a pair, Zl and Zp: ends of lines.
     kinds = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
@@ -135,12 +124,8 @@ def shown_shortly(it: Any) -> str:
 def whole_characters(value: Any) -> Any:
     r"""Return text that UTF-8 can hold: half of a surrogate pair is written as an escape such as ``\ud800``.
 
-    JSON can escape such halves, so ids and texts of strangers may hold some. pandas and pyarrow fail on them.
-
-    Parameters
-    ----------
-    value : object
-        A text; anything else is returned as it is.
+    JSON can escape such halves, so ids and texts of strangers may hold some. pandas and pyarrow fail on them. Anything
+    but a text is returned as it is.
     """
     if not isinstance(value, str) or value.isascii():
         return value
@@ -182,6 +167,34 @@ class _CleanStream:
 def uncleaned(stream: TextIO | None) -> TextIO | None:
     """Return the stream itself, for lines of progress, which move the cursor on purpose."""
     return getattr(stream, "uncleaned", stream)
+
+
+class StatusLine:
+    """Lines of progress: on a terminal each takes the place of the one before. Without a stream nothing is written."""
+
+    def __init__(self, stream: TextIO | None):
+        self._stream = uncleaned(stream)
+        self.live = self._stream is not None and self._stream.isatty()
+        self._width = 0
+
+    def show(self, text: str, end: str = "") -> None:
+        """Write a line; `end` follows it on a terminal."""
+        padded, self._width = text.ljust(self._width), len(text)
+        self._write(f"\r{padded}{end}" if self.live else f"{text}\n")
+
+    def clear(self) -> None:
+        """Remove the line from a terminal."""
+        if self.live:
+            self._write(f"\r{' ' * self._width}\r")
+
+    def _write(self, text: str) -> None:
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._stream, self.live = None, False  # the terminal is gone
 
 
 @contextmanager

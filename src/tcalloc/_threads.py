@@ -1,34 +1,20 @@
-"""How many threads work: pieces of work for several of them, and libraries that are held to one."""
+"""How many threads work: pieces of work for several of them, libraries that are held to one, and processors."""
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
-__all__ = ["each", "one_thread"]
+__all__ = ["each", "one_thread", "processors"]
 
 _T = TypeVar("_T")
 
 
 def each(work: Callable[[int, int], _T], pieces: Sequence[tuple[int, int]], threads: int) -> list[_T]:
-    """Call ``work(start, stop)`` for each piece and return the results in order.
+    """Call ``work(start, stop)`` for each piece, by at most so many threads, and return the results in order.
 
-    The kernels let go of the interpreter, so that several threads can work.
-
-    An exception, such as that of an interrupt, stops the work between pieces.
-
-    Parameters
-    ----------
-    work : callable
-        What to call, from several threads at once if there are several.
-    pieces : sequence of tuple of int
-        The arguments of each call.
-    threads : int
-        At most this number of threads works.
-
-    Returns
-    -------
-    list
-        One result per piece.
+    The kernels let go of the interpreter, so that several threads can work. An exception, such as that of an interrupt,
+    stops the work between pieces.
     """
     if threads == 1 or len(pieces) <= 1:
         return [work(*piece) for piece in pieces]
@@ -39,6 +25,13 @@ def each(work: Callable[[int, int], _T], pieces: Sequence[tuple[int, int]], thre
         return list(pool.map(lambda piece: work(*piece), pieces))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def one_thread() -> AbstractContextManager[Any]:

@@ -5,19 +5,22 @@ The kernel works on accuracies, costs and weights that are scaled by powers of t
 
 import math
 import sys
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc._inputs import Labels, Problem
+from tcalloc._inputs import Labels, Magnitudes, Problem, scale_of
 from tcalloc._rounding import FEASIBLE
-from tcalloc._search import Sums, exactly
+from tcalloc._search import Sums, exactly, sum_of
 from tcalloc.errors import BudgetError, InputError
 
 __all__ = [
     "beyond_float",
     "infeasible",
+    "joined",
+    "refuse_other_actions",
     "scaled_limit",
     "scaled_price",
     "unscale",
@@ -53,9 +56,7 @@ def weight_sum(problem: Problem) -> Fraction:
     """Return Σ w exactly (in scaled units)."""
     if problem.weights is None:
         return Fraction(problem.shape[0])
-    terms = problem.weights.tolist()
-    high = math.fsum(terms)
-    return Fraction(high) + Fraction(math.fsum([*terms, -high]))
+    return exactly(sum_of(problem.weights))
 
 
 def unscale(value: Fraction, exponent: int) -> float:
@@ -83,6 +84,30 @@ def unscaled(values: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
     if not np.isfinite(result).all():
         raise beyond_float()
     return result
+
+
+def refuse_other_actions(first: Labels, other: Labels) -> None:
+    """Raise an error if two tables differ in their actions."""
+    if (first.actions, first.names) != (other.actions, other.names):
+        one, two = (", ".join(each.names) if each.names else f"{each.actions} unnamed" for each in (first, other))
+        raise InputError(
+            f"frontiers have different actions ({one} against {two}); only tables with the same actions in the same "
+            "order can be merged."
+        )
+
+
+def joined(parts: Sequence[Labels], magnitudes: Sequence[Magnitudes]) -> tuple[Labels, Magnitudes]:
+    """Return labels and magnitudes of blocks of rows with the same actions, as those of one table."""
+    found = {
+        name: (min(each[name][0] for each in magnitudes), max(each[name][1] for each in magnitudes))
+        for name in ("acc", "cost", "weights")
+    }
+    acc, cost, weight = (scale_of(f"{name} of the frontiers together", *ends) for name, ends in found.items())
+    known = [part.ids for part in parts if part.ids is not None]
+    if 0 < len(known) < len(parts):
+        raise InputError("some frontiers have ids and some have none; give ids to all of them or to none.")
+    ids = np.concatenate(known) if known else None
+    return Labels(parts[0].actions, ids, parts[0].names, acc, cost, weight), found
 
 
 def beyond_float() -> InputError:

@@ -43,6 +43,13 @@ in real tables). Score the chosen actions on samples that did not choose.
     )
 
 
+def test_numbers_that_are_not_finite_are_null(table, run):
+    document = json.loads(run("solve", table, "--budget", "inf", "--json")[1])
+    assert document["asked"] == {"budget": None}
+    assert document["budget"] is None
+    assert document["spend"] == 3
+
+
 def test_solve_summary_of_other_requests(table, run):
     _, out, _ = run("solve", table, "--total", 7)
     assert "of 2.333 per instance (7 in all)" in out
@@ -426,6 +433,7 @@ def test_a_run_folder_is_solved_with_its_interval(run, tmp_path, monkeypatch):
     assert len((tmp_path / "actions.csv").read_text(encoding="utf-8").splitlines()) == 41
     claim = json.loads(run("solve", "run/", "--budget", 3, "--json")[1])["claim"]
     assert claim["low"] < claim["accuracy"] < claim["high"]
+    assert claim["cross_fitted"] is False
     assert run("frontier", "run/")[0] == 0
     code, out, err = run("solve", "run/", "--budget", 3, "--actions", "vote1, best4")
     assert code == 0

@@ -16,7 +16,7 @@ from chaos import Chaos
 from policy_cli import main, write_log
 
 import tcalloc
-from tcalloc.evaluate.half_width import half_width
+from tcalloc.evaluate.statistics import half_width
 from tcalloc.learn.holdout.certify import certify
 from tcalloc.learn.saving.policy_folder import load_policy
 from tcalloc.learn.sequential import Sequential

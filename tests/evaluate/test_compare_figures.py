@@ -123,7 +123,8 @@ def test_a_spend_that_is_reached_is_found_where_spends_turn(real, asked, accurac
 
 
 def test_an_interval_of_utilities_that_are_all_alike_is_in_their_unit():
-    low, high = statistics.resampled(np.full((1, 5), 40.0), 0, scale=100.0)
+    scores = np.full((1, 5), 40.0)
+    low, high = statistics.ends(scores, statistics.bootstrap(scores, 0), scale=100.0)
     assert (low[0], high[0]) == pytest.approx((40 - 100 * (1 - 0.025**0.2), 40 + 100 * (1 - 0.025**0.2)))
 
 

@@ -83,6 +83,16 @@ def test_a_policy_that_is_worse_is_not_recommended(tmp_path):
     assert "at most 4 samples" in tcalloc.refit(Always(Vote(8)), traffic, kind="fixed k").notes[-1]
 
 
+def test_a_policy_that_never_spends_as_much_is_said_to_spend_less(tmp_path):
+    """A rule that stops early spends less than votes of 8 at any setting: the two are not at the same spend."""
+    traffic = explored(tmp_path / "seen", CHANCES)
+    less = tcalloc.refit(Always(Vote(8)), traffic, kind="margin + cap")
+    assert less.spend < 0.95 * less.served_spend
+    assert not less.same_spend
+    assert "paired by request, each at its own spend" in str(less)
+    assert "at the same spend" in str(tcalloc.refit(Always(Vote(3)), traffic, kind="margin + cap"))
+
+
 def test_requests_of_other_policies_teach_but_do_not_judge(margin, tmp_path):
     whose = [origin_of(margin) if i % 4 == 0 else "0123456789abcdef" for i in range(160)]
     traffic = explored(tmp_path / "seen", CHANCES, policy=whose)

@@ -1,6 +1,6 @@
 """What the tests of answering share: questions, a policy that stops when two answers agree, a client of the server."""
 
-from tcalloc.learn.protocol import Draw, combine
+from tcalloc.learn.protocol import Draw
 from tcalloc.llm.client import ChatClient, Parameters
 from tcalloc.llm.http.retry import Backoff
 from tcalloc.measure import Vote
@@ -30,7 +30,7 @@ class Agreeing:
 
     @property
     def answer(self):
-        return combine(Vote(5), self.results)[0]
+        return Vote(5).kind.answer(self.results)[0]
 
     @property
     def spend(self):
@@ -38,7 +38,7 @@ class Agreeing:
 
     @property
     def vote_share(self):
-        return combine(Vote(5), self.results)[1]
+        return Vote(5).kind.answer(self.results)[1]
 
 
 def client_of(server, model="tiny", **options):

@@ -20,6 +20,7 @@ from tcalloc.measure.table_files.columns import layout
 from tcalloc.measure.table_files.write import defused, plain_text, write_csv
 from tcalloc.runs.held_samples import HeldSamples, refuse_count
 from tcalloc.runs.lines import seal
+from tcalloc.runs.run_files import is_run
 from tcalloc.runs.store import Store, read_run
 
 QUESTIONS = [{"id": "a", "question": "1+1?", "gold": "2", "accept": []}]
@@ -99,7 +100,7 @@ def test_a_run_that_was_being_made_is_made_again(tmp_path):
     (run / "questions.jsonl.0123abcd.tmp").write_text("half")
     with pytest.raises(InputError, match="was being made"):
         read_run(run)
-    assert not Store.exists(run)
+    assert not is_run(str(run))
     made(run)
     assert len(read_run(run).records) == 1
 
@@ -214,7 +215,6 @@ def test_numbers_of_samples():
         assert held.add(("a", "p"), number)
         assert not held.add(("a", "p"), number)
     assert held.bits(("a", "p")) == sum(1 << j for j in (0, 5, 1023, 1024, 999_999))
-    assert sorted(held) == [("a", j, "p") for j in (0, 5, 1023, 1024, 999_999)]
     with pytest.raises(InputError, match=r"--samples is 1,000,000,000,000; at most 1,000,000"):
         refuse_count(10**12, "--samples")
 

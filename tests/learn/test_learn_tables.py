@@ -14,7 +14,7 @@ from sklearn.base import clone
 
 from tcalloc import Best, Samples, Table, Vote
 from tcalloc.datasets import load_recorded
-from tcalloc.learn.protocol import Result, combine
+from tcalloc.learn.protocol import Result
 from tcalloc.learn.regression.ridge_and_neighbours import folds_of
 from tcalloc.learn.routing.baselines import Mixture
 from tcalloc.learn.routing.imitator import Imitator
@@ -70,4 +70,4 @@ def test_certificates_are_of_the_policy():
 
 def test_votes_that_start_with_a_probe_are_whole_votes():
     drawn = [Result(a, 1.0) for a in "aabbb"]
-    assert combine(Vote(5), drawn) == ("b", 0.6)
+    assert Vote(5).kind.answer(drawn) == ("b", 0.6)

@@ -29,7 +29,9 @@ OPENAI = "https://api.openai.com/v1/chat/completions"
 
 
 def test_where_keys_come_from(tmp_path, monkeypatch):
-    own = tmp_path / "keys.json"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    own = tmp_path / ".config" / "tcalloc" / "keys.json"
+    own.parent.mkdir(parents=True)
     own.write_text(json.dumps({"api.openai.com": "from-file", "example.com": "other"}))
     own.chmod(0o600)
     named = tmp_path / "key"
@@ -38,7 +40,7 @@ def test_where_keys_come_from(tmp_path, monkeypatch):
     monkeypatch.setenv("MINE", "mine")
 
     def secret(url=OPENAI, **options):
-        key = find_key(url, keys_file=str(own), **options)
+        key = find_key(url, **options)
         return None if key is None else key.header(url)
 
     assert secret(variable="MINE") == "Bearer mine"
@@ -80,17 +82,18 @@ def test_a_key_stays_where_it_is():
 # ---------------------------------------------------------------------------------------------- retries
 
 
-def test_retry_after():
+def test_retry_after(monkeypatch):
     assert retry_after("7") == 7.0
     assert retry_after(" 0.5 ") == 0.5
     assert retry_after("-3") == 0.0
-    assert retry_after("Wed, 21 Oct 2015 07:28:10 GMT", now=1445412480.0) == 10.0
     assert retry_after("Wed, 21 Oct 2015 07:28:10 GMT") == 0.0
     assert retry_after("7", "250") == 0.25  # the more exact one
     assert retry_after(None, "-5") == 0.0
     assert retry_after("7", "soon") == 7.0
     for nothing in (None, "", "soon", "nan", "inf", "1e400", "Wed, 99 Oct"):
         assert retry_after(nothing) is None
+    monkeypatch.setattr("time.time", lambda: 1445412480.0)
+    assert retry_after("Wed, 21 Oct 2015 07:28:10 GMT") == 10.0
 
 
 @given(st.integers(0, 10_000), st.none() | st.floats(0, 1e9))
@@ -269,7 +272,8 @@ class Terminal(io.StringIO):
 def test_progress(monkeypatch):
     meter = Meter(spent=1.25)
     for stream in (io.StringIO(), Terminal()):
-        bar = Progress(100, 10, meter, True, stream)
+        monkeypatch.setattr("sys.stderr", stream)
+        bar = Progress(100, 10, meter, True)
         bar._started -= 90.0
         bar._shown -= 90.0
         bar.show(55, 2)

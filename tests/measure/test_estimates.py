@@ -16,6 +16,7 @@ from tcalloc import _reference_votes, _votes
 from tcalloc._kernel import votes_kernel
 from tcalloc.datasets import load_recorded
 from tcalloc.measure import estimates, votes
+from tcalloc.measure.kinds import BestByScore, Graded
 
 
 def subsets_mean(row, k, score):
@@ -216,7 +217,7 @@ def test_jackknife_of_scores(samples):
     ks = list(range(2, len(samples) + 1))
     right = [r for _, r in samples]
     scores = np.array([[s for s, _ in samples]])
-    found = estimates.score_errors(np.array([right]), scores, np.ones((1, len(right)), bool), ks)[0]
+    found = BestByScore().errors(Graded(None, np.array([right]), scores, np.ones((1, len(right)), bool)), ks)[0]
     for k, value in zip(ks, found.tolist(), strict=True):
         naive = jackknife(samples, k, lambda some, k: subsets_mean(some, k, top_is_right))
         assert value == pytest.approx(naive, abs=1e-9) if naive > 1e-9 else 0 < value <= 0.5
@@ -258,7 +259,8 @@ def test_single_samples_and_unanimous_ones_have_errors():
         assert (estimates.success_errors(total, np.full(20, 4), [1, 4]) > 0).all()
         codes = np.where(correct, 0, 1)
         assert (estimates.vote_errors(votes.tally(codes), [1, 3, 4]) > 0).all()
-        assert (estimates.score_errors(correct, np.zeros((20, 4)), np.ones((20, 4), bool), [1, 3]) > 0).all()
+        graded = Graded(None, correct, np.zeros((20, 4)), np.ones((20, 4), bool))
+        assert (BestByScore().errors(graded, [1, 3]) > 0).all()
 
 
 def test_best_by_score_of_more_samples_than_a_binomial_coefficient_can_count():

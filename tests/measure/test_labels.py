@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcalloc.errors import InputError
-from tcalloc.learn.protocol import leading
 from tcalloc.measure import Samples, Vote, load_table, save_table
+from tcalloc.measure.kinds import leading
 from tcalloc.measure.labels import GOLD, Labels, best_codes, leading_codes, parse_labels
 from tcalloc.measure.misleading import signs_of
 from tcalloc.measure.referee import judged

@@ -95,10 +95,10 @@ def test_means_of_many_models_have_a_bounded_number_of_atoms():
     true = np.repeat([0.4, 0.6], 1000)
     noisy, errors = true + rng.normal(0, 0.02, 2000), np.full(2000, 0.02)
     tracemalloc.start()
-    found = joint.drawn_together(noisy, errors)
+    found = shrink.drawn_together(noisy, errors)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 6 * 8 * 2000 * (2 * joint.ATOMS + 1)  # a few arrays of means times atoms; all means are 2,000 atoms
+    assert peak < 6 * 8 * 2000 * (2 * shrink.ATOMS + 1)  # a few arrays of means times atoms; all means are 2,000 atoms
     assert np.abs(found - true).mean() < 0.006
 
 

@@ -7,8 +7,7 @@ from syntax import tree_of
 
 from tcalloc.importing import fields
 from tcalloc.measure import load_run
-from tcalloc.runs.records import SampleRecord
-from tcalloc.serve.gateway import exploring
+from tcalloc.runs.records import PLAIN, SampleRecord
 
 FIELDS = set(SampleRecord.__annotations__)
 
@@ -21,8 +20,8 @@ def test_facts_of_logs_are_fields():
     assert {*fields.NUMBERS, *fields.CACHE, "finish", "answer", "correct", "text"} <= FIELDS
 
 
-def test_what_a_gateway_keeps_without_texts_are_fields():
-    assert set(exploring._PLAIN) <= FIELDS
+def test_plain_fields_are_fields():
+    assert set(PLAIN) <= FIELDS - {"text", "answer", "seed", "params"}
 
 
 def test_what_is_asked_of_a_record_is_a_field():

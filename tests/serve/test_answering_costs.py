@@ -9,12 +9,13 @@ from tcalloc import Rates
 from tcalloc.errors import InputError
 from tcalloc.learn import Fixed, Mixture, PricedPolicy
 from tcalloc.learn.protocol import Always
+from tcalloc.learn.rivals import TunedRule
 from tcalloc.learn.saving.policy_folder import load_policy
 from tcalloc.learn.sequential import Sequential
 from tcalloc.learn.training import NOTHING
 from tcalloc.measure import Best, One, Samples, Table, Vote
 from tcalloc.serve.answer import answer
-from tcalloc.serve.live_costs import LiveCosts, ladder_of
+from tcalloc.serve.live_costs import LiveCosts, ladder_of, refuse_unverified
 
 pytest.importorskip("aiohttp")
 
@@ -158,7 +159,11 @@ def test_a_verifier_is_asked_for_before_anything_is_paid():
         Fixed("best2").fit(TEXTS, many, actions=many.usual_actions(verifier=True)),
         Sequential(budget=1.0, answer_by="verifier").fit(None, many),
         Always(Best(2)),
+        TunedRule("fixed k, success stop", budget=1.0, verifier=True).fit(None, many),
     ]
+    for policy in policies:
+        with pytest.raises(InputError, match="needs a verifier"):
+            refuse_unverified(policy, None)
     with Chaos() as server, client_of(server) as client:
         for policy in policies:
             with pytest.raises(InputError, match=r"needs a verifier, and none was given.*verifier=function"):

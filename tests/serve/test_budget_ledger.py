@@ -26,7 +26,7 @@ def test_any_order_of_calls(total, small, data):
     affordable = len(names) * Fraction(small) <= Fraction(total)
     never, held = set(names), []
     for _ in range(data.draw(st.integers(1, 40))):
-        what = data.draw(st.sampled_from(["reserve", "reserve", "reserve", "settle", "release", "lose", "drop"]))
+        what = data.draw(st.sampled_from(["reserve", "reserve", "reserve", "settle", "settle", "lose", "drop"]))
         if what == "reserve":
             name, cost = data.draw(st.sampled_from(names)), data.draw(PRICES)
             n = data.draw(st.integers(1, 9))
@@ -42,10 +42,7 @@ def test_any_order_of_calls(total, small, data):
             never.discard(name)
         elif held:
             name, cost = held.pop(data.draw(st.integers(0, len(held) - 1)))
-            if what == "release":
-                ledger.release(cost)
-            else:
-                ledger.settle(cost, cost * data.draw(st.sampled_from([0.0, 0.5, 1.0])))
+            ledger.settle(cost, cost * data.draw(st.sampled_from([0.0, 0.5, 1.0])))
             if what == "lose" and name not in never:
                 ledger.expect(name, "small", again=True)
         limit = total * (1 + 2**-39)
@@ -59,7 +56,7 @@ def test_any_order_of_calls(total, small, data):
         for name in sorted(never):
             assert ledger.reserve(name, small, 1) == 1
     for _, cost in held:
-        ledger.release(cost)
+        ledger.settle(cost, 0.0)
 
 
 @settings(max_examples=150, deadline=None)
@@ -121,7 +118,7 @@ def test_what_samples_probably_cost():
     assert ledger.free == 5.0
     ledger.settle(4.0, 1.0, likely=1.0)
     assert ledger.reserve("d", 4.0, likely=1.0) == 1
-    ledger.release(4.0, likely=1.0)
+    ledger.settle(4.0, 0.0, likely=1.0)
     ledger.settle(4.0, 1.0, likely=1.0)
     assert (ledger.settled, ledger.reserved, ledger.free) == (3.0, 0.0, 11.0)
     assert ledger.reserve("e", 10.0, likely=20.0) == 1  # never more than the most
@@ -157,7 +154,7 @@ def test_a_lost_first_sample_waits_for_those_that_had_none():
     ledger.expect("a", "m", again=True)
     assert ledger.reserve("a", 1.0) == 0  # two are left, for b and c
     assert ledger.reserve("b", 1.0) == 1
-    ledger.release(1.0)  # refused by the server
+    ledger.settle(1.0, 0.0)  # refused by the server
     assert ledger.reserve("b", 1.0, 3) == 0  # not before a, which has nothing
     assert ledger.reserve("a", 1.0) == 1
     assert ledger.reserve("c", 1.0) == 1

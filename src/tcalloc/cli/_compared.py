@@ -4,19 +4,20 @@ import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tcalloc._checks import did_you_mean
 from tcalloc.cli import _shared as shared
+from tcalloc.cli import _tables as tables
 from tcalloc.errors import InputError
+from tcalloc.evaluate.conclusions.next_step import Source
 from tcalloc.learn.outside_features import read_features
 from tcalloc.learn.question_rows import categories_of, questions_of_run, questions_of_table, rows_of, told_columns
-
-if TYPE_CHECKING:
-    from tcalloc.evaluate.conclusions.next_step import Source
-    from tcalloc.measure import Action, Samples, Table
+from tcalloc.measure import Action, Samples, Table, load_table
+from tcalloc.measure.table_files.further_columns import read_column
+from tcalloc.runs.recorded_answers import notes_for
 
 __all__ = ["Given", "read"]
 
@@ -27,26 +28,18 @@ class Given:
 
     name: str
     """The name of the data in messages."""
-    data: "Samples | Table"
+    data: Samples | Table
     x: list[Any] | None
     """One entry per question: its text, or a mapping with its categories; None: nothing is known before sampling."""
     difficulty: list[str] | None
-    actions: list["Action | None"] | None
+    actions: list[Action | None] | None
     """The actions of policies that decide before sampling (None among them: no answer, free); None: the usual ones."""
-    source: "Source"
+    source: Source
     """Where the data came from, for the next step."""
 
 
 def read(args: argparse.Namespace) -> Given:
-    """Return the data that the command line names.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be read, or lacks a column or a question.
-    UsageError
-        If options do not fit the input.
-    """
+    """Return the data that the command line names."""
     if args.demo:
         return _demo(args)
     if args.table is None:
@@ -58,35 +51,23 @@ def read(args: argparse.Namespace) -> Given:
 
 
 def _demo(args: argparse.Namespace) -> Given:
-    from tcalloc.evaluate.conclusions.next_step import Source
     from tcalloc.measure.recorded import recorded_samples
 
-    for option, value in (
-        ("TABLE", args.table),
-        ("--questions", args.questions),
-        ("--text", args.text),
-        ("--difficulty", args.difficulty),
-        ("--category", args.category),
-        ("--features", args.features),
-    ):
-        if value:
+    for name in ("table", "questions", "text", "difficulty", "category", "features"):
+        if getattr(args, name):
+            option = "TABLE" if name == "table" else shared.flag(name)
             raise shared.UsageError(f"--demo compares on the recorded table, which has its own; leave {option} out.")
     samples, texts, difficulty = recorded_samples()
     if args.labels != "gold":
         samples = samples.labelled(args.labels, gold=np.ones(len(samples), bool))
-    head = ["import tcalloc", "from tcalloc.measure.recorded import recorded_samples"]
-    more = ["from tcalloc.learn.question_rows import rows_of"]
-    data = ["", "data, X, difficulty = recorded_samples()"]
-    labelled = (*head, *more, *data, "X = rows_of(X, {'difficulty': difficulty})")
-    source = Source(loading=(*head, *data), labelled=labelled)
+    imports = ("import tcalloc", "from tcalloc.measure.recorded import recorded_samples")
+    data = ("", "data, X, difficulty = recorded_samples()")
+    rows = ("from tcalloc.learn.question_rows import rows_of", *data, "X = rows_of(X, {'difficulty': difficulty})")
+    source = Source(loading=(*imports, *data), labelled=(*imports, *rows))
     return Given("the recorded table", samples, texts, difficulty, _actions(args), source)
 
 
 def _run(args: argparse.Namespace) -> Given:
-    from tcalloc.evaluate.conclusions.next_step import Source
-    from tcalloc.measure import Samples
-    from tcalloc.runs.recorded_answers import notes_for
-
     if args.text is not None:
         raise shared.UsageError("--text names a column of a table; a run folder holds the texts of its questions.")
     samples = Samples.load(args.table, args.labels, per_second=args.per_second)
@@ -122,14 +103,7 @@ def _run(args: argparse.Namespace) -> Given:
 
 
 def _table(args: argparse.Namespace) -> Given:
-    from tcalloc.evaluate.conclusions.next_step import Source
-    from tcalloc.measure import load_table
-    from tcalloc.measure.table_files.further_columns import read_column
-
-    if args.actions is not None:
-        raise shared.UsageError(f"--actions is for run folders; the actions of {args.table} are its columns.")
-    if args.verifier:
-        shared.refuse_verifier(args.table)
+    tables.refuse_run_options(args)
     if args.labels != "gold":
         raise shared.UsageError(f"--labels is for run folders: {args.table} holds no answers. Leave it out.")
     if args.text is not None and args.questions is not None:
@@ -160,7 +134,7 @@ def _table(args: argparse.Namespace) -> Given:
     return Given(args.table, table, rows_of(texts, columns), difficulty, None, source)
 
 
-def _lines(args: argparse.Namespace, table: "Table", columns: Sequence[str]) -> tuple[str, ...]:
+def _lines(args: argparse.Namespace, table: Table, columns: Sequence[str]) -> tuple[str, ...]:
     """Return lines of Python that load a table and its questions as the command line names them."""
     path, given = repr(args.table), repr(args.questions)
     imports, lines = ["import tcalloc"], ["", f"data = tcalloc.load_table({path})"]
@@ -204,9 +178,7 @@ def _feature_options(args: argparse.Namespace) -> list[str]:
     return ["--features", args.features, *(["--feature-cost", f"{args.feature_cost:g}"] if args.feature_cost else [])]
 
 
-def _actions(args: argparse.Namespace) -> list["Action | None"] | None:
-    from tcalloc.measure import Action
-
+def _actions(args: argparse.Namespace) -> list[Action | None] | None:
     if args.actions is None:
         return None
     names = [name.strip() for name in args.actions.split(",")]

@@ -11,6 +11,7 @@ from tcalloc.cli import _shared as shared
 if TYPE_CHECKING:
     from tcalloc._rates import Rates
     from tcalloc.llm.client import ChatClient
+    from tcalloc.llm.graders import Grader
 
 __all__ = [
     "PRICES",
@@ -22,6 +23,7 @@ __all__ = [
     "check",
     "check_prices",
     "client_of",
+    "grader_of",
     "rates_of",
     "seconds",
 ]
@@ -101,15 +103,14 @@ def _add_money(how: Any) -> None:
 def add_prices(how: Any) -> None:
     """Add the arguments of prices."""
     for name, (_, what) in PRICES.items():
-        how.add_argument(f"--{name.replace('_', '-')}", type=_amount, metavar="X", help=what)
+        how.add_argument(shared.flag(name), type=_amount, metavar="X", help=what)
 
 
 def check(args: argparse.Namespace) -> None:
     """Raise an error for combinations that argparse cannot check."""
     if args.local:
-        for name in ("base_url", "api_key_env", "api_key_file"):
-            if getattr(args, name) is not None:
-                raise shared.UsageError(f"--local and --{name.replace('_', '-')} exclude each other.")
+        for name in shared.given(args, "base_url", "api_key_env", "api_key_file"):
+            raise shared.UsageError(f"--local and {shared.flag(name)} exclude each other.")
     elif args.base_url is None or args.model is None:
         raise shared.UsageError("which model? Give --base-url and --model, or --local.")
     if args.api_key_env is not None and args.api_key_file is not None:
@@ -125,9 +126,9 @@ def check_prices(args: argparse.Namespace) -> None:
     """Raise an error for prices that miss another one."""
     if (args.price_in is None) != (args.price_out is None):
         raise shared.UsageError("--price-in and --price-out belong together; give both.")
-    others = [name for name in PRICES if name not in ("price_in", "price_out") and getattr(args, name) is not None]
+    others = [name for name in shared.given(args, *PRICES) if name not in ("price_in", "price_out")]
     if others and args.price_out is None:
-        raise shared.UsageError(f"--{others[0].replace('_', '-')} needs --price-in and --price-out.")
+        raise shared.UsageError(f"{shared.flag(others[0])} needs --price-in and --price-out.")
 
 
 def rates_of(args: argparse.Namespace) -> "Rates | None":
@@ -136,8 +137,7 @@ def rates_of(args: argparse.Namespace) -> "Rates | None":
 
     if args.price_in is None:
         return None
-    prices = {field: getattr(args, name) for name, (field, _) in PRICES.items() if getattr(args, name) is not None}
-    return Rates.per_million(**prices)
+    return Rates.per_million(**{PRICES[name][0]: price for name, price in shared.given(args, *PRICES).items()})
 
 
 def add_judged(parser: Any) -> None:
@@ -198,14 +198,24 @@ def client_of(args: argparse.Namespace, model: str | None = None) -> "Iterator[C
         )
 
 
+@contextlib.contextmanager
+def grader_of(args: argparse.Namespace) -> "Iterator[Grader]":
+    """Yield the grader for the arguments, and end its worker processes."""
+    from tcalloc.llm.graders import make_grader
+
+    grader = make_grader(args.grader)
+    try:
+        yield grader
+    finally:
+        if (close := getattr(grader, "close", None)) is not None:
+            close()
+
+
 # ---------------------------------------------------------------------------------------------- arguments
 
 
 def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = shared.real(text)
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
     return value

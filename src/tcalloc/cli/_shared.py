@@ -1,44 +1,38 @@
 """What the commands share: types of arguments, numbers and tables as text, and notes."""
 
 import argparse
-import errno
-import io
 import json
 import math
 import os
-import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tcalloc._amounts import amount, check_unit, digits, in_unit, per_thousand, unit_words
 from tcalloc._amounts import column as columns_of
 from tcalloc._counts import agreeing, counted
-from tcalloc._files import naming, target_of
+from tcalloc._files import target_of
 from tcalloc._outputs import PAGES, PICTURES, refuse_to_replace
 from tcalloc._printing import text_table
 from tcalloc.cli._parser import EXIT_CODES, UsageError, say
-from tcalloc.errors import InputError
-from tcalloc.measure.table_files.write import formulas, suffix_of, write_columns, write_csv
+from tcalloc.errors import InputError, MissingExtraError
+from tcalloc.measure.labels import GOLD, parse_labels
+from tcalloc.measure.table_files.write import suffix_of
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from tcalloc.measure.table import Table
+    pass
 
 __all__ = [
     "EXIT_CODES",
-    "LAYOUT",
     "UsageError",
     "add_actions",
     "add_features",
     "add_force",
+    "add_labels",
     "add_unit",
     "add_verifier",
     "agreeing",
-    "amount",
-    "attainable",
     "budget",
     "charge",
     "check_output",
@@ -47,39 +41,25 @@ __all__ = [
     "cost",
     "count",
     "counted",
-    "finite",
-    "hindsight",
+    "flag",
+    "given",
     "in_unit",
-    "load",
+    "labels",
     "number",
     "output",
     "page",
     "per_thousand",
     "picture",
     "print_json",
-    "refuse_verifier",
+    "print_result",
+    "real",
+    "require_matplotlib",
     "say",
     "say_block",
     "share",
     "text_table",
-    "unit",
     "unit_words",
-    "write_output",
 ]
-
-LAYOUT = """\
-the table: one instance (question) per row. CSV or Parquet: columns acc:NAME and
-cost:NAME for every action NAME, and optionally id (text) and weight (how often
-the instance occurs):
-
-  id,acc:vote1,acc:vote4,cost:vote1,cost:vote4
-  q1,0.90,0.95,1,4
-  q2,0.30,0.80,1,4
-
-Both cells empty: the instance does not have that action. Costs are in any unit:
-samples, tokens, dollars, seconds. NPZ: arrays acc (N, K), cost (N, K) or (K,),
-and optionally ids, actions (their names), available (N, K) booleans, weights.
-"""
 
 
 def say_block(text: str) -> None:
@@ -92,12 +72,27 @@ def say_block(text: str) -> None:
 # ---------------------------------------------------------------------------------------------- arguments
 
 
+def flag(name: str) -> str:
+    """Return an option as it is typed."""
+    return f"--{name.replace('_', '-')}"
+
+
+def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Return those of some arguments that were given."""
+    return {name: value for name in names if (value := getattr(args, name)) is not None}
+
+
+def real(text: str) -> float:
+    """Convert a number; NaN stands for any other text."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
 def budget(text: str) -> float:
     """Convert an amount; NaN is an error."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = real(text)
     if math.isnan(value):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number")
     return value
@@ -153,10 +148,7 @@ def add_per_second(parser: Any) -> None:
 
 def charge(text: str) -> float:
     """Return a cost that may be 0: of a second, or of a question's features."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
+    value = real(text)
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a cost: a number, at least 0")
     return value
@@ -177,6 +169,28 @@ def add_features(parser: Any, *, cost: bool) -> None:
             default=0.0,
             help="cost of having the features of one question, for policies that use them (default: 0)",
         )
+
+
+def add_labels(parser: Any) -> None:
+    """Add the option that says what counts as the right answer."""
+    parser.add_argument(
+        "--labels",
+        metavar="KIND",
+        type=labels,
+        default=GOLD.kind,
+        help="of a run folder: what counts as the right answer. gold (the default); without gold answers agreement: "
+        "the most frequent answer of the most expensive model. Also agreement:MODEL, model:MODEL, teacher:MODEL (a "
+        "model that only gives the reference), score",
+    )
+
+
+def labels(text: str) -> str:
+    """Take a kind of labels."""
+    try:
+        parse_labels(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error).rstrip(".").removeprefix("labels is ")) from None
+    return text
 
 
 def add_unit(parser: Any) -> None:
@@ -207,19 +221,7 @@ def add_force(parser: Any) -> None:
 def check_outputs(args: argparse.Namespace, heads: Sequence[str], *pictures: str | None) -> None:
     """Before the work, raise an error for an output that cannot be written or would replace a file of the user's.
 
-    Parameters
-    ----------
-    args : Namespace
-        With ``out`` (a table with the columns `heads`), ``json``, ``table`` and ``force``.
-    heads : sequence of str
-        The columns of the table.
-    *pictures : str or None
-        Further files, which carry tcalloc's mark.
-
-    Raises
-    ------
-    UsageError, InputError
-        The message names the file.
+    ``args.out`` is a table with the columns `heads`; the pictures carry tcalloc's mark.
     """
     if args.out == "-" and args.json:
         raise UsageError("--out - and --json both write to standard output; choose one.")
@@ -263,120 +265,35 @@ def add_verifier(parser: Any) -> None:
     )
 
 
-def refuse_verifier(path: str) -> None:
-    """Raise an error about --verifier if there are no samples.
-
-    Raises
-    ------
-    UsageError
-        Always.
-    """
-    raise UsageError(f"--verifier is for run folders: a verifier looks at samples, and {path} holds none.")
-
-
-def load(path: str, actions: str | None = None, verifier: bool = False, labels: str = "gold") -> "Table":
-    """Read a table, or make one from a run folder; print a note about what was ignored.
-
-    Parameters
-    ----------
-    path : str
-        A table's file, or a run folder.
-    actions : str or None
-        For a run folder: names of actions, separated by commas; None: the usual actions.
-    verifier : bool
-        For a run folder: whether a verifier recognises right answers live.
-    labels : str
-        For a run folder: what counts as the right answer.
-    """
-    from tcalloc.measure.actions import Action
-    from tcalloc.measure.labels import GOLD
-    from tcalloc.measure.labels import refuse_verifier as refuse_both
-    from tcalloc.measure.referee import judged
-    from tcalloc.measure.samples import Samples
-    from tcalloc.measure.table_files.load_and_save import load_table
-    from tcalloc.runs.recorded_answers import notes_for
-
-    if os.path.isdir(path):
-        samples = Samples.load(path, labels)
-        refuse_both(samples, verifier)
-        if actions is None:
-            asked = judged(samples, 1)[0].usual_actions(verifier)
-        else:
-            asked = [Action.parse(name.strip()) for name in actions.split(",")]
-        if checked := [action.name for action in asked if action.by == "verifier"]:
-            say(
-                f"note: {path}: {', '.join(checked)}: these actions need a verifier that recognises right answers "
-                "live. Without one their accuracies cannot be reached."
-            )
-        table = samples.table(asked)
-        recorded = all(arm.cost is not None for arm in samples.by_model.values())
-        say(f"note: {path}: costs are {'those recorded with the samples' if recorded else 'numbers of samples'}.")
-        for note in notes_for(table.notes, verifier):
-            say(f"note: {path}: {note}")
-        return table
-    if actions is not None:
-        raise UsageError(f"--actions is for run folders; the actions of {path} are its columns.")
-    if verifier:
-        refuse_verifier(path)
-    if labels != GOLD.kind:
-        raise UsageError(f"--labels is for run folders: {path} holds no answers that could be compared. Leave it out.")
-    table = load_table(path)
-    if table.ignored:
-        names = [repr(name if len(name) <= 30 else name[:27] + "...") for name in table.ignored[:8]]
-        more = f" and {len(table.ignored) - 8} more" if len(table.ignored) > 8 else ""
-        what = "arrays" if path.lower().endswith(".npz") else "columns"
-        say(f"note: {path}: ignored the {what} {', '.join(names)}{more}, which are no part of a table.")
-    return table
-
-
-def write_output(path: str, columns: Mapping[str, "NDArray[Any]"]) -> None:
-    """Write named columns to a file, or as CSV to standard output."""
-    if (path == "-" or suffix_of(path) == ".csv") and (found := formulas(columns)):
-        say(
-            f"note: {counted(found, 'cell')} would be run by a spreadsheet (beginning with =, +, - or @) and got an "
-            "apostrophe in front. .parquet and .npz hold names as they are."
-        )
-    if path != "-":
-        write_columns(path, columns)
-        say(f"wrote {path}: {counted(len(next(iter(columns.values()))), 'row')} of {', '.join(columns)}.")
-    elif sys.stdout is None:
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
-    elif hasattr(sys.stdout, "buffer") and not sys.stdout.isatty():
-        # Bytes, so that the data do not depend on the terminal's encoding.
-        sys.stdout.flush()
-        with naming("standard output"):
-            write_csv(sys.stdout.buffer, columns)
-    else:
-        memory = io.BytesIO()
-        write_csv(memory, columns)
-        sys.stdout.write(memory.getvalue().decode())
-
-
-def finite(value: float) -> float | None:
-    """Return a value for JSON: null if it is not finite."""
-    value = float(value)
-    return value if math.isfinite(value) else None
-
-
 def print_json(document: dict[str, Any]) -> None:
-    """Print one JSON document."""
-    print(json.dumps(document, allow_nan=False))
+    """Print one JSON document; a number that is not finite is null."""
+    print(json.dumps(_finite(document), allow_nan=False))
 
 
-def hindsight(table: "Table", path: str, what: str, verifier: bool) -> str | None:
-    """Return a warning if a plan or curve knows the outcomes, with the command for an attainable figure."""
-    if not table.single_outcomes:
-        return None
-    return (
-        f"Hindsight: {what} knows the outcomes, and no policy can attain its accuracy.\n"
-        f"Every cell of {path} is a single answer, right or wrong.\n"
-        f"For an accuracy that can be attained, run: {attainable(path, verifier)}"
-    )
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def attainable(path: str, verifier: bool) -> str:
-    """Return the command that gives attainable figures for a table."""
-    return f"tcalloc compare {shlex.quote(path)}{' --verifier' if verifier else ''}"
+def print_result(args: argparse.Namespace, document: Callable[[], dict[str, Any]], summary: Callable[[], str]) -> None:
+    """Print the document (--json) or the summary; on standard error if --out writes data to standard output."""
+    if args.json:
+        print_json(document())
+    elif args.out == "-":
+        say_block(summary())
+    else:
+        print(summary())
+
+
+def require_matplotlib(option: str) -> None:
+    """Before the work, raise an error if there is no Matplotlib."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError:
+        raise MissingExtraError(f"{option} needs Matplotlib: pip install 'tcalloc[plot]'") from None
 
 
 # ---------------------------------------------------------------------------------------------- numbers

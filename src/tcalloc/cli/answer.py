@@ -105,7 +105,6 @@ def run(args: argparse.Namespace) -> int:
     if args.also_model and args.local:
         raise shared.UsageError("--local has one model; --also-model needs --base-url.")
     from tcalloc.learn.question_rows import rows_for
-    from tcalloc.llm.graders import make_grader
     from tcalloc.llm.questions import load_questions
     from tcalloc.measure.labels import labels_of
     from tcalloc.serve.answer import answer
@@ -128,11 +127,8 @@ def run(args: argparse.Namespace) -> int:
             "its answers are true is not known."
         )
     x = rows_for(policy, questions, args.questions, args.features)
-    grader = make_grader(args.grader)
     with contextlib.ExitStack() as stack:
-        close = getattr(grader, "close", None)  # worker processes
-        if close is not None:
-            stack.callback(close)
+        grader = stack.enter_context(models.grader_of(args))
         client: Any = stack.enter_context(models.client_of(args))
         if args.also_model:
             others = {name: stack.enter_context(models.client_of(args, name)) for name in args.also_model}
@@ -163,10 +159,7 @@ def _costs(text: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for part in text.split(","):
         name, equals, value = part.rpartition("=")
-        try:
-            cost = float(value)
-        except ValueError:
-            cost = -1.0
+        cost = shared.real(value)
         if not equals or not name.strip() or not 0 <= cost < float("inf"):
             raise argparse.ArgumentTypeError(f"{part!r} is not like small=1: a model and what one sample of it costs")
         found[name.strip()] = cost
@@ -188,11 +181,10 @@ def _report(args: argparse.Namespace, answers: "Answers") -> int:
     if args.json:
         whole = {key: getattr(answers, key) for key in ("wanted", "complete", "spend", "samples", "accuracy", "budget")}
         whole |= {key: getattr(answers, key) for key in ("requests", "spent", "seconds", "stopped", "interrupted")}
-        whole |= {"unanswered": answers.unanswered, "shortfalls": list(answers.shortfalls)}
+        whole |= {"unanswered": answers.unanswered, "shortfalls": answers.shortfalls}
         whole |= {"ungraded": answers.failures.count}
         whole |= {key: getattr(answers, key) for key in ("latency", "latency_high", "cut", "cut_cost")}
-        finite = {key: shared.finite(value) if isinstance(value, float) else value for key, value in whole.items()}
-        shared.print_json(finite | {"answers": [asdict(one) for one in answers]})
+        shared.print_json(whole | {"answers": [asdict(one) for one in answers]})
     elif answers.answered:
         sent = f"{shared.counted(answers.requests, 'request')} in {answers.seconds:.1f} s"
         paid = "" if answers.spent is None else f", {shared.cost(answers.spent, args.unit)} spent in all"

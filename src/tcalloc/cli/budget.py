@@ -3,7 +3,6 @@
 import argparse
 
 from tcalloc.cli import _shared as shared
-from tcalloc.errors import MissingExtraError
 
 __all__ = ["add_arguments", "run"]
 
@@ -49,10 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
 
     if args.plot is not None:
-        try:
-            import matplotlib.pyplot as plt
-        except ImportError:
-            raise MissingExtraError("--plot needs Matplotlib: pip install 'tcalloc[plot]'") from None
+        shared.require_matplotlib("--plot")
         shared.check_output(args.plot, args.state, force=args.force, what="state")
     with BudgetKeeper.open(args.state) as keeper:
         if args.total is not None:
@@ -63,9 +59,10 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(status)
     if args.plot is not None:
-        figure = plt.figure(figsize=(7, 4.5), layout="constrained")
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(7, 4.5), layout="constrained")
         status.plot(figure.add_subplot())
         save_picture(figure, args.plot)
-        plt.close(figure)
         shared.say(f"wrote {args.plot}.")
     return 0

@@ -1,7 +1,6 @@
 """``tcalloc compare``: every policy side by side on your own data, held out, at the same spend."""
 
 import argparse
-import importlib
 import math
 import os
 import sys
@@ -10,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from tcalloc._checks import did_you_mean
 from tcalloc._outputs import save_picture
-from tcalloc.cli import _compared as compared
 from tcalloc.cli import _shared as shared
-from tcalloc.cli._labels import add_labels
 from tcalloc.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from tcalloc.cli._compared import Given
     from tcalloc.evaluate.comparison import Comparison
 
 __all__ = ["add_arguments", "run"]
@@ -71,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--policies", metavar="NAMES", help="the policies to compare, separated by commas, by the names in the result"
     )
     shared.add_verifier(what)
-    add_labels(what)
+    shared.add_labels(what)
     shared.add_actions(what)
     known = parser.add_argument_group("what is known about a question before sampling")
     known.add_argument("--questions", metavar="FILE", help="a questions file with the texts")
@@ -114,11 +112,12 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     _refuse(args)
     # These imports would slow --help down.
+    from tcalloc.cli import _compared
     from tcalloc.evaluate.compare import compare
     from tcalloc.evaluate.contestants import NAMES
 
     policies = "all" if args.policies is None else _named(args.policies, NAMES)
-    given = compared.read(args)
+    given = _compared.read(args)
     result = compare(
         given.data,
         policies,
@@ -156,16 +155,13 @@ def _refuse(args: argparse.Namespace) -> None:
     """Before the work, raise an error for outputs that could not be written after it."""
     for path in (args.report, args.plot):
         shared.check_output(path, args.table, force=args.force)
-    for option, path, name, module in (
-        ("--report", args.report, "Matplotlib", "matplotlib.figure"),
-        ("--report", args.report, "Jinja2", "jinja2"),
-        ("--plot", args.plot, "Matplotlib", "matplotlib.figure"),
-    ):
-        if path is not None:
-            try:
-                importlib.import_module(module)  # fails before the work if it is not installed
-            except ImportError:
-                raise MissingExtraError(f"{option} needs {name}: pip install 'tcalloc[plot]'") from None
+    for option in shared.given(args, "report", "plot"):
+        shared.require_matplotlib(f"--{option}")
+    if args.report is not None:
+        try:
+            import jinja2  # noqa: F401
+        except ImportError:
+            raise MissingExtraError("--report needs Jinja2: pip install 'tcalloc[plot]'") from None
 
 
 def _named(text: str, known: Iterable[str]) -> list[str]:
@@ -191,12 +187,12 @@ def _named(text: str, known: Iterable[str]) -> list[str]:
 # ---------------------------------------------------------------------------------------------- after the work
 
 
-def _summary(result: "Comparison", given: compared.Given) -> str:
+def _summary(result: "Comparison", given: "Given") -> str:
     head = f"{given.name}: {shared.counted(result.questions, 'question')}"
     return "\n\n".join([head, str(result), result.recommend().text(given.source)])
 
 
-def _write(result: "Comparison", args: argparse.Namespace, given: compared.Given) -> None:
+def _write(result: "Comparison", args: argparse.Namespace, given: "Given") -> None:
     if args.report is not None:
         result.report(args.report, given.source)
         shared.say(f"wrote {args.report}.")
@@ -223,10 +219,7 @@ def _plot(result: "Comparison", path: str, name: str) -> None:
 def _budgets(text: str) -> list[float]:
     found = []
     for part in text.split(","):
-        try:
-            value = float(part)
-        except ValueError:
-            value = math.nan
+        value = shared.real(part)
         if not 0 <= value < math.inf:
             raise argparse.ArgumentTypeError(
                 f"{part.strip()!r} is not a budget; expected numbers of at least 0, with commas between them: 1.5,2,3"

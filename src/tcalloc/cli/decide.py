@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.cli import _shared as shared
+from tcalloc.cli import _tables as tables
 from tcalloc.errors import InputError
 
 __all__ = ["add_arguments", "run"]
@@ -82,13 +83,8 @@ def run(args: argparse.Namespace) -> int:
         "cost": np.asarray(policy.cost_)[chosen],
     }
     if args.out is not None:
-        shared.write_output(args.out, found)
-    if args.json:
-        shared.print_json(_document(args, policy, chosen, found))
-    elif args.out == "-":
-        shared.say_block(_summary(args, policy, chosen))
-    else:
-        print(_summary(args, policy, chosen))
+        tables.write_output(args.out, found)
+    shared.print_result(args, lambda: _document(args, policy, chosen, found), lambda: _summary(args, policy, chosen))
     return 0
 
 
@@ -131,14 +127,12 @@ def _document(
     return {
         "policy": args.policy,
         "questions": args.table,
-        "asked": {
-            key: shared.finite(getattr(args, key)) for key in ("budget", "price") if getattr(args, key) is not None
-        },
-        "budget": None if policy.budget_ is None else shared.finite(policy.budget_),
-        "price": None if policy.price_ is None else shared.finite(policy.price_),
-        "spend": shared.finite(float(found["cost"].mean())),
+        "asked": shared.given(args, "budget", "price"),
+        "budget": policy.budget_,
+        "price": policy.price_,
+        "spend": float(found["cost"].mean()),
         "action_names": list(policy.action_names_),
-        "action_costs": [shared.finite(value) for value in policy.cost_],
+        "action_costs": [float(value) for value in policy.cost_],
         "counts": np.bincount(chosen, minlength=len(policy.cost_)).tolist(),
         "ids": found["id"].tolist(),
         "actions": chosen.tolist(),

@@ -7,7 +7,6 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from tcalloc.cli import _shared as shared
-from tcalloc.cli._labels import add_labels
 from tcalloc.errors import InputError
 from tcalloc.learn.registry import POLICIES, REFERENCE, entry_of
 
@@ -119,7 +118,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="a verifier recognises right answers live, as unit tests do; it is never assumed",
     )
-    add_labels(parser)
+    shared.add_labels(parser)
     parser.add_argument(
         "--answer-all",
         action="store_true",

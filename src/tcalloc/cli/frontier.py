@@ -11,8 +11,7 @@ from tcalloc._amounts import digits
 from tcalloc._frontier import Frontier
 from tcalloc._outputs import save_picture
 from tcalloc.cli import _shared as shared
-from tcalloc.cli._labels import add_labels
-from tcalloc.errors import MissingExtraError
+from tcalloc.cli import _tables as tables
 from tcalloc.learn.registry import REFERENCE
 from tcalloc.measure import Table
 from tcalloc.measure.summaries import curve_points, fixed_mixture
@@ -39,7 +38,7 @@ random. It is what a budget reaches without looking at the instances. --out
 writes budget, accuracy and price (of the next unit) of the vertices. Between
 them the curve is straight.
 
-{shared.LAYOUT}
+{tables.LAYOUT}
 {shared.EXIT_CODES}"""
 
 CAUTION = "If the accuracies are estimated on few samples, the curve is too high: it chooses on what it reports."
@@ -65,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", metavar="PATH", type=shared.picture, help="draw the curve: .png, .svg or .pdf")
     shared.add_actions(parser)
     shared.add_verifier(parser)
-    add_labels(parser)
+    shared.add_labels(parser)
     shared.add_unit(parser)
     shared.add_force(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table of points")
@@ -78,25 +77,19 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     shared.check_outputs(args, ("budget", "accuracy", "price"), args.plot)
     if args.plot is not None:
-        try:
-            import matplotlib.figure  # noqa: F401  # whether it is there, before the work
-        except ImportError:
-            raise MissingExtraError("--plot needs Matplotlib: pip install 'tcalloc[plot]'") from None
-    table = shared.load(args.table, args.actions, args.verifier, args.labels)
+        shared.require_matplotlib("--plot")
+    table = tables.load(args)
     curve = table.frontier(threads=args.threads)
     mixture = fixed_mixture(table)
     if args.out is not None:
         prices = np.append(curve.prices, 0.0)
-        shared.write_output(args.out, {"budget": curve.budgets, "accuracy": curve.accuracies, "price": prices})
+        tables.write_output(args.out, {"budget": curve.budgets, "accuracy": curve.accuracies, "price": prices})
     if args.plot is not None:
         _plot(args, table, curve, mixture)
     points = curve_points(curve, mixture, args.points)
-    if args.json:
-        shared.print_json(_document(args, table, curve, points))
-    elif args.out == "-":
-        shared.say_block(_summary(args, table, curve, points))
-    else:
-        print(_summary(args, table, curve, points))
+    shared.print_result(
+        args, lambda: _document(args, table, curve, points), lambda: _summary(args, table, curve, points)
+    )
     return 0
 
 
@@ -120,7 +113,7 @@ def _summary(args: argparse.Namespace, table: Table, curve: Frontier, points: di
         *([said[size:]] if len(accuracies) > 1 else []),
     ]
     weighted = "" if table.weights is None else ", weighted"
-    knows = shared.hindsight(table, args.table, "this curve", args.verifier)
+    knows = tables.hindsight(table, args.table, "this curve", args.verifier)
     notes = [CAUTION] if table.se is None and knows is None else []
     if len(accuracies) == 1:
         notes.insert(0, "Best fixed mixture: not computed; some instances do not have every action.")
@@ -145,16 +138,13 @@ def _document(args: argparse.Namespace, table: Table, curve: Frontier, points: d
         "labels": table.labels.to_dict(),
         "instances": table.acc.shape[0],
         "action_names": table.action_names,
-        "smallest_budget": shared.finite(curve.budgets[0]),
-        "last_useful_budget": shared.finite(curve.budgets[-1]),
+        "smallest_budget": curve.budgets[0],
+        "last_useful_budget": curve.budgets[-1],
         "vertices": len(curve.budgets),
         "single_outcomes": table.single_outcomes,
-        "attainable": shared.attainable(args.table, args.verifier) if table.single_outcomes else None,
+        "attainable": tables.attainable(args.table, args.verifier) if table.single_outcomes else None,
         "unit": args.unit,
-        "points": [
-            {"best_fixed_mixture": None} | {key: shared.finite(v) for key, v in zip(points, row, strict=True)}
-            for row in rows
-        ],
+        "points": [{"best_fixed_mixture": None} | dict(zip(points, row, strict=True)) for row in rows],
         "out": args.out,
         "plot": args.plot,
     }

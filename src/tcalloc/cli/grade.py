@@ -60,11 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    about = ("base_url", "model", *models.PRICES, "max_cost")
-    asked = args.local or any(getattr(args, name) is not None for name in about)
     if args.grader == "judge":
         models.check(args)
-    elif asked:
+    elif args.local or shared.given(args, "base_url", "model", *models.PRICES, "max_cost"):
         raise shared.UsageError("--base-url, --model, --local, --price-... and --max-cost need --grader judge.")
     from tcalloc.llm.graders import make_grader
     from tcalloc.llm.regrading import grade

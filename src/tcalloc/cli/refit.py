@@ -5,7 +5,6 @@ import os
 import shlex
 
 from tcalloc.cli import _shared as shared
-from tcalloc.cli._labels import labels
 from tcalloc.cli.fit import POLICY_LIST, folds, policy_name, seed
 
 __all__ = ["add_arguments", "run"]
@@ -71,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels",
         metavar="KIND",
-        type=labels,
+        type=shared.labels,
         default="agreement",
         help="what counts as the right answer, as in tcalloc fit (default: agreement)",
     )

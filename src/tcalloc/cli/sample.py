@@ -1,12 +1,13 @@
 """``tcalloc sample``: draw, grade and store samples from a model behind an OpenAI-compatible server."""
 
 import argparse
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from tcalloc.cli import _models as models
 from tcalloc.cli import _shared as shared
-from tcalloc.cli._labels import without_gold
+from tcalloc.measure.labels import FEWEST
 
 if TYPE_CHECKING:
     from tcalloc.llm.client import ChatClient
@@ -77,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     models.check(args)
-    from tcalloc.llm.graders import check_golds, make_grader
+    from tcalloc.llm.graders import check_golds
     from tcalloc.llm.questions import gold_words, load_questions
     from tcalloc.llm.sampler import sample
     from tcalloc.runs.held_samples import refuse_count
@@ -86,12 +87,11 @@ def run(args: argparse.Namespace) -> int:
     refuse_out(args.out)
     refuse_count(args.samples, "--samples")
     questions = load_questions(args.questions)
-    grader = make_grader(args.grader)
-    check_golds(grader, questions)
-    words = gold_words(questions)
-    if words is not None:
-        shared.say(f"note: {words}")
-    try:
+    with models.grader_of(args) as grader:
+        check_golds(grader, questions)
+        words = gold_words(questions)
+        if words is not None:
+            shared.say(f"note: {words}")
         with models.client_of(args) as client:
             outcome = sample(
                 questions,
@@ -111,14 +111,8 @@ def run(args: argparse.Namespace) -> int:
             for note in outcome.notes:
                 shared.say(f"note: {note}")
             if args.dry_run:
-                code = _report_plan(args, len(questions), client, outcome)
-            else:
-                code = _report(args, outcome, some_gold=any(question.golds for question in questions))
-    finally:
-        close = getattr(grader, "close", None)  # worker processes
-        if close is not None:
-            close()
-    return code
+                return _report_plan(args, len(questions), client, outcome)
+            return _report(args, outcome, some_gold=any(question.golds for question in questions))
 
 
 # ---------------------------------------------------------------------------------------------- reports
@@ -130,12 +124,22 @@ def _report(args: argparse.Namespace, outcome: "Outcome", *, some_gold: bool) ->
     elif outcome.drawn or outcome.there:
         spent = "" if outcome.spent is None else f", {shared.number(outcome.spent)} spent in all"
         lost = f" (and up to {shared.number(outcome.lost)} on replies that were lost)" if outcome.lost else ""
-        more = "" if some_gold else f"\n{without_gold(outcome.out, args.samples)}"
+        more = "" if some_gold else f"\n{_without_gold(outcome.out, args.samples)}"
         print(
             f"{outcome.out}: {outcome.there + outcome.drawn:,} of {shared.counted(outcome.wanted, 'sample')}, "
             f"{outcome.drawn:,} new; {shared.counted(outcome.requests, 'request')}{spent}{lost}.{more}"
         )
     return _end(outcome, "The same command continues.")
+
+
+def _without_gold(run: str, samples: int) -> str:
+    """Return the command that goes on with a run folder without gold answers."""
+    if samples < FEWEST:
+        return f"Without gold answers, a policy needs {FEWEST} samples per question: --samples {FEWEST}."
+    return (
+        "Without gold answers, policies learn from how often the samples agree:\n"
+        f"  tcalloc fit {shlex.quote(run)} --budget 3 --out policy/ --labels agreement"
+    )
 
 
 def _end(outcome: "Outcome", remedy: str) -> int:

@@ -97,9 +97,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     models.check_prices(args)
     if args.total is None:
-        for name in ("period", "cap_per_question", "state"):
-            if getattr(args, name) is not None:
-                raise shared.UsageError(f"--{name.replace('_', '-')} needs --total.")
+        for name in shared.given(args, "period", "cap_per_question", "state"):
+            raise shared.UsageError(f"{shared.flag(name)} needs --total.")
     elif args.price_in is None or args.max_tokens is None:
         raise shared.UsageError("--total needs --price-in, --price-out and --max-tokens.")
     if (args.explore > 0) != (args.traffic is not None):
@@ -136,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
                 extract=args.extract, client_keys=_client_keys(args.client_keys_env), host=args.host, port=args.port,
                 explore=args.explore, explore_samples=args.explore_samples, store=args.traffic,
                 store_texts=args.store_texts, keep_texts=_age("30d") if args.keep_texts is None else args.keep_texts,
-                reload=lambda: _policy(args),
+                reload=lambda: _read_again(args),
                 timeouts=Timeouts(min(10.0, args.timeout), args.timeout, 3 * args.timeout),
             )
         )  # fmt: skip
@@ -159,7 +158,6 @@ def _wait(args: argparse.Namespace, gateway: Any) -> None:
                 shared.say(f"{args.policy} is read again; new requests are served by it.")
             except (TcallocError, OSError) as error:
                 shared.say(f"error: {error} The old policy stays.")
-            _freeze()
     finally:
         gc.unfreeze()
         for number, handler in before.items():
@@ -176,9 +174,16 @@ def _next(came: "queue.SimpleQueue[int]") -> int:
 
 def _freeze() -> None:
     """Take what is loaded now out of Python's garbage collector, whose full runs would visit it while requests wait."""
-    gc.unfreeze()  # so that an earlier policy is not kept
+    gc.unfreeze()  # so that the policy before the one that is still served is not kept
     gc.collect()
     gc.freeze()
+
+
+def _read_again(args: argparse.Namespace) -> Any:
+    """Return the policy anew, for SIGHUP and for POST /admin/policy."""
+    policy = _policy(args)
+    _freeze()
+    return policy
 
 
 def _policy(args: argparse.Namespace) -> Any:
@@ -219,10 +224,7 @@ def _age(text: str) -> float:
 
 
 def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
+    value = shared.real(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to 1")
     return value

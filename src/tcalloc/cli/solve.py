@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tcalloc._solve import Allocation
 from tcalloc.cli import _shared as shared
-from tcalloc.cli._labels import add_labels
+from tcalloc.cli import _tables as tables
 from tcalloc.errors import BudgetError
 from tcalloc.measure import Table
 from tcalloc.measure.summaries import action_uses, mixture_beside
@@ -43,7 +43,7 @@ examples:
   tcalloc solve run/ --budget 4 --verifier     best of 1, 2, 4, ... samples, if
                                                right answers are recognised live
 
-{shared.LAYOUT}
+{tables.LAYOUT}
 the summary: the upper bound is the optimum of the linear program, which no
 choice exceeds. The gap is the most that a better choice could gain. The price
 is the accuracy that one more unit of cost must buy. The best fixed mixture
@@ -60,8 +60,6 @@ CAUTION = (
 )
 # If there are more actions than this, only those in use are listed.
 LISTED = 20
-
-
 HEADS = ("id", "action", "accuracy", "cost")
 
 
@@ -95,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     shared.add_actions(parser)
     shared.add_verifier(parser)
-    add_labels(parser)
+    shared.add_labels(parser)
     shared.add_unit(parser)
     shared.add_force(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the summary")
@@ -106,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     if args.accuracy is not None and args.method != "exact":
         raise shared.UsageError("--method bisect works with --budget and --total only, not with --accuracy.")
     shared.check_outputs(args, HEADS)
-    table = shared.load(args.table, args.actions, args.verifier, args.labels)
+    table = tables.load(args)
     least = None
     if args.accuracy is None:
         plan = table.solve(args.budget, total=args.total, method=args.method, threads=args.threads)
@@ -115,13 +113,8 @@ def run(args: argparse.Namespace) -> int:
         plan, least = curve.allocate(accuracy=args.accuracy), curve.budget_for(args.accuracy)
     chosen = _chosen(table, plan)
     if args.out is not None:
-        shared.write_output(args.out, chosen)
-    if args.json:
-        shared.print_json(_document(args, table, plan, least))
-    elif args.out == "-":
-        shared.say_block(_summary(args, table, plan, least))
-    else:
-        print(_summary(args, table, plan, least))
+        tables.write_output(args.out, chosen)
+    shared.print_result(args, lambda: _document(args, table, plan, least), lambda: _summary(args, table, plan, least))
     return 0
 
 
@@ -166,12 +159,7 @@ def _mixture_words(table: Table, plan: Allocation, unit: str | None) -> str:
 # ---------------------------------------------------------------------------------------------- for people
 
 
-def _summary(
-    args: argparse.Namespace,
-    table: Table,
-    plan: Allocation,
-    least: float | None,
-) -> str:
+def _summary(args: argparse.Namespace, table: Table, plan: Allocation, least: float | None) -> str:
     n, k = table.acc.shape
     words = table.labels.words
     accuracy, bound = shared.columns_of([plan.accuracy, plan.upper_bound], trim=False)
@@ -212,10 +200,9 @@ def _summary(
         + (f"\n({k - len(listed)} more actions are not used)" if len(listed) < k else ""),
     ]
     text = f"Best fixed mixture at the same spend: {_mixture_words(table, plan, args.unit)}"
-    knows = shared.hindsight(table, args.table, "this plan", args.verifier)
-    if knows is not None:
-        return "\n\n".join([knows, *blocks, textwrap.fill(text, 98)])
-    return "\n\n".join([*blocks, textwrap.fill(text, 98), textwrap.fill(_honesty(table, plan), 98)])
+    blocks.append(textwrap.fill(text, 98))
+    knows = tables.hindsight(table, args.table, "this plan", args.verifier)
+    return "\n\n".join([*blocks, textwrap.fill(_honesty(table, plan), 98)] if knows is None else [knows, *blocks])
 
 
 def _honesty(table: Table, plan: Allocation) -> str:
@@ -260,47 +247,30 @@ def _mixture_document(table: Table, plan: Allocation) -> dict[str, Any] | None:
     }
 
 
-def _document(
-    args: argparse.Namespace,
-    table: Table,
-    plan: Allocation,
-    least: float | None,
-) -> dict[str, Any]:
-    split = None
-    if plan.split is not None:
-        split = plan.split._asdict()
+def _document(args: argparse.Namespace, table: Table, plan: Allocation, least: float | None) -> dict[str, Any]:
     return {
         "table": args.table,
         "labels": table.labels.to_dict(),
         "instances": len(plan.actions),
         "method": args.method,
-        "asked": {
-            key: shared.finite(getattr(args, key))
-            for key in ("budget", "total", "accuracy")
-            if getattr(args, key) is not None
-        },
-        "accuracy": shared.finite(plan.accuracy),
-        "upper_bound": shared.finite(plan.upper_bound),
-        "gap": shared.finite(plan.gap),
-        "spend": shared.finite(plan.spend),
-        "budget": shared.finite(plan.budget),
-        "least_spend": None if least is None else shared.finite(least),
-        "price": shared.finite(plan.price),
-        "split": split,
+        "asked": shared.given(args, "budget", "total", "accuracy"),
+        "accuracy": plan.accuracy,
+        "upper_bound": plan.upper_bound,
+        "gap": plan.gap,
+        "spend": plan.spend,
+        "budget": plan.budget,
+        "least_spend": least,
+        "price": plan.price,
+        "split": None if plan.split is None else plan.split._asdict(),
         "counts": plan.counts.tolist(),
-        "by_action": [
-            {key: shared.finite(value) if isinstance(value, float) else value for key, value in use._asdict().items()}
-            for use in action_uses(table, plan)
-        ],
+        "by_action": [use._asdict() for use in action_uses(table, plan)],
         "best_fixed_mixture": _mixture_document(table, plan),
         "single_outcomes": table.single_outcomes,
-        "attainable": shared.attainable(args.table, args.verifier) if table.single_outcomes else None,
+        "attainable": tables.attainable(args.table, args.verifier) if table.single_outcomes else None,
         "unit": args.unit,
         "action_names": table.action_names,
         "ids": None if table.ids is None else table.ids.tolist(),
         "actions": plan.actions.tolist(),
-        "claim": None
-        if table.se is None
-        else {key: x if isinstance(x, str) else shared.finite(x) for key, x in asdict(table.claim(plan)).items()},
+        "claim": None if table.se is None else asdict(table.claim(plan)),
         "out": args.out,
     }

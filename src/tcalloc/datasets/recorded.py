@@ -1,6 +1,7 @@
 """The recorded table that ships: samples of three small models on the same questions."""
 
 import gzip
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._printing import cleaned
-from tcalloc.datasets.arrays import arrays_of
 
-__all__ = ["Recorded", "load_recorded"]
+__all__ = ["Recorded", "arrays_of", "load_recorded"]
 
 # CPU cost of one sample, measured while recording; SmolLM2 is the unit.
 RELATIVE_COST = {"smollm2_135m": 1.0, "gemma3_270m": 1.2, "qwen25_0p5b": 2.6}
@@ -121,3 +121,13 @@ def load_recorded() -> Recorded:
         questions=[{key: row[key] for key in kept} for row in map(json.loads, text.splitlines())],
         meta=json.loads(str(arrays["meta"])),
     )
+
+
+def arrays_of(name: str) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a file of this package, read-only."""
+    raw = (resources.files("tcalloc.datasets") / name).read_bytes()
+    with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
+        arrays = {key: archive[key] for key in archive.files}
+    for array in arrays.values():
+        array.flags.writeable = False
+    return arrays

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._printing import cleaned
-from tcalloc.datasets.arrays import arrays_of
+from tcalloc.datasets.recorded import arrays_of
 
 __all__ = ["WorkedSteps", "load_worked_steps"]
 

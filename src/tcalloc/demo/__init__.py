@@ -28,36 +28,10 @@ def run(
     out: TextIO | None = None,
     err: TextIO | None = None,
 ) -> dict[str, Any]:
-    """Compute, print and plot: what ``tcalloc demo`` does.
+    """Compute, print and plot: what ``tcalloc demo`` does; return what JSON prints, the fields of `Figures`.
 
-    Parameters
-    ----------
-    plot_path : str or Path, optional
-        Where the plot goes; None for no plot. What can be printed is printed before the plot is tried.
-    splits : int
-        Random splits of the samples into halves, from a fixed seed.
-    as_json : bool
-        Print JSON instead of text.
-    learn : bool
-        Whether to learn policies too, which takes most of the time.
-    in_detail : bool
-        Whether to print all figures, not only those that matter most.
-    progress : bool
-        Whether to show on standard error how far it is; if not given, where `err` is not given.
-    out, err : text streams, optional
-        Standard output (the figures) and standard error (where the plot went), if not given.
-
-    Returns
-    -------
-    dict
-        What JSON prints: the fields of `Figures`.
-
-    Raises
-    ------
-    MissingExtraError
-        If a plot is asked for and Matplotlib is not installed.
-    InputError
-        If `splits` is not a positive whole number, or the plot cannot be written.
+    What can be printed is printed before the plot is tried. `splits` and `learn` are those of `figures`; `in_detail`
+    says whether all figures are printed. Progress is shown on standard error unless another stream is given for it.
     """
     shown = err is None if progress is None else progress
     out, err = out or sys.stdout, err or sys.stderr

@@ -54,14 +54,9 @@ Needed = tuple[float | None, float | None, float | None]
 
 
 def needed(chosen: Floats, fixed: Mixture) -> Needed:
-    """Return what the best fixed mixture must spend to be as accurate, with its interval; None: no spend is enough.
+    """Return what the best fixed mixture must spend to be as accurate as a policy that reaches `chosen` (N,).
 
-    Parameters
-    ----------
-    chosen : ndarray, (N,)
-        What a policy reaches on each question.
-    fixed : Mixture
-        The mixtures of the same questions.
+    The spend comes with the two ends of its interval. None: no spend is enough.
     """
     spends = np.linspace(fixed.curve.budgets[0], fixed.curve.budgets[-1], 4000)
     behind, half_width = interval(chosen[:, None] - fixed.pure @ fixed.shares(spends))

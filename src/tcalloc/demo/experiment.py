@@ -134,33 +134,10 @@ def figures(
     learn: bool = True,
     progress: Progress | None = None,
 ) -> Figures:
-    """Compute everything: about half a minute for the shipped table.
+    """Compute everything, in about half a minute for the shipped table.
 
-    Parameters
-    ----------
-    recorded : Recorded, optional
-        The samples; the shipped table if not given.
-    budgets : sequence of float
-        Mean costs per question, in samples of the cheapest model.
-    splits : int
-        Random splits of the samples into halves.
-    seed : int
-        Of the splits and folds.
-    learn : bool
-        Whether to learn policies too, which takes most of the time.
-    progress : Progress, optional
-        Where to show how far it is; nowhere if not given.
-
-    Returns
-    -------
-    Figures
-
-    Raises
-    ------
-    InputError
-        If an argument is not allowed.
-    BudgetError
-        If a budget is below the cost of the cheapest action.
+    `recorded` is that table, or part of it; `splits` is how often its samples are split into halves at random. `learn`
+    says whether policies are learned too, which takes most of the time.
     """
     whole("splits", splits, 1)
     table = load_recorded() if recorded is None else recorded
@@ -179,8 +156,9 @@ def figures(
     useful = np.geomspace(cost.min(), claimed.budgets[-1], 40)
     enough = np.mean([trial.choices.budgets[-1] for trial in trials])
     means = [_held_out(trials, budget) for budget in np.geomspace(cost.min(), enough, 30).tolist()]
-    shown = np.mean([cost[trial.choices.allocate(SHOWN).actions] for trial in trials], axis=0)
-    counts = np.mean([trial.choices.allocate(SHOWN).counts for trial in trials], axis=0) / len(shown)
+    plans = [trial.choices.allocate(SHOWN) for trial in trials]
+    shown = np.mean([cost[plan.actions] for plan in plans], axis=0)
+    counts = np.mean([plan.counts for plan in plans], axis=0) / len(shown)
 
     names = [f"{NAMES.get(model, model)} x{k}" for model, k in kinds]
     policy = stops = None
@@ -190,8 +168,7 @@ def figures(
             policy = learned(texts, everything, cost, budgets, seed, shown_to)
         costs = table.relative_cost
         last = max(table.models, key=lambda model: costs[model])
-        name = NAMES.get(last, last)
-        stops = stopping(name, table.answers[last], cost=costs[last], seed=seed, progress=shown_to)
+        stops = stopping(NAMES.get(last, last), table.answers[last], cost=costs[last], seed=seed, progress=shown_to)
     shown_to.end()
     actions = [
         Action(name, model, k, float(c), float(a))

@@ -45,27 +45,9 @@ class Learned:
 def learned(
     texts: list[str], acc: Floats, cost: Floats, budgets: Any, seed: int = 0, progress: Progress | None = None
 ) -> list[Learned]:
-    """Fit on four folds, decide the fifth.
+    """Fit on four folds of the questions and decide the fifth, at each budget.
 
-    Parameters
-    ----------
-    texts : list of str, (N,)
-        The questions.
-    acc : ndarray, (N, K)
-        What each action reaches.
-    cost : ndarray, (K,)
-        What it costs.
-    budgets : sequence of float
-        Mean cost per question.
-    seed : int
-        Of the folds.
-    progress : Progress, optional
-        Where to show how far it is.
-
-    Returns
-    -------
-    list of Learned
-        One per budget.
+    `acc` (N, K) is what each action reaches on each question, `cost` (K,) what it costs.
     """
     from tcalloc.learn.routing.priced import PricedPolicy
 

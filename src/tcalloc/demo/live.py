@@ -8,7 +8,6 @@ import json
 import secrets
 import sys
 import tempfile
-import textwrap
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -21,9 +20,8 @@ from numpy.typing import NDArray
 from tcalloc._checks import whole
 from tcalloc._frontier import frontier
 from tcalloc.datasets import Recorded, load_recorded
-from tcalloc.demo.words import percent
+from tcalloc.demo.words import fill, percent
 from tcalloc.errors import TcallocError
-from tcalloc.learn.protocol import leading
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.graders import make_grader
 from tcalloc.llm.local import PARAMETERS, serve
@@ -31,6 +29,7 @@ from tcalloc.llm.questions import question_from
 from tcalloc.llm.sampler import Outcome, sample
 from tcalloc.measure import vote_accuracy
 from tcalloc.measure.actions import Vote
+from tcalloc.measure.kinds import leading
 from tcalloc.measure.samples import Samples
 from tcalloc.runs.store import read_run
 
@@ -105,18 +104,8 @@ def measured(
 ) -> tuple[list[Option], dict[str, Any]]:
     """Return the options and the choice: estimated from fresh samples, scored on the recorded ones.
 
-    Parameters
-    ----------
-    recorded : Recorded
-        The shipped table.
-    rows : (n,) array
-        Which of its questions were asked.
-    samples : Samples
-        Their fresh samples.
-    said : list
-        Per question the normalized answers, in the order of the samples; None: no answer.
-    budget : float
-        Samples per question on average.
+    `rows` says which of the recorded questions were asked. `said` are, per question, the normalized answers in the
+    order of the samples; None: no answer.
     """
     table = samples.table([Vote(k) for k in VOTES])
     plan = table.solve(budget=budget)
@@ -169,36 +158,10 @@ def run(
     out: TextIO | None = None,
     err: TextIO | None = None,
 ) -> dict[str, Any]:
-    """Sample, grade, estimate, solve, answer: what ``tcalloc demo --live`` does.
+    """Sample, grade, estimate, solve, answer: what ``tcalloc demo --live`` does; return what JSON prints.
 
-    Parameters
-    ----------
-    questions : int
-        How many of the recorded questions.
-    samples : int
-        Per question; at least the largest vote, 9.
-    budget : float
-        Samples per question on average, to be split.
-    seed : int, optional
-        What the samples' seeds derive from; a new one each time if not given.
-    as_json : bool
-        Print JSON instead of text.
-    out, err : text streams, optional
-        Standard output (the figures) and standard error (what is going on), if not given.
-
-    Returns
-    -------
-    dict
-        What JSON prints: the fields of `Live`.
-
-    Raises
-    ------
-    MissingExtraError
-        If aiohttp or xllamacpp is not installed.
-    InputError
-        If an argument is not allowed.
-    TcallocError
-        If the model cannot be fetched or started, or does not answer.
+    Some of the recorded questions get `samples` each, at least the largest vote, 9. The budget is samples per question
+    on average, to be split. The samples' seeds derive from `seed`, by default a new one each time.
     """
     out, err = out or sys.stdout, err or sys.stderr
     whole("samples", samples, max(VOTES))
@@ -272,7 +235,7 @@ def show(result: Live) -> str:
 
 def _intro(result: Live) -> str:
     each = result.samples // result.questions
-    return _fill(
+    return fill(
         f"Measured here and now: {result.questions} short questions, {each} samples each: {result.samples} answers of "
         f"SmolLM2-135M, {result.tokens} tokens in {result.seconds:.0f} s."
     )
@@ -312,7 +275,7 @@ def _examples(result: Live) -> str:
 def _mind(result: Live) -> str:
     half = 98 / result.questions**0.5
     return (
-        _fill(
+        fill(
             f"Mind: {result.questions} questions are few. On others all of these figures may be some {half:.0f} "
             "points higher or lower, and the choice knows each question from samples of that same question. What this "
             "shows is that the way works, from the first request to the answer; tcalloc demo shows on 293 questions "
@@ -322,10 +285,6 @@ def _mind(result: Live) -> str:
         "    tcalloc sample questions.jsonl --local --samples 16 --out run/\n"
         "    tcalloc solve run/ --budget 3\n"
     )
-
-
-def _fill(text: str) -> str:
-    return textwrap.fill(text.replace(" %", "~%"), 98, break_on_hyphens=False).replace("~%", " %")
 
 
 def _cut(text: str, width: int) -> str:

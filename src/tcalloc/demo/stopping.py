@@ -5,6 +5,7 @@ budgets; means over three divisions into folds, since one alone is lucky or not 
 of samples, on the same questions, is the exact expectation.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from tcalloc.demo.curves import Curve
 from tcalloc.demo.learned import FOLDS
 from tcalloc.demo.progress import Progress
+from tcalloc.evaluate.statistics import first_reached
 from tcalloc.learn.sequential import Sequential
 from tcalloc.measure import Samples, vote_accuracy
 
@@ -53,27 +55,7 @@ def stopping(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Stopping:
-    """Fit on four folds, replay the fifth.
-
-    Parameters
-    ----------
-    model : str
-        What people read.
-    answers : ndarray, (N, S)
-        Answer codes.
-    fixed : int
-        The number of samples to compare with.
-    cost : float
-        Cost of one sample, in the unit of all costs.
-    seed : int
-        Random seed of folds and orders.
-    progress : Progress, optional
-        Where to show how far it is.
-
-    Returns
-    -------
-    Stopping
-    """
+    """Fit on four folds and replay the fifth: of a model with the answer codes (N, S) and the cost of one sample."""
     shown_to = Progress() if progress is None else progress
     shown_to.begin("a policy that stops while samples come in", FOLDS * DIVISIONS)
     n = len(answers)
@@ -92,25 +74,16 @@ def stopping(
     ahead = reached - alone
     half = 1.96 * ahead.std(axis=1, ddof=1) / np.sqrt(n)
     means, spends = ahead.mean(axis=1), spend.mean(axis=1)
+    # Where the lead first becomes 0, and where the ends of its interval do.
+    reached_at = first_reached(spends, np.stack([means, means + half, means - half]), np.zeros(3)).tolist()
+    needed, low, high = (None if math.isinf(spend) else spend for spend in reached_at)
     return Stopping(
         model,
         fixed,
         float(alone.mean()),
-        _first(spends, means),
-        _first(spends, means + half),
-        _first(spends, means - half),
+        needed,
+        low,
+        high,
         cost,
         Curve((cost * spends).tolist(), reached.mean(axis=1).tolist()),
     )
-
-
-def _first(spends: NDArray[np.float64], lead: NDArray[np.float64]) -> float | None:
-    """Return the spend at which a lead first becomes 0, between the budgets; None if it never does."""
-    enough = np.flatnonzero(lead >= 0)
-    if not len(enough):
-        return None
-    b = int(enough[0])
-    if b == 0 or lead[b] == lead[b - 1]:
-        return float(spends[b])
-    share = -lead[b - 1] / (lead[b] - lead[b - 1])
-    return float(spends[b - 1] + share * (spends[b] - spends[b - 1]))

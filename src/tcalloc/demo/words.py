@@ -11,7 +11,7 @@ from tcalloc.demo.experiment import NAMES, VOTES, Figures, Line
 from tcalloc.demo.learned import Learned
 from tcalloc.demo.stopping import Stopping
 
-__all__ = ["cost", "details", "headline", "introduction", "percent", "saved", "show"]
+__all__ = ["cost", "details", "fill", "headline", "introduction", "percent", "saved", "show"]
 
 WIDTH = 98
 Deployed = TypeVar("Deployed", Line, Learned)
@@ -21,7 +21,7 @@ def introduction(recorded: Recorded) -> str:
     """Return what the demonstration is about, in words: known before anything is computed."""
     times = _either(sorted({str(answers.shape[1]) for answers in recorded.answers.values()}))
     costs = _either([f"{recorded.relative_cost[m]:g} ({NAMES.get(m, m)})" for m in recorded.models])
-    return _fill(
+    return fill(
         f"Which questions deserve more compute? {len(recorded.ids)} short questions were each answered {times} times "
         f"by {len(recorded.models)} small language models (recorded: nothing runs now). A question may get 1 sample of "
         f"one model, or the majority vote of {_either(VOTES[1:])}. A sample costs {costs}. A budget of 2 means: 2 per "
@@ -37,7 +37,8 @@ def show(result: Figures) -> str:
 
 def details(result: Figures) -> str:
     """Return all figures as text: first what can be deployed, then the bound."""
-    return "\n\n".join([*_deployed(result), _table(result), _saving(result), _destinations(result)])
+    deployed = [_by_text(result.learned), *([] if result.stopping is None else [_stopping(result.stopping)])]
+    return "\n\n".join([*deployed, _table(result), _saving(result), _destinations(result)])
 
 
 _NEXT = """\
@@ -63,24 +64,22 @@ def _short_table(found: list[Learned] | None) -> str:
 
 
 def _others(result: Figures) -> str:
-    said = "The best fixed mixture ignores the question."
-    if result.stopping is not None and result.stopping.needed is not None:
-        stops = result.stopping
+    said, stops = "The best fixed mixture ignores the question.", result.stopping
+    if stops is not None and stops.needed is not None:
         said += (
             f" Stopping while samples come in reaches the accuracy of {stops.samples} samples of {stops.model} "
             f"({percent(stops.accuracy, 1)}) with {cost(stops.needed)} on average (95 % interval: {_spends(stops)})."
         )
-    return _fill(said)
+    return fill(said)
 
 
 def _sentence(result: Figures) -> str:
     """Return the one sentence that matters."""
     best = headline(result.learned or [])
     if best is not None:
-        return _fill(
+        return fill(
             f"Deciding by the text of a question reaches the accuracy of the best fixed mixture at {cost(best.needed)} "
-            f"for {cost(best.spend)}: {saved(best, best.needed)} less compute (95 % interval: "
-            f"{saved(best, best.needed_low)} to {saved(best, best.needed_high)})."
+            f"for {cost(best.spend)}: {_saved_compute(best)}."
         )
     return "" if result.learned is None else "Deciding by the text of a question saves nothing that the intervals show."
 
@@ -88,17 +87,9 @@ def _sentence(result: Figures) -> str:
 # ---------------------------------------------------------------------------------------------- what can be deployed
 
 
-def _deployed(result: Figures) -> list[str]:
-    """Return the paragraphs about policies: judged on questions that they did not see."""
-    parts = [_by_text(result.learned)]
-    if result.stopping is not None:
-        parts.append(_stopping(result.stopping))
-    return parts
-
-
 def _by_text(found: list[Learned] | None) -> str:
     if found is None:
-        return _fill(
+        return fill(
             "What can be deployed: a policy that decides by the text of a question. To see one that is learned here: "
             "pip install 'tcalloc[learn]'."
         )
@@ -108,11 +99,10 @@ def _by_text(found: list[Learned] | None) -> str:
     else:
         said = (
             f"at a budget of {best.budget:g} it has the accuracy of the best fixed mixture at {cost(best.needed)}, for "
-            f"{saved(best, best.needed)} less compute (95 % interval: {saved(best, best.needed_low)} to "
-            f"{saved(best, best.needed_high)})."
+            f"{_saved_compute(best)}."
         )
     rows = [
-        _fill(f"What can be deployed: a policy that decides by a question's text. On unseen questions, {said}"),
+        fill(f"What can be deployed: a policy that decides by a question's text. On unseen questions, {said}"),
         "",
         "         really    best fixed   by the    lead, in points       a mixture needs",
         "  budget spent     mixture      text      (95 % interval)       for that accuracy",
@@ -126,10 +116,10 @@ def _by_text(found: list[Learned] | None) -> str:
 def _stopping(found: Stopping) -> str:
     head = "Or one that stops while samples come in, where another is not worth its price."
     if found.needed is None:
-        return _fill(
+        return fill(
             f"{head} Here it does not reach the accuracy of {found.samples} samples of {found.model}, held out."
         )
-    return _fill(
+    return fill(
         f"{head} It gives the accuracy of {found.samples} samples of {found.model} for every question "
         f"({percent(found.accuracy, 1)}) for {cost(found.needed)} on average, held out (95 % interval: "
         f"{_spends(found)})."
@@ -141,7 +131,7 @@ def _stopping(found: Stopping) -> str:
 
 def _table(result: Figures) -> str:
     rows = [
-        _fill(
+        fill(
             "The bound: an oracle that has seen other answers to the same question. It is a target, not a policy that "
             "you can deploy."
         ),
@@ -196,6 +186,12 @@ def saved(line: Line | Learned, needed: float | None) -> str:
     return percent(1.0 if needed is None else 1.0 - line.spend / needed)
 
 
+def _saved_compute(line: Line | Learned) -> str:
+    """Return what is saved against the mixture, with its interval."""
+    low, high = saved(line, line.needed_low), saved(line, line.needed_high)
+    return f"{saved(line, line.needed)} less compute (95 % interval: {low} to {high})"
+
+
 def _saving(result: Figures) -> str:
     line, best = headline(result.lines), result.best_action
     if line is None:
@@ -204,9 +200,7 @@ def _saving(result: Figures) -> str:
         parts = [f"{name} on {percent(share)}" for name, share in line.needed_mixture.items()]
         said = (
             f"The saving: at a budget of {line.budget:g} the oracle held out has the accuracy of the best fixed "
-            f"mixture at {cost(line.needed)} ({_either(parts, 'and')} of the questions) for "
-            f"{saved(line, line.needed)} less compute (95 % interval: {saved(line, line.needed_low)} to "
-            f"{saved(line, line.needed_high)})."
+            f"mixture at {cost(line.needed)} ({_either(parts, 'and')} of the questions) for {_saved_compute(line)}."
         )
     beyond = [line.budget for line in result.lines if line.needed_low is None]
     if beyond:
@@ -214,22 +208,18 @@ def _saving(result: Figures) -> str:
             f" From {min(beyond):g} on, no fixed mixture can buy its accuracy: the best, {best.name} on every "
             f"question, has {percent(best.accuracy, 1)} for {best.cost:g}."
         )
-    return _fill(said)
+    return fill(said)
 
 
 def _destinations(result: Figures) -> str:
     spending = result.spending
-    families = list(spending.families.items())
+    families = [f"{name} {spend:.1f}" for name, spend in spending.families.items()]
     (first, a), (second, b) = list(spending.actions.items())[:2]
     return f"""\
 Where a budget of {spending.budget:g} goes (oracle held out):
     {percent(a)} of the questions get {first}, {percent(b)} {second}, the others another action
-    most per question:  {_per_group(families[:3])}
-    least per question: {_per_group(families[:-4:-1])}"""
-
-
-def _per_group(families: list[tuple[str, float]]) -> str:
-    return ", ".join(f"{name} {spend:.1f}" for name, spend in families)
+    most per question:  {", ".join(families[:3])}
+    least per question: {", ".join(families[:-4:-1])}"""
 
 
 def percent(share: float, digits: int = 0) -> str:
@@ -247,6 +237,6 @@ def _either(values: Sequence[Any], last: str = "or") -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
-def _fill(text: str) -> str:
+def fill(text: str) -> str:
     """Break lines, but never between a number and its percent sign."""
     return textwrap.fill(text.replace(" %", "~%"), WIDTH, break_on_hyphens=False).replace("~%", " %")

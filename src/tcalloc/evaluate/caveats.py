@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc._amounts import digits as _number
+from tcalloc._amounts import digits
 from tcalloc._counts import counted
 from tcalloc.evaluate.problem import Problem
 from tcalloc.evaluate.result import Standing
@@ -13,6 +13,8 @@ from tcalloc.evaluate.thresholds import FEW_QUESTIONS, FEW_SAMPLES
 from tcalloc.learn.training import NOTHING
 
 __all__ = ["remarks"]
+
+NO_GAIN = "{} recorded answer {}, so no policy can gain anything, and the cheapest action is best."
 
 
 def remarks(problem: Problem, standings: Sequence[Standing], budgets: NDArray[np.float64], repeats: int) -> list[str]:
@@ -32,6 +34,8 @@ def remarks(problem: Problem, standings: Sequence[Standing], budgets: NDArray[np
 
 def _of_questions(problem: Problem, standings: Sequence[Standing]) -> list[str]:
     n = problem.questions
+    if n >= FEW_QUESTIONS:
+        return []
     halves = [
         50 * float(high - low)
         for standing in standings
@@ -39,8 +43,6 @@ def _of_questions(problem: Problem, standings: Sequence[Standing]) -> list[str]:
         for low, high in zip(standing.gain_low, standing.gain_high, strict=True)
         if high > low
     ]
-    if n >= FEW_QUESTIONS:
-        return []
     words = f"There are only {counted(n, 'question')}"
     if halves:
         words += f": a gain must exceed about {float(np.median(halves)):.1f} points to stand out from chance"
@@ -48,26 +50,19 @@ def _of_questions(problem: Problem, standings: Sequence[Standing]) -> list[str]:
 
 
 def _of_answers(problem: Problem) -> list[str]:
-    acc = problem.fixed_accuracy
+    acc, words = problem.fixed_accuracy, problem.reference.words
     real = [a for a, cost in enumerate(problem.fixed_cost.mean(axis=0)) if cost > 0 or acc[:, a].any()]
     known = acc[:, real] if real else acc
     if len(problem.menu.names) == 1:
         return ["There is only one action, so every policy does the same."]
     if not known.any():
-        return [
-            f"No recorded answer {problem.reference.words.is_right}, so no policy can gain anything, and the cheapest "
-            "action is best."
-        ]
+        return [NO_GAIN.format("No", words.is_right)]
     if (known == 1).all():
-        return [
-            f"Every recorded answer {problem.reference.words.is_right}, so no policy can gain anything, and the "
-            "cheapest "
-            "action is best."
-        ]
+        return [NO_GAIN.format("Every", words.is_right)]
     found = []
     if problem.data == "single answers":
         found.append(
-            f"Each cell is a single answer, {problem.reference.words.outcome}. The hindsight bound chooses by these "
+            f"Each cell is a single answer, {words.outcome}. The hindsight bound chooses by these "
             "outcomes, so much of "
             "it is luck, and no policy can reach it. Several samples per question would separate luck from skill."
         )
@@ -99,11 +94,11 @@ def _of_budgets(standings: Sequence[Standing], budgets: NDArray[np.float64]) -> 
             continue
         if (spends > budget).all():
             found.append(
-                f"No policy can spend as little as {_number(budget)}: the least is {_number(float(spends.min()))}."
+                f"No policy can spend as little as {digits(budget)}: the least is {digits(float(spends.min()))}."
             )
         elif (spends < budget).all():
-            most = _number(float(spends.max()))
-            found.append(f"No policy can use {_number(budget)}: the most that any spends is {most}.")
+            most = digits(float(spends.max()))
+            found.append(f"No policy can use {digits(budget)}: the most that any spends is {most}.")
         else:
-            found.append(f"No policy spends {_number(budget)} exactly; the table shows what each really spends there.")
+            found.append(f"No policy spends {digits(budget)} exactly; the table shows what each really spends there.")
     return found

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from importlib import metadata
 from platform import python_version
@@ -41,7 +42,7 @@ Floats = NDArray[np.float64]
 BUDGETS, MOST = 4, 0.9
 # A comparison of 1000 repeats takes days; more is a slip, and would take all memory before it began.
 MOST_REPEATS = 1000
-# That a float has.
+# Significant digits that a float64 can hold.
 DIGITS = 17
 GROUPS = ("easy", "medium", "hopeless")
 # A question is easy if a single sample is right so often, and hopeless if nothing is right more often than this.
@@ -144,7 +145,11 @@ def compare(
     True
     """
     began = time.perf_counter()
-    _check(data, folds, repeats, random_state)
+    whole("folds", folds, 2)
+    whole("repeats", repeats, 1, MOST_REPEATS)
+    whole("random_state", random_state, 0)
+    if isinstance(data, Samples) and len(data) == 0:
+        raise InputError("data has 0 questions; a comparison needs at least 2.")
     workers(n_jobs)
     problem = Problem.of(
         data, X=X, difficulty=difficulty, actions=actions, verifier=verifier, feature_cost=feature_cost,
@@ -171,7 +176,6 @@ def compare(
     taking = [contestant for contestant in contestants if contestant.name in ran.parts]
     means = problem.per_question(fixed[0]), problem.per_question(fixed[1])
     found = standings(taking, ran.parts, spends, n, random_state, means)
-    paid = problem.fixed_cost.mean(axis=0)
     made = Comparison(
         budgets=spends,
         standings=found,
@@ -185,7 +189,7 @@ def compare(
         data=problem.data,
         verifier=problem.verifier,
         actions=problem.fixed_names,
-        action_spend=paid,
+        action_spend=problem.fixed_cost.mean(axis=0),
         action_accuracy=problem.fixed_accuracy.mean(axis=0),
         votes=problem.votes,
         vote_accuracy=problem.vote_accuracy,
@@ -260,26 +264,13 @@ def difficulty_of(problem: Problem) -> NDArray[np.intp]:
 def versions() -> dict[str, str]:
     """Return what it was computed with."""
     found = {"Python": python_version(), "tcalloc": __version__, "NumPy": np.__version__}
-    for shown, names in (("scikit-learn", ("scikit-learn",)), ("XGBoost", ("xgboost-cpu", "xgboost"))):
-        for name in names:
-            try:
-                found[shown] = metadata.version(name)
-                break
-            except metadata.PackageNotFoundError:
-                continue
+    for shown, name in (("scikit-learn", "scikit-learn"), ("XGBoost", "xgboost"), ("XGBoost", "xgboost-cpu")):
+        with suppress(metadata.PackageNotFoundError):
+            found[shown] = metadata.version(name)
     return found
 
 
 # ---------------------------------------------------------------------------------------------- checks
-
-
-def _check(data: Any, folds: Any, repeats: Any, seed: Any) -> None:
-    """Refuse what `Problem` does not look at, before it is read."""
-    whole("folds", folds, 2)
-    whole("repeats", repeats, 1, MOST_REPEATS)
-    whole("random_state", seed, 0)
-    if isinstance(data, Samples) and len(data) == 0:
-        raise InputError("data has 0 questions; a comparison needs at least 2.")
 
 
 def _unit(unit: Any, problem: Problem) -> str:

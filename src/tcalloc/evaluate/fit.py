@@ -6,8 +6,6 @@ What to use when
     The policy, and a report on it: what ``tcalloc fit`` prints.
 `Fitting`
     The same in two steps: `Fitting.of` checks everything, ``report`` does the work.
-`default_policy`
-    Which policy is fitted where none is named.
 `refuse_few`
     The fewest questions.
 """
@@ -40,7 +38,7 @@ from tcalloc.measure.labels import refuse_verifier
 from tcalloc.measure.referee import judged
 from tcalloc.measure.samples import Samples
 
-__all__ = ["CALIBRATE", "Fitting", "default_policy", "fit", "refuse_few"]
+__all__ = ["CALIBRATE", "Fitting", "fit", "refuse_few"]
 
 # Share of the questions that set the price where the budget is guaranteed with a confidence.
 CALIBRATE = 0.25
@@ -50,22 +48,6 @@ POINTS = 7
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 Rows = NDArray[np.intp]
-
-
-def default_policy(X: Any) -> str:
-    """Return the name of the policy that is fitted where none is named.
-
-    Parameters
-    ----------
-    X : sequence or None
-        What is known of each question beforehand.
-
-    Returns
-    -------
-    str
-        "priced"; without X the best fixed mixture, which does without.
-    """
-    return REFERENCE if X is None else PRICED
 
 
 def fit(
@@ -184,22 +166,7 @@ def fit(
 
 
 def refuse_few(n: int, folds: int, place: str) -> None:
-    """Refuse to fit on questions that are too few to learn and to be held out.
-
-    Parameters
-    ----------
-    n : int
-        Questions.
-    folds : int
-        Number of folds of the cross-validation.
-    place : str
-        What the message calls the samples.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than 20, or fewer than two per fold.
-    """
+    """Refuse to fit on fewer than 20 questions, or fewer than two per fold."""
     fewest = max(FEWEST, 2 * folds)
     if n < fewest:
         raise InputError(
@@ -245,21 +212,7 @@ class Fitting:
         random_state: int = 0,
         place: str = "samples",
     ) -> "Fitting":
-        """Check what `fit` was given.
-
-        Parameters
-        ----------
-        samples, budget, policy, X, feature_cost, verifier, answer_all, confidence, low, high, folds, random_state
-            Those of `fit`.
-        place : str
-            What messages call the samples.
-
-        Raises
-        ------
-        InputError
-            If an argument is not allowed, if there are too few questions, or if the policy cannot do without something
-            that is missing.
-        """
+        """Check what `fit` was given; its arguments are those of `fit`."""
         if not isinstance(samples, Samples):
             raise InputError(f"samples is {type(samples).__name__}; expected Samples, or the path of a run folder.")
         whole("folds", folds, 2)
@@ -282,7 +235,8 @@ class Fitting:
         samples, kept = samples.of_every_model()
         X = take_rows(X, kept)
         refuse_few(len(samples), folds, place)
-        entry = entry_of(default_policy(X) if policy is None else policy, deployable=True)
+        usual = REFERENCE if X is None else PRICED
+        entry = entry_of(usual if policy is None else policy, deployable=True)
         half = judged(samples, 1, random_state)[0]
         try:
             recipes = [
@@ -306,17 +260,7 @@ class Fitting:
     def report(self, out: str | os.PathLike[str] | None = None) -> FitReport:
         """Fit the policy, and measure it on questions that it has not seen.
 
-        Parameters
-        ----------
-        out : path, optional
-            The folder for the policy. It is stored before it is measured, so that an interruption does not lose it.
-
-        Raises
-        ------
-        InputError
-            If the budget cannot be kept.
-        MissingExtraError
-            If the policy needs an extra that is not installed.
+        The policy is stored before it is measured, so that an interruption does not lose it.
         """
         beforehand = self.recipe.actions is not None and self.recipe.entry.family != "probed"
         if out is not None:

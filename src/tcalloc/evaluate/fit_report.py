@@ -1,13 +1,6 @@
 """What `tcalloc.fit` reports: the policy, its figures on held-out questions, and both in words.
 
-What to use when
-----------------
-`FitReport`
-    What every report has: the policy, ``str(report)``, ``report.save(folder)``.
-`RoutingReport`
-    What a policy that decides beforehand is known to lose (its `Certificate`).
-`StoppingReport`
-    What a policy that decides while sampling reaches at each spend, beside a fixed number of samples.
+`RoutingReport` is of policies that decide beforehand, `StoppingReport` of those that decide while sampling.
 """
 
 import math
@@ -24,8 +17,8 @@ from tcalloc._counts import counted
 from tcalloc._printing import cleaned, text_table
 from tcalloc._rounding import SUMMED
 from tcalloc.evaluate.gold_check import GoldCheck
-from tcalloc.evaluate.half_width import half_width
 from tcalloc.evaluate.result import plain
+from tcalloc.evaluate.statistics import half_width
 from tcalloc.learn.holdout.certify import Certificate
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.measure.labels import GOLD, Labels
@@ -110,6 +103,17 @@ class FitReport:
         """Return all figures as a dictionary for JSON; what is not finite is None."""
         raise NotImplementedError
 
+    def _common(self) -> dict[str, Any]:
+        """Return the first figures of every report, as `to_dict` does."""
+        return {
+            "policy": type(self.policy).__name__,
+            "name": self.name,
+            "verifier": self.verifier,
+            "labels": self.labels.to_dict(),
+            "gold": None if self.gold is None else self.gold.to_dict(),
+            "questions": self.questions,
+        }
+
     @cleaned
     def __str__(self) -> str:
         return "\n\n".join(part for part in (self.text(), textwrap.fill(self.note(), WIDTH)) if part)
@@ -187,27 +191,19 @@ class RoutingReport(FitReport):
         """Return how many questions are left without an answer, as one sentence; "" where there are none."""
         if not self.unanswered:
             return ""
-        drawing = [
-            cost for action, cost in zip(self.policy.actions_, self.policy.cost_, strict=True) if action is not None
-        ]
         why = "the compute brings more on others"
         if self.unanswered == self.questions:
-            cheapest = float(min(drawing))
-            pays = self.budget >= cheapest * (1 - SUMMED)
-            never = f"no action was ever {self.labels.words.right}"
-            why = never if pays else f"the cheapest action costs {_amounts.amount(cheapest, unit)}"
+            actions = zip(self.policy.actions_, self.policy.cost_, strict=True)
+            cheapest = float(min(cost for action, cost in actions if action is not None))
+            why = f"the cheapest action costs {_amounts.amount(cheapest, unit)}"
+            if self.budget >= cheapest * (1 - SUMMED):
+                why = f"no action was ever {self.labels.words.right}"
         return f"leaves {self.unanswered:,} of {counted(self.questions, 'question')} without an answer, because {why}."
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as a dictionary for JSON; what is not finite is None."""
         policy = self.policy
-        return {
-            "policy": type(policy).__name__,
-            "name": self.name,
-            "verifier": self.verifier,
-            "labels": self.labels.to_dict(),
-            "gold": None if self.gold is None else self.gold.to_dict(),
-            "questions": self.questions,
+        return self._common() | {
             "budget": plain(float(self.budget)),
             "price": plain(float(policy.price_)),
             "action_names": list(policy.action_names_),
@@ -344,13 +340,7 @@ class StoppingReport(FitReport):
         return "\n\n".join([*parts, *([textwrap.fill(said, WIDTH)] if said else []), *self._below(unit)])
 
     def comparison(self, unit: str | None = None) -> str:
-        """Return what the policy gives up and saves against all samples that were judged; "" with gold answers.
-
-        Parameters
-        ----------
-        unit : str, optional
-            What costs are counted in, such as "usd".
-        """
+        """Return what the policy gives up and saves against all samples that were judged; "" with gold answers."""
         if self.labels.gold or self.fixed is None:
             return ""
         own = self.at(min(self.budget, float(self.frontier.spend[-1])))
@@ -389,26 +379,19 @@ class StoppingReport(FitReport):
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as a dictionary for JSON; what is not finite is None."""
-        policy = self.policy
-        return {
-            "policy": type(policy).__name__,
-            "name": self.name,
-            "verifier": self.verifier,
-            "labels": self.labels.to_dict(),
-            "gold": None if self.gold is None else self.gold.to_dict(),
-            "questions": self.questions,
+        policy, fixed = self.policy, None
+        if self.fixed is not None:
+            fixed = [
+                dict(zip(self.fixed._fields, row, strict=True)) for row in plain(list(zip(*self.fixed, strict=True)))
+            ]
+        return self._common() | {
             "learned_from": self.learned_from,
             "budget": plain(float(self.budget)),
             "guarantee": None if policy.guarantee_ is None else policy.guarantee_.to_dict(),
             "looks": plain(float(self.looks)),
             "facts": repr(policy).splitlines(),
             "frontier": [{key: plain(value) for key, value in point._asdict().items()} for point in self.points()],
-            "fixed_numbers": None
-            if self.fixed is None
-            else [
-                {"samples": k, "spend": float(spend), "accuracy": float(accuracy)}
-                for k, spend, accuracy in zip(*self.fixed, strict=True)
-            ],
+            "fixed_numbers": fixed,
         }
 
 

@@ -1,12 +1,4 @@
-"""How long a comparison still takes, and the line of progress that says so.
-
-What to use when
-----------------
-`Forecast`
-    The time that is left, from the trainings that are done.
-`Bar`
-    One line on standard error, with the forecast.
-"""
+"""How long a comparison still takes, and the line of progress that says so."""
 
 import heapq
 import sys
@@ -15,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from tcalloc._printing import uncleaned
+from tcalloc._printing import StatusLine
 from tcalloc.learn.registry import HINDSIGHT, ORACLE
 from tcalloc.llm.progress import clock
 
@@ -39,16 +31,8 @@ class Forecast:
 
     Trainings differ a thousandfold, so that their number says little. Each group of contestants is known by its own
     trainings as soon as one is done; before that, by what it usually takes in comparison with those that are. What is
-    left is then dealt out to the processes, in order.
-
-    Parameters
-    ----------
-    pieces : sequence of str
-        The group of each training, in the order in which they are begun.
-    workers : int
-        Processes. Each computes once what the trainings of a group share.
-    clock : callable
-        Returns the time in seconds.
+    left is then dealt out to the processes, in order. `pieces` is the group of each training, in the order in which
+    they are begun.
     """
 
     def __init__(self, pieces: Sequence[str], workers: int = 1, clock: Callable[[], float] = time.monotonic):
@@ -68,17 +52,7 @@ class Forecast:
         return self._clock() - self._began
 
     def done(self, group: str, seconds: float, process: int = 0) -> None:
-        """Count one training as done.
-
-        Parameters
-        ----------
-        group : str
-            Group of the contestants.
-        seconds : float
-            What it took.
-        process : int
-            Which process did it.
-        """
+        """Count one training of a group as done: what it took, and which process did it."""
         (self._later if group in self._seen[process] else self._first)[group].append(seconds)
         self._seen[process].add(group)
         self._free[process] = self.seconds
@@ -126,19 +100,6 @@ class Bar:
     """How far it is, on standard error: one line that changes on a terminal, else a line now and then.
 
     It is shown while its block runs. However that ends, what is printed next begins a new line.
-
-    Parameters
-    ----------
-    pieces : sequence of str
-        The group of each training, in the order in which they are begun.
-    wanted : bool
-        Whether anything is shown.
-    workers : int
-        Processes.
-    stream : file, optional
-        Standard error if not given.
-    clock : callable
-        Returns the time in seconds.
     """
 
     def __init__(
@@ -151,43 +112,31 @@ class Bar:
     ):
         self._total, self._done = len(pieces), 0
         self._forecast = Forecast(pieces, workers, clock)
-        self._stream = uncleaned(sys.stderr if stream is None else stream) if wanted else None
-        self._live = self._stream is not None and self._stream.isatty()
-        self._every = 0.2 if self._live else 30.0
+        self._line = StatusLine((sys.stderr if stream is None else stream) if wanted else None)
+        self._every = 0.2 if self._line.live else 30.0
         self._shown = 0.0
-        self._width = 0
 
     def step(self, group: str, seconds: float, process: int = 0) -> None:
         """Count one training as done; see `Forecast.done`."""
         self._done += 1
         self._forecast.done(group, seconds, process)
         now = self._forecast.seconds
-        if self._stream is not None and now - self._shown >= self._every:
+        if now - self._shown >= self._every:
             self._shown = now
-            self._write()
+            self._line.show(self.line())
 
     def __enter__(self) -> "Bar":
-        if self._live:
-            self._write()
+        if self._line.live:
+            self._line.show(self.line())
         return self
 
     def __exit__(self, *_: object) -> None:
         """Leave the line, so that what is said next has one of its own."""
-        if self._live:
-            self._write("\n")
+        if self._line.live:
+            self._line.show(self.line(), "\n")
 
     def line(self) -> str:
         """Return what is shown."""
         left = self._forecast.left()
         ahead = "" if left is None or self._done == self._total else f", about {clock(left)} left"
         return f"tcalloc: compare: {self._done:,} of {self._total:,} trainings ({clock(self._forecast.seconds)}{ahead})"
-
-    def _write(self, end: str = "") -> None:
-        assert self._stream is not None
-        text = self.line()
-        try:
-            self._stream.write(f"\r{text.ljust(self._width)}{end}" if self._live else f"{text}\n")
-            self._stream.flush()
-            self._width = len(text)
-        except (OSError, ValueError):
-            self._stream, self._live = None, False  # the terminal is gone

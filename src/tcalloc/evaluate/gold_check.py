@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from tcalloc._amounts import amount
 from tcalloc._student import quantile
-from tcalloc.evaluate.half_width import half_width
 from tcalloc.evaluate.phrases import counted, interval, percent, points, rounded
 from tcalloc.evaluate.recipe import Recipe
 from tcalloc.evaluate.result import plain
+from tcalloc.evaluate.statistics import half_width
 from tcalloc.evaluate.thresholds import ALPHA, FEWEST, POWER
 from tcalloc.learn.holdout.folds import split
 from tcalloc.learn.rows import take_rows
@@ -86,26 +86,18 @@ class GoldCheck:
         return {name: plain(getattr(self, name)) for name in self.__slots__}
 
     def text(self, unit: str | None = None) -> str:
-        """Return it in sentences.
-
-        Parameters
-        ----------
-        unit : str, optional
-            What costs are counted in, such as "usd".
-        """
+        """Return it in sentences; `unit` is what costs are counted in, such as "usd"."""
         own = f"{percent(self.accuracy)} (95 % interval {percent(self.low)} to {percent(self.high)})"
         whole = f"{percent(self.whole_accuracy)} ({percent(self.whole_low)} to {percent(self.whole_high)})"
         found = [
             f"Gold answers are known for {counted(self.questions, 'question')}. On these, held out, the policy is "
-            "right "
-            f"on {own} at a spend of {amount(self.spend, unit, 3)}. A vote over {self.samples} samples is right on "
-            f"{whole}."
+            f"right on {own} at a spend of {amount(self.spend, unit, 3)}. A vote over {self.samples} samples is right "
+            f"on {whole}."
         ]
         if self.whole_accuracy < RIGHT_ENOUGH:
             found.append(
                 f"That is below {percent(RIGHT_ENOUGH, 0)}: the most frequent answer is a poor reference here, and "
-                "what is "
-                "learned from it may mislead. Learn from gold answers, or from a stronger model's."
+                "what is learned from it may mislead. Learn from gold answers, or from a stronger model's."
             )
         if math.isfinite(self.difference):
             span = interval(self.difference_low, self.difference_high)
@@ -124,8 +116,7 @@ class GoldCheck:
             )
             found.append(
                 f"About {self.needed:,} gold answers would show a difference of 1 point between {other} in four of "
-                "five "
-                "cases (two-sided test at 5 %, if questions scatter as these do)."
+                "five cases (two-sided test at 5 %, if questions scatter as these do)."
             )
         return " ".join(found)
 
@@ -141,20 +132,7 @@ def check_by_gold(
 ) -> GoldCheck | None:
     """Return what the gold answers say about a policy that learned from a reference; None without gold answers.
 
-    Parameters
-    ----------
-    recipe : Recipe
-        How the policy is fitted.
-    samples : Samples
-        Labelled by a reference, with the gold answers kept aside.
-    X : sequence or None
-        What is known of each question.
-    budget : float
-        Mean cost per question.
-    folds : int
-        Number of folds of the cross-validation.
-    random_state : int
-        Seed of the folds and the policies.
+    The samples are labelled by the reference, with the gold answers kept aside.
     """
     right, rows = samples.by_gold()
     n = len(rows)
@@ -193,14 +171,8 @@ def check_by_gold(
 def answers_needed(gaps: Floats, difference: float = POINT) -> int | None:
     """Return how many questions would show a mean difference in four of five cases; None where nothing scatters.
 
-    The test is two-sided at 5 %, paired by question, and its errors are normal.
-
-    Parameters
-    ----------
-    gaps : ndarray, (n,)
-        Differences of single questions.
-    difference : float
-        The mean difference to be shown.
+    The test is two-sided at 5 %, paired by question, and its errors are normal. `gaps` are differences of single
+    questions.
 
     Examples
     --------

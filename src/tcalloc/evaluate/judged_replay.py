@@ -1,14 +1,4 @@
-"""What a policy that exists already does on samples that judge each other.
-
-What to use when
-----------------
-`judging_halves`
-    Random halves of each question's samples; each half is judged by the reference of the other one.
-`outcomes_on`
-    What a policy spends on each question, and how often it gives the reference's answer.
-`shortened`
-    An action with no more samples than there are.
-"""
+"""What a policy that exists already does on samples that judge each other."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,32 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc.evaluate.menu import arm_of
 from tcalloc.learn.protocol import Always
 from tcalloc.learn.training import as_table
 from tcalloc.measure.actions import Action
-from tcalloc.measure.referee import judged
 from tcalloc.measure.samples import Samples
 from tcalloc.measure.table import Table
 
-__all__ = ["judging_halves", "outcomes_on", "shortened"]
+__all__ = ["outcomes_on", "shortened"]
 
 Floats = NDArray[np.float64]
-
-# Random halves; each counts in both directions.
-SPLITS = 2
-
-
-def judging_halves(samples: Samples, seed: int = 0) -> tuple[Samples, ...]:
-    """Return halves of the samples, each judged by the reference of the other half.
-
-    Parameters
-    ----------
-    samples : Samples
-        Labelled by a reference.
-    seed : int
-        Of the halves.
-    """
-    return judged(samples, SPLITS, seed)
 
 
 def outcomes_on(
@@ -50,18 +24,8 @@ def outcomes_on(
 ) -> tuple[Floats, Floats]:
     """Return spend and share of right answers by question, (B, n) each: the means over all parts.
 
-    An action of more samples than a part holds is replaced by one of all its samples.
-
-    Parameters
-    ----------
-    policy : Policy
-        A fitted policy, or one that always does the same.
-    parts : sequence of Samples
-        The same questions, such as `judging_halves` returns them.
-    X : sequence or None
-        What is known of each question.
-    budgets : sequence of float, optional
-        Mean costs per question. Default: the policy's own setting.
+    The parts are the same questions, such as random halves of their samples. An action of more samples than a part
+    holds is replaced by one of all its samples. Without budgets, the policy's own setting counts.
     """
     found = [_outcomes(policy, part, X, budgets) for part in parts]
     spend, accuracy = (np.mean([one[of] for one in found], axis=0) for of in (0, 1))
@@ -70,8 +34,7 @@ def outcomes_on(
 
 def shortened(action: Action, samples: Samples) -> Action:
     """Return an action that draws no more samples than every question has."""
-    arms = samples.by_model
-    arm = next((arms[name] for name in (action.arm, action.model) if name in arms), next(iter(arms.values())))
+    arm = samples.by_model[arm_of(action, samples)]
     return replace(action, samples=min(action.samples, int(arm.drawn.sum(axis=1).min())))
 
 

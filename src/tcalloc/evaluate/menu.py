@@ -8,8 +8,8 @@ What to use when
     A menu without gaps: what a question lacks is replaced by the next cheaper action.
 `menu_actions`, `dense_actions`
     What policies choose from that decide beforehand, and all fixed numbers of samples.
-`paid`
-    What actions really cost on each question.
+`paid`, `arm_of`
+    What actions really cost on each question, and whose samples they draw.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ from tcalloc.measure.table import Table, only_outcomes
 from tcalloc.measure.tabulate import tabulate
 from tcalloc.runs.recorded_answers import notes_for
 
-__all__ = ["dense_actions", "filled", "menu_actions", "of_samples", "of_table", "paid"]
+__all__ = ["arm_of", "dense_actions", "filled", "menu_actions", "of_samples", "of_table", "paid"]
 
 Floats = NDArray[np.float64]
 
@@ -39,13 +39,7 @@ def filled(menu: Training) -> tuple[Floats, Floats]:
 
 
 def of_table(table: Table, actions: Any, verifier: bool) -> dict[str, Any]:
-    """Return a problem's fields, of a table.
-
-    Raises
-    ------
-    InputError
-        If it has weights that differ, a verifier is asked for, or the actions do not fit.
-    """
+    """Return a problem's fields, of a table; refuse weights that differ, a verifier, and actions that do not fit."""
     if verifier:
         raise InputError("verifier=True needs Samples: a table has no samples that could be checked.")
     weights = table.weights
@@ -70,13 +64,7 @@ def of_table(table: Table, actions: Any, verifier: bool) -> dict[str, Any]:
 
 
 def of_samples(samples: Samples, actions: Any, verifier: bool) -> dict[str, Any]:
-    """Return a problem's fields, of samples.
-
-    Raises
-    ------
-    InputError
-        If a question has no samples, a cost is not known, or the actions need what was not recorded.
-    """
+    """Return a problem's fields, of samples; refuse questions without any."""
     arms = samples.by_model
     empty = np.flatnonzero(~samples.drawn.any(axis=1))
     if len(empty):
@@ -95,13 +83,14 @@ def of_samples(samples: Samples, actions: Any, verifier: bool) -> dict[str, Any]
         acc = np.where(there, acc, np.nan)
     whole = _with_nothing(acc, cost, there, (*listed, None))
     places = [(*listed, None).index(action) for action in known]
+    available = None if whole.available is None else whole.available[:, places]
     menu = Training(
         np.ascontiguousarray(whole.acc[:, places]),
         np.ascontiguousarray(whole.cost[:, places]),
         whole.weights,
         tuple(whole.names[p] for p in places),
         known,
-        None if there is None or whole.available is None else _or_none(whole.available[:, places]),
+        None if available is None or available.all() else available,
     )
     filled_acc, filled_cost = filled(whole)
     one = len(arms) == 1
@@ -125,13 +114,7 @@ def of_samples(samples: Samples, actions: Any, verifier: bool) -> dict[str, Any]
 
 
 def menu_actions(samples: Samples, actions: Any, verifier: bool) -> tuple[Action | None, ...]:
-    """Return what policies choose from that decide beforehand: the actions given, or nothing and the usual ones.
-
-    Raises
-    ------
-    InputError
-        If an action has rates, or needs a verifier that is not there.
-    """
+    """Return what policies choose from that decide beforehand: the actions given, or nothing and the usual ones."""
     if actions is None:
         return (None, *samples.usual_actions(verifier))
     # Checks the list; its table is made with all others.
@@ -143,7 +126,7 @@ def menu_actions(samples: Samples, actions: Any, verifier: bool) -> tuple[Action
                 f"actions[{a}] ({action.name}) has rates, but samples are charged what was recorded. Put the costs "
                 "into Samples(cost=…), and leave the rates out."
             )
-        if action is not None and action.combine == "best" and action.by == "verifier" and not verifier:
+        if action is not None and "verifier" in action.kind.needs and not verifier:
             instead = f"Vote({action.samples})" if samples.answered else "One()"
             raise InputError(
                 f"actions[{a}] is {action.name}, which needs a verifier that recognises right answers live. If there "
@@ -170,18 +153,14 @@ def paid(samples: Samples, actions: list[Action]) -> Floats:
         total = np.where(drawn, cost, 0.0).sum(axis=1)
         # Where the model was not asked the action is not available, whatever its cost.
         means[name] = np.where(size > 0, total / np.maximum(size, 1), total.sum() / max(size.sum(), 1))
+    arms = [arm_of(action, samples) for action in actions]
+    return np.column_stack([a.samples * means[arm] + rounds[arm].first for a, arm in zip(actions, arms, strict=True)])
+
+
+def arm_of(action: Action, samples: Samples) -> str:
+    """Return the model whose samples an action draws; the only one, if it names none."""
     arms = samples.by_model
-
-    def arm_of(action: Action) -> str:
-        for name in (action.arm, action.model):
-            if name is not None and name in arms:
-                return name
-        return next(iter(arms))
-
-    names = [arm_of(action) for action in actions]
-    return np.column_stack(
-        [a.samples * means[name] + rounds[name].first for a, name in zip(actions, names, strict=True)]
-    )
+    return next((name for name in (action.arm, action.model) if name in arms), next(iter(arms)))
 
 
 def _with_nothing(
@@ -194,7 +173,3 @@ def _with_nothing(
     return Training(
         np.column_stack([acc, np.zeros(n)]), np.column_stack([cost, np.zeros(n)]), np.ones(n), names, actions, available
     )
-
-
-def _or_none(available: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
-    return None if available.all() else available

@@ -46,12 +46,12 @@ def percent(value: float, digits: int = 1) -> str:
     return f"{100 * value:.{digits}f} %" if math.isfinite(value) else "-"
 
 
-def points(value: float, digits: int = 1) -> str:
+def points(value: float) -> str:
     """Return a difference of shares in points: +2.1; a dash for NaN."""
     if not math.isfinite(value):
         return "-"
-    found = round(100 * value, digits) + 0.0  # no −0.0
-    return f"{found:+.{digits}f}" if found else f"{found:.{digits}f}"
+    found = round(100 * value, 1) + 0.0  # no −0.0
+    return f"{found:+.1f}" if found else "0.0"
 
 
 def interval(low: float, high: float) -> str:
@@ -120,7 +120,7 @@ def with_verifier(given: bool) -> str:
 
 def action(name: str) -> str:
     """Return a fixed action in words: "vote4 small" is 4 samples of small."""
-    votes = re.fullmatch(r"vote(\d{1,6})(?: (.+))?", name)
+    votes = re.fullmatch(r"vote(\d{1,6})(?: (?!by )(.+))?", name)
     if votes is None:
         return clean(name, LONGEST)
     model = "" if votes[2] is None else f" of {clean(votes[2], LONGEST)}"

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.errors import MissingExtraError
+from tcalloc._frames import new_axes
 from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions.choice import trusted
 from tcalloc.evaluate.conclusions.headline import fixed, saving
@@ -31,7 +31,7 @@ from tcalloc.learn.registry import FIXED_K, ORACLE, RANDOM
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["PALETTE", "TENTHS", "Line", "Palette", "contenders", "draw", "plot", "stepwise", "subject"]
+__all__ = ["PALETTE", "TENTHS", "Line", "Palette", "contenders", "draw", "frame", "plot", "stepwise", "subject"]
 
 Floats = NDArray[np.float64]
 
@@ -100,8 +100,8 @@ def contenders(result: ComparisonFigures) -> list[Standing]:
     advice = recommend(result)
     about, cheapest = subject(result, advice), saving(result)
     able = [standing for standing in result.standings if standing.kind in ("policy", "own") and _drawable(standing)]
-    first = [standing.name for standing in (about,) if standing is not None]
-    wanted = [*first, *(one.policy for one in (cheapest,) if one is not None), *(pick.policy for pick in advice.picks)]
+    first = [] if about is None else [about.name]
+    wanted = [*first, *([] if cheapest is None else [cheapest.policy]), *(pick.policy for pick in advice.picks)]
     ranked = sorted(able, key=lambda standing: wanted.index(standing.name) if standing.name in wanted else len(wanted))
     coloured: list[Standing] = []
     for standing in ranked:
@@ -133,32 +133,8 @@ def plot(result: ComparisonFigures, ax: "Axes | None" = None) -> "Axes":
 
     The best policies, the user's own, the best fixed mixture and the held-out oracle are named; all other policies are
     thin lines; "fixed k", which mixes nothing, goes in steps. Fixed actions are dots. The hindsight bound is not drawn.
-
-    Parameters
-    ----------
-    result : ComparisonFigures
-        Of `tcalloc.compare`.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure if not given.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-
-    Raises
-    ------
-    MissingExtraError
-        If Matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise MissingExtraError("plot needs Matplotlib: pip install 'tcalloc[plot]'") from error
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        _, ax = plt.subplots(figsize=(8.5, 5.4), layout="constrained")
-    del matplotlib
+    ax = new_axes((8.5, 5.4)) if ax is None else ax
     draw(result, ax)
     return ax
 
@@ -168,24 +144,12 @@ def draw(
 ) -> list[Line]:
     """Draw on axes; return the lines in the order of a legend, the `subject` first.
 
-    Parameters
-    ----------
-    result : ComparisonFigures
-        What.
-    ax : matplotlib.axes.Axes
-        Where.
-    palette : Palette
-        The colours.
-    names : bool
-        Whether the lines' names stand at their ends.
-    size : float
-        Size of all text, in points.
+    `names` says whether the lines' names stand at their ends; `size` is that of all text, in points.
     """
     lines = _lines(result, palette)
     right = _right(result, lines)
     left = _left(result)
-    ratio = right / left if left > 0 else math.inf
-    log = LOG < ratio < math.inf
+    log = left > 0 and LOG < right / left < math.inf
     for other in result.standings:
         if other.kind != "bound" and other.name != RANDOM and all(other is not line.standing for line in lines):
             _curve(ax, other, (left, right), color=palette.other, lw=0.8, alpha=0.8, zorder=2)
@@ -197,8 +161,7 @@ def draw(
         if line.main:
             _marks(ax, line)
     _dots(ax, result, palette, right, size)
-    low, high = _heights(lines, left, right)
-    ax.set_ylim(low, high)
+    ax.set_ylim(*_heights(lines, left, right))
     if log:
         ax.set_xscale("log")
     _dress(ax, result, palette, left, right, log=log, size=size)
@@ -213,12 +176,12 @@ def _lines(result: ComparisonFigures, palette: Palette) -> list[Line]:
         Line(one, "policy", palette.policies[place], STYLES[place], 2.4 if one is about else 1.7, one is about)
         for place, one in enumerate(contenders(result))
     ]
-    for standing in result.standings:
-        if standing.name == result.reference and _drawable(standing):
-            found.append(Line(standing, "mixture", palette.mixture, "-", 1.7))
-    for standing in result.standings:
-        if standing.name == ORACLE and _drawable(standing):
-            found.append(Line(standing, "oracle", palette.oracle, (0, (1, 1.6)), 1.7))
+    for name, role, color, dashes in (
+        (result.reference, "mixture", palette.mixture, "-"),
+        (ORACLE, "oracle", palette.oracle, (0, (1, 1.6))),
+    ):
+        drawn = [standing for standing in result.standings if standing.name == name and _drawable(standing)]
+        found += [Line(standing, role, color, dashes, 1.7) for standing in drawn]
     return found
 
 
@@ -333,15 +296,20 @@ def _dress(
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: phrases.number(value)))
     ax.yaxis.set_major_locator(MaxNLocator(7, steps=TENTHS))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(100 * value, 2):g} %"))
-    ax.grid(color=palette.grid, lw=0.7, zorder=0)
+    frame(ax, palette, size)
+    ax.set_xlabel(f"{phrases.spending(result.unit)}{' (log scale)' if log else ''}", color=palette.ink, fontsize=size)
+    ax.set_ylabel(f"{result.words.answered_right}, held out", color=palette.ink, fontsize=size)
+
+
+def frame(ax: "Axes", palette: Palette, size: float) -> None:
+    """Draw the grid, and the axes' lines to the left and below, in the palette's colours."""
+    ax.grid(color=palette.grid, lw=0.7)
     ax.set_axisbelow(True)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         ax.spines[side].set_color(palette.ink)
     ax.tick_params(colors=palette.ink, labelsize=size)
-    ax.set_xlabel(f"{phrases.spending(result.unit)}{' (log scale)' if log else ''}", color=palette.ink, fontsize=size)
-    ax.set_ylabel(f"{result.words.answered_right}, held out", color=palette.ink, fontsize=size)
 
 
 def _ticks(left: float, right: float) -> list[float]:
@@ -377,9 +345,8 @@ def _name(ax: "Axes", lines: Sequence[Line], ends: tuple[float, float], size: fl
 
 def spread(places: Sequence[float], apart: float) -> list[float]:
     """Return places between 0 and 1 moved as little as need be so that none is nearer than `apart` to another."""
-    order = sorted(range(len(places)), key=lambda i: places[i])
     groups: list[tuple[list[int], float]] = []  # members in order, and their centre
-    for i in order:
+    for i in sorted(range(len(places)), key=lambda i: places[i]):
         group, centre = [i], float(places[i])
         while True:
             half = apart * (len(group) - 1) / 2

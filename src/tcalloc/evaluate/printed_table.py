@@ -5,11 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tcalloc._amounts import digits as _number
-from tcalloc._amounts import unit_words
+from tcalloc._amounts import digits, unit_words
 from tcalloc._counts import counted
 from tcalloc.evaluate import phrases
-from tcalloc.evaluate.conclusions.marks import STARS, share_captured, stars
+from tcalloc.evaluate.conclusions.marks import STARS, by_mark, by_reason, share_captured, stars, tests
 from tcalloc.evaluate.result import ComparisonFigures, Standing
 
 __all__ = ["table"]
@@ -27,25 +26,20 @@ SAME = (
 def table(result: ComparisonFigures) -> str:
     """Return one table, best first, at most 120 columns wide where names allow, and its notes."""
     names = max([len(standing.name) for standing in result.standings] + [len("policy")])
-    columns = [_column(result, b) for b in range(len(result.budgets))]
     captured = ["", "captured", *(_captured(result, standing) for standing in result.standings)]
     if not any(captured[2:]):
         captured = []
     room = WIDTH - names - (len("captured") + 2 if captured else 0)
     blocks: list[list[list[str]]] = [[]]
-    taken = 0
-    for column in columns:
-        wide = len(column[0]) + 2
-        if blocks[-1] and taken + wide > room:
+    for column in (_column(result, b) for b in range(len(result.budgets))):
+        if blocks[-1] and sum(len(one[0]) + 2 for one in [*blocks[-1], column]) > room:
             blocks.append([])
-            taken = 0
         blocks[-1].append(column)
-        taken += wide
     said = result.labels.sentence()
     lines = [*([*_wrapped(said), ""] if said else []), *_wrapped(_heading(result)), ""]
     for number, block in enumerate(blocks):
         if captured and number == len(blocks) - 1:
-            block = [*block, _told(captured)]
+            block = [*block, [f"{cell:>{max(map(len, captured))}}" for cell in captured]]
         lines += ["", *_block(result, block, names)] if number else _block(result, block, names)
     return "\n".join([*lines, *_notes(result)])
 
@@ -65,28 +59,24 @@ def _column(result: ComparisonFigures, b: int) -> list[str]:
     """Return a budget's head and one cell per policy, of equal width; a cell's second line follows a line break."""
     cells = []
     for standing in result.standings:
-        cell = f"{_percent(standing.accuracy[b]):>5} {_gain(result, standing, b)}"
-        spend = float(standing.spend[b])
+        accuracy, spend = float(standing.accuracy[b]), float(standing.spend[b])
+        cell = f"{f'{100 * accuracy:.1f}' if np.isfinite(accuracy) else '-':>5} {_gain(result, standing, b)}"
         if not standing.reached[b] and np.isfinite(spend):
-            cell += f"\n{'':5} at {_number(spend)}"
+            cell += f"\n{'':5} at {digits(spend)}"
         cells.append(cell)
     parts = [part for cell in cells for part in cell.split("\n")]
     wide = max(len(part) for part in [*parts, "accur.  gain"])
-    head = f"{_number(float(result.budgets[b])):^{wide}}"
-    return [head, f"{result.words.short:>5} {'gain':<{wide - 6}}", *(f"{cell}" for cell in cells)]
-
-
-def _told(captured: list[str]) -> list[str]:
-    wide = max(len(cell) for cell in captured)
-    return [f"{cell:>{wide}}" for cell in captured]
+    head = f"{digits(float(result.budgets[b])):^{wide}}"
+    return [head, f"{result.words.short:>5} {'gain':<{wide - 6}}", *cells]
 
 
 def _block(result: ComparisonFigures, block: Sequence[Sequence[str]], names: int) -> list[str]:
     wides = [len(column[0]) for column in block]
     rows = ["", "policy", *(standing.name for standing in result.standings)]
     lines = []
+    bounds = next((r for r, standing in enumerate(result.standings, 2) if standing.kind == "bound"), 2)
     for r, name in enumerate(rows):
-        if r == 2 or (r > 2 and _begins_bounds(result, r - 2)):
+        if r in (2, bounds):
             lines.append("-" * (names + sum(wides) + 2 * len(wides)))
         parts = [column[r].split("\n") for column in block]
         for line in range(max(len(part) for part in parts)):
@@ -95,10 +85,6 @@ def _block(result: ComparisonFigures, block: Sequence[Sequence[str]], names: int
             )
             lines.append("  ".join([f"{name if line == 0 else '':<{names}}", *cells]).rstrip())
     return lines
-
-
-def _begins_bounds(result: ComparisonFigures, at: int) -> bool:
-    return result.standings[at].kind == "bound" and result.standings[at - 1].kind != "bound"
 
 
 def _gain(result: ComparisonFigures, standing: Standing, b: int) -> str:
@@ -119,17 +105,12 @@ def _captured(result: ComparisonFigures, standing: Standing) -> str:
     return f"{round(100 * share) + 0:d} %"
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}" if np.isfinite(value) else "-"
-
-
 # ---------------------------------------------------------------------------------------------- below it
 
 
 def _notes(result: ComparisonFigures) -> list[str]:
     lines = [""]
-    tested = sum(int(np.isfinite(standing.p).sum()) for standing in result.standings)
-    if tested:
+    if tested := tests(result):
         levels = ", ".join(f"{mark} {limit:g}" for limit, mark in reversed(STARS))
         lines += _wrapped(f"p below {levels}: two-sided, corrected for {tested} comparisons (Holm).")
     halves = [
@@ -141,8 +122,7 @@ def _notes(result: ComparisonFigures) -> list[str]:
     if halves:
         lines += _wrapped(
             f"The {result.words.plural} themselves are known to ±{min(halves):.1f} to ±{max(halves):.1f} points (95 "
-            "%). "
-            "to_frame() and --json give all figures, with both ends of each interval."
+            "%). to_frame() and --json give all figures, with both ends of each interval."
         )
     if any(_captured(result, standing) for standing in result.standings):
         lines += _wrapped(
@@ -159,19 +139,12 @@ def _notes(result: ComparisonFigures) -> list[str]:
     budgets = range(len(result.budgets))
     if any(one.does_the_same(b) for one in result.standings if one.name != result.reference for b in budgets):
         lines += _wrapped(SAME)
-    said: dict[str, list[str]] = {}
-    for standing in result.standings:
-        for mark in standing.marks:
-            said.setdefault(mark, []).append(standing.name)
-    for mark, names in said.items():
+    for mark, names in by_mark(result).items():
         lines += _wrapped(f"{'; '.join(names)}: {mark}.")
-    reasons: dict[str, list[str]] = {}
-    for name, why in result.skipped.items():
-        reasons.setdefault(why, []).append(name)
-    if reasons:
+    if result.skipped:
         lines += ["", "Left out:"]
-        for why, names in reasons.items():
-            lines += _wrapped(f"- {'; '.join(names)}: {why.rstrip('.')}.", hang=2)
+        for why, names in by_reason(result).items():
+            lines += _wrapped(f"- {'; '.join(names)}: {why}.", hang=2)
     if result.remarks:
         lines += ["", "Keep in mind:"]
         for remark in result.remarks:

@@ -1,10 +1,5 @@
 """What is compared: samples or a table, checked, with what a policy may know of each question beforehand.
 
-What to use when
-----------------
-`Problem.of`
-    From what the user passes to what every contestant works on. Bad input is refused here, before any work.
-
 Words: the *menu* is what policies choose from that decide beforehand; the *fixed actions* are what the best fixed
 mixture is made of: the menu and, of samples, every number of samples of every model, none at all included. What an
 action reaches is the exact expectation over a question's samples, what it costs is what its samples really cost there
@@ -25,12 +20,12 @@ from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.evaluate.menu import filled, of_samples, of_table
+from tcalloc.evaluate.thresholds import HALVES
 from tcalloc.learn.rows import Rows, as_rows, take_rows
 from tcalloc.learn.training import Training
 from tcalloc.measure.labels import GOLD, Labels, refuse_verifier
-from tcalloc.measure.referee import judged
+from tcalloc.measure.referee import judged, stacked
 from tcalloc.measure.samples import Samples
-from tcalloc.measure.stacked import stacked
 from tcalloc.measure.table import Table
 from tcalloc.measure.table_files.load_and_save import load_table
 
@@ -41,8 +36,6 @@ Floats = NDArray[np.float64]
 # Random orders of each question's samples: about this many runs, at most this many orders, and no more prefixes of runs
 # than fit into some hundred megabytes.
 RUNS, MOST, PREFIXES = 50_000, 200, 10_000_000
-# Random halves of each question's samples where no gold answers are known; each counts in both directions.
-SPLITS = 2
 # A numeric difficulty with more values than this is cut into fifths.
 VALUES, PARTS = 20, 5
 
@@ -136,37 +129,7 @@ class Problem:
         seed: int = 0,
         labels: str = "gold",
     ) -> "Problem":
-        """Check what the user passed.
-
-        Parameters
-        ----------
-        data : Samples, Table or path
-            A path names a run folder or a table's file.
-        X : sequence of str, matrix or frame, optional
-            What policies may know of each question beforehand; the questions in the same order.
-        difficulty : array_like, (N,), optional
-            A label of each question, known beforehand; numbers of more than 20 values are taken in fifths.
-        actions : list of Action or None, optional
-            With samples: the actions that policies choose from beforehand. None in the list: no answer, for nothing.
-            Default: nothing, and the samples' usual actions. Of a table: what its columns mean.
-        verifier : bool
-            Whether a verifier recognises right answers live. Without one, no policy sees which samples are right.
-        feature_cost : float
-            What looking at X costs per question.
-        costs_known : bool
-            Whether each question's own costs are known before deciding.
-        orders : int, optional
-            Random orders in which samples are replayed.
-        seed : int
-            Random seed of the orders.
-        labels : str
-            With samples: what counts as the right answer. See `tcalloc.compare`.
-
-        Raises
-        ------
-        InputError
-            If an argument is not allowed, or they do not fit each other.
-        """
+        """Check what the user passed to `tcalloc.compare`."""
         if isinstance(data, (str, os.PathLike)):
             data = Samples.load(data, labels) if os.path.isdir(data) else load_table(data)
         if not isinstance(data, (Samples, Table)):
@@ -188,8 +151,8 @@ class Problem:
             raise InputError(f"feature_cost is {charged:g}; expected a finite number, in the unit of the costs.")
         if charged < 0:
             raise InputError(f"feature_cost is {charged:g}; expected at least 0, in the unit of the costs.")
-        for name, value in (("costs_known", costs_known), ("verifier", verifier)):
-            flag(name, value)
+        flag("costs_known", costs_known)
+        flag("verifier", verifier)
         whole("seed", seed)
         if orders is not None:
             whole("orders", orders, 1, hint=", or None")
@@ -206,7 +169,7 @@ class Problem:
         copies, unjudged = 1, None
         if isinstance(data, Samples) and not data.labels.gold:
             unjudged = data, X
-        if isinstance(data, Samples) and len(parts := judged(data, SPLITS, int(seed))) > 1:
+        if isinstance(data, Samples) and len(parts := judged(data, HALVES, int(seed))) > 1:
             data, copies = stacked(parts), len(parts)
             again = np.tile(np.arange(n), copies)
             n, X, codes = len(data), take_rows(X, again), None if codes is None else codes[again]
@@ -248,14 +211,13 @@ class Problem:
     def table(self, rows: Any) -> Table:
         """Return the menu's table of some questions: what a policy may be trained on."""
         menu = self.menu.take(rows)
-        actions = menu.actions
-        whole = actions is not None and None not in actions
+        actions = None if menu.actions is None else tuple(action for action in menu.actions if action is not None)
         return Table(
             np.nan_to_num(menu.acc),
             menu.cost,
             action_names=menu.names,
             available=menu.available,
-            actions=tuple(a for a in actions if a is not None) if whole and actions is not None else None,
+            actions=None if actions != menu.actions else actions,
         )
 
 
@@ -266,13 +228,6 @@ def labelled_rows(samples: Samples, labels: str) -> tuple[Samples, NDArray[np.in
     """Return samples with the labels that are asked for, and which questions have a reference.
 
     Samples that are labelled already stay as they are, where nothing else is asked for.
-
-    Parameters
-    ----------
-    samples : Samples
-        As they were recorded.
-    labels : str
-        What `tcalloc.Samples.labelled` takes.
     """
     n = np.arange(len(samples))
     if labels in ("gold", samples.labels.option):
@@ -290,13 +245,7 @@ def _orders(n: int, size: int) -> int:
 
 
 def checked_rows(X: Any, n: int) -> Rows | None:
-    """Return X, checked; None where there is none.
-
-    Raises
-    ------
-    InputError
-        If X does not have one row for each of the n questions.
-    """
+    """Return X, checked to have one row for each of the n questions; None where there is none."""
     if X is None:
         return None
     rows = as_rows(X)
@@ -311,7 +260,7 @@ def checked_rows(X: Any, n: int) -> Rows | None:
 def _labels(difficulty: Any, n: int) -> NDArray[np.intp] | None:
     if difficulty is None:
         return None
-    given, values = difficulty, np.asarray(difficulty)
+    values = np.asarray(difficulty)
     if values.shape != (n,):
         raise InputError(f"difficulty has shape {values.shape}; expected ({n},), one label per question.")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -321,7 +270,7 @@ def _labels(difficulty: Any, n: int) -> NDArray[np.intp] | None:
         edges = np.unique(np.quantile(values, np.arange(1, PARTS) / PARTS))
         return np.asarray(np.searchsorted(edges, values, side="right"), np.intp)
     # As they were given: NumPy makes the text "nan" of a NaN among texts.
-    cells = list(given) if isinstance(given, (list, tuple)) else values.tolist()
+    cells = list(difficulty) if isinstance(difficulty, (list, tuple)) else values.tolist()
     for place, value in enumerate(cells):
         if _absent(value):
             raise InputError(

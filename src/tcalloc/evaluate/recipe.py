@@ -73,29 +73,11 @@ class Recipe:
         answer_all: bool = False,
         feature_cost: float = 0.0,
     ) -> "Recipe":
-        """Return how a policy is fitted on these samples.
+        """Return how a policy is fitted on these samples; refuse what lacks something that it needs.
 
-        Parameters
-        ----------
-        entry : Entry
-            Which policy: `tcalloc.learn.registry.entry_of`.
-        samples : Samples
-            Recorded.
-        text, label : bool
-            Whether texts, and categories, of the questions will be given.
-        budget : float
-            Mean cost per question.
-        verifier : bool
-            Whether a verifier recognises right answers live.
-        answer_all : bool
-            Whether no question may be left without an answer. Policies that stop while sampling are not concerned.
-        feature_cost : float
-            What having X costs per question, a part of the budget.
-
-        Raises
-        ------
-        InputError
-            If something that the policy needs is missing; says what helps.
+        `text` and `label` say whether texts, and categories, of the questions will be given. `answer_all` leaves no
+        question without an answer; policies that stop while sampling are not concerned. `feature_cost` is what having X
+        costs per question, a part of the budget.
         """
         there = {
             "x": text, "text": text, "label": label, "verifier": verifier, "answers": samples.answered or verifier,
@@ -134,19 +116,9 @@ class Recipe:
         return cls(entry, verifier, _offered(entry, menu, fixed, known, samples, budget), None, options)
 
     def fit(self, X: Sequence[Any] | None, samples: Samples, *, budget: float, random_state: int = 0) -> Any:
-        """Return the policy, fitted.
+        """Return the policy, fitted; the budget includes what X costs.
 
-        Parameters
-        ----------
-        X : sequence or None
-            What is known of each question beforehand. Policies that do not look at the question are fitted without it,
-            so that they take any question later.
-        samples : Samples
-            The training questions.
-        budget : float
-            Mean cost per question, with that of X.
-        random_state : int
-            Seed of folds, features and random choices.
+        Policies that do not look at the question are fitted without X, so that they take any question later.
         """
         options = dict(self.options)
         looks = options.get("feature_cost", 0.0) if self.entry.family == "imitator" else 0.0
@@ -162,18 +134,9 @@ class Recipe:
     def calibrate(
         self, policy: Any, X: Sequence[Any] | None, samples: Samples, *, budget: float, **limits: float | None
     ) -> None:
-        """Set the policy on held-out questions, so that the budget is kept with a confidence.
+        """Set a fitted policy on held-out questions, so that the budget is kept with a confidence.
 
-        Parameters
-        ----------
-        policy : policy
-            As `fit` returned it.
-        X, samples
-            The held-out questions.
-        budget : float
-            Mean cost per question.
-        **limits
-            The confidence, and `low` and `high` of costs; see the policy's own `calibrate`.
+        The limits are the confidence, and `low` and `high` of costs; see the policy's own `calibrate`.
         """
         inside = getattr(policy, "looks_within_budget", False)
         policy.calibrate(X, samples, budget=budget - (0.0 if inside else looking_cost(policy)), **limits)

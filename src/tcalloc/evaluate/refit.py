@@ -14,18 +14,19 @@ from tcalloc._inputs import scalar
 from tcalloc._rounding import COMPUTED
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.evaluate.gold_check import answers_needed
-from tcalloc.evaluate.judged_replay import judging_halves, outcomes_on
+from tcalloc.evaluate.judged_replay import outcomes_on
 from tcalloc.evaluate.recipe import Recipe
 from tcalloc.evaluate.refit_report import WORST, Refit
 from tcalloc.evaluate.run_folds import Part
 from tcalloc.evaluate.statistics import Family, dependence, resampled
-from tcalloc.evaluate.thresholds import CLOSE, FAR, FEWEST
+from tcalloc.evaluate.thresholds import CLOSE, FAR, FEWEST, HALVES
 from tcalloc.evaluate.traffic import Traffic
 from tcalloc.learn.holdout.folds import split
 from tcalloc.learn.protocol import Always, Policy
 from tcalloc.learn.registry import SEQUENTIAL, Entry, entry_for, entry_of
 from tcalloc.learn.rows import take_rows
 from tcalloc.learn.saving.policy_folder import load_policy, refuse_new
+from tcalloc.measure.referee import judged
 from tcalloc.measure.samples import Samples
 
 __all__ = ["refit"]
@@ -65,7 +66,7 @@ def refit(
         The run folder of ``tcalloc serve --explore``.
     budget : float, optional
         Mean cost per request of the new policy, in the unit of the recorded costs. Default: what the served policy
-        spends on these requests; then both are compared at the same spend.
+        spends on these requests; then both are compared at the same spend, if the new one can spend as much.
     kind : str, optional
         A name of `tcalloc.learn.registry`, for a policy of another kind. Default: the kind of the served one. For one
         that always does the same, it is "Sequential".
@@ -116,7 +117,13 @@ def refit(
     place = os.fspath(traffic)
     found = Traffic.read(place, policy, labels, bool({"x", "text"} & set(entry.needs)))
     n, judging = len(found.samples), found.judging
-    refuse_few(len(judging), n, max(FEWEST, 2 * folds), place)
+    fewest = max(FEWEST, 2 * folds)
+    if len(judging) < fewest:
+        while_served = "" if len(judging) == n else f", {len(judging):,} of them while this policy was served"
+        raise InputError(
+            f"{place}: {counted(n, 'explored request')}{while_served}; at least {fewest} are needed to fit a policy "
+            "and to compare it. Let the gateway explore more."
+        )
     running = _Served(policy, found, random_state)
     asked = running.spend_of_all if budget is None else scalar(budget, "budget")
     # Figures of a policy with a probe need actions that half of the samples allow.
@@ -131,7 +138,8 @@ def refit(
     family = _held_out(measured, found, running.parts, beside, asked, folds, random_state)
     spend = float(running.spend.mean()) if budget is None else asked
     at = family.at([spend])
-    around = at.spend[0] - at.spend[0].mean() - (running.spend - running.spend.mean() if budget is None else 0.0)
+    reached = float(at.spend[0].mean())
+    around = at.spend[0] - reached - (running.spend - running.spend.mean() if budget is None else 0.0)
     gains = at.accuracy[0] - at.slope[0] * around - running.accuracy
     if np.abs(gains).max() <= COMPUTED:
         low = high = 0.0
@@ -146,8 +154,8 @@ def refit(
         requests=n,
         compared=len(judging),
         budget=asked,
-        same_spend=budget is None,
-        spend=float(at.spend[0].mean()),
+        same_spend=budget is None and abs(reached - spend) <= CLOSE * spend,
+        spend=reached,
         agreement=float(at.accuracy[0].mean()),
         served_spend=float(running.spend.mean()),
         served_agreement=float(running.accuracy.mean()),
@@ -160,40 +168,13 @@ def refit(
     )
 
 
-def refuse_few(judging: int, requests: int, fewest: int, place: str) -> None:
-    """Refuse requests that are too few to learn from and to compare on.
-
-    Parameters
-    ----------
-    judging : int
-        Those that the served policy has not learned from.
-    requests : int
-        All of them.
-    fewest : int
-        How many must be there.
-    place : str
-        The folder, for the message.
-
-    Raises
-    ------
-    InputError
-        It says how many there must be.
-    """
-    if judging < fewest:
-        while_served = "" if judging == requests else f", {judging:,} of them while this policy was served"
-        raise InputError(
-            f"{place}: {counted(requests, 'explored request')}{while_served}; at least {fewest} are needed to fit a "
-            "policy and to compare it. Let the gateway explore more."
-        )
-
-
 class _Served:
     """What the served policy does on the requests that it has not learned from."""
 
     def __init__(self, policy: Any, found: Traffic, seed: int):
         X = take_rows(found.X, found.judging)
         samples = found.samples.take(found.judging)
-        self.parts = judging_halves(samples, seed)
+        self.parts = judged(samples, HALVES, seed)
         try:
             spend, accuracy = outcomes_on(policy, self.parts, X)
             paid = outcomes_on(policy, [samples], X)[0]

@@ -2,7 +2,7 @@
 
 import os
 import textwrap
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from tcalloc import _amounts
@@ -34,7 +34,8 @@ class Refit:
     budget : float
         Mean cost per request that the new policy may spend.
     same_spend : bool
-        Whether both are compared at the same spend; otherwise each at its own.
+        Whether both are compared at the same spend; otherwise each at its own, as with a budget, or where the new one
+        never spends as much.
     spend, agreement : float
         What the new policy does, held out: mean cost per request, and how often it gives the answer of the reference.
     served_spend, served_agreement : float
@@ -112,11 +113,9 @@ class Refit:
             )
         ]
         head = f"{traffic}: " if traffic else ""
-        compared = (
-            ""
-            if self.compared == self.requests
-            else f", compared on the {self.compared:,} that the served one has not seen"
-        )
+        compared = ""
+        if self.compared != self.requests:
+            compared = f", compared on the {self.compared:,} that the served one has not seen"
         how = "at the same spend" if self.same_spend else "each at its own spend"
         gain = f"gain: {points(self.gain)} points {interval(self.low, self.high)}"
         new = f"{out}: " if out else ""
@@ -133,10 +132,7 @@ class Refit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as a dictionary for JSON; what is not finite is None."""
-        names = (
-            "kind", "requests", "compared", "budget", "same_spend", "spend", "agreement", "served_spend",
-            "served_agreement", "gain", "low", "high", "needed",
-        )  # fmt: skip
+        names = [one.name for one in fields(self) if one.name not in ("policy", "labels", "notes")]
         return {name: plain(getattr(self, name)) for name in names} | {
             "swap": self.swap,
             "because": self.because,

@@ -32,17 +32,7 @@ Bools = NDArray[np.bool_]
 KINDS = {"policy": "policy", "own": "your own", "baseline": "baseline", "bound": "bound"}
 # The fields of a standing that stand in the order of the budgets, as `to_frame` names them.
 PER_BUDGET = (
-    "accuracy",
-    "low",
-    "high",
-    "spend",
-    "reached",
-    "gain",
-    "gain_low",
-    "gain_high",
-    "p",
-    "captured",
-    "claimed",
+    *("accuracy", "low", "high", "spend", "reached", "gain", "gain_low", "gain_high", "p", "captured", "claimed"),
     "refit",
 )
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import is_whole, whole
-from tcalloc._threads import one_thread
+from tcalloc._threads import one_thread, processors
 from tcalloc.errors import TcallocError
 from tcalloc.evaluate.forecast import Bar
 from tcalloc.learn.holdout.folds import Dial, Frontier, Tuned, placed, split
@@ -113,14 +113,8 @@ def workers(n_jobs: Any) -> int:
     """Return how many processes ``n_jobs`` means; -1: one per processor that this process may use.
 
     More than there are processors gain nothing and take memory: beyond `FEW`, no more are started.
-
-    Raises
-    ------
-    InputError
-        If it is no whole number, or 0, or below -1.
     """
-    allowed = getattr(os, "sched_getaffinity", None)
-    usable = len(allowed(0)) if allowed is not None else os.cpu_count() or 1
+    usable = processors()
     if is_whole(n_jobs) and n_jobs == -1:
         return usable
     return min(whole("n_jobs", n_jobs, 1, of="processes", hint=", or -1 for one per processor"), max(usable, FEW))
@@ -138,31 +132,15 @@ def run(
     fixed: tuple[Floats, Floats] | None = None,
     copies: int = 1,
 ) -> Ran:
-    """Train and score all contestants in all folds.
+    """Train and score all contestants, whose names differ, in all folds of n questions.
 
-    Parameters
-    ----------
-    contestants : sequence of Contestant
-        Names differ.
-    n : int
-        Questions.
-    folds, repeats, seed : int
-        Repeat r splits by `seed` + r, and trains with it.
-    n_jobs : int
-        Processes; -1: one per processor.
-    progress : bool
-        Whether to show on standard error how far it is.
-    fixed : tuple of ndarray, (N, F) each, optional
-        Costs and accuracies of the fixed actions. They bring the training spends of all folds to one dial.
-    copies : int
-        How often each question stands among the rows that contestants know, N = copies × n. The first copy trains, and
-        a held-out question is scored by the mean over its copies.
+    Repeat r splits by `seed` + r, and trains with it. `fixed` are costs and accuracies of the fixed actions, (N, F)
+    each: they bring the training spends of all folds to one dial. `copies` is how often each question stands among the
+    rows that contestants know, N = copies × n. The first copy trains, and a held-out question is scored by the mean
+    over its copies.
 
-    Returns
-    -------
-    Ran
-        A contestant whose training refuses (a `TcallocError`) is skipped, with the words it refused with; what is
-        raised in the user's own policies comes through as it is.
+    A contestant whose training refuses (a `TcallocError`) is skipped, with the words it refused with; what is raised in
+    the user's own policies comes through as it is.
     """
     count = workers(n_jobs)
     plan = Plan(n, folds, repeats, seed, fixed, copies)
@@ -226,17 +204,8 @@ def run(
 def part_of(tuned: Tuned, held: Rows, dial: Dial | None = None, copies: int = 1) -> Part:
     """Return what is left of a training when only the settings on the hull are kept.
 
-    Parameters
-    ----------
-    tuned : Tuned
-        The training.
-    held : ndarray, (m,)
-        The held-out questions.
-    dial : Dial, optional
-        The fold's; see `tcalloc.learn.holdout.folds.placed`. None of what is not matched, which keeps its spends in
-        training.
-    copies : int
-        How often each held-out question was scored; what is kept is the mean.
+    The dial is the fold's (see `tcalloc.learn.holdout.folds.placed`), or None of what is not matched, which keeps its
+    spends in training. `copies` is how often each held-out question was scored; what is kept is the mean.
     """
     frontier = Frontier.of(tuned.spend, tuned.accuracy)
     kept = frontier.settings
@@ -246,13 +215,8 @@ def part_of(tuned: Tuned, held: Rows, dial: Dial | None = None, copies: int = 1)
         return np.asarray(known.reshape(len(known), copies, -1).mean(axis=1))
 
     claimed = np.full(len(kept), np.nan) if tuned.claimed is None else np.asarray(tuned.claimed, np.float64)[kept]
-    return Part(
-        placed(tuned, frontier, dial),
-        by_question(tuned.held_spend),
-        by_question(tuned.held_accuracy),
-        claimed,
-        held,
-    )
+    spend, accuracy = by_question(tuned.held_spend), by_question(tuned.held_accuracy)
+    return Part(placed(tuned, frontier, dial), spend, accuracy, claimed, held)
 
 
 Done = tuple[dict[int, Part | str], float, int]

@@ -1,12 +1,4 @@
-"""What a policy that is served saves against a fixed choice, from requests whose samples judge each other.
-
-What to use when
-----------------
-`saving_of`
-    What a policy saves, as a share of the cost of the cheapest fixed choice with the same agreement.
-`Saving`
-    The result.
-"""
+"""What a policy that is served saves against a fixed choice, from requests whose samples judge each other."""
 
 import math
 from dataclasses import dataclass
@@ -17,10 +9,12 @@ from numpy.typing import NDArray
 
 from tcalloc._rounding import COMPUTED
 from tcalloc._student import LEVEL
-from tcalloc.evaluate.judged_replay import judging_halves, outcomes_on
+from tcalloc.evaluate.judged_replay import outcomes_on
 from tcalloc.evaluate.statistics import bootstrap, expansion, first_reached
+from tcalloc.evaluate.thresholds import HALVES
 from tcalloc.learn.hull import upper_hull
 from tcalloc.learn.training import as_table
+from tcalloc.measure.referee import judged
 from tcalloc.measure.samples import Samples
 
 __all__ = ["Saving", "saving_of"]
@@ -59,20 +53,11 @@ class Saving:
 
 
 def saving_of(policy: Any, samples: Samples, X: Any, seed: int = 0) -> Saving:
-    """Return what a policy saves at its own setting.
+    """Return what a policy that has not learned from these requests saves at its own setting.
 
-    Parameters
-    ----------
-    policy : Policy
-        The policy. It has not learned from these requests.
-    samples : Samples
-        All samples of the requests, labelled by a reference. Halves of them judge each other.
-    X : sequence or None
-        What is known of each request.
-    seed : int
-        Seed of the halves and the bootstrap.
+    The samples are labelled by a reference, and halves of them judge each other.
     """
-    parts = judging_halves(samples, seed)
+    parts = judged(samples, HALVES, seed)
     (spend,), (agreement,) = outcomes_on(policy, parts, X)
     fixed_spend, fixed_agreement = _fixed(parts)
     means = bootstrap(np.vstack([spend, agreement, fixed_spend, fixed_agreement]), seed)

@@ -77,22 +77,10 @@ def standings(
     seed: int,
     fixed: tuple[Floats, Floats] | None = None,
 ) -> tuple[Standing, ...]:
-    """Return how everyone stands, best first, bounds last.
+    """Return how everyone stands, best first, bounds last; the best fixed mixture must be among them.
 
-    Parameters
-    ----------
-    contestants : sequence of Contestant
-        Those that took part; the best fixed mixture is among them.
-    parts : mapping
-        Contestant -> repeat -> fold: `tcalloc.evaluate.run_folds.run`.
-    budgets : ndarray, (B,)
-        Mean spends per question.
-    n : int
-        Questions.
-    seed : int
-        Random seed of the bootstrap.
-    fixed : tuple of ndarray, (N, F) each, optional
-        Costs and accuracies of the fixed actions, against which savings are counted.
+    `parts` is what `tcalloc.evaluate.run_folds.run` found, `budgets` are (B,) mean spends per question, and `fixed` are
+    costs and accuracies of the fixed actions, (N, F) each, against which savings are counted.
     """
     families = {c.name: [Family(folds, n, c.matched) for folds in parts[c.name]] for c in contestants}
     limit = min((c.fit.limit() for c in contestants if isinstance(c.fit, Halved)), default=math.inf)
@@ -132,6 +120,10 @@ def standings(
                 (actions[0][:, a], actions[1][:, a]), w * expansion(n),
             )  # fmt: skip
         mean_gain = np.where(same, 0.0, m.gains.mean(axis=1))
+        gain_low, gain_high = (
+            np.where(same, 0.0, (mean_gain + w * (end[gain] - mean_gain)).clip(least - most, most - least))
+            for end in (low, high)
+        )
         made.append(
             Standing(
                 name=contestant.name,
@@ -143,12 +135,8 @@ def standings(
                 high=high[accuracy].clip(least, most),
                 reached=m.reached,
                 gain=mean_gain,
-                gain_low=np.where(
-                    same, 0.0, (mean_gain + w * (low[gain] - mean_gain)).clip(least - most, most - least)
-                ),
-                gain_high=np.where(
-                    same, 0.0, (mean_gain + w * (high[gain] - mean_gain)).clip(least - most, most - least)
-                ),
+                gain_low=gain_low,
+                gain_high=gain_high,
                 p=own_p,
                 captured=m.captured,
                 claimed=m.claimed,
@@ -196,8 +184,7 @@ def measure(
     oracle, hindsight = families.get(ORACLE), families.get(HINDSIGHT)
     bound = contestant.kind == "bound"
     count, n = len(budgets), own[0].n
-    spend, accuracy, scores, gains = (np.zeros((count, n)) for _ in range(4))
-    best, over = np.zeros((count, n)), np.zeros((count, n))
+    spend, accuracy, scores, gains, best, over = (np.zeros((count, n)) for _ in range(6))
     claimed, reached = np.zeros(count), np.ones(count, bool)
     affordable, equal, bounded, free = (np.ones(count, bool) for _ in range(4))
     means = []
@@ -247,19 +234,13 @@ def above(scores: Floats, errors: float) -> Bools:
     return np.asarray(scores.mean(axis=1) > np.maximum(errors * error, COMPUTED))
 
 
-def level_scores(at: At, mixture: At) -> Floats:
-    """Return the scores of the mixture that spends what a policy spends, (T, N).
-
-    Where the policy's spend was not matched, it is the mixture's that was, to what the policy happened to spend.
-    """
-    around = np.where(at.turned[:, None], mixture.spend.mean(axis=1, keepdims=True), at.spend)
-    return np.asarray(mixture.accuracy - mixture.slope[:, None] * (mixture.spend - around))
-
-
 def gain_scores(at: At, reference: Family) -> tuple[Floats, Floats]:
     """Return the scores of a policy's gain over the mixture, (T, N), and its plain gain on each question."""
     mixture = reference.at(at.spend.mean(axis=1))
-    return at.scores - level_scores(at, mixture), at.accuracy - mixture.accuracy
+    # Where the policy's spend was not matched, it is the mixture's that was, to what the policy happened to spend.
+    around = np.where(at.turned[:, None], mixture.spend.mean(axis=1, keepdims=True), at.spend)
+    level = mixture.accuracy - mixture.slope[:, None] * (mixture.spend - around)
+    return at.scores - level, at.accuracy - mixture.accuracy
 
 
 def curve_of(own: Sequence[Family], budgets: Floats) -> tuple[Floats, Floats]:
@@ -286,15 +267,8 @@ def marks_of(
     beforehand and is only better than the held-out oracle may be honest: that oracle sees a few samples and may draw no
     more than a few, where X can tell a question's chances exactly. Then it is said what to check.
 
-    Parameters
-    ----------
-    contestant, m, budgets
-        What it is, what it did, and where.
-    leaking : sequence of str
-        The policies that show that X holds too much.
-    lucky : bool
-        Whether it is luck which answers are right: then a policy that knows only the chances gains far less than the
-        hindsight bound.
+    `leaking` are the policies that show that X holds too much. `lucky` says whether it is luck which answers are right:
+    then a policy that knows only the chances gains far less than the hindsight bound.
     """
     marks = list(contestant.marks)
     if contestant.group in LOOKING and leaking and contestant.name not in leaking:

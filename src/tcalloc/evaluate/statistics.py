@@ -6,6 +6,8 @@ What to use when
     One contestant over all its folds: what it does at a spend, question by question.
 `resampled`
     Intervals of many means at once, by a bootstrap over questions.
+`half_width`
+    How far an accuracy may be off, at most.
 `saved`
     What a policy saves against a fixed action, with its interval.
 `two_sided`, `holm`
@@ -44,6 +46,7 @@ __all__ = [
     "ends",
     "expansion",
     "first_reached",
+    "half_width",
     "holm",
     "resampled",
     "saved",
@@ -190,9 +193,9 @@ def dependence(folds: int, learns: bool) -> float:
     return math.sqrt(folds / (folds - 1)) if learns and folds > 1 else 1.0
 
 
-def resampled(scores: Floats, seed: int, scale: float = 1.0) -> tuple[Floats, Floats]:
+def resampled(scores: Floats, seed: int) -> tuple[Floats, Floats]:
     """Return 95 % intervals of the means of scores, (M, N), by a bootstrap over the N questions; see `ends`."""
-    return ends(scores, bootstrap(scores, seed), scale)
+    return ends(scores, bootstrap(scores, seed))
 
 
 def bootstrap(scores: Floats, seed: int) -> Floats:
@@ -200,14 +203,8 @@ def bootstrap(scores: Floats, seed: int) -> Floats:
 
     All rows share the resamples.
     """
-    rows, n = scores.shape
-    means = np.empty((RESAMPLES, rows))
-    at = 0
-    for weights in _weights(n, seed):
-        means[at : at + len(weights)] = weights @ scores.T
-        at += len(weights)
-    means /= n
-    return means
+    n = scores.shape[1]
+    return np.asarray(np.concatenate([weights @ scores.T for weights in _weights(n, seed)]) / n)
 
 
 def ends(scores: Floats, means: Floats, scale: float = 1.0) -> tuple[Floats, Floats]:
@@ -241,17 +238,20 @@ def expansion(n: int) -> float:
     return quantile(n - 1) / quantile(math.inf) * math.sqrt(n / (n - 1))
 
 
-def first_reached(spend: Floats, curves: Floats, targets: Floats) -> Floats:
-    """Return where curves first reach their targets, straight between their points; infinite: nowhere.
+def half_width(accuracy: float, n: int) -> float:
+    """Return half of the widest 95 % interval that an accuracy over n questions (at least 2) can have.
 
-    Parameters
-    ----------
-    spend : ndarray, (G,) or (R, G)
-        Rising; of all curves, or of each.
-    curves : ndarray, (R, G)
-        Accuracies there.
-    targets : ndarray, (R,)
-        One per curve.
+    Accuracies of single questions lie between 0 and 1; with the mean p their variance is p(1 - p) at most. Agresti
+    and Coull's p keeps 0 and 1 from looking certain.
+    """
+    p = (n * accuracy + 2) / (n + 4)
+    return quantile(n - 1) * math.sqrt(p * (1 - p) / (n - 1))
+
+
+def first_reached(spend: Floats, curves: Floats, targets: Floats) -> Floats:
+    """Return where curves (R, G) first reach their targets (R,), straight between their points; infinite: nowhere.
+
+    The spends rise, (G,) of all curves or (R, G) of each.
 
     Examples
     --------
@@ -281,25 +281,9 @@ def saved(
 ) -> tuple[float, float, float]:
     """Return the share of a fixed action's cost that a policy saves at the same accuracy, with its 95 % interval.
 
-    Each resample of the questions has its own curve of the policy, and its own accuracy and cost of the action.
-
-    Parameters
-    ----------
-    spend, curve : ndarray, (G,)
-        The policy's curve.
-    curves : ndarray, (RESAMPLES, G)
-        The same in each resample.
-    action : tuple of float
-        Accuracy and cost of the action.
-    actions : tuple of ndarray, (RESAMPLES,) each
-        The same in each resample.
-    wider : float
-        By how much the interval is wider than that of independent questions (`dependence`, `expansion`).
-
-    Returns
-    -------
-    share, low, high : float
-        NaN: the policy does not reach that accuracy, or no such end can be had.
+    The policy's curve is (G,), and (RESAMPLES, G) in each resample of the questions. An action is its accuracy and
+    cost: two numbers, and (RESAMPLES,) each. `wider` is by how much the interval is wider than that of independent
+    questions (`dependence`, `expansion`). NaN: the policy does not reach that accuracy, or no such end can be had.
     """
     accuracy, cost = action
     needed = first_reached(spend, curve[None], np.array([accuracy]))[0]

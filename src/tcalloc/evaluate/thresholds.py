@@ -37,6 +37,8 @@ NEARLY = 0.9
 LUCK = 1 - NEARLY**2
 
 # ---- how much data is enough
+# Random halves of each question's samples where no gold answers are known; each half is judged by the other one.
+HALVES = 2
 # With fewer questions nothing is learned from X, and nothing can be split.
 FEWEST = 20
 # With fewer questions than this, or fewer samples per question, a caveat is printed.

@@ -1,12 +1,4 @@
-"""What a gateway has explored, read for `tcalloc.refit`.
-
-What to use when
-----------------
-`Traffic.read`
-    The requests of a run folder that a policy can learn from, and those on which it can be judged.
-`whole_requests`
-    The requests with all their samples.
-"""
+"""What a gateway has explored, read for `tcalloc.refit`."""
 
 import os
 from collections import Counter
@@ -46,23 +38,9 @@ class Traffic:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], policy: Any, labels: str, looks: bool) -> "Traffic":
-        """Read a run folder.
+        """Read a run folder for the policy that is served.
 
-        Parameters
-        ----------
-        path : path
-            The folder.
-        policy : Policy
-            The policy that is served.
-        labels : str
-            What counts as the right answer, such as "agreement".
-        looks : bool
-            Whether the new policy looks at questions. If the served one does, both do.
-
-        Raises
-        ------
-        InputError
-            If it is no run folder, or nothing in it can be used.
+        `looks` says whether the new policy looks at questions. If the served one does, both do.
         """
         run = read_run(os.fspath(path))
         asked = Counter(model for _, model in {(one["id"], str(one.get("model"))) for one in run.records})
@@ -114,25 +92,13 @@ class Traffic:
 
 
 def whole_requests(samples: Samples) -> NDArray[np.intp]:
-    """Return the rows with the usual number of samples of each model (the median), or more.
-
-    Parameters
-    ----------
-    samples : Samples
-        Explored requests.
-    """
+    """Return the rows with the usual number of samples of each model (the median), or more."""
     sizes = np.stack([arm.drawn.sum(axis=1) for arm in samples.by_model.values()])
     return np.flatnonzero((sizes >= np.median(sizes, axis=1, keepdims=True)).all(axis=0))
 
 
 def _form(policy: Any) -> str | None:
-    """Return what a policy looks at: "texts", "counts" of them, or None.
-
-    Raises
-    ------
-    InputError
-        If it looks at something else.
-    """
+    """Return what a policy looks at: "texts", "counts" of them, or None; refuse anything else."""
     schema = None if getattr(policy, "blind", False) else getattr(policy, "schema_", None)
     if schema is None or schema.kind == "texts":
         return None if schema is None else "texts"

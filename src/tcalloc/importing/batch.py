@@ -6,7 +6,7 @@ from typing import Any
 
 from tcalloc._checks import is_number
 from tcalloc.errors import InputError
-from tcalloc.importing import values as values
+from tcalloc.importing import values
 from tcalloc.importing.rows import Reader, Row, Sample
 from tcalloc.importing.values import Failed
 from tcalloc.llm.confidence import stored
@@ -53,26 +53,10 @@ class AnthropicReader(Reader):
 
 
 def reply_samples(body: Mapping[str, Any], path: str) -> tuple[str | None, list[Sample], list[tuple[str, str, Any]]]:
-    """Return model and samples of a reply, and what was taken from where.
+    """Return model, samples (one per choice) and (field, path, value) of what was found in a reply.
 
-    Parameters
-    ----------
-    body : mapping
-        The body of a reply of /v1/chat/completions, /v1/completions or /v1/responses.
-    path : str
-        Where it stands, for the messages.
-
-    Returns
-    -------
-    tuple
-        The model (or None), one sample per choice, and (field, path, value) of what was found.
-
-    Raises
-    ------
-    Failed
-        If it holds an error.
-    InputError
-        If it is no reply.
+    The reply is a body of /v1/chat/completions, /v1/completions or /v1/responses. `Failed` is raised if it holds an
+    error, InputError with the path if it is no reply.
     """
     chat = _as_chat(dict(body))
     listed = chat.get("choices")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tcalloc.errors import InputError
-from tcalloc.importing import values as values
+from tcalloc.importing import values
 from tcalloc.importing.fields import ALIASES, MISSING, NUMBERS, lookup
 from tcalloc.runs.jsonl import snippet
 
@@ -139,15 +139,7 @@ class Column:
 
 
 class Columns:
-    """All columns of one log.
-
-    Parameters
-    ----------
-    named : mapping
-        Our fields to the paths that the user named.
-    split : re.Pattern, optional
-        Tells the question in an id.
-    """
+    """All columns of one log: `named` maps our fields to the user's paths, `split` tells the question in an id."""
 
     def __init__(self, named: Mapping[str, str], split: "re.Pattern[str] | None"):
         self.named, self.split = named, split

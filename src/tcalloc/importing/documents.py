@@ -1,10 +1,4 @@
-"""Files of rows that are not JSON lines: a JSON document, or a table with separators (CSV).
-
-What to use when
-----------------
-`rows_of`
-    The rows of any file, with the place of each. Which kind a file is, its first bytes say.
-"""
+"""Files of rows that are not JSON lines: a JSON document, or a table with separators (CSV)."""
 
 import codecs
 import csv
@@ -37,29 +31,12 @@ Rows = Iterator[tuple[str, dict[str, Any]]]
 
 
 def rows_of(path: str, example: str, on_bad: OnBad = None) -> Rows:
-    """Read the rows of a file: JSON lines, a JSON document, or a table with separators; gzip or not.
+    """Yield the place, such as "log.jsonl, line 3", and the row, for each row of a file, gzip or not.
 
     In a JSON document, rows are the entries of its list, or of the only list of objects that it holds by name. In a
-    table, the first line names the fields, and an empty cell is null.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    example : str
-        What a JSON line looks like, for the messages.
-    on_bad : callable, optional
-        Takes the error of a row that cannot be read, and reading goes on; without it, the error is raised.
-
-    Yields
-    ------
-    tuple of str and dict
-        The row's place, such as "log.jsonl, line 3", and the row.
-
-    Raises
-    ------
-    InputError
-        If the file as a whole cannot be read.
+    table, the first line names the fields, and an empty cell is null. `example` is what a JSON line looks like, for the
+    messages. `on_bad` takes the error of a row that cannot be read, and reading goes on; without it, the error is
+    raised.
     """
     head = _head(path)
     for begins, what in _OTHERS.items():
@@ -68,11 +45,9 @@ def rows_of(path: str, example: str, on_bad: OnBad = None) -> Rows:
     encoding = "utf-16" if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     text = head.decode(encoding, "replace").lstrip()
     if text[:1] in ("[", "{"):
-        if encoding == "utf-8-sig" and _is_line(text):
-            bad = None if on_bad is None else lambda number, error: on_bad(error)
-            return ((f"{path}, line {number}", row) for number, row in read_objects(path, example, bad))
-        return _entries(path, encoding, example, on_bad)
-    if text and _is_table(path, text):
+        if encoding != "utf-8-sig" or not _is_line(text):
+            return _entries(path, encoding, example, on_bad)
+    elif text and _is_table(path, text):
         return _cells(path, encoding, text, on_bad)
     bad = None if on_bad is None else lambda number, error: on_bad(error)
     return ((f"{path}, line {number}", row) for number, row in read_objects(path, example, bad))

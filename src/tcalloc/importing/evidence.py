@@ -5,7 +5,7 @@ from statistics import median
 from typing import Any
 
 from tcalloc.errors import InputError
-from tcalloc.importing import values as values
+from tcalloc.importing import values
 from tcalloc.importing.columns import Column, Columns
 from tcalloc.importing.fields import MISSING, lookup
 from tcalloc.llm.final_answers import final_answer
@@ -24,15 +24,7 @@ FOREIGN_WRONG, FOREIGN = 0.5, 0.9
 
 
 class Evidence:
-    """Compares columns with each other on the first rows.
-
-    Parameters
-    ----------
-    columns : Columns
-        What was learned of the log.
-    golds : mapping, optional
-        Gold answers by question, where a questions file gives them.
-    """
+    """Compares columns with each other on the first rows; `golds` are those of a questions file, by question."""
 
     def __init__(self, columns: Columns, golds: Mapping[str, str] | None):
         self.columns, self.golds = columns, golds
@@ -42,10 +34,9 @@ class Evidence:
         """Yield question, value and gold answers of the first rows."""
         count = 0
         for row in self.columns.head:
-            value = lookup(row, column.path)
             name = self.columns.name(row)
             golds = self.golds_of(row, name)
-            for item in value if isinstance(value, list) else [value]:
+            for item in entries(lookup(row, column.path)):
                 if isinstance(item, str | int | float) and count < COMPARED:
                     count += 1
                     yield name, str(item), golds
@@ -128,11 +119,11 @@ class Evidence:
 
     def differ(self, one: Column, other: Column) -> bool:
         """Say whether two columns of marks say different things."""
-        for row in self.columns.head:
-            pair = [entries(lookup(row, column.path)) for column in (one, other)]
-            if [mark_of(item) for item in pair[0]] != [mark_of(item) for item in pair[1]]:
-                return True
-        return False
+
+        def marks(row: Mapping[str, Any], column: Column) -> list[bool | None]:
+            return [mark_of(item) for item in entries(lookup(row, column.path))]
+
+        return any(marks(row, one) != marks(row, other) for row in self.columns.head)
 
     def gold_share(self, path: str) -> float | None:
         """Return the share of a column's values that equal the gold answer; None if that cannot be said."""
@@ -168,6 +159,7 @@ def grader_hint(golds: list[str]) -> str:
 
 
 def entries(value: Any) -> list[Any]:
+    """Return a list, or a value as a list of one."""
     return value if isinstance(value, list) else [value]
 
 
@@ -179,6 +171,7 @@ def first_entry(value: Any) -> Any:
 
 
 def mark_of(value: Any) -> bool | None:
+    """Return a mark of right or wrong; None if it is none."""
     try:
         return values.right(None if value is MISSING else value, "correct")
     except InputError:

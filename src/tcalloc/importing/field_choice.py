@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tcalloc._counts import counted
 from tcalloc.errors import InputError
-from tcalloc.importing import values as values
+from tcalloc.importing import values
 from tcalloc.importing.columns import BY_KEY, RESULTS, Column
 from tcalloc.importing.evidence import Evidence, first_entry, grader_hint
 from tcalloc.importing.fields import ALIASES, CLEAR_ANSWERS, LIKELY_MODELS, MISSING, NUMBERS, lookup
@@ -42,24 +42,8 @@ class Plan:
 def choose(evidence: Evidence, graded: bool, model: str | None) -> Plan:
     """Decide what is what.
 
-    Parameters
-    ----------
-    evidence : Evidence
-        What was learned of the log.
-    graded : bool
-        Whether a grader marks the texts.
-    model : str, optional
-        Whose samples they are, where the log does not say.
-
-    Returns
-    -------
-    Plan
-        How its rows are read.
-
-    Raises
-    ------
-    Unusable
-        If it holds no id, or nothing that can be a result.
+    `graded` says whether a grader marks the texts, `model` whose samples they are, where the log does not say.
+    `Unusable` is raised if the log holds no id, or nothing that can be a result.
     """
     return _Chooser(evidence, graded, model).plan
 
@@ -223,10 +207,10 @@ class _Chooser:
         return None
 
     def _text_reason(self, column: Column, listed: bool) -> str | None:
-        reason = None
-        others = [c for c in (*self.texts, *self.answers, *self.marks) if c is not column and c.varying]
         if "text" in self.columns.named:
             return None
+        reason = None
+        others = [c for c in (*self.texts, *self.answers, *self.marks) if c is not column and c.varying]
         doubtful = column.path in DOUBTFUL
         if listed != column.listed:
             reason = "one value for a list of samples" if listed else "a list beside one sample"
@@ -277,9 +261,8 @@ class _Chooser:
         plan.reasons = {path: reason for path, reason in plan.reasons.items() if path not in taken}
         for column in columns.found.values():
             if column.misfits and not column.usable and column.path not in taken:
-                plan.reasons.setdefault(
-                    column.path, f"{snippet(column.misfit)} does not fit the field {column.field!r}"
-                )
+                reason = f"{snippet(column.misfit)} does not fit the field {column.field!r}"
+                plan.reasons.setdefault(column.path, reason)
         used = self._used()
         plan.unread = [key for key, count in columns.keys.items() if count and key not in used]
         if columns.id_note:

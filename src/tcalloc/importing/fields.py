@@ -30,25 +30,14 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "choices": ("choices", "options"),
     "text": (
         *("completion", "completions", "response", "responses", "generation", "generations", "generated_text"),
-        *(
-            "model_output",
-            "model_outputs",
-            "model_response",
-            "output",
-            "outputs",
-            "raw_output",
-            "raw_response",
-            "sampled",
-            "text",
-        ),
-        *("content", "choices", "solution", "code"),
+        *("model_output", "model_outputs", "model_response", "output", "outputs", "raw_output", "raw_response"),
+        *("sampled", "text", "content", "choices", "solution", "code"),
     ),
     "answer": (
         *("prediction", "predictions", "pred", "preds", "predicted", "predicted_answer", "pred_answer"),
-        *("predicted_text",),
-        *("model_answer", "model_answers", "extracted", "extracted_answer", "extracted_answers", "parsed_answer"),
-        *("parsed", "final_answer", "generated_answer", "llm_answer", "student_answer", "actual", "scores.*.answer"),
-        *("answer", "answers"),
+        *("predicted_text", "model_answer", "model_answers", "extracted", "extracted_answer", "extracted_answers"),
+        *("parsed_answer", "parsed", "final_answer", "generated_answer", "llm_answer", "student_answer", "actual"),
+        *("scores.*.answer", "answer", "answers"),
     ),
     "correct": (
         *("correct", "is_correct", "is_right", "right", "correctness", "exact_match", "acc", "passed", "pass"),
@@ -122,20 +111,9 @@ def _parts(path: str) -> tuple[str, ...]:
 
 
 def lookup(row: Mapping[str, Any], path: str) -> Any:
-    """Follow a path through objects and lists.
+    """Return what a path leads to in a row, or `MISSING`: ``text``, ``choices.0.text``, ``choices[0].text``.
 
-    Parameters
-    ----------
-    row : mapping
-        One row of a log.
-    path : str
-        The name of a field, or names and positions with dots between them: ``response.text``, ``choices.0.text``,
-        ``choices[0].text``. A name that is asked of a list is asked of each of its entries.
-
-    Returns
-    -------
-    object
-        The value, or `MISSING`.
+    A name that is asked of a list is asked of each of its entries.
     """
     if path in row:
         return row[path]

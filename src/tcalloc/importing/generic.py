@@ -1,11 +1,11 @@
 """JSON lines and data frames: rows whose fields have any names."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from tcalloc._counts import counted
 from tcalloc.errors import InputError
-from tcalloc.importing import values as values
+from tcalloc.importing import values
 from tcalloc.importing.batch import reply_samples
 from tcalloc.importing.columns import RESULTS, Columns, question_text
 from tcalloc.importing.evidence import Evidence
@@ -17,6 +17,9 @@ from tcalloc.llm.http.usage import BESIDE
 from tcalloc.runs.jsonl import snippet
 
 __all__ = ["GenericReader"]
+
+# Path and value of each field that a row has.
+Found: TypeAlias = dict[str, tuple[str, Any]]
 
 
 class GenericReader(Reader):
@@ -53,29 +56,21 @@ class GenericReader(Reader):
         found = self._found(row)
         if "id" not in found:
             raise InputError(f"no field {self.plan.paths['id'][0]!r}, which names the question")
-        taken: list[tuple[str, str, Any]] = []
-        left: list[tuple[str, str, Any]] = []
-        model, samples = self._samples(row, found, taken, left)
-        known = self._question(found)
+        made = Row("")
+        self._add_samples(made, row, found)
+        made.question = self._question(found)
         for name, (path, value) in found.items():
-            if name in ("id", "accept", "choices") or name in known:
-                taken.append((name, path, value))
+            if name in ("id", "accept", "choices") or name in made.question:
+                made.taken.append((name, path, value))
         if "model" in found:
-            model = values.name(found["model"][1], "model")
-            taken = [entry for entry in taken if entry[0] != "model"] + [("model", *found["model"])]
-        asked = known.get("question")
-        return Row(
-            values.name(found["id"][1], "id"),
-            samples,
-            model,
-            known,
-            None if asked is None else " ".join(asked.split()),
-            taken=taken,
-            left=left,
-        )
+            made.model = values.name(found["model"][1], "model")
+            made.retake("model", *found["model"])
+        if "question" in made.question:
+            made.asked = " ".join(made.question["question"].split())
+        made.id = values.name(found["id"][1], "id")
+        return made
 
-    def _found(self, row: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
-        """Return path and value of each field that has one."""
+    def _found(self, row: Mapping[str, Any]) -> Found:
         found = {}
         for name, paths in self.plan.paths.items():
             for path in paths:
@@ -87,23 +82,16 @@ class GenericReader(Reader):
                     break
         return found
 
-    def _samples(
-        self,
-        row: Mapping[str, Any],
-        found: dict[str, tuple[str, Any]],
-        taken: list[tuple[str, str, Any]],
-        left: list[tuple[str, str, Any]],
-    ) -> tuple[str | None, list[Sample]]:
+    def _add_samples(self, made: Row, row: Mapping[str, Any], found: Found) -> None:
         path, text = found.get("text", ("", None))
         replies = [row] if path == "choices" else text if isinstance(text, list) else [text]
         if all(values.is_reply(reply) for reply in replies) and replies:
-            model, samples = None, []
             for reply in replies:
-                model, some, of_reply = reply_samples(reply, "" if path == "choices" else path)
-                samples += some
-                taken += of_reply if reply is replies[0] else []
-            self._complete(samples, row, found, taken, left)
-            return model, samples
+                made.model, some, of_reply = reply_samples(reply, "" if path == "choices" else path)
+                made.samples += some
+                made.taken += of_reply if reply is replies[0] else []
+            self._complete(made, row, found)
+            return
         if isinstance(text, Mapping) and text.get("error"):
             raise Failed(snippet(text["error"], 60).strip("'"))
         columns = {name: self._listed(name, *found[name]) for name in RESULTS if name in found}
@@ -115,17 +103,16 @@ class GenericReader(Reader):
                 )
             if width is not None and not isinstance(column, list) and name not in self.options.fields:
                 raise InputError(f"{name!r} is one value beside a list of {width}; write one entry per sample")
-            taken.append((name, *found[name]))
+            made.taken.append((name, *found[name]))
         numbers = {}
         for name in (*NUMBERS, "finish"):
             if name in found:
                 value = found[name][1]
                 if isinstance(value, list) and len(value) != width:
-                    self._misfit(name, found[name], left, f"has {counted(len(value), 'entry')}, others {width}")
+                    self._misfit(made, name, found[name], f"has {counted(len(value), 'entry')}, others {width}")
                 else:
                     numbers[name] = value
-        number = self._number(found, width, taken, left)
-        samples = []
+        number = self._number(made, found, width)
         for j in range(1 if width is None else width):
             entry = {name: value[j] if isinstance(value, list) else value for name, value in columns.items()}
             sample = Sample(
@@ -135,29 +122,28 @@ class GenericReader(Reader):
                 number,
             )
             for name, value in numbers.items():
-                self._fact(sample, name, value[j] if isinstance(value, list) else value, found[name][0], left)
+                self._add_fact(made, sample, name, found[name][0], value[j] if isinstance(value, list) else value)
             _whole_prompt(sample, found)
-            samples.append(self._judged(sample, row))
-        taken += [(name, *found[name]) for name in numbers if any(name in sample.facts for sample in samples)]
-        return None, samples
+            self._judge(sample, row)
+            made.samples.append(sample)
+        made.taken += [(name, *found[name]) for name in numbers if any(name in one.facts for one in made.samples)]
 
     def _listed(self, name: str, path: str, value: Any) -> Any:
         """Return the entries of a result, one per sample; parts of one message are one text."""
-        if isinstance(value, list) and values.message_text(value) is None:
-            if name != "text" and not self.plan.columns[name].listed and name not in self.options.fields:
-                raise InputError(f"{path!r} is a list, but one value on other rows; write one entry per sample or none")
-            return value
+        listed = name == "text" or self.plan.columns[name].listed or name in self.options.fields
+        if not listed and isinstance(value, list) and values.message_text(value) is None:
+            raise InputError(f"{path!r} is a list, but one value on other rows; write one entry per sample or none")
         return value
 
-    def _judged(self, sample: Sample, row: Mapping[str, Any]) -> Sample:
-        """Return a sample; one without an answer is wrong, and one that nothing is known of is refused."""
+    def _judge(self, sample: Sample, row: Mapping[str, Any]) -> None:
+        """Mark a sample without an answer as wrong; refuse one that nothing is known of."""
         paths = self.plan.paths
         expected = sample.answer if "answer" in paths else sample.text
         sample.silent = (
             sample.correct is None and not (expected or "").strip() and bool({"answer", "text"} & paths.keys())
         )
         if self.options.graded:
-            return sample
+            return
         if "correct" in paths and sample.correct is None:
             if sample.silent:
                 sample.correct = False
@@ -169,18 +155,10 @@ class GenericReader(Reader):
         # EvalPlus runs the tests of both kinds.
         if paths.get("correct", ("",))[0] == "plus_status" and sample.correct and "base_status" in row:
             sample.correct = values.right(row["base_status"], "base_status") is not False
-        return sample
 
-    def _complete(
-        self,
-        samples: list[Sample],
-        row: Mapping[str, Any],
-        found: dict[str, tuple[str, Any]],
-        taken: list[tuple[str, str, Any]],
-        left: list[tuple[str, str, Any]],
-    ) -> None:
+    def _complete(self, made: Row, row: Mapping[str, Any], found: Found) -> None:
         """Add to the samples of a reply what stands beside it: one value, or a list with an entry per choice."""
-        n = len(samples)
+        samples, n = made.samples, len(made.samples)
         for name in ("answer", "correct", *NUMBERS, "finish"):
             # In the reply's own usage.
             known = name in ("input_tokens", *CACHE) and "input_tokens" in samples[0].facts
@@ -188,15 +166,11 @@ class GenericReader(Reader):
                 continue
             path, value = found[name]
             entries = value if isinstance(value, list) else [value]
+            words = f"has {counted(len(entries), 'entry')} for {counted(n, 'choice')}"
             if len(entries) != n and name in RESULTS:
-                raise InputError(
-                    f"{name!r} has {counted(len(entries), 'entry')} for {counted(n, 'choice')}; write one entry per "
-                    "choice"
-                )
+                raise InputError(f"{name!r} {words}; write one entry per choice")
             if len(entries) != n and name != "cost":
-                self._misfit(
-                    name, found[name], left, f"has {counted(len(entries), 'entry')} for {counted(n, 'choice')}"
-                )
+                self._misfit(made, name, found[name], words)
                 continue
             for j, sample in enumerate(samples):
                 if name == "answer":
@@ -204,55 +178,48 @@ class GenericReader(Reader):
                 elif name == "correct":
                     sample.correct = values.right(entries[j], name)
                 else:
-                    self._fact(sample, name, entries[min(j, len(entries) - 1)], path, left)
+                    self._add_fact(made, sample, name, path, entries[min(j, len(entries) - 1)])
                     if len(entries) < n and name in sample.facts:
                         sample.facts[name] /= n  # the cost of one request
-            taken[:] = [entry for entry in taken if entry[0] != name] + [(name, path, value)]
-        number = self._number(found, n if n > 1 else None, taken, left)
+            made.retake(name, path, value)
+        number = self._number(made, found, n if n > 1 else None)
         for sample in samples:
             sample.number = number
-            self._judged(sample, row)
+            self._judge(sample, row)
 
-    def _number(
-        self,
-        found: dict[str, tuple[str, Any]],
-        width: int | None,
-        taken: list[tuple[str, str, Any]],
-        left: list[tuple[str, str, Any]],
-    ) -> int | None:
+    def _number(self, made: Row, found: Found, width: int | None) -> int | None:
         if "sample" not in found:
             return None
+        use = found["sample"]
         if width is not None:
-            self._misfit(
-                "sample", found["sample"], left, "numbers one sample, but the row holds a list of them; drop it"
-            )
+            self._misfit(made, "sample", use, "numbers one sample, but the row holds a list of them; drop it")
             return None
         try:
-            number = values.whole(found["sample"][1], "sample")
+            number = values.whole(use[1], "sample")
         except InputError as error:
-            self._misfit("sample", found["sample"], left, str(error))
+            self._misfit(made, "sample", use, str(error))
             return None
-        taken.append(("sample", *found["sample"]))
+        made.taken.append(("sample", *use))
         return number
 
-    def _fact(self, sample: Sample, name: str, value: Any, path: str, left: list[tuple[str, str, Any]]) -> None:
+    def _add_fact(self, made: Row, sample: Sample, name: str, path: str, value: Any) -> None:
         if value is None:
             return
         try:
             known = str(value) if name == "finish" else values.quantity(value, name)
         except InputError as error:
-            self._misfit(name, (path, value), left, str(error))
+            self._misfit(made, name, (path, value), str(error))
             return
         if known is not None:
             sample.facts[name] = known
 
-    def _misfit(self, name: str, found: tuple[str, Any], left: list[tuple[str, str, Any]], words: str) -> None:
+    def _misfit(self, made: Row, name: str, use: tuple[str, Any], words: str) -> None:
         """Leave out a value that does not fit; refuse it where the user named the field."""
         if name in self.options.fields:
             raise InputError(words if words.startswith("'") else f"{name!r} {words}")
-        left.append((name, *found))
+        made.left.append((name, *use))
 
-    def _question(self, found: dict[str, tuple[str, Any]]) -> dict[str, Any]:
+    def _question(self, found: Found) -> dict[str, Any]:
         known: dict[str, Any] = {}
         if "question" in found:
             text = question_text(found["question"][1])
@@ -275,7 +242,7 @@ class GenericReader(Reader):
         return known
 
 
-def _whole_prompt(sample: Sample, found: Mapping[str, tuple[str, Any]]) -> None:
+def _whole_prompt(sample: Sample, found: Found) -> None:
     """Add to the input tokens what the cache had a part in, where the log counts it beside them."""
     named = {found[name][0].rpartition(".")[2] for name in ("input_tokens", *CACHE) if name in found}
     if "input_tokens" in sample.facts and "input_tokens" in named and named.intersection(BESIDE):

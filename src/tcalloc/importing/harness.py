@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from statistics import median
@@ -10,7 +10,7 @@ from typing import Any
 
 from tcalloc._counts import counted
 from tcalloc.errors import InputError
-from tcalloc.importing import values as values
+from tcalloc.importing import values
 from tcalloc.importing.rows import Options, Reader, Row, Rows, Sample
 from tcalloc.importing.values import Unusable
 from tcalloc.llm.final_answers import final_answer
@@ -74,16 +74,13 @@ class HarnessReader(Reader):
             texts, answers = _leaves(row.get("resps") or []), _leaves(row.get("filtered_resps") or [])
             if _scored(row.get("filtered_resps")) is not None or not answers:
                 continue
-            self.lists |= any(
-                str(answer).strip()[:1] + str(answer).strip()[-1:] == "[]" and answer not in INVALID
-                for answer in answers
-            )
+            self.lists |= any(a.strip()[:1] + a.strip()[-1:] == "[]" for a in answers if a not in INVALID)
             golds = {any_key(final_answer(str(gold))) for gold in self._golds(row.get("target"))}
             kept.responses += len(answers)
             kept.unchanged += sum(text == answer for text, answer in zip(texts, answers, strict=False))
-            equal = sum(any_key(str(answer)) in golds for answer in answers)
+            equal = sum(any_key(answer) in golds for answer in answers)
             kept.equal += equal
-            kept.words += [len(str(answer).split()) for answer in answers]
+            kept.words += [len(answer.split()) for answer in answers]
             if len(texts) > 1:
                 self.repeated += 1
                 self.alike += len(set(texts)) == 1
@@ -143,7 +140,7 @@ class HarnessReader(Reader):
     def _generated(
         self, row: Mapping[str, Any], responses: Any, filtered: list[Any], taken: list[tuple[str, str, Any]]
     ) -> list[Sample]:
-        texts = _leaves(responses or [])
+        texts: Sequence[str | None] = _leaves(responses or [])
         answers = _leaves(filtered)
         if texts:
             taken.append(("text", "resps", texts[0]))
@@ -227,24 +224,11 @@ class HarnessReader(Reader):
 
 
 def task_filters(files: Iterable[tuple[str | None, str, HarnessReader]], options: Options) -> list[str]:
-    """Choose for every file the filter whose results count.
+    """Choose for every file (its task, name and reader, after the survey) the filter whose results count.
 
-    Parameters
-    ----------
-    files : iterable of (str or None, str, HarnessReader)
-        Task, name and reader of each file, after its survey.
-    options : Options
-        With the filters that the user named: ``NAME`` for all tasks, or ``TASK=NAME``.
-
-    Returns
-    -------
-    list of str
-        What should be said of files that do not have the filter that was named.
-
-    Raises
-    ------
-    InputError
-        If a file has several filters and none was chosen, or no file has the one that was.
+    A user names filters as ``NAME`` for all tasks, or ``TASK=NAME``. Returned is what should be said of files that do
+    not have the one that was named. It is an error if a file has several and none was chosen, or no file has the one
+    that was.
     """
     files = list(files)
     tasks = {task for task, _, _ in files}
@@ -290,7 +274,7 @@ def _where(row: Mapping[str, Any]) -> str:
     return "filtered_resps" if name is None else f"filtered_resps ({name})"
 
 
-def _leaves(value: Any) -> list[Any]:
+def _leaves(value: Any) -> list[str]:
     if isinstance(value, list):
         return [leaf for item in value for leaf in _leaves(item)]
     return [value if isinstance(value, str) else json.dumps(value)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from tcalloc._counts import agreeing, counted
 from tcalloc.errors import InputError
-from tcalloc.importing import values as values
+from tcalloc.importing import values
 from tcalloc.importing.fields import ALIASES
 from tcalloc.importing.harness import HarnessReader, task_filters
 from tcalloc.importing.report import FieldUse, ImportReport, Taken
@@ -44,19 +44,7 @@ class Source:
 
 
 class Job:
-    """One import: what is learned of the logs on the first passes.
-
-    Parameters
-    ----------
-    sources : list of Source
-        The logs.
-    options : Options
-        How they are read.
-    given : dict, optional
-        The questions by id, where a questions file was given.
-    skip_bad : bool
-        Whether rows that cannot be read are left out.
-    """
+    """One import: what is learned of the logs on the first passes. `given` are the questions of a file, by id."""
 
     def __init__(self, sources: list[Source], options: Options, given: "dict[str, Question] | None", skip_bad: bool):
         self.sources, self.options, self.given, self.skip_bad = sources, options, given, skip_bad

@@ -85,13 +85,7 @@ def from_lm_eval(
 
 
 def _files(results: Path, tasks: list[str] | None, runs: str | None) -> list[Path]:
-    """Return the logs that count, in a fixed order.
-
-    Raises
-    ------
-    InputError
-        If there are none, or several of one task and model and `runs` was not given.
-    """
+    """Return the logs that count, in a fixed order."""
     if not results.is_dir():
         raise InputError(f"{results}: no folder. Pass what --output_path of lm-evaluation-harness named.")
     found: dict[tuple[Path, str], list[Path]] = {}

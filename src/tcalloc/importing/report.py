@@ -186,23 +186,10 @@ class Answers:
 def mark_warnings(
     counts: ModelCount, answers: Answers, sources: Mapping[str, str | None], likely: Callable[[], str | None]
 ) -> list[str]:
-    """Say what looks wrong in the marks and answers of one model.
+    """Say in whole sentences what looks wrong in the marks and answers of one model.
 
-    Parameters
-    ----------
-    counts : ModelCount
-        How many samples are right.
-    answers : Answers
-        What they answered.
-    sources : mapping
-        Where answer, text, gold and correct were found; "grader" is the grader's name.
-    likely : callable
-        Returns a field that was not read and may hold the model's answers; None if none is known.
-
-    Returns
-    -------
-    list of str
-        Whole sentences.
+    `sources` says where answer, text, gold and correct were found; "grader" is the grader's name. `likely` returns a
+    field that was not read and may hold the model's answers, or None.
     """
     found = []
     who = counts.model
@@ -217,19 +204,14 @@ def mark_warnings(
         elif correct is not None:
             said += f" Right and wrong were taken from {correct!r}. If another field says so, use --field correct=NAME."
         else:
-            eg = (
-                f", e.g. {snippet(answers.example[0])} against {snippet(answers.example[1])}" if answers.example else ""
-            )
+            eg = ", e.g. " + " against ".join(map(snippet, answers.example)) if answers.example else ""
             said += f" The answer was taken from {answer!r}, the gold answer from {gold or 'the questions file'!r}{eg}."
             other = likely() or "NAME"
             said += f" If the model's answer is in another field, use --field answer={other}"
             if text is not None:
                 said += f", or grade the text {text!r}, e.g. --grader numeric"
-            said += (
-                "."
-                if counts.right or text is not None
-                else "; if these are whole texts, grade them, e.g. --grader numeric."
-            )
+            whole = not counts.right and text is None
+            said += "; if these are whole texts, grade them, e.g. --grader numeric." if whole else "."
         found.append(said)
     if answers.answered > 2 and answers.same == answers.answered and counts.questions > 1:
         found.append(
@@ -248,20 +230,7 @@ def mark_warnings(
 
 
 def token_warning(tokens: Mapping[str, tuple[int, int]], priced: bool) -> str | None:
-    """Warn if models differ in tokens and no cost says what that is worth.
-
-    Parameters
-    ----------
-    tokens : mapping
-        Output tokens and samples that have them, by model.
-    priced : bool
-        Whether costs were recorded.
-
-    Returns
-    -------
-    str or None
-        One sentence or two.
-    """
+    """Warn if models differ in tokens (`tokens`: their sum, and the samples that have them) and no cost is known."""
     means = {model: total / count for model, (total, count) in tokens.items() if count and total}
     if priced or len(means) < 2:
         return None

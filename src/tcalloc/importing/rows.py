@@ -41,7 +41,7 @@ class Row:
     """One line of a log."""
 
     id: str
-    samples: list[Sample]
+    samples: list[Sample] = field(default_factory=list)
     model: str | None = None
     question: dict[str, Any] = field(default_factory=dict)
     asked: str | None = None
@@ -51,6 +51,10 @@ class Row:
     """Our field, where it was found, and the value."""
     left: list[tuple[str, str, Any]] = field(default_factory=list)
     """Our field, a path whose value does not fit it and was left out, and that value."""
+
+    def retake(self, name: str, path: str, value: Any) -> None:
+        """Note that a field was found here, not elsewhere."""
+        self.taken = [entry for entry in self.taken if entry[0] != name] + [(name, path, value)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +73,7 @@ class Options:
 
 
 class Reader(ABC):
-    """Reads the rows of one log.
-
-    Parameters
-    ----------
-    options : Options
-        How rows are to be read.
-    """
+    """Reads the rows of one log."""
 
     def __init__(self, options: Options):
         self.options = options

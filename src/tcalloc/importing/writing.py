@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, cast
 
+from tcalloc.importing.fields import NUMBERS
 from tcalloc.importing.job import Job
 from tcalloc.importing.report import Answers, ImportReport, ModelCount, mark_warnings, token_warning
 from tcalloc.importing.rows import Sample
@@ -29,18 +30,16 @@ __all__ = ["Writer"]
 CHUNK, THREADS = 256, 8
 # Answers that equal the gold answer and are marked wrong are mentioned from this share of a model's samples on.
 ODD = 0.01
+# What a record says of what the log does not: null is "not known", never 0.
+UNKNOWN = {
+    name: False if name == "estimated" else None
+    for name in SampleRecord.__annotations__
+    if name in {*NUMBERS, "seed", "estimated"} - {"score"}
+}
 
 
 class Writer:
-    """Grades the samples of a job and writes them.
-
-    Parameters
-    ----------
-    job : Job
-        After its first walk.
-    grader : Grader, optional
-        Marks the texts.
-    """
+    """Grades the samples of a job, after its first walk, and writes them."""
 
     def __init__(self, job: Job, grader: Grader | None):
         self.job, self.grader = job, grader
@@ -140,29 +139,26 @@ class Writer:
     def _graded(
         self, samples: Iterable[tuple[str, str, int, Sample]]
     ) -> "Iterator[tuple[tuple[str, str, int, Sample], Grade]]":
-        def grade(item: tuple[str, str, int, Sample]) -> Grade:
-            return self._grade(item[0], item[3])
-
         # Those that wait for a process or a server; they can be asked by several threads.
         if hasattr(self.grader, "close") or hasattr(self.grader, "calls"):
             with ThreadPoolExecutor(THREADS) as threads:
                 remaining = iter(samples)
                 while chunk := list(islice(remaining, CHUNK)):
-                    yield from zip(chunk, threads.map(grade, chunk), strict=True)
+                    yield from zip(chunk, threads.map(self._grade, chunk), strict=True)
         else:
             for item in samples:
-                yield item, grade(item)
+                yield item, self._grade(item)
 
-    def _grade(self, name: str, sample: Sample) -> Grade:
+    def _grade(self, item: tuple[str, str, int, Sample]) -> Grade:
+        name, _, _, sample = item
         question = self.job.questions[name]
         if self.grader is not None:
             return grade_safely(self.grader, question, sample.text if sample.text is not None else sample.answer)
         key = None if sample.answer is None else any_key(sample.answer)
         if sample.correct is not None:
             if key is not None and not sample.correct and (name, key) in self.job.coarse:
-                key = exact_key(
-                    sample.answer or ""
-                )  # in the log it differs from a right answer with the same normalized form
+                # In the log it differs from a right answer with the same normalized form.
+                key = exact_key(sample.answer or "")
             return Grade(key, sample.correct)
         return settle(question, key, any_key, "a text with letters or digits")
 
@@ -180,29 +176,13 @@ def _record(
         "error": grade.error,
         "finish": finish,
         "truncated": finish == "length",
-        # Null is "not known", never 0.
-        "input_tokens": None,
-        "cached_tokens": None,
-        "cache_write_tokens": None,
-        "cache_write_1h_tokens": None,
-        "output_tokens": None,
-        "reasoning_tokens": None,
-        "estimated": False,
-        "logprob": None,
-        "seed": None,
-        "cost": None,
-        "seconds": None,
     }
-    return record | cast("SampleRecord", {key: value for key, value in sample.facts.items() if key != "finish"})
+    facts = {key: value for key, value in sample.facts.items() if key != "finish"}
+    return record | cast("SampleRecord", UNKNOWN | facts)
 
 
 def _question_record(question: Question) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "id": question.id,
-        "question": question.text,
-        "gold": question.gold,
-        "accept": list(question.accept),
-    }
+    record = {"id": question.id, "question": question.text, "gold": question.gold, "accept": list(question.accept)}
     return dict(question.extra) | record | ({"choices": list(question.choices)} if question.choices else {})
 
 

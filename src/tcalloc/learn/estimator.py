@@ -9,11 +9,12 @@ from typing import Any, Self
 
 from tcalloc.errors import InputError
 from tcalloc.learn.rows import RowLike
+from tcalloc.learn.saving.common_state import Saved
 
 __all__ = ["StoppingEstimator"]
 
 
-class StoppingEstimator:
+class StoppingEstimator(Saved):
     """What policies share that decide while samples come in; not a policy itself.
 
     Parameters have the names that ``__init__`` gives them. `sklearn.base.clone`, ``check_is_fitted`` and ``get_tags``
@@ -24,6 +25,15 @@ class StoppingEstimator:
     def quick(self) -> bool:
         """Whether it decides in about a millisecond, by computing alone."""
         return True
+
+    def _check_fitted(self) -> None:
+        if not self.__sklearn_is_fitted__():
+            raise InputError(
+                f"this {type(self).__name__} is not fitted yet. Call fit(X, samples) first; X may be None."
+            )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        raise NotImplementedError
 
     @classmethod
     def _get_param_names(cls) -> list[str]:

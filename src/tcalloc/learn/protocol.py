@@ -16,16 +16,16 @@ A policy with ``quick = True`` promises to decide by computing alone, in about a
 where the requests run, because waking a thread would take longer.
 """
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from tcalloc.errors import InputError
-from tcalloc.llm.confidence import Confidence
 from tcalloc.measure.actions import Action
+from tcalloc.measure.kinds import Result
 
 __all__ = [
     "Always",
@@ -35,15 +35,9 @@ __all__ = [
     "Result",
     "Run",
     "checked",
-    "combine",
-    "decided_by",
-    "leading",
     "models_of",
-    "unbeatable",
     "uniform",
 ]
-
-Answer = TypeVar("Answer", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,40 +54,6 @@ class Draw:
 
     action: Action
     n: int
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One sample that was paid for.
-
-    Parameters
-    ----------
-    answer : Hashable or None
-        Equal answers count as votes for the same answer; None: no answer.
-    cost : float
-        What the sample cost.
-    correct : bool, optional
-        The verifier's mark; None if there is no verifier. Never the gold answer: a policy must not know that.
-    score : float, optional
-        The score of a reward model or a similar scorer.
-    logprob : float, optional
-        Sum of the log-probabilities of its tokens.
-    tokens : int, optional
-        Output tokens (or characters, if that is what was recorded).
-    truncated : bool
-        Whether it was cut off.
-    confidence : Confidence, optional
-        How sure the model was: `tcalloc.llm.confidence`.
-    """
-
-    answer: Hashable | None
-    cost: float
-    correct: bool | None = None
-    score: float | None = None
-    logprob: float | None = None
-    tokens: int | None = None
-    truncated: bool = False
-    confidence: Confidence | None = None
 
 
 @runtime_checkable
@@ -159,72 +119,6 @@ def checked(results: Any) -> list[Result]:
     return found
 
 
-def leading(votes: Mapping[Answer, int]) -> Answer | None:
-    """Return the answer with the most votes; None if nothing voted.
-
-    Ties go to the answer that came first: `votes` holds the answers in the order in which they came. As long as samples
-    are exchangeable, this splits ties evenly.
-    """
-    return max(votes, key=lambda answer: votes[answer], default=None)
-
-
-def unbeatable(votes: Sequence[int], missing: int) -> bool:
-    """Return whether the leading answer keeps its lead whatever the missing samples say."""
-    first, second = (*sorted(votes, reverse=True), 0, 0)[:2]
-    return first - second > missing
-
-
-def combine(action: Action, results: Iterable[Result]) -> tuple[Hashable | None, float]:
-    """Return the answer that an action makes of its samples, and its share of the votes (with a verifier, its mark).
-
-    Ties go to the answer that came first; see `leading`.
-    """
-    drawn = list(results)
-    answered = [result for result in drawn if result.answer is not None]
-    if not answered:
-        return None, 0.0
-    if action.combine == "best":
-        if action.by == "score":
-            best = max(answered, key=lambda result: -np.inf if result.score is None else result.score)
-            return best.answer, sum(result.answer == best.answer for result in answered) / len(drawn)
-        right = next((result for result in answered if result.correct), None)
-        return (answered[0].answer, 0.0) if right is None else (right.answer, 1.0)
-    if action.combine == "one":
-        return answered[0].answer, 1.0 / len(drawn)
-    assert action.combine == "vote", action.combine  # a new kind of action needs an answer of its own
-    votes = _votes(drawn)
-    most = leading(votes)
-    return most, 0.0 if most is None else votes[most] / len(drawn)
-
-
-def _votes(results: Iterable[Result]) -> dict[Hashable, int]:
-    """Return how often each answer came, in the order in which they came."""
-    votes: dict[Hashable, int] = {}
-    for result in results:
-        if result.answer is not None:
-            votes[result.answer] = votes.get(result.answer, 0) + 1
-    return votes
-
-
-def decided_by(action: Action, results: Sequence[Result], missing: int) -> bool:
-    """Return whether an action's answer follows from these results, whatever the missing ones are.
-
-    Parameters
-    ----------
-    action : Action
-        What makes the answer of all of its samples.
-    results : sequence of Result
-        Those that came.
-    missing : int
-        How many have not come yet.
-    """
-    if action.by == "score":
-        return False
-    if action.combine == "best":
-        return any(result.correct for result in results)
-    return action.combine == "vote" and unbeatable(list(_votes(results).values()), missing)
-
-
 class DecidedRun:
     """The run of a policy that has decided: one draw.
 
@@ -264,12 +158,12 @@ class DecidedRun:
         missing : int
             How many have not come yet.
         """
-        return self._action is not None and decided_by(self._action, results, missing)
+        return self._action is not None and self._action.kind.decided(results, missing)
 
     @property
     def answer(self) -> Hashable | None:
         """The answer as of now."""
-        return None if self._action is None else combine(self._action, self._results)[0]
+        return None if self._action is None else self._action.kind.answer(self._results)[0]
 
     @property
     def spend(self) -> float:
@@ -279,7 +173,7 @@ class DecidedRun:
     @property
     def vote_share(self) -> float:
         """The answer's share of the samples."""
-        return 0.0 if self._action is None else combine(self._action, self._results)[1]
+        return 0.0 if self._action is None else self._action.kind.answer(self._results)[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,10 @@ What to use when
     Their names, or only those of the policies that can be fitted.
 `PREFERENCE`
     The order in which equally good policies are recommended.
-`unregistered`
-    Classes of policies that no entry makes: a list that must be empty.
 
 A new policy needs an entry here. Then `compare` tries it, `tcalloc fit` makes it, and sentences can name it.
 """
 
-import pkgutil
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -49,7 +46,6 @@ __all__ = [
     "entry_for",
     "entry_of",
     "names",
-    "unregistered",
 ]
 
 # ---------------------------------------------------------------------------------------------- the names
@@ -202,23 +198,6 @@ The policy that needs no test stands first. Then come those that stop while samp
 then those that count votes. Last come those that need the questions or a label.
 """
 
-# Public classes that no entry makes, each with the reason.
-_OTHERS = {
-    "LearnedPolicy": "what policies share",
-    "ProbingPolicy": "what policies share",
-    "Fixed": "one action that the user names",
-    "Oracle": "a bound",
-    "Always": "one action that the user names",
-    "Counting": "what rules share",
-    "FixedK": "one setting of a rule",
-    "SuccessStop": "one setting of a rule",
-    "AdaptiveConsistency": "one setting of a rule",
-    "ESC": "one setting of a rule",
-    "SPRT": "one setting of a rule",
-    "MarginCap": "one setting of a rule",
-    "Policy": "the protocol",
-}
-
 
 def names(*, deployable: bool = False) -> tuple[str, ...]:
     """Return all names, or only those of the policies that can be fitted."""
@@ -277,23 +256,3 @@ def entry_for(policy: Any) -> Entry | None:
         return None
     found = max(fitting, key=lambda entry: len(entry.options))  # the first of equals
     return entry_of(CASCADE) if found.name == SEQUENTIAL and len(getattr(policy, "arms_", ())) > 1 else found
-
-
-def unregistered() -> list[str]:
-    """Return the public classes of `tcalloc.learn` that start runs but are not in the registry.
-
-    Returns
-    -------
-    list of str
-        As "module.name". The list must be empty: a policy that is not registered is neither compared nor fitted.
-    """
-    package = import_module(__package__)
-    made = {entry.made_by.replace(":", ".") for entry in POLICIES if entry.deployable}
-    known = {getattr(import_module(path.rpartition(".")[0]), path.rpartition(".")[2]) for path in made}
-    found = set()
-    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        for name, value in vars(import_module(module.name)).items():
-            public = isinstance(value, type) and not name.startswith("_") and hasattr(value, "start")
-            if public and value.__module__.startswith(f"{package.__name__}.") and value not in known:
-                found.add(f"{value.__module__}.{value.__qualname__}")
-    return sorted(path for path in found if path.rpartition(".")[2] not in _OTHERS)

@@ -53,6 +53,14 @@ class Schema:
         """The number of columns."""
         return len(self.roles)
 
+    def set_on(self, estimator: Any) -> None:
+        """Set what an estimator of scikit-learn's kind says about X after fit."""
+        estimator.schema_, estimator.n_features_in_ = self, self.width
+        if self.names is not None:
+            estimator.feature_names_in_ = np.array(self.names, object)
+        elif hasattr(estimator, "feature_names_in_"):
+            del estimator.feature_names_in_
+
     def to_dict(self) -> dict[str, Any]:
         """Return the schema as a dictionary for JSON."""
         return {

@@ -78,6 +78,12 @@ class Training:
         """(K,) mean accuracy of each action over the questions that have it."""
         return self._mean(self.acc)
 
+    @property
+    def cost_range(self) -> tuple[float, float]:
+        """The least and the most that a question pays for an action."""
+        paid = self.cost if self.available is None else self.cost[self.available]
+        return float(paid.min()), float(paid.max())
+
     def _mean(self, values: Floats) -> Floats:
         there = np.ones(values.shape) if self.available is None else self.available.astype(float)
         weight = self.weights[:, None] * there

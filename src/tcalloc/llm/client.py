@@ -10,10 +10,7 @@ If a server does not support a field (choices `n`, seeds, the old name of max_to
 import copy
 import json
 import math
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,14 +18,13 @@ from urllib.parse import urlsplit
 from tcalloc._printing import cleaned
 from tcalloc._rates import Rates
 from tcalloc.errors import InputError
+from tcalloc.llm.asking import Asking
 from tcalloc.llm.concurrency import event_loop
 from tcalloc.llm.concurrency.cut import Cut
 from tcalloc.llm.concurrency.event_loop import Stop
-from tcalloc.llm.failures import RefusedError, Stopped
-from tcalloc.llm.http.attempts import Adapted, Failed, endpoint
+from tcalloc.llm.http.attempts import endpoint
 from tcalloc.llm.http.keys import Key, find_key, is_loopback
 from tcalloc.llm.http.known_server import KnownServer
-from tcalloc.llm.http.partial_reply import PartialReply
 from tcalloc.llm.http.replies import Reply, TokenCounter
 from tcalloc.llm.http.retry import Backoff
 from tcalloc.llm.http.transport import Sender, Timeouts, Transport
@@ -102,8 +98,6 @@ class ChatClient:
         found = find_key(url) if isinstance(key, str) else key
         self._transport: Sender = Transport(url, found, timeouts or Timeouts(), max_body)
         self._known = KnownServer(base_url, self.host, model, self.parameters, self.counter, found)
-        self._guard = threading.Lock()
-        self._not_before = 0.0
 
     @cleaned
     def __repr__(self) -> str:
@@ -215,7 +209,7 @@ class ChatClient:
         LlmError
             See `tcalloc.llm.failures`.
         """
-        return event_loop.run(self._ask(messages, n, seed, meter, None))
+        return event_loop.run(Asking(self, messages, n, seed, meter).reply())
 
     async def complete_async(
         self,
@@ -253,127 +247,7 @@ class ChatClient:
         LlmError
             See `tcalloc.llm.failures`.
         """
-        return await event_loop.bridge(self._ask(messages, n, seed, meter, stop, cut, look))
-
-    async def _ask(
-        self,
-        messages: Messages,
-        n: int,
-        seed: int | None,
-        meter: Meter | Bill | None,
-        stop: Stop | None,
-        cut: Cut | None = None,
-        look: Callable[[str], object] | None = None,
-    ) -> Reply:
-        whole = self.messages(messages)
-        if self.n_limit is not None:
-            n = min(n, self.n_limit)
-        stop = stop or Stop()
-        wanted = n
-        adapted = tries = bad = 0
-        doubted: set[str] = set()
-        while True:
-            await self._wait(max(0.0, self._not_before - time.monotonic()), stop)
-            if cut is not None and cut.on:
-                return self._unsent(n)
-            outcome = await self._once(whole, n, seed, meter, stop, doubted, cut, look)
-            if isinstance(outcome, Reply):
-                if not outcome.cut:
-                    self._known.take_note(outcome, wanted)
-                return outcome
-            if isinstance(outcome, Adapted):
-                n, adapted = outcome.n, adapted + 1
-                if adapted > 20:
-                    raise RefusedError(outcome.said)
-                continue
-            if not outcome.again:
-                raise outcome.error
-            if outcome.bad:
-                bad += 1
-            else:
-                tries += 1
-            # A server that never answered probably has a wrong URL: report that before minutes have passed.
-            most = self._backoff.retries if self._known.succeeded or not outcome.gone else min(3, self._backoff.retries)
-            if tries > most or bad > self._backoff.bad_replies:
-                raise outcome.error
-            pause = self._backoff.pause(tries + bad - 1, outcome.after)
-            if outcome.after is not None:
-                with self._guard:  # the server's pause holds for all other requests too
-                    self._not_before = max(
-                        self._not_before, time.monotonic() + min(outcome.after, self._backoff.longest)
-                    )
-            await self._wait(pause, stop)
-
-    async def _wait(self, seconds: float, stop: Stop) -> None:
-        if await stop.wait(seconds):
-            raise Stopped("interrupted before the request was sent.")
-
-    async def _once(
-        self,
-        messages: list[dict[str, Any]],
-        n: int,
-        seed: int | None,
-        meter: Meter | Bill | None,
-        stop: Stop,
-        doubted: set[str],
-        cut: Cut | None,
-        look: Callable[[str], object] | None,
-    ) -> "Reply | Failed | Adapted":
-        """Send one request and settle its cost."""
-        body = self._body(messages, n, seed, stream=cut is not None)
-        most = self.rates.most(len(body), n, self.parameters.max_tokens or 0) if self.rates is not None else 0.0
-        if meter is not None:
-            await self._reserve(meter, most, stop)
-        if cut is not None and cut.on:
-            if meter is not None:
-                meter.settle(most)
-            return self._unsent(n)
-        billed = True
-        try:
-            started = time.monotonic()
-            outcome: Reply | Failed | Adapted
-            if cut is None:
-                outcome = self._known.judge(await self._transport.exchange(body), messages, n, doubted)
-            else:
-                outcome = await self._cuttable(body, messages, n, doubted, cut, look)
-            if isinstance(outcome, Failed) and outcome.repeated:
-                self._transport.reconnect()
-            if isinstance(outcome, Reply):
-                outcome = replace(outcome, seconds=time.monotonic() - started, seed=seed)
-                billed = False  # it is settled at its real cost, not at the highest possible cost
-                if meter is not None:
-                    meter.pay(self.cost(outcome) or 0.0)
-            else:
-                billed = isinstance(outcome, Failed) and outcome.billed
-            return outcome
-        finally:
-            if meter is not None:
-                meter.settle(most, lost=billed)
-
-    async def _cuttable(
-        self,
-        body: bytes,
-        messages: list[dict[str, Any]],
-        n: int,
-        doubted: set[str],
-        cut: Cut,
-        look: Callable[[str], object] | None,
-    ) -> "Reply | Failed | Adapted":
-        """Send one request whose reply may be cut off while it comes."""
-        partial = PartialReply(look)
-        exchange = await cut.race(self._transport.exchange(body, partial.take))
-        if exchange is not None:
-            return self._known.judge(exchange, messages, n, doubted)
-        return partial.reply(n, messages, self._known.prompts, self.counter, self._known.usual_tokens)
-
-    def _unsent(self, n: int) -> Reply:
-        """Return the reply to a request that was cut off before it was sent."""
-        return Reply((), 0, False, "", self.model, cut=(0,) * n)
-
-    async def _reserve(self, meter: Meter | Bill, most: float, stop: Stop) -> None:
-        """Reserve the most that a request can cost; while other requests may give money back, wait without blocking."""
-        while not meter.try_reserve(most):
-            await self._wait(0.02, stop)
+        return await event_loop.bridge(Asking(self, messages, n, seed, meter, stop, cut, look).reply())
 
     def most_cost(self, messages: Messages, n: int = 1) -> float | None:
         """Return the most that a request of n samples can cost; None if rates and max_tokens do not limit it.
@@ -387,7 +261,7 @@ class ChatClient:
         """
         if self.rates is None or self.parameters.max_tokens is None:
             return None
-        body = self._body(self.messages(messages), n, _MOST_SEED)
+        body = self._known.body(self.parameters, self.messages(messages), n, _MOST_SEED)
         return self.rates.most(len(body), n, self.parameters.max_tokens)
 
     @property
@@ -410,27 +284,6 @@ class ChatClient:
         request = self.rates.request_cost(*reply.prompt) * self.rates.prompts(len(reply.choices) + len(reply.cut))
         answers = [self.rates.answer_cost(choice.output_tokens, choice.reasoning_tokens) for choice in reply.choices]
         return math.fsum([request, *answers, *(self.rates.answer_cost(tokens) for tokens in reply.cut)])
-
-    def _body(self, messages: list[dict[str, Any]], n: int, seed: int | None, stream: bool = False) -> bytes:
-        p = self.parameters
-        body: dict[str, Any] = {"model": self.model, "messages": messages}
-        limit = "max_completion_tokens" if "max_tokens" in self._known.left_out else "max_tokens"
-        given: dict[str, Any] = {
-            "temperature": p.temperature,
-            "top_p": p.top_p,
-            limit: p.max_tokens,
-            "stop": list(p.stop) or None,
-        }
-        given |= {"reasoning_effort": p.reasoning_effort, "seed": None if "seed" in self._known.left_out else seed}
-        body |= {key: value for key, value in given.items() if value is not None}
-        if n > 1:
-            body["n"] = n
-        if stream and "stream" not in self._known.left_out:
-            body |= {"stream": True, "stream_options": {"include_usage": True}}
-        if p.logprobs and "logprobs" not in self._known.left_out:
-            few = p.top_logprobs is None or "top_logprobs" in self._known.left_out
-            body["logprobs"], body["top_logprobs"] = True, 1 if few else p.top_logprobs
-        return json.dumps(body | dict(p.extra), separators=(",", ":")).encode()
 
 
 def _hash(*parts: Any) -> str:

@@ -92,10 +92,10 @@ def forecast(
     if not seen:
         return None
     missing = max(0, questions * n - sum(record["sample"] < n for record in seen))
-    requests = math.ceil(missing / min(n_per_request, n_limit or n_per_request)) if missing else 0
+    together = min(n_per_request, n_limit or n_per_request)
+    requests = math.ceil(missing / together)
     inputs = _mean([record["input_tokens"] for record in seen])
     outputs = _mean([record["output_tokens"] for record in seen])
-    together = min(n_per_request, n_limit or n_per_request)
     costs = [_cost(record, together, prompt_once) for record in seen if record.get("cost") is not None]
     known = [bool(record["correct"]) for record in seen if record.get("correct") is not None]
     cost, error = _mean(costs), _error(costs)

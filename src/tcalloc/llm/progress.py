@@ -2,7 +2,6 @@
 
 import sys
 import time
-from typing import TextIO
 
 from tcalloc._counts import counted
 from tcalloc._printing import uncleaned
@@ -12,34 +11,15 @@ __all__ = ["Progress", "clock"]
 
 
 class Progress:
-    """Shows samples, rate, spend and the time that is left.
+    """Shows samples, rate, spend and the time that is left; `there` of the samples were there before.
 
-    Parameters
-    ----------
-    total, there : int
-        Number of samples in all, and of those that were there before.
-    meter : Meter or None
-        Knows the spend; None if there is none.
-    priced : bool
-        Whether there are prices; otherwise the number of requests is shown.
-    stream : file, optional
-        Default: standard error.
-    what : str
-        The name of what is counted.
+    The meter knows the spend. Without prices the number of requests is shown.
     """
 
-    def __init__(
-        self,
-        total: int,
-        there: int,
-        meter: Meter | None,
-        priced: bool,
-        stream: TextIO | None = None,
-        what: str = "samples",
-    ):
+    def __init__(self, total: int, there: int, meter: Meter | None, priced: bool, what: str = "samples"):
         self._what = what
         self._total, self._there, self._meter, self._priced = total, there, meter, priced
-        self._stream = uncleaned(sys.stderr if stream is None else stream)
+        self._stream = uncleaned(sys.stderr)
         self._live = bool(self._stream is not None and self._stream.isatty())
         self._every = 0.2 if self._live else 30.0
         self._started = self._shown = time.monotonic()

@@ -13,7 +13,6 @@ are read as they are. A question may have no answer; then only agreement is know
 
 import os
 import reprlib
-from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -112,19 +111,15 @@ def load_questions(path: str | os.PathLike[str]) -> list[Question]:
     """
     path = os.fspath(path)
     questions: list[Question] = []
-    lines = array("q")
-    seen: set[str] = set()
+    first: dict[str, int] = {}
     for number, row in read_objects(path, EXAMPLE):
         question = question_from(row, f"{path}, line {number}", str(len(questions)))
-        if question.id in seen:
-            first = next(i for i, earlier in enumerate(questions) if earlier.id == question.id)
+        if (line := first.setdefault(question.id, number)) != number:
             raise InputError(
-                f"{path}, line {number}: the id {snippet(question.id)} was already given to line {lines[first]}. Give "
+                f"{path}, line {number}: the id {snippet(question.id)} was already given to line {line}. Give "
                 "every question its own id, or drop the ids."
             )
-        seen.add(question.id)
         questions.append(question)
-        lines.append(number)
     if not questions:
         raise InputError(f"{path}: only empty lines; expected one JSON object a line, like {EXAMPLE}.")
     return questions
@@ -176,21 +171,9 @@ def as_questions(given: QuestionsLike) -> list[Question]:
 
 
 def question_from(row: Mapping[str, Any], place: str, default_id: str) -> Question:
-    """Return the question of one object; `place` is for the messages.
+    """Return the question of one line of a questions file, or of an object like it.
 
-    Parameters
-    ----------
-    row : mapping
-        A line of a questions file.
-    place : str
-        Its place, for the messages.
-    default_id : str
-        The id if the row has none.
-
-    Returns
-    -------
-    Question
-        The question.
+    `place` is for the messages; `default_id` is the id if the row has none.
     """
     text, answer, name = row.get("question"), row.get("answer"), row.get("id", default_id)
     if (
@@ -241,15 +224,7 @@ def question_from(row: Mapping[str, Any], place: str, default_id: str) -> Questi
 def refuse_half_pairs(questions: Iterable[Question]) -> None:
     r"""Raise an error for questions that cannot be sent: JSON can hold half of a surrogate pair (\ud800), UTF-8 cannot.
 
-    Parameters
-    ----------
-    questions : iterable of Question
-        The questions to ask.
-
-    Raises
-    ------
-    InputError
-        The message names the question, the field and the place in it.
+    The message names the question, the field and the place in it.
     """
     for i, question in enumerate(questions):
         fields = [("id", question.id)]
@@ -267,22 +242,9 @@ def refuse_half_pairs(questions: Iterable[Question]) -> None:
 
 
 def gold_words(questions: Iterable[Question]) -> str | None:
-    """Return a sentence about questions without gold answers; None if all have one.
-
-    Parameters
-    ----------
-    questions : iterable of Question
-        The questions.
-
-    Returns
-    -------
-    str or None
-        One sentence.
-    """
-    counts = [0, 0]
-    for question in questions:
-        counts[bool(question.golds)] += 1
-    without, total = counts[0], sum(counts)
+    """Return a sentence about questions without gold answers; None if all have one."""
+    known = [bool(question.golds) for question in questions]
+    without, total = known.count(False), len(known)
     if not without:
         return None
     if without == total:
@@ -350,8 +312,7 @@ def _gold(row: Mapping[str, Any], name: str | None, place: str) -> str | None:
                 f"{place}, field 'solution': no \\boxed{{...}} in it. Write the right answer into the field 'answer'."
             )
         return boxed
-    answer = _plain(row[name], f"{place}, field '{name}'", "one answer")
-    answer = final_answer(answer)
+    answer = final_answer(_plain(row[name], f"{place}, field '{name}'", "one answer"))
     if not answer:
         raise InputError(
             f"{place}, field '{name}': the answer is empty. Fill it in, or drop the field if it is not known."
@@ -359,19 +320,14 @@ def _gold(row: Mapping[str, Any], name: str | None, place: str) -> str | None:
     return answer
 
 
-def _list(row: Mapping[str, Any], name: str, place: str) -> list[Any]:
+def _texts(row: Mapping[str, Any], name: str, place: str) -> tuple[str, ...]:
     value = row.get(name)
     if value is None:
-        return []
+        return ()
+    where = f"{place}, field '{name}'"
     if not isinstance(value, list):
-        raise InputError(f'{place}, field \'{name}\': expected a list like ["a", "b"], got {_kind(value)}.')
-    return value
-
-
-def _texts(row: Mapping[str, Any], name: str, place: str) -> tuple[str, ...]:
-    return tuple(
-        _plain(item, f"{place}, field '{name}'[{i}]", "one answer") for i, item in enumerate(_list(row, name, place))
-    )
+        raise InputError(f'{where}: expected a list like ["a", "b"], got {_kind(value)}.')
+    return tuple(_plain(item, f"{where}[{i}]", "one answer") for i, item in enumerate(value))
 
 
 def _choices(row: Mapping[str, Any], place: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from tcalloc.errors import InputError
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.money.journal import NAME, Journal
 from tcalloc.llm.questions import Question
+from tcalloc.runs.run_files import is_run
 from tcalloc.runs.store import Store
 from tcalloc.runs.verdicts import refuse_half_graded
 
@@ -20,7 +21,7 @@ def open_run(out: str, questions: Sequence[Question], client: ChatClient, grader
     """Make the run folder, or open it to continue with the same questions and grader."""
     digest = _digest(questions)
     arm = arm_of(client, grader)
-    if not Store.exists(out):
+    if not is_run(out):
         manifest = {"questions": len(questions), "questions_sha256": digest, "arms": [arm]}
         # With their texts, from which policies learn; other fields of the file may be categories.
         own = ({"id": q.id, "question": q.text, "gold": q.gold, "accept": list(q.accept)} for q in questions)

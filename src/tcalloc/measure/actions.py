@@ -20,11 +20,10 @@ from tcalloc._checks import did_you_mean, number, one_of, whole
 from tcalloc._printing import cleaned
 from tcalloc._rates import Rates
 from tcalloc.errors import InputError
+from tcalloc.measure import kinds
 
 __all__ = ["SETTINGS", "Action", "Best", "One", "Settings", "Vote", "action_names", "check_actions"]
 
-COMBINE = ("one", "vote", "best")
-BY = ("verifier", "score")
 # As names write them, and the fields they stand for.
 SETTINGS = {
     "temperature": "temperature",
@@ -32,7 +31,6 @@ SETTINGS = {
     "thinking": "thinking_tokens",
     "max": "max_tokens",
 }
-_NAME = re.compile(r"(?:one|(?P<combine>vote|best)(?P<k>[0-9]{1,9})(?P<score> by score)?)(?: (?P<rest>\S.*))?")
 _SETTING = re.compile("(" + "|".join(SETTINGS) + r")=(\S+)")
 
 
@@ -89,15 +87,20 @@ class Action:
     def __post_init__(self) -> None:
         put = object.__setattr__
         put(self, "samples", whole("samples", self.samples, 1))
-        one_of("combine", self.combine, COMBINE)
-        if self.combine == "best":
-            put(self, "by", "verifier" if self.by is None else self.by)
-            one_of("by", self.by, BY)
-        elif self.by is not None:
-            raise InputError(f"by is {self.by!r}, but combine is {self.combine!r}: only 'best' chooses by something.")
-        if self.combine == "one" and self.samples != 1:
+        one_of("combine", self.combine, tuple(dict.fromkeys(kind.combine for kind in kinds.KINDS)))
+        choices = _choices(self.combine)
+        if self.by is None:
+            put(self, "by", choices[0])
+        elif choices == [None]:
+            choosing = " or ".join(dict.fromkeys(repr(kind.combine) for kind in kinds.KINDS if kind.by is not None))
             raise InputError(
-                f"samples is {self.samples}, but combine is 'one', which draws one sample. "
+                f"by is {self.by!r}, but combine is {self.combine!r}: only {choosing} chooses by something."
+            )
+        else:
+            one_of("by", self.by, [by for by in choices if by is not None])
+        if self.kind.single and self.samples != 1:
+            raise InputError(
+                f"samples is {self.samples}, but combine is {self.combine!r}, which draws one sample. "
                 "Use combine='vote' or 'best', or samples=1."
             )
         for name in ("model", "reasoning_effort"):
@@ -113,11 +116,14 @@ class Action:
             raise InputError(f"rates is {self.rates!r}; expected tcalloc.Rates(input=…, output=…).")
 
     @property
+    def kind(self) -> kinds.Kind:
+        """What is made of its samples."""
+        return kinds.kind_of(self.combine, self.by)
+
+    @property
     def name(self) -> str:
         """A short name, different for different actions: the name of its column in a table."""
-        head = "one" if self.combine == "one" else f"{self.combine}{self.samples}"
-        if self.by == "score":
-            head += " by score"
+        head = self.kind.named(self.samples)
         return " ".join([head, *([self.model] if self.model else []), *self._settings("{}={}")])
 
     @property
@@ -135,11 +141,11 @@ class Action:
     @cleaned
     def __repr__(self) -> str:
         given = {
-            "by": self.by if self.by == "score" else None,
+            "by": None if self.by == _choices(self.combine)[0] else self.by,
             "model": self.model,
             **{field: getattr(self, field) for field in (*SETTINGS.values(), "rates")},
         }
-        head = [] if self.combine == "one" else [str(self.samples)]
+        head = [] if self.kind.single else [str(self.samples)]
         words = [f"{name}={value!r}" for name, value in given.items() if value is not None]
         return f"{self.combine.capitalize()}({', '.join([*head, *words])})"
 
@@ -169,10 +175,11 @@ class Action:
         >>> Action.parse("vote5 qwen temperature=0.8") == Vote(5, "qwen", temperature=0.8)
         True
         """
-        head = _NAME.fullmatch(name) if isinstance(name, str) else None
+        head = _name_pattern().fullmatch(name) if isinstance(name, str) else None
         if head is None:
+            *others, last = [repr(kind.example) for kind in kinds.KINDS]
             raise InputError(
-                f"{name!r} is not the name of an action; expected 'one', 'vote5', 'best4' or 'best4 by score'. "
+                f"{name!r} is not the name of an action; expected {', '.join(others)} or {last}. "
                 "The model and settings such as 'temperature=0.8' may follow."
             )
         words = (head["rest"] or "").split(" ") if head["rest"] else []
@@ -184,9 +191,7 @@ class Action:
             except ValueError:
                 raise InputError(f"{name!r}: {setting[1]} is {value!r}; expected a number.") from None
             words.pop()
-        combine = head["combine"] or "one"
-        by = "score" if head["score"] else None
-        return cls(int(head["k"] or 1), combine, by, " ".join(words) or None, **given)
+        return cls(int(head["k"] or 1), head["one"] or head["several"], head["by"], " ".join(words) or None, **given)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Action":
@@ -323,6 +328,25 @@ def action_names(actions: tuple[Action, ...]) -> tuple[str, ...]:
         if name in names[:a]:
             raise InputError(f"actions[{a}] is {name!r} like actions[{names.index(name)}]; leave one out.")
     return names
+
+
+def _choices(combine: str) -> list[str | None]:
+    """Return what a `combine` may choose by; the first is the default."""
+    return [kind.by for kind in kinds.KINDS if kind.combine == combine]
+
+
+def _name_pattern() -> re.Pattern[str]:
+    """Return the pattern of all names. What a kind chooses by stands in its name if it is not the default."""
+
+    def either(words: Iterable[str]) -> str:
+        return "|".join(map(re.escape, words))
+
+    one = either(kind.combine for kind in kinds.KINDS if kind.single)
+    several = either(kind.combine for kind in kinds.KINDS if not kind.single)
+    by = either(str(kind.by) for kind in kinds.KINDS if kind.by != _choices(kind.combine)[0])
+    return re.compile(
+        rf"(?:(?P<one>{one})|(?P<several>{several})(?P<k>[0-9]{{1,9}})(?: by (?P<by>{by}))?)(?: (?P<rest>\S.*))?"
+    )
 
 
 def _known(kind: Any, data: Any, what: str) -> dict[str, Any]:

@@ -64,20 +64,9 @@ class Classes:
 
 
 def fit_classes(right: Ints, drawn: Ints, seed: int = 0, structure: tuple[int, int] | None = None) -> Classes:
-    """Fit latent classes to all models' counts.
+    """Return latent classes, fitted to the right samples and samples of each question and model, (N, M).
 
-    Parameters
-    ----------
-    right, drawn : ndarray of int, (N, M)
-        Right samples and samples of each question and model; 0 samples where a model did not answer.
-    seed : int
-        Of the starts and of the halves that choose the number of classes.
-    structure : tuple of int, optional
-        Numbers of kinds and of levels; None: as many as explain held-out questions best.
-
-    Returns
-    -------
-    Classes
+    `structure` holds the numbers of kinds and of levels; None: as many as explain held-out questions best.
     """
     rng = np.random.default_rng(seed)
     some = np.flatnonzero(drawn.sum(axis=1) > 0)

@@ -22,7 +22,7 @@ W. Hoeffding (1948), A class of statistics with asymptotically normal distributi
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +33,8 @@ __all__ = [
     "best_by_score",
     "beta_moments",
     "distinct_counts",
+    "jackknife_errors",
     "pass_at_k",
-    "score_errors",
     "success_errors",
     "vote_errors",
 ]
@@ -66,17 +66,8 @@ def distinct_counts(right: Ints, drawn: Ints) -> tuple[NDArray[np.intp], NDArray
 def beta_moments(right: Ints, drawn: Ints, frequency: Floats | None = None) -> tuple[float, float] | None:
     """Return the parameters (a, b) of the beta distribution with the mean and variance of the questions' success rates.
 
-    Parameters
-    ----------
-    right, drawn : ndarray of int, (N,)
-        Right samples and samples of each question.
-    frequency : ndarray, (N,), optional
-        How often each question counts; None: once.
-
-    Returns
-    -------
-    tuple of float, or None
-        None if no question has two samples: single samples do not tell how rates scatter.
+    `frequency` says how often each question counts (None: once). The result is None if no question has two samples:
+    single samples do not tell how rates scatter.
     """
     weight = np.where(drawn > 0, 1.0 if frequency is None else frequency, 0.0)
     several = drawn > 1
@@ -162,32 +153,34 @@ def best_by_score(correct: NDArray[np.bool_], scores: Floats, drawn: NDArray[np.
     return np.column_stack(columns)
 
 
-def score_errors(correct: NDArray[np.bool_], scores: Floats, drawn: NDArray[np.bool_], ks: Sequence[int]) -> Floats:
-    """Return the standard errors of `best_by_score`, (N, len(ks)); NaN where k > S."""
+def jackknife_errors(
+    estimate: Callable[[NDArray[np.bool_], Sequence[int]], Floats],
+    right: Ints,
+    drawn: NDArray[np.bool_],
+    ks: Sequence[int],
+) -> Floats:
+    """Return the standard errors of an estimate by the delete-one jackknife, (N, len(ks)); NaN where k > S.
+
+    `estimate` goes from the samples that are kept, (N, S) of bool, and some ks to the estimates, (N, len(ks)). `right`
+    are the numbers of right samples, (N,), `drawn` says which samples there are, (N, S).
+    """
     size = drawn.sum(axis=1)
     total, squares = np.zeros((2, len(size), len(ks)))
     for j in range(drawn.shape[1]):
         kept = drawn.copy()
         kept[:, j] = False
-        value = _largest(lambda some, kept=kept: best_by_score(correct, scores, kept, some), size, ks)
+        value = np.asarray(estimate(kept, ks))
+        for q, k in enumerate(ks):
+            short = np.flatnonzero(size == k)
+            if len(short):  # no sample can be spared
+                value[short, q] = estimate(kept, [max(k - 1, 1)])[short, 0]
         value = np.where(drawn[:, j, None], value, 0.0)
         total += value
         squares += value**2
     with np.errstate(invalid="ignore", divide="ignore"):
         spread = np.maximum(squares - total**2 / size[:, None], 0.0)
         spread *= (size[:, None] - 1) / size[:, None]
-    right = np.asarray((correct & drawn).sum(axis=1), np.int64)
-    return np.sqrt(_never_zero(spread, best_by_score(correct, scores, drawn, ks), right, size, ks))
-
-
-def _largest(estimate, size: Ints, ks: Sequence[int]) -> Floats:  # type: ignore[no-untyped-def]
-    """Return the estimates from one sample less, with k = S − 1 for k = S."""
-    value = np.asarray(estimate(ks))
-    for q, k in enumerate(ks):
-        short = np.flatnonzero(size == k)
-        if len(short):
-            value[short, q] = estimate([max(k - 1, 1)])[short, 0]
-    return value
+    return np.sqrt(_never_zero(spread, estimate(drawn, ks), right, size, ks))
 
 
 def vote_errors(counts: Tally, ks: Sequence[int], threads: int = 1) -> Floats:

@@ -32,9 +32,19 @@ from numpy.typing import NDArray
 
 from tcalloc.measure.classes import Classes, fit_classes
 from tcalloc.measure.estimates import success_errors
-from tcalloc.measure.shrink import CHUNK, ENOUGH, GRID, Mixture, binomial, column_means, matched, success_mixture
+from tcalloc.measure.shrink import (
+    CHUNK,
+    ENOUGH,
+    GRID,
+    Mixture,
+    binomial,
+    column_means,
+    drawn_together,
+    matched,
+    success_mixture,
+)
 
-__all__ = ["Together", "conditional_means", "conditional_weights", "drawn_together", "evened"]
+__all__ = ["Together", "conditional_means", "conditional_weights", "evened"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -49,8 +59,6 @@ STEP = 0.01
 TILTING, TILT, CLOSE = 60, 500.0, 1e-5
 # Questions of a half whose samples are left out, and models of whom they are.
 FEW, FEW_MODELS = 1000, 8
-# Differences between means are taken for chance up to this many of their standard errors; atoms and steps of the EM.
-CAUTION, ATOMS, MEAN_STEPS = 1.3, 60, 400
 
 
 # ---------------------------------------------------------------------------------------------- one model's mixture
@@ -59,16 +67,7 @@ CAUTION, ATOMS, MEAN_STEPS = 1.3, 60, 400
 def conditional_weights(mixture: Mixture, chances: Floats) -> Floats:
     """Return each class's mixture of a model's kinds, (C, A), by EM.
 
-    Parameters
-    ----------
-    mixture : Mixture
-        Of the model.
-    chances : ndarray, (N, C)
-        Of the classes, by the other models' samples.
-
-    Returns
-    -------
-    ndarray, (C, A)
+    `chances` are those of the classes, (N, C), by the other models' samples.
     """
     n, count = chances.shape
     weights = np.repeat(mixture.weights[None], count, axis=0)
@@ -97,18 +96,12 @@ def conditional_means(
 
     Parameters
     ----------
-    mixture, chances
-        As in `conditional_weights`. The mixture's last action is one sample.
-    weights : ndarray, (C, A)
-        Which that returned.
+    mixture, chances, weights
+        As in `conditional_weights`, and what that returned. The mixture's last action is one sample.
     levels : ndarray, (N,)
         What one sample shall reach. The posterior over kinds is tilted exponentially until its mean does.
     own : bool
         Whether the model's own samples count; if not, `chances` must know them.
-
-    Returns
-    -------
-    ndarray, (N, K)
     """
     result = np.empty((len(chances), mixture.reached.shape[1]))
     rates = mixture.reached[:, -1]
@@ -170,66 +163,11 @@ def narrow(mixture: Mixture, rates: Floats) -> Floats:
 # ---------------------------------------------------------------------------------------------- levels
 
 
-def drawn_together(means: Floats, errors: Floats) -> Floats:
-    """Return noisy means, drawn towards each other as far as their differences may be chance.
-
-    Parameters
-    ----------
-    means, errors : ndarray, (..., M)
-        The means and their standard errors. Each row stands alone.
-
-    Returns
-    -------
-    ndarray, (..., M)
-        Posterior means under the distribution of true means that explains the noisy ones best.
-
-    Notes
-    -----
-    True means are looked for on a grid between the lowest and the highest one, and at each noisy mean. What should meet
-    at 0.505 in the example meets at the nearest place of the grid.
-
-    Examples
-    --------
-    >>> drawn_together(np.array([0.50, 0.51, 0.90]), np.full(3, 0.01)).round(3).tolist()
-    [0.507, 0.507, 0.9]
-    """
-    errors = np.maximum(CAUTION * errors, 1e-9)
-    low, high = means.min(axis=-1, keepdims=True), means.max(axis=-1, keepdims=True)
-    common = (means / errors**2).sum(axis=-1, keepdims=True) / (errors**-2.0).sum(axis=-1, keepdims=True)
-    own = means
-    if means.shape[-1] > ATOMS:  # some of the means stand for all
-        own = np.moveaxis(np.quantile(means, np.linspace(0, 1, ATOMS), axis=-1), 0, -1)
-    atoms = np.sort(np.concatenate([low + (high - low) * np.linspace(0, 1, ATOMS), own, common], axis=-1), axis=-1)
-    fit = np.exp(-0.5 * ((means[..., :, None] - atoms[..., None, :]) / errors[..., :, None]) ** 2)
-    # An atom that is there twice counts once.
-    weights = np.diff(atoms, axis=-1, prepend=-np.inf) > 0
-    weights = weights / weights.sum(axis=-1, keepdims=True)
-    for _ in range(MEAN_STEPS):
-        # Each mean's share of an atom is fit · weight / its sum over atoms; an atom's new weight is the mean share.
-        scale = 1 / (fit @ weights[..., None])
-        last = weights
-        weights = weights * (fit.swapaxes(-1, -2) @ scale)[..., 0] / means.shape[-1]
-        if np.abs(weights - last).max(initial=0.0) < 1e-7:
-            break
-    part = fit * weights[..., None, :]
-    return np.asarray((part @ atoms[..., :, None])[..., 0] / part.sum(axis=-1))
-
-
 def evened(levels: Floats, errors: Floats, chances: Floats) -> Floats:
-    """Return by how much the levels of models move when those of each class are drawn together.
+    """Return by how much the levels of models move, (N, M), when those of each class are drawn together.
 
-    Parameters
-    ----------
-    levels, errors : ndarray, (N, M)
-        Each question's expected accuracy at one sample, and the standard error of its own samples; NaN where a model
-        has no samples.
-    chances : ndarray, (N, C)
-        Of the classes, by all samples.
-
-    Returns
-    -------
-    ndarray, (N, M)
-        To be added; its mean over questions is not 0.
+    Levels and errors are each question's expected accuracy at one sample and the standard error of its own samples; NaN
+    where a model has no samples. `chances` are those of the classes, (N, C), by all samples.
     """
     there = np.isfinite(levels)
     size = np.maximum(chances.T @ there, 1e-9)
@@ -356,15 +294,7 @@ class Together:
         return self.levels(self.right, self.drawn)
 
     def levels(self, right: Ints, drawn: Ints, models: Ints | None = None) -> tuple[Floats, Floats]:
-        """Return success rates (N, M), by the questions' classes alone and with each model's own samples.
-
-        Parameters
-        ----------
-        right, drawn : ndarray, (N, all models)
-            Right samples and samples.
-        models : ndarray of int, optional
-            Which models' rates are asked for; None: all.
-        """
+        """Return success rates (N, M) of some models, by the questions' classes alone and with own samples too."""
         asked = range(right.shape[1]) if models is None else models.tolist()
         shared, own = np.empty((2, len(right), len(asked)))
         for start in range(0, len(right), CHUNK):

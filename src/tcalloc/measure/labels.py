@@ -198,43 +198,19 @@ def parse_labels(text: Any) -> tuple[str, str]:
 
 
 def refuse_verifier(data: Any, verifier: bool) -> None:
-    """Refuse a verifier where no gold answers are used.
-
-    Parameters
-    ----------
-    data : Samples or Table
-        What the verifier would be used on.
-    verifier : bool
-        Whether there is one.
-
-    Raises
-    ------
-    InputError
-        Since a verifier recognises right answers, and no sample is marked right.
-    """
+    """Refuse a verifier where no gold answers are used: it recognises right answers, and no sample is marked right."""
     labels = labels_of(data)
     if verifier and not labels.gold:
         raise InputError(
-            f"verifier=True and labels={labels.kind!r} given; a verifier recognises right answers, and a "
-            "reference "
-            "is not known to be right. Use labels='gold' with a verifier, or leave the verifier out."
+            f"verifier=True and labels={labels.kind!r} given; a verifier recognises right answers, and a reference is "
+            "not known to be right. Use labels='gold' with a verifier, or leave the verifier out."
         )
 
 
 def leading_codes(codes: NDArray[Any]) -> Codes:
-    """Return the most frequent answer of every question, of equals the one that came first.
+    """Return the most frequent answer of every question, of equals the one that came first; −1 where nothing voted.
 
-    The rule is that of `tcalloc.learn.protocol.leading`.
-
-    Parameters
-    ----------
-    codes : ndarray of int, (N, S)
-        Answer codes; what is below 0 does not vote.
-
-    Returns
-    -------
-    ndarray of int, (N,)
-        −1 where nothing voted.
+    The rule is that of `tcalloc.measure.kinds.leading`. Codes below 0 do not vote.
 
     Examples
     --------
@@ -257,17 +233,7 @@ def leading_codes(codes: NDArray[Any]) -> Codes:
 def best_codes(codes: NDArray[Any], scores: NDArray[np.float64]) -> Codes:
     """Return the answer with the highest score of every question, of equals the one that came first.
 
-    Parameters
-    ----------
-    codes : ndarray of int, (N, S)
-        Answer codes; what is below 0 is no answer.
-    scores : ndarray, (N, S)
-        NaN ranks below all others.
-
-    Returns
-    -------
-    ndarray of int, (N,)
-        −1 where there is no answer.
+    NaN ranks below all other scores. The result is −1 where all codes are below 0.
 
     Examples
     --------
@@ -282,16 +248,9 @@ def best_codes(codes: NDArray[Any], scores: NDArray[np.float64]) -> Codes:
 
 
 def swapped(codes: NDArray[Any], reference: Codes, spare: NDArray[Any]) -> NDArray[Any]:
-    """Return codes in which the reference is 0, and what was 0 has the reference's code.
+    """Return codes, (N, S) or (N,), in which the reference is 0, and what was 0 has the reference's code.
 
-    Parameters
-    ----------
-    codes : ndarray of int, (N, S) or (N,)
-        Answer codes.
-    reference : ndarray of int, (N,)
-        The code that becomes 0; −1: none.
-    spare : ndarray of int, (N,)
-        A code that no answer of the question has: for what was 0 where there is no reference.
+    Where there is no reference (−1), what was 0 gets the code `spare`, which no answer of the question has.
     """
     shape = (len(codes),) + (1,) * (codes.ndim - 1)
     new = np.where(reference < 0, spare, reference).reshape(shape)
@@ -302,14 +261,7 @@ def swapped(codes: NDArray[Any], reference: Codes, spare: NDArray[Any]) -> NDArr
 def relabelled(arms: Mapping[str, NDArray[Any]], reference: Codes, gold: Codes | None) -> tuple[dict[str, Any], Any]:
     """Return the codes of all models with the reference as 0, and the code of each gold answer among them.
 
-    Parameters
-    ----------
-    arms : mapping of str to ndarray of int, (N, S)
-        Codes by model. The same answer has the same code in all models.
-    reference : ndarray of int, (N,)
-        The code of the reference; −1: none.
-    gold : ndarray of int, (N,), or None
-        The code of the gold answer; −2: not known.
+    The same answer has the same code in all models. A reference of −1 is none, a gold answer of −2 is not known.
     """
     most = np.max([codes.max(axis=1) for codes in arms.values()], axis=0)
     if gold is not None:

@@ -302,16 +302,10 @@ def _layout(
 
 
 def _costs(cost: Floats, shares: Floats, requests: Floats, apart: bool) -> dict[str, Any]:
-    """Take apart what samples cost, and what the draws that bring them cost besides.
+    """Take apart what samples cost, and what the draws that bring them cost besides, all (N, S).
 
-    Parameters
-    ----------
-    cost, shares : ndarray, (N, S)
-        What each sample cost, and the part of it that it paid for its request.
-    requests : ndarray, (N, S)
-        What each request cost besides its samples, where its first sample stands.
-    apart : bool
-        Whether each sample pays for a prompt of its own.
+    `shares` are the parts of `cost` that samples paid for their requests. `requests` are what each request cost besides
+    its samples, where its first sample stands. If each sample pays for a prompt of its own, they are `apart`.
     """
     rounds = RoundCosts.of_requests(requests)
     if not rounds.any:

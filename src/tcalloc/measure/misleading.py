@@ -128,13 +128,7 @@ class Signs:
 
 
 def signs_of(samples: SampleArrays) -> Signs:
-    """Return the signs of samples that are labelled by their own agreement.
-
-    Parameters
-    ----------
-    samples : Samples
-        As `Samples.labelled` returned them.
-    """
+    """Return the signs of samples that `Samples.labelled` returned."""
     name = samples.labels.model
     parts = judged(samples, SPLITS)
     if name not in samples.by_model:

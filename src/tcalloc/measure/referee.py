@@ -7,12 +7,15 @@ What to use when
 `judged`
     The same samples, each judged by the reference of others: what figures are made from. A vote over all samples agrees
     with itself, so it says nothing about the agreement that fresh samples would have.
+`stacked`
+    These, one below the other, as one set of samples.
 `by_gold`
     The questions whose gold answer is known after all, marked by it.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +35,9 @@ from tcalloc.measure.labels import (
     relabelled,
     shares_of,
 )
-from tcalloc.measure.sample_arrays import NOT_DRAWN, SampleArrays
+from tcalloc.measure.sample_arrays import NOT_DRAWN, PER_SAMPLE, SampleArrays
 
-__all__ = ["SPLITS", "by_gold", "judged", "label", "mean_cost"]
+__all__ = ["SPLITS", "by_gold", "judged", "label", "mean_cost", "stacked"]
 
 Some = TypeVar("Some", bound=SampleArrays)
 Codes = NDArray[np.int64]
@@ -118,21 +121,8 @@ def label(samples: Some, labels: str, known: NDArray[np.bool_] | None = None) ->
 def judged(samples: Some, splits: int = SPLITS, seed: int = 0) -> tuple[Some, ...]:
     """Return the samples judged by others: for each random half of the referee's samples, and for the other half.
 
-    Other models keep all their samples. Gold answers judge all samples, and so does a referee that is no choice.
-
-    Parameters
-    ----------
-    samples : Samples
-        As `label` returned them.
-    splits : int
-        Random halves; each gives two results.
-    seed : int
-        Of the halves.
-
-    Returns
-    -------
-    tuple of Samples
-        Of the same questions. One, if nothing needs to be held out.
+    Other models keep all their samples. Gold answers judge all samples, and so does a referee that is no choice: then
+    there is one result.
     """
     labels = samples.labels
     arms = samples.by_model
@@ -153,6 +143,21 @@ def judged(samples: Some, splits: int = SPLITS, seed: int = 0) -> tuple[Some, ..
                 some = replace(samples, arms={**arms, labels.model: some})
             found.append(_marked(some, reference, held))
     return tuple(found)
+
+
+def stacked(parts: Sequence[Some]) -> Some:
+    """Return samples whose rows are those of all parts, in this order; the parts are what `judged` returned."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    if first.arms is None:
+        return _stacked(parts)
+    arms = {name: _stacked([part.by_model[name] for part in parts]) for name in first.by_model}
+    ids, gold = (
+        None if getattr(first, name) is None else np.concatenate([getattr(part, name) for part in parts])
+        for name in ("ids", "gold")
+    )
+    return replace(first, arms=arms, ids=ids, gold=gold)
 
 
 def by_gold(samples: Some) -> tuple[Some, NDArray[np.intp]]:
@@ -225,3 +230,23 @@ def _only(arm: Some, columns: NDArray[np.intp]) -> Some:
 
 def _of(model: str) -> str:
     return f" of {model}" if model else ""
+
+
+def _stacked(parts: Sequence[Some]) -> Some:
+    width = max(part.drawn.shape[1] for part in parts)
+
+    def below(values: Sequence[Any], empty: float) -> Any:
+        if values[0] is None:
+            return None
+        if isinstance(values[0], dict):
+            return {key: below([value[key] for value in values], empty) for key in values[0]}
+        if np.ndim(values[0]) < 2:
+            return values[0] if np.ndim(values[0]) == 0 else np.concatenate(values)
+        return np.concatenate([_padded(value, width, empty) for value in values])
+
+    numbers = {name: below([getattr(part, name) for part in parts], np.nan) for name in (*PER_SAMPLE, "ids", "gold")}
+    return replace(parts[0], answers=below([part.answers for part in parts], NOT_DRAWN), correct=None, **numbers)
+
+
+def _padded(values: NDArray[Any], width: int, empty: float) -> NDArray[Any]:
+    return np.pad(values, ((0, 0), (0, width - values.shape[1])), constant_values=empty)

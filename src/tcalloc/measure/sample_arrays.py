@@ -1,6 +1,6 @@
 """The answers that were drawn, as arrays: checked, taken apart by model, by question and by sample."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, cast
 
@@ -11,7 +11,6 @@ from tcalloc._counts import agreeing, counted
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.llm.confidence import Confidence
-from tcalloc.measure.actions import Action, Best, One, Vote
 from tcalloc.measure.labels import GOLD, UNKNOWN, Labels
 from tcalloc.runs.records import LARGEST
 
@@ -141,61 +140,6 @@ class SampleArrays:
     def answered(self) -> bool:
         """Whether the answers of all models were recorded, not only whether they are right."""
         return all(arm.answers is not None for arm in self.by_model.values())
-
-    def actions_of(self, model: str, ks: Iterable[int], verifier: bool = False) -> list[Action]:
-        """Return what can be done with k samples of one model, for each k.
-
-        Parameters
-        ----------
-        model : str
-            Its name in `by_model`.
-        ks : iterable of int
-            Numbers of samples.
-        verifier : bool
-            Whether a verifier recognises right answers live.
-
-        Returns
-        -------
-        list of Action
-            With a verifier the best of k. Without one votes over k, if the model's answers were recorded; else one
-            plain sample, if 1 is among the numbers: without a verifier, the right one of several samples is not known.
-
-        Examples
-        --------
-        >>> from tcalloc.measure import Samples
-        >>> marks = Samples(correct=[[1, 0], [1, 1]])
-        >>> [action.name for action in marks.actions_of("", [1, 2])]
-        ['one']
-        >>> [action.name for action in marks.actions_of("", [1, 2], verifier=True)]
-        ['best1', 'best2']
-        """
-        if not verifier and self.by_model[model].answers is None:
-            return [One(model or None)] if 1 in ks else []
-        make = Best if verifier else Vote
-        return [make(k, model or None) for k in ks]
-
-    def usual_actions(self, verifier: bool = False) -> list[Action]:
-        """Return an action set for when none is asked for.
-
-        Parameters
-        ----------
-        verifier : bool
-            Whether a verifier recognises right answers live. It is never assumed.
-
-        Returns
-        -------
-        list of Action
-            Of each model, votes over 1, 3, 5, 9, 17, 33 samples where its answers were recorded, and one plain sample
-            where only right and wrong were. With a verifier, the best of 1, 2, 4, 8, 16, 32. Numbers that fewer than
-            half of the questions have are left out.
-        """
-        ks = (1, 2, 4, 8, 16, 32) if verifier else (1, 3, 5, 9, 17, 33)
-        found = []
-        for name, arm in self.by_model.items():
-            sizes = arm.drawn.sum(axis=1)
-            enough = float(np.median(sizes[sizes > 0])) if arm.drawn.any() else 0.0
-            found += self.actions_of(name, [k for k in ks if k <= max(enough, 1.0)], verifier)
-        return found
 
     def take(self, rows: ArrayLike) -> Self:
         """Return the samples of some questions (indices or a mask), in that order.

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._checks import number, one_of
 from tcalloc.errors import InputError
-from tcalloc.measure.actions import Action
+from tcalloc.measure.actions import Action, Best, One, Vote
 from tcalloc.measure.labels import GOLD, parse_labels
 from tcalloc.measure.load_run import load_run
 from tcalloc.measure.misleading import signs_of
@@ -159,6 +159,61 @@ class Samples(SampleArrays):
             )
         marks = None if self.answers is not None else np.where(self.drawn, self.correct, -1).astype(np.int8)
         return replace(self, correct=marks, scores=self.confidence[confidence])
+
+    def actions_of(self, model: str, ks: Iterable[int], verifier: bool = False) -> list[Action]:
+        """Return what can be done with k samples of one model, for each k.
+
+        Parameters
+        ----------
+        model : str
+            Its name in `by_model`.
+        ks : iterable of int
+            Numbers of samples.
+        verifier : bool
+            Whether a verifier recognises right answers live.
+
+        Returns
+        -------
+        list of Action
+            With a verifier the best of k. Without one votes over k, if the model's answers were recorded; else one
+            plain sample, if 1 is among the numbers: without a verifier, the right one of several samples is not known.
+
+        Examples
+        --------
+        >>> from tcalloc.measure import Samples
+        >>> marks = Samples(correct=[[1, 0], [1, 1]])
+        >>> [action.name for action in marks.actions_of("", [1, 2])]
+        ['one']
+        >>> [action.name for action in marks.actions_of("", [1, 2], verifier=True)]
+        ['best1', 'best2']
+        """
+        if not verifier and self.by_model[model].answers is None:
+            return [One(model or None)] if 1 in ks else []
+        make = Best if verifier else Vote
+        return [make(k, model or None) for k in ks]
+
+    def usual_actions(self, verifier: bool = False) -> list[Action]:
+        """Return an action set for when none is asked for.
+
+        Parameters
+        ----------
+        verifier : bool
+            Whether a verifier recognises right answers live. It is never assumed.
+
+        Returns
+        -------
+        list of Action
+            Of each model, votes over 1, 3, 5, 9, 17, 33 samples where its answers were recorded, and one plain sample
+            where only right and wrong were. With a verifier, the best of 1, 2, 4, 8, 16, 32. Numbers that fewer than
+            half of the questions have are left out.
+        """
+        ks = (1, 2, 4, 8, 16, 32) if verifier else (1, 3, 5, 9, 17, 33)
+        found = []
+        for name, arm in self.by_model.items():
+            sizes = arm.drawn.sum(axis=1)
+            enough = float(np.median(sizes[sizes > 0])) if arm.drawn.any() else 0.0
+            found += self.actions_of(name, [k for k in ks if k <= max(enough, 1.0)], verifier)
+        return found
 
     def table(
         self,

@@ -47,6 +47,7 @@ __all__ = [
     "Mixture",
     "binomial",
     "column_means",
+    "drawn_together",
     "linear",
     "matched",
     "reliability",
@@ -72,6 +73,8 @@ CHUNK = 8192
 HALVINGS = 8
 GRID = np.concatenate([[0.0], np.linspace(0.0025, 0.9975, 200), [1.0]])
 GRID_STEPS = 200
+# Differences between means are taken for chance up to this many of their standard errors; atoms and steps of the EM.
+CAUTION, ATOMS, MEAN_STEPS = 1.3, 60, 400
 # Steps of Newton's method that bring columns to their means.
 MATCHING = 25
 
@@ -112,17 +115,8 @@ class Mixture:
 def reliability(estimate: Callable[[NDArray[np.intp]], Floats], drawn: NDArray[np.bool_]) -> float:
     """Return how well deviations from one half of the samples predict those from the other: a correlation, 0 to 1.
 
-    Parameters
-    ----------
-    estimate : callable
-        From the columns of a half (see `halves`) to the deviations (N, K); NaN where there are too few.
-    drawn : ndarray of bool, (N, S)
-        Which samples there are.
-
-    Returns
-    -------
-    float
-        NaN if it is undefined (no variance).
+    `estimate` goes from the columns of a half (see `halves`) to the deviations (N, K), NaN where there are too few.
+    Without variance the result is NaN.
     """
     rng = np.random.default_rng(0)
     together = apart = 0.0
@@ -138,22 +132,10 @@ def reliability(estimate: Callable[[NDArray[np.intp]], Floats], drawn: NDArray[n
 
 
 def linear(exact: Floats, base: Floats, halves: float, drawn: NDArray[np.bool_]) -> Floats:
-    """Return base + mean deviation + w·(deviation − its mean), w from the reliability of halves.
+    """Return base + mean deviation + w·(deviation − its mean), (N, K), w from the reliability of halves.
 
-    Parameters
-    ----------
-    exact : ndarray, (N, K)
-        The estimates; NaN where there is none.
-    base : ndarray, (N,)
-        The estimate for one sample.
-    halves : float
-        What `reliability` returned; NaN: unknown, which is taken for w = 1/2.
-    drawn : ndarray of bool, (N, S)
-        Which samples there are.
-
-    Returns
-    -------
-    ndarray, (N, K)
+    The deviations are those of `exact` (NaN where there is no estimate) from `base`, the estimate for one sample. If
+    `halves` is NaN, w is 1/2.
     """
     size = drawn.sum(axis=1)
     deviation = exact - base[:, None]
@@ -175,23 +157,9 @@ def column_means(values: Floats) -> Floats:
 
 
 def vote_mixture(counts: Tally, exact: Floats, ks: Sequence[int], threads: int = 1) -> Mixture:
-    """Fit latent classes of questions to the counts of their answers.
+    """Return latent classes of questions, fitted to the counts of their answers.
 
-    Parameters
-    ----------
-    counts : Tally
-        The questions' answer counts.
-    exact : ndarray, (N, len(ks))
-        The exact expectations; NaN where k is above S.
-    ks : sequence of int
-        Samples that vote.
-    threads : int
-        For the classes' votes.
-
-    Returns
-    -------
-    Mixture
-        Its kinds are the classes.
+    `exact` holds the exact expectations of votes over `ks` samples, (N, len(ks)); NaN where k is above S.
     """
     rng = np.random.default_rng(0)
     full = np.column_stack([counts.gold, counts.silent, counts.rivals]).astype(np.float64)
@@ -256,20 +224,7 @@ def _belonging(narrow: Floats, shares: Floats, weights: Floats) -> Floats:
 
 
 def success_mixture(right: NDArray[np.int64], drawn: NDArray[np.int64], ks: Sequence[int]) -> Mixture:
-    """Fit the distribution of success rates to the questions' counts.
-
-    Parameters
-    ----------
-    right, drawn : ndarray of int, (N,)
-        Right samples and samples of each question.
-    ks : sequence of int
-        Samples per action.
-
-    Returns
-    -------
-    Mixture
-        Its kinds are the success rates of a grid.
-    """
+    """Return a mixture of success rates of a grid, fitted to the questions' right samples and samples, (N,) each."""
     first, which = distinct_counts(right, drawn)
     kinds = np.column_stack([right, drawn])[first]
     frequency = np.where(kinds[:, 1] > 0, np.bincount(which), 0).astype(np.float64)
@@ -336,3 +291,48 @@ def matched(estimate: Floats, exact: Floats, target: Floats | None = None) -> Fl
         if np.abs(gap).max() < sure:
             break
     return np.where(there, estimate, np.nan)
+
+
+def drawn_together(means: Floats, errors: Floats) -> Floats:
+    """Return noisy means, drawn towards each other as far as their differences may be chance.
+
+    Parameters
+    ----------
+    means, errors : ndarray, (..., M)
+        The means and their standard errors. Each row stands alone.
+
+    Returns
+    -------
+    ndarray, (..., M)
+        Posterior means under the distribution of true means that explains the noisy ones best.
+
+    Notes
+    -----
+    True means are looked for on a grid between the lowest and the highest one, and at each noisy mean. What should meet
+    at 0.505 in the example meets at the nearest place of the grid.
+
+    Examples
+    --------
+    >>> drawn_together(np.array([0.50, 0.51, 0.90]), np.full(3, 0.01)).round(3).tolist()
+    [0.507, 0.507, 0.9]
+    """
+    errors = np.maximum(CAUTION * errors, 1e-9)
+    low, high = means.min(axis=-1, keepdims=True), means.max(axis=-1, keepdims=True)
+    common = (means / errors**2).sum(axis=-1, keepdims=True) / (errors**-2.0).sum(axis=-1, keepdims=True)
+    own = means
+    if means.shape[-1] > ATOMS:  # some of the means stand for all
+        own = np.moveaxis(np.quantile(means, np.linspace(0, 1, ATOMS), axis=-1), 0, -1)
+    atoms = np.sort(np.concatenate([low + (high - low) * np.linspace(0, 1, ATOMS), own, common], axis=-1), axis=-1)
+    fit = np.exp(-0.5 * ((means[..., :, None] - atoms[..., None, :]) / errors[..., :, None]) ** 2)
+    # An atom that is there twice counts once.
+    weights = np.diff(atoms, axis=-1, prepend=-np.inf) > 0
+    weights = weights / weights.sum(axis=-1, keepdims=True)
+    for _ in range(MEAN_STEPS):
+        # Each mean's share of an atom is fit · weight / its sum over atoms; an atom's new weight is the mean share.
+        scale = 1 / (fit @ weights[..., None])
+        last = weights
+        weights = weights * (fit.swapaxes(-1, -2) @ scale)[..., 0] / means.shape[-1]
+        if np.abs(weights - last).max(initial=0.0) < 1e-7:
+            break
+    part = fit * weights[..., None, :]
+    return np.asarray((part @ atoms[..., :, None])[..., 0] / part.sum(axis=-1))

@@ -1,7 +1,8 @@
 """From samples and actions to a table: which estimate goes where, what is available, what it costs.
 
-Actions are sorted into groups that are estimated alike: one model, one way to combine. `_group` gives a group's exact
-estimates, their standard errors and, if asked for, the shrunk ones. Several models are estimated together (`joint.py`).
+Actions are sorted into groups that are estimated alike: one model, one kind (`kinds.py`). `_group` gives a group's
+exact estimates, their standard errors and, if asked for, the shrunk ones. Several models are estimated together
+(`joint.py`).
 """
 
 from collections.abc import Callable, Iterable
@@ -19,23 +20,17 @@ from tcalloc.errors import InputError
 from tcalloc.measure.actions import Action, Best, One, action_names, check_actions
 from tcalloc.measure.claims import Check, Trial
 from tcalloc.measure.costs import cost_columns
-from tcalloc.measure.estimates import best_by_score, pass_at_k, score_errors, success_errors, vote_errors
-from tcalloc.measure.joint import Together, drawn_together
+from tcalloc.measure.joint import Together
+from tcalloc.measure.kinds import ONE, Graded, Kind
 from tcalloc.measure.sample_arrays import SampleArrays
 from tcalloc.measure.shrink import Mixture
 from tcalloc.measure.splits import Checks
 from tcalloc.measure.splits import trials as cross_fits
 from tcalloc.measure.table import Table
-from tcalloc.measure.votes import Tally, expected_votes, tally
 
 __all__ = ["mean_table", "tabulate"]
 
 Floats = NDArray[np.float64]
-
-
-# How an action's `combine` and `by` are estimated. A new kind of action needs an entry, and an estimate of its own in
-# `_exact`, `_errors`, `_halves` and `_group`.
-ESTIMATES = {("one", None): "one", ("vote", None): "vote", ("best", "verifier"): "verifier", ("best", "score"): "score"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,14 +178,14 @@ def _check_recorded(samples: SampleArrays, actions: tuple[Action, ...], arms: li
     for a, (action, arm) in enumerate(zip(actions, arms, strict=True)):
         of = f" of {arm}" if arm else ""
         found = samples.by_model[arm]
-        if action.combine == "vote" and found.answers is None:
+        if "answers" in action.kind.needs and found.answers is None:
             raise InputError(
                 f"actions[{a}] is {action.name}, but only right and wrong were recorded{of}: how the wrong answers "
                 f"split decides a vote. Record the answers too, or use One(), called '{One(action.model).name}': a "
                 f"single sample. '{Best(action.samples, action.model).name}' needs a verifier that recognises right "
                 "answers live."
             )
-        if action.by == "score" and found.scores is None:
+        if "scores" in action.kind.needs and found.scores is None:
             raise InputError(
                 f"actions[{a}] is {action.name}, but no scores were recorded{of}. Give scores=, or use by='verifier'."
             )
@@ -229,27 +224,24 @@ def _estimates(
     """Return what is known of all actions; several models together, with classes that are built as those of `like`."""
     n = len(samples)
     acc, exact, se = np.empty((3, n, len(actions)))
-    groups: dict[tuple[str, str], list[int]] = {}
-    for a, (action, arm) in enumerate(zip(actions, arms, strict=True)):
-        # One sample is one sample, however it would be combined.
-        how = ESTIMATES[action.combine, action.by]
-        groups.setdefault(
-            (arm, "vote" if how == "one" and samples.by_model[arm].answers is not None else how), []
-        ).append(a)
     used = list(dict.fromkeys(arms))
+    graded = {arm: Graded.of(samples.by_model[arm]) for arm in used}
+    groups: dict[tuple[str, Kind], list[int]] = {}
+    for a, (action, arm) in enumerate(zip(actions, arms, strict=True)):
+        groups.setdefault((arm, action.kind.estimated_as(graded[arm])), []).append(a)
     together = None
     if shrink is True and len(used) > 1:
-        counts = [(samples.by_model[arm].correct.sum(axis=1), samples.by_model[arm].drawn.sum(axis=1)) for arm in used]
-        right, drawn = (np.column_stack(part).astype(np.int64) for part in zip(*counts, strict=True))
+        right = np.column_stack([graded[arm].right for arm in used])
+        drawn = np.column_stack([graded[arm].sizes for arm in used])
         built = () if like is None else (like.structure, like.slopes)
         together = Together.of(right, drawn, *built)
-    for (arm, how), columns in groups.items():
+    for (arm, kind), columns in groups.items():
         ks = [actions[a].samples for a in columns]
         means = None
         if together is not None:
             ks.append(1)  # a model's level, which joins it with the others
             means = partial(together.means, used.index(arm))
-        found = _group(samples.by_model[arm], how, ks, shrink, threads, means, errors=errors or together is not None)
+        found = _group(graded[arm], kind, ks, shrink, threads, means, errors=errors or together is not None)
         acc[:, columns], exact[:, columns] = found.acc[:, : len(columns)], found.exact[:, : len(columns)]
         if found.se is not None:
             se[:, columns] = found.se[:, : len(columns)]
@@ -262,26 +254,26 @@ def _draw_means_together(
     acc: Floats,
     exact: Floats,
     se: Floats,
-    groups: dict[tuple[str, str], list[int]],
+    groups: dict[tuple[str, Kind], list[int]],
     actions: tuple[Action, ...],
 ) -> None:
     """Draw the means of models that do the same, such as votes over 4, towards each other: the best is so by luck."""
-    alike: dict[tuple[str, int], list[int]] = {}
-    for (_, how), columns in groups.items():
+    alike: dict[tuple[Kind, int], list[int]] = {}
+    for (_, kind), columns in groups.items():
         for a in columns:
-            # One sample is one sample, as in `_estimates`.
-            alike.setdefault(("one" if actions[a].samples == 1 else how, actions[a].samples), []).append(a)
+            # One sample is one sample, however it would be combined.
+            alike.setdefault((ONE if actions[a].samples == 1 else kind, actions[a].samples), []).append(a)
     for columns in alike.values():
         if len(columns) > 1:
             count = np.maximum(np.isfinite(exact[:, columns]).sum(axis=0), 1)
             errors = np.sqrt(np.nansum(se[:, columns] ** 2, axis=0)) / count
-            target = drawn_together(shrinking.column_means(exact[:, columns]), errors)
+            target = shrinking.drawn_together(shrinking.column_means(exact[:, columns]), errors)
             acc[:, columns] = shrinking.matched(acc[:, columns], exact[:, columns], target)
 
 
 def _group(
-    samples: SampleArrays,
-    how: str,
+    graded: Graded,
+    kind: Kind,
     ks: list[int],
     shrink: bool | str,
     threads: int,
@@ -290,97 +282,57 @@ def _group(
     errors: bool,
 ) -> _Estimate:
     """Return what is known of one model's actions of one kind; `means` are the mixture's, given the other models."""
-    counts = tally(samples.answers) if how == "vote" else None
-    exact = _exact(samples, how, ks, threads, counts)
-    se = _errors(samples, how, ks, threads, counts) if errors else None
+    read = kind.read(graded)
+    exact = kind.exact(read, ks, threads)
+    se = kind.errors(read, ks, threads) if errors else None
     if shrink == "window":
-        return _Estimate(_windows(samples, how, ks), exact, se)
-    right, size = samples.correct.sum(axis=1), samples.drawn.sum(axis=1)
-    if not shrink or (means is None and set(ks) == {1} and (how in ("vote", "score") or size.max() == 1)):
+        return _Estimate(_windows(graded, kind, ks), exact, se)
+    sizes, alone = graded.sizes, means is None
+    if not shrink or (alone and set(ks) == {1} and (kind.linear(alone) or sizes.max() == 1)):
         return _Estimate(exact, exact, se)  # nothing to choose between
-    if means is not None and size.max() < 2:
+    if means is not None and sizes.max() < 2:
         return _Estimate(np.clip(means(None, exact), 0.0, 1.0), exact, se)
-    if counts is not None:
-        mixture = shrinking.vote_mixture(counts, exact, ks, threads)
-        se = se if se is None else _less(se, mixture, ks, size)
-    else:
-        assert how in ("one", "verifier", "score")  # a new estimate needs a mixture of its own
-        mixture = shrinking.success_mixture(right, size, ks)
+    mixture = kind.mixture(read, exact, ks, threads)
+    if se is not None:
+        se = kind.bounded(se, mixture, ks, sizes)
     latent = shrinking.matched(mixture.means(), exact) if means is None else means(mixture, exact)
-    # Several models' votes do without the linear estimate: it understates what specialists reach together.
-    if (how == "score" or (how == "vote" and means is None)) and max(ks) > 1:
-        base = np.where(size > 0, right / np.maximum(size, 1), np.nan)
-        straight = shrinking.linear(exact, base, _halves(samples, how, ks), samples.drawn)
-        if means is not None:
+    weight = kind.linear(alone)
+    if weight and max(ks) > 1:
+        base = np.where(sizes > 0, graded.right / np.maximum(sizes, 1), np.nan)
+        straight = shrinking.linear(exact, base, _halves(graded, kind, ks), graded.drawn)
+        if not alone:
             straight += (latent[:, -1] - base)[:, None]
-        latent = straight if counts is None else shrinking.LINEAR * straight + (1 - shrinking.LINEAR) * latent
+        latent = weight * straight + (1 - weight) * latent
     return _Estimate(np.clip(latent, 0.0, 1.0), exact, se)
 
 
-def _exact(samples: SampleArrays, how: str, ks: list[int], threads: int, counts: Tally | None = None) -> Floats:
-    if how == "vote":
-        return expected_votes(tally(samples.answers) if counts is None else counts, ks, threads)
-    if how == "score":
-        return best_by_score(samples.correct, samples.scores, samples.drawn, ks)
-    assert how in ("one", "verifier"), how
-    return pass_at_k(samples.correct.sum(axis=1), samples.drawn.sum(axis=1), ks)
-
-
-def _errors(samples: SampleArrays, how: str, ks: list[int], threads: int, counts: Tally | None) -> Floats:
-    if counts is not None:
-        return vote_errors(counts, ks, threads)
-    if how == "score":
-        return score_errors(samples.correct, samples.scores, samples.drawn, ks)
-    assert how in ("one", "verifier"), how
-    return success_errors(samples.correct.sum(axis=1), samples.drawn.sum(axis=1), ks)
-
-
-def _less(se: Floats, mixture: Mixture, ks: list[int], size: NDArray[np.int64]) -> Floats:
-    """Return errors that keep Hoeffding's bound where k is above S/2: k/S of V(1 − V), averaged over the mixture."""
-    doubtful = replace(mixture, reached=mixture.reached * (1 - mixture.reached)).means()
-    bound = np.sqrt(np.asarray(ks) / np.maximum(size, 1)[:, None] * doubtful)
-    return np.where((2 * np.asarray(ks) > size[:, None]) & (np.asarray(ks) > 1), np.fmin(se, bound), se)
-
-
-def _halves(samples: SampleArrays, how: str, ks: list[int]) -> float:
+def _halves(graded: Graded, kind: Kind, ks: list[int]) -> float:
     """Return the reliability of deviations, of the actions that halves of the samples can tell."""
-    if len(samples) > shrinking.ENOUGH:
-        samples = samples.take(np.random.default_rng(0).choice(len(samples), shrinking.ENOUGH, replace=False))
-    half = samples.drawn.shape[1] // 2
-    known = [k for k in ks if 1 < k <= half]
+    if len(graded.drawn) > shrinking.ENOUGH:
+        some = np.random.default_rng(0).choice(len(graded.drawn), shrinking.ENOUGH, replace=False)
+        graded = graded.take(some)
+    known = [k for k in ks if 1 < k <= graded.drawn.shape[1] // 2]
     if not known:
         return float("nan")
 
     def deviations(columns: NDArray[np.intp]) -> Floats:
-        some = columns >= 0
-        at = np.maximum(columns, 0)
-        if how == "vote":
-            codes = np.where(some, np.take_along_axis(samples.answers, at, axis=1), -2)
-            values = expected_votes(tally(codes), [1, *known])
-        else:
-            assert how == "score", how
-            values = best_by_score(
-                np.take_along_axis(samples.correct, at, axis=1),
-                np.take_along_axis(samples.scores, at, axis=1),
-                some,
-                [1, *known],
-            )
+        values = kind.exact(kind.read(graded.columns(columns)), [1, *known])
         return np.asarray(values[:, 1:] - values[:, :1])
 
-    return shrinking.reliability(deviations, samples.drawn)
+    return shrinking.reliability(deviations, graded.drawn)
 
 
-def _windows(samples: SampleArrays, how: str, ks: list[int]) -> Floats:
+def _windows(graded: Graded, kind: Kind, ks: list[int]) -> Floats:
     """Return means over each question's disjoint windows of k samples, in the order in which they were drawn."""
-    size = samples.drawn.sum(axis=1)
-    order = np.argsort(~samples.drawn, axis=1, kind="stable")
-    result = np.full((len(samples), len(ks)), np.nan)
+    size = graded.sizes
+    order = np.argsort(~graded.drawn, axis=1, kind="stable")
+    result = np.full((len(size), len(ks)), np.nan)
     for q, k in enumerate(ks):
-        total = np.zeros(len(samples))
+        total = np.zeros(len(size))
         for w in range(int(size.max()) // k):
             rows = np.flatnonzero(size >= (w + 1) * k)
-            part = samples.take(rows).columns(order[rows, w * k : (w + 1) * k])
-            total[rows] += _exact(part, how, [k], 1)[:, 0]
+            part = graded.take(rows).columns(order[rows, w * k : (w + 1) * k])
+            total[rows] += kind.exact(kind.read(part), [k])[:, 0]
         enough = size >= k
         result[enough, q] = total[enough] / (size[enough] // k)
     return result

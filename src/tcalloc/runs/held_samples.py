@@ -1,7 +1,5 @@
 """Which samples are there, of each question and way to ask."""
 
-from collections.abc import Iterator
-
 from tcalloc.errors import InputError
 
 __all__ = ["MOST_SAMPLES", "HeldSamples", "refuse_count"]
@@ -42,12 +40,6 @@ class HeldSamples:
         for number in self._far.get(key, ()):
             bits |= 1 << number
         return bits
-
-    def __iter__(self) -> Iterator[tuple[str, int, str]]:
-        for (question, params), bits in self._near.items():
-            yield from ((question, j, params) for j in range(bits.bit_length()) if bits >> j & 1)
-        for (question, params), numbers in self._far.items():
-            yield from ((question, j, params) for j in sorted(numbers))
 
 
 def refuse_count(n: int, argument: str) -> None:

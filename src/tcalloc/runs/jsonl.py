@@ -51,11 +51,13 @@ def read_objects(
                 if not line.strip():
                     continue
                 try:
-                    yield number, _object(path, number, line, example)
-                except _Bad as error:
+                    found = _object(path, number, line, example)
+                except InputError as error:
                     if on_bad is None:
-                        raise InputError(str(error)) from None
-                    on_bad(number, InputError(str(error)))
+                        raise
+                    on_bad(number, error)
+                else:
+                    yield number, found
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         reason = str(error).rstrip(".") or type(error).__name__
         raise InputError(
@@ -63,10 +65,6 @@ def read_objects(
         ) from None
     if not number:
         raise InputError(f"{path}: the file is empty; expected one JSON object a line, like {example}.")
-
-
-class _Bad(Exception):
-    """A line that is no JSON object."""
 
 
 def opened(path: str) -> BinaryIO:
@@ -101,27 +99,31 @@ def _object(path: str, number: int, line: bytes, example: str) -> dict[str, Any]
         value = _decode(line.decode())
     except UnicodeDecodeError as error:
         byte = line[error.start]
-        raise _Bad(f"{path}, line {number}: not UTF-8 text (byte 0x{byte:02x}). Save the file as UTF-8.") from None
+        raise InputError(
+            f"{path}, line {number}: not UTF-8 text (byte 0x{byte:02x}). Save the file as UTF-8."
+        ) from None
     except json.JSONDecodeError as error:
         if number == 1 and line.strip() in (b"[", b"{"):
-            raise _Bad(
+            raise InputError(
                 f"{path}, line 1: one JSON document over many lines, not one object a line. Write each object on a "
                 f"line of its own, like {example}."
             ) from None
         if number == 1 and path.lower().endswith((".csv", ".tsv")):
-            raise _Bad(
+            raise InputError(
                 f"{path}: a table of comma- or tab-separated values. Write one object a line, like {example}."
             ) from None
-        raise _Bad(
+        raise InputError(
             f"{path}, line {number}: not JSON ({error.msg}, character {error.colno}). Write one object a line, like "
             f"{example}."
         ) from None
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error).partition(";")[0].rstrip(".")
-        raise _Bad(f"{path}, line {number}: not usable JSON ({reason}). Write numbers and text plainly.") from None
+        raise InputError(
+            f"{path}, line {number}: not usable JSON ({reason}). Write numbers and text plainly."
+        ) from None
     if not isinstance(value, dict):
         what = {list: "a list", str: "text", type(None): "null"}.get(type(value), "a number")
-        raise _Bad(f"{path}, line {number}: {what}, not an object. Write one object a line, like {example}.")
+        raise InputError(f"{path}, line {number}: {what}, not an object. Write one object a line, like {example}.")
     return value
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Required, TypedDict, get_args, get_type_hints
 from tcalloc._checks import is_number
 from tcalloc.runs.held_samples import MOST_SAMPLES
 
-__all__ = ["LARGEST", "SampleRecord", "manifest_problem", "question_problem", "record_problem"]
+__all__ = ["LARGEST", "PLAIN", "SampleRecord", "manifest_problem", "question_problem", "record_problem"]
 
 # So that no sum or product of them leaves float64.
 LARGEST = 1e100
@@ -21,8 +21,8 @@ _Number = Annotated[float | None, -LARGEST]
 class SampleRecord(TypedDict, total=False):
     """One sample, a line of samples.jsonl: what the sampler and the importer write, and all readers read.
 
-    To change a field, change it here: mypy and `tests/runs/test_records.py` name the places that use it. A field that
-    is renamed makes stored folders unreadable, so raise `tcalloc.runs.run_files.SCHEMA` with it.
+    To change a field, change it here (and in `PLAIN`): mypy and `tests/runs/test_records.py` name the places that use
+    it. A field that is renamed makes stored folders unreadable, so raise `tcalloc.runs.run_files.SCHEMA` with it.
     """
 
     id: Required[str]
@@ -82,6 +82,14 @@ class SampleRecord(TypedDict, total=False):
     choices of a request pay the same share."""
     seconds: _Amount
     """How long its request took."""
+
+
+PLAIN = (
+    "sample", "model", "finish", "truncated", "input_tokens", "cached_tokens", "cache_write_tokens",
+    "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "estimated", "logprob", "choice", "choices", "cost",
+    "request_cost", "seconds",
+)  # fmt: skip
+"""The fields that say nothing of texts: what a gateway keeps that stores none."""
 
 
 def _fields(kind: Any) -> tuple[str, ...]:

@@ -7,15 +7,16 @@ symbolic link.
 """
 
 import contextlib
+import errno
 import json
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-from tcalloc._files import MOST_JSON, parse_json, read_bounded, replaced_by, replacing, strict_json
+from tcalloc._files import MOST_JSON, open_regular, parse_json, read_bounded, replaced_by, replacing, strict_json
 from tcalloc._version import __version__
 from tcalloc.errors import InputError
-from tcalloc.runs.locking import lock_file
 from tcalloc.runs.records import manifest_problem
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "take",
     "write_into",
     "write_manifest",
+    "write_whole",
 ]
 
 SCHEMA = 1
@@ -65,6 +67,21 @@ def sync(file: BinaryIO) -> None:
     """Bring what was written to the disk."""
     file.flush()
     os.fsync(file.fileno())
+
+
+def write_whole(file: int, line: bytes, size: int) -> int:
+    """Append a whole line to a file of this size, or nothing: half of one is what a full disk leaves."""
+    try:
+        written = os.write(file, line)
+        if written < len(line):
+            written += os.write(file, line[written:])  # raises the reason: no space, quota
+        if written < len(line):
+            raise OSError(errno.ENOSPC, "only half of a line could be written")
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.ftruncate(file, size)
+        raise
+    return written
 
 
 # ---------------------------------------------------------------------------------------------- run.json
@@ -154,7 +171,7 @@ def is_left(path: str) -> bool:
         return False
     if not all(name in _OWN or _is_rest(name) for name in os.listdir(path)):
         return False
-    held = lock_file(lock)
+    held = _locked(lock)
     if held is None:
         return False
     held.close()
@@ -221,12 +238,7 @@ def refuse_taken(path: str, manifest: Mapping[str, Any], *names: str) -> None:
 def refuse_out(path: str, *names: str) -> None:
     """Refuse a folder that could be neither made a run nor gone on with, before anything is done for it.
 
-    Parameters
-    ----------
-    path : str
-        The folder.
-    *names : str
-        Files that are to be written beside questions and samples.
+    `names` are those of files that are to be written beside questions and samples.
 
     Raises
     ------
@@ -259,10 +271,28 @@ def take(path: str, *, make: bool) -> BinaryIO:
     """Lock a run folder for writing."""
     if make:
         os.makedirs(path, exist_ok=True)
-    lock = lock_file(os.path.join(path, "lock"))
+    lock = _locked(os.path.join(path, "lock"))
     if lock is None:
         raise InputError(f"{path}: another process is writing to this run. Wait for it, or stop it.")
     return lock
+
+
+def _locked(path: str) -> BinaryIO | None:
+    """Open a file and lock it until it is closed, or until this process dies; None if another holds it."""
+    file = open_regular(path, os.O_RDWR | os.O_CREAT, follow=False)
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
 
 
 def write_into(path: str, name: str, data: bytes) -> None:

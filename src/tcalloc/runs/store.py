@@ -14,24 +14,18 @@ Questions and samples are plain JSON lines, which ``pandas.read_json("run/sample
 """
 
 import contextlib
-import errno
-import gc
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, BinaryIO
 
-from tcalloc._counts import counted
-from tcalloc._files import MOST_LINE, lines_of, naming, open_regular, parse_json, replacing
-from tcalloc._frames import frame_of
-from tcalloc._printing import cleaned, whole_characters
+from tcalloc._files import MOST_LINE, naming, open_regular, replacing
 from tcalloc._version import __version__
-from tcalloc.errors import InputError, MissingExtraError
+from tcalloc.errors import InputError
 from tcalloc.runs.held_samples import HeldSamples
 from tcalloc.runs.lines import Damage, damage_words, dumps, read_keys, read_samples, refuse_foreign_lines, seal
-from tcalloc.runs.records import SampleRecord, question_problem
+from tcalloc.runs.reading import Run, read_questions, read_run
+from tcalloc.runs.records import SampleRecord
 from tcalloc.runs.run_files import (
     SCHEMA,
     claim,
@@ -45,6 +39,7 @@ from tcalloc.runs.run_files import (
     sync,
     take,
     write_manifest,
+    write_whole,
 )
 from tcalloc.runs.syncing import Syncing
 
@@ -110,14 +105,10 @@ class Store:
             The open store.
         """
         path = os.fspath(path)
-        if is_run(path):
-            raise InputError(f"{path}: holds a run already. Open that run, or write to another folder.")
-        refuse_foreign(path)
+        _refuse_used(path)
         lock = take(path, make=True)
         try:
-            if is_run(path):
-                raise InputError(f"{path}: holds a run already. Open that run, or write to another folder.")
-            refuse_foreign(path)
+            _refuse_used(path)
             whole = {"schema": SCHEMA, "tcalloc": __version__, "files": [], "arms": []} | dict(manifest)
             # First: a process that is killed here leaves files that are known to be tcalloc's.
             write_manifest(path, whole | {"unfinished": True})
@@ -160,17 +151,10 @@ class Store:
             lock.close()
             raise
 
-    @staticmethod
-    def exists(path: str | os.PathLike[str]) -> bool:
-        """Say whether the folder holds a run, or something else that calls itself run.json."""
-        return is_run(os.fspath(path))
-
     def __enter__(self) -> "Store":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -207,7 +191,7 @@ class Store:
             if self._held.has(key, number):
                 raise InputError(f"{self.path}: sample {number} of question {key[0]!r} is there already.")
             with naming(samples_of(self.path)):
-                self._size += _write_whole(self._file, line, self._size)  # this process holds the lock
+                self._size += write_whole(self._file, line, self._size)  # this process holds the lock
             self._held.add(key, number)
             self._syncing.wrote(self._file)
 
@@ -224,7 +208,7 @@ class Store:
             raise InputError(f"a question of {len(line):,} bytes cannot be stored; at most {MOST_LINE:,} can.")
         path = questions_of(self.path)
         with self._guard, naming(path), open_regular(path, os.O_WRONLY | os.O_APPEND, follow=False) as file:
-            _write_whole(file.fileno(), line, file.seek(0, os.SEEK_END))
+            write_whole(file.fileno(), line, file.seek(0, os.SEEK_END))
 
     def rewrite(
         self,
@@ -283,9 +267,8 @@ class Store:
 
     def change_manifest(self, **changes: Any) -> None:
         """Change what run.json says; None takes a field out."""
-        kept = {
-            key: value for key, value in (self.manifest | changes).items() if value is not None or key not in changes
-        }
+        changed = self.manifest | changes
+        kept = {key: value for key, value in changed.items() if value is not None or key not in changes}
         write_manifest(self.path, kept)
         self.manifest = kept
 
@@ -293,20 +276,15 @@ class Store:
 
     def records(self) -> Iterator[SampleRecord]:
         """Read the samples one by one, in the order they were finished."""
-        yield from read_samples(samples_of(self.path), [])
+        return read_samples(samples_of(self.path), [])
 
     def questions(self) -> list[dict[str, Any]]:
         """Return the questions, in their order."""
-        return _read_questions(questions_of(self.path))
+        return read_questions(questions_of(self.path))
 
     def held(self, question: str, params: str) -> int:
         """Return which samples of a question are there: bit j of the number is sample j."""
         return self._held.bits((question, params))
-
-    def done(self) -> set[tuple[str, int, str]]:
-        """Return the keys (question id, sample, params) of all samples that are there."""
-        with self._guard:
-            return set(self._held)
 
     def _repair(self) -> None:
         """Learn what is there; set aside what is damaged, so that it is reported once and drawn again."""
@@ -336,123 +314,15 @@ class Store:
                         file.write(b" " * damage.size)  # a blank line is no line
                 sync(file)
             self.notes.append(damage_words(path, damaged) + " Set aside in samples.damaged.")
-        with (
-            naming(path),
-            open_regular(path, os.O_RDWR, follow=False) as file,
-        ):  # a last line that lacks only its line feed
-            if file.seek(0, os.SEEK_END) and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
-                file.write(b"\n")
+        with naming(path), open_regular(path, os.O_RDWR, follow=False) as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # a last line that lacks only its line feed
+                    file.write(b"\n")
 
 
-@dataclass(frozen=True, repr=False)
-class Run:
-    """A run folder as it was read.
-
-    Attributes
-    ----------
-    manifest : dict
-        What run.json says.
-    questions : list of dict
-        The questions, in their order.
-    records : list of SampleRecord
-        The samples, in the order they were finished; no key (id, sample, params) twice.
-    notes : list of str
-        What was damaged and is left out.
-    """
-
-    manifest: dict[str, Any]
-    questions: list[dict[str, Any]] = field(repr=False)
-    records: list[SampleRecord] = field(repr=False)
-    notes: list[str] = field(default_factory=list)
-
-    @cleaned
-    def __repr__(self) -> str:
-        models = sorted({str(record.get("model")) for record in self.records})
-        of = f" of {', '.join(models)}" if 0 < len(models) <= 3 else f" of {len(models)} models" if models else ""
-        return f"Run({counted(len(self.questions), 'question')}, {counted(len(self.records), 'sample')}{of})"
-
-    def to_frame(self) -> Any:
-        r"""Return the samples as a pandas DataFrame, one row each.
-
-        Half of a surrogate pair, which no UTF-8 holds, is written as an escape such as ``\ud800``.
-        """
-        return frame_of(self._rows())
-
-    def to_arrow(self) -> Any:
-        """Return the samples as a pyarrow Table, one row each; half of a surrogate pair as in `to_frame`."""
-        try:
-            import pyarrow as pa
-        except ImportError:
-            raise MissingExtraError("to_arrow: needs pyarrow: pip install 'tcalloc[parquet]'") from None
-        return pa.Table.from_pylist(self._rows())
-
-    def _rows(self) -> list[dict[str, Any]]:
-        """Return the samples with texts that any library takes."""
-        fields = list(dict.fromkeys(key for record in self.records for key in record))  # some records lack some
-        return [{key: whole_characters(record.get(key)) for key in fields} for record in self.records]
-
-
-def _write_whole(file: int, line: bytes, size: int) -> int:
-    """Append a whole line to a file of this size, or nothing: half of one is what a full disk leaves."""
-    try:
-        written = os.write(file, line)
-        if written < len(line):
-            written += os.write(file, line[written:])  # raises the reason: no space, quota
-        if written < len(line):
-            raise OSError(errno.ENOSPC, "only half of a line could be written")
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.ftruncate(file, size)
-        raise
-    return written
-
-
-def read_run(path: str | os.PathLike[str]) -> Run:
-    """Read a run folder, also one that is being written to.
-
-    Parameters
-    ----------
-    path : path
-        The folder.
-
-    Returns
-    -------
-    Run
-        The manifest, the questions and the samples.
-    """
-    path = os.fspath(path)
-    manifest = read_manifest(path)
-    damaged: list[Damage] = []
-    held = HeldSamples()
-    records = []
-    # The collector would look again and again at what can hold no cycle: that is most of the time for 1e6 lines.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        questions = _read_questions(questions_of(path))
-        for record in read_samples(samples_of(path), damaged):
-            if held.add((record["id"], record["params"]), record["sample"]):
-                records.append(record)
-    finally:
-        if collecting:
-            gc.enable()
-    # A torn end may be a line that is being written just now: not damage, but not there yet.
-    damaged = [damage for damage in damaged if not damage.torn]
-    refuse_foreign_lines(samples_of(path), damaged)
-    return Run(manifest, questions, records, [damage_words(samples_of(path), damaged)] if damaged else [])
-
-
-def _read_questions(path: str) -> list[dict[str, Any]]:
-    questions = []
-    first: dict[str, int] = {}
-    for number, line in enumerate(lines_of(path), 1):
-        question = parse_json(line, f"{path}, line {number}")
-        if (problem := question_problem(question)) is not None:
-            raise InputError(f"{path}, line {number}: {problem}. The file was changed; restore it.")
-        if first.setdefault(question["id"], number) != number:
-            raise InputError(
-                f"{path}, line {number}: the id {question['id'][:40]!r} stands on line {first[question['id']]} too. "
-                "The file was changed; restore it."
-            )
-        questions.append(question)
-    return questions
+def _refuse_used(path: str) -> None:
+    """Refuse a folder for a new run that holds a run, or anything of the user's."""
+    if is_run(path):
+        raise InputError(f"{path}: holds a run already. Open that run, or write to another folder.")
+    refuse_foreign(path)

@@ -15,10 +15,7 @@ _LINES, _SECONDS = 256, 1.0
 class Syncing:
     """Syncs a file that is appended to, in a thread of its own: a disk may take long, and who writes may be a loop.
 
-    Parameters
-    ----------
-    path : str
-        The file, for messages.
+    The path of the file is for messages.
     """
 
     def __init__(self, path: str):

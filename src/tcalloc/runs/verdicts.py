@@ -19,15 +19,15 @@ import shlex
 import threading
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 
 from tcalloc._counts import agreeing, counted
-from tcalloc._files import replacing
+from tcalloc._files import naming, replacing
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError
 from tcalloc.runs.lines import read_lines, read_samples, seal
 from tcalloc.runs.records import SampleRecord
+from tcalloc.runs.run_files import samples_of, sync, write_whole
 from tcalloc.runs.store import Store
 
 __all__ = ["Failures", "Key", "Session", "failed", "failures_of", "key_of", "refuse_half_graded"]
@@ -35,7 +35,6 @@ __all__ = ["Failures", "Key", "Session", "failed", "failures_of", "key_of", "ref
 Key: TypeAlias = tuple[str, int, str]
 # Reasons that are kept; the others are counted.
 REASONS = 20
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def failed(record: SampleRecord) -> bool:
@@ -66,13 +65,7 @@ class Failures:
 
     @cleaned
     def words(self, out: str | None = None) -> str:
-        """Return a sentence with the most frequent reason, and how to grade again.
-
-        Parameters
-        ----------
-        out : str, optional
-            The run folder.
-        """
+        """Return a sentence with the most frequent reason, and how to grade the run folder `out` again."""
         reason = max(self.reasons, key=lambda one: self.reasons[one], default="no reason is known").rstrip(".")
         others = f" (the most frequent of {counted(len(self.reasons), 'reason')})" if len(self.reasons) > 1 else ""
         again = agreeing(self.count, " It counts", " They count") + " as neither right nor wrong"
@@ -81,17 +74,9 @@ class Failures:
 
 
 def failures_of(path: str, arms: Container[str] | None = None) -> Failures:
-    """Count the samples of a run folder that could not be graded.
-
-    Parameters
-    ----------
-    path : str
-        The folder.
-    arms : container of str, optional
-        Only samples of these arms.
-    """
+    """Count the samples of a run folder, or of some of its arms, that could not be graded."""
     found = Failures()
-    for _, line in read_lines(os.path.join(path, "samples.jsonl"), []):
+    for _, line in read_lines(samples_of(path), []):
         if b',"error":null' in line:  # no text can hold that: a quotation mark in one is escaped
             continue
         record = json.loads(line)
@@ -194,10 +179,7 @@ class Session:
     def begin(self, replaced: Iterator[SampleRecord]) -> None:
         """Store the verdicts that are to be replaced, unless an earlier call did; from then on the session goes on.
 
-        Parameters
-        ----------
-        replaced : iterator of mapping
-            The samples to grade. Their field ``grader`` says who graded them before.
+        The field ``grader`` of each sample says who graded it before.
         """
         if self.resumed:
             return
@@ -215,41 +197,26 @@ class Session:
         error: str | None,
         cost: float | None = None,
     ) -> bool:
-        """Store one verdict; when this returns True, the process may die and it is there.
+        """Store one verdict, and what a judge was paid for it.
 
-        Parameters
-        ----------
-        record : mapping
-            The sample.
-        answer, correct, error
-            The verdict.
-        cost : float, optional
-            What a judge was paid for it.
+        When this returns True, the process may die and the verdict is there.
         """
         with self._guard:
             if self._file < 0:
                 return False  # of a request that was dropped
             verdict = record.copy()
             verdict["answer"], verdict["correct"], verdict["error"] = answer, correct, error
-            self._append(verdict, "session", self._grader, {} if cost is None else {"cost": cost})
+            self._append(verdict, "session", self._grader, cost)
             self.verdicts[key_of(record)] = answer, correct, error
             return True
 
-    def _append(self, record: SampleRecord, by: str, grader: Any, more: Mapping[str, Any] = NOTHING) -> None:
+    def _append(self, record: SampleRecord, by: str, grader: Any, cost: float | None = None) -> None:
         names = ("id", "sample", "params", "answer", "correct", "error")
-        line = seal(
-            {name: record.get(name) for name in names}
-            | {"session": self._number, "by": by, "grader": grader}
-            | dict(more)
-        )
-        size = os.fstat(self._file).st_size  # this process holds the lock
-        try:
-            written = os.write(self._file, line)
-            if written < len(line):
-                written += os.write(self._file, line[written:])  # raises the reason: no space, quota
-        except OSError as error:
-            os.ftruncate(self._file, size)
-            raise OSError(error.errno, error.strerror, self._path) from None
+        verdict = {name: record.get(name) for name in names}
+        verdict |= {"session": self._number, "by": by, "grader": grader}
+        line = seal(verdict if cost is None else verdict | {"cost": cost})
+        with naming(self._path):
+            write_whole(self._file, line, os.fstat(self._file).st_size)  # this process holds the lock
 
     def close(self) -> None:
         """Close the file; more than once does no harm."""
@@ -263,17 +230,9 @@ class Session:
     def apply(self, manifest: Mapping[str, Any]) -> int:
         """Write the session's verdicts into samples.jsonl, in one step, and close the store.
 
-        Parameters
-        ----------
-        manifest : mapping
-            What else changes in run.json.
-
-        Returns
-        -------
-        int
-            How many verdicts differ from those before.
+        `manifest` is what else changes in run.json. Returns how many verdicts differ from those before.
         """
-        path = os.path.join(self._store.path, "samples.jsonl")
+        path = samples_of(self._store.path)
         if os.path.islink(path):
             raise InputError(f"{path}: a symbolic link, and is not written through. Copy the file into the folder.")
         self._store.change_manifest(regrading=self._known | {"applying": True})
@@ -285,8 +244,7 @@ class Session:
                     changed += (record.get("answer"), record.get("correct"), record.get("error")) != verdict
                     record["answer"], record["correct"], record["error"] = verdict
                 file.write(seal(record))
-            file.flush()
-            os.fsync(file.fileno())
+            sync(file)
         self._store.change_manifest(regrading=None, **manifest)
         self._store.close()  # what it has open is the file before
         return changed

@@ -21,14 +21,17 @@ from tcalloc.learn.protocol import Policy
 from tcalloc.learn.rows import RowsLike
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.concurrency.event_loop import Call, crew, supervise, supervise_async
+from tcalloc.llm.concurrency.limits import affordable
+from tcalloc.llm.drawing import Drawer
 from tcalloc.llm.graders import check_golds, make_grader
 from tcalloc.llm.money.meter import Meter
 from tcalloc.llm.questions import QuestionsLike, as_questions, refuse_half_pairs
 from tcalloc.llm.run_folder import arm_of, journal_of, open_run, spent_before
 from tcalloc.runs.records import SampleRecord
 from tcalloc.serve.answers import Answers
-from tcalloc.serve.clients import clients_of
+from tcalloc.serve.clients import Clients, named_clients
 from tcalloc.serve.decisions import Decisions
+from tcalloc.serve.draws import Draws
 from tcalloc.serve.job import Job
 from tcalloc.serve.keeper.budget_keeper import BudgetKeeper
 from tcalloc.serve.kept_meter import KeptMeter, checked_keeper
@@ -151,26 +154,10 @@ def answer(
     """
     call = Call()
     make = partial(
-        make_job,
-        questions,
-        policy,
-        client,
-        budget=budget,
-        X=X,
-        grader=grader,
-        verifier=verifier,
-        costs=costs,
-        out=out,
-        max_cost=max_cost,
-        max_requests=max_requests,
-        concurrency=concurrency,
-        n_per_request=n_per_request,
-        cancel=cancel,
-        deadline=deadline,
-        per_second=per_second,
-        keeper=keeper,
-        tenant=tenant,
-    )
+        make_job, questions, policy, client, budget=budget, X=X, grader=grader, verifier=verifier, costs=costs, out=out,
+        max_cost=max_cost, max_requests=max_requests, concurrency=concurrency, n_per_request=n_per_request,
+        cancel=cancel, deadline=deadline, per_second=per_second, keeper=keeper, tenant=tenant,
+    )  # fmt: skip
     return supervise(_answer(make, call, progress), call, grace, say)
 
 
@@ -227,26 +214,10 @@ async def answer_async(
     """
     call = Call()
     make = partial(
-        make_job,
-        questions,
-        policy,
-        client,
-        budget=budget,
-        X=X,
-        grader=grader,
-        verifier=verifier,
-        costs=costs,
-        out=out,
-        max_cost=max_cost,
-        max_requests=max_requests,
-        concurrency=concurrency,
-        n_per_request=n_per_request,
-        cancel=cancel,
-        deadline=deadline,
-        per_second=per_second,
-        keeper=keeper,
-        tenant=tenant,
-    )
+        make_job, questions, policy, client, budget=budget, X=X, grader=grader, verifier=verifier, costs=costs, out=out,
+        max_cost=max_cost, max_requests=max_requests, concurrency=concurrency, n_per_request=n_per_request,
+        cancel=cancel, deadline=deadline, per_second=per_second, keeper=keeper, tenant=tenant,
+    )  # fmt: skip
     return await supervise_async(_answer(make, call, progress), call, grace)
 
 
@@ -289,8 +260,8 @@ def make_job(
     `stack` closes the folder. Without a folder, `keep` is called with every sample that came.
     """
     refuse_unverified(policy, verifier)
-    clients_of(client)
-    named = dict(client) if isinstance(client, Mapping) else {client.model: client}
+    named = named_clients(client)
+    main = next(iter(named.values()))
     whole("concurrency", concurrency, 1)
     if n_per_request is not None:
         whole("n_per_request", n_per_request, 1, of="samples")
@@ -318,18 +289,16 @@ def make_job(
     if budget is not None:
         policy = spending(policy, budget)
     looks = looking_cost(policy)
-    store = None
+    store = journal = None
+    spent = lost = 0.0
     grader = make_grader(grader)
     check_golds(grader, asked)
     if out is not None:
-        store = stack.enter_context(open_run(out, asked, clients_of(client)[0], grader))
+        store = stack.enter_context(open_run(out, asked, main, grader))
         store.claim("decisions.jsonl")
-        for other in clients_of(client)[1:]:
-            store.add_arm(arm_of(other, grader))
-    journal = None
-    spent = lost = 0.0
-    if store is not None:
-        spent = spent_before(store, clients_of(client)[0])
+        for one in named.values():
+            store.add_arm(arm_of(one, grader))
+        spent = spent_before(store, main)
         journal = journal_of(store)
         stack.callback(journal.close)
         spent += journal.cut_cost()
@@ -347,12 +316,18 @@ def make_job(
         budget, len(asked), Prices(live.by_key, None if known else 1.0, trained.by_key), tries, priced, firsts, at_once
     )
     payments.ledger.count(looks * len(asked))
-    decisions = Decisions(out, budget)
+    concurrency, note = affordable(concurrency)
+    keep = keep if store is None else store.append
+    drawers = {one.arm: Drawer(one, grader, meter, keep, journal=journal, blind=True) for one in named.values()}
+    draws = Draws(
+        Clients(client, policy, verifier), drawers, payments, live, verifier, call.stop, concurrency,
+        at_once=at_once, cancel=cancel, deadline=deadline, per_second=per_second,
+    )  # fmt: skip
+    if store is not None and journal is not None:
+        draws.read(store.path, journal)
     return Job(
-        asked, rows, policy, client, grader, verifier, store, journal, meter, payments, decisions, live, trained,
-        ladder, concurrency, call,
-        at_once=at_once, cancel=cancel, deadline=deadline,
-        per_second=per_second, looks=looks, keep=keep,
+        asked, rows, policy, draws, Decisions(out, budget), meter, trained, ladder, call,
+        concurrency=concurrency, note=note, looks=looks, stored=store is not None,
     )  # fmt: skip
 
 

@@ -191,10 +191,6 @@ class BudgetLedger:
                 )
             self._account.pay(each * n, unit * n, paid)
 
-    def release(self, reserved: float, *, likely: float | None = None) -> None:
-        """Give back the money that was reserved for a sample that costs nothing."""
-        self.settle(reserved, 0.0, likely=likely)
-
     def count(self, bill: float) -> None:
         """Count a bill that was paid without a grant, such as by an earlier process."""
         self.settle(0.0, bill, 0)
@@ -213,12 +209,6 @@ class BudgetLedger:
     def reserved(self) -> float:
         """The amount reserved for open samples."""
         return self._units.amount(self._account.reserved)
-
-    @property
-    def kept(self) -> float:
-        """The amount kept for all questions without a sample; more than `free` if there is too little money."""
-        with self._guard:
-            return self._units.amount(self._kept(both=True))
 
     @property
     def free(self) -> float:

@@ -9,7 +9,7 @@ from tcalloc.llm.client import ChatClient
 from tcalloc.measure.actions import Action
 from tcalloc.serve.live_costs import refuse_action
 
-__all__ = ["Clients", "clients_of", "decides_quickly"]
+__all__ = ["Clients", "decides_quickly", "named_clients"]
 
 # Characters that a quick policy reads in about a millisecond.
 _SHORT = 20_000
@@ -20,25 +20,18 @@ def decides_quickly(policy: Any, text: str) -> bool:
     return bool(getattr(policy, "quick", False)) and len(text) <= _SHORT
 
 
-def clients_of(client: Any) -> list[ChatClient]:
-    """Return all clients, checked."""
-    found = list(client.values()) if isinstance(client, Mapping) else [client]
-    if not found or not all(isinstance(one, ChatClient) for one in found):
+def named_clients(client: Any) -> dict[str, ChatClient]:
+    """Return all clients, checked, by the policy's names of their models."""
+    found = dict(client) if isinstance(client, Mapping) else {getattr(client, "model", ""): client}
+    if not found or not all(isinstance(one, ChatClient) for one in found.values()):
         raise InputError("client must be a ChatClient, or a mapping from models' names to such clients.")
     return found
 
 
 class Clients:
-    """One client, or one for each model that the policy names.
+    """One client, or one for each model by the name that the policy has for it.
 
-    Parameters
-    ----------
-    given : ChatClient, or mapping of str to ChatClient
-        By the names that the policy has for its models.
-    policy : Policy
-        Its models are known before it asks for them, where it says them.
-    verifier : callable or None
-        Whether a text is right; an action may need it.
+    The policy's models are known before it asks for them, where it says them. An action may need the verifier.
     """
 
     def __init__(
@@ -47,19 +40,16 @@ class Clients:
         policy: Policy,
         verifier: Callable[[str, str], bool] | None,
     ):
-        self.all = clients_of(given)
+        named = named_clients(given)
+        self.all = list(named.values())
+        self.names = {client.arm: name for name, client in named.items()}
+        """The policy's name of each model, by the name that stored samples have for it."""
         self._given, self._verifier, self._models = given, verifier, models_of(policy)
 
     @property
     def priced(self) -> bool:
         """Whether every client has prices."""
         return all(client.rates is not None for client in self.all)
-
-    @property
-    def names(self) -> dict[str, str]:
-        """The policy's name of each model, by the name that stored samples have for it."""
-        named = self._given.items() if isinstance(self._given, Mapping) else [(self._given.model, self._given)]
-        return {client.arm: name for name, client in named}
 
     def of(self, action: Action) -> tuple[ChatClient, str]:
         """Return the client to ask, and the model's name in `costs`; raise an error for what cannot be done live."""

@@ -21,14 +21,9 @@ Decision: TypeAlias = tuple[str, int, int, float | None]
 
 
 class Decisions:
-    """The finished questions of a run folder. Threads share it.
+    """The finished questions of a run folder; without a folder, nothing is kept. Threads share it.
 
-    Parameters
-    ----------
-    out : str or None
-        The run folder; None: nothing is kept.
-    budget : float or None
-        Decisions under another budget are not followed.
+    Decisions under another budget are not followed.
     """
 
     def __init__(self, out: str | None, budget: float | None):

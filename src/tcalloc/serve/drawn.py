@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tcalloc.learn.protocol import Result, Run
+from tcalloc.learn.protocol import Draw, Result, Run
 from tcalloc.llm.confidence import restored
 from tcalloc.llm.questions import Question
 from tcalloc.runs.records import SampleRecord
@@ -19,6 +19,12 @@ __all__ = ["Drawn", "answered_of", "result_of"]
 class Drawn:
     """What one question has so far."""
 
+    question: Question
+    run: Run
+    draw: Draw | None
+    """What it draws now; None: its run has ended."""
+    decided: list[Decision] | None
+    """What an earlier call decided, which is followed as long as the policy asks for the same."""
     records: list[SampleRecord] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
     """The samples of each client's arm."""
@@ -30,7 +36,6 @@ class Drawn:
     """Whether a request was not sent, because everything is to stop."""
     cheaper: bool = False
     """Whether the money did not allow what was decided."""
-
     late: bool = False
     """Whether the deadline came before the policy had ended."""
     cut: int = 0
@@ -55,19 +60,7 @@ class Drawn:
 def result_of(
     question: Question, record: SampleRecord, cost: float, verifier: Callable[[str, str], bool] | None
 ) -> Result:
-    """Return what a policy sees of one sample.
-
-    Parameters
-    ----------
-    question : Question
-        The question.
-    record : SampleRecord
-        The sample, as it is stored in a run folder.
-    cost : float
-        Its cost, in the policy's unit.
-    verifier : callable or None
-        Decides whether a completion is right.
-    """
+    """Return what a policy sees of one sample, whose cost is in the policy's unit."""
     tokens = record.get("output_tokens")
     return Result(
         record["answer"],
@@ -80,8 +73,9 @@ def result_of(
     )
 
 
-def answered_of(question: Question, run: Run, drawn: Drawn, looks: float = 0.0) -> Answered:
+def answered_of(drawn: Drawn, looks: float) -> Answered:
     """Return the answer of a question's run, as it is now; `looks` was paid for its row of X."""
+    question, run = drawn.question, drawn.run
     broken = [record for record in drawn.records if failed(record)]
     voters = [r for r in drawn.records if r["answer"] is not None and r["answer"] == run.answer]
     with_it = next((r for r in voters if not failed(r)), voters[0] if voters else None)

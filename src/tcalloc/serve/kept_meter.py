@@ -18,16 +18,8 @@ ACTION = "answer"
 class KeptMeter(Meter):
     """Keeps a call within its limits, and within the cap that a keeper holds for all that share its budget.
 
-    A request pays and settles at one go, as the client does it, so its bill is that of the settled request.
-
-    Parameters
-    ----------
-    keeper : BudgetKeeper
-        It grants the most that each request can cost.
-    tenant : str or None
-        Whose budget they count for.
-    max_cost, max_requests, spent, lost
-        As in `Meter`.
+    The keeper grants the most that each request can cost, to `tenant`; the other arguments are those of `Meter`. A
+    request pays and settles at one go, as the client does it, so its bill is that of the settled request.
     """
 
     def __init__(
@@ -83,17 +75,7 @@ class KeptMeter(Meter):
 
 
 def checked_keeper(keeper: Any, tenant: Any, priced: bool) -> BudgetKeeper | None:
-    """Return the keeper of a call, checked before anything is asked.
-
-    Parameters
-    ----------
-    keeper : BudgetKeeper or None
-        The keeper.
-    tenant : str or None
-        Whose budget the call counts for.
-    priced : bool
-        Whether all clients have rates and max_tokens.
-    """
+    """Return the keeper of a call, checked before anything is asked; `priced`: whether requests have a highest cost."""
     if keeper is None:
         if tenant is not None:
             raise InputError(f"tenant is {tenant!r}, but no keeper is given. Pass keeper= too.")

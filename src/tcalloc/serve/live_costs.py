@@ -98,22 +98,22 @@ def refuse_unverified(policy: Any, verifier: Any) -> None:
     choices = list(getattr(policy, "actions_", None) or ())
     if (column := getattr(policy, "column_", None)) is not None:  # a policy with one fixed action
         choices = choices[column : column + 1]
-    for action in (*choices, getattr(policy, "action", None)):
+    stopping = [rule.action for rule in getattr(policy, "rules_", ())]
+    if (by := getattr(policy, "answer_by", None)) in ("verifier", "score"):
+        stopping.append(Action(1, "best", by))
+    for action in (*choices, getattr(policy, "action", None), *stopping):
         if isinstance(action, Action):
             refuse_action(action, verifier)
-    combine = getattr(policy, "combine", None)  # a policy that stops while sampling
-    if combine in ("verifier", "score"):
-        refuse_action(Action(1, "best", combine), verifier)
 
 
 def refuse_action(action: Action, verifier: Any) -> None:
     """Raise an error for one action that needs what is not there, as in `refuse_unverified`."""
-    if action.by == "score":
+    if "scores" in action.kind.needs:
         raise InputError(
             f"the policy asks for {action.name!r}, which needs scores, and no server gives any. Fit the policy on "
             "votes or single samples (Vote or One)."
         )
-    if action.by == "verifier" and verifier is None:
+    if "verifier" in action.kind.needs and verifier is None:
         raise InputError(
             f"the policy asks for {action.name!r}, which needs a verifier, and none was given. In Python pass one that "
             "recognises right answers: tcalloc.answer(…, verifier=function). Without a verifier, fit the policy on "

@@ -37,7 +37,8 @@ class Hold:
         """Samples that it pays for."""
         self.round_cost = round_cost
         """What its draw costs besides its samples, if this one pays for it and replies do not say it."""
-        self._held = True
+        self.held = True
+        """Whether it is not settled."""
         payments.under_way += 1
 
     def paid(self, record: Mapping[str, Any]) -> None:
@@ -58,11 +59,6 @@ class Hold:
         if self._first:
             self._payments.expect_again(self._question)
 
-    @property
-    def held(self) -> bool:
-        """Whether it is not settled."""
-        return self._held
-
     def settle(self, bill: float) -> None:
         """Settle with what was billed. What is held for a whole draw is held until it is released."""
         if self.n > 1:
@@ -79,7 +75,7 @@ class Hold:
             if not (self._first and alone and ledger.reserve(self._question, self._likely)):
                 return False
             self._unit = self._likely
-        self._held = True
+        self.held = True
         self._payments.under_way += 1
         return True
 
@@ -88,8 +84,8 @@ class Hold:
         self._end(0.0)
 
     def _end(self, bill: float) -> None:
-        if self._held:
-            self._held = False
+        if self.held:
+            self.held = False
             self._payments.ledger.settle(self._unit, bill, likely=self._likely)
             self._payments.under_way -= 1
         elif bill:
@@ -179,14 +175,7 @@ class Payments:
     def cut(self, model: str, holds: Sequence[Hold], cut: Cut) -> float:
         """Settle the samples of a draw that were cut off; return what they cost, in the policy's unit.
 
-        Parameters
-        ----------
-        model : str
-            What they are priced by.
-        holds : sequence of Hold
-            What pays for the samples of the draw; those that are not settled were cut off, or failed.
-        cut : Cut
-            What was billed; it is emptied.
+        Of `holds`, those that are not settled were cut off, or failed. `cut` holds what was billed; it is emptied.
         """
         sent, billed = cut.taken()
         bill = self._cut_bill(model, sent, billed)
@@ -262,19 +251,20 @@ class Payments:
             What the draw costs besides its samples, where replies do not say it.
         """
         first = self.ledger.first(question)
-        if self._at_once > 1 or round_cost:
-            return self._grant_draw(question, model, n, most, round_cost, first)
         unit = self.prices.unit(model)
-        if self.budget is None:
-            granted = self.ledger.reserve(question, 0.0, n)
-            return [Hold(self, question, model, 0.0, 0.0, first) for _ in range(granted)]
-        if unit is None:
+        if self.budget is not None and unit is None:  # one draw is sent first, and the others wait
             if self.ledger.free <= (self.ledger.total or 0.0) * 2**-39:
                 return []
             if model in self._scouts:
                 return None
             self._scouts.add(model)
             self.ledger.reserve(question, 0.0)
+        if self._at_once > 1 or round_cost:
+            return self._grant_draw(question, model, n, most, round_cost, first)
+        if self.budget is None:
+            granted = self.ledger.reserve(question, 0.0, n)
+            return [Hold(self, question, model, 0.0, 0.0, first) for _ in range(granted)]
+        if unit is None:
             return [Hold(self, question, model, 0.0, 0.0, first)]
         mean, highest = unit
         if most is not None and self.varies(model):
@@ -299,14 +289,7 @@ class Payments:
         mean = highest = 0.0
         if self.budget is None:
             self.ledger.reserve(question, 0.0)
-        elif (draw := self._draw(model, n)) is None:  # one draw is sent first, and the others wait
-            if self.ledger.free <= (self.ledger.total or 0.0) * 2**-39:
-                return []
-            if model in self._scouts:
-                return None
-            self._scouts.add(model)
-            self.ledger.reserve(question, 0.0)
-        else:
+        elif (draw := self._draw(model, n)) is not None:  # None: its price is not known yet
             mean, highest = (cost + round_cost for cost in draw)
             if most is not None and self.varies(model):
                 highest = max(highest, most)

@@ -1,15 +1,6 @@
-"""The samples of one draw, live: asked for at the same time, and cut off once they are not needed any more.
-
-What to use when
-----------------
-`Wave`
-    One draw of a question.
-`shared_by`
-    Which models' samples share the prompt of one request, where a policy was trained.
-"""
+"""The samples of one draw, live: asked for at the same time, and cut off once they are not needed any more."""
 
 import asyncio
-import functools
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -77,10 +68,10 @@ class Wave:
         missing: int,
         stop: Stop,
         slots: asyncio.Semaphore,
-        seconds: float | None = None,
+        seconds: float | None,
         *,
-        at_once: int = 1,
-        cancel: bool = False,
+        at_once: int,
+        cancel: bool,
     ):
         self._question, self._drawer, self._result = question, drawer, result
         self._settled: Callable[[list[Result], int], bool] | None = getattr(run, "settled", None) if cancel else None
@@ -115,16 +106,9 @@ class Wave:
     async def ask(self, params: str, numbers: list[int], holds: list[Hold]) -> list[SampleRecord | BaseException]:
         """Ask for some samples at the same time; return the records of those that came, and the errors of the others.
 
-        A server may give fewer samples than a request asks for; the others are not returned.
-
-        Parameters
-        ----------
-        params : str
-            What the client's `params` says of the question.
-        numbers : list of int
-            Numbers of the samples.
-        holds : list of Hold
-            What pays for each. Those of samples that are cut off are not settled.
+        A server may give fewer samples than a request asks for; the others are not returned. `params` is what the
+        client says of the question. Each of `holds` pays for one sample; those of samples that are cut off are not
+        settled.
         """
         size = min(self._at_once, self._drawer.client.n_limit or self._at_once)
         groups = [slice(start, start + size) for start in range(0, len(numbers), size)]
@@ -133,7 +117,7 @@ class Wave:
             for group in groups:
                 slot = await self._slot()  # before there is a task: what waits for its turn costs nothing
                 task = asyncio.ensure_future(self._request(params, numbers[group], holds[group], slot))
-                task.add_done_callback(functools.partial(_freed, slot))
+                task.add_done_callback(slot)
                 under_way.append(task)
         finally:  # also where the call was dropped while this waited
             if len(under_way) < len(groups):
@@ -147,14 +131,14 @@ class Wave:
             found += [one] * len(numbers[group]) if isinstance(one, BaseException) else one
         return found
 
-    async def _slot(self) -> Callable[[], None]:
+    async def _slot(self) -> Callable[..., None]:
         """Wait until a request may be sent; return what frees its slot, once."""
         await self._slots.acquire()
         held = [self._slots.release]
-        return lambda: held.pop()() if held else None
+        return lambda *_: held.pop()() if held else None
 
     async def _request(
-        self, params: str, numbers: list[int], holds: list[Hold], slot: Callable[[], None]
+        self, params: str, numbers: list[int], holds: list[Hold], slot: Callable[..., None]
     ) -> list[SampleRecord]:
         """Ask for some samples by one request, whose slot it frees; a server may give fewer."""
         looked: list[str] = []
@@ -223,7 +207,3 @@ class Wave:
         enough = self._missing > 0 and not self.cut.on
         if enough and await event_loop.crew().run(self._settled, list(self._results), self._missing):
             self.cut.set()
-
-
-def _freed(slot: Callable[[], None], _: object) -> None:
-    slot()

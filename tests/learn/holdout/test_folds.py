@@ -160,13 +160,6 @@ def test_bad_input_is_refused(call, message):
         call()
 
 
-def test_the_slope_of_a_hull():
-    hull = Frontier.of([1, 2, 3, 4], [0.5, 0.6, 0.8, 0.7])
-    assert hull.slope(0.5) == hull.slope(1.0) == hull.slope(2.5) == pytest.approx(0.15)
-    assert hull.slope(3.5) == 0.0
-    assert Frontier.of([1], [0.5]).slope(0.5) == 0.0
-
-
 def test_a_spend_far_beyond_all_is_met_by_the_most():
     found = crossing(np.array([1.0, 2.0]), np.array([1.0, 1.5]), np.array([1e308, -1e308]))
     assert found.tolist() == [2.0, 1.0]

@@ -207,10 +207,6 @@ def test_orders_are_seeded_and_depend_neither_on_rows_nor_on_their_number():
         replay(FixedK(3), samples, orders=3, random_state=5, rows=[4, 9]),
     )
     assert np.array_equal(all_rows.accuracy[[4, 9]], some.accuracy)
-    mask = np.arange(30) % 2 == 0
-    assert np.array_equal(
-        Paths(samples, 3, 5).outcome(ESC(2, 8))[1][mask], Paths(samples, 3, 5, rows=mask).outcome(ESC(2, 8))[1]
-    )
 
 
 def test_a_turn_of_orders_has_every_sample_once_in_every_place():
@@ -278,8 +274,7 @@ def test_fast_replay_equals_the_metered_one(rule):
     spend, accuracy = paths.outcome(rule, ties="first")
     assert spend == pytest.approx(slow.spend, abs=1e-12)
     assert accuracy.tolist() == slow.accuracy.tolist()
-    assert paths.rounds(rule).tolist() == slow.rounds.tolist()
-    assert paths.drawn(rule).mean(axis=0).tolist() == slow.drawn.tolist()
+    assert paths._rounds(rule).mean(axis=0).tolist() == slow.rounds.tolist()
 
 
 @pytest.mark.parametrize("rule", [FixedK(4, Best(1)), SuccessStop(4, Best(1)), SuccessStop(0, Best(1))], ids=short)
@@ -292,7 +287,7 @@ def test_fast_replay_equals_the_metered_one_with_a_verifier(rule, marks_alone):
     paths = Paths(samples, 4, 3, verifier=True)
     spend, accuracy = paths.outcome(rule, ties="first")
     assert (spend.tolist(), accuracy.tolist()) == (slow.spend.tolist(), slow.accuracy.tolist())
-    assert paths.rounds(rule).tolist() == slow.rounds.tolist()
+    assert paths._rounds(rule).mean(axis=0).tolist() == slow.rounds.tolist()
 
 
 @settings(max_examples=60)

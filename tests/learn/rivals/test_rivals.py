@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcalloc.errors import InputError
+from tcalloc.learn import rivals
 from tcalloc.learn.protocol import Policy, Result, Run
 from tcalloc.learn.replay.all_orders import TOP, States
 from tcalloc.learn.rivals import (
@@ -24,6 +25,7 @@ from tcalloc.learn.rivals import (
     families,
 )
 from tcalloc.learn.rivals.adaptive_consistency import beta_criterion, dirichlet_criterion
+from tcalloc.learn.rivals.serialize import RULES
 from tcalloc.measure import Best, Vote
 
 
@@ -250,6 +252,8 @@ def test_families_hold_every_rival_and_the_papers_defaults():
     assert set(votes) == {"fixed k", "AC Beta", "AC Dirichlet", "ESC", "SPRT", "margin + cap"}
     assert ESC(5, 40, Vote(1, "small")) in votes["ESC"]
     assert all(policy.action.model == "small" and policy.cap <= 40 for some in votes.values() for policy in some)
+    public = {kind for kind in vars(rivals).values() if isinstance(kind, type) and issubclass(kind, rivals.Counting)}
+    assert set(RULES.values()) == public - {rivals.Counting}  # what a saved policy may hold
     assert set(families(10, verifier=True)) == {"fixed k", "fixed k, success stop"}
     assert families(3, verifier=True)["fixed k, success stop"][3] == SuccessStop(3, Best(1))
 
@@ -261,6 +265,7 @@ def test_families_hold_every_rival_and_the_papers_defaults():
         (lambda: FixedK(2.5), "cap is 2.5; expected a whole number"),
         (lambda: FixedK(True), "cap is True"),
         (lambda: FixedK(1, "vote"), "action is 'vote'; expected an action"),
+        (lambda: MarginCap(2, 4, Best(1, by="score")), "whose answer does not follow from counts"),
         (lambda: AdaptiveConsistency(1.2), "confident is 1.2; expected a number from 0 to 1"),
         (lambda: AdaptiveConsistency(float("nan")), "confident is nan"),
         (lambda: AdaptiveConsistency(criterion="gamma"), "criterion is 'gamma'; allowed are 'beta' and 'dirichlet'"),

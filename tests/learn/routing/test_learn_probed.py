@@ -41,6 +41,13 @@ def test_a_probe_pays_where_text_says_nothing():
         policy.decide(more)
 
 
+def test_a_probe_is_not_calibrated_on_costs_that_it_does_not_look_at():
+    texts, samples = voted(60)
+    policy = PricedPolicy(probe=2, features=False).fit(texts, samples, actions=[Vote(k) for k in (1, 3, 5)])
+    with pytest.raises(InputError, match="known_costs is 'mean'"):
+        policy.calibrate(texts, samples, budget=2.0, cost=np.ones((60, 3)))
+
+
 def test_simulation_is_replay():
     texts, samples = voted(120)
     policy = PricedPolicy(probe=2, features=False, budget=2.5).fit(
@@ -61,6 +68,15 @@ def test_simulation_is_replay():
     assert probed.any()
     assert found.spend == pytest.approx(spend)
     assert found.accuracy.mean() == pytest.approx(acc.mean(), abs=0.01)  # ties: first answer against evenly split
+
+
+def test_a_probe_that_votes_is_continued_by_votes_alone():
+    """The best of four is another action: what it reaches is not what a vote over four does."""
+    texts, samples = voted()
+    actions = [Vote(1), Vote(4), Best(4), Best(4, by="score")]
+    scored = Samples(samples.answers, scores=np.random.default_rng(0).random(samples.answers.shape))
+    plan = PricedPolicy(probe=2, features=False, budget=3.0).fit(texts, scored, actions=actions).probed_.plan
+    assert dict(zip(plan.columns, plan.draws, strict=True)) == {-1: 2, 1: 4, 2: 0, 3: 0}
 
 
 def test_a_probed_run_pays_for_its_probe_and_counts_it():

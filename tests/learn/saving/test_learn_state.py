@@ -72,3 +72,10 @@ def test_edited_arrays_are_refused():
     ):
         with pytest.raises(InputError):
             PricedPolicy._from_state(meta, arrays | {name: value}, boosters)
+
+
+@pytest.mark.parametrize("setting", ["two", [2.0], float("nan")])
+def test_a_mixture_of_an_edited_setting_is_refused(setting):
+    meta, arrays, boosters = Mixture(budget=2.0).fit(None, [[0.5, 0.6], [0.2, 0.9]], cost=[1, 4])._state()
+    with pytest.raises(InputError, match="setting"):
+        Mixture._from_state(meta | {"setting": setting}, arrays, boosters)

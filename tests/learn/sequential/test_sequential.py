@@ -7,6 +7,7 @@ from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.protocol import Draw, Policy, Result, Run
 from tcalloc.learn.replay.metered import replay
 from tcalloc.learn.sequential import Sequential
+from tcalloc.learn.sequential.replay import replayed
 from tcalloc.learn.sequential.selection import Mixture
 from tcalloc.learn.sequential.states.sample_features import Reading
 from tcalloc.measure import Samples, Vote
@@ -65,7 +66,7 @@ def compare(policy, samples, X, settings, accuracy_exact):
         for setting in np.linspace(0, candidate.family.settings - 1, settings).astype(int).tolist():
             rule = one_rule(policy, c, setting)
             slow = replay(rule, samples, X, orders=2, random_state=7, verifier=combine == "verifier")
-            fast = rule._replayed([rule._mixture], samples, X, 2, 7)
+            fast = replayed(rule._trained, [rule._mixture], samples, X, 2, 7)
             np.testing.assert_allclose(slow.spend, fast.spend[0], atol=1e-9)
             np.testing.assert_allclose(slow.rounds, fast.rounds[0], atol=1e-9)
             if accuracy_exact:
@@ -289,7 +290,7 @@ def test_calibration_keeps_the_budget_with_confidence(votes):
     policy = votes.at(3.0)
     policy.calibrate(None, Samples(drawn(400, seed=21)), budget=2.5, confidence=0.9)
     assert policy.guarantee_.confidence == 0.9
-    fresh = policy._replayed([policy._mixture], Samples(drawn(400, seed=22)), None, 4, 1)
+    fresh = replayed(policy._trained, [policy._mixture], Samples(drawn(400, seed=22)), None, 4, 1)
     assert fresh.spend.mean() <= 2.5
     assert "confidence 0.9" in repr(policy)
     with pytest.raises(BudgetError):

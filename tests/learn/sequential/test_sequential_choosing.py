@@ -99,7 +99,7 @@ def test_a_larger_budget_is_never_less_accurate():
         "counts", np.where(SPENDS == 8.0, 0.14, 0.0), errors=np.where(SPENDS == 8.0, 50.0, 0.0), blind=True
     )
     choices = Choices([candidate("votes", blind=True), texts, high], 1.0)
-    means = [choices.expected(mixture).mean() for mixture in choices.mixtures(np.array([2.0, 8.0]))]
+    means = choices.mixed(choices.mixtures(np.array([2.0, 8.0]))).mean(axis=1).tolist()
     assert means[1] >= means[0]
     assert choices.at(8.0) == choices.mixtures(np.array([8.0]))[0] == choices.mixtures(np.array([2.0, 8.0]))[1]
     assert choices.at(8.0).candidate == 1

@@ -10,6 +10,7 @@ from tcalloc import Rates, Samples, Sequential, Vote
 from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.protocol import Result
 from tcalloc.learn.sequential.reach import most_drawn, room
+from tcalloc.learn.sequential.replay import replayed
 from tcalloc.learn.sequential.rules.families import Tables, adaptive, fixed, margins
 
 
@@ -28,10 +29,10 @@ def policy():
 def test_the_most_drawn_is_what_the_worst_samples_lead_to(waves):
     rng = np.random.default_rng(5)
     cap = 4
-    some = Tables.of(rng.choice([0, 1, 1, 2, 3], (40, cap + 1, cap + 1, cap // 2 + 1)), "random")
+    some = Tables.of(rng.choice([0, 1, 1, 2, 3], (40, cap + 1, cap + 1, cap // 2 + 1)))
     # Samples beyond the cap are not drawn.
     n = np.arange(cap + 1)[None, :, None, None]
-    some = Tables.of(np.minimum(some.wave, cap - n), "random")
+    some = Tables.of(np.minimum(some.wave, cap - n))
     for family in (some, margins(cap, waves), adaptive(cap, waves), fixed(cap, waves), fixed(cap, waves, True)):
         rules = np.arange(family.settings)
         size = {i + 1: move.samples for i, move in enumerate(family.moves)} | {0: 0}
@@ -53,7 +54,7 @@ def test_a_guarantee_spends_the_money_and_keeps_the_budget(policy):
     for seed in range(2, 12):
         held = policy.at(2.0).calibrate(None, votes(seed, 150), budget=2.0, confidence=0.95)
         assert held.guarantee_.assumptions[-1] == "a sample costs at most 1"
-        spends.append(float(held._replayed([held._mixture], fresh, None, 4, 3).spend.mean()))
+        spends.append(float(replayed(held._trained, [held._mixture], fresh, None, 4, 3).spend.mean()))
     assert np.mean(spends) >= 0.88 * 2.0
     assert (np.array(spends) > 2.0).sum() <= 2
 
@@ -104,7 +105,7 @@ def test_samples_that_differ_in_cost_need_a_limit():
         policy.calibrate(None, drawn(1, 80), budget=2.0, confidence=95, high=4)
     policy.calibrate(None, drawn(1, 80), budget=2.0, confidence=0.9, high=4.0)
     assert policy.guarantee_.assumptions[-1] == "a sample costs at most 4"
-    assert policy._replayed([policy._mixture], drawn(2, 400), None, 4, 3).spend.mean() <= 2.0
+    assert replayed(policy._trained, [policy._mixture], drawn(2, 400), None, 4, 3).spend.mean() <= 2.0
     # A rare long answer: half of the recordings hold none. Equal records are no promise.
     with pytest.raises(InputError, match="Pass high="):
         policy.calibrate(None, votes(1, 80, cost=np.ones((80, 12))), budget=2.0, confidence=0.9)

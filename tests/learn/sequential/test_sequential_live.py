@@ -13,6 +13,7 @@ from tcalloc.learn.protocol import Result
 from tcalloc.learn.replay.all_orders import random_orders
 from tcalloc.learn.replay.metered import replay
 from tcalloc.learn.sequential import Sequential
+from tcalloc.learn.sequential.replay import replayed
 from tcalloc.learn.sequential.selection import Mixture
 from tcalloc.learn.sequential.states.sample_features import Reading
 from tcalloc.measure import Samples, Vote
@@ -195,8 +196,8 @@ def test_live_runs_both_replays_and_each_mixed_rule_agree(kind, seed):
     for mixture in rules(policy, (0.7, 2.0, 4.0)):
         rule = policy.at(3.0)
         rule._mixture = mixture
-        fast = policy._replayed([mixture], samples, None, ORDERS, 9)
-        given = policy._replayed([mixture], samples, None, 1, 0, orders)
+        fast = replayed(policy._trained, [mixture], samples, None, ORDERS, 9)
+        given = replayed(policy._trained, [mixture], samples, None, 1, 0, orders)
         metered = replay(rule, samples, orders=ORDERS, random_state=9, verifier=combine == "verifier")
         np.testing.assert_allclose(given.spend, fast.spend)
         np.testing.assert_allclose(metered.spend, fast.spend[0], atol=1e-9)

@@ -133,7 +133,7 @@ def generic(family):
     """Return the same rules as tables of states."""
     n, c1, c2 = np.meshgrid(np.arange(9), np.arange(9), np.arange(5), indexing="ij")
     go = [(family.measured(c1, c2) < level) & (n < cap) for level, cap in zip(family.levels, family.caps, strict=True)]
-    return Tables.of(np.stack(go), family.name)
+    return Tables.of(np.stack(go))
 
 
 @pytest.mark.parametrize("make", [margins, adaptive, fixed])
@@ -148,8 +148,8 @@ def test_thresholds_do_what_their_tables_do(make, verifier, limit):
     simulated = SimulatedRuns.walk(samples, reading, None, (8,), combine=combine, orders=6, counts_only=True)
     family = make(8, (1,))
     highest_cost = np.array([1.0])
-    ours = outcomes(family, simulated, None, None, limit, highest_cost)
-    theirs = outcomes(generic(family), simulated, None, None, limit, highest_cost)
+    ours = outcomes(family, simulated, None, None, limit, highest_cost, np.zeros(1))
+    theirs = outcomes(generic(family), simulated, None, None, limit, highest_cost, np.zeros(1))
     for name in ("spend", "accuracy", "rounds"):
         np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), atol=1e-6)
 
@@ -260,7 +260,7 @@ def test_repr_and_frontier_say_the_same():
     policy = Sequential(budget=3.0).fit(None, Samples(diverse(5)))
     found = policy.frontier()
     assert policy.frontier() is found
-    spend = policy._trained.choices.expected(policy._mixture, "spend").mean()
+    spend = policy._trained.choices.mixed([policy._mixture], "spend").mean()
     assert f"accuracy {np.interp(spend, found.spend, found.accuracy):.4f}" in repr(policy)
 
 

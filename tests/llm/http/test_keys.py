@@ -5,7 +5,6 @@ import gc
 import json
 import time
 import urllib.parse
-from pathlib import Path
 
 import pytest
 from chaos import Chaos, completion
@@ -213,9 +212,11 @@ def test_what_is_this_machine():
         assert not is_loopback(host)
 
 
-def test_a_key_of_a_file_does_not_go_to_a_name_like_this_machine(tmp_path):
-    own = Path(tmp_path / "keys.json")
+def test_a_key_of_a_file_does_not_go_to_a_name_like_this_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    own = tmp_path / ".config" / "tcalloc" / "keys.json"
+    own.parent.mkdir(parents=True)
     own.write_text(json.dumps({"127.evil.com": "a-key-of-mine"}))
     own.chmod(0o600)
     with pytest.raises(InputError, match="unencrypted"):
-        find_key("http://127.evil.com/v1", keys_file=str(own))
+        find_key("http://127.evil.com/v1")

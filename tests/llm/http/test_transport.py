@@ -5,6 +5,7 @@ import json
 import shutil
 import ssl
 import subprocess
+import threading
 import time
 
 import pytest
@@ -350,3 +351,16 @@ def test_what_a_server_asks_for(headers, least, most):
             started = time.monotonic()
             client.complete(ASK)
             assert least <= time.monotonic() - started < most + 30  # the machine may stand still
+
+
+def test_a_pause_holds_for_all_requests_to_the_server():
+    with Chaos(["429:0.5"]) as server, ChatClient(server.url, "tiny", key=None) as client:
+        one, other = (client.variant(client.parameters, client.transport) for _ in range(2))
+        asking = threading.Thread(target=one.complete, args=(ASK,))
+        asking.start()
+        while asking.is_alive() and not client._known.not_before:
+            time.sleep(0.001)
+        other.complete(ASK)
+        assert time.monotonic() >= client._known.not_before
+        asking.join()
+        assert len(server.requests) == 3

@@ -64,6 +64,25 @@ def test_a_budget_that_is_spent(ask):
     assert keeper.status().spent <= 0.002
 
 
+def test_a_state_that_is_lost_is_no_licence_to_spend(ask, get, tmp_path, caplog):
+    """What is spent then is seen by nobody else: no request goes to the server until the file is back."""
+    with (
+        BudgetKeeper(total=1.0, unit="usd", state=tmp_path / "budget.db") as keeper,
+        Upstream() as server,
+        gate(server, Always(Vote(2)), keeper) as gateway,
+    ):
+        assert ask(gateway).status == 200
+        (tmp_path / "budget.db").rename(tmp_path / "aside")
+        got = [ask(gateway), ask(gateway, stream=True), ask(gateway, tools=[1])]
+        assert [(one.status, one.headers["x-should-retry"]) for one in got] == [(429, "false")] * 3
+        assert len(server.bodies) == 2
+        assert json.loads(get(gateway, "/status").data)["budget_failed"] is True
+        (tmp_path / "aside").rename(tmp_path / "budget.db")
+        assert ask(gateway).status == 200
+        assert keeper.status().spent == pytest.approx(4 * BILL)
+    assert "budget.db was deleted or replaced" in caplog.text
+
+
 def test_a_priced_policy_and_one_that_stops(ask):
     from tcalloc import PricedPolicy
 

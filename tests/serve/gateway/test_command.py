@@ -192,6 +192,44 @@ def test_what_is_refused_at_the_start(options, said, capsys):
     assert said in capsys.readouterr().err
 
 
+SWAPPED = """
+import gc, os, re, signal, sys, threading, urllib.request
+from tcalloc.cli import main
+
+def swap(text):
+    url = re.search(r"http://[^/]*", text)[0] + "/admin/policy"
+    kept = [[]]
+    for how in ("POST", "SIGHUP"):
+        kept.append([])
+        if how == "POST":
+            urllib.request.urlopen(urllib.request.Request(url, b"{}", {"Content-Type": "application/json"}), timeout=20)
+        else:
+            os.kill(os.getpid(), signal.SIGHUP)
+            said.wait(20)
+        visited = {id(one) for one in gc.get_objects()}
+        print(how, any(id(one) in visited for one in kept), file=real)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+class Out:
+    def write(self, text):
+        if "listening" in text:
+            threading.Thread(target=swap, args=(text,), daemon=True).start()
+        if "is read again" in text:
+            said.set()
+    def flush(self): pass
+
+real, sys.stdout, said = sys.stdout, Out(), threading.Event()
+sys.stderr = sys.stdout
+main(["serve", "--upstream", "http://127.0.0.1:1/v1", "--policy", "vote3", "--port", "0"])
+"""
+
+
+def test_a_policy_that_is_read_again_is_out_of_the_collector():
+    """By a signal as by a request: its full runs would visit all of it while requests wait."""
+    done = subprocess.run([sys.executable, "-c", SWAPPED], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split("\n")[:2] == ["POST False", "SIGHUP False"], done.stderr
+
+
 def test_what_is_loaded_is_out_of_the_collector():
     import gc
 

@@ -123,11 +123,19 @@ def test_bodies_that_are_anything(gateway, form, body):
 
 
 @pytest.mark.parametrize("form", FORMS, ids=repr)
-@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
-def test_what_json_has_no_numbers_for(gateway, form, word):
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("NaN", "the body is not JSON."),
+        ("-Infinity", "the body is not JSON."),
+        ("1e999", "a number in the body is too large; numbers are at most 1.8e308."),
+        ("[-1e999]", "a number in the body is too large; numbers are at most 1.8e308."),
+    ],
+)
+def test_what_json_has_no_numbers_for(gateway, form, word, message):
     text = json.dumps(form.body("1+1"))[:-1] + f', "temperature": {word}}}'
     got = send(gateway.url, "POST", form.path, text.encode())
-    assert (got.status, form.error(got)["message"]) == (400, "the body is not JSON.")
+    assert (got.status, form.error(got)["message"]) == (400, message)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=repr)

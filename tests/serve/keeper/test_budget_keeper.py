@@ -72,6 +72,43 @@ def test_a_period_of_time_is_paced():
     assert sum(done[:720]) == pytest.approx(1440.0, abs=150.0)
 
 
+@pytest.mark.parametrize("rolling", [False, True])
+@pytest.mark.parametrize("gap", [0.0, 0.01, 0.5, 60.0, 3600.0])
+def test_the_first_seconds_of_a_month_are_no_rate(gap, rolling):
+    """With $500 for 30 days, 20 requests within a second get the best, as 20 within a day do; 6,000 do not."""
+    hands = Hands()
+    store = MemoryStore(book(500.0, "30d", rolling=rolling), hands.clock())
+    keeper = BudgetKeeper(500.0, period="30d", rolling=rolling, store=store)
+
+    def best_of(n):
+        found = 0
+        for _ in range(n):
+            hands.pass_time(gap)
+            grant = keeper.choose(["small", "large"], [0.71, 0.88], [0.001, 0.012])
+            grant.settle(0.001 if grant.action == "small" else 0.012)
+            found += grant.action == "large"
+        return found
+
+    assert best_of(20) == 20
+    if gap == 0.5:
+        assert best_of(6000) < 1000  # the rate is believed after some minutes
+        assert keeper.status().spent < 0.03 * 500.0
+
+
+def test_a_little_money_for_a_month():
+    """Where the whole month has money for 33 of the best, one request does not use up the hope for the others."""
+    hands = Hands()
+    keeper = BudgetKeeper(10.0, period="30d", store=MemoryStore(book(10.0, "30d"), hands.clock()))
+    actions = []
+    for _ in range(10):
+        grant = keeper.choose(["small", "large"], [0.71, 0.88], [0.02, 0.3])
+        grant.settle(0.02 if grant.action == "small" else 0.3)
+        actions.append(grant.action)
+        hands.pass_time(0.5)
+    assert actions[:2] == ["large", "large"]
+    assert "small" in actions
+
+
 def test_the_cap_per_question_and_the_fallback():
     keeper = BudgetKeeper(total=100.0, period=10, cap_per_question=2.0, fallback="free")
     assert keeper.choose(NAMES, ACC, COST).action == "small"

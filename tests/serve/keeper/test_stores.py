@@ -301,6 +301,37 @@ def test_a_state_of_other_arguments(tmp_path):
         open_state(tmp_path / "budget.db", {"total": 200.0}, book(200.0))
 
 
+@pytest.mark.parametrize("fault", ["deleted", "replaced", "log deleted"])
+def test_a_state_that_is_lost_while_it_is_used(fault, tmp_path, monkeypatch, caplog):
+    """Nothing more is granted, and it is said once; when the file is back, all goes on."""
+    monkeypatch.chdir(tmp_path)
+    keeper = BudgetKeeper(10.0, state="budget.db")
+    monkeypatch.chdir("/")  # the file stays where it was
+    keeper.choose(["a"], [1.0], [1.0]).settle(1.0)
+    under_way = keeper.choose(["a"], [1.0], [1.0])
+    state, aside = tmp_path / "budget.db", tmp_path / "aside"
+    if fault == "log deleted":
+        state = tmp_path / "budget.db-wal"
+    state.rename(aside)
+    if fault == "replaced":
+        with BudgetKeeper(10.0, state=state) as other:
+            assert other.choose(["a"], [1.0], [10.0]).action == "a"
+    for _ in range(3):
+        refused = keeper.choose(["a"], [1.0], [1.0])
+        assert (refused.action, refused.maximum) == (None, 0.0)
+    for act in (under_way.release, keeper.status, lambda: keeper.change_total(20.0)):
+        with pytest.raises(InputError, match=r"budget\.db was deleted or replaced .* Put the file back"):
+            act()
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "budget.db was deleted or replaced" in caplog.text
+    if fault != "replaced":
+        aside.rename(state)
+        under_way.release()
+        assert keeper.status().spent == 1.0
+        assert keeper.choose(["a"], [1.0], [1.0]).action == "a"
+    keeper.close()
+
+
 def test_a_fork_has_a_connection_of_its_own(tmp_path):
     store = store_of("sqlite", str(tmp_path), book())
     store.reserve("a", "", [(units(1), units(1))], 600.0)

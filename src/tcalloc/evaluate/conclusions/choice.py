@@ -149,19 +149,9 @@ def chosen(result: ComparisonFigures) -> Standing | None:
 def chosen_at(result: ComparisonFigures, b: int, able: Sequence[Standing], overall: Standing | None) -> Standing | None:
     """Return the policy that is recommended at the b-th budget; None: the best fixed mixture.
 
-    It is the one for all budgets, unless that cannot keep this budget or gains nothing there, or another one is shown
-    to be better than it there, allowing for the number of policies and budgets.
-
-    Parameters
-    ----------
-    result : ComparisonFigures
-        What was found.
-    b : int
-        Place of the budget.
-    able : sequence of Standing
-        Of `leaders`, at that budget.
-    overall : Standing or None
-        Of `chosen`.
+    It is the one for all budgets (`overall`, of `chosen`), unless that cannot keep this budget or gains nothing there,
+    or another one of those that are `able` (of `leaders`) is shown to be better than it there, allowing for the number
+    of policies and budgets.
     """
     if not able:
         return None
@@ -189,16 +179,7 @@ def difference(one: Standing, other: Standing, budgets: int | Sequence[int], fol
     Both were brought to the same spend on these very questions, so accuracies are scored at that spend: minus slope
     times what the question spends above the mean (delta method). Where one does not reach the budget, they are compared
     as they are. Where one of them learns, the error is wider by what its folds have in common, as that of a gain is
-    (`tcalloc.evaluate.statistics.dependence`).
-
-    Parameters
-    ----------
-    one, other : Standing
-        Two standings of one comparison.
-    budgets : int or sequence of int
-        Places of the budgets; of several it is the mean.
-    folds : int
-        `Comparison.folds`.
+    (`tcalloc.evaluate.statistics.dependence`). Of several budgets it is the mean.
     """
     places = [budgets] if isinstance(budgets, int) else list(budgets)
     gap = np.mean([_scores(one, b) - _scores(other, b) for b in places], axis=0)

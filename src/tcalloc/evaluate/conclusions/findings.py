@@ -43,21 +43,15 @@ class Group:
 
 def groups(result: ComparisonFigures, standing: Standing, b: int) -> list[Group]:
     """Return where the policy and the mixture spend at the b-th budget, and what comes of it."""
-    mixture = result[result.reference]
+    both = standing, result[result.reference]
+    totals = [float(one.question_spend[b].sum()) for one in both]
     found = []
     for code, name in enumerate(result.difficulty_names):
         rows = result.difficulty == code
-
-        def spent(one: Standing, rows: "np.typing.NDArray[np.bool_]" = rows) -> float:
-            total = float(one.question_spend[b].sum())
-            return float(one.question_spend[b][rows].sum()) / total if total > 0 else math.nan
-
-        def right(one: Standing, rows: "np.typing.NDArray[np.bool_]" = rows) -> float:
-            return float(one.question_accuracy[b][rows].mean()) if rows.any() else math.nan
-
-        found.append(
-            Group(name, float(rows.mean()), spent(standing), spent(mixture), right(standing), right(mixture))
-        )  # fmt: skip
+        paid = [float(one.question_spend[b][rows].sum()) for one in both]
+        spent = [part / total if total > 0 else math.nan for part, total in zip(paid, totals, strict=True)]
+        right = [float(one.question_accuracy[b][rows].mean()) if rows.any() else math.nan for one in both]
+        found.append(Group(name, float(rows.mean()), *spent, *right))
     return found
 
 
@@ -90,15 +84,13 @@ class Claim:
 
 def claims(result: ComparisonFigures) -> list[Claim]:
     """Return all claims of policies and baselines, policy by policy."""
-    found = []
-    for standing in result.standings:
-        if standing.kind == "bound":
-            continue
-        for b, budget in enumerate(result.budgets.tolist()):
-            values = [float(v[b]) for v in (standing.spend, standing.claimed, standing.accuracy)]
-            if all(math.isfinite(value) for value in values):
-                found.append(Claim(standing.name, budget, *values))
-    return found
+    found = [
+        Claim(one.name, budget, float(one.spend[b]), float(one.claimed[b]), float(one.accuracy[b]))
+        for one in result.standings
+        for b, budget in enumerate(result.budgets.tolist())
+        if one.kind != "bound"
+    ]
+    return [claim for claim in found if np.isfinite([claim.spend, claim.claimed, claim.accuracy]).all()]
 
 
 # ---------------------------------------------------------------------------------------------- targets
@@ -135,7 +127,5 @@ def targets(result: ComparisonFigures, standings: Sequence[Standing]) -> list[Ta
             break
         action = next((row for row in rows if row[2] >= accuracy), None)
         spans = tuple(spend_for(standing, accuracy) for standing in standings)
-        found.append(
-            Target(accuracy, spans, None if action is None else action[0], math.nan if action is None else action[1])
-        )
+        found.append(Target(accuracy, spans, *((None, math.nan) if action is None else action[:2])))
     return found

@@ -12,6 +12,7 @@ What to use when
     The first sentences, about the recommended policy.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from tcalloc._rounding import SUMMED
 from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions.choice import by_construction, chosen, leaders, likely
 from tcalloc.evaluate.result import ComparisonFigures, Standing
+from tcalloc.evaluate.statistics import first_reached
 from tcalloc.evaluate.thresholds import CLOSE, SAVED, SENSIBLE, WORTH
 from tcalloc.learn.holdout.folds import Frontier
 from tcalloc.learn.training import NOTHING
@@ -92,15 +94,10 @@ def spend_for(standing: Standing, accuracy: float) -> Span:
 def crossing(spend: Floats, accuracy: Floats, target: float) -> float:
     """Return where a curve first reaches a target, straight between its points; NaN: nowhere."""
     known = np.isfinite(spend) & np.isfinite(accuracy)
-    x, y = spend[known], accuracy[known]
-    above = np.flatnonzero(y >= target)
-    if not len(above):
-        return float("nan")
-    at = int(above[0])
-    if at == 0 or y[at] == y[at - 1]:
-        return float(x[at])
-    share = (target - y[at - 1]) / (y[at] - y[at - 1])
-    return float(x[at - 1] + share * (x[at] - x[at - 1]))
+    if not known.any():
+        return math.nan
+    found = float(first_reached(spend[known], accuracy[None, known], np.array([target]))[0])
+    return found if math.isfinite(found) else math.nan
 
 
 # ---------------------------------------------------------------------------------------------- the sentence
@@ -121,19 +118,17 @@ class Fixed(NamedTuple):
 
 def fixed(result: ComparisonFigures) -> list[Fixed]:
     """Return the fixed actions, cheapest first; nothing at all is none."""
+    names, accuracies = result.actions, result.action_accuracy
     if result.votes and result.unit == "samples":
         # The votes are the first of the fixed actions.
-        paid = result.action_spend[: len(result.votes)]
-        rows = zip(map(phrases.of_answer, result.votes), paid, result.vote_accuracy, strict=True)
-        found = [Fixed(name, float(spend), float(acc), place) for place, (name, spend, acc) in enumerate(rows)]
-    else:
-        actions = zip(result.actions, result.action_spend, result.action_accuracy, strict=True)
-        found = [
-            Fixed(name, float(spend), float(accuracy), place)
-            for place, (name, spend, accuracy) in enumerate(actions)
-            if spend > 0 or name != NOTHING  # what is free and answers is an action
-        ]
-    finite = [row for row in found if np.isfinite([row.spend, row.accuracy]).all()]
+        names, accuracies = tuple(map(phrases.of_answer, result.votes)), result.vote_accuracy
+    rows = zip(names, result.action_spend[: len(names)], accuracies, strict=True)
+    found = [Fixed(name, float(spend), float(accuracy), place) for place, (name, spend, accuracy) in enumerate(rows)]
+    finite = [
+        row
+        for row in found
+        if np.isfinite([row.spend, row.accuracy]).all() and (row.spend > 0 or row.name != NOTHING)  # free answers stay
+    ]
     return sorted(finite, key=lambda row: (row.spend, -row.accuracy))
 
 
@@ -167,9 +162,7 @@ def saving(result: ComparisonFigures) -> Saving | None:
     policy = chosen(result)
     if policy is None:
         return None
-    able = leaders(result)
-    budgets = result.budgets
-    mixture = result[result.reference]
+    able, budgets, mixture = leaders(result), result.budgets, result[result.reference]
     for action in reversed(sensible(result)[1:]):
         needed = spend_for(mixture, action.accuracy).spend
         least = min(action.spend, needed if np.isfinite(needed) else action.spend)
@@ -260,8 +253,7 @@ def _most(result: ComparisonFigures, standing: Standing, who: str) -> list[str]:
     return [
         f"{who}, {phrases.phrase(standing.name)} answers {phrases.percent(float(standing.accuracy[b]))} "
         f"{result.words.right} {phrases.at_spend(float(standing.spend[b]), result.unit)}: "
-        f"{phrases.points(float(standing.gain[b]))} points "
-        "over the best fixed mixture that spends the same.",
+        f"{phrases.points(float(standing.gain[b]))} points over the best fixed mixture that spends the same.",
         f"Its 95 % interval is {phrases.interval(standing.gain_low[b], standing.gain_high[b])} points, "
         f"{phrases.chance(float(standing.p[b]))} (corrected).",
         *_untested(result, standing),

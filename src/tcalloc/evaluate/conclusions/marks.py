@@ -1,11 +1,13 @@
-"""Marks of policies: stars of p-values, what must be checked, and the share of the oracle's gain."""
+"""What is said of single policies: stars of p-values, marks, and the share of the oracle's gain."""
+
+from collections.abc import Iterable
 
 import numpy as np
 
 from tcalloc.evaluate.result import ComparisonFigures, Standing
 from tcalloc.learn.registry import ORACLE
 
-__all__ = ["CHECK", "STARS", "share_captured", "stars", "to_check"]
+__all__ = ["CHECK", "STARS", "by_mark", "by_reason", "share_captured", "stars", "tests", "to_check"]
 
 # Below these p-values a gain gets these stars.
 STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
@@ -22,6 +24,28 @@ def to_check(standing: Standing) -> str:
     """Return what must be looked at before a policy is used, "X" or "the label"; "" if nothing."""
     found = (mark for mark in standing.marks if mark.startswith(CHECK))
     return next((mark[len(CHECK) :].split(":", 1)[0] for mark in found), "")
+
+
+def tests(result: ComparisonFigures) -> int:
+    """Return how many gains are tested, over all policies and budgets."""
+    return sum(int(np.isfinite(standing.p).sum()) for standing in result.standings)
+
+
+def by_mark(result: ComparisonFigures) -> dict[str, list[str]]:
+    """Return the policies that carry each mark."""
+    return _grouped((mark, standing.name) for standing in result.standings for mark in standing.marks)
+
+
+def by_reason(result: ComparisonFigures) -> dict[str, list[str]]:
+    """Return the policies that take no part for each reason."""
+    return _grouped((why.rstrip("."), name) for name, why in result.skipped.items())
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for key, name in pairs:
+        found.setdefault(key, []).append(name)
+    return found
 
 
 def share_captured(result: ComparisonFigures, standing: Standing) -> float:

@@ -157,7 +157,7 @@ class Recommendation:
         source : Source or str
             Where the data came from, such as the name of the run folder.
         """
-        lines = [_wrapped(sentence, "") for sentence in (_verdict(self),)]
+        lines = [_wrapped(_verdict(self), "")]
         lines += [_wrapped(sentence, "- ") for sentence in self.sentences()]
         for title, sentences in (("Why:", self.reasons), ("To be more certain:", self.settles)):
             if sentences:
@@ -177,20 +177,14 @@ def recommend(result: ComparisonFigures) -> Recommendation:
     One policy is recommended for all budgets: the default, unless another one is shown to be better
     (`tcalloc.evaluate.conclusions.choice`). At a single budget it is another one only if that is shown to be better
     there.
-
-    Parameters
-    ----------
-    result : ComparisonFigures
-        Of `tcalloc.compare`.
-
-    Returns
-    -------
-    Recommendation
     """
     able = leaders(result)
     overall = chosen(result)
     picks = tuple(_pick(result, b, row, overall) for b, row in enumerate(able))
-    policy, budget = result.reference if overall is None else overall.name, _best_budget(result, overall)
+    policy = result.reference if overall is None else overall.name
+    # Where it gains most; the first one for the mixture.
+    best = 0 if overall is None else int(np.nanargmax(np.nan_to_num(overall.gain, nan=-np.inf)))
+    budget = float(result.budgets[best])
     unfit = obstacle(result, overall)
     return Recommendation(
         policy=policy,
@@ -208,12 +202,6 @@ def recommend(result: ComparisonFigures) -> Recommendation:
         labels=result.labels,
         budget=budget,
     )
-
-
-def _best_budget(result: ComparisonFigures, overall: Standing | None) -> float:
-    """Return the budget at which the recommended policy gains most; the first one for the mixture."""
-    best = 0 if overall is None else int(np.nanargmax(np.nan_to_num(overall.gain, nan=-np.inf)))
-    return float(result.budgets[best])
 
 
 # ---------------------------------------------------------------------------------------------- one budget
@@ -241,11 +229,10 @@ def _made(
     needed: tuple[int | None, int | None] = (None, None)
     if candidate is not None and not shown and not by_construction(result, candidate):
         needed = needed_for(result, candidate, b)
-    gain, low, high, p = (
-        (float("nan"),) * 4
-        if candidate is None
-        else (float(values[b]) for values in (candidate.gain, candidate.gain_low, candidate.gain_high, candidate.p))
-    )
+    figures = [math.nan] * 4
+    if candidate is not None:
+        figures = [float(each[b]) for each in (candidate.gain, candidate.gain_low, candidate.gain_high, candidate.p)]
+    gain, low, high, p = figures
     return Pick(
         budget=float(result.budgets[b]),
         policy=use.name,
@@ -306,11 +293,8 @@ def _verdict(advice: Recommendation) -> str:
 def _told(pick: Pick, unit: str, words: Vocabulary) -> str:
     name = phrases.clean(pick.policy, phrases.LONGEST)
     where = phrases.at_spend(pick.budget, unit).capitalize()
-    really = (
-        ""
-        if math.isclose(pick.spend, pick.budget, rel_tol=0.006)
-        else f", really spending {phrases.number(pick.spend)}"
-    )
+    close = math.isclose(pick.spend, pick.budget, rel_tol=0.006)
+    really = "" if close else f", really spending {phrases.number(pick.spend)}"
     reached = f"{where}: {name}, {phrases.percent(pick.accuracy)} {words.right}{really}"
     figures = f"{phrases.points(pick.gain)} points {phrases.interval(pick.low, pick.high)}"
     if pick.policy != REFERENCE:
@@ -334,15 +318,14 @@ def _checked(policy: str, what: str) -> str:
 
 
 def _reasons(result: ComparisonFigures, overall: Standing | None) -> list[str]:
-    found = [] if overall is None else [" ".join(headline(result))]
-    ahead = None if overall is None else _ahead(result, overall)
-    if overall is not None and ahead is not None:
+    found = []
+    if overall is not None:
+        found.append(" ".join(headline(result)))
+    if overall is not None and (ahead := _ahead(result, overall)) is not None:
         found.append(
             f"{phrases.clean(ahead.name, phrases.LONGEST)} has the highest {result.words.noun} over the budgets, but "
-            "no test "
-            f"here shows a difference from {phrases.clean(overall.name, phrases.LONGEST)}. Among such policies one "
-            "default "
-            "is recommended, so that the recommendation does not change with the random seed."
+            f"no test here shows a difference from {phrases.clean(overall.name, phrases.LONGEST)}. Among such "
+            "policies one default is recommended, so that the recommendation does not change with the random seed."
         )
     if overall is not None:
         share = share_captured(result, overall)
@@ -362,7 +345,7 @@ def _reasons(result: ComparisonFigures, overall: Standing | None) -> list[str]:
             "X must be checked: the figures of policies that read X hold only if X is known before anything is drawn "
             "and was not made from the answers."
         )
-    tested = sum(1 for standing in result.standings if trusted(standing))
+    tested = sum(map(trusted, result.standings))
     if tested > 1:
         found.append(
             f"{tested} policies were compared on the same questions. The best of many looks a little better than it "
@@ -370,8 +353,8 @@ def _reasons(result: ComparisonFigures, overall: Standing | None) -> list[str]:
         )
     for standing in result.standings:
         if standing.kind in ("policy", "own") and not trusted(standing):
-            why = "; ".join(standing.marks)
-            found.append(f"{phrases.clean(standing.name, phrases.LONGEST)} is never recommended: {why}.")
+            who = phrases.clean(standing.name, phrases.LONGEST)
+            found.append(f"{who} is never recommended: {'; '.join(standing.marks)}.")
     return found
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions.choice import trusted
+from tcalloc.evaluate.conclusions.marks import tests
 from tcalloc.evaluate.result import ComparisonFigures, Standing
 from tcalloc.evaluate.thresholds import ALPHA, FAR, FEW_SAMPLES, POWER, RISING, WORTH
 
@@ -29,8 +30,7 @@ def needed_for(result: ComparisonFigures, candidate: Standing, b: int) -> tuple[
     gain, half = float(candidate.gain[b]), float(candidate.gain[b] - candidate.gain_low[b])
     if not (gain >= WORTH and half > 0 and math.isfinite(half)):
         return None, None
-    tests = max(1, sum(int(np.isfinite(standing.p).sum()) for standing in result.standings))
-    usual, strict = (NormalDist().inv_cdf(1 - ALPHA / 2 / m) for m in (1, tests))
+    usual, strict = (NormalDist().inv_cdf(1 - ALPHA / 2 / m) for m in (1, max(1, tests(result))))
     sure = NormalDist().inv_cdf(POWER)
     plainly, corrected = (result.questions * (half / gain * (limit + sure) / usual) ** 2 for limit in (usual, strict))
     return phrases.rounded(max(plainly, result.questions)), phrases.rounded(max(corrected, result.questions))

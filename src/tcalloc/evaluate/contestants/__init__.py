@@ -1,12 +1,4 @@
-"""Who is compared: every policy as a family of settings that is trained without the questions it is scored on.
-
-What to use when
-----------------
-`contestants_of`
-    All that take part in a problem, and why others do not.
-`Contestant`
-    One of them: a name, what must be said about it, and a `tcalloc.learn.holdout.folds.Fit`.
-"""
+"""Who is compared: every policy as a family of settings that is trained without the questions it is scored on."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -48,14 +40,14 @@ Spends = tuple[float, ...]
 FITS: dict[str, Callable[[Problem, Entry, Spends], Fit]] = {
     "fixed": lambda problem, entry, spends: FixedAction(problem),
     "mixture": lambda problem, entry, spends: FixedMixture(problem),
-    "random": lambda problem, entry, spends: AtRandom(problem, entry),
-    "length": lambda problem, entry, spends: ByLength(problem, entry),
-    "category": lambda problem, entry, spends: ByLabel(problem, entry),
+    "random": AtRandom,
+    "length": ByLength,
+    "category": ByLabel,
     "priced": Pricing,
     "probed": Probing,
     "imitator": Imitating,
     "sequential": lambda problem, entry, spends: Stopping(problem),
-    "rule": lambda problem, entry, spends: CountingFamily(problem, entry),
+    "rule": CountingFamily,
     "bound": lambda problem, entry, spends: (Halved if entry.needs else Hindsight)(problem),
 }
 # What contestants share that is computed of a fold; and which decide before any sample is drawn.
@@ -66,30 +58,10 @@ BEFOREHAND = ("length", "category", "priced", "imitator")
 def contestants_of(
     problem: Problem, budgets: Iterable[float], asked: Any = "all", own: Mapping[str, Any] | None = None
 ) -> tuple[list[Contestant], dict[str, str]]:
-    """Return who takes part.
+    """Return who takes part, baselines first and bounds last, and why others that were asked for do not.
 
-    Parameters
-    ----------
-    problem : Problem
-        In what.
-    budgets : iterable of float
-        The spends that will be compared: imitators are trained for each of them.
-    asked : "all" or list of str
-        Whose names (`NAMES`) were asked for. The reference and the bounds always take part where they can.
-    own : mapping of str to policy, optional
-        The user's own: an estimator with fit and decide, a callable, or a policy with start.
-
-    Returns
-    -------
-    contestants : list of Contestant
-        Baselines first, bounds last.
-    skipped : dict of str to str
-        Who was asked for and cannot take part, and why.
-
-    Raises
-    ------
-    InputError
-        If a name is unknown or taken, or an own policy is none.
+    Imitators are trained for each of the budgets. The reference and the bounds take part whatever names are asked for.
+    What `own` may hold is said in `tcalloc.evaluate.contestants.own`.
     """
     wanted = _wanted(asked)
     spends = tuple(sorted({float(budget) for budget in budgets}))
@@ -109,13 +81,7 @@ def contestants_of(
 
 
 def _contestant(problem: Problem, entry: Entry, spends: Spends) -> Contestant:
-    """Return a policy of the registry as a contestant.
-
-    Raises
-    ------
-    LookupError
-        If no contestant runs its family. Add one here with every new family of policies.
-    """
+    """Return a policy of the registry as a contestant."""
     if entry.family not in FITS:
         raise LookupError(
             f"the policy {entry.name!r} is of the family {entry.family!r}, which no contestant runs. Add it to "
@@ -147,11 +113,9 @@ def _said(problem: Problem, entry: Entry) -> tuple[str, ...]:
 
 
 def _wanted(asked: Any) -> set[str]:
-    if isinstance(asked, str):
-        if asked != "all":
-            raise InputError(f"policies is {asked!r}; expected 'all' or a list of names: {', '.join(NAMES)}.")
+    if isinstance(asked, str) and asked == "all":
         return set(NAMES)
-    if not isinstance(asked, Iterable):
+    if isinstance(asked, str) or not isinstance(asked, Iterable):
         raise InputError(f"policies is {asked!r}; expected 'all' or a list of names: {', '.join(NAMES)}.")
     found = set(ALWAYS)
     for name in asked:

@@ -8,9 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 from tcalloc._rounding import COMPUTED
 from tcalloc.evaluate.problem import Problem
 from tcalloc.learn.holdout.folds import Fit, Frontier, Tuned
+from tcalloc.learn.registry import Entry
 from tcalloc.learn.training import affordable
 
-__all__ = ["Contestant", "FixedAction", "FixedMixture", "concave", "hull", "rounding"]
+__all__ = ["Contestant", "FixedAction", "FixedMixture", "OfRegistry", "concave", "hull", "rounding"]
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -46,6 +47,18 @@ class Contestant:
     matched: bool = field(default=True, kw_only=True)
     """Whether its nominal spend may be moved until the real one is as asked. False: it plays what its training
     questions say for the spend as asked (fixed k: it mixes nothing, and spends less)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OfRegistry:
+    """A policy of the registry in a comparison; a `Fit`, by the `__call__` of each of its kinds."""
+
+    problem: Problem
+    """The comparison that it takes part in."""
+    entry: Entry
+    """Which policy it is."""
+    budgets: tuple[float, ...] = ()
+    """The spends that are compared, rising."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,15 +1,11 @@
 """Baselines that look at little: all actions at random, the prompt's length, a difficulty label."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.evaluate.contestants.base import concave, hull
+from tcalloc.evaluate.contestants.base import OfRegistry, concave, hull
 from tcalloc.evaluate.contestants.tables import fixed_table
-from tcalloc.evaluate.problem import Problem
 from tcalloc.learn.holdout.folds import Frontier, Tuned
-from tcalloc.learn.registry import Entry
 from tcalloc.learn.training import NOTHING
 from tcalloc.measure.table import Table
 
@@ -32,14 +28,8 @@ def dial_of(frontier: Frontier, budgets: tuple[float, ...] = ()) -> Floats:
     return np.asarray(dial[apart])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class AtRandom:
+class AtRandom(OfRegistry):
     """All actions at random, tilted towards cheap or expensive ones, in expectation."""
-
-    problem: Problem
-    """In what."""
-    entry: Entry
-    """Which."""
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return one setting per mean cost."""
@@ -54,14 +44,8 @@ class AtRandom:
         return Tuned(dial, concave(dial), done.spend, done.accuracy, done.claimed)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ByLength:
+class ByLength(OfRegistry):
     """The mixture's two actions, the more expensive one for the longest questions."""
-
-    problem: Problem
-    """In what; with texts."""
-    entry: Entry
-    """Which."""
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return one setting per spend."""
@@ -77,14 +61,8 @@ class ByLength:
         return Tuned(nominal, concave(nominal), done.spend + looks, done.accuracy, seen.accuracy.mean(axis=1))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ByLabel:
+class ByLabel(OfRegistry):
     """Each label's own best action at a price, by the training means of its questions."""
-
-    problem: Problem
-    """In what; with labels."""
-    entry: Entry
-    """Which."""
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return one setting per price at which a label changes its action."""

@@ -78,10 +78,7 @@ class Halved:
         return float(np.interp(BINDS, largest[at - 1 : at + 1], spend[at - 1 : at + 1].mean(axis=1)))
 
     def _made(self) -> tuple[Floats, Floats, Floats, Floats]:
-        found: tuple[Floats, Floats, Floats, Floats] = once(
-            (self.problem.token, "halves"), lambda: _halved(self.problem)
-        )
-        return found
+        return once((self.problem.token, "halves"), lambda: _halved(self.problem))
 
 
 def _halved(problem: Problem) -> tuple[Floats, Floats, Floats, Floats]:
@@ -93,11 +90,11 @@ def _halved(problem: Problem) -> tuple[Floats, Floats, Floats, Floats]:
     sizes = {name: arm.drawn.sum(axis=1) // 2 for name, arm in arms.items()}
     able = [name for name, size in sizes.items() if size.any()]
     # Without a verifier, a model with only right and wrong recorded has one action: a single sample.
-    listed, actions = [], []
+    actions, listed = [], []
     for name, size in sizes.items():
-        for action in samples.actions_of(name, [k for k in COUNTS if k <= max(1, int(size.max()))], problem.verifier):
-            listed.append((name, action.samples))
-            actions.append(action)
+        made = samples.actions_of(name, [k for k in COUNTS if k <= max(1, int(size.max()))], problem.verifier)
+        actions += made
+        listed += [(name, action.samples) for action in made]
     enough = np.column_stack([k <= sizes[name] for name, k in listed])
     blind = np.column_stack([(sizes[name] == 0) & arms[name].drawn.any(axis=1) & (k == 1) for name, k in listed])
     held_back = np.column_stack([enough, np.zeros(len(samples), bool)]) & _largest(problem, listed, sizes)
@@ -109,17 +106,16 @@ def _halved(problem: Problem) -> tuple[Floats, Floats, Floats, Floats]:
     largest = np.zeros(len(dial))
     some = samples if samples.arms is None else Samples(arms={name: arms[name] for name in able})
     columns = [a for a, (name, _) in enumerate(listed) if name in able]
+    asked = [actions[a] for a in columns]
     for split in range(SPLITS):
         [parts] = halvings(some, 1, np.random.default_rng([problem.seed, split, OWN]))
-        known = [_table(part, [actions[a] for a in columns], True) for part in parts]
-        true = [_table(part, [actions[a] for a in columns], False) for part in parts]
+        known = [_table(part, asked, True) for part in parts]
+        true = [_table(part, asked, False) for part in parts]
         for choosing, scoring in ((0, 1), (1, 0)):
             planned, right, paid = np.zeros_like(whole), whole.copy(), whole_paid.copy()
             planned[:, columns] = np.nan_to_num(known[choosing])
             right[:, columns] = np.where(enough[:, columns], true[scoring], whole[:, columns])
-            paid[:, columns] = np.where(
-                enough[:, columns], costs_of(parts[scoring], [actions[a] for a in columns]), whole_paid[:, columns]
-            )
+            paid[:, columns] = np.where(enough[:, columns], costs_of(parts[scoring], asked), whole_paid[:, columns])
             for a in np.flatnonzero(blind.any(axis=0)).tolist():
                 planned[blind[:, a], a] = _guessed(planned, enough, listed, whole[:, a], blind[:, a], a)
             # Nothing is an action too, and the last column. What is planned costs what it costs on average.

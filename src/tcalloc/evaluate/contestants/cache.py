@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 __all__ = ["once"]
 
@@ -24,5 +24,4 @@ def once(key: Hashable, make: Callable[[], Made]) -> Made:
         _KNOWN[key] = make()
         while len(_KNOWN) > ROOM:
             _KNOWN.popitem(last=False)
-    found: Made = _KNOWN[key]
-    return found
+    return cast("Made", _KNOWN[key])

@@ -4,15 +4,14 @@ Nothing of them depends on the training questions but the choice among settings,
 questions, and `TunedRule` chooses again in every fold.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc.evaluate.contestants.base import OfRegistry
 from tcalloc.evaluate.contestants.cache import once
 from tcalloc.evaluate.problem import Problem
 from tcalloc.learn.holdout.folds import Tuned
-from tcalloc.learn.registry import POLICIES, Entry
+from tcalloc.learn.registry import POLICIES
 from tcalloc.learn.replay.all_orders import Paths
 from tcalloc.learn.rivals import families
 from tcalloc.learn.rivals.replayed import Replayed
@@ -22,14 +21,8 @@ __all__ = ["CountingFamily", "replayed"]
 Rows = NDArray[np.intp]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CountingFamily:
+class CountingFamily(OfRegistry):
     """One family of rules."""
-
-    problem: Problem
-    """In what."""
-    entry: Entry
-    """Which."""
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return the settings that the training questions choose."""

@@ -86,7 +86,7 @@ class Skipped:
         drawing = [action for action in problem.menu.actions or () if action is not None]
         if not any(action.samples > 1 for action in drawing) and len(drawing) < 2:
             return "no action draws more samples after a probe"
-        if any(action.by == "score" for action in drawing):
+        if any(action.kind.shown_as is None for action in drawing):
             return "a probe's pattern does not show scores, by which an action chooses"
         if problem.menu.available is not None:
             return "some questions have fewer samples than some actions need"

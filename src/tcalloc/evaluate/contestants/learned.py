@@ -1,17 +1,14 @@
 """Policies that decide beforehand by what X says: priced regressions (ridge, kNN) and imitators of the oracle."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.evaluate.contestants.base import concave, hull
+from tcalloc.evaluate.contestants.base import OfRegistry, concave, hull
 from tcalloc.evaluate.contestants.beforehand import dial_of
 from tcalloc.evaluate.contestants.features import Given, matrix
 from tcalloc.evaluate.contestants.tables import beyond, wide_table
 from tcalloc.evaluate.problem import Problem
 from tcalloc.learn.holdout.folds import Tuned
-from tcalloc.learn.registry import Entry
 from tcalloc.learn.training import Mix
 from tcalloc.measure.table import Table
 
@@ -20,16 +17,8 @@ __all__ = ["Imitating", "Pricing"]
 Rows = NDArray[np.intp]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pricing:
+class Pricing(OfRegistry):
     """Predict the row, shrink, gate, price: `PricedPolicy` does it all."""
-
-    problem: Problem
-    """In what; with X."""
-    entry: Entry
-    """Which."""
-    budgets: tuple[float, ...]
-    """Asked for: on the dial in any case."""
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return one setting per budget."""
@@ -57,20 +46,12 @@ def _costs(problem: Problem) -> str:
     return "predicted" if np.ptp(problem.menu.cost, axis=0).any() else "mean"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Imitating:
+class Imitating(OfRegistry):
     """A classifier of the oracle's actions, trained for each asked spend; between two of them it is a mixture.
 
     It may spend far less than the budget it is trained for, since it prefers what the oracle does most often; what it
     does not reach when it is trained for the largest spend asked for, it does not reach.
     """
-
-    problem: Problem
-    """In what; with X."""
-    entry: Entry
-    """Which."""
-    budgets: tuple[float, ...]
-    """For which it is trained."""
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return one setting per budget, and below them the cheapest action."""
@@ -82,10 +63,12 @@ class Imitating:
         table, done_by = (self._table(columns, rows) for rows in (train, held))
         acc, cost = (np.asarray(of)[:, columns] for of in problem.menu_filled)
         ends = Mix.of(acc[train].mean(axis=0), cost[train].mean(axis=0))
+        low, high = float(ends.cost[0]), float(ends.cost[-1])
         # (nominal spend, spend, accuracy); the cheapest action for all does not look.
         cheapest = int(ends.hull[0])
-        settings = [(float(ends.cost[0]), cost[held, cheapest], acc[held, cheapest])]
-        for budget in trained_for(self.budgets, float(ends.cost[0]), float(ends.cost[-1])):
+        settings = [(low, cost[held, cheapest], acc[held, cheapest])]
+        # Above the cheapest action, and no more than is of use.
+        for budget in sorted({min(budget, high) for budget in self.budgets if budget > low}):
             policy = self.entry.policy(
                 budget=budget,
                 features=Given(),
@@ -97,16 +80,10 @@ class Imitating:
             looks = problem.feature_cost
             settings.append((budget + looks, done.spend[0] + looks, done.accuracy[0]))
         settings.sort(key=lambda setting: setting[0])
-        nominal = np.array([setting[0] for setting in settings])
-        spend, accuracy = (np.array([setting[i] for setting in settings]) for i in (1, 2))
+        nominal, spend, accuracy = (np.array(column) for column in zip(*settings, strict=True))
         return Tuned(nominal, concave(nominal), spend, accuracy)
 
     def _table(self, columns: NDArray[np.intp], rows: Rows) -> Table:
         acc, cost = (of[np.ix_(rows, columns)] for of in self.problem.menu_filled)
         there = self.problem.menu.available
         return Table(acc, cost, available=None if there is None else there[np.ix_(rows, columns)])
-
-
-def trained_for(budgets: tuple[float, ...], low: float, high: float) -> list[float]:
-    """Return the budgets to train for: above the cheapest action, and no more than is of use."""
-    return sorted({min(budget, high) for budget in budgets if budget > low})

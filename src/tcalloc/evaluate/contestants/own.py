@@ -57,13 +57,7 @@ UNTRAINED = "not trained here: if it has seen these questions before, its figure
 def owned(
     problem: Problem, budgets: tuple[float, ...], own: Mapping[str, Any], taken: tuple[str, ...]
 ) -> list[Contestant]:
-    """Return the user's own policies as contestants.
-
-    Raises
-    ------
-    InputError
-        If a name is taken, or something is no policy, or needs what was not given.
-    """
+    """Return the user's own policies as contestants."""
     if not isinstance(own, Mapping):
         raise InputError(f"own is {type(own).__name__}; expected a dictionary of names to policies: {EXPECTED}.")
     found = []
@@ -134,17 +128,21 @@ def takes(function: Any, name: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Estimating:
-    """An estimator with fit and decide."""
+class Own:
+    """What the user gave; never trained itself."""
 
     problem: Problem
-    """In what."""
+    """The comparison that it takes part in."""
     policy: Any
-    """The user's; never trained itself."""
+    """A policy, or a function that makes one."""
     budgets: tuple[float, ...]
-    """Asked for."""
+    """The spends that are compared, rising."""
     name: str
     """As the user calls it."""
+
+
+class Estimating(Own):
+    """An estimator with fit and decide."""
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return one setting per budget, or the only one there is."""
@@ -194,25 +192,15 @@ class Estimating:
         return chosen.astype(np.intp)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Making:
+class Making(Own):
     """A function that makes a policy of training samples, for each budget."""
-
-    problem: Problem
-    """In what."""
-    make: Any
-    """The user's."""
-    budgets: tuple[float, ...]
-    """Asked for."""
-    name: str
-    """As the user calls it."""
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return one setting per budget that it makes a policy for."""
 
         def made(budget: float) -> Any:
             assert self.problem.samples is not None
-            policy = self.make(self.problem.said(train), self.problem.samples.take(train), budget)
+            policy = self.policy(self.problem.said(train), self.problem.samples.take(train), budget)
             if not hasattr(policy, "start"):
                 raise InputError(
                     f"own[{self.name!r}] returned {type(policy).__name__}; expected a policy with start(x)."
@@ -222,37 +210,21 @@ class Making:
         return replayed(self.problem, feasible(self.budgets, made, self.name), held)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Ready:
+class Ready(Own):
     """A policy that is there already."""
-
-    problem: Problem
-    """In what."""
-    policy: Any
-    """The user's."""
-    budgets: tuple[float, ...]
-    """Asked for."""
-    name: str
-    """As the user calls it."""
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return one setting per budget that it can be set to, or the only one there is."""
+        settings = [(self.budgets[0], self.policy)]
         if hasattr(self.policy, "at"):
-            found = replayed(self.problem, feasible(self.budgets, self.policy.at, self.name), held)
-        else:
-            found = replayed(self.problem, [(self.budgets[0], self.policy)], held)
+            settings = feasible(self.budgets, self.policy.at, self.name)
+        found = replayed(self.problem, settings, held)
         # It learns nothing here: a budget is the same setting in every fold.
         return replace(found, places=found.spend)
 
 
 def feasible(budgets: tuple[float, ...], at: Callable[[float], Any], name: str) -> list[tuple[float, Any]]:
-    """Return the policy for each budget that can be kept; those that are too small (`BudgetError`) are left out.
-
-    Raises
-    ------
-    InputError
-        If none can be kept.
-    """
+    """Return the policy for each budget that can be kept; those that are too small (`BudgetError`) are left out."""
     found, refused = [], None
     for budget in budgets:
         try:

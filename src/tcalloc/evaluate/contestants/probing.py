@@ -1,17 +1,13 @@
 """The priced policy that may pay for two samples first, and decides by what they show."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.evaluate.contestants.base import concave, hull
+from tcalloc.evaluate.contestants.base import OfRegistry, concave, hull
 from tcalloc.evaluate.contestants.beforehand import dial_of
 from tcalloc.evaluate.contestants.features import Given, matrix
 from tcalloc.evaluate.contestants.tables import actions_beyond, beyond
-from tcalloc.evaluate.problem import Problem
 from tcalloc.learn.holdout.folds import Tuned
-from tcalloc.learn.registry import Entry
 
 __all__ = ["Probing"]
 
@@ -21,16 +17,8 @@ Rows = NDArray[np.intp]
 ORDERS = 40
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Probing:
-    """`PricedPolicy` with a probe."""
-
-    problem: Problem
-    """In what; with samples, of which every question has as many as its largest action."""
-    entry: Entry
-    """Which."""
-    budgets: tuple[float, ...]
-    """Asked for."""
+class Probing(OfRegistry):
+    """`PricedPolicy` with a probe; every question has as many samples as its largest action."""
 
     def __call__(self, train: Rows, held: Rows, seed: int) -> Tuned:
         """Return one setting per budget."""

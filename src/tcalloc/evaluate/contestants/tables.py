@@ -17,12 +17,7 @@ Rows = NDArray[np.intp]
 def beyond(problem: Problem, base: Frontier) -> list[int]:
     """Return the fixed actions of the best mixtures that are not on the menu: what a policy mixes, but does not price.
 
-    Parameters
-    ----------
-    problem : Problem
-        In what.
-    base : Frontier
-        The hull of the fixed actions on the training questions.
+    `base` is the hull of the fixed actions on the training questions.
     """
     menu = set(problem.menu.names)
     return [j for j in base.settings.tolist() if problem.fixed_names[j] not in menu]

@@ -1,12 +1,4 @@
-"""The report of a comparison: one HTML page that needs no network and no script.
-
-What to use when
-----------------
-`write_report`
-    To a file; what `Comparison.report` calls.
-`render`
-    As text.
-"""
+"""The report of a comparison: one HTML page that needs no network and no script."""
 
 import os
 from pathlib import Path
@@ -34,20 +26,7 @@ __all__ = ["render", "write_report"]
 
 
 def render(result: ComparisonFigures, source: Source | str = "run/") -> str:
-    """Return the report as HTML.
-
-    Parameters
-    ----------
-    result : ComparisonFigures
-        Of `tcalloc.compare`.
-    source : Source or str
-        Where the data came from, such as the name of the run folder; for the command that fits the policy.
-
-    Raises
-    ------
-    MissingExtraError
-        If Matplotlib is not installed.
-    """
+    """Return the report as HTML; `source` is for the command that fits the policy."""
     advice = recommend(result)
     about = subject(result, advice)
     first, *more = headline(result)
@@ -75,21 +54,7 @@ def render(result: ComparisonFigures, source: Source | str = "run/") -> str:
 def write_report(result: ComparisonFigures, path: str | Path, source: Source | str = "run/") -> None:
     """Write the report: one HTML page that needs no network and no script, for wide and narrow, light and dark.
 
-    Parameters
-    ----------
-    result : ComparisonFigures
-        Of `tcalloc.compare`.
-    path : path
-        Where; an existing file is replaced when all went well.
-    source : Source or str
-        Where the data came from, such as the name of the run folder; for the command that fits the policy.
-
-    Raises
-    ------
-    MissingExtraError
-        If Matplotlib is not installed.
-    InputError
-        If there is no such folder, or the path names something that is no file, or no page.
+    A file that exists is replaced when all went well. `source` is for the command that fits the policy.
     """
     if os.path.splitext(os.fspath(path))[1].lower() not in PAGES:
         raise InputError(f"{os.fspath(path)!r} is no name of a page; expected one that ends in {' or '.join(PAGES)}.")

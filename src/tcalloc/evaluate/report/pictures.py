@@ -15,7 +15,7 @@ import numpy as np
 
 from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions.findings import Claim
-from tcalloc.evaluate.plots import TENTHS, Palette, contenders, draw
+from tcalloc.evaluate.plots import TENTHS, Palette, contenders, draw, frame
 from tcalloc.evaluate.report.templating import Markup, macro, name
 from tcalloc.evaluate.result import ComparisonFigures
 
@@ -108,7 +108,7 @@ def gains(result: ComparisonFigures, title: str, words: str) -> tuple[Markup, li
             ax.set_xlim(-0.6, len(places) - 0.4)
             ax.yaxis.set_major_locator(MaxNLocator(6, steps=TENTHS))
             ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _signed(float(value))))
-            _dress(ax, size)
+            frame(ax, ROLES, size)
             ax.grid(False, axis="x")
             ax.set_xlabel(phrases.spending(result.unit), color=ROLES.ink, fontsize=size)
             ax.set_ylabel("gain over the mixture, in points", color=ROLES.ink, fontsize=size)
@@ -146,7 +146,7 @@ def calibration(claims: list[Claim], policy: str, title: str, words: str) -> Mar
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(5, steps=TENTHS))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(100 * value, 2):g} %"))
-        _dress(ax, NARROW_TEXT)
+        frame(ax, ROLES, NARROW_TEXT)
         ax.set_xlabel("claimed from training questions", color=ROLES.ink, fontsize=NARROW_TEXT)
         ax.set_ylabel("held out", color=ROLES.ink, fontsize=NARROW_TEXT)
 
@@ -155,16 +155,6 @@ def calibration(claims: list[Claim], policy: str, title: str, words: str) -> Mar
 
 def _signed(value: float) -> str:
     return f"{round(value, 6):+g}".replace("-", "\N{MINUS SIGN}") if value else "0"
-
-
-def _dress(ax: "Axes", size: float) -> None:
-    ax.grid(color=ROLES.grid, lw=0.7)
-    ax.set_axisbelow(True)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        ax.spines[side].set_color(ROLES.ink)
-    ax.tick_params(colors=ROLES.ink, labelsize=size)
 
 
 # ---------------------------------------------------------------------------------------------- SVG

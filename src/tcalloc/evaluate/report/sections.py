@@ -10,7 +10,7 @@ from tcalloc._counts import counted
 from tcalloc.evaluate import phrases
 from tcalloc.evaluate.conclusions import findings
 from tcalloc.evaluate.conclusions.headline import Span
-from tcalloc.evaluate.conclusions.marks import STARS, stars
+from tcalloc.evaluate.conclusions.marks import STARS, by_mark, by_reason, stars, tests
 from tcalloc.evaluate.conclusions.next_step import Source
 from tcalloc.evaluate.conclusions.recommend import Recommendation
 from tcalloc.evaluate.plots import contenders, stepwise
@@ -113,8 +113,7 @@ def _curve_words(result: ComparisonFigures, standing: Standing | None) -> str:
         parts.append(f"{one.name}: {', '.join(found)}")
     return (
         f"{result.words.noun.capitalize()} over {phrases.spending(result.unit)}. {'; '.join(parts)}. All figures are "
-        "in "
-        "the table of policies."
+        "in the table of policies."
     )
 
 
@@ -141,22 +140,16 @@ def gained(result: ComparisonFigures) -> Markup:
 def everyone(result: ComparisonFigures, advice: Recommendation) -> Markup:
     """Tabulate all policies, best first, bounds apart."""
     levels = ", ".join(f"{mark} p < {limit:g}" for limit, mark in reversed(STARS))
-    tested = sum(int(np.isfinite(standing.p).sum()) for standing in result.standings)
     caption = (
         f"For each {phrases.spending(result.unit)}: {result.words.noun}, and below it the gain in points over the best "
-        f"fixed mixture that spends the same, with its 95 % interval. {levels}: two-sided, corrected for {tested} "
-        "comparisons (Holm). at: what the policy really spends, where it cannot spend the budget or needs less."
+        f"fixed mixture that spends the same, with its 95 % interval. {levels}: two-sided, corrected for "
+        f"{tests(result)} comparisons (Holm). at: what the policy really spends, where it cannot spend the budget or "
+        "needs less."
     )
-    real = [s for s in result.standings if s.kind != "bound"]
-    bounds = [s for s in result.standings if s.kind == "bound"]
-    groups = [Rows("", [_row(result, advice, standing) for standing in real])]
-    if bounds:
-        groups.append(Rows("bounds, not policies", [_row(result, advice, standing) for standing in bounds]))
-    said: dict[str, list[str]] = {}
-    for standing in result.standings:
-        for mark in standing.marks:
-            said.setdefault(mark, []).append(standing.name)
-    return macro("everyone", caption=caption, budgets=_budgets(result), groups=groups, notes=said)
+    real = [_row(result, advice, standing) for standing in result.standings if standing.kind != "bound"]
+    bounds = [_row(result, advice, standing) for standing in result.standings if standing.kind == "bound"]
+    groups = [Rows("", real), *([Rows("bounds, not policies", bounds)] if bounds else [])]
+    return macro("everyone", caption=caption, budgets=_budgets(result), groups=groups, notes=by_mark(result))
 
 
 def _budgets(result: ComparisonFigures) -> list[str]:
@@ -172,15 +165,12 @@ def _row(result: ComparisonFigures, advice: Recommendation, standing: Standing) 
             below.append(f"at {phrases.number(float(standing.spend[b]))}")
         if standing.name != result.reference and math.isfinite(standing.gain[b]):
             gain, low, high = (float(v[b]) for v in (standing.gain, standing.gain_low, standing.gain_high))
-            known = f"{phrases.points(gain)} {phrases.interval(low, high)}{_stars(standing, b)}"
+            # A gain that is printed as 0 gets no stars, however sure it is.
+            sure = stars(float(standing.p[b])) if abs(gain) >= WORTH else ""
+            known = f"{phrases.points(gain)} {phrases.interval(low, high)}{sure}"
             below.append("same as the mixture" if standing.does_the_same(b) else known)
         cells.append(Cell(phrases.percent(float(standing.accuracy[b])), below, standing.name == pick.policy))
     return Row(name(standing.name), cells, kind)
-
-
-def _stars(standing: Standing, b: int) -> str:
-    """Return the stars of a gain; none where it is none as it is printed, however sure that is."""
-    return stars(float(standing.p[b])) if abs(standing.gain[b]) >= WORTH else ""
 
 
 # ---------------------------------------------------------------------------------------------- where compute goes
@@ -211,8 +201,7 @@ def destinations(result: ComparisonFigures, standing: Standing | None) -> Markup
     if unequal:
         caption += (
             " Where the two really spend different amounts, shares are of each one's own spend, and the "
-            f"{result.words.plural} "
-            "here are not at the same spend. The gains in the table of all policies are."
+            f"{result.words.plural} here are not at the same spend. The gains in the table of all policies are."
         )
     return macro(
         "destinations",
@@ -271,26 +260,16 @@ def claimed(result: ComparisonFigures, standing: Standing | None) -> Markup:
         f"{phrases.clean(worst.policy, phrases.LONGEST)} at {phrases.number(worst.budget)}{_really(worst)}: claimed "
         f"{phrases.percent(worst.claimed)}, reached {phrases.percent(worst.accuracy)}."
     )
-    who = "" if standing is None else standing.name
-    own = any(claim.policy == who for claim in found)
-    noun = result.words.noun
-    title, described = f"Claimed and held-out {noun}", f"Held-out {noun} over claimed {noun}. {words}"
+    who, noun = "" if standing is None else standing.name, result.words.noun
     caption = "Points on the line reached what was claimed. Points below it claimed too much."
-    if own:
+    if any(claim.policy == who for claim in found):
         caption += f" In colour: {phrases.clean(who, phrases.LONGEST)}."
-    picture = pictures.calibration(found, who, title, described)
+    described = f"Held-out {noun} over claimed {noun}. {words}"
+    picture = pictures.calibration(found, who, f"Claimed and held-out {noun}", described)
     rows = []
     for one in dict.fromkeys(claim.policy for claim in found):
-        by = {claim.budget: claim for claim in found if claim.policy == one}
-        cells = []
-        for budget in result.budgets.tolist():
-            claim = by.get(budget)
-            if claim is None:
-                cells.append(Cell("none"))
-                continue
-            both = f"{100 * claim.claimed:.1f} / {phrases.percent(claim.accuracy)}"
-            cells.append(Cell(both, [f"{phrases.points(claim.off)}{_really(claim)}"]))
-        rows.append(Row(name(one), cells))
+        by = {claim.budget: _claim_cell(claim) for claim in found if claim.policy == one}
+        rows.append(Row(name(one), [by.get(budget, Cell("none")) for budget in result.budgets.tolist()]))
     below = (
         "Claimed / held out; below that, claimed minus held out in points. really: what was spent, where it differs "
         "from the budget by more than 1 %."
@@ -307,6 +286,11 @@ def claimed(result: ComparisonFigures, standing: Standing | None) -> Markup:
     )
 
 
+def _claim_cell(claim: findings.Claim) -> Cell:
+    both = f"{100 * claim.claimed:.1f} / {phrases.percent(claim.accuracy)}"
+    return Cell(both, [f"{phrases.points(claim.off)}{_really(claim)}"])
+
+
 def _really(claim: findings.Claim) -> str:
     return f", really {phrases.number(claim.spend)}" if findings.elsewhere(claim.spend, claim.budget) else ""
 
@@ -319,12 +303,11 @@ def wanted(result: ComparisonFigures, standing: Standing | None) -> Markup:
     mixture = result[result.reference]
     standings = [mixture] if standing is None else [standing, mixture]
     found = findings.targets(result, standings)
+    digits = 0 if all(abs(100 * t.accuracy - round(100 * t.accuracy)) < 1e-6 for t in found) else 1
     rows = []
     for target in found:
-        spans = zip(standings, target.spans, strict=True)
-        cells = [_span(one, span) for one, span in spans]
-        cells.append(_cheapest(target))
-        rows.append(Row(phrases.percent(target.accuracy, _digits(found)), cells))
+        cells = [_span(one, span) for one, span in zip(standings, target.spans, strict=True)]
+        rows.append(Row(phrases.percent(target.accuracy, digits), [*cells, _cheapest(target)]))
     caption = (
         f"{phrases.spending(result.unit).capitalize()} at which the held-out curve reaches a target; below that, "
         "where the ends of its 95 % band do. Beyond the budgets that were asked for, this is read off the curve and "
@@ -341,10 +324,6 @@ def _cheapest(target: findings.Target) -> Cell:
     spend = phrases.number(target.action_spend)
     plain = target.action == f"{spend} samples" or (spend == "1" and target.action == phrases.of_answer(1))
     return Cell(spend, () if plain else [name(phrases.action(target.action))])
-
-
-def _digits(found: Sequence[findings.Target]) -> int:
-    return 0 if all(abs(100 * t.accuracy - round(100 * t.accuracy)) < 1e-6 for t in found) else 1
 
 
 def _span(standing: Standing, span: Span) -> Cell:
@@ -368,23 +347,17 @@ def _span(standing: Standing, span: Span) -> Cell:
 def caveats(result: ComparisonFigures) -> Markup:
     """Say what to keep in mind, and which policies were left out."""
     found = [*result.remarks]
-    if result.repeats > 1:
-        spread = [
-            float(v) for s in result.standings if s.kind in ("policy", "own") for v in s.refit if math.isfinite(v)
-        ]
-        if spread:
-            found.append(
-                f"With other folds, a policy's {result.words.noun} varies by a standard deviation of up to "
-                f"{100 * max(spread):.1f} points. The intervals do not include that."
-            )
+    varying = [float(v) for s in result.standings if s.kind in ("policy", "own") for v in s.refit if math.isfinite(v)]
+    if result.repeats > 1 and varying:
+        found.append(
+            f"With other folds, a policy's {result.words.noun} varies by a standard deviation of up to "
+            f"{100 * max(varying):.1f} points. The intervals do not include that."
+        )
     found.append(
         "The figures hold for new questions of the same kind. For questions of another kind they need not hold."
     )
     found.append("The best of many policies on the same questions looks a little better than it is.")
-    reasons: dict[str, list[str]] = {}
-    for who, why in result.skipped.items():
-        reasons.setdefault(why.rstrip("."), []).append(who)
-    return macro("caveats", remarks=found, reasons=reasons)
+    return macro("caveats", remarks=found, reasons=by_reason(result))
 
 
 def method(result: ComparisonFigures) -> Markup:

@@ -13,6 +13,7 @@ from tcalloc.learn.features._scan import blocks, scan
 from tcalloc.learn.features.lexical import LEXICAL, of_scan
 from tcalloc.learn.features.text import Hashing, Tfidf
 from tcalloc.learn.rows import RowLike, Rows, RowsLike, Schema, as_row, as_rows
+from tcalloc.learn.saving.arrays import part_of, with_prefix
 
 try:
     from sklearn.base import BaseEstimator, TransformerMixin
@@ -70,6 +71,8 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     ['lexical:characters', 'lexical:words', 'lexical:sentences']
     """
 
+    schema_: Schema
+
     def __init__(
         self,
         lexical: bool = True,
@@ -109,7 +112,7 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         self._check()
         rows = as_rows(X)
-        self._see(rows.schema)
+        rows.schema.set_on(self)
         self.texts_: dict[str, Tfidf | Hashing] = {}
         for column, texts in rows.texts.items() if self.text is not None else ():
             self.texts_[column] = (
@@ -128,14 +131,6 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         flat = spread <= 1e-12 * np.maximum(1.0, np.abs(self.mean_))
         self.scale_ = np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, spread))
         return self
-
-    def _see(self, schema: Schema) -> None:
-        self.schema_ = schema
-        self.n_features_in_ = schema.width
-        if schema.names is not None:
-            self.feature_names_in_ = np.array(schema.names, object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
 
     def _lay_out(self) -> None:
         """Set the names of the columns, and which of them are standardized."""
@@ -329,7 +324,7 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         }
         arrays = {"mean": self.mean_, "scale": self.scale_}
         for number, words in enumerate(self.texts_.values()):
-            arrays |= {f"text{number}.{name}": array for name, array in words._state()[1].items()}
+            arrays |= with_prefix(f"text{number}.", words._state()[1])
         return meta, arrays, {}
 
     @classmethod
@@ -339,14 +334,14 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Return the features with this state; everything is checked as if a stranger had written it."""
         made = cls(*(meta[name] for name in ("lexical", "text", "components", "categories", "embed", "random_state")))
         made._check()
-        made._see(Schema.from_dict(meta["schema"]))
+        Schema.from_dict(meta["schema"]).set_on(made)
         roles = dict(zip(made.schema_.names or ("text",), made.schema_.roles, strict=made.schema_.kind == "frame"))
         kind: type[Tfidf] | type[Hashing] = Tfidf if made.text == "tfidf" else Hashing
         wanted = [name for name, role in roles.items() if role == "text"] if made.text is not None else []
         if list(meta["texts"]) != wanted:
             raise InputError("features: the columns of texts are not those of the schema.")
         made.texts_ = {
-            column: kind._from_state(inner, _under(f"text{number}.", arrays))
+            column: kind._from_state(inner, part_of(f"text{number}.", arrays))
             for number, (column, inner) in enumerate(meta["texts"].items())
         }
         wanted = [name for name, role in roles.items() if role == "category"] if made.categories else []
@@ -365,10 +360,6 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             if array.dtype != np.float64 or array.shape != made.scaled_.shape or not np.isfinite(array).all():
                 raise InputError(f"features: mean or scale is not {len(made.scaled_)} finite numbers.")
         return made
-
-
-def _under(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _are_levels(levels: Any) -> bool:

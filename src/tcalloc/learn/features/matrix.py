@@ -9,7 +9,7 @@ from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.learn.rows import Rows
 
-__all__ = ["fitted_features", "transformed"]
+__all__ = ["features_from_state", "features_state", "fitted_features", "transformed"]
 
 Floats = NDArray[np.float64]
 
@@ -63,3 +63,25 @@ def transformed(features: Any, rows: Rows) -> Floats:
             f"features returned {found[row, column]} in row {row}, column {column}; expected finite numbers."
         )
     return found
+
+
+def features_state(features: Any) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return what a file needs of fitted features: values for JSON, and arrays.
+
+    Raises
+    ------
+    InputError
+        If only pickle could store them.
+    """
+    if not hasattr(features, "_state"):
+        raise InputError(f"{type(features).__name__} cannot be saved without pickle. Use Features(…).")
+    meta, arrays, _ = features._state()
+    return meta, arrays
+
+
+def features_from_state(meta: Any, arrays: dict[str, NDArray[Any]]) -> tuple[Any, int]:
+    """Return the features that `features_state` described, checked, and the number of their columns."""
+    from tcalloc.learn.features import Features
+
+    made = Features._from_state(meta, arrays, {})
+    return made, len(made.get_feature_names_out())

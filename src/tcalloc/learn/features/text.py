@@ -164,10 +164,6 @@ class Hashing:
         """The number of columns."""
         return self.components
 
-    def fit(self, texts: list[str]) -> "Hashing":
-        """Learn nothing."""
-        return self
-
     def of_scan(self, found: Scan) -> NDArray[np.float64]:
         """Return the columns for scanned texts."""
         second, theirs = pairs(found)

@@ -52,7 +52,6 @@ from tcalloc.measure.table import Table
 
 __all__ = ["Certificate", "Estimate", "certify"]
 
-Floats = NDArray[np.float64]
 Actions = NDArray[np.int32]
 
 OPEN = (
@@ -336,19 +335,14 @@ class _Ends(NamedTuple):
         """Return the limits for regret at a price, and for a gain over a mixture whose cost has a price (`slope`)."""
         known = found.acc[np.isfinite(found.acc)]
         least, most = (0.0, 1.0) if known.min() >= 0 and known.max() <= 1 else (-math.inf, math.inf)
-        cheapest, highest = (0.0, math.inf)
-        if found.shared:  # all questions pay the same for an action
-            paid = found.cost if found.available is None else found.cost[found.available]
-            cheapest, highest = float(paid.min()), float(paid.max())
+        # Known if all questions pay the same for an action.
+        cheapest, highest = found.cost_range if found.shared else (0.0, math.inf)
         apart = most - least
 
         def charged(price: float) -> float:
             return apart + (price * (highest - cheapest) if price else 0.0)
 
-        bound = (
-            rate * (limit - highest) if rate else 0.0,
-            charged(rate) + (rate * (limit - cheapest) if rate else 0.0),
-        )
+        bound = (rate * (limit - highest), charged(rate) + rate * (limit - cheapest)) if rate else (0.0, apart)
         gain = charged(slope)
         return cls((least, most), (cheapest, highest), (0.0, charged(rate)), bound, (-gain, gain))
 
@@ -373,11 +367,12 @@ def _without_absent(table: Table, picked: Actions, actions: Any, cost: Any) -> t
             raise InputError(f"chosen[{row}] is {column}, an action that no question of the table has.")
     number = np.where(kept, np.cumsum(kept) - 1, k)
     outside = (picked < 0) | (picked >= k)
+    names = table.action_names or tuple(map(str, range(k)))
     few = Table(
         table.acc[:, kept],
         table.cost[..., kept],
         ids=table.ids,
-        action_names=tuple(name for name, some in zip(_names(table), kept, strict=True) if some),
+        action_names=tuple(name for name, some in zip(names, kept, strict=True) if some),
         available=there[:, kept],
         weights=table.weights,
     )
@@ -386,10 +381,6 @@ def _without_absent(table: Table, picked: Actions, actions: Any, cost: Any) -> t
         actions = [action for action, some in zip(actions, kept, strict=True) if some]
     cost = None if cost is None else np.asarray(cost)[..., kept]
     return few, np.where(outside, k, number[np.where(outside, 0, picked)]).astype(np.int32), actions, cost
-
-
-def _names(table: Table) -> tuple[str, ...]:
-    return table.action_names or tuple(str(a) for a in range(table.acc.shape[1]))
 
 
 def _check(picked: Actions, found: Training) -> None:

@@ -23,7 +23,7 @@ from tcalloc._counts import counted
 from tcalloc._inputs import scalar
 from tcalloc._rounding import COMPUTED
 from tcalloc.errors import InputError
-from tcalloc.learn.replay.all_orders import arm_costs, round_costs
+from tcalloc.learn.replay.all_orders import draw_costs
 from tcalloc.learn.training import Training
 from tcalloc.measure.actions import Action
 from tcalloc.measure.samples import Samples
@@ -157,14 +157,14 @@ def sample_costs(
             f"high: no model {unknown[0]!r} among the samples; there are {', '.join(map(repr, arms))}."
             f"{did_you_mean(unknown[0], arms)}"
         )
-    recorded, rounds = arm_costs(samples), round_costs(samples)
+    recorded = draw_costs(samples)
     found = []
     for a, arm in enumerate(arms):
         of = f" of {arm}" if arm else ""
         model = samples.by_model[arm]
         given = high.get(arm) if isinstance(high, Mapping) else high
         most = None if given is None else scalar(given, f"high{of}")
-        drawing = max(float(rounds[arm].first.max()), float(rounds[arm].later.max()))
+        drawing = recorded[arm].highest_round
         same = all(value is None or np.ndim(value) == 0 for value in (model.cost, model.round_cost))
         if most is None and same:
             each = (1.0 if model.cost is None else float(model.cost)) + drawing
@@ -180,7 +180,7 @@ def sample_costs(
                 "prompt * the rate of an input token. "
                 "If all samples cost the same, say so: Samples(..., cost=one number)."
             )
-        paid = max(float(recorded[arm].max(initial=0.0)) + drawing, float(seen[a]))
+        paid = max(recorded[arm].highest + drawing, float(seen[a]))
         if not 0 <= most < math.inf or paid > most * (1 + COMPUTED):
             raise InputError(
                 f"high{of} is {most!r}, but a recorded sample cost {paid:.6g}; expected a finite number: the most that "

@@ -113,14 +113,6 @@ class Frontier:
         low, high, share = neighbours_of_each(self.spend, spends)
         return self.settings[low], self.settings[high], share
 
-    def slope(self, spend: float) -> float:
-        """Return what one more unit of spend gains on the step that leads to a spend; 0 beyond the last step."""
-        at = int(np.searchsorted(self.spend, spend))
-        if at == len(self.spend) or len(self.spend) < 2:
-            return 0.0
-        at = max(at, 1)
-        return float((self.accuracy[at] - self.accuracy[at - 1]) / (self.spend[at] - self.spend[at - 1]))
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tuned:

@@ -13,7 +13,38 @@ __all__ = ["Boosted", "Estimator", "booster_of"]
 Floats = NDArray[np.float64]
 
 
-class Boosted:
+class _PerAction:
+    """A model of its own for each action, fitted on the questions that have the action."""
+
+    models: list[Any]
+
+    def _fitted(self, x: Floats, y: Floats, weights: Floats) -> list[Any]:
+        """Return the fitted models, one per action."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _predicted(models: list[Any], x: Floats) -> Floats:
+        """Return the predictions of fitted models, (n, K)."""
+        raise NotImplementedError
+
+    def out_of_fold(self, x: Floats, y: Floats, weights: Floats, folds: NDArray[np.intp]) -> Floats:
+        """Return out-of-fold predictions."""
+        found = np.empty(y.shape)
+        for fold in np.unique(folds):
+            held = folds == fold
+            found[held] = self._predicted(self._fitted(x[~held], y[~held], weights[~held]), x[held])
+        return found
+
+    def fit(self, x: Floats, y: Floats, weights: Floats) -> None:
+        """Fit on all questions."""
+        self.models = self._fitted(x, y, weights)
+
+    def predict(self, x: Floats) -> Floats:
+        """Return predictions."""
+        return self._predicted(self.models, x)
+
+
+class Boosted(_PerAction):
     """XGBoost, one model per action: 100 trees of depth 3, learning rate 0.1.
 
     The trees are shallow because accuracies are noisy. There is one thread: for one question a second thread costs more
@@ -42,21 +73,10 @@ class Boosted:
             found.append(self._made().fit(x[rows], y[rows, a], sample_weight=weights[rows]).get_booster())
         return found
 
-    def out_of_fold(self, x: Floats, y: Floats, weights: Floats, folds: NDArray[np.intp]) -> Floats:
-        """Return out-of-fold predictions."""
-        found = np.empty(y.shape)
-        for fold in np.unique(folds):
-            held = folds == fold
-            found[held] = _boosted(self._fitted(x[~held], y[~held], weights[~held]), x[held])
-        return found
-
-    def fit(self, x: Floats, y: Floats, weights: Floats) -> None:
-        """Fit on all questions."""
-        self.models = self._fitted(x, y, weights)
-
-    def predict(self, x: Floats) -> Floats:
-        """Return predictions."""
-        return _boosted(self.models, x)
+    @staticmethod
+    def _predicted(models: list[Any], x: Floats) -> Floats:
+        dense = np.ascontiguousarray(x, np.float32)
+        return np.column_stack([model.inplace_predict(dense) for model in models]).astype(np.float64)
 
     def description(self) -> str:
         """Return a few words for `repr`."""
@@ -95,12 +115,7 @@ def booster_of(raw: bytes, width: int) -> Any:
     return booster
 
 
-def _boosted(models: list[Any], x: Floats) -> Floats:
-    dense = np.ascontiguousarray(x, np.float32)
-    return np.column_stack([model.inplace_predict(dense) for model in models]).astype(np.float64)
-
-
-class Estimator:
+class Estimator(_PerAction):
     """Any scikit-learn regressor: one per action, or one with several outputs if no action is missing."""
 
     kind = "estimator"
@@ -128,22 +143,6 @@ class Estimator:
     @staticmethod
     def _predicted(models: list[Any], x: Floats) -> Floats:
         return np.column_stack([np.asarray(model.predict(x), np.float64).reshape(len(x)) for model in models])
-
-    def out_of_fold(self, x: Floats, y: Floats, weights: Floats, folds: NDArray[np.intp]) -> Floats:
-        """Return out-of-fold predictions."""
-        found = np.empty(y.shape)
-        for fold in np.unique(folds):
-            held = folds == fold
-            found[held] = self._predicted(self._fitted(x[~held], y[~held], weights[~held]), x[held])
-        return found
-
-    def fit(self, x: Floats, y: Floats, weights: Floats) -> None:
-        """Fit on all questions."""
-        self.models = self._fitted(x, y, weights)
-
-    def predict(self, x: Floats) -> Floats:
-        """Return predictions."""
-        return self._predicted(self.models, x)
 
     def description(self) -> str:
         """Return a few words for `repr`."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tcalloc._checks import one_of
 from tcalloc.errors import InputError
 from tcalloc.learn.regression.boosted import Boosted, Estimator
+from tcalloc.learn.saving.arrays import finite
 
 __all__ = ["KINDS", "Ridge", "RowModel", "folds_of", "make_model", "model_from_state", "ridge_of"]
 
@@ -59,7 +60,7 @@ def make_model(regressor: Any, seed: int) -> RowModel:
     """
     if hasattr(regressor, "fit") and hasattr(regressor, "predict") and not isinstance(regressor, type):
         return Estimator(regressor)
-    name = one_of("regressor", regressor, ("ridge", "xgboost", "knn"), "scikit-learn regressors")
+    name = one_of("regressor", regressor, KINDS, "scikit-learn regressors")
     return Ridge() if name == "ridge" else Neighbours() if name == "knn" else Boosted(seed)
 
 
@@ -83,11 +84,11 @@ def _same_rows(y: Floats) -> list[tuple[NDArray[np.intp], NDArray[np.bool_]]]:
     return [(np.flatnonzero(which.reshape(-1) == p), patterns[:, p]) for p in range(patterns.shape[1])]
 
 
-def _finite(name: str, values: Any, shape: tuple[int, ...]) -> Floats:
-    array = np.asarray(values, np.float64)
-    if array.shape != shape or not np.isfinite(array).all():
-        raise InputError(f"{name}: expected finite numbers of shape {shape}, found shape {array.shape}.")
-    return array
+def _least_error(tried: Floats, y: Floats, weights: Floats) -> int:
+    """Return which of several out-of-fold predictions, (T, N, K), is the best."""
+    there = np.isfinite(y)
+    errors = [float((weights[:, None] * np.where(there, p - np.where(there, y, 0.0), 0.0) ** 2).sum()) for p in tried]
+    return int(np.argmin(errors))
 
 
 # ---------------------------------------------------------------------------------------------- ridge
@@ -114,12 +115,7 @@ class Ridge:
                 seen = rows & ~held
                 path = self._path(x[seen], y[np.ix_(seen, columns)], weights[seen], x[held])
                 paths[np.ix_(np.arange(len(self.alphas)), np.flatnonzero(held), columns)] = path
-        there = np.isfinite(y)
-        errors = [
-            float((weights[:, None] * np.where(there, path - np.where(there, y, 0.0), 0.0) ** 2).sum())
-            for path in paths
-        ]
-        best = int(np.argmin(errors))
+        best = _least_error(paths, y, weights)
         self.alpha = float(self.alphas[best])
         return np.asarray(paths[best])
 
@@ -172,8 +168,8 @@ def ridge_of(alpha: Any, arrays: dict[str, NDArray[Any]], width: int, k: int) ->
     """Return a ridge from its arrays, checked."""
     made = Ridge()
     made.alpha = float(alpha)
-    made.coefficients = _finite("coefficients", arrays["coefficients"], (width, k))
-    made.intercept = _finite("intercept", arrays["intercept"], (k,))
+    made.coefficients = finite(arrays, "coefficients", (width, k))
+    made.intercept = finite(arrays, "intercept", (k,))
     return made
 
 
@@ -197,11 +193,7 @@ class Neighbours:
         for fold in np.unique(folds):
             held = folds == fold
             found[:, held] = _neighbour_means(x[~held], y[~held], weights[~held], x[held], counts)
-        there = np.isfinite(y)
-        errors = [
-            float((weights[:, None] * np.where(there, p - np.where(there, y, 0.0), 0.0) ** 2).sum()) for p in found
-        ]
-        best = int(np.argmin(errors))
+        best = _least_error(found, y, weights)
         self.count = counts[best]
         return np.asarray(found[best])
 
@@ -227,8 +219,8 @@ class Neighbours:
         """Return the model that `state` described, checked."""
         made = cls()
         n = len(arrays["x"])
-        made.x = _finite("x", arrays["x"], (n, width))
-        made.weights = _finite("weights", arrays["weights"], (n,))
+        made.x = finite(arrays, "x", (n, width))
+        made.weights = finite(arrays, "weights", (n,))
         made.y = np.asarray(arrays["y"], np.float64)
         made.count = int(meta["count"])
         if made.y.shape != (n, k) or np.isinf(made.y).any() or not 1 <= made.count <= n or (made.weights < 0).any():

@@ -14,7 +14,7 @@ A rule of counts is evaluated once per distinct state, not once per sample: 1,31
 2.1 million prefixes, but only about ten thousand distinct states.
 """
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +25,17 @@ from tcalloc.measure.halves import random_order
 from tcalloc.measure.round_costs import RoundCosts
 from tcalloc.measure.samples import Samples
 
-__all__ = ["TOP", "CountRule", "Paths", "States", "arm_costs", "random_orders", "round_costs"]
+__all__ = [
+    "TOP",
+    "CountRule",
+    "DrawCosts",
+    "Paths",
+    "States",
+    "arm_costs",
+    "draw_costs",
+    "random_orders",
+    "round_costs",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -114,6 +124,33 @@ def round_costs(samples: Samples) -> dict[str, RoundCosts]:
     return {name: RoundCosts.of(arm) for name, arm in samples.by_model.items()}
 
 
+class DrawCosts(NamedTuple):
+    """What samples and draws of one model cost."""
+
+    mean: float | None
+    """The mean cost of a recorded sample; None if there is no sample."""
+    highest: float
+    """The cost of the most expensive recorded sample."""
+    rounds: tuple[float, float]
+    """What a question's first draw and its later ones cost besides their samples, on average."""
+    highest_round: float
+    """What the most expensive draw costs besides its samples."""
+
+
+def draw_costs(samples: Samples) -> dict[str, DrawCosts]:
+    """Return what samples and draws of each model cost; errors as in `arm_costs`."""
+    found = {}
+    for (name, cost), arm in zip(arm_costs(samples).items(), samples.by_model.values(), strict=True):
+        rounds = RoundCosts.of(arm)
+        found[name] = DrawCosts(
+            float(cost[arm.drawn].mean()) if arm.drawn.any() else None,
+            float(cost.max(initial=0.0)),
+            (float(rounds.first.mean()), float(rounds.later.mean())),
+            float(max(rounds.first.max(), rounds.later.max())),
+        )
+    return found
+
+
 def _sample_costs(arm: Samples, name: str) -> Floats:
     shape = arm.drawn.shape
     if arm.cost is None:
@@ -143,8 +180,6 @@ class Paths:
         Seed of the orders.
     verifier : bool
         Whether a verifier that knows right answers checks each sample. Then the first right sample is the answer.
-    rows : array_like, optional
-        Only these questions. The order of a question's samples does not depend on the other questions.
 
     Attributes
     ----------
@@ -171,7 +206,7 @@ class Paths:
     first equally often, whatever the counts were on the way. `even` has less noise.
     """
 
-    def __init__(self, samples: Samples, count: int = 8, seed: int = 0, *, verifier: bool = False, rows: Any = None):
+    def __init__(self, samples: Samples, count: int = 8, seed: int = 0, *, verifier: bool = False):
         if samples.arms is not None:
             raise InputError("samples has several arms; expected those of one model, such as samples.arms['small'].")
         if not verifier and samples.answers is None:
@@ -179,23 +214,22 @@ class Paths:
                 "samples has no answers, only right and wrong: a vote needs answers. If a verifier recognises right "
                 "answers live, pass verifier=True."
             )
-        picked = np.arange(len(samples)) if rows is None else np.arange(len(samples))[rows]
-        order = random_orders(samples.drawn, count, seed)[:, picked]
+        order = random_orders(samples.drawn, count, seed)
         self.shape = order.shape
-        self.size = np.asarray(samples.drawn.sum(axis=1)[picked], np.int64)
-        cost = arm_costs(samples)[""][picked]
-        self.rounds_cost = RoundCosts.of(samples).take(picked)
+        self.size = np.asarray(samples.drawn.sum(axis=1), np.int64)
+        cost = arm_costs(samples)[""]
+        self.rounds_cost = RoundCosts.of(samples)
         self._counted = samples.cost is None  # if so, the spend is the number of samples
         self.paid = np.cumsum(np.take_along_axis(cost[None], order, axis=2), axis=2)
         if verifier:
-            right = np.take_along_axis((samples.correct & samples.drawn)[picked][None], order, axis=2)
+            right = np.take_along_axis((samples.correct & samples.drawn)[None], order, axis=2)
             success = np.maximum.accumulate(right, axis=2)
         else:
             success = np.zeros(order.shape, bool)
         if samples.answers is None:
             codes = np.zeros(order.shape, np.int64)  # no votes: every sample is an answer, and all look the same
         else:
-            codes = np.take_along_axis(samples.answers[picked][None], order, axis=2).astype(np.int64)
+            codes = np.take_along_axis(samples.answers[None], order, axis=2).astype(np.int64)
         flat = (order.shape[0] * order.shape[1], order.shape[2])
         walk = Walk(codes.reshape(flat))
         if verifier:
@@ -250,15 +284,8 @@ class Paths:
         score = np.where(there, right.reshape(-1)[index], np.float32(0.0))
         return spend.mean(axis=0), score.mean(axis=0, dtype=np.float64)
 
-    def drawn(self, rule: CountRule) -> Ints:
-        """Return the number of samples after which a rule stops, (R, n)."""
-        return np.minimum(np.minimum(self._first(self._stop(rule)), rule.cap), self.size)
-
-    def rounds(self, rule: CountRule) -> Floats:
-        """Return the number of draws (of one or several samples at once) of a rule, (n,), means over the orders."""
-        return np.asarray(self._rounds(rule).mean(axis=0))
-
     def _rounds(self, rule: CountRule) -> Ints:
+        """Return the number of draws (of one or several samples at once) of a rule, (R, n)."""
         batches = np.where(self._stop(rule), 0, np.maximum(rule.batch(self.states), 1))
         zero = np.zeros(1, np.int64)
         nothing = States(zero, zero, np.zeros((1, TOP), np.int64), zero, zero, zero > 0)

@@ -97,24 +97,6 @@ class Meter:
     (3.0, False, True)
     """
 
-    __slots__ = (
-        "_arms",
-        "_asked",
-        "_costs",
-        "_names",
-        "_order",
-        "_place",
-        "_priced",
-        "_rated",
-        "_right",
-        "_rounds",
-        "_row",
-        "_verifier",
-        "drawn",
-        "rounds",
-        "spend",
-    )
-
     def __init__(
         self,
         samples: Samples,

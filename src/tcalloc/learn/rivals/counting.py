@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from tcalloc._checks import whole
 from tcalloc.errors import InputError
-from tcalloc.learn.protocol import Draw, Result, checked, leading, unbeatable
+from tcalloc.learn.protocol import Draw, Result, checked
 from tcalloc.learn.replay.all_orders import TOP, States
 from tcalloc.measure.actions import Action, Best
+from tcalloc.measure.kinds import leading, unbeatable
 
 __all__ = ["BEST", "VOTE", "Counting", "CountingRun", "check_common"]
 
@@ -82,7 +83,7 @@ class Counting:
 
     @property
     def _verified(self) -> bool:
-        return self.action.combine == "best"
+        return "verifier" in self.action.kind.needs
 
     def start(self, x: Any) -> "CountingRun":
         """Begin with one question, whatever it is: a rule of counts knows nothing before sampling.
@@ -170,7 +171,7 @@ class CountingRun:
         trial.add(results)
         if trial.next() is None:
             return True
-        last = trial._n + missing >= self._policy.cap and self._policy.action.combine == "vote"
+        last = trial._n + missing >= self._policy.cap and "answers" in self._policy.action.kind.needs
         return last and trial._verified is None and unbeatable(list(trial._votes.values()), missing)
 
     @property
@@ -178,7 +179,7 @@ class CountingRun:
         """The verified answer if there is one; otherwise the answer with the most votes (on a tie, the earliest)."""
         if self._verified is not None:
             return self._verified
-        if self._policy.action.combine == "best":
+        if self._policy._verified:
             return self._first
         return leading(self._votes)
 
@@ -200,3 +201,8 @@ def check_common(policy: Any, least: int = 1) -> None:
     object.__setattr__(policy, "cap", whole("cap", policy.cap, least))
     if not isinstance(policy.action, Action):
         raise InputError(f"action is {policy.action!r}; expected an action, such as Vote(1, model='small').")
+    if policy.action.kind.shown_as is None:
+        raise InputError(
+            f"action is {policy.action!r}, whose answer does not follow from counts; expected a vote, such as Vote(1), "
+            "or a verifier's choice, such as Best(1)."
+        )

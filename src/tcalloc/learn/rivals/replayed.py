@@ -8,17 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
+from tcalloc.learn.holdout.folds import held_out, tabled
 from tcalloc.learn.replay.all_orders import Paths
 from tcalloc.learn.rivals.counting import Counting
 from tcalloc.learn.rivals.settings import families
 from tcalloc.measure.samples import Samples
 
-__all__ = ["ORDERS", "Replayed", "described", "unknown"]
+__all__ = ["ORDERS", "Replayed", "described", "outcomes_of", "unknown"]
 
 Floats = NDArray[np.float64]
 
 ORDERS = 32
 """Random orders of each question's samples on which settings are tuned."""
+# Number of folds for the figures that `TunedRule.frontier` shows.
+FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,9 +81,42 @@ class Replayed:
         spend, accuracy = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
         return cls(tuple(rules), tuple(names), spend, accuracy)
 
+    def held_out(self, spends: Floats, accuracies: Floats) -> Floats:
+        """Return spend and accuracy at the spends of a hull, tuned without the questions that score it, (2, H).
+
+        `accuracies` are those of the hull: what is returned where a single question leaves nothing to hold out.
+        """
+        n = self.spend.shape[1]
+        if n < 2:
+            return np.array([spends, accuracies])
+        found = held_out(tabled(self.spend, self.accuracy), n, spends, folds=min(FOLDS, n), seeds=(0,))
+        return np.array([found.spend.mean(axis=1), found.accuracy.mean(axis=1)])
+
     def take(self, rows: Any) -> "Replayed":
         """Return the figures of some of the questions."""
         return Replayed(self.rules, self.arms, self.spend[:, rows], self.accuracy[:, rows])
+
+
+def outcomes_of(
+    rules: Sequence[Counting], arms: Sequence[str], samples: Samples, orders: int, *, verifier: bool
+) -> tuple[Floats, Floats]:
+    """Return spend and accuracy of rules, each of which draws from one model, (J, n) each.
+
+    Raises
+    ------
+    InputError
+        If the samples lack a model.
+    """
+    spend, accuracy = (np.empty((len(rules), len(samples))) for _ in range(2))
+    for a, (model, arm) in enumerate(samples.by_model.items()):
+        mine = [j for j, name in enumerate(arms) if name == model]
+        if mine:
+            paths = Paths(arm, orders, a, verifier=verifier)
+            spend[mine], accuracy[mine] = paths.outcomes([rules[j] for j in mine])
+    absent = set(arms) - set(samples.by_model)
+    if absent:
+        raise InputError(f"samples has no model {sorted(absent)[0]!r}, which this policy draws from.")
+    return spend, accuracy
 
 
 def unknown(family: str, verifier: bool) -> str:

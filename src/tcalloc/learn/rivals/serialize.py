@@ -10,11 +10,7 @@ from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
 from tcalloc.learn.holdout.calibrate import Calibration
 from tcalloc.learn.holdout.folds import Frontier
-from tcalloc.learn.rivals.adaptive_consistency import AdaptiveConsistency
-from tcalloc.learn.rivals.esc import ESC
-from tcalloc.learn.rivals.fixed import FixedK, SuccessStop
-from tcalloc.learn.rivals.margin import MarginCap
-from tcalloc.learn.rivals.sprt import SPRT
+from tcalloc.learn.rivals.settings import families
 from tcalloc.measure.actions import Action
 
 if TYPE_CHECKING:
@@ -22,7 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["pack", "unpack"]
 
-RULES = {kind.__name__: kind for kind in (AdaptiveConsistency, ESC, FixedK, MarginCap, SPRT, SuccessStop)}
+# The classes of all rules, by name.
+RULES: dict[str, type[Any]] = {
+    type(rule).__name__: type(rule) for verifier in (False, True) for rules in families(1, verifier=verifier).values()
+    for rule in rules
+}  # fmt: skip
 
 
 def pack(policy: "TunedRule") -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -10,7 +10,6 @@ replayed on the same random orders of the training samples. Those on the upper c
 kept. A budget between two of them is met by a random choice between the two.
 """
 
-import os
 from collections.abc import Mapping
 from copy import copy
 from typing import Any, Self
@@ -27,27 +26,22 @@ from tcalloc.errors import BudgetError, InputError
 from tcalloc.learn.estimator import StoppingEstimator
 from tcalloc.learn.holdout.calibrate import Calibration, calibrate_rising
 from tcalloc.learn.holdout.cost_range import cost_phrase, sample_costs
-from tcalloc.learn.holdout.folds import Frontier, Held, held_out, tabled
+from tcalloc.learn.holdout.folds import Frontier, mixed
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.outcomes import PolicyOutcomes, budgets_of
 from tcalloc.learn.protocol import uniform
 from tcalloc.learn.registry import MARGIN_CAP, SUCCESS_STOP
-from tcalloc.learn.replay.all_orders import Paths, arm_costs, round_costs
+from tcalloc.learn.replay.all_orders import draw_costs
 from tcalloc.learn.rivals.counting import Counting, CountingRun
-from tcalloc.learn.rivals.replayed import ORDERS, Replayed, described, unknown
+from tcalloc.learn.rivals.replayed import ORDERS, Replayed, described, outcomes_of, unknown
 from tcalloc.learn.rivals.serialize import pack, unpack
 from tcalloc.learn.rivals.settings import families
 from tcalloc.learn.rows import RowLike, RowsLike, as_row
-from tcalloc.learn.saving.policy_folder import save_policy
 from tcalloc.measure.labels import labels_of
 from tcalloc.measure.samples import Samples
 
 __all__ = ["TunedRule"]
 
-Floats = NDArray[np.float64]
-
-# Number of folds for the figures that `TunedRule.frontier` shows.
-FOLDS = 5
 # Number of budgets that `calibrate` tries.
 GRID = 200
 
@@ -57,8 +51,8 @@ class TunedRule(StoppingEstimator):
 
     Parameters
     ----------
-    family : {"AC Beta", "AC Dirichlet", "ESC", "SPRT", "margin + cap", "fixed k", "fixed k, success stop"}
-        The name of the rule.
+    family : str
+        The name of the rule, as `tcalloc.learn.rivals.families` lists them, such as "AC Beta", "ESC" or "margin + cap".
     budget : float, optional
         Mean cost per question, in the unit of the samples' costs. Can be given later: ``policy.at(budget)``.
     verifier : bool, optional
@@ -151,16 +145,11 @@ class TunedRule(StoppingEstimator):
         self.tune(replayed)
         self.n_ = len(samples)
         self.trained_on_ = labels_of(samples)
-        self.held_ = self._held(replayed)
-        costs = arm_costs(samples)
-        drawn = {arm: part.drawn for arm, part in samples.by_model.items()}
-        self.sample_costs_ = {arm: float(cost[drawn[arm]].mean()) for arm, cost in costs.items() if drawn[arm].any()}
-        rounds = round_costs(samples)
-        self.round_costs_ = {arm: (float(of.first.mean()), float(of.later.mean())) for arm, of in rounds.items()}
-        drawing = {arm: max(of.first.max(), of.later.max()) for arm, of in rounds.items()}
-        self.highest_costs_ = {
-            arm: float(cost[drawn[arm]].max() + drawing[arm]) for arm, cost in costs.items() if drawn[arm].any()
-        }
+        self.held_ = replayed.held_out(self.spend_, self.accuracy_)
+        costs = draw_costs(samples)
+        self.sample_costs_ = {arm: of.mean for arm, of in costs.items() if of.mean is not None}
+        self.round_costs_ = {arm: of.rounds for arm, of in costs.items()}
+        self.highest_costs_ = {arm: costs[arm].highest + costs[arm].highest_round for arm in self.sample_costs_}
         if self.budget_ is not None:
             self._check(self.budget_)
         return self
@@ -192,15 +181,6 @@ class TunedRule(StoppingEstimator):
         self._spending = budget
         self.guarantee_: Calibration | None = None
         self._numbers = np.random.default_rng(int(self.random_state))
-
-    def _held(self, replayed: Replayed) -> Floats:
-        """Return accuracy at each spend of the hull, tuned without the questions that score it, (2, H)."""
-        n = replayed.spend.shape[1]
-        if n < 2:
-            return np.array([self.spend_, self.accuracy_])
-        family = tabled(replayed.spend, replayed.accuracy)
-        found: Held = held_out(family, n, self.spend_, folds=min(FOLDS, n), seeds=(0,))
-        return np.array([found.spend.mean(axis=1), found.accuracy.mean(axis=1)])
 
     def _verified(self) -> bool:
         one_of("family", self.family, (*families(1), SUCCESS_STOP))
@@ -259,7 +239,7 @@ class TunedRule(StoppingEstimator):
         low, high, share = self._hull.mix(self._spending)
         if low == high:
             return self.rules_[low].start(x)
-        number = float(self._numbers.random()) if x is None else uniform(int(self.random_state), _key(x))
+        number = float(self._numbers.random()) if x is None else uniform(int(self.random_state), as_row(x).keys()[0])
         return self.rules_[high if number < share else low].start(x)
 
     def frontier(self) -> StoppingFrontier:
@@ -308,32 +288,14 @@ class TunedRule(StoppingEstimator):
         self._check_fitted()
         asked = [self._own()] if budgets is None else budgets_of(budgets)
         if replayed is None:
-            spend, accuracy = self._replay(samples, orders)
+            settings = outcomes_of(self.rules_, self.rule_arms_, samples, orders, verifier=self._verified())
         else:
-            spend, accuracy = replayed.spend[self.settings_], replayed.accuracy[self.settings_]
-        found = []
+            settings = replayed.spend[self.settings_], replayed.accuracy[self.settings_]
         for budget in asked:
             self._check(budget)
-            low, high, share = self._hull.mix(budget)
-            found.append([(1 - share) * of[low] + share * of[high] for of in (spend, accuracy)])
-        claimed = np.interp(asked, self.spend_, self.accuracy_)
-        return PolicyOutcomes(
-            np.asarray(asked, np.float64), np.array([one[0] for one in found]), np.array([one[1] for one in found]),
-            claimed,
-        )  # fmt: skip
-
-    def _replay(self, samples: Samples, orders: int) -> tuple[Floats, Floats]:
-        """Return spend and accuracy of the settings on the hull, (H, n) each."""
-        spend, accuracy = (np.empty((len(self.rules_), len(samples))) for _ in range(2))
-        for a, (model, arm) in enumerate(samples.by_model.items()):
-            mine = [j for j, name in enumerate(self.rule_arms_) if name == model]
-            if mine:
-                paths = Paths(arm, orders, a, verifier=self._verified())
-                spend[mine], accuracy[mine] = paths.outcomes([self.rules_[j] for j in mine])
-        absent = set(self.rule_arms_) - set(samples.by_model)
-        if absent:
-            raise InputError(f"samples has no model {sorted(absent)[0]!r}, which this policy draws from.")
-        return spend, accuracy
+        mixtures = self._hull.mix_each(np.array(asked))
+        spend, accuracy = (mixed(values, *mixtures) for values in settings)
+        return PolicyOutcomes(np.array(asked), spend, accuracy, np.interp(asked, self.spend_, self.accuracy_))
 
     def _own(self) -> float:
         if self._spending is None:
@@ -385,35 +347,22 @@ class TunedRule(StoppingEstimator):
         """
         self._check_fitted()
         budgets = np.unique(np.concatenate([np.linspace(self.spend_[0], self.spend_[-1], GRID), self.spend_]))
-        limits: dict[str, Any] = {}
-        arms = self.arms_
+        arms, limits = self.arms_, dict[str, Any]()
+        phrase: str | None = None
         if confidence is not None:
             seen = np.array([self.highest_costs_[arm] for arm in arms])
             most = sample_costs(arms, seen, samples, {}, high)
             each = dict(zip(arms, most.tolist(), strict=True))
             costs = np.array([rule.cap * each[arm] for rule, arm in zip(self.rules_, self.rule_arms_, strict=True)])
-            mixed = [self._hull.mix(spend) for spend in budgets.tolist()]
-            highs = [(1 - share) * costs[one] + share * costs[other] for one, other, share in mixed]
-            limits = {"low": low or 0.0, "high": np.array(highs)}
+            limits = {"low": low or 0.0, "high": mixed(costs[:, None], *self._hull.mix_each(budgets))[:, 0]}
+            phrase = cost_phrase(arms, most)
         spends = self.replay(None, samples, budgets, orders=orders).spend
-        phrase = None if confidence is None else cost_phrase(arms, most)
         place, found = calibrate_rising(spends, budget, confidence, phrase, **limits)
         self._spending = float(budgets[place])
         self.budget_, self.guarantee_ = scalar(budget, "budget"), found
         return self
 
     # ------------------------------------------------------------------------------------------ files and words
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the policy to a folder, without pickle; `tcalloc.load_policy` reads it.
-
-        Parameters
-        ----------
-        path : path
-            A new or empty folder, or one that holds a policy, which is replaced.
-        """
-        self._check_fitted()
-        save_policy(self, path)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
         """Return the state to save: values for JSON, and arrays; there are no boosters."""
@@ -432,10 +381,6 @@ class TunedRule(StoppingEstimator):
         unpack(made, meta, arrays)
         return made
 
-    def _check_fitted(self) -> None:
-        if not self.__sklearn_is_fitted__():
-            raise InputError("this TunedRule is not fitted yet. Call fit(X, samples) first; X may be None.")
-
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "rules_")
 
@@ -452,10 +397,3 @@ class TunedRule(StoppingEstimator):
         if self.guarantee_ is not None:
             lines.append(f"  {self.guarantee_}")
         return "\n".join(lines)
-
-
-def _key(x: RowLike | None) -> Any:
-    """Return the key that a question's random number depends on."""
-    if isinstance(x, str):
-        return x
-    return as_row(x).keys()[0]

@@ -11,7 +11,6 @@ budget is turned into a price (or into the share of a mixture) on the training q
 """
 
 import copy
-import os
 from typing import Any, Self
 
 import numpy as np
@@ -22,12 +21,12 @@ from tcalloc._inputs import scalar
 from tcalloc._printing import cleaned
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.learn.protocol import DecidedRun, Run
-from tcalloc.learn.routing.batch import Batch, checked_available, named
+from tcalloc.learn.routing.batch import Batch, checked_available
 from tcalloc.learn.routing.judging import Judging
 from tcalloc.learn.rows import RowLike, Rows, RowsLike, Schema, as_row, as_rows
 from tcalloc.learn.saving.common_state import Stored
-from tcalloc.learn.saving.policy_folder import save_policy
 from tcalloc.learn.training import ActionsLike, SamplesLike, Training, as_table
+from tcalloc.measure.actions import Action
 from tcalloc.measure.labels import labels_of
 
 try:
@@ -36,7 +35,7 @@ try:
 except ImportError:
     raise MissingExtraError("policies need scikit-learn: pip install 'tcalloc[learn]'") from None
 
-__all__ = ["Actions", "Batch", "LearnedPolicy", "named"]
+__all__ = ["Actions", "LearnedPolicy"]
 
 Floats = NDArray[np.float64]
 Actions = NDArray[np.int32]
@@ -68,6 +67,7 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
     """
 
     random_state: int
+    setting_: float | None = None
 
     # ------------------------------------------------------------------------------------------ for subclasses
 
@@ -79,12 +79,13 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         """Decide at a price or at a budget, one of which is given."""
         raise NotImplementedError
 
-    def _check_parameters(self) -> None:
-        """Raise an error for parameters that are not allowed."""
-
     def _price_of(self, budget: float) -> float:
         """Return the price that spends a budget on the training questions."""
         raise NotImplementedError
+
+    def _setting_at(self, budget: float) -> float | None:
+        """Return the budget to serve in place of a price, where no price spends it exactly."""
+        return None
 
     def _repr_lines(self) -> list[str]:
         """Return what `repr` adds after fit."""
@@ -133,27 +134,27 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         self._learn(rows, training)
         asked = getattr(self, "budget", None)
         if asked is not None:
-            self.budget_ = scalar(asked, "budget")
-            self.price_ = self._price_of(self.budget_)
+            self._set_budget(scalar(asked, "budget"))
         return self
 
+    def _set_budget(self, budget: float) -> None:
+        """Decide at a budget from now on; this guarantees nothing."""
+        self.guarantee_: Any = None
+        self.budget_ = budget
+        self.price_ = self._price_of(budget)
+        self.setting_ = self._setting_at(budget)
+
     def _begin(self, schema: Schema, training: Training) -> None:
-        self.schema_ = schema
+        schema.set_on(self)
         self.n_ = len(training.acc)
-        self.n_features_in_ = schema.width
-        if schema.names is not None:
-            self.feature_names_in_ = np.array(schema.names, object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
         self.action_names_ = training.names
         self.actions_ = training.actions
         self.cost_, self.mean_acc_ = training.mean_cost, training.mean_acc
-        paid = training.cost if training.available is None else training.cost[training.available]
-        self.cost_range_ = (float(paid.min()), float(paid.max()))
+        self.cost_range_ = training.cost_range
         self.shared_costs_ = training.shared
         self.price_: float | None = None
         self.budget_: float | None = None
-        self.guarantee_: Any = None
+        self.guarantee_, self.setting_ = None, None
 
     # ------------------------------------------------------------------------------------------ decide
 
@@ -228,6 +229,8 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
 
     def _own(self) -> tuple[float | None, float | None]:
         """Return the price (or budget) at which it decides by default."""
+        if self.setting_ is not None:
+            return None, self.setting_
         if self.price_ is None:
             raise InputError(
                 "neither budget nor price given, and this policy has none of its own. Pass decide(X, budget=…) or "
@@ -270,7 +273,7 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         if asked == self.budget_ and self.price_ is not None:
             return self
         made = copy.copy(self)
-        made.guarantee_, made.budget_, made.price_ = None, asked, self._price_of(asked)
+        made._set_budget(asked)
         return made
 
     def start(self, x: RowLike | None) -> Run:
@@ -297,7 +300,10 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
                 f"it is not known what the actions ({names}, …) mean, so nothing can be drawn. Pass them to fit: "
                 "fit(X, samples, actions=[Vote(1), …])."
             )
-        return DecidedRun(self.actions_[self._decide_one(as_row(x, expected=self.schema_))])
+        return self._run(as_row(x, expected=self.schema_), self.actions_)
+
+    def _run(self, row: Rows, actions: tuple[Action | None, ...]) -> Run:
+        return DecidedRun(actions[self._decide_one(row)])
 
     def route(self, question: RowLike, *, cost: ArrayLike | None = None) -> str:
         """Return the action for one request, by its name.
@@ -327,17 +333,6 @@ class LearnedPolicy(Judging, Stored, BaseEstimator):  # type: ignore[misc]
         return int(self._choose(Batch(row, self._known_costs(cost, 1), None), *self._own())[0])
 
     # ------------------------------------------------------------------------------------------ files and words
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the policy to a folder, without pickle; `tcalloc.load_policy` reads it.
-
-        Parameters
-        ----------
-        path : path
-            A new or empty folder, or one that holds a policy, which is replaced.
-        """
-        self._check_fitted()
-        save_policy(self, path)
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "action_names_"):

@@ -22,13 +22,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tcalloc._checks import did_you_mean, is_whole
+from tcalloc._inputs import scalar
 from tcalloc._solve import decide, solve
 from tcalloc.errors import InputError
 from tcalloc.learn.outcomes import Part, Served, drawn
-from tcalloc.learn.routing.base import Actions, Batch, LearnedPolicy, named
-from tcalloc.learn.routing.mixing import mixed, obtainable
-from tcalloc.learn.rows import Rows, RowsLike
-from tcalloc.learn.training import ActionsLike, Mix, SamplesLike, Training
+from tcalloc.learn.routing.base import Actions, LearnedPolicy
+from tcalloc.learn.routing.batch import Batch, mixed, named, obtainable
+from tcalloc.learn.rows import Rows
+from tcalloc.learn.training import Mix, Training
 
 __all__ = ["Fixed", "LengthHeuristic", "Mixture", "Oracle", "Random"]
 
@@ -86,8 +87,7 @@ class Fixed(LearnedPolicy):
 
     @classmethod
     def _from_state(cls, meta: Any, arrays: Any, boosters: Any) -> Self:
-        made = cls(**meta["params"])
-        made._restore(meta)
+        made = super()._from_state(meta, arrays, boosters)
         made.column_ = named(made.action_names_, made.action, "action")
         return made
 
@@ -123,8 +123,6 @@ class Mixture(LearnedPolicy):
         self.budget = budget
         self.random_state = random_state
 
-    setting_: float | None = None
-
     def _learn(self, rows: Rows, training: Training) -> None:
         self.mix_ = Mix.of(self.mean_acc_, self.cost_)
 
@@ -132,47 +130,9 @@ class Mixture(LearnedPolicy):
         self.mix_.check(budget)
         return self.mix_.price(budget)
 
-    def _own(self) -> tuple[float | None, float | None]:
+    def _setting_at(self, budget: float) -> float | None:
         # Its price says too little: all points of a segment of the hull have the same price.
-        return super()._own() if self.setting_ is None else (None, self.setting_)
-
-    def fit(
-        self,
-        X: RowsLike | None,
-        samples: SamplesLike,
-        *,
-        actions: ActionsLike | None = None,
-        cost: ArrayLike | None = None,
-    ) -> Self:
-        """Learn the actions' means.
-
-        Parameters
-        ----------
-        X : sequence of str, matrix, frame or None
-            The questions, which are not looked at; None is allowed.
-        samples : Samples, Table or array_like (n, K)
-            What each action reaches and costs on each question. An array of accuracies needs `cost`.
-        actions : list of Action, optional
-            For Samples: the actions (default: `Samples.usual_actions`). For a table: what its columns mean.
-        cost : array_like, (K,) or (n, K), optional
-            Costs to use instead of the table's.
-        """
-        super().fit(X, samples, actions=actions, cost=cost)
-        self.setting_ = self.budget_
-        return self
-
-    def at(self, budget: float) -> Self:
-        """Return the same policy for another budget.
-
-        Parameters
-        ----------
-        budget : float
-            Mean cost per question.
-        """
-        made = super().at(budget)
-        if made is not self:  # otherwise the calibrated setting stays
-            made.setting_ = made.budget_
-        return made
+        return budget
 
     def _choose(self, batch: Batch, price: float | None, budget: float | None) -> Actions:
         if budget is None:
@@ -201,13 +161,12 @@ class Mixture(LearnedPolicy):
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
         meta, arrays, boosters = super()._state()
         setting = None if self.setting_ is None else float(self.setting_)
-        return meta | {"params": self.get_params(deep=False), "setting": setting}, arrays, boosters
+        return meta | {"setting": setting}, arrays, boosters
 
     @classmethod
     def _from_state(cls, meta: Any, arrays: Any, boosters: Any) -> Self:
-        made = cls(**meta["params"])
-        made._restore(meta)
-        made.setting_ = meta["setting"]
+        made = super()._from_state(meta, arrays, boosters)
+        made.setting_ = None if meta["setting"] is None else scalar(meta["setting"], "setting")
         made.mix_ = Mix.of(made.mean_acc_, made.cost_)
         return made
 
@@ -336,16 +295,16 @@ class Random(LearnedPolicy):
             Costs to use instead of the training questions' means.
         """
         costs = self.cost_ if cost is None else np.asarray(cost, float)
+        even = np.full(len(costs), 1 / len(costs))
         if math.isinf(budget):
-            return np.full(len(costs), 1 / len(costs))
+            return even
         Mix.of([0.0], [costs.min()]).check(budget)
         spread = float(np.ptp(costs))
-        if spread == 0 or budget >= costs.max():
-            return (
-                np.full(len(costs), 1 / len(costs))
-                if spread == 0
-                else (costs == costs.max()) / (costs == costs.max()).sum()
-            )
+        if spread == 0:
+            return even
+        if budget >= costs.max():
+            highest = costs == costs.max()
+            return np.asarray(highest / highest.sum())
         scaled = (costs - costs.min()) / spread
         low, high = -200.0, 200.0
         for _ in range(60):
@@ -376,16 +335,6 @@ class Random(LearnedPolicy):
     def _set_dial(self, found: Any, setting: dict[str, float]) -> None:
         self.price_, self.budget_ = 0.0, setting["budget"]
         self.guarantee_ = replace(found, price=0.0)
-
-    def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
-        meta, arrays, boosters = super()._state()
-        return meta | {"params": self.get_params(deep=False)}, arrays, boosters
-
-    @classmethod
-    def _from_state(cls, meta: Any, arrays: Any, boosters: Any) -> Self:
-        made = cls(**meta["params"])
-        made._restore(meta)
-        return made
 
 
 class Oracle(LearnedPolicy):

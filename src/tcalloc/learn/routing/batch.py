@@ -1,4 +1,4 @@
-"""Questions that are to be decided, with what is known about them before sampling."""
+"""Questions that are to be decided, and what fixed actions, and mixtures of them, become on these questions."""
 
 from typing import Any
 
@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 
 from tcalloc._checks import did_you_mean, is_whole
 from tcalloc.errors import InputError
+from tcalloc.learn.outcomes import Part, Served
 from tcalloc.learn.rows import Rows
+from tcalloc.learn.training import Mix, fallback
 from tcalloc.measure.actions import Action
 
-__all__ = ["Batch", "checked_available", "named"]
+__all__ = ["Batch", "checked_available", "mixed", "named", "obtainable"]
 
 Floats = NDArray[np.float64]
 
@@ -63,3 +65,28 @@ def named(names: tuple[str, ...], chosen: Any, what: str) -> int:
         f"{what} is {chosen!r}; expected one of {', '.join(names)}, or a column from 0 to {len(names) - 1}."
         f"{did_you_mean(chosen, names)}"
     )
+
+
+def obtainable(chosen: NDArray[Any], batch: Batch) -> NDArray[np.int32]:
+    """Replace an action that a question does not have by the next cheaper action that it has."""
+    actions = np.asarray(chosen, np.int32)
+    if batch.available is None:
+        return actions
+    costs = batch.mean_cost
+    to = fallback(batch.available, np.argsort(costs, kind="stable"), len(actions))
+    return np.asarray(to[np.arange(len(actions)), actions], np.int32)
+
+
+def mixed(mix: Mix, batch: Batch, budget: float) -> Served:
+    """Return what a mixture serves at a budget: a random share of the questions gets the more expensive action.
+
+    Raises
+    ------
+    BudgetError
+        If even the cheapest action costs more than the budget.
+    """
+    mix.check(budget)
+    low, high, share = mix.at(budget)
+    actions = [obtainable(np.full(batch.rows.n, column), batch) for column in (high, low)]
+    parts = [Part(share, actions[0]), Part(1.0 - share, actions[1])] if share else [Part(1.0, actions[1])]
+    return Served(parts, mix.reached(budget), looks=False)

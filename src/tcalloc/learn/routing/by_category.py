@@ -16,9 +16,9 @@ from tcalloc._counts import counted
 from tcalloc._solve import decide
 from tcalloc.errors import InputError
 from tcalloc.learn.outcomes import Part, Served
-from tcalloc.learn.routing.base import Actions, Batch
+from tcalloc.learn.routing.base import Actions
 from tcalloc.learn.routing.baselines import Mixture
-from tcalloc.learn.routing.mixing import obtainable
+from tcalloc.learn.routing.batch import Batch, obtainable
 from tcalloc.learn.rows import Rows
 from tcalloc.learn.training import Mix, Training
 

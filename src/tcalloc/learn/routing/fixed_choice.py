@@ -6,9 +6,8 @@ import numpy as np
 
 from tcalloc._rounding import AFFORDED
 from tcalloc.learn.outcomes import Part, Served
-from tcalloc.learn.routing.base import Batch
 from tcalloc.learn.routing.baselines import Mixture
-from tcalloc.learn.routing.mixing import obtainable
+from tcalloc.learn.routing.batch import Batch, obtainable
 from tcalloc.learn.rows import Rows
 from tcalloc.learn.training import Training, affordable
 

@@ -17,7 +17,7 @@ from tcalloc._frontier import frontier
 from tcalloc.errors import InputError
 from tcalloc.learn.training import Mix, Training, fallback
 
-__all__ = ["BUDGETS", "Gate", "difference", "gains"]
+__all__ = ["BUDGETS", "Gate", "difference", "fixed_outcomes", "gains"]
 
 Floats = NDArray[np.float64]
 
@@ -143,11 +143,17 @@ class Gate:
 
 def gains(actions: NDArray[Any], training: Training) -> tuple[float, float]:
     """Return the mean gain of actions over the best fixed mixture at the same real spend, and its standard error."""
-    n = len(actions)
-    every = np.arange(n)
-    to = fallback(training.available, training.order, n)
-    acc, cost = (np.nan_to_num(values[every[:, None], to]) for values in (training.acc, training.cost))
+    every = np.arange(len(actions))
+    acc, cost = fixed_outcomes(training)
     return difference(training.acc[every, actions], training.cost[every, actions], acc, cost, training.weights)
+
+
+def fixed_outcomes(training: Training) -> tuple[Floats, Floats]:
+    """Return what each fixed action reaches and costs on each question, (N, K), replaced where a question lacks it."""
+    n = len(training.acc)
+    to = fallback(training.available, training.order, n)
+    acc, cost = (np.nan_to_num(values[np.arange(n)[:, None], to]) for values in (training.acc, training.cost))
+    return acc, cost
 
 
 def difference(mine: Floats, paid: Floats, acc: Floats, cost: Floats, weights: Floats) -> tuple[float, float]:

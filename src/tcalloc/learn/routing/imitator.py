@@ -16,11 +16,13 @@ from tcalloc._counts import counted
 from tcalloc._inputs import scalar
 from tcalloc._solve import decide, solve
 from tcalloc.errors import InputError, MissingExtraError
-from tcalloc.learn.features.matrix import fitted_features, transformed
+from tcalloc.learn.features.matrix import features_from_state, features_state, fitted_features, transformed
 from tcalloc.learn.looking import feature_cost_of
 from tcalloc.learn.regression.boosted import booster_of
-from tcalloc.learn.routing.base import Actions, Batch, LearnedPolicy
+from tcalloc.learn.routing.base import Actions, LearnedPolicy
+from tcalloc.learn.routing.batch import Batch
 from tcalloc.learn.rows import Rows, RowsLike, as_rows
+from tcalloc.learn.saving.arrays import part_of, with_prefix
 from tcalloc.learn.training import MOST_IMITATED, NOTHING, Mix, Training
 
 __all__ = ["Imitator", "imitated_columns"]
@@ -248,35 +250,21 @@ class Imitator(LearnedPolicy):
                     f"{type(booster).__name__} cannot be saved without pickle. Use classifier=None (XGBoost)."
                 )
             booster = booster.get_booster()
-        if not hasattr(self.features_, "_state"):
-            raise InputError(f"{type(self.features_).__name__} cannot be saved without pickle. Use Features(…).")
-        meta, arrays, boosters = super()._state()
-        of_features = self.features_._state()
-        arrays |= {"features/" + name: values for name, values in of_features[1].items()}
-        boosters |= {"features/" + name: raw for name, raw in of_features[2].items()}
+        features, kept = features_state(self.features_)
+        meta, _, boosters = super()._state()
         if booster is not None:
             boosters["classifier"] = bytes(booster.save_raw("json"))
-        arrays |= {"labels": self.labels_.astype(np.int64), "shares": self.shares_}
-        params = self.get_params(deep=False) | {"features": None, "classifier": None}
-        more = {"params": params, "features": of_features[0], "oracle_price": float(self.oracle_price_).hex()}
+        arrays = with_prefix("features/", kept) | {"labels": self.labels_.astype(np.int64), "shares": self.shares_}
+        params = meta["params"] | {"features": None, "classifier": None}
+        more = {"params": params, "features": features, "oracle_price": float(self.oracle_price_).hex()}
         return meta | more, arrays, boosters
 
     @classmethod
     def _from_state(cls, meta: Any, arrays: dict[str, NDArray[Any]], boosters: dict[str, bytes]) -> Self:
-        from tcalloc.learn.features import Features
-
-        made = cls(**meta["params"])
-        made._check_parameters()
-        made._restore(meta)
+        made = super()._from_state(meta, arrays, boosters)
         k = len(made.action_names_)
-        head = "features/"
-        made.features_ = Features._from_state(
-            meta["features"],
-            {name[len(head) :]: value for name, value in arrays.items() if name.startswith(head)},
-            {name[len(head) :]: value for name, value in boosters.items() if name.startswith(head)},
-        )
+        made.features_, made.width_ = features_from_state(meta["features"], part_of("features/", arrays))
         made.features = made.features_
-        made.width_ = len(made.features_.get_feature_names_out())
         made.oracle_price_ = scalar(float.fromhex(meta["oracle_price"]), "oracle_price")
         labels: NDArray[Any] = np.asarray(arrays["labels"], np.int64)
         shares = np.asarray(arrays["shares"], float)

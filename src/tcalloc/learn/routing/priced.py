@@ -13,7 +13,7 @@ A new question gets the action with the largest prediction − price·cost. For 
 """
 
 from dataclasses import replace
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,19 +21,19 @@ from numpy.typing import ArrayLike, NDArray
 from tcalloc._checks import flag, one_of, whole
 from tcalloc._counts import counted
 from tcalloc._frontier import frontier
-from tcalloc._inputs import scalar
 from tcalloc._solve import decide, solve
 from tcalloc.errors import InputError
 from tcalloc.learn.features.matrix import fitted_features, transformed
 from tcalloc.learn.looking import feature_cost_of
 from tcalloc.learn.outcomes import Part, Served
-from tcalloc.learn.regression.ridge_and_neighbours import Ridge, folds_of, make_model, model_from_state, ridge_of
-from tcalloc.learn.routing.base import Actions, Batch
+from tcalloc.learn.regression.ridge_and_neighbours import Ridge, folds_of, make_model
+from tcalloc.learn.routing.base import Actions
+from tcalloc.learn.routing.batch import Batch, mixed
 from tcalloc.learn.routing.gate import Gate
-from tcalloc.learn.routing.mixing import mixed
 from tcalloc.learn.routing.probe_patterns import AfterProbe, draws_of, plan_of
 from tcalloc.learn.routing.probe_policy import ProbingPolicy
 from tcalloc.learn.routing.probe_value import Probed
+from tcalloc.learn.routing.serialize import pack, predicted_of, unpack
 from tcalloc.learn.routing.shrinkage import Shrinkage
 from tcalloc.learn.rows import RowLike, Rows, RowsLike, as_row
 from tcalloc.learn.training import ActionsLike, Mix, SamplesLike, Training
@@ -170,33 +170,17 @@ class PricedPolicy(ProbingPolicy):
                 f"probe is {self.probe}, but samples is {type(samples).__name__}: only Samples show what the first "
                 "samples of a question say. Pass them, with actions=[…], or use probe=0."
             )
-        self._samples = cast("Samples", samples) if self.probe else None
+        self._samples = samples if self.probe and isinstance(samples, Samples) else None
         self._asked = predicted
-        self.setting_: float | None = None
         try:
             super().fit(X, samples, actions=actions, cost=cost)
         finally:
             del self._samples, self._asked
-        if self.budget_ is not None:
-            self.setting_ = self._setting_at(self.budget_)
         return self
 
     def _setting_at(self, budget: float) -> float | None:
-        """Return the budget to serve if no price keeps it: that of a mixture, or of two prices with a probe."""
+        # A mixture (of fixed actions, or of two prices with a probe) can keep a budget that no price keeps.
         return budget if self.probed_ is not None or not self.gate_.open_at(budget) else None
-
-    def at(self, budget: float) -> Self:
-        """Return the same policy for another budget; arguments as in `LearnedPolicy.at`.
-
-        Parameters
-        ----------
-        budget : float
-            Mean cost per question.
-        """
-        made = super().at(budget)
-        if made is not self and made.budget_ is not None:
-            made.setting_ = made._setting_at(made.budget_)
-        return made
 
     def _learn(self, rows: Rows, training: Training) -> None:
         if rows.n < 2:
@@ -206,7 +190,7 @@ class PricedPolicy(ProbingPolicy):
         self.features_ = None if self.features is False else fitted_features(self.features, rows, seed)
         x = self._x(rows)
         self.width_ = x.shape[1]
-        self.predicted_ = _predicted_of(self._asked, len(self.cost_))
+        self.predicted_ = predicted_of(self._asked, len(self.cost_))
         menu = training.columns(self.predicted_)
         self.model_ = make_model(self.regressor, seed) if self.width_ else Ridge()
         folds = folds_of(rows.n, [seed, 1])
@@ -253,22 +237,17 @@ class PricedPolicy(ProbingPolicy):
     def looking_cost_(self) -> float:
         """What is paid for X per question, as the policy is set: nothing where it serves the mixture."""
         price, budget = self._own()
-        if not self.width_ or (budget is None and price is None):
-            return 0.0
-        spend = self.gate_.budget_of(price) if budget is None and price is not None else budget
-        return float(self.feature_cost) if spend is not None and self.gate_.open_at(spend) else 0.0
-
-    def _own(self) -> tuple[float | None, float | None]:
-        # A mixture (of fixed actions, or of two prices with a probe) can keep a budget that no price keeps.
-        return super()._own() if self.setting_ is None else (None, self.setting_)
+        spend = budget if price is None else self.gate_.budget_of(price)
+        looks = self.width_ and spend is not None and self.gate_.open_at(spend)
+        return float(self.feature_cost) if looks else 0.0
 
     def _dial(self) -> tuple[Floats, list[dict[str, float]]]:
         grid = self.gate_.budgets
         budgets = np.unique(np.concatenate([grid, *((1 - t) * grid[:-1] + t * grid[1:] for t in (0.25, 0.5, 0.75))]))
         settings: list[dict[str, float]] = [{"price": np.inf}]
         for budget in budgets.tolist():
-            mixed = self.probed_ is not None or not self.gate_.open_at(budget)
-            settings.append({"budget": budget} if mixed else {"price": self.gate_.price_of(budget)})
+            by_price = self._setting_at(budget) is None
+            settings.append({"price": self.gate_.price_of(budget)} if by_price else {"budget": budget})
         # Any falling numbers will do: if the gate is closed, what is calibrated is the share of a mixture.
         return np.arange(len(settings), 0.0, -1.0), settings
 
@@ -363,7 +342,7 @@ class PricedPolicy(ProbingPolicy):
         ]
 
     def _choose_by_itself(self, batch: Batch) -> Actions:
-        if self.setting_ is not None and self.probed_ is None and self.known_costs == "given":
+        if self.setting_ is not None and self.known_costs == "given":
             # The setting is a budget on the training questions. It says nothing about a batch with its own costs.
             return self._mixed(batch, self.setting_, self.mix_)
         return super()._choose_by_itself(batch)
@@ -389,7 +368,8 @@ class PricedPolicy(ProbingPolicy):
             lines.append(f"costs predicted by ridge, alpha {self.costing_.alpha:.3g}")
         if self.probed_ is not None:
             plan = self.probed_.plan
-            lines.append(f"probe: {plan.action.name}, then {', '.join(self._way(c) for c in plan.columns)}")
+            ways = ("enough" if column < 0 else self.action_names_[column] for column in plan.columns)
+            lines.append(f"probe: {plan.action.name}, then {', '.join(ways)}")
         if not self.gate_.used:
             return [*lines, "gate: none"]
         spans = self.gate_.open_budgets()
@@ -398,7 +378,7 @@ class PricedPolicy(ProbingPolicy):
         else:
             where = ", ".join(f"{low:.3g} to {high:.3g}" if high > 1.005 * low else f"{low:.3g}" for low, high in spans)
             lines.append(f"gate: open at budgets {where}; elsewhere serves the best fixed mixture")
-        if self.budget_ is not None and self.gate_.used:
+        if self.budget_ is not None:
             gain, error = self.gate_.at(self.budget_)
             state = "open" if self.gate_.open_at(self.budget_) else "closed"
             lines.append(
@@ -409,76 +389,12 @@ class PricedPolicy(ProbingPolicy):
                 lines.append(f"mixture: {self.mix_.described(spend, self.action_names_)}")
         return lines
 
-    def _way(self, column: int) -> str:
-        return "enough" if column < 0 else self.action_names_[column]
-
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
-        if self.features_ is not None and not hasattr(self.features_, "_state"):
-            raise InputError(f"{type(self.features_).__name__} cannot be saved without pickle. Use Features(…).")
-        meta, arrays, boosters = super()._state()
-        of_features: Any = ({}, {}, {}) if self.features_ is None else self.features_._state()
-        of_model = self.model_.state()
-        of_probe: Any = (None, {}) if self.probed_ is None else self.probed_.state()
-        of_costs: Any = ({}, {}, {}) if self.costing_ is None else self.costing_.state()
-        parts: tuple[tuple[str, Any, dict[str, NDArray[Any]], dict[str, bytes]], ...] = (
-            ("features/", *of_features),
-            ("model/", *of_model),
-            ("shrinkage/", {}, self.shrinkage_.to_arrays(), {}),
-            ("gate/", {}, self.gate_.to_arrays(), {}),
-            ("probe/", *of_probe, {}),
-            ("costs/", *of_costs),
-        )
-        for head, _, more, trees in parts:
-            arrays |= {head + name: values for name, values in more.items()}
-            boosters |= {head + name: raw for name, raw in trees.items()}
-        features = False if self.features_ is None else None
-        params = self.get_params(deep=False) | {"features": features, "regressor": of_model[0]["kind"]}
-        setting = None if self.setting_ is None else float(self.setting_)
-        own: dict[str, Any] = {
-            "params": params,
-            "features": of_features[0],
-            "model": of_model[0],
-            "probe": of_probe[0],
-            "costing": None if self.costing_ is None else self.costing_.alpha,
-            "setting": setting,
-            "predicted": self.predicted_,
-        }
-        return meta | own, arrays, boosters
+        own, arrays, boosters = pack(self)
+        return super()._state()[0] | own, arrays, boosters
 
     @classmethod
     def _from_state(cls, meta: Any, arrays: dict[str, NDArray[Any]], boosters: dict[str, bytes]) -> Self:
-        from tcalloc.learn.features import Features
-
-        def part(head: str, of: dict[str, Any]) -> dict[str, Any]:
-            return {name[len(head) :]: value for name, value in of.items() if name.startswith(head)}
-
-        made = cls(**meta["params"])
-        made._check_parameters()
-        made._restore(meta)
-        k = made.predicted_ = _predicted_of(meta["predicted"], len(made.action_names_))
-        made.features_, made.width_ = None, 0
-        if made.features is not False:
-            made.features_ = Features._from_state(
-                meta["features"], part("features/", arrays), part("features/", boosters)
-            )
-            made.features = made.features_
-            made.width_ = len(made.features_.get_feature_names_out())
-        made.model_ = model_from_state(meta["model"], part("model/", arrays), part("model/", boosters), made.width_, k)
-        made.shrinkage_ = Shrinkage.from_arrays(part("shrinkage/", arrays), k)
-        made.mix_ = Mix.of(made.mean_acc_, made.cost_)
-        looks = float(made.feature_cost)
-        made.gate_ = Gate.from_arrays(part("gate/", arrays), used=bool(made.gate), mix=made.mix_, looks=looks)
-        made.setting_ = None if meta["setting"] is None else scalar(meta["setting"], "setting")
-        made.probed_ = made.costing_ = None
-        if meta["costing"] is not None:
-            made.costing_ = ridge_of(meta["costing"], part("costs/", arrays), made.width_, k)
-        if made.probe:
-            made.probed_ = Probed.from_state(meta["probe"], part("probe/", arrays), made.width_, k)
+        made = super()._from_state(meta, arrays, boosters)
+        unpack(made, meta, arrays, boosters)
         return made
-
-
-def _predicted_of(asked: Any, k: int) -> int:
-    """Return how many of the K actions are predicted."""
-    if asked is None:
-        return k
-    return whole("predicted", asked, 1, k, of="actions")

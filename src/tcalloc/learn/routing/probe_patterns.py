@@ -20,6 +20,7 @@ from tcalloc.learn.protocol import Result
 from tcalloc.learn.regression.ridge_and_neighbours import Ridge, ridge_of
 from tcalloc.learn.replay.all_orders import Paths, random_orders
 from tcalloc.learn.routing.shrinkage import Shrinkage
+from tcalloc.learn.saving.arrays import part_of, with_prefix
 from tcalloc.learn.training import Training
 from tcalloc.measure.actions import Action
 from tcalloc.measure.round_costs import RoundCosts
@@ -57,7 +58,7 @@ class ProbePlan:
     @property
     def verified(self) -> bool:
         """Whether a verifier checks the samples."""
-        return self.action.combine == "best"
+        return "verifier" in self.action.kind.needs
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as a dictionary for JSON."""
@@ -83,16 +84,20 @@ def plan_of(samples: Samples, training: Training, m: int) -> ProbePlan:
     drawing = [a for a in training.order.tolist() if training.actions[a] is not None]
     first = training.actions[drawing[0]]
     assert first is not None
-    if first.by == "score":
+    shown = first.kind.shown_as
+    if shown is None:
         raise InputError(
             "probe: the cheapest action chooses by score, which a probe's pattern does not show. Use probe=0."
         )
-    combine = {"one": "vote", "vote": "vote", "best": "best"}[first.combine]  # a new kind needs an entry
-    alike = replace(first, samples=m, combine=combine, by="verifier" if combine == "best" else None)
+
+    def as_probe(action: Action) -> Action:
+        return replace(action, samples=m, combine=shown.combine, by=shown.by)
+
+    alike = as_probe(first)
     own = {
         a: action.samples
         for a, action in enumerate(training.actions)
-        if action is not None and replace(action, samples=m, combine=combine, by=alike.by) == alike
+        if action is not None and action.kind.shown_as is shown and as_probe(action) == alike
     }
     arms = samples.by_model
     arm = next((name for name in (getattr(first, "arm", None), first.model, "") if name in arms), next(iter(arms)))
@@ -329,8 +334,8 @@ class AfterProbe:
         for g, model in enumerate(self.models):
             alphas.append(None if model is None else model[0].alpha)
             if model is not None:
-                arrays |= {f"{g}/{name}": value for name, value in model[0].state()[1].items()}
-                arrays |= {f"{g}/shrinkage/{name}": value for name, value in model[1].to_arrays().items()}
+                arrays |= with_prefix(f"{g}/", model[0].state()[1])
+                arrays |= with_prefix(f"{g}/shrinkage/", model[1].to_arrays())
         return {"alphas": alphas, "width": self.width, "extra": self.extra}, arrays
 
     @classmethod
@@ -364,12 +369,9 @@ class AfterProbe:
             if alpha is None:
                 made.models.append(None)
                 continue
-            mine = {name.split("/", 1)[1]: value for name, value in arrays.items() if name.startswith(f"{g}/")}
+            mine = part_of(f"{g}/", arrays)
             ridge = ridge_of(alpha, mine, made.width + made.extra, c)
-            of = {
-                name.removeprefix("shrinkage/"): value for name, value in mine.items() if name.startswith("shrinkage/")
-            }
-            made.models.append((ridge, Shrinkage.from_arrays(of, c)))
+            made.models.append((ridge, Shrinkage.from_arrays(part_of("shrinkage/", mine), c)))
         return made
 
 

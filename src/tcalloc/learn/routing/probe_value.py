@@ -18,12 +18,13 @@ from tcalloc._counts import counted
 from tcalloc._solve import decide
 from tcalloc.errors import InputError
 from tcalloc.learn.hull import neighbours
-from tcalloc.learn.protocol import DecidedRun, Draw, Result, checked, combine, decided_by
+from tcalloc.learn.protocol import DecidedRun, Draw, Result, checked
 from tcalloc.learn.regression.ridge_and_neighbours import Ridge, ridge_of
-from tcalloc.learn.routing.gate import BUDGETS, Gate, difference
+from tcalloc.learn.routing.gate import BUDGETS, Gate, difference, fixed_outcomes
 from tcalloc.learn.routing.probe_patterns import AfterProbe, Draws, ProbePlan, shown_by
 from tcalloc.learn.routing.shrinkage import slope_of
-from tcalloc.learn.training import Mix, Training, fallback
+from tcalloc.learn.saving.arrays import part_of, with_prefix
+from tcalloc.learn.training import Mix, Training
 from tcalloc.measure.actions import Action
 
 __all__ = ["PROBE", "Probed", "ProbedRun"]
@@ -35,6 +36,8 @@ PROBE = -1
 """In place of a column: probe first."""
 # The number of prices that are tried.
 PRICES = 60
+# The arrays of a file, with an entry per price of the hull and of the grid.
+OF_HULL, OF_GRID = ("prices", "spends", "scores"), ("grid", "slopes", "centre", "mean")
 
 
 class Probed:
@@ -150,11 +153,7 @@ class Probed:
 
     def _asked(self, acc: Floats, paid: Floats, training: Training, *, used: bool, looks: float) -> Gate:
         """Return the gate, measured on a grid of budgets."""
-        n = len(acc)
-        to = fallback(training.available, training.order, n)
-        fixed_acc, fixed_cost = (
-            np.nan_to_num(values[np.arange(n)[:, None], to]) for values in (training.acc, training.cost)
-        )
+        fixed_acc, fixed_cost = fixed_outcomes(training)
         low, high = float(self.spends[0]), float(self.spends[-1])
         budgets = np.unique(np.concatenate([np.linspace(low, high, BUDGETS), self.spends]))
         gain, error, prices = (np.zeros(len(budgets)) for _ in range(3))
@@ -208,17 +207,12 @@ class Probed:
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return what a file needs."""
         meta, arrays = self.after.state()
-        found = {"after/" + name: values for name, values in arrays.items()}
-        found |= {
-            name: getattr(self, name) for name in ("prices", "spends", "scores", "grid", "slopes", "centre", "mean")
-        }
+        found = with_prefix("after/", arrays) | {name: getattr(self, name) for name in (*OF_HULL, *OF_GRID)}
+        alpha = None
         if hasattr(self.worth, "coefficients"):
-            found |= {"worth/" + name: values for name, values in self.worth.state()[1].items()}
-        return {
-            "plan": self.plan.to_dict(),
-            "after": meta,
-            "alpha": self.worth.alpha if hasattr(self.worth, "coefficients") else None,
-        }, found
+            alpha = self.worth.alpha
+            found |= with_prefix("worth/", self.worth.state()[1])
+        return {"plan": self.plan.to_dict(), "after": meta, "alpha": alpha}, found
 
     @classmethod
     def from_state(cls, meta: Any, arrays: dict[str, NDArray[Any]], width: int, k: int) -> "Probed":
@@ -237,20 +231,11 @@ class Probed:
             raise InputError("plan: columns, draws and cost do not fit.")
         if not all(np.isfinite(c) and c >= 0 for c in plan.cost) or any(d < 0 for d in plan.draws):
             raise InputError("plan: expected costs and draws that are at least 0.")
-        of = {name.removeprefix("after/"): value for name, value in arrays.items() if name.startswith("after/")}
-        made = cls(plan, AfterProbe.from_state(meta["after"], of, plan))
+        made = cls(plan, AfterProbe.from_state(meta["after"], part_of("after/", arrays), plan))
         if made.after.width != width:
             raise InputError(f"after: made for {counted(made.after.width, 'feature')}; expected {width}.")
         h, p = len(arrays["prices"]), len(arrays["grid"])
-        for name, size in (
-            ("prices", h),
-            ("spends", h),
-            ("scores", h),
-            ("grid", p),
-            ("slopes", p),
-            ("centre", p),
-            ("mean", p),
-        ):
+        for name, size in (*((name, h) for name in OF_HULL), *((name, p) for name in OF_GRID)):
             values = np.asarray(arrays[name], np.float64)
             if values.shape != (size,) or size == 0 or not np.isfinite(values).all():
                 raise InputError(f"{name}: expected finite numbers.")
@@ -259,10 +244,7 @@ class Probed:
             raise InputError("spends must rise, and the grid of prices must fall.")
         made.worth = Ridge()
         if meta["alpha"] is not None:
-            weights = {
-                name.removeprefix("worth/"): value for name, value in arrays.items() if name.startswith("worth/")
-            }
-            made.worth = ridge_of(meta["alpha"], weights, width, p)
+            made.worth = ridge_of(meta["alpha"], part_of("worth/", arrays), width, p)
         return made
 
 
@@ -333,14 +315,14 @@ class ProbedRun:
         """
         if self._other is not None:
             return self._other.settled(results, missing)
-        return self._stage > 1 and decided_by(self._asked, [*self._results, *results], missing)
+        return self._stage > 1 and self._asked.kind.decided([*self._results, *results], missing)
 
     @property
     def answer(self) -> Any:
         """The answer so far."""
         if self._other is not None and self._other.answer is not None:
             return self._other.answer
-        return combine(self._asked, self._results)[0]
+        return self._asked.kind.answer(self._results)[0]
 
     @property
     def spend(self) -> float:
@@ -352,4 +334,4 @@ class ProbedRun:
         """The answer's share of the samples."""
         if self._other is not None and self._other.answer is not None:
             return self._other.vote_share
-        return combine(self._asked, self._results)[1]
+        return self._asked.kind.answer(self._results)[1]

@@ -8,14 +8,16 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc.errors import InputError
 
-__all__ = ["read_arrays", "write_arrays"]
+__all__ = ["finite", "part_of", "read_arrays", "with_prefix", "write_arrays"]
+
+Value = TypeVar("Value")
 
 KINDS = re.compile(r"[<|]([fiub][1248]|U[0-9]{1,6})")
 _NAME = re.compile(r"[A-Za-z0-9_.\-/]{1,200}")
@@ -123,3 +125,30 @@ def _array(data: bytes, name: str) -> NDArray[Any]:
         raise InputError(f"the array {name!r} holds a number that is not finite.")
     made = raw.reshape(shape, order="F" if header["fortran_order"] is True else "C")
     return made.astype(dtype.newbyteorder("="), order="K") if not made.flags.writeable else made
+
+
+# ---------------------------------------------------------------------------------------------- parts
+
+
+def with_prefix(prefix: str, found: Mapping[str, Value]) -> dict[str, Value]:
+    """Return what a part of a policy saves, by names that begin with that of the part."""
+    return {prefix + name: value for name, value in found.items()}
+
+
+def part_of(prefix: str, found: Mapping[str, Value]) -> dict[str, Value]:
+    """Return what `with_prefix` put among other parts, by its own names."""
+    return {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
+
+
+def finite(arrays: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return an array that was read.
+
+    Raises
+    ------
+    InputError
+        If it does not hold finite numbers of that shape.
+    """
+    array = np.asarray(arrays[name], np.float64)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise InputError(f"{name}: expected finite numbers of shape {shape}, found shape {array.shape}.")
+    return array

@@ -1,6 +1,8 @@
 """The part of a policy's state that all policies write and read."""
 
-from typing import Any
+import os
+from collections.abc import Callable
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +12,33 @@ from tcalloc._inputs import scalar
 from tcalloc.errors import InputError
 from tcalloc.learn.holdout.calibrate import Calibration
 from tcalloc.learn.rows import Schema
+from tcalloc.learn.saving.policy_folder import save_policy
 from tcalloc.measure.actions import Action
 
-__all__ = ["Stored"]
+__all__ = ["Saved", "Stored"]
 
 
-class Stored:
-    """The common part of `_state`, for `tcalloc.learn.saving.policy_folder`."""
+class Saved:
+    """What can be written to a folder."""
+
+    def _check_fitted(self) -> None:
+        """Raise an error before `fit`."""
+        raise NotImplementedError
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the policy to a folder, without pickle; `tcalloc.load_policy` reads it.
+
+        Parameters
+        ----------
+        path : path
+            A new or empty folder, or one that holds a policy, which is replaced.
+        """
+        self._check_fitted()
+        save_policy(self, path)
+
+
+class Stored(Saved):
+    """The common part of the state of policies that decide before sampling."""
 
     schema_: Schema
     n_: int
@@ -31,6 +53,10 @@ class Stored:
     budget_: float | None
     guarantee_: Any
     random_state: int
+    get_params: Callable[..., dict[str, Any]]
+
+    def _check_parameters(self) -> None:
+        """Raise an error for parameters that are not allowed."""
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
         """Return the state to save: values for JSON, arrays, boosters."""
@@ -46,17 +72,23 @@ class Stored:
             "price": None if self.price_ is None else float(self.price_).hex(),
             "budget": None if self.budget_ is None else float(self.budget_).hex(),
             "guarantee": None if self.guarantee_ is None else self.guarantee_.to_dict(),
+            "params": self.get_params(deep=False),
         }
         return meta, {}, {}
 
+    @classmethod
+    def _from_state(cls, meta: Any, arrays: dict[str, NDArray[Any]], boosters: dict[str, bytes]) -> Self:
+        """Return the policy with this state; everything is checked as if a stranger had written it."""
+        made = cls(**meta["params"])
+        made._check_parameters()
+        made._restore(meta)
+        return made
+
     def _restore(self, meta: dict[str, Any]) -> None:
-        """Set the state that `LearnedPolicy._state` returned."""
+        """Set the state that `_state` returned."""
         if not is_whole(self.random_state):
             raise InputError(f"random_state is {self.random_state!r}; expected a whole number.")
-        self.schema_ = Schema.from_dict(meta["schema"])
-        self.n_features_in_ = self.schema_.width
-        if self.schema_.names is not None:
-            self.feature_names_in_ = np.array(self.schema_.names, object)
+        Schema.from_dict(meta["schema"]).set_on(self)
         self.n_ = int(meta["n"])
         self.action_names_ = tuple(str(name) for name in meta["action_names"])
         given = meta["actions"]

@@ -4,9 +4,8 @@ The layout
 ----------
 =========================== ==========================================================================================
 policy.json                 format, schema, class, tcalloc's version, what it was trained on (gold answers, or the
-                            agreement with a reference), the state (parameters, feature names, actions,
-                            price, guarantee, training figures, ...), the name, size and SHA-256 of every other file,
-                            and the SHA-256 of all of this
+                            agreement with a reference), the state (parameters, feature names, actions, price,
+                            guarantee, ...), the name, size and SHA-256 of every other file, and that of all of this
 arrays-XXXXXXXX.npz         arrays of numbers and of texts
 model-NAME-XXXXXXXX.json    XGBoost's trees
 =========================== ==========================================================================================
@@ -31,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from tcalloc._files import read_bounded, replaced_by, replacing, strict_json
+from tcalloc._files import finite_number, read_bounded, refuse_constant, replaced_by, replacing, strict_json
 from tcalloc._version import __version__
 from tcalloc.errors import InputError, TcallocError
 from tcalloc.learn.registry import POLICIES
@@ -53,7 +52,6 @@ __all__ = [
 
 # How often a folder is read anew that others save over meanwhile.
 ATTEMPTS = 20
-
 SCHEMA = 1
 FORMAT = "tcalloc policy"
 # The classes that can be saved, and their modules: the policies of the registry, `Fixed`, and `Features`. Nothing else
@@ -63,6 +61,7 @@ CLASSES = {
     "Fixed": "tcalloc.learn.routing.baselines",
     **{name: module for module, name in (entry.made_by.split(":") for entry in POLICIES if entry.deployable)},
 }
+File = tuple[bytes, str]  # the contents, and the name of the file in messages
 MOST_META = 1 << 24
 MOST_ARRAYS = 1 << 29
 # A booster may belong to a part of the policy: "model/0".
@@ -96,10 +95,9 @@ def save_policy(policy: Any, path: str | os.PathLike[str]) -> None:
             "which runs any code in a file."
         )
     meta, arrays, boosters = policy._state()
-    contents: dict[str, bytes] = {}
     stored = write_arrays(arrays)
     files: dict[str, Any] = {"arrays": _entry("arrays", stored, ".npz"), "boosters": {}}
-    contents[files["arrays"]["name"]] = stored
+    contents: dict[str, bytes] = {files["arrays"]["name"]: stored}
     for label, data in boosters.items():
         if not _LABEL.fullmatch(label):
             raise InputError(f"the booster's name {label!r} is not allowed; use letters, digits and underscores.")
@@ -205,20 +203,19 @@ def refuse_folder(folder: str) -> None:
     """
     there = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     main = os.path.join(folder, "policy.json")
-    if "policy.json" not in there and all(_is_begun(folder, name) for name in there):
-        return  # empty, or the rest of a first save that was killed
-    if there and "policy.json" not in there:
+    if "policy.json" not in there:
+        if all(_is_begun(folder, name) for name in there):
+            return  # empty, or the rest of a first save that was killed
         raise InputError(f"{folder}: it holds other files ({there[0]}, ...) and no policy. Name a new folder.")
     for name in there:
         if (name == "policy.json" or _FILE.fullmatch(name)) and os.path.islink(os.path.join(folder, name)):
             raise InputError(f"{folder}: {name} is a symbolic link, which tcalloc does not follow. Name a new folder.")
-    if there:
-        try:
-            top = strict_json(read_bounded(main, MOST_META))
-        except (InputError, ValueError):
-            top = None
-        if not isinstance(top, dict) or top.get("format") != FORMAT:
-            raise InputError(f"{main}: not a policy that tcalloc wrote, so it is not replaced. Name a new folder.")
+    try:
+        top = strict_json(read_bounded(main, MOST_META))
+    except (InputError, ValueError):
+        top = None
+    if not isinstance(top, dict) or top.get("format") != FORMAT:
+        raise InputError(f"{main}: not a policy that tcalloc wrote, so it is not replaced. Name a new folder.")
 
 
 def _is_rest(name: str) -> bool:
@@ -336,23 +333,15 @@ def _top(folder: str) -> tuple[dict[str, Any], str]:
         raise InputError(f"{folder}: holds no policy (no policy.json); expected a folder that tcalloc fit wrote.")
     data = read_bounded(main, MOST_META)
 
-    def refuse(word: str) -> Any:
-        raise ValueError(f"{word} is not allowed")
-
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
             raise ValueError("a key occurs twice")
         return found
 
-    def finite(word: str) -> float:
-        value = float(word)
-        if value in (np.inf, -np.inf):
-            raise ValueError(f"{word} is too large")
-        return value
-
+    hooks: dict[str, Any] = {"parse_constant": refuse_constant, "parse_float": finite_number, "object_pairs_hook": once}
     try:
-        top = json.loads(data.decode("utf-8"), parse_constant=refuse, parse_float=finite, object_pairs_hook=once)
+        top = json.loads(data.decode("utf-8"), **hooks)
         sealed = isinstance(top, dict) and top.get("sha256") == seal(top)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{main}: not readable as JSON: {error}") from None
@@ -371,9 +360,6 @@ def _top(folder: str) -> tuple[dict[str, Any], str]:
             f"{main}: its SHA-256 differs from the one that it states: it was changed or damaged. Save it again."
         )
     return top, main
-
-
-File = tuple[bytes, str]  # the contents, and the name of the file in messages
 
 
 def _contents(folder: str, main: str, top: dict[str, Any]) -> tuple[str, dict[str, Any], File, dict[str, File]]:

@@ -1,43 +1,36 @@
 """`Sequential`: stop sampling where the next sample is no longer worth its price."""
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import astuple, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc._checks import level_of
 from tcalloc._counts import counted
 from tcalloc._printing import cleaned
 from tcalloc._threads import one_thread
 from tcalloc.errors import InputError
 from tcalloc.learn.estimator import StoppingEstimator
-from tcalloc.learn.holdout.calibrate import Calibration, calibrate_rising
-from tcalloc.learn.holdout.cost_range import cost_phrase, sample_costs
+from tcalloc.learn.holdout.calibrate import Calibration
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.looking import feature_cost_of
 from tcalloc.learn.protocol import uniform
 from tcalloc.learn.rows import RowLike, RowsLike
-from tcalloc.learn.saving.policy_folder import save_policy
 from tcalloc.learn.sequential.bounds import budget_of, budgets_of, limit_of
-from tcalloc.learn.sequential.reach import highest_costs, room
-from tcalloc.learn.sequential.replay import replayed, samples_of
+from tcalloc.learn.sequential.reach import calibrated
+from tcalloc.learn.sequential.replay import replayed
 from tcalloc.learn.sequential.rules.families import Outcomes
 from tcalloc.learn.sequential.run import SequentialRun
-from tcalloc.learn.sequential.selection import Candidate, Mixture
+from tcalloc.learn.sequential.selection import Mixture
 from tcalloc.learn.sequential.serialize import pack, unpack
-from tcalloc.learn.sequential.states.belief import levelled
-from tcalloc.learn.sequential.training import Settings, Trained, train, unknown_arm
+from tcalloc.learn.sequential.settings import Settings, check_actions
+from tcalloc.learn.sequential.training import Trained, train
 from tcalloc.measure.actions import Action
 from tcalloc.measure.labels import labels_of
 from tcalloc.measure.samples import Samples
 
 __all__ = ["Sequential", "StoppingFrontier"]
-
-Floats = NDArray[np.float64]
 
 
 class Sequential(StoppingEstimator):
@@ -156,13 +149,7 @@ class Sequential(StoppingEstimator):
         budget, cap, _ = self._limits()
         looks = feature_cost_of(self.feature_cost)
         settings = Settings.of(samples, self.answer_by, self.waves, self.most, cap, self.random_state, looks)
-        if not isinstance(self.actions, Mapping | None):
-            raise InputError(f"actions is {type(self.actions).__name__}; expected a mapping of models to actions.")
-        for arm, action in (self.actions or {}).items():
-            if arm not in settings.arms:
-                raise InputError(f"actions: {unknown_arm(arm, settings.arms)}")
-            if not isinstance(action, Action):
-                raise InputError(f"actions[{arm!r}] is {action!r}; expected an Action such as tcalloc.Vote(1).")
+        check_actions(self.actions, settings.arms)
         self.trained_on_ = labels_of(samples)
         with one_thread():
             trained = train(samples, X, settings)
@@ -243,23 +230,10 @@ class Sequential(StoppingEstimator):
         InputError
             If an argument is not allowed, or the highest cost of a sample is needed but not known.
         """
-        trained = self._fitted()
-        asked = budget_of(budget)
-        budgets = trained.choices.budgets()
-        mixtures = trained.choices.mixtures(budgets)
-        limits: dict[str, Any] = {}
-        if confidence is not None:
-            settings = trained.settings
-            named, _ = samples_of(samples, None, settings.arms)
-            most = sample_costs(settings.arms, settings.highest_draw_costs, named, self.actions or {}, high)
-            limit = room(settings, most, asked, level_of("confidence", confidence), len(named))
-            mixtures = [replace(mixture, limit=limit) for mixture in mixtures]
-            limits = {"low": low or 0.0, "high": highest_costs(trained, mixtures, most)}
-        spends = self._replayed(mixtures, samples, X, orders, 0).spend
-        said = None if confidence is None else cost_phrase(trained.settings.arms, most)
-        place, found = calibrate_rising(spends, asked, confidence, said, **limits)
-        self._mixture = mixtures[place]
-        self.budget_, self.guarantee_ = asked, found
+        trained, asked = self._fitted(), budget_of(budget)
+        found = calibrated(trained, X, samples, asked, confidence, low, high, orders, self.actions or {})
+        self._mixture, self.guarantee_ = found
+        self.budget_ = asked
         return self
 
     looks_within_budget = True
@@ -312,30 +286,19 @@ class Sequential(StoppingEstimator):
         InputError
             If the policy is not fitted, has no budget, or was fitted with X and gets none.
         """
-        trained = self._fitted()
-        mixture = self._own()
-        candidate = trained.choices.candidates[mixture.candidate]
+        trained, mixture = self._fitted(), self._own()
+        settings, candidate = trained.settings, trained.choices.candidates[mixture.candidate]
         predictions = None
         if trained.asking is not None:
             if x is None:
                 raise InputError("x is missing: the policy was fitted with X. Pass the question: start(x).")
             predictions = trained.asking.predict_one(x) if candidate.family.predicts else None
-        settings = trained.settings
         number = float(self._numbers.random()) if x is None else uniform(settings.seed, x)
         setting = mixture.high if number < mixture.share else mixture.low
+        actions, limit = settings.actions(self.actions or {}), settings.room(candidate.family, mixture.limit)
+        deadline, believing = self._limits()[2], trained.believing(candidate, setting)
         return SequentialRun(
-            candidate.family,
-            setting,
-            trained.reading,
-            self._actions(),
-            settings.combine,
-            predictions,
-            settings.caps,
-            settings.highest_cost,
-            settings.highest_round_cost,
-            settings.room(candidate.family, mixture.limit),
-            self._limits()[2],
-            self._believing(candidate, setting),
+            settings, trained.reading, candidate.family, setting, actions, predictions, limit, deadline, believing
         )
 
     def _own(self) -> Mixture:
@@ -343,24 +306,6 @@ class Sequential(StoppingEstimator):
         if self._mixture is None:
             raise InputError("this policy has no budget. Give it one: policy.at(budget), or Sequential(budget=…).")
         return self._mixture
-
-    def _believing(self, candidate: Candidate, setting: int) -> Callable[[Any, Any, Any], float] | None:
-        """Return a function from a run's state to the probability that its answer is right."""
-        belief = self._fitted().belief
-        if belief is None or candidate.believed is None:
-            return None
-        mean, reached = float(candidate.believed[setting]), float(candidate.claimed.accuracy[setting].mean())
-        return lambda drawn, first, second: float(levelled(belief.at(drawn, first, second), mean, reached)[0])
-
-    def _actions(self) -> tuple[Action, ...]:
-        settings = self._fitted().settings
-        combine, by = {"vote": ("vote", None), "verifier": ("best", "verifier"), "score": ("best", "score")}[
-            settings.combine
-        ]
-        given = self.actions or {}
-        return tuple(
-            given.get(arm, Action(samples=1, combine=combine, by=by, model=arm or None)) for arm in settings.arms
-        )
 
     def frontier(self) -> StoppingFrontier:
         """Return spend and accuracy at many budgets, on training questions that were held out.
@@ -408,86 +353,27 @@ class Sequential(StoppingEstimator):
             If the samples are not from the policy's models or lack what it needs, X does not fit them, or budgets,
             orders, random_state or columns are not allowed.
         """
-        choices = self._fitted().choices
-        mixtures = [self._own()] if budgets is None else [choices.at(budget) for budget in budgets_of(budgets)]
-        return self._replayed(mixtures, samples, X, orders, random_state, columns)
-
-    def _replayed(
-        self, mixtures: list[Mixture], samples: Samples, X: RowsLike | None, orders: int, seed: int, columns: Any = None
-    ) -> Outcomes:
-        return replayed(self._fitted(), mixtures, samples, X, orders, seed, columns)
+        trained = self._fitted()
+        mixtures = [self._own()] if budgets is None else [trained.choices.at(budget) for budget in budgets_of(budgets)]
+        return replayed(trained, mixtures, samples, X, orders, random_state, columns)
 
     # ------------------------------------------------------------------------------------------ files
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the policy to a folder, without pickle; `tcalloc.learn.saving.policy_folder.load_policy` reads it.
-
-        Parameters
-        ----------
-        path : path
-            A new or empty folder, or one that holds a policy, which is replaced.
-        """
-        self._fitted()
-        save_policy(self, path)
-
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, bytes]]:
         """Return the state to save: values for JSON, and arrays; there are no boosters."""
-        trained, arrays = pack(self._fitted())
-        most = dict(self.most) if isinstance(self.most, Mapping) else self.most
-        budget, cap, deadline = self._limits()
-        meta = {
-            "parameters": {
-                "budget": budget,
-                "answer_by": self.answer_by,
-                "waves": list(trained["waves"]),
-                "most": most,
-                "cap": cap,
-                "deadline": deadline,
-                "feature_cost": feature_cost_of(self.feature_cost),
-                "random_state": int(self.random_state),
-            },
-            "budget": self.budget_,
-            "actions": None if self.actions is None else {arm: a.to_dict() for arm, a in self.actions.items()},
-            "mixture": None if self._mixture is None else [*astuple(self._mixture)],
-            "guarantee": None if self.guarantee_ is None else self.guarantee_.to_dict(),
-            "trained": trained,
-        }
-        return meta, arrays, {}
+        return (*pack(self), {})
 
     @classmethod
-    def _from_state(
-        cls, meta: dict[str, Any], arrays: dict[str, NDArray[Any]], boosters: dict[str, bytes]
-    ) -> "Sequential":
+    def _from_state(cls, meta: Any, arrays: dict[str, NDArray[Any]], boosters: Any) -> Self:
         """Return the policy with this state; everything is checked as if a stranger had written it."""
-        actions = meta["actions"]
-        made = cls(
-            **meta["parameters"],
-            actions=None if actions is None else {arm: Action.from_dict(action) for arm, action in actions.items()},
-        )
-        made._limits()
-        trained = unpack(meta["trained"], arrays, feature_cost_of(made.feature_cost))
-        made._begin(trained, None)
-        made.budget_ = None if meta["budget"] is None else budget_of(meta["budget"])
-        if meta["mixture"] is not None:
-            mixture = Mixture(*meta["mixture"])
-            choices = trained.choices.candidates
-            fine = all(type(v) is int and v >= 0 for v in (mixture.candidate, mixture.low, mixture.high))
-            if not fine or mixture.candidate >= len(choices) or not 0.0 <= mixture.share <= 1.0:
-                raise InputError("the mixture of rules is not one.")
-            if (
-                mixture.limit is not None
-                and limit_of(mixture.limit, "limit", "the most that a question may cost") is None
-            ):
-                raise InputError("the limit of the mixture is not one.")
-            if max(mixture.low, mixture.high) >= choices[mixture.candidate].family.settings:
-                raise InputError("the mixture is of rules that are not there.")
-            made._mixture = mixture
-        made.guarantee_ = None if meta["guarantee"] is None else Calibration.from_dict(meta["guarantee"])
+        given = meta["actions"]
+        actions = None if given is None else {arm: Action.from_dict(action) for arm, action in given.items()}
+        made = cls(**meta["parameters"], actions=actions)
+        unpack(made, meta, arrays)
         return made
 
     def _fitted(self) -> Trained:
-        if not self.__sklearn_is_fitted__():
-            raise InputError("this Sequential is not fitted yet. Call fit(X, samples) first; X may be None.")
+        self._check_fitted()
         return self._trained
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -497,26 +383,14 @@ class Sequential(StoppingEstimator):
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         if not self.__sklearn_is_fitted__():
             return f"Sequential({'' if self.budget is None else f'budget={self.budget}'}), not fitted"
-        budget = "" if self.budget_ is None else f"budget={self.budget_:g}"
+        trained, budget = self._trained, "" if self.budget_ is None else f"budget={self.budget_:g}"
         _, cap, deadline = self._limits()
-        settings = self._trained.settings
-        names = ", ".join(c.name for c in self._trained.choices.candidates)
-        lines = [f"Sequential({budget}), fitted on {counted(self._trained.questions, 'question')}; rules: {names}"]
+        names = ", ".join(candidate.name for candidate in trained.choices.candidates)
+        lines = [f"Sequential({budget}), fitted on {counted(trained.questions, 'question')}; rules: {names}"]
         if self._mixture is not None:
-            choices, m = self._trained.choices, self._mixture
-            spend, rounds = (float(choices.expected(m, what).mean()) for what in ("spend", "rounds"))
-            curve = self._trained.frontier
-            # By a reference of its own samples, a policy agrees with itself: only other samples tell its agreement.
-            accuracy = float(np.interp(spend, curve.spend, curve.accuracy))
-            reached = f"accuracy {accuracy:.4f} at " if labels_of(self).gold else ""
-            lines.append(
-                f"  {choices.candidates[m.candidate].name}: {reached}spend {spend:.4g}, "
-                f"{rounds:.3g} rounds (held out{')' if m.limit is None else ', without the limit below)'}"
-            )
-            if m.limit is not None:
-                lines.append(f"  a question costs at most {m.limit:.6g}, which makes the guarantee sharper")
-        if settings.arms != ("",):
-            lines.append(f"  models: {', '.join(settings.arms)}")
+            lines += trained.described(self._mixture, gold=labels_of(self).gold)
+        if trained.settings.arms != ("",):
+            lines.append(f"  models: {', '.join(trained.settings.arms)}")
         if cap is not None:
             lines.append(f"  a question costs at most {cap:g}")
         if deadline is not None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tcalloc.learn.features import Features
 from tcalloc.learn.regression.ridge_and_neighbours import Ridge, folds_of
-from tcalloc.learn.rows import Rows, as_row, as_rows
+from tcalloc.learn.rows import Rows
 from tcalloc.measure.samples import Samples
 
 __all__ = ["Asking"]
@@ -36,15 +36,12 @@ class Asking:
     """Models."""
 
     @classmethod
-    def fit(
-        cls, X: Any, samples: Samples, arms: tuple[str, ...], seed: int, features: Features | None = None
-    ) -> tuple["Asking", Floats]:
+    def fit(cls, rows: Rows, samples: Samples, arms: tuple[str, ...], seed: int) -> tuple["Asking", Floats]:
         """Return the fitted model, with out-of-fold predictions of the training questions, (N, arms).
 
         Features are learned without labels, on all questions. The ridge and its penalty are learned from the samples.
         """
-        rows = as_rows(X)
-        made = Features(random_state=seed) if features is None else Features(**features.get_params(deep=False))
+        made = Features(random_state=seed)
         matrix = made.fit_transform(rows)
         shares = []
         for arm in arms:
@@ -65,5 +62,4 @@ class Asking:
 
     def predict_one(self, x: Any) -> Floats:
         """Return the prediction of one question, (1, arms)."""
-        row: Rows = as_row(x, expected=self.features.schema_)
-        return self.ridge.predict(self.features.transform_one(row)[None])
+        return self.ridge.predict(self.features.transform_one(x)[None])

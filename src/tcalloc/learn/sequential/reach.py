@@ -8,19 +8,30 @@ What to use when
     The most that a question can cost under mixtures of two rules.
 `room`
     A limit on a question's cost that suits the number of held-out questions.
+`calibrated`
+    The mixture of two rules that keeps a budget on held-out questions.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tcalloc._checks import level_of
+from tcalloc.learn.holdout.calibrate import Calibration, calibrate_rising
+from tcalloc.learn.holdout.cost_range import cost_phrase, sample_costs
+from tcalloc.learn.sequential.replay import replayed, samples_of
 from tcalloc.learn.sequential.rules.families import Family, Tables, Thresholds
 from tcalloc.learn.sequential.selection import Mixture
-from tcalloc.learn.sequential.training import Settings, Trained
+from tcalloc.learn.sequential.settings import Settings
+from tcalloc.learn.sequential.training import Trained
+from tcalloc.measure.actions import Action
+from tcalloc.measure.samples import Samples
 
-__all__ = ["highest_costs", "most_drawn", "room"]
+__all__ = ["calibrated", "highest_costs", "most_drawn", "room"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -109,3 +120,41 @@ def highest_costs(trained: Trained, mixtures: Sequence[Mixture], most: Floats) -
         low, high = (min(drawn[mixture.candidate, rule], limit) for rule in (mixture.low, mixture.high))
         found.append((1 - mixture.share) * low + mixture.share * high)
     return np.array(found)
+
+
+def calibrated(
+    trained: Trained,
+    X: Any,
+    samples: Samples,
+    budget: float,
+    confidence: float | None,
+    low: float | None,
+    high: Any,
+    orders: int,
+    actions: Mapping[str, Action],
+) -> tuple[Mixture, Calibration]:
+    """Return the mixture that keeps a budget on held-out questions, and what is known about its spend.
+
+    Parameters
+    ----------
+    trained : Trained
+        The rules.
+    X, samples, budget, confidence, low, high, orders
+        As in `Sequential.calibrate`; the budget is checked.
+    actions : mapping of str to Action
+        The actions that were given for draws from some models.
+    """
+    settings = trained.settings
+    mixtures = trained.choices.mixtures(trained.choices.budgets())
+    limits: dict[str, Any] = {}
+    said = None
+    if confidence is not None:
+        named, _ = samples_of(samples, None, settings.arms)
+        most = sample_costs(settings.arms, settings.highest_draw_costs, named, actions, high)
+        limit = room(settings, most, budget, level_of("confidence", confidence), len(named))
+        mixtures = [replace(mixture, limit=limit) for mixture in mixtures]
+        limits = {"low": low or 0.0, "high": highest_costs(trained, mixtures, most)}
+        said = cost_phrase(settings.arms, most)
+    spends = replayed(trained, mixtures, samples, X, orders, 0).spend
+    place, found = calibrate_rising(spends, budget, confidence, said, **limits)
+    return mixtures[place], found

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from tcalloc._checks import whole
 from tcalloc._counts import counted
 from tcalloc.errors import InputError
-from tcalloc.learn.sequential.rules.families import Family, Outcomes
+from tcalloc.learn.sequential.rules.families import FIGURES, Family, Outcomes
 from tcalloc.learn.sequential.selection import Mixture
+from tcalloc.learn.sequential.settings import names_of_arms
 from tcalloc.learn.sequential.states.sample_features import without_score
 from tcalloc.learn.sequential.states.simulated_runs import SimulatedRuns
-from tcalloc.learn.sequential.training import Trained, names_of_arms
+from tcalloc.learn.sequential.training import Trained
 from tcalloc.measure.samples import Samples
 
 __all__ = ["replayed", "samples_of"]
@@ -82,7 +83,7 @@ def replayed(
         )
         used[c] = numbers, settings.played(family, simulated, None, numbers, given)
     parts = [trained.choices.replayed(mixture, used) for mixture in mixtures]
-    return Outcomes(*(np.stack([getattr(part, name) for part in parts]) for name in ("spend", "accuracy", "rounds")))
+    return Outcomes(*(np.stack([getattr(part, name) for part in parts]) for name in FIGURES))
 
 
 def samples_of(samples: Any, columns: Any, arms: tuple[str, ...]) -> tuple[Samples, Columns | None]:

@@ -14,6 +14,7 @@ from tcalloc.errors import InputError
 from tcalloc.learn.protocol import Draw, Result, checked
 from tcalloc.learn.sequential.live_results import accepted
 from tcalloc.learn.sequential.rules.families import Family, affordable
+from tcalloc.learn.sequential.settings import Settings
 from tcalloc.learn.sequential.states.sample_features import Reading
 from tcalloc.learn.sequential.states.state import Evidence
 from tcalloc.measure.actions import Action
@@ -29,71 +30,40 @@ class SequentialRun:
 
     Parameters
     ----------
-    family, setting : Family, int
-        The rule.
+    settings : Settings
+        Those of the policy: what determines the answer, the most samples of each model, and what they cost at most.
     reading : Reading
         How to read the features of results.
+    family, setting : Family, int
+        The rule.
     actions : tuple of Action
         The action of a draw from each model.
-    combine : {"vote", "verifier", "score"}
-        What determines the answer.
     predictions : ndarray, (1, T), or None
         The predictions for the question.
-    caps : tuple of int
-        The most samples of each model.
-    highest_cost, highest_round_cost : ndarray, (arms,)
-        The highest cost of a sample of each model, and what a draw costs besides its samples.
     limit : float
         The most that the question may cost; nothing is drawn that could exceed it.
     deadline : float or None
         Seconds from now after which nothing more is drawn.
-    believing : callable, optional
+    believing : callable or None
         Maps the samples of each model and the two highest counts to the probability that the answer is right.
     """
 
-    __slots__ = (
-        "_actions",
-        "_asked",
-        "_believing",
-        "_caps",
-        "_codes",
-        "_combine",
-        "_ended",
-        "_evidence",
-        "_family",
-        "_highest_cost",
-        "_highest_round_cost",
-        "_labels",
-        "_limit",
-        "_reading",
-        "_rounds",
-        "_setting",
-        "_spend",
-        "_tally",
-        "_until",
-        "_voted",
-    )
-
     def __init__(
         self,
+        settings: Settings,
+        reading: Reading,
         family: Family,
         setting: int,
-        reading: Reading,
         actions: tuple[Action, ...],
-        combine: str,
         predictions: Any,
-        caps: tuple[int, ...],
-        highest_cost: Any,
-        highest_round_cost: Any,
-        limit: float = np.inf,
-        deadline: float | None = None,
-        believing: Callable[[Any, Any, Any], float] | None = None,
+        limit: float,
+        deadline: float | None,
+        believing: Callable[[Any, Any, Any], float] | None,
     ):
+        self._settings, self._combine = settings, settings.combine
+        self._reading, self._actions = reading, actions
         self._family, self._setting = family, np.array([setting])
-        self._reading, self._actions, self._combine = reading, actions, combine
-        self._caps, self._limit = caps, limit
-        self._highest_cost, self._highest_round_cost = highest_cost, highest_round_cost
-        self._believing = believing
+        self._limit, self._believing = limit, believing
         self._until = None if deadline is None else time.monotonic() + deadline
         self._evidence = Evidence(1, len(actions), len(reading.features), predictions=predictions)
         self._codes: dict[Hashable, int] = {}
@@ -121,9 +91,10 @@ class SequentialRun:
         choice = int(self._family.choose(at, x, first, second, self._setting)[0, 0])
         if choice:
             move = self._family.moves[choice - 1]
-            n = min(move.samples, self._caps[move.arm] - at[move.arm])
+            settings = self._settings
+            n = min(move.samples, settings.caps[move.arm] - at[move.arm])
             if self._limit < np.inf:
-                most = float(self._highest_cost[move.arm]), float(self._highest_round_cost[move.arm])
+                most = float(settings.highest_cost[move.arm]), float(settings.highest_round_cost[move.arm])
                 n = min(n, int(affordable(self._limit - self._spend, *most)))
             if n > 0:
                 self._asked = (move.arm, n)
@@ -202,7 +173,8 @@ class SequentialRun:
     def _decided(self, missing: int) -> bool:
         """Return whether `missing` more samples of the last model end the run without changing the answer."""
         first, second = (int(count[0]) for count in self._evidence.top_two())
-        if not self._family.blind or self._combine != "vote" or first - second <= missing or len(self._caps) > 1:
+        several = len(self._settings.caps) > 1
+        if several or not self._family.blind or self._combine != "vote" or first - second <= missing:
             return False
         # Each of them votes for the first answer, for one of the others, or for none.
         ways = [(i, j) for i in range(missing + 1) for j in range(missing + 1 - i)]

@@ -92,11 +92,6 @@ class Choices:
         self.level = [i for i, c in enumerate(candidates) if i == 0 or c.family.blind]
         self.others = [i for i in range(len(candidates)) if i not in self.level]
 
-    @property
-    def most(self) -> float:
-        """The largest spend from which any family gains."""
-        return max(float(hull.spend[-1]) for hull in self.hulls)
-
     def at(self, budget: float) -> Mixture:
         """Return the mixture for a budget."""
         return self.mixtures(np.array([budget]))[0]
@@ -108,7 +103,10 @@ class Choices:
         """
         asked = np.asarray(budgets, np.float64)
         own = self._own
-        picked = list(own.picked) if np.array_equal(asked, own.budgets) else self._picked(asked, own.proven)
+        if np.array_equal(asked, own.budgets):
+            picked = list(own.picked)
+        else:
+            picked = self._chosen(asked, *self._compared(asked), own.proven)
         accuracy = self.mixed(picked).mean(axis=1)
         cheaper = np.searchsorted(own.budgets, asked, "right")
         for b in np.flatnonzero(cheaper).tolist():
@@ -129,12 +127,8 @@ class Choices:
         best = np.maximum.accumulate(np.where(record, np.arange(len(budgets)), 0))
         return _Own(budgets, picked, accuracy, best, proven)
 
-    def _picked(self, budgets: Floats, proven: NDArray[np.bool_]) -> list[Mixture]:
-        """Return the best mixture for each budget, whatever smaller budgets have."""
-        return self._chosen(budgets, *self._compared(budgets), proven)
-
     def _chosen(self, budgets: Floats, mixtures: list[Any], scores: list[Floats], proven: Any) -> list[Mixture]:
-        """Return the best of the families' mixtures for each budget."""
+        """Return the best of the families' mixtures for each budget, whatever smaller budgets have."""
         means = [score.mean(axis=1) for score in scores]
         base = _best(self.level, means)
         reference, best = _rows(scores, base), base.copy()
@@ -169,7 +163,17 @@ class Choices:
         return proven
 
     def mixed(self, mixtures: list[Mixture], what: str = "accuracy", of: str = "inner") -> Floats:
-        """Return "accuracy", "spend" or "rounds" of mixtures on each training question while held out, (B, N)."""
+        """Return a figure of mixtures on each training question while held out, (B, N).
+
+        Parameters
+        ----------
+        mixtures : list of Mixture
+            Each of two rules of a candidate.
+        what : {"accuracy", "spend", "rounds"}
+            The figure to return.
+        of : {"inner", "claimed"}
+            The figures that choose the rules, or those that may be claimed (see `Candidate`).
+        """
         parts = []
         for i in sorted({mixture.candidate for mixture in mixtures}):
             rows = [b for b, mixture in enumerate(mixtures) if mixture.candidate == i]
@@ -182,31 +186,18 @@ class Choices:
         return found
 
     def _means(self, candidate: int, low: Any, high: Any, share: Any, what: str = "accuracy", of: str = "inner") -> Any:
-        """Return what `expected` returns, of several mixtures of one candidate, (B, N)."""
+        """Return what `mixed` returns, of mixtures of one candidate."""
         values = getattr(getattr(self.candidates[candidate], of), what)
         return mixed(values, low, high, share)
 
-    def expected(self, mixture: Mixture, what: str = "accuracy", of: str = "inner") -> Floats:
-        """Return "accuracy", "spend" or "rounds" of a mixture on each training question while held out, (N,).
-
-        Parameters
-        ----------
-        mixture : Mixture
-            Two rules of a candidate.
-        what : {"accuracy", "spend", "rounds"}
-            The figure to return.
-        of : {"inner", "claimed"}
-            The figures that choose the rules, or those that may be claimed (see `Candidate`).
-        """
-        return np.asarray(self.mixed([mixture], what, of)[0])
-
     def budgets(self) -> Floats:
         """Return budgets from the smallest to the largest useful one, closer together where they are small."""
-        smallest = min(float(s) for hull in self.hulls for s in hull.spend if s > 0) if self.most > 0 else 0.0
-        if self.most <= 0:
+        most = max(float(hull.spend[-1]) for hull in self.hulls)
+        if most <= 0:
             return np.zeros(1)
+        smallest = min(float(s) for hull in self.hulls for s in hull.spend if s > 0)
         low = np.linspace(0.0, smallest, 9)[1:-1]
-        grid = np.geomspace(smallest, max(self.most, smallest), STEPS)
+        grid = np.geomspace(smallest, most, STEPS)
         # They include every corner of the hulls, so mixing two neighbours never cuts a corner off.
         corners = np.concatenate([hull.spend[hull.spend > 0] for hull in self.hulls])
         return np.unique(np.concatenate([low, grid, corners]))

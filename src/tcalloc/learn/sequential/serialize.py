@@ -1,40 +1,100 @@
-"""The parts of a fitted `Sequential` as values for JSON and arrays, and back.
+"""How a `Sequential` is written to a file and read back: values for JSON, and arrays.
 
 A file may come from a stranger. So everything is rebuilt through constructors, and shapes are checked against each
 other before use.
 """
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import astuple, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tcalloc._checks import whole
 from tcalloc.errors import InputError
+from tcalloc.learn.holdout.calibrate import Calibration
+from tcalloc.learn.looking import feature_cost_of
 from tcalloc.learn.regression.ridge_and_neighbours import Ridge
-from tcalloc.learn.sequential.rules.families import Family, Move, Outcomes, Tables, Thresholds
+from tcalloc.learn.saving.arrays import finite, part_of, with_prefix
+from tcalloc.learn.sequential.bounds import budget_of, limit_of
+from tcalloc.learn.sequential.rules.families import FIGURES, Family, Move, Outcomes, Tables, Thresholds
 from tcalloc.learn.sequential.rules.regression_induction import Basis, Induced
-from tcalloc.learn.sequential.selection import Candidate, Choices
+from tcalloc.learn.sequential.selection import Candidate, Choices, Mixture
+from tcalloc.learn.sequential.settings import LARGEST_WAVE, MOST, Settings
 from tcalloc.learn.sequential.states.belief import Belief
 from tcalloc.learn.sequential.states.sample_features import FEATURES, TELLS, Reading
 from tcalloc.learn.sequential.states.state import COMBINES, names_of
-from tcalloc.learn.sequential.training import LARGEST_WAVE, MOST, Settings, Trained
+from tcalloc.learn.sequential.training import Trained
+
+if TYPE_CHECKING:
+    from tcalloc.learn.sequential.policy import Sequential
 
 __all__ = ["pack", "unpack"]
 
 Arrays = dict[str, NDArray[Any]]
 Parts = tuple[dict[str, Any], Arrays]
 
-# The figures of rules that are kept per question.
-FIGURES = ("spend", "accuracy", "rounds")
 # The level of a rule that draws nothing, because files hold finite numbers only.
 NOTHING = -1e300
 COLUMNS = ("columns", "centre", "scale", "index", "knots", "prediction_knots", "cells", "margins", "mean", "spread")
 
 
-def pack(trained: Trained) -> Parts:
-    """Return values and arrays."""
+def pack(policy: "Sequential") -> Parts:
+    """Return what to save: values for JSON, and arrays."""
+    trained, arrays = _pack_trained(policy._fitted())
+    budget, cap, deadline = policy._limits()
+    meta = {
+        "parameters": {
+            "budget": budget,
+            "answer_by": policy.answer_by,
+            "waves": list(trained["waves"]),
+            "most": dict(policy.most) if isinstance(policy.most, Mapping) else policy.most,
+            "cap": cap,
+            "deadline": deadline,
+            "feature_cost": feature_cost_of(policy.feature_cost),
+            "random_state": int(policy.random_state),
+        },
+        "budget": policy.budget_,
+        "actions": None if policy.actions is None else {arm: a.to_dict() for arm, a in policy.actions.items()},
+        "mixture": None if policy._mixture is None else [*astuple(policy._mixture)],
+        "guarantee": None if policy.guarantee_ is None else policy.guarantee_.to_dict(),
+        "trained": trained,
+    }
+    return meta, arrays
+
+
+def unpack(policy: "Sequential", meta: dict[str, Any], arrays: Arrays) -> None:
+    """Set the state that `pack` wrote, checked; the policy has its parameters.
+
+    Raises
+    ------
+    InputError
+        If the parts do not fit.
+    """
+    policy._limits()
+    trained = _unpack_trained(meta["trained"], arrays, feature_cost_of(policy.feature_cost))
+    policy._begin(trained, None)
+    policy.budget_ = None if meta["budget"] is None else budget_of(meta["budget"])
+    if meta["mixture"] is not None:
+        policy._mixture = _mixture(meta["mixture"], trained.choices)
+    policy.guarantee_ = None if meta["guarantee"] is None else Calibration.from_dict(meta["guarantee"])
+
+
+def _mixture(meta: Any, choices: Choices) -> Mixture:
+    mixture = Mixture(*meta)
+    fine = all(type(v) is int and v >= 0 for v in (mixture.candidate, mixture.low, mixture.high))
+    if not fine or mixture.candidate >= len(choices.candidates) or not 0.0 <= mixture.share <= 1.0:
+        raise InputError("the mixture of rules is not one.")
+    limit = mixture.limit
+    if limit is not None and limit_of(limit, "limit", "the most that a question may cost") is None:
+        raise InputError("the limit of the mixture is not one.")
+    if max(mixture.low, mixture.high) >= choices.candidates[mixture.candidate].family.settings:
+        raise InputError("the mixture is of rules that are not there.")
+    return mixture
+
+
+def _pack_trained(trained: Trained) -> Parts:
     settings, reading = trained.settings, trained.reading
     meta: dict[str, Any] = {
         "arms": list(settings.arms),
@@ -62,15 +122,14 @@ def pack(trained: Trained) -> Parts:
         features, kept, _ = trained.asking.features._state()
         ridge, weights, _ = trained.asking.ridge.state()
         meta["asking"] = {"features": features, "ridge": ridge}
-        arrays |= {f"asking.features.{name}": array for name, array in kept.items()}
-        arrays |= {f"asking.ridge.{name}": array for name, array in weights.items()}
+        arrays |= with_prefix("asking.features.", kept) | with_prefix("asking.ridge.", weights)
     if trained.belief is not None:
         meta["belief"] = list(trained.belief.caps)
         arrays["belief.share"] = trained.belief.share.astype(np.float32)
     for c, candidate in enumerate(trained.choices.candidates):
         words, kept = _pack_family(candidate.family)
         meta["candidates"].append({"name": candidate.name, **words})
-        arrays |= {f"candidate{c}.{name}": array for name, array in kept.items()}
+        arrays |= with_prefix(f"candidate{c}.", kept)
         if candidate.believed is not None:
             arrays[f"candidate{c}.believed"] = candidate.believed
         for of, outcomes in (("inner", candidate.inner), ("nested", candidate.nested)):
@@ -111,21 +170,15 @@ def _pack_family(family: Family) -> Parts:
     return meta, arrays
 
 
-def unpack(meta: dict[str, Any], arrays: Arrays, looks: float = 0.0) -> Trained:
-    """Return the object that `pack` took apart; `looks` is what having X costs per question.
-
-    Raises
-    ------
-    InputError
-        If the parts do not fit.
-    """
+def _unpack_trained(meta: dict[str, Any], arrays: Arrays, looks: float) -> Trained:
+    """Return the object that `_pack_trained` took apart; `looks` is what having X costs per question."""
     arms = tuple(str(arm) for arm in meta["arms"])
     caps = tuple(whole("one of caps", k, 1, MOST) for k in meta["caps"])
     waves = tuple(whole("one of waves", k, 1, LARGEST_WAVE) for k in meta["waves"])
     limit = np.inf if meta["limit"] is None else float(meta["limit"])
     features = tuple(meta["features"])
-    highest_cost = _numbers(arrays, "highest_costs", (len(arms),))
-    rounds = _numbers(arrays, "highest_round_cost", (len(arms),)), _numbers(arrays, "usual_rounds", (len(arms), 2))
+    highest_cost = finite(arrays, "highest_costs", (len(arms),))
+    rounds = finite(arrays, "highest_round_cost", (len(arms),)), finite(arrays, "usual_rounds", (len(arms), 2))
     if any((costs < 0).any() for costs in rounds):
         raise InputError("what draws cost is negative.")
     if not arms or len(caps) != len(arms) or meta["combine"] not in COMBINES or not set(features) <= set(FEATURES):
@@ -141,9 +194,9 @@ def unpack(meta: dict[str, Any], arrays: Arrays, looks: float = 0.0) -> Trained:
     reading = Reading(
         arms,
         features,
-        _numbers(arrays, "reading.centre", shape),
-        _numbers(arrays, "reading.scale", shape),
-        _numbers(arrays, "reading.tilt", (shape[0], shape[1] + 1)),
+        finite(arrays, "reading.centre", shape),
+        finite(arrays, "reading.scale", shape),
+        finite(arrays, "reading.tilt", (shape[0], shape[1] + 1)),
     )
     # Policies that were saved before had neither of them.
     tells, unscored = meta.get("tells"), meta.get("unscored", False)
@@ -153,16 +206,16 @@ def unpack(meta: dict[str, Any], arrays: Arrays, looks: float = 0.0) -> Trained:
     questions = whole("questions", meta["questions"], 1, 1 << 40)
     candidates = []
     for c, words in enumerate(meta["candidates"]):
-        own = _under(f"candidate{c}.", arrays)
+        own = part_of(f"candidate{c}.", arrays)
         family = _family(words, own, arms, features, asking is not None)
         size = (family.settings, questions)
         inner, nested = (
-            Outcomes(*(_numbers(own, f"{of}.{name}", size) for name in FIGURES)) if f"{of}.spend" in own else None
+            Outcomes(*(finite(own, f"{of}.{name}", size) for name in FIGURES)) if f"{of}.spend" in own else None
             for of in ("inner", "nested")
         )
         if inner is None:
             raise InputError("there is a rule of which nothing was measured.")
-        believed = _numbers(own, "believed", (family.settings,)) if "believed" in own else None
+        believed = finite(own, "believed", (family.settings,)) if "believed" in own else None
         candidates.append(Candidate(str(words["name"]), family, inner, believed, nested))
     if not candidates:
         raise InputError("there are no rules.")
@@ -178,7 +231,7 @@ def _belief(caps: Any, arrays: Arrays, arms: int) -> Belief | None:
         return None
     known = tuple(whole("one of caps", k, 1, MOST) for k in caps)
     nodes, most = int(np.prod([k + 1 for k in known])), sum(known)
-    share = _numbers(arrays, "belief.share", (nodes, most + 1, most // 2 + 1))
+    share = finite(arrays, "belief.share", (nodes, most + 1, most // 2 + 1))
     if len(known) != arms or share.min() < 0 or share.max() > 1:
         raise InputError("the shares of right answers are not such.")
     return Belief(share, known)
@@ -199,12 +252,11 @@ def _tells(families: list[Family], combine: str) -> str:
 
 
 def _asking(meta: Any, arrays: Arrays, arms: tuple[str, ...]) -> Any:
-    from tcalloc.learn.features import Features
+    from tcalloc.learn.features.matrix import features_from_state
     from tcalloc.learn.sequential.question_model import Asking
 
-    features = Features._from_state(meta["features"], _under("asking.features.", arrays), {})
-    width = len(features.get_feature_names_out())
-    ridge = Ridge.from_state(meta["ridge"], _under("asking.ridge.", arrays), {}, width, len(arms))
+    features, width = features_from_state(meta["features"], part_of("asking.features.", arrays))
+    ridge = Ridge.from_state(meta["ridge"], part_of("asking.ridge.", arrays), {}, width, len(arms))
     return Asking(features, ridge, arms)
 
 
@@ -218,40 +270,29 @@ def _family(meta: Any, arrays: Arrays, arms: tuple[str, ...], features: tuple[st
         known = {0, *(move.samples for move in moves)}
         if wave.dtype != np.uint8 or wave.ndim != 4 or 0 in wave.shape or not set(np.unique(wave).tolist()) <= known:
             raise InputError("a table of rules is not one.")
-        return Tables(wave, moves, "")
+        return Tables(wave, moves)
     if meta["kind"] == "thresholds":
         levels, limits = np.asarray(arrays["levels"], np.float64), np.asarray(arrays["caps"])
-        measure = _numbers(arrays, "measure", np.shape(arrays["measure"]))
+        measure = finite(arrays, "measure", np.shape(arrays["measure"]))
         fine = measure.ndim == 2 and measure.size and levels.ndim == 1 and len(levels) and np.isfinite(levels).all()
         if not fine or limits.shape != levels.shape or limits.dtype.kind != "i" or not 0 <= limits.min() <= MOST:
             raise InputError("rules with thresholds do not fit together.")
-        return Thresholds(measure, levels, limits.astype(np.int64), whole("step", meta["step"], 1, LARGEST_WAVE), "")
+        return Thresholds(measure, levels, limits.astype(np.int64), whole("step", meta["step"], 1, LARGEST_WAVE))
     if meta["kind"] != "induced" or (meta["predicts"] and not asked):
         raise InputError(f"rules of an unknown kind {meta['kind']!r}, or of questions that are not looked at.")
     predictions = arms if meta["predicts"] else ()
     width, settings = len(names_of(arms, features, predictions)), whole("settings", meta["settings"], 1, 1 << 20)
-    made = Induced(moves, {}, {}, bool(meta["weighted"]), settings, bool(meta["predicts"]), bool(meta["reads"]), "")
+    made = Induced(moves, {}, {}, bool(meta["weighted"]), settings, bool(meta["predicts"]), bool(meta["reads"]))
     for k, (at, group, known) in enumerate(meta["states"]):
         place = (tuple(whole("drawn", n, 0, MOST) for n in at), whole("group", group, 0, 1))
-        own = _under(f"{k}.", arrays)
+        own = part_of(f"{k}.", arrays)
         parts = {name: np.asarray(own[name]) for name in COLUMNS}
         parts["spread"] = np.where(parts["spread"] > 0, parts["spread"], np.inf)
         basis = Basis(predictions=whole("predictions", known, 0, len(predictions)), **parts)
         if len(place[0]) != len(arms) or basis.columns.dtype.kind != "i" or basis.columns.max(initial=0) >= width:
             raise InputError("a state of the rules does not fit the models.")
         columns = basis.of(np.zeros((1, width))).shape[1]  # fails if the parts do not fit each other
-        table = _numbers(own, "advantage", (len(moves), columns + 1, settings)).astype(np.float32)
+        table = finite(own, "advantage", (len(moves), columns + 1, settings)).astype(np.float32)
         table[~np.asarray(own["possible"], bool)] = -np.inf
         made.bases[place], made.advantage[place] = basis, table
     return made
-
-
-def _numbers(arrays: Arrays, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    array = np.asarray(arrays[name], np.float64)
-    if array.shape != shape or not np.isfinite(array).all():
-        raise InputError(f"{name}: expected finite numbers of shape {shape}, found shape {array.shape}.")
-    return array
-
-
-def _under(prefix: str, arrays: Arrays) -> Arrays:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -1,6 +1,6 @@
 """The fit of `Sequential`: candidates, each judged on the training questions while they are held out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -8,58 +8,40 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc._checks import did_you_mean, one_of, whole
 from tcalloc._counts import counted
 from tcalloc.errors import InputError
 from tcalloc.learn.holdout.folds import Frontier, split
 from tcalloc.learn.holdout.stopping_frontier import StoppingFrontier
 from tcalloc.learn.registry import FIXED_K, MARGIN_CAP
-from tcalloc.learn.replay.all_orders import arm_costs, round_costs
 from tcalloc.learn.rows import as_rows
 from tcalloc.learn.sequential.crossfit import crossfitted
 from tcalloc.learn.sequential.rules.families import (
+    FIGURES,
     Family,
     Outcomes,
     adaptive,
-    affordable,
     fixed,
     margins,
     optimal,
-    outcomes,
 )
 from tcalloc.learn.sequential.rules.regression_induction import Induced
-from tcalloc.learn.sequential.selection import Candidate, Choices
-from tcalloc.learn.sequential.states.belief import Belief
+from tcalloc.learn.sequential.selection import Candidate, Choices, Mixture
+from tcalloc.learn.sequential.settings import Settings
+from tcalloc.learn.sequential.states.belief import Belief, levelled
 from tcalloc.learn.sequential.states.sample_features import Reading
-from tcalloc.learn.sequential.states.simulated_runs import SimulatedRuns
-from tcalloc.learn.sequential.states.state import COMBINES
+from tcalloc.learn.sequential.states.simulated_runs import Drawn, SimulatedRuns
 from tcalloc.measure.samples import Samples
 
 if TYPE_CHECKING:
     from tcalloc.learn.sequential.question_model import Asking
 
-__all__ = [
-    "LARGEST_WAVE",
-    "MOST",
-    "Settings",
-    "Trained",
-    "names_of_arms",
-    "train",
-    "unknown_arm",
-]
+__all__ = ["Trained", "train"]
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
-# With one model, all recorded samples may be drawn; with several, this many of the cheapest and of each other model.
-MOST_FIRST, MOST_OTHERS = 8, 4
 # Number of samples after which only rules with a threshold on counts continue; the others look no further ahead.
 AHEAD = 40
-# More samples per question than anyone records.
-MOST = 65_535
-# Samples at once that there is a choice of where several at once save rounds that cost something.
-USUAL_WAVES = (1, 2, 4, 8)
-LARGEST_WAVE = 255  # the tables of choices hold it in 8 bits
 # Prices, in accuracy per cost of the cheapest sample: from where nothing is gained to where nothing is drawn.
 PRICES = np.geomspace(1e-4, 1.5, 48)
 # Weights, in questions, by which the advantages of cells, and of regressions, are shrunk.
@@ -73,151 +55,6 @@ RUNS_COUNTS, MOST_ORDERS = 16_000, 240
 FOLDS = 4
 # With fewer questions, a regression on lengths or texts learns noise, and the figures cannot show that.
 ENOUGH_QUESTIONS = 50
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Settings:
-    """Checked parameters."""
-
-    arms: tuple[str, ...]
-    """The models, from the cheapest on."""
-    combine: str
-    waves: tuple[int, ...]
-    caps: tuple[int, ...]
-    """The most samples of each model."""
-    highest_cost: Floats
-    """(arms,) the cost of the most expensive recorded sample."""
-    highest_round_cost: Floats
-    """(arms,) what the most expensive draw cost besides its samples."""
-    unit: float
-    """The mean cost of a first draw of one sample of the cheapest model."""
-    limit: float
-    """The most that a question may cost."""
-    seed: int
-    usual: tuple[float | None, ...]
-    """(arms,) the mean cost of a recorded sample; None: not known."""
-    usual_rounds: tuple[tuple[float, float], ...]
-    """(arms,) what a question's first draw and its later ones cost besides their samples, on average."""
-    looks: float = 0.0
-    """What having X costs per question, for rules that read it."""
-
-    def looking(self, family: Family) -> float:
-        """Return what a question pays for X under the rules of a family."""
-        return self.looks if family.predicts else 0.0
-
-    def room(self, family: Family, limit: float | None = None) -> float:
-        """Return the most that the samples of a question may cost, within a guarantee's limit if there is one."""
-        return min(self.limit, np.inf if limit is None else limit) - self.looking(family)
-
-    def played(
-        self, family: Family, simulated: SimulatedRuns, rows: Rows | None = None, rules: Rows | None = None,
-        limit: float | None = None,
-    ) -> Outcomes:  # fmt: skip
-        """Return what rules do on simulated runs; X is paid for where they read it.
-
-        Parameters
-        ----------
-        family, simulated, rows, rules
-            Those of `tcalloc.learn.sequential.rules.families.outcomes`.
-        limit : float, optional
-            The most that a question may cost, if a guarantee limits it.
-        """
-        found = outcomes(
-            family, simulated, rows, rules, self.room(family, limit), self.highest_cost, self.highest_round_cost
-        )
-        return replace(found, spend=found.spend + self.looking(family)) if self.looking(family) else found
-
-    @property
-    def highest_draw_costs(self) -> Floats:
-        """(arms,) the most that a draw of one sample cost."""
-        return self.highest_cost + self.highest_round_cost
-
-    @classmethod
-    def of(
-        cls, samples: Samples, combine: Any, waves: Any, most: Any, cap: float | None, seed: Any, looks: float = 0.0
-    ) -> "Settings":
-        """Check the parameters against the samples."""
-        if not isinstance(samples, Samples):
-            raise InputError(f"samples is {type(samples).__name__}; expected Samples (see tcalloc.measure).")
-        models = samples.by_model
-        if combine is None:
-            if not samples.answered:
-                raise InputError(
-                    "answer_by is None and only right and wrong were recorded, so nothing shows when to stop. If a "
-                    "verifier recognises right answers live, pass answer_by='verifier'. Otherwise use a policy that "
-                    "draws one sample, such as Mixture or PricedPolicy on One actions."
-                )
-            combine = "vote"
-        one_of("answer_by", combine, COMBINES)
-        if combine == "vote" and not samples.answered:
-            raise InputError(
-                "answer_by is 'vote', but only right and wrong were recorded. Record the answers; or, if a verifier "
-                "recognises right answers live, say answer_by='verifier'."
-            )
-        if combine == "score" and any(model.scores is None for model in models.values()):
-            raise InputError("answer_by is 'score', but no scores were recorded. Give Samples(scores=…).")
-        if len(samples) < 2:
-            raise InputError(f"{len(samples)} question: learning when to stop needs at least two, better hundreds.")
-        whole("random_state", seed)
-        costs, rounds = arm_costs(samples), round_costs(samples)
-        sizes = _waves(waves, any(of.later.any() for of in rounds.values()))
-        mean = {arm: float(costs[arm][model.drawn].mean()) if model.drawn.any() else np.inf
-                for arm, model in models.items()}  # fmt: skip
-        single = {arm: mean[arm] + float(rounds[arm].first.mean()) for arm in models}
-        arms = tuple(sorted(models, key=lambda arm: single[arm]))
-        unit = next((single[arm] for arm in arms if 0 < single[arm] < np.inf), 1.0)
-        caps = _caps(most, arms, {arm: int(model.drawn.sum(axis=1).max()) for arm, model in models.items()})
-        highest_cost = np.array([float(costs[arm].max()) for arm in arms])
-        drawing = np.array([max(rounds[arm].first.max(), rounds[arm].later.max()) for arm in arms])
-        limit = np.inf if cap is None else float(cap)
-        if not any(
-            affordable(limit, float(most), float(extra)) for most, extra in zip(highest_cost, drawing, strict=True)
-        ):
-            a = int((highest_cost + drawing).argmin())
-            least = highest_cost[a] + drawing[a]
-            raise InputError(
-                f"cap is {limit:g}, but a sample{f' of {arms[a]}' if arms[a] else ''} costs up to {least:g} among "
-                f"those recorded: nothing could ever be drawn. Give a cap of at least {least:g}, in the unit of "
-                "the samples' costs, or none."
-            )
-        usual = tuple(mean[arm] if mean[arm] < np.inf else None for arm in arms)
-        means = tuple((float(rounds[arm].first.mean()), float(rounds[arm].later.mean())) for arm in arms)
-        return cls(arms, combine, sizes, caps, highest_cost, drawing, unit, limit, int(seed), usual, means, looks)
-
-
-def names_of_arms(arms: tuple[str, ...]) -> str:
-    """Return the models' names for a message; the one model of plain samples has none."""
-    return "one model without a name, which is ''" if arms == ("",) else ", ".join(arms)
-
-
-def unknown_arm(arm: str, arms: tuple[str, ...]) -> str:
-    """Return the message about an unknown model."""
-    return f"no model {arm!r} among the samples; there are {names_of_arms(arms)}.{did_you_mean(arm, arms)}"
-
-
-def _waves(waves: Any, paid: bool) -> tuple[int, ...]:
-    if waves is None:
-        return USUAL_WAVES if paid else (1,)
-    found = [waves] if isinstance(waves, int) else list(waves)
-    for k in found:
-        whole("one of waves", k, 1, LARGEST_WAVE, of="samples")
-    if not found:
-        raise InputError("waves is empty; expected at least one number of samples, such as (1, 2, 4, 8).")
-    return tuple(sorted({int(k) for k in found}))
-
-
-def _caps(most: Any, arms: tuple[str, ...], sizes: Mapping[str, int]) -> tuple[int, ...]:
-    if isinstance(most, Mapping):
-        unknown = [arm for arm in most if arm not in arms]
-        if unknown:
-            raise InputError(f"most: {unknown_arm(unknown[0], arms)}")
-    found = []
-    for a, arm in enumerate(arms):
-        usual = sizes[arm] if len(arms) == 1 else MOST_FIRST if a == 0 else MOST_OTHERS
-        usual = max(usual, 1)
-        asked = most.get(arm, usual) if isinstance(most, Mapping) else usual if most is None else most
-        found.append(min(whole("most", asked, 1, MOST, of="samples"), sizes[arm]))
-    return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,6 +74,28 @@ class Trained:
     def frontier(self) -> StoppingFrontier:
         """Accuracy at each spend, held out; computed on first use."""
         return crossfitted(self.choices, self.settings.seed)
+
+    def described(self, mixture: Mixture, *, gold: bool) -> list[str]:
+        """Return what `repr` says of a mixture; without gold answers, its accuracy is left out."""
+        spend, rounds = (float(self.choices.mixed([mixture], what).mean()) for what in ("spend", "rounds"))
+        # By a reference of its own samples, a policy agrees with itself: only other samples tell its agreement.
+        accuracy = float(np.interp(spend, self.frontier.spend, self.frontier.accuracy))
+        reached = f"accuracy {accuracy:.4f} at " if gold else ""
+        limit = mixture.limit
+        held = "held out" if limit is None else "held out, without the limit below"
+        name = self.choices.candidates[mixture.candidate].name
+        lines = [f"  {name}: {reached}spend {spend:.4g}, {rounds:.3g} rounds ({held})"]
+        if limit is not None:
+            lines.append(f"  a question costs at most {limit:.6g}, which makes the guarantee sharper")
+        return lines
+
+    def believing(self, candidate: Candidate, setting: int) -> Callable[[Drawn, Any, Any], float] | None:
+        """Return a function from a run's state to the probability that its answer is right; None: not known."""
+        belief = self.belief
+        if belief is None or candidate.believed is None:
+            return None
+        mean, reached = float(candidate.believed[setting]), float(candidate.claimed.accuracy[setting].mean())
+        return lambda drawn, first, second: float(levelled(belief.at(drawn, first, second), mean, reached)[0])
 
 
 Maker = Callable[[Rows], Family]
@@ -296,17 +155,15 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
         mean[hull] = found.accuracy.mean(axis=1)
         return mean
 
-    def induced(
-        simulated: SimulatedRuns, telling: Floats | None, weighted: bool, name: str, reads: bool = True
-    ) -> Maker:
+    def induced(simulated: SimulatedRuns, telling: Floats | None, weighted: bool, reads: bool = True) -> Maker:
         width = 0 if telling is None else telling.shape[1]
         return lambda rows: Induced.fit(
-            simulated, prices, settings.waves, PSEUDO_REGRESSION, width, weighted, name, rows, reads
+            simulated, prices, settings.waves, PSEUDO_REGRESSION, width, weighted, rows, reads
         )
 
     if several or settings.combine == "score":
         simulated = walk(None, False)
-        judge("samples", simulated, induced(simulated, None, False, "samples", False), True)
+        judge("samples", simulated, induced(simulated, None, False, reads=False), True)
     if not several:
         model = samples.by_model[settings.arms[0]]
         cap, simulated = settings.caps[0], count()
@@ -321,14 +178,13 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
         most = min(cap, AHEAD) if together and max(settings.waves) > 1 else cap
         judge(name, simulated, lambda rows: fixed(most, settings.waves, together), False)
     many = len(samples) >= ENOUGH_QUESTIONS
+    weighted = settings.combine == "vote" and bool(reading.tilt.any())
     if many and reading.features and (settings.combine != "score" or several):
-        weighted = settings.combine == "vote" and bool(reading.tilt.any())
         simulated = walk(None, weighted)
-        judge("lengths", simulated, induced(simulated, None, weighted, "lengths"), True)
+        judge("lengths", simulated, induced(simulated, None, weighted), True)
     if many and predictions is not None:
-        weighted = settings.combine == "vote" and bool(reading.tilt.any())
         simulated = walk(predictions, weighted)
-        judge("questions", simulated, induced(simulated, predictions, weighted, "questions"), True)
+        judge("questions", simulated, induced(simulated, predictions, weighted), True)
 
         def anew(train: Rows, held: Rows) -> tuple[Family, SimulatedRuns]:
             """Predict without the held-out questions too, because their outcomes help to predict the others."""
@@ -336,7 +192,7 @@ def train(samples: Samples, X: Any, settings: Settings) -> Trained:
             telling = np.empty(predictions.shape)
             telling[train], telling[held] = outside, asked.predict(rows.take(held))
             again = simulated.with_predictions(telling)
-            return induced(again, telling, weighted, "questions")(train), again
+            return induced(again, telling, weighted)(train), again
 
         candidates[-1] = replace(candidates[-1], nested=_out_of_fold(anew, len(samples), settings))
     choices = Choices(candidates, settings.unit)
@@ -351,6 +207,4 @@ def _out_of_fold(learn: Callable[[Rows, Rows], tuple[Family, SimulatedRuns]], n:
         found.append(settings.played(family, simulated, held))
         order.append(held)
     back = np.argsort(np.concatenate(order))
-    parts = (np.concatenate([getattr(part, name) for part in found], axis=1)[:, back]
-             for name in ("spend", "accuracy", "rounds"))  # fmt: skip
-    return Outcomes(*parts)
+    return Outcomes(*(np.concatenate([getattr(part, name) for part in found], axis=1)[:, back] for name in FIGURES))

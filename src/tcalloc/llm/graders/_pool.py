@@ -58,23 +58,8 @@ class WorkerPool:
         # At exit, and when the pool is no longer used.
         self._finalizer = weakref.finalize(self, _end, self._all)
 
-    @property
-    def size(self) -> int:
-        """How many processes are there."""
-        return len(self._all)
-
     def call(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Have a process answer a request; threads may call at the same time.
-
-        Parameters
-        ----------
-        request : dict
-            What the job takes; JSON.
-
-        Returns
-        -------
-        dict
-            The reply.
+        """Have a process answer a request, as JSON; threads may call at the same time.
 
         Raises
         ------

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["DIGITS", "Number", "find_numbers", "fraction_key", "number_key", "parse_number", "words_to_number"]
+__all__ = ["DIGITS", "Number", "find_numbers", "fraction_key", "number_key", "words_to_number"]
 
 # Longer numbers and powers are no answers but runaway text, and would cost time and memory to hold exactly.
 DIGITS, POWER = 300, 300
@@ -55,47 +55,33 @@ _JUNK = re.compile(r"[^0-9.]")
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number that was found in text: its value, whether a percent sign follows, and where it stands."""
+    """A number that was found in text: its value, and whether a percent sign follows."""
 
     value: Fraction
     percent: bool
-    start: int
-    end: int
 
 
 def find_numbers(text: str, *, decimal_comma: bool = False) -> list[Number]:
     """Return the numbers in a text, in their order.
 
-    Parameters
-    ----------
-    text : str
-        Any text.
-    decimal_comma : bool
-        Whether 1.234,5 is meant as in German, French, ...: the comma before the decimals.
-
-    Returns
-    -------
-    list of Number
-        Positions are those in the text as `_plain` returns it.
+    `decimal_comma`: whether 1.234,5 is meant as in German, French, ...: the comma before the decimals.
     """
     plain = _plain(text, decimal_comma=decimal_comma)
     found = (_number(match) for match in _NUMBER.finditer(plain))
     return [number for number in found if number is not None]
 
 
-def parse_number(text: str) -> Number | None:
-    """Return the number that a text is, if it is nothing else (but for marks around it: ``**$42.00**.``)."""
+def number_key(text: str) -> str | None:
+    """Return the key of the number that a text is, but for marks around it (``**$42.00**.``); None if it is none.
+
+    The percent sign does not matter.
+    """
     text = _plain(text, decimal_comma=False).strip().strip("*_`\"'").rstrip(".").strip()
     for opening, closing in (("$", "$"), ("\\(", "\\)")):
         if text.startswith(opening) and text.endswith(closing) and len(text) > len(opening) + len(closing):
             text = text[len(opening) : -len(closing)].strip()
     match = _NUMBER.fullmatch(text.removesuffix("$").rstrip() if text.count("$") == 1 and text[0] != "$" else text)
-    return None if match is None else _number(match)
-
-
-def number_key(text: str) -> str | None:
-    """Return the key of the number that a text is; None if it is none. The percent sign does not matter."""
-    number = parse_number(text)
+    number = None if match is None else _number(match)
     return None if number is None else fraction_key(number.value)
 
 
@@ -154,7 +140,7 @@ def _number(match: re.Match[str]) -> Number | None:
     if part["scale"] is not None:
         value *= _SCALES[part["scale"].lower()]
     negative = (part["sign"] == "-") != (part["inner"] == "-")
-    return Number(-value if negative else value, part["percent"] is not None, match.start(), match.end())
+    return Number(-value if negative else value, part["percent"] is not None)
 
 
 # ---------------------------------------------------------------------------------------------- words

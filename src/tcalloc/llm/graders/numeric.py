@@ -96,7 +96,7 @@ class NumericGrader:
             return numbers[-1]
         for part in [*announced, text] if len(text) <= SHORT else announced:
             if (value := words_to_number(part)) is not None:
-                return Number(value, "percent" in part, 0, 0)
+                return Number(value, "percent" in part)
         return None
 
     def _numbers(self, text: str) -> list[Number]:

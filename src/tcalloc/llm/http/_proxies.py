@@ -13,11 +13,6 @@ __all__ = ["proxy_for"]
 def proxy_for(url: str) -> str | None:
     """Return the proxy's URL by http_proxy, https_proxy, all_proxy and no_proxy; None for this machine.
 
-    Parameters
-    ----------
-    url : str
-        Where requests go.
-
     Raises
     ------
     InputError

@@ -147,9 +147,7 @@ def _escapes(character: str) -> str:
     return f"(?:{'|'.join(found)})"
 
 
-def find_key(
-    url: str, *, variable: str | None = None, file: str | None = None, keys_file: str | None = None
-) -> Key | None:
+def find_key(url: str, *, variable: str | None = None, file: str | None = None) -> Key | None:
     """Find the key for a URL's host.
 
     Parameters
@@ -158,8 +156,6 @@ def find_key(
         The server.
     variable, file : str, optional
         The named environment variable or file; not both.
-    keys_file : str, optional
-        Another file than ``~/.config/tcalloc/keys.json``.
 
     Returns
     -------
@@ -188,7 +184,7 @@ def find_key(
     if known is not None and os.environ.get(known, "").strip():
         key = Key(os.environ[known], host, f"${known}")
     else:
-        own = os.path.expanduser("~/.config/tcalloc/keys.json") if keys_file is None else keys_file
+        own = os.path.expanduser("~/.config/tcalloc/keys.json")
         kept = _from_keys_file(own, host)
         key = None if kept is None else Key(kept, host, own)
     if key is not None and parts.scheme != "https" and not is_loopback(host):
@@ -237,14 +233,14 @@ def _from_keys_file(path: str, host: str) -> str | None:
     try:
         with open(path, "rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
-                raise InputError(f"{path}: others may read it. Make it yours alone: chmod 600 {path}")
-            keys = json.load(file)
+            data = file.read()
     except OSError:
         return None
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
+    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
+        raise InputError(f"{path}: others may read it. Make it yours alone: chmod 600 {path}")
+    try:
+        keys = json.loads(data)
+    except ValueError:
         keys = None
     if not isinstance(keys, dict) or not all(isinstance(value, str) for value in keys.values()):
         raise InputError(f'{path}: expected one JSON object of hosts and keys, like {{"api.example.com": "..."}}.')

@@ -1,5 +1,6 @@
 """Knowledge about a server, and the meaning of its replies: an answer, another try, or the end."""
 
+import json
 import re
 import threading
 from dataclasses import replace
@@ -48,6 +49,8 @@ class KnownServer:
     ----------
     succeeded : bool
         Whether any reply was an answer.
+    not_before : float
+        When it may be asked again, on the clock of `time.monotonic`, if it asked for a pause.
     n_limit : int or None
         The most choices a request can have, as far as is known.
     left_out : set of str
@@ -64,6 +67,7 @@ class KnownServer:
         self.base_url, self.host, self.model, self.parameters = base_url, host, model, parameters
         self.counter, self._key = counter, key
         self.succeeded = False
+        self.not_before = 0.0
         self.n_limit: int | None = None
         self.left_out: set[str] = set()
         self.notes: list[str] = []
@@ -76,6 +80,37 @@ class KnownServer:
 
     def _redact(self, text: str) -> str:
         return text if self._key is None else self._key.redact(text)
+
+    def body(
+        self,
+        parameters: Parameters,
+        messages: list[dict[str, Any]],
+        n: int,
+        seed: int | None,
+        *,
+        stream: bool = False,
+    ) -> bytes:
+        """Return the body of a request, without the fields that the server does not accept."""
+        p, left_out = parameters, self.left_out
+        limit = "max_completion_tokens" if "max_tokens" in left_out else "max_tokens"
+        given: dict[str, Any] = {
+            "temperature": p.temperature,
+            "top_p": p.top_p,
+            limit: p.max_tokens,
+            "stop": list(p.stop) or None,
+            "reasoning_effort": p.reasoning_effort,
+            "seed": None if "seed" in left_out else seed,
+        }
+        body: dict[str, Any] = {"model": self.model, "messages": messages}
+        body |= {key: value for key, value in given.items() if value is not None}
+        if n > 1:
+            body["n"] = n
+        if stream and "stream" not in left_out:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        if p.logprobs and "logprobs" not in left_out:
+            few = p.top_logprobs is None or "top_logprobs" in left_out
+            body["logprobs"], body["top_logprobs"] = True, 1 if few else p.top_logprobs
+        return json.dumps(body | dict(p.extra), separators=(",", ":")).encode()
 
     def take_note(self, reply: Reply, wanted: int) -> None:
         """Learn from an answer to a request for `n` choices."""
@@ -96,18 +131,9 @@ class KnownServer:
     def judge(
         self, exchange: Exchange | Lost, messages: list[dict[str, Any]], n: int, doubted: set[str]
     ) -> Reply | Failed | Adapted:
-        """Return the result of a request.
+        """Return the result of a request for `n` choices.
 
-        Parameters
-        ----------
-        exchange : Exchange or Lost
-            The exchange.
-        messages : list of dict
-            The messages sent, for the prompt's tokens.
-        n : int
-            Number of choices asked for.
-        doubted : set of str
-            Ids of replies that this request refused as repetitions; more are added.
+        `doubted` holds the ids of replies that this request refused as repetitions; more are added.
         """
         if isinstance(exchange, Lost):
             ask = "" if self.succeeded else " Is the server running, and is the URL right?"
@@ -116,26 +142,23 @@ class KnownServer:
         if exchange.status != 200:
             return self._judge_status(exchange.status, exchange, error_of(exchange.body, self._redact), n)
         size = prompt_size(messages)
-        failed: BadReply | ServerError
         try:
             reply = parse_reply(unwrapped(exchange.body), n, size, self.counter, self._redact)
-        except (BadReply, ServerError) as error:
-            failed = error
-        else:
-            if not reply.input_estimated:
-                self.prompts.learn(size, reply.input_tokens)
-            if self._repeated(reply, doubted):
-                return replace(self._bad_reply("it repeats an earlier one"), repeated=True)
-            return reply
-        if isinstance(failed, BadReply):
+        except BadReply as error:
             if exchange.kind and "json" not in exchange.kind and exchange.kind not in ("text/plain", _STREAM):
                 return self._bad_reply(f"it is {exchange.kind[:40]}, not JSON; is the URL right (.../v1)?")
-            return self._bad_reply(str(failed))
-        words = failed.body["error"]
-        status = failed.status or _status_in(words)
-        if status is None and not is_quota(words):
-            return self._bad_reply(f"it holds an error under status 200: {message_of(words)}")
-        return self._judge_status(status or 429, exchange, words, n)
+            return self._bad_reply(str(error))
+        except ServerError as failed:
+            words = failed.body["error"]
+            status = failed.status or _status_in(words)
+            if status is None and not is_quota(words):
+                return self._bad_reply(f"it holds an error under status 200: {message_of(words)}")
+            return self._judge_status(status or 429, exchange, words, n)
+        if not reply.input_estimated:
+            self.prompts.learn(size, reply.input_tokens)
+        if self._repeated(reply, doubted):
+            return replace(self._bad_reply("it repeats an earlier one"), repeated=True)
+        return reply
 
     def _judge_status(self, status: int, exchange: Exchange, error: dict[str, Any], n: int) -> Failed | Adapted:
         message = message_of(error)

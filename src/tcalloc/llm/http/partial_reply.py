@@ -14,10 +14,7 @@ __all__ = ["PartialReply"]
 class PartialReply:
     """A reply that arrives piece by piece.
 
-    Parameters
-    ----------
-    look : callable, optional
-        Called with the text of each choice that ends before the whole reply does.
+    `look` is called with the text of each choice that ends before the whole reply does.
     """
 
     def __init__(self, look: Callable[[str], object] | None = None):
@@ -45,18 +42,10 @@ class PartialReply:
         answers: TokenCounter,
         usual: float,
     ) -> Reply:
-        """Return the choices that ended, and the estimated tokens of the others.
+        """Return the choices that ended, of n asked for, and the estimated tokens of the others.
 
-        Parameters
-        ----------
-        n : int
-            Number of choices asked for.
-        messages : list of dict
-            The messages sent.
-        prompts, answers : TokenCounter
-            Estimate tokens from characters.
-        usual : float
-            The usual number of tokens of an answer; it is used if it is not known how much was generated.
+        `prompts` and `answers` estimate tokens from characters. Where it is not known how much was generated, an answer
+        has its `usual` number of tokens.
         """
         size = prompt_size(messages)
         ended = [] if self._broken else self._stream.ended[:n]

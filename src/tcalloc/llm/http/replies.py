@@ -44,8 +44,7 @@ class ServerError(Exception):
 
     def __init__(self, status: int | None, body: dict[str, Any]):
         super().__init__(status)
-        self.status = status
-        self.body = body
+        self.status, self.body = status, body
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -199,7 +198,7 @@ def parse_reply(
         If it is an error that the server reports.
     """
     try:
-        return _parsed(body, n, prompt_characters, counter, redact or _unchanged)
+        return _parsed(body, n, prompt_characters, counter, redact or str)
     except (BadReply, ServerError):
         raise
     except Exception as error:  # no reply of a server may end the run
@@ -244,7 +243,7 @@ def _load(body: bytes, redact: Redact) -> dict[str, Any]:
         raise BadReply("it is not a JSON object, or the end is missing")
     error = document.get("error")
     if error and not document.get("choices"):
-        error = _redacted(error if isinstance(error, dict) else {"message": error}, redact)
+        error = _error(error, redact)
         status = next(
             (c for c in (error.get("code"), error.get("status")) if isinstance(c, int) and 400 <= c < 600), None
         )
@@ -256,10 +255,8 @@ def _choice(item: Any, redact: Redact) -> Choice:
     message = item.get("message") if isinstance(item, dict) else None
     if not isinstance(message, dict):
         raise BadReply("a choice has no message")
-    error = item.get("error")
-    if error:
-        whole = error if isinstance(error, dict) else {"message": error}
-        raise ServerError(None, {"error": _redacted(whole, redact)})
+    if error := item.get("error"):
+        raise ServerError(None, {"error": _error(error, redact)})
     content = _joined(message.get("content"))
     if content is None:
         content = _joined(message.get("refusal")) or ""
@@ -351,10 +348,6 @@ def _share(total: int, weights: list[int]) -> list[int]:
     return shares
 
 
-def _unchanged(text: str) -> str:
-    return text
-
-
 def _text(value: Any, redact: Redact) -> str:
     """Return text that UTF-8 can hold (JSON may escape half of a surrogate pair), without the key."""
     return redact(value).encode("utf-8", "replace").decode() if isinstance(value, str) else ""
@@ -378,6 +371,12 @@ def _redacted(value: Any, redact: Redact, depth: int = 0) -> Any:
     return value
 
 
+def _error(error: Any, redact: Redact) -> dict[str, Any]:
+    """Return an error without the key, as an object; anything else is taken as its message."""
+    found: dict[str, Any] = _redacted(error if isinstance(error, dict) else {"message": error}, redact)
+    return found
+
+
 def error_of(body: bytes, redact: Redact | None = None) -> dict[str, Any]:
     """Return the error object in a body, without the key; anything else is taken as its message."""
     try:
@@ -386,9 +385,7 @@ def error_of(body: bytes, redact: Redact | None = None) -> dict[str, Any]:
         return {}  # the HTML of a proxy says less than the status
     if not isinstance(document, dict):
         return {}
-    error = document.get("error", document)
-    found: dict[str, Any] = _redacted(error if isinstance(error, dict) else {"message": error}, redact or _unchanged)
-    return found
+    return _error(document.get("error", document), redact or str)
 
 
 def message_of(error: Mapping[str, Any]) -> str:

@@ -52,7 +52,7 @@ def is_busy(status: int) -> bool:
     return status in (408, 409, 425, 429) or (status >= 500 and status != 501)
 
 
-def retry_after(value: str | None, milliseconds: str | None = None, now: float | None = None) -> float | None:
+def retry_after(value: str | None, milliseconds: str | None = None) -> float | None:
     """Return the seconds that a server asks to wait; None if it does not say so in a valid form.
 
     Parameters
@@ -61,8 +61,6 @@ def retry_after(value: str | None, milliseconds: str | None = None, now: float |
         The header Retry-After: seconds, or an HTTP date.
     milliseconds : str or None
         The header retry-after-ms, which some servers send besides; it is the more exact one.
-    now : float, optional
-        The time since the epoch that a date is compared with.
     """
     exact = _number(milliseconds)
     if exact is not None:
@@ -71,7 +69,7 @@ def retry_after(value: str | None, milliseconds: str | None = None, now: float |
     if seconds is None:
         try:
             date = email.utils.parsedate_to_datetime((value or "").strip())
-            seconds = date.timestamp() - (time.time() if now is None else now)
+            seconds = date.timestamp() - time.time()
         except (ValueError, TypeError, OverflowError, OSError):
             return None
     return max(0.0, seconds)

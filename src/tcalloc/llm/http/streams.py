@@ -12,11 +12,8 @@ _OF_ANSWERS = ("completion_tokens", "output_tokens", "total_tokens")
 def unwrapped(body: bytes) -> bytes:
     """Return the document in a reply's body: as it is, out of a JSON string, or put together from its events.
 
-    Parameters
-    ----------
-    body : bytes
-        Some servers send server-sent events (lines that begin with ``data:``) whether ``stream`` was asked for or not,
-        and some gateways encode the document twice.
+    Some servers send server-sent events (lines that begin with ``data:``) whether ``stream`` was asked for or not, and
+    some gateways encode the document twice.
     """
     start = body[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
     try:
@@ -48,12 +45,7 @@ class EventBytes:
     def feed(self, piece: bytes, *, last: bool = False) -> list[bytes]:
         """Take a piece; return the events that are complete now, with single line feeds at the ends of lines.
 
-        Parameters
-        ----------
-        piece : bytes
-            What came.
-        last : bool
-            Whether nothing follows, so that an event without an empty line after it is one too.
+        After the last piece, an event without an empty line after it is one too.
         """
         piece = self._held + piece
         # The end of a line may come in two pieces.
@@ -83,19 +75,10 @@ class Stream:
     @property
     def whole(self) -> bool:
         """Whether it came to its end."""
-        ended = self._ended or all(choice.get("finish_reason") for choice in self._choices.values())
-        return ended and not self._broken
+        return (self._ended or len(self.ended) == len(self._choices)) and not self._broken
 
     def feed(self, piece: bytes, *, last: bool = False) -> list[int]:
-        """Take a piece of the body; return the numbers of the choices that it brought to an end.
-
-        Parameters
-        ----------
-        piece : bytes
-            What came.
-        last : bool
-            Whether nothing follows, so that an event without an empty line after it is one too.
-        """
+        """Take a piece of the body, perhaps the last; return the numbers of the choices that it brought to an end."""
         ended = []
         for event in self._events.feed(piece, last=last):
             lines = [line[5:].removeprefix(" ") for line in event.decode("utf-8", "replace").split("\n")
@@ -117,10 +100,10 @@ class Stream:
             self._head, self._ended = {"error": chunk["error"]}, True
             return []
         self._head |= {key: value for key, value in chunk.items() if key != "choices" and value is not None}
-        before = {index for index, choice in self._choices.items() if choice.get("finish_reason")}
+        before = self.ended
         for item in chunk.get("choices") or []:
             _add(self._choices, item)
-        return [i for i, choice in self._choices.items() if choice.get("finish_reason") and i not in before]
+        return [index for index in self.ended if index not in before]
 
     def document(self, only: Collection[int] | None = None) -> bytes:
         """Return what came as the document of a reply; of these choices alone, if any are named."""

@@ -13,7 +13,7 @@ import ssl
 import time
 import weakref
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -61,6 +61,17 @@ class Exchange:
     location: str | None
     body: bytes
     retry_after_ms: str | None = None
+
+    @classmethod
+    def of(cls, status: int, headers: Mapping[str, str], body: bytes, key: Key | None) -> "Exchange":
+        """Return a reply whose headers are without the key; a body is decoded first (`tcalloc.llm.http.replies`)."""
+
+        def header(name: str) -> str | None:
+            value = headers.get(name)
+            return value if value is None or key is None else key.redact(value)
+
+        kind = (header("Content-Type") or "").partition(";")[0].strip().lower()
+        return cls(status, kind, header("Retry-After"), header("Location"), body, header("Retry-After-Ms"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,25 +201,12 @@ class Transport:
                         ) as response,
                     ):
                         content = await self._read(response, look if response.status == 200 else None)
-                        return content if isinstance(content, Lost) else self._exchange(response, content)
+                        if isinstance(content, Lost):
+                            return content
+                        return Exchange.of(response.status, response.headers, content, self._key)
                 except (self._aiohttp.ClientError, OSError, ValueError, EOFError, zlib.error, MemoryError) as error:
                     problem = error  # TimeoutError is an OSError
         return self._words(problem, time.monotonic() - started)
-
-    def _exchange(self, response: Any, content: bytes) -> Exchange:
-        def header(name: str) -> str | None:
-            """Return a header without the key; the body is decoded first (see `tcalloc.llm.http.replies`)."""
-            value: str | None = response.headers.get(name)
-            return value if value is None or self._key is None else self._key.redact(value)
-
-        return Exchange(
-            response.status,
-            (header("Content-Type") or "").partition(";")[0].strip().lower(),
-            header("Retry-After"),
-            header("Location"),
-            content,
-            header("Retry-After-Ms"),
-        )
 
     async def _read(self, response: Any, look: Callable[[bytes], object] | None) -> bytes | Lost:
         """Read the body piece by piece, at most so many bytes."""

@@ -68,13 +68,7 @@ def counted(value: Any) -> int | None:
 
 
 def read_usage(usage: Any) -> Usage:
-    """Return what a `usage` object counts.
-
-    Parameters
-    ----------
-    usage : mapping
-        As a provider sent it; what is no mapping counts nothing.
-    """
+    """Return what a `usage` object counts, as a provider sent it; what is no mapping counts nothing."""
     if not isinstance(usage, Mapping):
         return Usage()
     inside = _details(usage, "prompt", "input")

@@ -1,6 +1,7 @@
 """What a client asks for: one body of chat completions, and whether its samples can be voted on."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,10 +32,6 @@ def _no_number(word: str) -> None:
     raise ValueError(word)
 
 
-# Python reads and writes NaN and Infinity; JSON has no words for them.
-_JSON = json.JSONDecoder(parse_constant=_no_number)
-
-
 class BadRequest(Exception):
     """The body is no request; the message is for the client.
 
@@ -49,6 +46,17 @@ class BadRequest(Exception):
     def __init__(self, message: str, param: str | None = None):
         super().__init__(message)
         self.param = param
+
+
+def _finite(word: str) -> float:
+    value = float(word)
+    if not math.isfinite(value):
+        raise BadRequest("a number in the body is too large; numbers are at most 1.8e308.")
+    return value
+
+
+# Python reads and writes NaN and Infinity; JSON has no words for them. 1e999 is JSON, but no number that Python has.
+_JSON = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tcalloc.errors import InputError
 from tcalloc.learn.columns import are_counts
-from tcalloc.learn.protocol import Always, DecidedRun, Draw, Policy, Result, Run, combine, models_of
+from tcalloc.learn.protocol import Always, DecidedRun, Draw, Policy, Result, Run, models_of
 from tcalloc.learn.saving.policy_folder import origin_of
 from tcalloc.measure.actions import Action, Vote
 from tcalloc.serve.clients import decides_quickly
@@ -166,7 +166,7 @@ class FullRun:
     @property
     def answer(self) -> Hashable | None:
         """The vote of the last model."""
-        return combine(self._last, self._results)[0]
+        return self._last.kind.answer(self._results)[0]
 
     @property
     def spend(self) -> float:
@@ -176,7 +176,7 @@ class FullRun:
     @property
     def vote_share(self) -> float:
         """The answer's share of that model's samples."""
-        return combine(self._last, self._results)[1]
+        return self._last.kind.answer(self._results)[1]
 
 
 @dataclass(frozen=True, slots=True)

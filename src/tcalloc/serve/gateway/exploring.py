@@ -13,18 +13,11 @@ from tcalloc._checks import is_number
 from tcalloc.errors import InputError, MissingExtraError
 from tcalloc.llm.client import ChatClient
 from tcalloc.llm.run_folder import arm_of
-from tcalloc.runs.records import SampleRecord
+from tcalloc.runs.records import PLAIN, SampleRecord
 from tcalloc.runs.run_files import is_run
 from tcalloc.runs.store import Store
 
 __all__ = ["Explored"]
-
-# What a record keeps of a sample if texts are not stored.
-_PLAIN = (
-    "sample", "model", "finish", "truncated", "input_tokens", "cached_tokens", "cache_write_tokens",
-    "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "estimated", "logprob", "choice", "choices", "cost",
-    "request_cost", "seconds",
-)  # fmt: skip
 
 
 class Explored:
@@ -127,7 +120,7 @@ class _Codes:
 
     def plain(self, record: SampleRecord) -> SampleRecord:
         """Return a sample without its text."""
-        kept: dict[str, Any] = {key: record[key] for key in _PLAIN if key in record}  # type: ignore[literal-required]
+        kept: dict[str, Any] = {key: record[key] for key in PLAIN if key in record}  # type: ignore[literal-required]
         answer = record.get("answer")
         if answer is not None:
             answer = self._known.setdefault(str(answer), f"answer {len(self._known) + 1}")

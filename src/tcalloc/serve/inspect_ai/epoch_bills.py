@@ -25,15 +25,7 @@ class Attempt:
     open: bool = True
 
     def note(self, model: str, usage: Any) -> None:
-        """Take the usage of one call.
-
-        Parameters
-        ----------
-        model : str
-            The model's name.
-        usage : ModelUsage
-            Inspect's figures.
-        """
+        """Take the usage of one call, as Inspect counts it."""
         self.usage.setdefault(model, []).append(usage)
 
     @property
@@ -51,14 +43,7 @@ class Attempt:
 class EpochBills:
     """The bills of one evaluation.
 
-    Parameters
-    ----------
-    keeper : BudgetKeeper or None
-        The budget that pays.
-    maximum : float or None
-        The most that one epoch can cost.
-    tenant : str or None
-        Whose budget it is.
+    `keeper` is the budget that pays, that of `tenant`; `maximum` is the most that one epoch can cost.
     """
 
     def __init__(self, keeper: BudgetKeeper | None, maximum: float | None, tenant: str | None):
@@ -77,13 +62,7 @@ class EpochBills:
         return bool(self._open)
 
     def begin(self, id: str | int, epoch: int) -> Attempt | None:
-        """Reserve the most that an attempt can cost; None: there is no money.
-
-        Parameters
-        ----------
-        id, epoch : str or int, int
-            Which epoch of which question.
-        """
+        """Reserve the most that an attempt can cost; None: there is no money."""
         if (earlier := self._open.get((id, epoch))) is not None:  # its end was not reported
             self.close(earlier)
         grant = None
@@ -99,15 +78,7 @@ class EpochBills:
         return attempt
 
     def close(self, attempt: Attempt, usage: Mapping[str, Any] | None = None) -> None:
-        """Settle an attempt.
-
-        Parameters
-        ----------
-        attempt : Attempt
-            Which.
-        usage : mapping of str to ModelUsage, optional
-            Inspect's final figures; default: those of the calls that were seen.
-        """
+        """Settle an attempt: by Inspect's final figures, else by those of the calls that were seen."""
         if not attempt.open:
             return
         attempt.open = False

@@ -48,13 +48,7 @@ class Estimate:
 
 
 def mean_of(values: Sequence[float]) -> Estimate | None:
-    """Return the mean over questions, with an interval by Student's t; None if there are none.
-
-    Parameters
-    ----------
-    values : sequence of float
-        One per question.
-    """
+    """Return the mean over questions, with an interval by Student's t; None if there are none."""
     n = len(values)
     if not n:
         return None

@@ -67,11 +67,6 @@ class Evaluation:
 
         An epoch waits while those under way may decide whether it is wanted, and while money may return. It never
         waits longer than `Settings.patience`: an epoch that is tried again needs the place in which another waits.
-
-        Parameters
-        ----------
-        id, epoch : str or int, int
-            Which epoch of which sample.
         """
         question = self.questions.get(id)
         with self._patience() as patience:
@@ -128,17 +123,7 @@ class Evaluation:
             self._news = None
 
     def ended(self, attempt: Attempt, usage: Mapping[str, Any] | None, failed: bool) -> None:
-        """Settle an attempt.
-
-        Parameters
-        ----------
-        attempt : Attempt
-            Which.
-        usage : mapping of str to ModelUsage or None
-            Inspect's final figures; None: those of the calls that were seen.
-        failed : bool
-            Whether it brings no score.
-        """
+        """Settle an attempt by Inspect's final figures, if there are any; a failed one brings no score."""
         self.bills.close(attempt, usage)
         question = self.questions.get(attempt.id)
         if failed and question is not None:
@@ -146,25 +131,17 @@ class Evaluation:
         self._tell()
 
     def complete(self, id: str | int, epoch: int, scores: Mapping[str, Any], attempt: Attempt | None) -> None:
-        """Take the scores of an epoch.
-
-        Parameters
-        ----------
-        id, epoch : str or int, int
-            Which epoch of which sample.
-        scores : mapping of str to SampleScore
-            By the name of the scorer.
-        attempt : Attempt or None
-            What it cost; None if it was taken from an earlier log.
-        """
+        """Take the scores of an epoch, by the names of the scorers; one from an earlier log has no attempt."""
         if attempt is not None:
             self.bills.close(attempt)
         question = self.questions.get(id)
-        if question is None or not scores:
-            if question is not None:
-                question.leave(epoch)
-            self._tell()
-            return
+        if question is not None and scores:
+            question.finish(epoch, self._epoch(scores, attempt))
+        elif question is not None:
+            question.leave(epoch)
+        self._tell()
+
+    def _epoch(self, scores: Mapping[str, Any], attempt: Attempt | None) -> Epoch:
         if self.scorer is None:
             self.scorer = next(iter(scores))
         found = scores.get(self.scorer)
@@ -172,16 +149,12 @@ class Evaluation:
         answer = None if score is None else self.settings.answer(score)
         cost = 0.0 if attempt is None else attempt.usd if attempt.usd is not None else float(attempt.tokens)
         value = None if score is None or isinstance(score.value, dict | list) else self.number(score.value)
-        question.finish(epoch, Epoch(Result(answer, cost), value if value == value else None, attempt is not None))
-        self._tell()
+        return Epoch(Result(answer, cost), value if value == value else None, attempt is not None)
 
     def give_up(self, error: Exception) -> None:
         """Stop no more epochs, because of a fault of ours; the evaluation goes on as it would without us.
 
-        Parameters
-        ----------
-        error : Exception
-            What failed. Its text is not logged: it may hold what a user's function was given.
+        The text of the error is not logged: it may hold what a user's function was given.
         """
         if not self.fault:
             self.fault = f"no epoch was stopped after a fault ({type(error).__name__})"

@@ -38,23 +38,11 @@ class FullVote(Counting):
         return 1.0
 
     def measure(self, states: States) -> NDArray[np.float64]:
-        """Return c₁ − c₂ − (cap − n).
-
-        Parameters
-        ----------
-        states : States
-            Counts of the votes of M runs.
-        """
+        """Return c₁ − c₂ − (cap − n) of M runs."""
         return self._lead(states) - (self.cap - states.n).astype(np.float64)
 
     def batch(self, states: States) -> NDArray[np.int64]:
-        """Return how many samples are needed at least; the rule cannot stop earlier.
-
-        Parameters
-        ----------
-        states : States
-            Counts of the votes of M runs.
-        """
+        """Return how many samples each of M runs needs at least; the rule cannot stop earlier."""
         return np.asarray((self.cap - states.n - self._lead(states)) // 2 + 1, np.int64)
 
     @staticmethod

@@ -26,12 +26,8 @@ class Epoch:
 class QuestionEpochs:
     """The epochs of one question, as a run of a policy asks for them.
 
-    Epochs are drawn at any time and end in any order. They are told to the run in the order of their numbers.
-
-    Parameters
-    ----------
-    run : Run
-        The question's run. It ends when another epoch is not worth its price.
+    Epochs are drawn at any time and end in any order. They are told to the run in the order of their numbers. The run
+    ends when another epoch is not worth its price.
     """
 
     __slots__ = ("_asked", "_running", "_told", "done", "failed", "run", "seen", "stopped", "unpaid")
@@ -55,10 +51,11 @@ class QuestionEpochs:
     def wish(self) -> Wish:
         """Return whether another epoch should run now, wait for those under way, or be left out."""
         while self._asked:
-            came = [self.done[number].result for number in sorted(self.done.keys() - self._told)]
+            fresh = sorted(self.done.keys() - self._told)
+            came = [self.done[number].result for number in fresh]
             if len(came) < self._asked:
                 break
-            self._told.update(sorted(self.done.keys() - self._told)[: self._asked])
+            self._told.update(fresh[: self._asked])
             self.run.add(came[: self._asked])
             self._asked = self._ask()
         if not self._asked:
@@ -75,40 +72,18 @@ class QuestionEpochs:
         return 0 if draw is None else draw.n
 
     def begin(self, epoch: int) -> None:
-        """Note that an epoch runs, perhaps once more.
-
-        Parameters
-        ----------
-        epoch : int
-            Its number.
-        """
+        """Note that an epoch runs, perhaps once more."""
         self.seen.add(epoch)
         self._running.add(epoch)
         self.failed.discard(epoch)
 
     def leave(self, epoch: int, *, paid: bool = True) -> None:
-        """Note that an epoch ended without a score, or could not be paid.
-
-        Parameters
-        ----------
-        epoch : int
-            Its number.
-        paid : bool
-            Whether it ran at all.
-        """
+        """Note that an epoch ended without a score, or could not be paid."""
         self._running.discard(epoch)
         (self.failed if paid else self.unpaid).add(epoch)
 
     def finish(self, epoch: int, found: Epoch) -> None:
-        """Take what an epoch brought.
-
-        Parameters
-        ----------
-        epoch : int
-            Its number.
-        found : Epoch
-            Its answer, cost and value.
-        """
+        """Take what an epoch brought."""
         self._running.discard(epoch)
         self.failed.discard(epoch)
         if epoch not in self._told:  # a repeated epoch cannot be taken back from the run
@@ -126,15 +101,7 @@ class QuestionEpochs:
 
 
 def needed(run: Run, results: list[Result]) -> tuple[int, bool]:
-    """Return after how many of these results a new run ends, and whether it ends; all of them if it would go on.
-
-    Parameters
-    ----------
-    run : Run
-        A run that has seen nothing yet.
-    results : list of Result
-        The results, one by one, in the order in which they come.
-    """
+    """Return after how many of these results a new run ends, and whether it ends; all of them if it would go on."""
     settled = getattr(run, "settled", None)
     told = 0
     while (draw := run.next()) is not None:

@@ -244,26 +244,14 @@ class StopEpochs:
 
 
 def text_of(given: Any) -> str:
-    """Return the text of a sample: its input, or what the user says in it.
-
-    Parameters
-    ----------
-    given : str or list of ChatMessage
-        `Sample.input`.
-    """
+    """Return the text of a sample: its input, or what the user says in it."""
     if isinstance(given, str):
         return given
     return "\n".join(message.text for message in given if message.role == "user")
 
 
 def number_of(value: Hashable) -> float:
-    """Return the value of a score as a number, as Inspect's own metrics do.
-
-    Parameters
-    ----------
-    value : str, int, float or bool
-        Such as "C" or 0.5.
-    """
+    """Return the value of a score, such as "C" or 0.5, as a number, as Inspect's own metrics do."""
     from inspect_ai.scorer import value_to_float
 
     return float(value_to_float()(value))

@@ -19,16 +19,7 @@ def summary_of(
 ) -> dict[str, Any]:
     """Return counts, amounts and accuracies, as JSON.
 
-    Parameters
-    ----------
-    questions : sequence of QuestionEpochs
-        All questions of the task.
-    starts : sequence of callable
-        Begins a new run of each.
-    epochs : int
-        How many epochs were planned for each.
-    bills : EpochBills
-        What they cost.
+    `starts` begin a new run of each question; `epochs` were planned for each.
     """
     unit = "tokens" if bills.usd is None or not bills.usd else "usd"
     costs = [[epoch.result.cost for epoch in question.in_order if epoch.priced] for question in questions]

@@ -1,15 +1,16 @@
 """The majority answer of a question's epochs: which answers are the same, and the reducer that scores the vote."""
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from functools import cache
 from typing import Any
 
 from tcalloc.errors import MissingExtraError
-from tcalloc.learn.protocol import leading
 from tcalloc.llm.final_answers import final_answer, last_boxed
 from tcalloc.llm.graders import make_grader
 from tcalloc.llm.graders.text import any_key
 from tcalloc.llm.questions import Question
+from tcalloc.measure.kinds import leading
 
 __all__ = ["AnswerReader", "answer_reader", "vote", "voted"]
 
@@ -50,16 +51,9 @@ def _plain(score: Any) -> str | None:
 def voted(answers: Sequence[Hashable | None]) -> int:
     """Return the place of the first answer that agrees with the most; 0 if nothing voted.
 
-    Parameters
-    ----------
-    answers : sequence
-        In the order in which they came. Of tied answers, the first wins. None is no vote.
+    Answers stand in the order in which they came; of tied ones, the first wins. None is no vote.
     """
-    votes: dict[Hashable, int] = {}
-    for answer in answers:
-        if answer is not None:
-            votes[answer] = votes.get(answer, 0) + 1
-    first = leading(votes)
+    first = leading(Counter(answer for answer in answers if answer is not None))
     return 0 if first is None else answers.index(first)
 
 

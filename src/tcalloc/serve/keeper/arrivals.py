@@ -14,10 +14,17 @@ DAY = 86400.0
 SHRINKAGE = 0.25
 # Days after which what was seen counts half; a tenth of the period, if that is longer.
 REMEMBERED_DAYS = 7.0
+# A rate is read as if this long had passed before, without a request: the time that this many requests have if the
+# money pays for the best of each, but at least and at most these shares of the period.
+DOUBTED = 20.0
+LEAST_DOUBT, MOST_DOUBT = 1 / 1000, 1 / 20
 
 
 class Arrivals:
     """Counts requests over ledger time, and forecasts them.
+
+    Two requests within a second of a month do not show how many the month will have: they may be somebody's first try.
+    So a rate is believed little by little, see `doubt`.
 
     Parameters
     ----------
@@ -26,11 +33,23 @@ class Arrivals:
     """
 
     def __init__(self, length: float):
-        self._half_life = max(length / 10.0, REMEMBERED_DAYS * DAY)
+        self._length, self._half_life = length, max(length / 10.0, REMEMBERED_DAYS * DAY)
+        self._doubt = length * LEAST_DOUBT
         self._counts = np.zeros(SLOTS)
         self._seconds = np.zeros(SLOTS)
         self._time: float | None = None
         self._count = 0
+
+    def doubt(self, share: float) -> None:
+        """Set how slowly a rate is believed.
+
+        Parameters
+        ----------
+        share : float
+            The share of the period's money that one request costs if it gets the best. With much money for few
+            requests, few of them say little; with a share of 0, time alone counts.
+        """
+        self._doubt = self._length * min(max(DOUBTED * share, LEAST_DOUBT), MOST_DOUBT)
 
     def note(self, time: float, count: int) -> None:
         """Take note of how many requests had come at a time."""
@@ -56,7 +75,7 @@ class Arrivals:
         seen, came = float(self._seconds.sum()), float(self._counts.sum())
         if seen <= 0 or came <= 0 or end <= time:
             return None if end > time else 0.0
-        mean = came / seen
+        mean = came / (seen + self._doubt)
         if seen < 0.9 * DAY or end - time > 1e4 * DAY:
             return mean * (end - time)
         extra = SHRINKAGE * DAY / SLOTS

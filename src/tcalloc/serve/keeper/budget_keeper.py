@@ -16,6 +16,7 @@ import math
 import os
 import random
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -39,7 +40,7 @@ from tcalloc.serve.keeper.open_state import open_state
 from tcalloc.serve.keeper.period import period_of
 from tcalloc.serve.keeper.pricing import Pricing
 from tcalloc.serve.keeper.status import Status, status_of
-from tcalloc.serve.keeper.store import MemoryStore, Store
+from tcalloc.serve.keeper.store import LostState, MemoryStore, Store
 
 __all__ = ["BudgetKeeper"]
 
@@ -47,6 +48,8 @@ _log = logging.getLogger("tcalloc.keeper")
 
 # A bill above this many totals is taken to be in another unit.
 ABSURD = 1000.0
+# Seconds between two lines of the log that say that the state is lost.
+SAYS_LOST = 60.0
 
 
 class BudgetKeeper:
@@ -152,7 +155,7 @@ class BudgetKeeper:
         self._pricing = Pricing(store, self._learned, self._horizon, first_price)
         self._guard = threading.RLock()
         self._process, self._prefix, self._numbers = os.getpid(), self._pricing.replica, itertools.count()
-        self._forecast_for = -math.inf
+        self._forecast_for = self._says_lost = -math.inf
 
     @classmethod
     def open(cls, state: str | os.PathLike[str]) -> Self:
@@ -383,8 +386,12 @@ class BudgetKeeper:
     def close(self) -> None:
         """Leave what was learned to the keepers that go on with the state, and close its files and connections."""
         with self._guard:
-            self._pricing.leave()
-            self.store.close()
+            try:
+                self._pricing.leave()
+            except LostState as error:
+                _log.error("%s", error)
+            finally:
+                self.store.close()
 
     def __enter__(self) -> Self:
         return self
@@ -401,41 +408,56 @@ class BudgetKeeper:
 
     def _granted(self, menu: Menu, account: str, question: Any) -> Grant:
         with self._guard:
-            pacer = self._learned.pacers[account]
+            grant_id, pacer = self._new_id(), self._learned.pacers[account]
             costs, most = self._learned.corrected(menu)
-            counted, places, short = costs, list[int](), False
-            allowed = [j for j, m in enumerate(most) if m <= self.cap_per_question * (1 + 2**-40)]
-            if allowed:
-                ladder = ladder_of([menu.accuracy[j] for j in allowed], [costs[j] for j in allowed])
-                if self.store.book.start != self._forecast_for:
-                    pacer.forget_forecast()
-                pacer.note_request(ladder, self.store.book.position)
-                self._pricing.request(account)
-                pace = self._horizon.pace(account)
-                caution = 0.0 if self.period.rolling else pacer.caution(pace.left)
-                counted = [c + caution * max(m - c, 0.0) for c, m in zip(costs, most, strict=True)]
-                here = [counted[allowed[j]] for j in ladder.actions]
-                luck = random.random() if question is None else uniform(0, question)
-                tried, short = pacer.places(pace, ladder, here, luck)
-                places = [allowed[ladder.actions[place]] for place in tried]
-            back = menu.names.index(self.fallback) if self.fallback in menu.names else None
-            if back in allowed and back not in places:
-                places.append(back)
-            grant_id = self._new_id()
-            of = self._units.of
-            options = [(of(most[j]), of(counted[j])) for j in places]
-            place = self.store.reserve(grant_id, account, options, self.lifetime)
+            try:
+                j, short = self._reserved(grant_id, menu, costs, most, account, question)
+            except LostState as error:
+                self._say_lost(error)
+                j, short = None, True
             price = pacer.price or 0.0
-            if place < 0:
+            if j is None:
                 return Grant(self, grant_id, None, "", 0.0, 0.0, price, account, True, None)
-            j = places[place]
             pacer.note_grant(costs[j], most[j])
         run = None if menu.start is None else menu.start(j)
         stated = menu.costs[j], menu.most[j]
         return Grant(
-            self, grant_id, menu.names[j], menu.models[j], most[j], costs[j], price, account, short or place > 0, run,
-            stated,
-        )  # fmt: skip
+            self, grant_id, menu.names[j], menu.models[j], most[j], costs[j], price, account, short, run, stated
+        )
+
+    def _reserved(
+        self, grant_id: str, menu: Menu, costs: list[float], most: list[float], account: str, question: Any
+    ) -> tuple[int | None, bool]:
+        """Reserve money; return the place of the action, if there is money for any, and whether it is less than due."""
+        pacer = self._learned.pacers[account]
+        counted, places, short = costs, list[int](), False
+        allowed = [j for j, m in enumerate(most) if m <= self.cap_per_question * (1 + 2**-40)]
+        if allowed:
+            ladder = ladder_of([menu.accuracy[j] for j in allowed], [costs[j] for j in allowed])
+            if self.store.book.start != self._forecast_for:
+                pacer.forget_forecast()
+            pacer.note_request(ladder, self.store.book.position)
+            self._pricing.request(account)
+            pace = self._horizon.pace(account)
+            caution = 0.0 if self.period.rolling else pacer.caution(pace.left)
+            counted = [c + caution * max(m - c, 0.0) for c, m in zip(costs, most, strict=True)]
+            here = [counted[allowed[j]] for j in ladder.actions]
+            luck = random.random() if question is None else uniform(0, question)
+            tried, short = pacer.places(pace, ladder, here, luck)
+            places = [allowed[ladder.actions[place]] for place in tried]
+        back = menu.names.index(self.fallback) if self.fallback in menu.names else None
+        if back in allowed and back not in places:
+            places.append(back)
+        of = self._units.of
+        options = [(of(most[j]), of(counted[j])) for j in places]
+        place = self.store.reserve(grant_id, account, options, self.lifetime)
+        return (None, True) if place < 0 else (places[place], short or place > 0)
+
+    def _say_lost(self, error: LostState) -> None:
+        now = time.monotonic()
+        if now >= self._says_lost:
+            self._says_lost = now + SAYS_LOST
+            _log.error("%s", error)
 
     def _new_id(self) -> str:
         if self._process != os.getpid():  # a fork: the parent goes on with the other names

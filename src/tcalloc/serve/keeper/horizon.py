@@ -114,8 +114,10 @@ class Horizon:
             return Pace(paced, math.inf)
         return Pace(paced * self._shares.get(account, self.total) / self.total / self._part(account), math.inf)
 
-    def share_out(self) -> None:
-        """Compute what each tenant may spend in the period."""
+    def plan(self) -> None:
+        """Compute how fast a rate of requests is believed, and what each tenant may spend in the period."""
+        if self._learned.arrivals is not None:
+            self._learned.arrivals.doubt(self._learned.best_spend() / self.total)
         if not self._tenants:
             return
         self._store.accounts()

@@ -1,5 +1,6 @@
 """What a keeper has learned from traffic, and what keepers tell each other of it."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -95,6 +96,12 @@ class Learned:
     def has_seen(self) -> bool:
         """Whether it has learned anything by itself."""
         return any(pacer.demand.count for pacer in self.pacers.values())
+
+    def best_spend(self) -> float:
+        """Return the mean expected spend of a request that gets the best, whatever it costs; 0: none has come."""
+        seen = {name: pacer.demand.seen for name, pacer in self.pacers.items()}
+        spends = math.fsum(count * self.pacers[name].spend_at(0.0) for name, count in seen.items())
+        return spends / math.fsum(seen.values()) if spends else 0.0
 
     def all_exceeded(self) -> dict[str, int]:
         """Return `exceeded` of all keepers that share the state."""

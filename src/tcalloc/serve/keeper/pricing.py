@@ -47,7 +47,7 @@ class Pricing:
         self._until[account] -= 1
         if self._until[account] > 0:
             return
-        self._horizon.share_out()
+        self._horizon.plan()
         self._set(account)
         self._until[account] = EVERY if self._learned.pacers[account].demand.seen >= EVERY else 1
         bucket, now = self._store.book.bucket, self._store.clock.now()
@@ -58,7 +58,7 @@ class Pricing:
     def now(self) -> None:
         """Set all prices anew, with what other keepers know."""
         self._tell()
-        self._horizon.share_out()
+        self._horizon.plan()
         for account in self._learned.pacers:
             self._set(account)
 

@@ -19,6 +19,7 @@ from tcalloc.serve.keeper.account import Account
 from tcalloc.serve.keeper.book import WHOLE, Book, Held, Settled
 from tcalloc.serve.keeper.clock import LedgerClock
 from tcalloc.serve.keeper.rows import account_row, book_of, rest_of, settings_of, take_rest
+from tcalloc.serve.keeper.store import LostState
 
 __all__ = ["SQLiteStore"]
 
@@ -73,9 +74,13 @@ class SQLiteStore:
     ):
         self.clock = LedgerClock() if clock is None else clock
         self._path, self._guard = os.fspath(path), threading.Lock()
+        self._file = path if path == ":memory:" else os.path.abspath(path)
+        self._paths = self._file, f"{self._file}-wal"
+        self._known: list[tuple[int, int]] = []
         try:
             self._open()
             self._load(config, book)
+            self._known = self._files()
         except BaseException:
             self._close()
             raise
@@ -108,7 +113,7 @@ class SQLiteStore:
     def _open(self) -> None:
         self._pid = os.getpid()
         try:
-            self._db = sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(self._file, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA page_size = 1024")  # an operation writes two or three pages
             self._use_log()
         except sqlite3.Error as error:
@@ -236,7 +241,24 @@ class SQLiteStore:
 
     # ------------------------------------------------------------------------------------------ rows
 
+    def _files(self) -> list[tuple[int, int]]:
+        """Return which files the database and its log are, as far as they are there."""
+        found = []
+        for path in self._paths:
+            try:
+                one = os.stat(path)
+            except OSError:  # contextlib.suppress takes three times as long
+                continue
+            found.append((one.st_dev, one.st_ino))
+        return found
+
     def _begin(self) -> None:
+        if self._known and self._files() != self._known:
+            raise LostState(
+                f"{self._path} was deleted or replaced while this process uses it as the state of a budget. Nothing "
+                "more is granted, because no other process sees what is spent here. Put the file back. Or start all "
+                "services anew: they use the file that is there then, and begin the budget anew if there is none."
+            )
         if self._pid != os.getpid():  # a fork: SQLite connections are not shared
             self._open()
         self._db.execute("BEGIN IMMEDIATE")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tcalloc._amounts import amount, digits, unit_words
 from tcalloc._counts import counted
+from tcalloc._frames import new_axes
 from tcalloc._printing import cleaned, text_table
-from tcalloc.errors import MissingExtraError
 from tcalloc.serve.keeper.account import Account, Units
 from tcalloc.serve.keeper.book import WHOLE, Book
 from tcalloc.serve.keeper.horizon import Horizon
@@ -117,12 +117,7 @@ class Status:
         MissingExtraError
             If Matplotlib is not installed.
         """
-        if ax is None:
-            try:
-                import matplotlib.pyplot as plt
-            except ImportError:
-                raise MissingExtraError("plot needs Matplotlib: pip install 'tcalloc[plot]'") from None
-            ax = plt.figure(figsize=(7, 4.5), layout="constrained").add_subplot()
+        ax = new_axes() if ax is None else ax
         places, spent = [0.0], [0.0]
         for place, amount_there in self.history:
             places.append(place)

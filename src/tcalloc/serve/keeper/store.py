@@ -5,11 +5,16 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from tcalloc.errors import InputError
 from tcalloc.serve.keeper.account import Account
 from tcalloc.serve.keeper.book import Book, Settled
 from tcalloc.serve.keeper.clock import LedgerClock
 
-__all__ = ["MemoryStore", "Store"]
+__all__ = ["LostState", "MemoryStore", "Store"]
+
+
+class LostState(InputError):
+    """What this process spends is not seen by others any more; so nothing more must be spent."""
 
 
 class Store(Protocol):

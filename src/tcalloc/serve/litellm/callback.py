@@ -25,7 +25,15 @@ from tcalloc.measure.actions import Action
 from tcalloc.serve.gateway.asked import BadRequest, asked_of
 from tcalloc.serve.gateway.deciding import decided, settled
 from tcalloc.serve.gateway.decisions import NoMoney
-from tcalloc.serve.litellm.calls import another, headers_in, make_one, prices_of_call, prices_of_group, streamed
+from tcalloc.serve.litellm.calls import (
+    another,
+    headers_in,
+    make_one,
+    placed_in,
+    prices_of_call,
+    prices_of_group,
+    streamed,
+)
 from tcalloc.serve.litellm.prices import most_cost, most_rates
 from tcalloc.serve.litellm.requests import Request, Requests
 from tcalloc.serve.litellm.serving import Serving
@@ -97,12 +105,16 @@ class Hook(CustomLogger):  # type: ignore[misc]
         request = self._requests.get(kwargs.get("litellm_call_id"))
         if request is None and not kwargs.get("proxy_server_request"):
             kwargs = dict(kwargs)
+            placed = placed_in(kwargs)
             try:
-                prices = functools.partial(prices_of_call, kwargs)
-                free = not kwargs.get("model_info")  # a router has not chosen a deployment
+                prices = functools.partial(prices_of_call, kwargs | placed)
+                # A router has not chosen a deployment, and the caller has not given a model that cannot be replaced.
+                free = not kwargs.get("model_info") and "model" not in placed
+                kwargs |= placed
                 request = await self._decide(kwargs, {}, prices, lambda model: free)
             except NoMoney:
                 raise BudgetExceededError(0.0, 0.0, message=SPENT) from None
+            kwargs = {name: value for name, value in kwargs.items() if name not in placed}
             if request is not None:
                 request.of_proxy = False
         if request is not None and request.decision.run is not None and kwargs.get("stream"):

@@ -18,6 +18,7 @@ __all__ = [
     "another",
     "headers_in",
     "make_one",
+    "placed_in",
     "prices_of_call",
     "prices_of_group",
     "streamed",
@@ -40,6 +41,12 @@ def headers_in(data: Mapping[str, Any]) -> Mapping[str, str]:
     sent = data.get("proxy_server_request")
     headers = sent.get("headers") if isinstance(sent, Mapping) else None
     return {str(name).lower(): str(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {}
+
+
+def placed_in(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the model and the messages of a call of the SDK that gave them by position: LiteLLM shows names alone."""
+    known = kwargs.get("litellm_logging_obj")
+    return {name: getattr(known, name) for name in ("model", "messages") if name not in kwargs and known is not None}
 
 
 def _router() -> Any:

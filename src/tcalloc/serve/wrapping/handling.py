@@ -36,14 +36,8 @@ class Taken:
 class Handling:
     """What a wrapped client does with chat completions.
 
-    Parameters
-    ----------
-    library : module
-        The HTTP library of the SDK: httpx, or httpx2.
-    answering : Answering
-        How requests are answered; its upstream is a `ClientUpstream`.
-    graders : mapping of str to Grader or None
-        What finds the answers, by the name that a request may choose; "default" is that of the others.
+    `library` is the HTTP library of the SDK: httpx, or httpx2. The upstream of `answering` is a `ClientUpstream`. A
+    request may choose what finds the answers by its name in `graders`; "default" is that of the others.
     """
 
     def __init__(self, library: Any, answering: Answering, graders: Mapping[str, Grader | None]):
@@ -52,13 +46,7 @@ class Handling:
     # ------------------------------------------------------------------------------------------ what is answered here
 
     def take(self, request: Any) -> Any:
-        """Return what is answered here (`Taken`); None for a request that is sent as it is, or else its refusal.
-
-        Parameters
-        ----------
-        request : httpx.Request
-            What the SDK would send.
-        """
+        """Return what is answered here (`Taken`); None for a request that is sent as it is, or else its refusal."""
         if request.method != "POST" or not request.url.path.rstrip("/").endswith("/chat/completions"):
             return None
         try:

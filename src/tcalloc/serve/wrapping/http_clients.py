@@ -12,13 +12,7 @@ _LIBRARIES = ("httpx2", "httpx")
 
 
 def library_of(client: Any) -> Any | None:
-    """Return the HTTP library that a client is of; None: it is no HTTP client that is known.
-
-    Parameters
-    ----------
-    client : httpx.Client or httpx.AsyncClient
-        The client.
-    """
+    """Return the HTTP library that a client is of; None: it is no HTTP client that is known."""
     for name in _LIBRARIES:
         library = sys.modules.get(name)
         if library is not None and isinstance(client, library.Client | library.AsyncClient):
@@ -34,14 +28,7 @@ def is_replacing(client: Any) -> bool:
 def replacing(client: Any, library: Any, handling: Handling) -> Any:
     """Return an HTTP client that takes another's place in the SDK.
 
-    Parameters
-    ----------
-    client : httpx.Client or httpx.AsyncClient
-        The user's, which sends whatever is sent, and is closed with this one.
-    library : module
-        Its library.
-    handling : Handling
-        What is done with chat completions.
+    The user's client sends whatever is sent, and is closed with this one.
     """
     if isinstance(client, library.AsyncClient):
         return _awaiting(client, library, handling)

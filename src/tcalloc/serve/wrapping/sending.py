@@ -45,15 +45,7 @@ class Carrier(Protocol):
 
 
 class ThreadCarrier:
-    """Sends by a blocking client, from threads.
-
-    Parameters
-    ----------
-    client : httpx.Client
-        The user's client.
-    options : mapping
-        How the SDK has it send, such as ``follow_redirects``.
-    """
+    """Sends by a blocking client, from threads; `options` are how the SDK has it send, such as ``follow_redirects``."""
 
     def __init__(self, client: Any, options: Mapping[str, Any]):
         self._client, self._options = client, options
@@ -84,17 +76,7 @@ class ThreadCarrier:
 
 
 class LoopCarrier:
-    """Sends by an asynchronous client, on the loop of its caller.
-
-    Parameters
-    ----------
-    client : httpx.AsyncClient
-        The user's client.
-    options : mapping
-        How the SDK has it send.
-    loop : asyncio.AbstractEventLoop
-        The loop of the caller, which is running.
-    """
+    """Sends by an asynchronous client, on the loop of its caller, which is running."""
 
     def __init__(self, client: Any, options: Mapping[str, Any], loop: asyncio.AbstractEventLoop):
         self._client, self._options, self._loop = client, options, loop
@@ -124,17 +106,7 @@ class LoopCarrier:
 
 
 class OwnRequest:
-    """One request of the SDK, from which those for its samples are made.
-
-    Parameters
-    ----------
-    request : httpx.Request
-        What the SDK would send.
-    model : str
-        The model that it names.
-    carrier : Carrier
-        Sends.
-    """
+    """One request of the SDK, which names a model; those for its samples are made from it."""
 
     def __init__(self, request: Any, model: str, carrier: Carrier):
         self._request, self._model, self._carrier = request, model, carrier
@@ -176,15 +148,7 @@ class OwnRequest:
             sent = not any(one.__name__ in _UNSENT for one in type(error).__mro__)
             return Lost(f"the connection to {host} was lost" if sent else f"no connection to {host}", sent)
         self.headers = response.headers
-
-        def header(name: str) -> str | None:
-            value = response.headers.get(name)
-            return None if value is None else self.redact(value)
-
-        kind = (header("content-type") or "").partition(";")[0].strip().lower()
-        return Exchange(
-            response.status_code, kind, header("retry-after"), header("location"), content, header("retry-after-ms")
-        )
+        return Exchange.of(response.status_code, response.headers, content, self.key)
 
     def _made(self, model: str, body: bytes | None) -> Any:
         request = self._request
@@ -213,15 +177,7 @@ class _Sender:
 
 
 class ClientUpstream(Upstream):
-    """The server that a wrapped client asks.
-
-    Parameters
-    ----------
-    base_url : str
-        Its URL, as the SDK has it.
-    rates : Rates or None
-        What its tokens cost.
-    """
+    """The server that a wrapped client asks, by the URL that the SDK has."""
 
     def __init__(self, base_url: str, rates: Rates | None):
         super().__init__(base_url, None, rates, Timeouts())

@@ -20,7 +20,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tcalloc.learn.registry import FIXED_K, MARGIN_CAP
 from tcalloc.learn.rivals.adaptive_consistency import beta_criterion
 from tcalloc.learn.sequential.rules.exact_votes import Chances
 from tcalloc.learn.sequential.states.simulated_runs import Drawn, SimulatedRuns
@@ -28,6 +27,7 @@ from tcalloc.measure.round_costs import RoundCosts
 from tcalloc.measure.samples import Samples
 
 __all__ = [
+    "FIGURES",
     "Choice",
     "Family",
     "Move",
@@ -108,21 +108,8 @@ class _OfCounts:
     """Rules that look at counts only, not at the question; every vote weighs the same."""
 
     __slots__ = ()
-
-    @property
-    def weighted(self) -> bool:
-        """Whether votes are weighted: no."""
-        return False
-
-    @property
-    def predicts(self) -> bool:
-        """Whether it looks at the question: no."""
-        return False
-
-    @property
-    def blind(self) -> bool:
-        """Whether it looks at counts only: yes."""
-        return True
+    weighted = predicts = False
+    blind = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,8 +120,6 @@ class Tables(_OfCounts):
     """(J, cap + 1, cap + 1, cap//2 + 1) samples to draw next, by the samples so far and the two highest counts."""
     moves: tuple[Move, ...]
     """One draw per number of samples that occurs."""
-    name: str
-    """The name of the rules."""
 
     @property
     def settings(self) -> int:
@@ -152,10 +137,10 @@ class Tables(_OfCounts):
         return np.asarray(code[waves])
 
     @classmethod
-    def of(cls, wave: NDArray[Any], name: str) -> "Tables":
+    def of(cls, wave: NDArray[Any]) -> "Tables":
         """Make a family of its tables."""
         found = np.ascontiguousarray(wave, np.uint8)
-        return cls(found, tuple(Move(0, int(k)) for k in np.unique(found) if k), name)
+        return cls(found, tuple(Move(0, int(k)) for k in np.unique(found) if k))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,8 +155,6 @@ class Thresholds(_OfCounts):
     """(J,) the rule stops after this many samples."""
     step: int
     """Number of samples at once, as long as the cap leaves room."""
-    name: str
-    """The name of the rules."""
 
     @property
     def moves(self) -> tuple[Move, ...]:
@@ -202,7 +185,7 @@ def optimal(samples: Samples, cap: int, prices: Floats, waves: Sequence[int], ps
     rounds = RoundCosts.of(samples)
     first, later = float(rounds.first.mean()), float(rounds.later.mean())
     wave = Chances.of(samples.answers, cap, cost).tables(prices, tuple(waves), first, pseudo, later)
-    return Tables.of(wave, "votes")
+    return Tables.of(wave)
 
 
 def _mean_costs(samples: Samples) -> Floats:
@@ -214,28 +197,28 @@ def _mean_costs(samples: Samples) -> Floats:
     return np.asarray(np.where(there, cost, 0.0).sum(axis=1) / count)
 
 
-def margins(cap: int, waves: Sequence[int]) -> "Thresholds":
+def margins(cap: int, waves: Sequence[int]) -> Thresholds:
     """Return margin + cap: stop when c₁ − c₂ ≥ m or n = cap; one rule per m and cap."""
     levels = [*range(1, min(cap, MARGINS) + 1), cap + 1]
     c1, c2 = _counts(cap)
-    return _thresholds(c1 - c2, levels, _caps(cap), waves, MARGIN_CAP)
+    return _thresholds(c1 - c2, levels, _caps(cap), waves)
 
 
-def adaptive(cap: int, waves: Sequence[int]) -> "Thresholds":
+def adaptive(cap: int, waves: Sequence[int]) -> Thresholds:
     """Return Adaptive-Consistency with the Beta criterion; one rule per confidence and cap."""
     c1, c2 = _counts(cap)
     sure = np.where(c1 > 0, beta_criterion(c1, np.minimum(c1, c2)), 0.0)
-    return _thresholds(sure, CONFIDENCES, _caps(cap), waves, "Adaptive-Consistency")
+    return _thresholds(sure, CONFIDENCES, _caps(cap), waves)
 
 
-def fixed(cap: int, waves: Sequence[int], together: bool = False) -> "Tables | Thresholds":
+def fixed(cap: int, waves: Sequence[int], together: bool = False) -> Tables | Thresholds:
     """Return fixed k, one rule per k; with a verifier each is "first success, at most k".
 
     Every k up to `cap` is there. With `together` the samples come in as few rounds as the waves allow: where nothing
     is looked at on the way.
     """
     if not together or max(waves) == 1:
-        return _thresholds(np.zeros((1, 1)), [1.0], range(1, cap + 1), waves, FIXED_K)
+        return _thresholds(np.zeros((1, 1)), [1.0], range(1, cap + 1), waves)
     n, _, _ = np.meshgrid(np.arange(cap + 1), np.arange(cap + 1), np.arange(cap // 2 + 1), indexing="ij")
     some = []
     for limit in range(cap + 1):
@@ -243,7 +226,7 @@ def fixed(cap: int, waves: Sequence[int], together: bool = False) -> "Tables | T
         fitting = np.max([np.where(k <= left, k, 0) for k in waves], axis=0)
         # What is left and smaller than any wave is drawn as the other rules do.
         some.append(np.where(fitting > 0, fitting, left))
-    return Tables.of(np.stack(some), FIXED_K)
+    return Tables.of(np.stack(some))
 
 
 def _counts(cap: int) -> tuple[Any, Any]:
@@ -256,10 +239,14 @@ def _caps(cap: int) -> list[int]:
     return sorted({*range(1, min(cap, FINE) + 1), *(k for k in larger if k > FINE), cap})
 
 
-def _thresholds(measure: Any, levels: Any, caps: Any, waves: Sequence[int], name: str) -> "Thresholds":
+def _thresholds(measure: Any, levels: Any, caps: Any, waves: Sequence[int]) -> Thresholds:
     """Return one rule per level and cap, with the smallest number of samples at once; the first draws nothing."""
     pairs = np.array([(-np.inf, 0), *((level, cap) for level in levels for cap in caps)])
-    return Thresholds(np.asarray(measure, np.float64), pairs[:, 0], pairs[:, 1].astype(np.int64), int(min(waves)), name)
+    return Thresholds(np.asarray(measure, np.float64), pairs[:, 0], pairs[:, 1].astype(np.int64), int(min(waves)))
+
+
+FIGURES = ("spend", "accuracy", "rounds")
+"""The names of the figures in `Outcomes`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -272,10 +259,6 @@ class Outcomes:
     """Accuracy."""
     rounds: Floats
     """Draws."""
-
-    def take(self, settings: Any) -> "Outcomes":
-        """Return some of the rules."""
-        return Outcomes(self.spend[settings], self.accuracy[settings], self.rounds[settings])
 
     def of(self, questions: Any) -> "Outcomes":
         """Return those on some of the questions."""
@@ -305,20 +288,16 @@ def outcomes(
         Only these rules.
     limit : float
         The most that a question may cost; nothing is drawn that could exceed it.
-    highest_cost : ndarray, (arms,), optional
-        What a sample of each model costs at most; needed with `limit`.
-    highest_round_cost : ndarray, (arms,), optional
-        What a draw of each model costs at most besides its samples; default: 0.
+    highest_cost, highest_round_cost : ndarray, (arms,), optional
+        What a sample of each model costs at most, and a draw besides its samples; needed with `limit`.
     """
-    highest_round_cost = np.zeros(len(simulated.caps)) if highest_round_cost is None else highest_round_cost
     settings = np.arange(family.settings) if settings is None else np.asarray(settings)
-    questions = np.arange(simulated.questions) if rows is None else np.arange(simulated.questions)[rows]
-    runs = (np.arange(simulated.orders)[:, None] * simulated.questions + questions).ravel()
+    runs = simulated.runs_of(rows)
     if isinstance(family, Thresholds) and family.step == 1:
         return _stopped(family, simulated, runs, settings, limit, highest_cost, highest_round_cost)
     # A rule is a row, so that rules which no run follows any more are left out.
     shape = (len(settings), len(runs))
-    totals = np.zeros((3, len(settings), len(questions)))
+    totals = np.zeros((3, len(settings), len(runs) // simulated.orders))
     alive: dict[Drawn, NDArray[np.bool_]] = {tuple(0 for _ in simulated.caps): np.ones(shape, bool)}
     rounds = np.zeros(shape, np.uint16)
     # What the draws so far cost besides their samples.
@@ -372,7 +351,7 @@ def outcomes(
             stopped * rounds[rules],
         )
         for total, part in zip(totals, parts, strict=True):
-            total[rules] += part.reshape(len(rules), simulated.orders, len(questions)).sum(axis=1)
+            total[rules] += part.reshape(len(rules), simulated.orders, totals.shape[2]).sum(axis=1)
     return Outcomes(*(totals / simulated.orders))
 
 

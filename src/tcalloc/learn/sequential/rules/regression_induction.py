@@ -144,13 +144,8 @@ class Induced:
     """Whether they look at the question."""
     reads: bool
     """Whether they look at the features of samples; if not, only at counts."""
-    name: str
-    """What they are."""
 
-    @property
-    def blind(self) -> bool:
-        """Whether it looks at counts only: no."""
-        return False
+    blind = False
 
     def choose(self, at: Drawn, x: Any, first: Any, second: Any, settings: Any) -> Choice:
         """Return the moves of some rules in some states; see `Family`."""
@@ -184,7 +179,6 @@ class Induced:
         pseudo: float,
         predictions: int,
         weighted: bool,
-        name: str,
         rows: Any = None,
         reads: bool = True,
     ) -> "Induced":
@@ -202,19 +196,18 @@ class Induced:
             Penalty, in questions.
         predictions : int
             Number of the last columns that were known before sampling.
-        weighted, name
-            As in the class.
+        weighted : bool
+            Whether votes are weighted.
         rows : ndarray of int, optional
             Only these questions.
         reads : bool
             Whether to look at the features of samples.
         """
-        questions = np.arange(simulated.questions) if rows is None else np.arange(simulated.questions)[rows]
-        runs = (np.arange(simulated.orders)[:, None] * simulated.questions + questions).ravel()
+        runs = simulated.runs_of(rows)
         moves = tuple(
             Move(a, int(k)) for a in range(len(simulated.caps)) for k in sorted(waves) if k <= simulated.caps[a]
         )
-        made = cls(moves, {}, {}, weighted, len(prices), predictions > 0, reads, name)
+        made = cls(moves, {}, {}, weighted, len(prices), predictions > 0, reads)
         value: dict[Drawn, NDArray[np.float32]] = {}
         penalty = pseudo * simulated.orders
         for at in reversed(list(simulated.nodes)):

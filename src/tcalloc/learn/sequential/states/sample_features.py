@@ -64,9 +64,7 @@ class Reading:
     """Whether an answer may lack a score if scores decide, because some recorded answers did."""
 
     @classmethod
-    def fit(
-        cls, samples: Samples, arms: tuple[str, ...], features: tuple[str, ...] = FEATURES, combine: str = "vote"
-    ) -> "Reading":
+    def fit(cls, samples: Samples, arms: tuple[str, ...], *, combine: str = "vote") -> "Reading":
         """Learn from recorded samples.
 
         A vote's log weight is linear in the features of a sample. The coefficients compare the samples of one question
@@ -76,8 +74,7 @@ class Reading:
         """
         models = samples.by_model
         raw = [_raw(models[arm]) for arm in arms]
-        kept = tuple(name for j, name in enumerate(FEATURES)
-                     if name in features and any(np.isfinite(part[..., j]).any() for part in raw))  # fmt: skip
+        kept = tuple(name for j, name in enumerate(FEATURES) if any(np.isfinite(part[..., j]).any() for part in raw))
         columns = [FEATURES.index(name) for name in kept]
         centre, scale = np.zeros((len(arms), len(kept))), np.zeros((len(arms), len(kept)))
         for a, part in enumerate(raw):
@@ -120,8 +117,7 @@ class Reading:
         """Return the weights of votes, from features (…, features); 1 if all votes count alike."""
         if not weighted:
             return np.ones(features.shape[:-1])
-        bound = np.log(HEAVIEST)
-        return np.asarray(np.exp(np.clip(features @ self.tilt[arm, :-1] + self.tilt[arm, -1], -bound, bound)))
+        return np.asarray(np.exp(_log_weights(features, self.tilt[arm])))
 
     def codes(self, answers: NDArray[Any]) -> NDArray[np.int64]:
         """Return answers as rules distinguish them: answers that never differed in training are one."""
@@ -170,6 +166,12 @@ def _stack(length: Floats, logprob: Floats, score: Floats, *confidence: Floats) 
     return np.stack([np.log(longer), logprob, logprob / longer, score, *confidence], axis=-1)
 
 
+def _log_weights(features: Floats, tilt: Floats) -> Floats:
+    """Return the log weights of votes by the features of their samples and a model's coefficients."""
+    bound = np.log(HEAVIEST)
+    return np.asarray(np.clip(features @ tilt[:-1] + tilt[-1], -bound, bound))
+
+
 def _tilt(features: list[Floats], models: list[Samples]) -> Floats:
     """Return the coefficients of a vote's log weight, (arms, features + 1)."""
     arms, width = len(models), features[0].shape[-1]
@@ -206,8 +208,7 @@ def _tilt(features: list[Floats], models: list[Samples]) -> Floats:
 
 def _temper(features: list[Floats], models: list[Samples], tilt: Floats) -> float:
     """Return the factor of the log weights under which votes are right most often; 0 if none helps."""
-    log_weight = np.concatenate([np.clip(part @ tilt[a, :-1] + tilt[a, -1], -np.log(HEAVIEST), np.log(HEAVIEST))
-                                 for a, part in enumerate(features)], axis=1)  # fmt: skip
+    log_weight = np.concatenate([_log_weights(part, tilt[a]) for a, part in enumerate(features)], axis=1)
     if not log_weight.any():
         return 0.0
     codes = np.concatenate([np.where(model.drawn, model.answers, -1) for model in models], axis=1).astype(np.int64)

@@ -61,10 +61,11 @@ class SimulatedRuns:
     orders: int
     """Per question; run r·N + i is order r of question i."""
 
-    @property
-    def runs(self) -> int:
-        """M."""
-        return self.questions * self.orders
+    def runs_of(self, questions: Any = None) -> NDArray[np.intp]:
+        """Return the numbers of the runs of some questions, order by order; None: of all."""
+        every = np.arange(self.questions)
+        some = every if questions is None else every[questions]
+        return (np.arange(self.orders)[:, None] * self.questions + some).ravel()
 
     @property
     def rounds_cost(self) -> bool:
@@ -82,11 +83,6 @@ class SimulatedRuns:
     def there(self, drawn: Drawn) -> NDArray[np.bool_]:
         """Return which runs have `drawn` samples, (M,)."""
         return np.asarray((np.array(drawn)[:, None] <= self.size).all(axis=0))
-
-    def per_question(self, values: NDArray[Any]) -> Floats:
-        """Return means over the orders; values are (M,) or (M, J), the result (N,) or (J, N)."""
-        shaped = values.reshape(self.orders, self.questions, *values.shape[1:]).mean(axis=0, dtype=np.float64)
-        return np.asarray(shaped.T)
 
     def with_predictions(self, predictions: Floats) -> "SimulatedRuns":
         """Return the same runs with other predictions of the questions, (N, T): the last columns of what is seen."""
